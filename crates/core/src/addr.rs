@@ -1,0 +1,323 @@
+//! What a number is: a virtual address, a physical one, a page frame, a page
+//! size, a range of virtual addresses. Owns no system call but the one that
+//! finds the base page size; knows nothing of processes.
+
+use core::fmt;
+use core::ops::{Bound, RangeBounds};
+
+use crate::sys;
+
+macro_rules! address {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[repr(transparent)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// Wraps a number.
+            pub const fn new(value: u64) -> Self {
+                Self(value)
+            }
+
+            /// The number.
+            pub const fn as_u64(self) -> u64 {
+                self.0
+            }
+
+            /// This, `bytes` further on; `None` past the end of the address space.
+            pub const fn checked_add(self, bytes: u64) -> Option<Self> {
+                match self.0.checked_add(bytes) {
+                    Some(sum) => Some(Self(sum)),
+                    None => None,
+                }
+            }
+
+            /// Whether it is a multiple of `size`.
+            pub const fn is_aligned(self, size: PageSize) -> bool {
+                self.0 & (size.bytes() - 1) == 0
+            }
+        }
+
+        impl From<u64> for $name {
+            fn from(value: u64) -> Self {
+                Self(value)
+            }
+        }
+
+        impl From<$name> for u64 {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:#x})"), self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:#x}", self.0)
+            }
+        }
+
+        impl fmt::LowerHex for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::LowerHex::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+address! {
+    /// An address in a process's address space, in bytes.
+    VirtAddr
+}
+
+address! {
+    /// An address in the machine's physical address space, in bytes, as the
+    /// CPU's page tables hold it. It is not the address a device behind an
+    /// IOMMU must use, and it stays true only while the page stays where it is.
+    PhysAddr
+}
+
+impl<T> From<*const T> for VirtAddr {
+    fn from(pointer: *const T) -> Self {
+        Self(pointer as usize as u64)
+    }
+}
+
+impl<T> From<*mut T> for VirtAddr {
+    fn from(pointer: *mut T) -> Self {
+        Self(pointer as usize as u64)
+    }
+}
+
+/// A page frame number: a physical address divided by the base page size.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Pfn(u64);
+
+impl Pfn {
+    /// Wraps a number.
+    pub const fn new(value: u64) -> Self {
+        Self(value)
+    }
+
+    /// The number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The address of the frame's first byte, given the base page size.
+    pub const fn address(self, base: PageSize) -> PhysAddr {
+        PhysAddr(self.0 << base.shift())
+    }
+}
+
+impl PhysAddr {
+    /// The frame that holds this address, given the base page size.
+    pub const fn pfn(self, base: PageSize) -> Pfn {
+        Pfn(self.0 >> base.shift())
+    }
+}
+
+/// The size of a page: a power of two, in bytes.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageSize {
+    shift: u8,
+}
+
+impl PageSize {
+    /// The size of 4 KiB.
+    pub const SIZE_4K: Self = Self { shift: 12 };
+
+    /// A page size of `bytes`; `None` unless that is a power of two.
+    pub const fn from_bytes(bytes: u64) -> Option<Self> {
+        if bytes.is_power_of_two() {
+            Some(Self { shift: bytes.trailing_zeros() as u8 })
+        } else {
+            None
+        }
+    }
+
+    /// The running kernel's base page size.
+    pub fn base() -> Self {
+        Self { shift: sys::base_page_shift() }
+    }
+
+    /// The size in bytes.
+    pub const fn bytes(self) -> u64 {
+        1 << self.shift
+    }
+
+    /// log2 of the size in bytes.
+    pub const fn shift(self) -> u32 {
+        self.shift as u32
+    }
+
+    /// What one entry of the second-lowest page-table level maps, where this
+    /// is the base page size: 2 MiB over 4 KiB pages, 32 MiB over 16 KiB,
+    /// 512 MiB over 64 KiB. A table is one page of entries as wide as an
+    /// address of the page tables: 8 bytes, but 4 on 32-bit Arm. (32-bit x86
+    /// has 8 with PAE, which every kernel with transparent huge pages that we
+    /// know of uses.)
+    pub const fn pmd(self) -> Self {
+        let entry_shift = if cfg!(target_arch = "arm") { 2 } else { 3 };
+        Self { shift: self.shift * 2 - entry_shift }
+    }
+}
+
+impl fmt::Debug for PageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PageSize({})", self.bytes())
+    }
+}
+
+/// A half-open range of virtual addresses, never backwards. The last byte of
+/// the 64-bit space is outside every range; no process can have memory there.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
+pub struct AddrRange {
+    start: u64,
+    end: u64,
+}
+
+impl AddrRange {
+    /// Everything a process can map.
+    pub const ALL: Self = Self { start: 0, end: u64::MAX };
+
+    /// `start..end`; `None` if start is greater than end.
+    pub const fn new(start: u64, end: u64) -> Option<Self> {
+        if start <= end {
+            Some(Self { start, end })
+        } else {
+            None
+        }
+    }
+
+    /// `start..=last`, as C callers give it; `None` if start is greater than last.
+    pub const fn inclusive(start: u64, last: u64) -> Option<Self> {
+        if start <= last {
+            Some(Self { start, end: last.saturating_add(1) })
+        } else {
+            None
+        }
+    }
+
+    /// From any of Rust's ranges, of numbers or of [`VirtAddr`]; `None` if it
+    /// runs backwards.
+    pub fn from_bounds<T: Copy + Into<u64>>(bounds: impl RangeBounds<T>) -> Option<Self> {
+        let start = match bounds.start_bound() {
+            Bound::Included(&start) => start.into(),
+            Bound::Excluded(&start) => start.into().saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match bounds.end_bound() {
+            Bound::Included(&end) => end.into().saturating_add(1),
+            Bound::Excluded(&end) => end.into(),
+            Bound::Unbounded => u64::MAX,
+        };
+        Self::new(start, end)
+    }
+
+    /// The first address.
+    pub const fn start(self) -> VirtAddr {
+        VirtAddr(self.start)
+    }
+
+    /// The first address past the range.
+    pub const fn end(self) -> VirtAddr {
+        VirtAddr(self.end)
+    }
+
+    /// The size in bytes.
+    pub const fn size(self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether it holds no byte.
+    pub const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Whether it holds `addr`.
+    pub const fn contains(self, addr: VirtAddr) -> bool {
+        self.start <= addr.0 && addr.0 < self.end
+    }
+
+    /// The bytes in both; `None` when there are none.
+    pub fn intersection(self, other: Self) -> Option<Self> {
+        let start = self.start.max(other.start);
+        let end = self.end.min(other.end);
+        (start < end).then_some(Self { start, end })
+    }
+
+    /// The whole pages that the range touches. An empty range stays empty.
+    pub fn widened(self, page: PageSize) -> Self {
+        let mask = page.bytes() - 1;
+        if self.is_empty() {
+            return Self { start: self.start & !mask, end: self.start & !mask };
+        }
+        Self {
+            start: self.start & !mask,
+            end: self.end.checked_add(mask).map_or(u64::MAX, |end| end & !mask),
+        }
+    }
+}
+
+impl fmt::Debug for AddrRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}..{:#x}", self.start, self.end)
+    }
+}
+
+impl fmt::Display for AddrRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", self.start, self.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_widened_to_the_pages_it_touches() {
+        let page = PageSize::SIZE_4K;
+        let widened = |start, end| AddrRange::new(start, end).unwrap().widened(page);
+        assert_eq!(widened(0x1001, 0x1002), AddrRange::new(0x1000, 0x2000).unwrap());
+        assert_eq!(widened(0x1000, 0x2000), AddrRange::new(0x1000, 0x2000).unwrap());
+        assert_eq!(widened(0x1fff, 0x2001), AddrRange::new(0x1000, 0x3000).unwrap());
+        assert!(widened(0x1234, 0x1234).is_empty());
+        assert_eq!(widened(5, u64::MAX).end().as_u64(), u64::MAX);
+    }
+
+    #[test]
+    fn an_inclusive_range_holds_its_last_byte() {
+        let range = AddrRange::inclusive(0x1000, 0x1fff).unwrap();
+        assert_eq!(range, AddrRange::new(0x1000, 0x2000).unwrap());
+        assert_eq!(AddrRange::inclusive(4096, u64::MAX).unwrap().end().as_u64(), u64::MAX);
+        assert!(AddrRange::inclusive(2, 1).is_none());
+        assert!(AddrRange::new(2, 1).is_none());
+    }
+
+    #[test]
+    fn every_kind_of_rust_range_converts() {
+        assert_eq!(AddrRange::from_bounds::<u64>(..), Some(AddrRange::ALL));
+        assert_eq!(AddrRange::from_bounds(5u64..9), AddrRange::new(5, 9));
+        assert_eq!(AddrRange::from_bounds(5u64..=9), AddrRange::new(5, 10));
+        assert_eq!(AddrRange::from_bounds(VirtAddr::new(5)..), AddrRange::new(5, u64::MAX));
+        let (backwards_start, backwards_end) = (9u64, 5u64);
+        assert_eq!(AddrRange::from_bounds(backwards_start..backwards_end), None);
+    }
+
+    #[test]
+    fn a_page_table_level_maps_a_page_of_entries() {
+        assert_eq!(PageSize::SIZE_4K.pmd().bytes(), 2 << 20);
+        assert_eq!(PageSize::from_bytes(16 << 10).unwrap().pmd().bytes(), 32 << 20);
+        assert_eq!(PageSize::from_bytes(64 << 10).unwrap().pmd().bytes(), 512 << 20);
+        assert_eq!(PageSize::from_bytes(3), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! The one error of this crate: the contract's errno and the step that failed.
+//! `Copy`, two words; names and advice are the library's business.
+
+use core::fmt;
+
+use linux_raw_sys::errno;
+
+/// An error number of the kernel's. Always positive.
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+pub struct Errno(u16);
+
+macro_rules! errnos {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        impl Errno {
+            $($(#[$doc])* pub const $name: Self = Self(errno::$name as u16);)*
+        }
+
+        impl fmt::Debug for Errno {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name => f.write_str(stringify!($name)),)*
+                    Self::ESRVRFAULT => f.write_str("ESRVRFAULT"),
+                    Self(other) => write!(f, "errno {other}"),
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    /// Not allowed.
+    EPERM,
+    /// No such file.
+    ENOENT,
+    /// No such process, or its memory has gone away.
+    ESRCH,
+    /// Interrupted; never returned, calls are repeated.
+    EINTR,
+    /// Input or output error.
+    EIO,
+    /// Nothing is mapped there.
+    ENXIO,
+    /// Bad file descriptor.
+    EBADF,
+    /// Try again.
+    EAGAIN,
+    /// The kernel is out of memory.
+    ENOMEM,
+    /// Permission denied.
+    EACCES,
+    /// Memory that cannot be accessed.
+    EFAULT,
+    /// Not a directory.
+    ENOTDIR,
+    /// Invalid argument.
+    EINVAL,
+    /// Too many open files in the system.
+    ENFILE,
+    /// Too many open files in this process.
+    EMFILE,
+    /// The file does not know this ioctl.
+    ENOTTY,
+    /// The result does not fit its type.
+    EOVERFLOW,
+    /// The name does not fit.
+    ENAMETOOLONG,
+    /// The kernel does not have this.
+    ENOSYS,
+    /// Too many symbolic links.
+    ELOOP,
+}
+
+impl Errno {
+    /// QNX's "fault in the server's, here: the target's, memory". Linux has no
+    /// such error; the value is QNX's and greater than any of the kernel's.
+    pub const ESRVRFAULT: Self = Self(312);
+
+    /// Wraps a number, taken positive.
+    pub const fn from_raw(raw: u16) -> Self {
+        Self(raw)
+    }
+
+    /// The number, positive.
+    pub const fn raw(self) -> u16 {
+        self.0
+    }
+}
+
+/// What was being done when an error occurred.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Reading the caller's arguments.
+    Argument,
+    /// Finding the process: `pidfd_open`, its `fdinfo`, the unique PID.
+    FindProcess,
+    /// Opening the process's directory under `/proc`.
+    OpenProcess,
+    /// Opening one of the process's files, `maps` or `pagemap`.
+    OpenMemory,
+    /// Checking that frame numbers are visible to this caller.
+    CheckFrames,
+    /// Enumerating virtual memory areas.
+    ReadMaps,
+    /// Reading page-map entries.
+    ReadPagemap,
+    /// Looking at the object behind a mapping.
+    ReadObject,
+    /// Reading the process's memory itself.
+    ReadMemory,
+    /// Storing into the caller's buffer.
+    StoreResult,
+}
+
+/// What went wrong, and at which step.
+///
+/// The errno is the contract's, not always the kernel's own: `EPERM` whenever
+/// access was refused, `ESRCH` whenever the process or its memory is gone.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Error {
+    errno: Errno,
+    operation: Operation,
+}
+
+impl Error {
+    /// An error of this number at this step.
+    pub const fn new(errno: Errno, operation: Operation) -> Self {
+        Self { errno, operation }
+    }
+
+    /// The error number.
+    pub const fn errno(self) -> Errno {
+        self.errno
+    }
+
+    /// The step that failed.
+    pub const fn operation(self) -> Operation {
+        self.operation
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({:?})", self.operation, self.errno)
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// Shorthand of this crate.
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// Gives a bare errno from the kernel its step, keeping the number.
+pub(crate) trait At<T> {
+    fn at(self, operation: Operation) -> Result<T>;
+}
+
+impl<T> At<T> for core::result::Result<T, Errno> {
+    fn at(self, operation: Operation) -> Result<T> {
+        self.map_err(|errno| Error::new(errno, operation))
+    }
+}

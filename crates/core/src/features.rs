@@ -1,0 +1,45 @@
+//! What this kernel can do, found out by trying and kept with the handle.
+//! Knows no kernel versions: distributions backport, sandboxes forbid.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::Errno;
+
+/// The two ioctls that newer kernels have. Both are taken to be there until a
+/// try says otherwise; every try gives the same answer, so order is no matter.
+#[derive(Debug)]
+pub(crate) struct Features {
+    procmap_query: AtomicBool,
+    pagemap_scan: AtomicBool,
+}
+
+impl Features {
+    pub(crate) const fn new() -> Self {
+        Self { procmap_query: AtomicBool::new(true), pagemap_scan: AtomicBool::new(true) }
+    }
+
+    /// `PROCMAP_QUERY`, Linux 6.11 (commit ed5d583a88a9).
+    pub(crate) fn procmap_query(&self) -> bool {
+        self.procmap_query.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn without_procmap_query(&self) {
+        self.procmap_query.store(false, Ordering::Relaxed);
+    }
+
+    /// `PAGEMAP_SCAN`, Linux 6.7 (commit 52526ca7fdb9).
+    pub(crate) fn pagemap_scan(&self) -> bool {
+        self.pagemap_scan.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn without_pagemap_scan(&self) {
+        self.pagemap_scan.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Whether an ioctl's error means that it is not to be had here: unknown to
+/// the file (ENOTTY), to a later revision of it (EINVAL), or forbidden by a
+/// seccomp filter (EPERM, EACCES, ENOSYS).
+pub(crate) fn is_unavailable(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOTTY | Errno::EINVAL | Errno::EPERM | Errno::EACCES | Errno::ENOSYS)
+}

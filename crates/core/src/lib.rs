@@ -1,0 +1,45 @@
+//! The walk from a process's addresses to the physical memory behind them.
+//!
+//! `no_std`, no allocation, no lock, no thread-local: everything here can run
+//! in a signal handler. Data flows one way through the modules:
+//!
+//! ```text
+//! process  ->  vma  ->  pagemap  ->  physical | page_table
+//! ```
+//!
+//! * [`process`] opens a target so that every file of it belongs to one
+//!   process and one memory.
+//! * [`vma`] enumerates its virtual memory areas.
+//! * [`pagemap`] reads and decodes its page map.
+//! * [`physical`] merges page entries into maximal physical runs.
+//! * [`page_table`] lists leaf entries.
+//! * [`object`] tells what backs a mapping, [`memory`] copies its bytes.
+//!
+//! Most programs want the crate `process-introspection`, which adds
+//! iterators, owned names and error messages to this one.
+#![no_std]
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod addr;
+pub mod error;
+pub mod flags;
+pub mod memory;
+pub mod object;
+pub mod page_table;
+pub mod pagemap;
+pub mod physical;
+pub mod process;
+pub mod vma;
+
+mod elf;
+mod features;
+mod sys;
+mod uapi;
+
+pub use addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
+pub use error::{Errno, Error, Operation};
+pub use process::{Process, Target};

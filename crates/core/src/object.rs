@@ -1,0 +1,333 @@
+//! What backs a mapping: the kind of its object, told from the object itself
+//! and from the kernel's names, and the path and linked address of a mapped
+//! object. Knows nothing of pages.
+
+use crate::elf::{Header, HEADER_SIZE, SEGMENT_SIZE};
+use crate::error::{Errno, Error, Operation, Result};
+use crate::process::{PathBuffer, Process};
+use crate::sys::{self, FileStatus, OwnedFd};
+use crate::vma::{Device, Vma, VmaCursor, VmaName};
+
+/// What sort of mapping it is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MappingKind {
+    /// Memory without an object, and private mappings of `/dev/zero`.
+    Anonymous,
+    /// The heap that `brk` moves.
+    Heap,
+    /// The main thread's stack, or a thread's whose allocator has named it.
+    Stack,
+    /// Of an executable or a shared library, told by the file's ELF header.
+    Elf,
+    /// Of another file.
+    File,
+    /// Shared memory: memfd, System V, `/dev/shm`, shared anonymous.
+    SharedMemory,
+    /// Of huge pages that were set aside (hugetlb).
+    HugeTlb,
+    /// Of a device: a character device's file, or one under `/sys`.
+    Device,
+    /// The kernel's code for user programs.
+    Vdso,
+    /// Another mapping that the kernel made.
+    Special,
+}
+
+impl MappingKind {
+    /// Its name, as the command prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anon",
+            Self::Heap => "heap",
+            Self::Stack => "stack",
+            Self::Elf => "elf",
+            Self::File => "file",
+            Self::SharedMemory => "shm",
+            Self::HugeTlb => "hugetlb",
+            Self::Device => "device",
+            Self::Vdso => "vdso",
+            Self::Special => "special",
+        }
+    }
+}
+
+/// An area and its kind.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mapping {
+    /// The area.
+    pub vma: Vma,
+    /// Its kind.
+    pub kind: MappingKind,
+}
+
+impl Mapping {
+    /// Whether the kernel maps frames here that the page map leaves out: a
+    /// device's, or its own clock page's (`VM_PFNMAP`: fs/proc/task_mmu.c and
+    /// mm/pagewalk.c, Linux 6.12, skip such areas). Some devices map ordinary
+    /// pages, which are then listed; what is not cannot be told from these.
+    pub fn is_unlisted(&self) -> bool {
+        match self.kind {
+            MappingKind::Device => true,
+            MappingKind::Special => !self.vma.has_object(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is of the kernel's own making, without an object.
+    pub fn is_special(&self) -> bool {
+        !self.vma.has_object() && matches!(self.kind, MappingKind::Vdso | MappingKind::Special)
+    }
+}
+
+/// What an object is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum ObjectKind {
+    Elf,
+    Regular,
+    Zero,
+    CharDevice,
+    /// It could not be opened, or is none of these.
+    Unknown,
+}
+
+/// Remembers the objects looked at last: neighbouring areas share them.
+#[derive(Debug)]
+pub(crate) struct ObjectCache {
+    known: [Option<(Device, u64, ObjectKind)>; 4],
+    next: usize,
+}
+
+impl ObjectCache {
+    pub(crate) const fn new() -> Self {
+        Self { known: [None; 4], next: 0 }
+    }
+
+    /// The area with its kind.
+    pub(crate) fn mapping(&mut self, process: &Process, vma: Vma, name: VmaName<'_>) -> Mapping {
+        let kind = if vma.has_object() {
+            self.kind_of_object(process, &vma, name)
+        } else {
+            kind_without_object(name.bytes)
+        };
+        Mapping { vma, kind }
+    }
+
+    fn kind_of_object(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> MappingKind {
+        if vma.page_size.is_some_and(|size| size > process.page_size()) {
+            return MappingKind::HugeTlb;
+        }
+        if let Some(kind) = kind_by_name(name.bytes) {
+            return kind;
+        }
+        match self.look(process, vma, name) {
+            ObjectKind::Elf => MappingKind::Elf,
+            ObjectKind::Zero => MappingKind::Anonymous,
+            ObjectKind::CharDevice => MappingKind::Device,
+            ObjectKind::Regular => kind_of_plain_file(name.bytes),
+            ObjectKind::Unknown => kind_of_unseen_file(name.bytes),
+        }
+    }
+
+    fn look(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> ObjectKind {
+        let of_this = |known: &&(Device, u64, ObjectKind)| (known.0, known.1) == (vma.device, vma.inode);
+        if let Some(&(.., kind)) = self.known.iter().flatten().find(of_this) {
+            return kind;
+        }
+        let kind = OpenObject::open(process, vma, name).map_or(ObjectKind::Unknown, |object| object.kind());
+        self.known[self.next] = Some((vma.device, vma.inode, kind));
+        self.next = (self.next + 1) % self.known.len();
+        kind
+    }
+}
+
+fn kind_without_object(name: &[u8]) -> MappingKind {
+    match name {
+        b"[heap]" => MappingKind::Heap,
+        b"[stack]" => MappingKind::Stack,
+        b"[vdso]" => MappingKind::Vdso,
+        // Names given with prctl(PR_SET_VMA): bionic's and glibc's for stacks.
+        _ if name.starts_with(b"[anon:stack_and_tls:") => MappingKind::Stack,
+        _ if name.starts_with(b"[anon: glibc: pthread stack") => MappingKind::Stack,
+        _ if name.is_empty() || name.starts_with(b"[anon:") => MappingKind::Anonymous,
+        _ => MappingKind::Special,
+    }
+}
+
+/// Objects that their names tell without a look: those without a path, those
+/// that the kernel names itself, and files of devices in sysfs.
+fn kind_by_name(name: &[u8]) -> Option<MappingKind> {
+    let starts = |prefix: &[u8]| name.starts_with(prefix);
+    if name == b"/anon_hugepage (deleted)" || name == b"/anon_hugepage" {
+        Some(MappingKind::HugeTlb)
+    } else if name == b"/dev/zero (deleted)" || starts(b"/SYSV") || starts(b"[anon_shmem:") {
+        Some(MappingKind::SharedMemory)
+    } else if starts(b"/sys/") {
+        Some(MappingKind::Device)
+    } else if !name.is_empty() && !starts(b"/") {
+        Some(MappingKind::Special)
+    } else {
+        None
+    }
+}
+
+fn kind_of_plain_file(name: &[u8]) -> MappingKind {
+    if name.starts_with(b"/memfd:") || name.starts_with(b"/dev/shm/") {
+        MappingKind::SharedMemory
+    } else {
+        MappingKind::File
+    }
+}
+
+/// A file that this caller may not look at: by its path, then.
+fn kind_of_unseen_file(name: &[u8]) -> MappingKind {
+    match kind_of_plain_file(name) {
+        MappingKind::File if name == b"/dev/zero" => MappingKind::Anonymous,
+        MappingKind::File if name.starts_with(b"/dev/") => MappingKind::Device,
+        kind => kind,
+    }
+}
+
+/// A mapped object, opened without any effect on it: a device's own open is
+/// never called.
+struct OpenObject {
+    path_only: OwnedFd,
+    status: FileStatus,
+}
+
+impl OpenObject {
+    /// By the mapping itself, which is exact but needs CAP_SYS_ADMIN or
+    /// CAP_CHECKPOINT_RESTORE (fs/proc/base.c, `proc_map_files_get_link`);
+    /// else by the path as the process sees it, if that still leads to the
+    /// same inode.
+    fn open(process: &Process, vma: &Vma, name: VmaName<'_>) -> Option<Self> {
+        let mut link = PathBuffer::new();
+        link.push(b"map_files/").push_hex(vma.range.start().as_u64());
+        link.push(b"-").push_hex(vma.range.end().as_u64()).push(b"\0");
+        let exact = sys::openat(process.dir(), link.as_bytes(), sys::O_PATH);
+        let by_path = |_| open_by_path(process, name).ok_or(Errno::ENOENT);
+        let path_only = exact.or_else(by_path).ok()?;
+        let status = sys::status(path_only.raw()).ok()?;
+        (status.ino == vma.inode).then_some(Self { path_only, status })
+    }
+
+    fn kind(&self) -> ObjectKind {
+        if self.status.is_char_device() {
+            return match self.status.rdev {
+                (1, 5) => ObjectKind::Zero,
+                _ => ObjectKind::CharDevice,
+            };
+        }
+        if !self.status.is_regular() {
+            return ObjectKind::Unknown;
+        }
+        let mut start = [0u8; HEADER_SIZE];
+        match self.read(&mut start, 0) {
+            Some(len) if Header::parse(&start[..len]).is_some() => ObjectKind::Elf,
+            Some(_) => ObjectKind::Regular,
+            None => ObjectKind::Unknown,
+        }
+    }
+
+    fn reopen(&self) -> Option<OwnedFd> {
+        let mut path = PathBuffer::new();
+        path.push(b"/proc/thread-self/fd/").push_decimal(self.path_only.raw() as u64).push(b"\0");
+        // Should a lease have to be broken first, that is not waited for.
+        sys::openat(sys::CWD, path.as_bytes(), sys::O_NONBLOCK | sys::O_NOCTTY).ok()
+    }
+
+    fn read(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        sys::pread(self.reopen()?.raw(), buffer, offset).ok()
+    }
+
+    /// The address that a byte of the file was linked to, if it is ELF.
+    fn linked_address(&self, offset: u64, page: u64) -> Option<u64> {
+        if !self.status.is_regular() {
+            return None;
+        }
+        let file = self.reopen()?;
+        let mut start = [0u8; HEADER_SIZE];
+        let len = sys::pread(file.raw(), &mut start, 0).ok()?;
+        let header = Header::parse(&start[..len])?;
+        (0..header.segments).find_map(|index| {
+            let mut bytes = [0u8; SEGMENT_SIZE];
+            let at = header.segments_at.checked_add(index * header.segment_stride)?;
+            let len = sys::pread(file.raw(), &mut bytes, at).ok()?;
+            header.segment(&bytes[..len])?.linked_address(offset, page)
+        })
+    }
+}
+
+fn open_by_path(process: &Process, name: VmaName<'_>) -> Option<OwnedFd> {
+    const ROOT: &[u8] = b"root";
+    let path = name.bytes;
+    let mut below_root = [0u8; 512];
+    let len = ROOT.len() + path.len();
+    if !name.complete || !path.starts_with(b"/") || len >= below_root.len() {
+        return None;
+    }
+    below_root[..ROOT.len()].copy_from_slice(ROOT);
+    below_root[ROOT.len()..len].copy_from_slice(path);
+    sys::openat(process.dir(), &below_root[..=len], sys::O_PATH).ok()
+}
+
+/// The object mapped at an address.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectAt {
+    /// The mapping.
+    pub mapping: Mapping,
+    /// The address that the object's file was linked to, for an executable or
+    /// a shared library that could be read: less by the load offset.
+    pub linked_address: Option<u64>,
+}
+
+/// The object mapped at `address`, its path being left in `name`.
+///
+/// # Errors
+/// ENXIO if nothing, or memory without an object, is mapped there; else as
+/// [`VmaCursor::next_from`].
+pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
+    process: &Process,
+    address: u64,
+    areas: &mut VmaCursor<N>,
+) -> Result<ObjectAt> {
+    let none = Error::new(Errno::ENXIO, Operation::ReadObject);
+    let vma = areas.next_from(process, address)?.ok_or(none)?;
+    if !vma.range.contains(address.into()) || !vma.has_object() {
+        return Err(none);
+    }
+    let mapping = ObjectCache::new().mapping(process, vma, areas.name());
+    let linked_address = (mapping.kind == MappingKind::Elf)
+        .then(|| {
+            let offset = vma.offset + (address - vma.range.start().as_u64());
+            OpenObject::open(process, &vma, areas.name())?.linked_address(offset, process.page_size().bytes())
+        })
+        .flatten();
+    Ok(ObjectAt { mapping, linked_address })
+}
+
+/// The kind of an area, found without a cache.
+pub fn mapping_of(process: &Process, vma: Vma, name: VmaName<'_>) -> Mapping {
+    ObjectCache::new().mapping(process, vma, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_names_tell_kinds() {
+        assert_eq!(kind_without_object(b""), MappingKind::Anonymous);
+        assert_eq!(kind_without_object(b"[anon:scudo]"), MappingKind::Anonymous);
+        assert_eq!(kind_without_object(b"[vvar_vclock]"), MappingKind::Special);
+        assert_eq!(kind_without_object(b"[anon:stack_and_tls:7]"), MappingKind::Stack);
+        assert_eq!(kind_by_name(b"/dev/zero (deleted)"), Some(MappingKind::SharedMemory));
+        assert_eq!(kind_by_name(b"anon_inode:[perf_event]"), Some(MappingKind::Special));
+        assert_eq!(kind_by_name(b"/sys/bus/pci/devices/0000:00:02.0/resource0"), Some(MappingKind::Device));
+        assert_eq!(kind_by_name(b"/usr/bin/cat"), None);
+        assert_eq!(kind_of_unseen_file(b"/dev/uio0"), MappingKind::Device);
+        assert_eq!(kind_of_unseen_file(b"/dev/shm/x"), MappingKind::SharedMemory);
+    }
+}

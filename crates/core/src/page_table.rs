@@ -1,0 +1,201 @@
+//! Leaf entries of a process's page table: one for each page that is mapped,
+//! of whatever size, and one base page for each that is not. Given in runs of
+//! alike records, so that holes are counted and not walked.
+
+use crate::addr::{AddrRange, PageSize};
+use crate::error::Result;
+use crate::object::Mapping;
+use crate::pagemap::HugeRuns;
+use crate::physical::{Backing, PhysicalCursor, PhysicalRegion};
+use crate::process::{Access, Process};
+use crate::vma::VmaName;
+
+/// A run of leaf entries of one size, backed by consecutive memory, or of base
+/// pages that are unbacked for one reason. It stands for
+/// `virt.size() / page_size` records.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeafRun {
+    /// From the start of the first entry to the end of the last.
+    pub virt: AddrRange,
+    /// The size that each entry maps.
+    pub page_size: PageSize,
+    /// What is behind the first entry; behind the others what follows it.
+    pub backing: Backing,
+    /// Anonymous memory, see [`PhysicalRegion::anonymous`].
+    pub anonymous: bool,
+    /// The mapping; `None` for the record of a start address in no mapping.
+    pub mapping: Option<Mapping>,
+}
+
+impl LeafRun {
+    /// How many records it stands for.
+    pub fn count(&self) -> u64 {
+        self.virt.size() >> self.page_size.shift()
+    }
+
+    /// The backing of the record with this index.
+    pub fn backing_of(&self, index: u64) -> Backing {
+        self.backing.further(index << self.page_size.shift())
+    }
+}
+
+/// Walks the leaf entries of a range. `N` is the storage for an area's name.
+#[derive(Debug)]
+pub struct LeafCursor<N> {
+    regions: PhysicalCursor<N>,
+    region: Option<PhysicalRegion>,
+    huge: HugeRuns,
+    range: AddrRange,
+    /// Where the walk stands, within `region` if there is one.
+    next: u64,
+    started: bool,
+    page: PageSize,
+}
+
+impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
+    /// The leaf entries that touch `range`.
+    ///
+    /// # Errors
+    /// EPERM if frame numbers are hidden.
+    pub fn new(process: &Process, range: AddrRange, name: N) -> Result<Self> {
+        let regions = PhysicalCursor::new(process, range, Access::Frames, name)?.with_whole_leaves();
+        let range = regions.range();
+        Ok(Self {
+            regions,
+            region: None,
+            huge: HugeRuns::new(),
+            range,
+            next: range.start().as_u64(),
+            started: false,
+            page: process.page_size(),
+        })
+    }
+
+    /// The name of the area that the last run belongs to.
+    pub fn name(&self) -> VmaName<'_> {
+        self.regions.name()
+    }
+
+    /// The next run; `None` past the last.
+    ///
+    /// # Errors
+    /// As [`PhysicalCursor::next`].
+    pub fn next(&mut self, process: &Process) -> Result<Option<LeafRun>> {
+        loop {
+            if let Some(region) = self.region {
+                if let Some(run) = self.split(process, &region)? {
+                    return Ok(Some(run));
+                }
+                self.region = None;
+            }
+            let region = self.regions.next(process)?;
+            let start = self.range.start().as_u64();
+            let first = !core::mem::replace(&mut self.started, true);
+            if first && process.has_memory() && !self.range.is_empty() {
+                let hole = region.is_none_or(|region| region.virt.start().as_u64() > start);
+                if hole {
+                    self.accept(region);
+                    return Ok(Some(self.nothing_at(start)));
+                }
+            }
+            if region.is_none() {
+                return Ok(None);
+            }
+            self.accept(region);
+        }
+    }
+
+    fn accept(&mut self, region: Option<PhysicalRegion>) {
+        self.region = region;
+        if let Some(region) = region {
+            self.next = region.virt.start().as_u64();
+        }
+    }
+
+    fn nothing_at(&self, start: u64) -> LeafRun {
+        LeafRun {
+            virt: AddrRange::new(start, start.saturating_add(self.page.bytes())).unwrap_or_default(),
+            page_size: self.page,
+            backing: Backing::NotPresent,
+            anonymous: false,
+            mapping: None,
+        }
+    }
+
+    /// The next run of alike entries of a region, within the range.
+    fn split(&mut self, process: &Process, region: &PhysicalRegion) -> Result<Option<LeafRun>> {
+        let region_end = region.virt.end().as_u64();
+        while self.next < region_end {
+            let at = self.next;
+            let (page_size, end) = match region.backing.address() {
+                Some(address) => self.leaves(process, region, address.as_u64(), at)?,
+                None => (self.page, region_end),
+            };
+            self.next = end;
+            // Base pages are cut to the range; a larger leaf is given whole.
+            let size = page_size.bytes();
+            let (low, high) = (self.range.start().as_u64(), self.range.end().as_u64());
+            let skipped = low.saturating_sub(at) / size * size;
+            let past = end.saturating_sub(high) / size * size;
+            if at + skipped < end.saturating_sub(past) {
+                return Ok(Some(run_of(region, page_size, at + skipped, end - past)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The size of the leaf entries from `at` on, and the end of their run.
+    /// The region is proved to be physically consecutive, so an entry that
+    /// has been split meanwhile changes sizes, never addresses.
+    fn leaves(
+        &mut self,
+        process: &Process,
+        region: &PhysicalRegion,
+        address: u64,
+        at: u64,
+    ) -> Result<(PageSize, u64)> {
+        let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
+        let vma = &region.mapping.vma;
+        let hugetlb = vma.page_size.filter(|&size| size > self.page);
+        let size = match hugetlb {
+            Some(size) => size,
+            // From the text: the size of an object's huge pages is not told.
+            None if vma.page_size.is_none() && vma.has_object() => return Ok((self.page, end)),
+            None => self.page.pmd(),
+        };
+        let mask = size.bytes() - 1;
+        let Some(block) = at.checked_add(mask).map(|at| at & !mask) else {
+            return Ok((self.page, end));
+        };
+        let whole_blocks = end.saturating_sub(block) & !mask;
+        let aligned = (address + block.saturating_sub(start)) & mask == 0;
+        if whole_blocks == 0 || !aligned {
+            return Ok((self.page, end));
+        }
+        if block > at {
+            return Ok((self.page, block));
+        }
+        if hugetlb.is_some() {
+            return Ok((size, block + whole_blocks));
+        }
+        let last = block + whole_blocks;
+        // A huge entry maps whole blocks, so a run of them ends at a border.
+        let (huge, run_end) = self.huge.next(process, block, last)?.unwrap_or((false, last));
+        Ok(match huge {
+            true => (size, run_end),
+            false if run_end == last => (self.page, end),
+            false => (self.page, run_end),
+        })
+    }
+}
+
+fn run_of(region: &PhysicalRegion, page_size: PageSize, start: u64, end: u64) -> LeafRun {
+    LeafRun {
+        virt: AddrRange::new(start, end).unwrap_or_default(),
+        page_size,
+        backing: region.backing.further(start - region.virt.start().as_u64()),
+        anonymous: region.anonymous,
+        mapping: Some(region.mapping),
+    }
+}

@@ -1,0 +1,45 @@
+//! Which pages are mapped by an entry above the base level: what a scan tells,
+//! to every caller, without frames.
+
+use super::scan::{Ranges, Span, HUGE};
+use crate::error::Result;
+use crate::process::Process;
+
+/// Tells runs of pages mapped by huge entries from runs of others, at
+/// addresses that never decrease.
+#[derive(Debug)]
+pub struct HugeRuns {
+    ranges: Ranges,
+    span: Span,
+}
+
+impl HugeRuns {
+    /// Nothing known yet.
+    pub const fn new() -> Self {
+        Self { ranges: Ranges::new(), span: Span::new() }
+    }
+
+    /// Whether the pages from `at` on, both page aligned and less than `end`,
+    /// are mapped by huge entries, and up to where they all are or all are
+    /// not; `None` where the kernel has no scan.
+    ///
+    /// # Errors
+    /// ESRCH when the process's memory has gone away.
+    pub fn next(&mut self, process: &Process, at: u64, end: u64) -> Result<Option<(bool, u64)>> {
+        if at >= self.ranges.end() && !self.ranges.scan(process, &HUGE, &mut self.span, at, end)? {
+            return Ok(None);
+        }
+        let known = self.ranges.end().min(end);
+        Ok(Some(match self.ranges.from(at) {
+            Some((start, range_end)) if start <= at => (true, range_end.min(end)),
+            Some((start, _)) => (false, start.min(known)),
+            None => (false, known),
+        }))
+    }
+}
+
+impl Default for HugeRuns {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,152 @@
+//! `PAGEMAP_SCAN`: ranges of pages by category, without their frames. Since
+//! Linux 6.7 (fs/proc/task_mmu.c, `do_pagemap_scan`). Owns the limits that
+//! keep the target's mmap lock free: one call holds it until its vector or its
+//! number of matching pages is full, but what does not match is not counted.
+
+use crate::error::{Errno, Error, Operation, Result};
+use crate::features;
+use crate::process::Process;
+use crate::{sys, uapi};
+
+/// Pages that are present or hold any other entry: swap, guard, marker.
+pub(crate) const NOT_EMPTY: Query = Query { all_of: 0, any_of: uapi::SCAN_PRESENT | uapi::SCAN_SWAPPED };
+
+/// Present pages that are mapped by an entry above the base level.
+pub(crate) const HUGE: Query = Query { all_of: uapi::SCAN_PRESENT | uapi::SCAN_HUGE, any_of: 0 };
+
+pub(crate) struct Query {
+    all_of: u64,
+    any_of: u64,
+}
+
+/// How much address space one call covers: little at first, more while calls
+/// stay short.
+#[derive(Debug)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    const FIRST: u64 = 256 << 20;
+    const SHORT_NANOS: u64 = 200_000;
+    const LONG_NANOS: u64 = 600_000;
+
+    pub(crate) const fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    fn adapt(&mut self, nanos: u64) {
+        if nanos < Self::SHORT_NANOS {
+            self.0 = self.0.saturating_mul(4);
+        } else if nanos > Self::LONG_NANOS {
+            self.0 = (self.0 / 4).max(Self::FIRST);
+        }
+    }
+}
+
+/// How many ranges one call gives at most.
+const RANGES: usize = 16;
+/// How many matching pages one call passes at most.
+const MOST_PAGES: u64 = 1024;
+
+/// The ranges that one call found, and how far it looked.
+#[derive(Debug)]
+pub(crate) struct Ranges {
+    found: [uapi::page_region; RANGES],
+    len: usize,
+    next: usize,
+    end: u64,
+}
+
+impl Ranges {
+    pub(crate) const fn new() -> Self {
+        const NOTHING: uapi::page_region = uapi::page_region { start: 0, end: 0, categories: 0 };
+        Self { found: [NOTHING; RANGES], len: 0, next: 0, end: 0 }
+    }
+
+    /// Up to where this knows all that matches.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The first range found that ends after `address`, which must not
+    /// decrease between scans.
+    pub(crate) fn from(&mut self, address: u64) -> Option<(u64, u64)> {
+        while self.next < self.len {
+            let range = &self.found[self.next];
+            if range.end > address {
+                return Some((range.start, range.end));
+            }
+            self.next += 1;
+        }
+        None
+    }
+
+    /// The ranges from the one that [`Ranges::from`] gave last.
+    pub(crate) fn remaining(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.found[self.next..self.len].iter().map(|range| (range.start, range.end))
+    }
+
+    /// Whether the call stopped because so much matched, in few ranges: what
+    /// follows had better be read at once.
+    pub(crate) fn is_dense(&self) -> bool {
+        let pages: u64 = self.found[..self.len].iter().map(|range| range.end - range.start).sum();
+        let page = 1u64 << sys::base_page_shift();
+        self.len <= RANGES / 4 && pages >= MOST_PAGES * page
+    }
+
+    /// Scans from `start` towards `end`; false if there is no scan here.
+    pub(crate) fn scan(
+        &mut self,
+        process: &Process,
+        query: &Query,
+        span: &mut Span,
+        start: u64,
+        end: u64,
+    ) -> Result<bool> {
+        if !process.features().pagemap_scan() {
+            return Ok(false);
+        }
+        let pagemap = process.pagemap()?;
+        let end = end.min(start.saturating_add(span.0));
+        // Only a long look is worth a look at the clock.
+        let timed = end - start >= Span::FIRST;
+        let before = if timed { sys::monotonic_nanos() } else { 0 };
+        let mut arg = uapi::pm_scan_arg {
+            size: 0,
+            flags: 0,
+            start,
+            end,
+            walk_end: 0,
+            vec: 0,
+            vec_len: 0,
+            max_pages: MOST_PAGES,
+            category_inverted: 0,
+            category_mask: query.all_of,
+            category_anyof_mask: query.any_of,
+            // Something must be asked for; nothing is used.
+            return_mask: uapi::SCAN_PRESENT,
+        };
+        let len = loop {
+            match sys::pagemap_scan(pagemap, &mut arg, &mut self.found) {
+                Ok(len) => break len,
+                // Only a fatal signal interrupts it.
+                Err(Errno::EINTR) => {}
+                Err(errno) if features::is_unavailable(errno) => {
+                    process.features().without_pagemap_scan();
+                    return Ok(false);
+                }
+                Err(errno) => return Err(Error::new(errno, Operation::ReadPagemap)),
+            }
+        };
+        if timed {
+            span.adapt(sys::monotonic_nanos().saturating_sub(before));
+        }
+        self.len = len.min(RANGES);
+        self.next = 0;
+        // With more ranges than 512, walk_end can lag behind them; never here,
+        // but what was found was certainly walked.
+        let last = self.found[..self.len].last().map_or(start, |range| range.end);
+        self.end = arg.walk_end.clamp(last, end);
+        // A scan that came nowhere says nothing; then read.
+        Ok(self.end > start)
+    }
+}

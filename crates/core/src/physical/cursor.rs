@@ -1,0 +1,225 @@
+//! Joins areas, entries and runs into physical regions, one at a time, with
+//! constant memory and an address to go on from.
+
+use super::runs::{PageContext, PageState, Run};
+use super::{Backing, PhysicalRegion};
+use crate::addr::{AddrRange, PageSize, Pfn, VirtAddr};
+use crate::error::Result;
+use crate::object::{Mapping, ObjectCache};
+use crate::pagemap::{Entry, Known, PageReader};
+use crate::process::{Access, Process};
+use crate::sys;
+use crate::vma::{Vma, VmaCursor, VmaName};
+
+/// Walks the physical regions of a range. `N` is the storage for the current
+/// area's name.
+#[derive(Debug)]
+pub struct PhysicalCursor<N> {
+    areas: VmaCursor<N>,
+    objects: ObjectCache,
+    pages: PageReader,
+    current: Option<Area>,
+    pending: Option<Run>,
+    /// Where the walk stands: everything below is in `pending` or was given.
+    next: u64,
+    range: AddrRange,
+    page: PageSize,
+    frames: bool,
+    whole_leaves: bool,
+}
+
+/// The part of an area that is walked.
+#[derive(Copy, Clone, Debug)]
+struct Area {
+    mapping: Mapping,
+    context: PageContext,
+    end: u64,
+    /// How far entries may be read at once.
+    ahead: u64,
+}
+
+impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
+    /// The regions of `range`, widened to whole pages. `access` says whether
+    /// addresses are wanted; [`Access::Layout`] and [`Access::Pages`] give
+    /// [`Backing::Resident`] in their place.
+    ///
+    /// # Errors
+    /// EPERM if addresses are wanted and frame numbers hidden.
+    pub fn new(process: &Process, range: AddrRange, access: Access, name: N) -> Result<Self> {
+        let frames = access == Access::Frames;
+        if frames {
+            process.frames()?;
+        }
+        let page = process.page_size();
+        let range = range.widened(page);
+        Ok(Self {
+            areas: VmaCursor::new(name),
+            objects: ObjectCache::new(),
+            pages: PageReader::new(page),
+            current: None,
+            pending: None,
+            next: range.start().as_u64(),
+            range,
+            page,
+            frames,
+            whole_leaves: false,
+        })
+    }
+
+    /// Widens the walk to whole leaf entries: the first and the last area are
+    /// walked from and to the border of the largest page they can hold.
+    pub(crate) fn with_whole_leaves(mut self) -> Self {
+        self.whole_leaves = true;
+        self
+    }
+
+    /// The range asked for, in whole pages.
+    pub fn range(&self) -> AddrRange {
+        self.range
+    }
+
+    /// The name of the area that the last region belongs to.
+    pub fn name(&self) -> VmaName<'_> {
+        self.areas.name()
+    }
+
+    /// Where a new cursor would go on: past all regions that were given.
+    pub fn resume_address(&self) -> VirtAddr {
+        VirtAddr::new(self.pending.map_or(self.next, |run| run.start))
+    }
+
+    /// The next region; `None` past the last.
+    ///
+    /// # Errors
+    /// ESRCH when the process's memory goes away before the end.
+    pub fn next(&mut self, process: &Process) -> Result<Option<PhysicalRegion>> {
+        loop {
+            let Some(area) = self.current else {
+                if !self.enter_next(process)? {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if self.next >= area.end {
+                self.current = None;
+                if let Some(run) = self.pending.take() {
+                    return Ok(Some(area.region(run)));
+                }
+                continue;
+            }
+            if let Some(run) = self.advance(process, &area)? {
+                return Ok(Some(area.region(run)));
+            }
+        }
+    }
+
+    /// Goes into the next area of the range; false if there is none.
+    fn enter_next(&mut self, process: &Process) -> Result<bool> {
+        let end = self.range.end().as_u64();
+        if self.next >= end {
+            return Ok(false);
+        }
+        let left = self.next;
+        let Some(vma) = self.areas.next_from(process, self.next)? else {
+            self.next = end;
+            return Ok(false);
+        };
+        let (vma_start, vma_end) = (vma.range.start().as_u64(), vma.range.end().as_u64());
+        if vma_start >= end {
+            self.next = end;
+            return Ok(false);
+        }
+        let block = if self.whole_leaves { self.largest_leaf(&vma) } else { self.page };
+        let mask = block.bytes() - 1;
+        let first = left == self.range.start().as_u64();
+        let low = if first { left & !mask } else { left };
+        let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
+        self.next = vma_start.max(low);
+        let mapping = self.objects.mapping(process, vma, self.areas.name());
+        let end = vma_end.min(high);
+        self.current = Some(Area {
+            mapping,
+            context: self.context(process, &mapping),
+            end,
+            // Areas that follow each other closely share a read.
+            ahead: if vma_start == left && !first { high.max(end) } else { end },
+        });
+        Ok(true)
+    }
+
+    fn largest_leaf(&self, vma: &Vma) -> PageSize {
+        match vma.page_size {
+            Some(size) if size > self.page => size,
+            _ => self.page.pmd(),
+        }
+    }
+
+    fn context(&self, process: &Process, mapping: &Mapping) -> PageContext {
+        PageContext {
+            page: self.page,
+            private: !mapping.vma.shared,
+            has_object: mapping.vma.has_object(),
+            unlisted: mapping.is_unlisted(),
+            special: mapping.is_special(),
+            frames: self.frames,
+            zero: if self.frames { process.zero_frame() } else { None },
+        }
+    }
+
+    /// Takes in what is known next; a run that this ends is given.
+    fn advance(&mut self, process: &Process, area: &Area) -> Result<Option<Run>> {
+        let page = self.page.bytes();
+        let (state, pages_end) = match self.pages.next(process, self.next, area.end, area.ahead)? {
+            Known::EmptyTo(to) => (area.context.empty(), to),
+            Known::Entries(entries) => {
+                let of_frame = |frame| frame_entry(frame);
+                let first = Entry::from_raw(entries.first().copied().unwrap_or_default());
+                let state = area.context.state(first, of_frame);
+                let len = area.context.run_length(entries, state, of_frame);
+                (state, self.next + len as u64 * page)
+            }
+        };
+        let start = self.next;
+        self.next = pages_end;
+        Ok(self.push(start, pages_end, state))
+    }
+
+    fn push(&mut self, start: u64, end: u64, state: PageState) -> Option<Run> {
+        match &mut self.pending {
+            Some(run) if run.continues_with(&state) => {
+                run.end = end;
+                None
+            }
+            pending => pending.replace(Run { start, end, state }),
+        }
+    }
+}
+
+impl Area {
+    fn region(&self, run: Run) -> PhysicalRegion {
+        PhysicalRegion {
+            virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
+            backing: run.state.backing,
+            anonymous: run.state.anonymous,
+            mapping: self.mapping,
+        }
+    }
+}
+
+/// What a page is whose entry names a frame without being present: being
+/// migrated, poisoned, or device-private memory, which has no ordinary frame.
+/// The types' numbers depend on the kernel's configuration, so the frame is
+/// asked (Documentation/admin-guide/mm/pagemap.rst, `/proc/kpageflags`).
+#[cold]
+fn frame_entry(frame: Pfn) -> Backing {
+    const HWPOISON: u64 = 1 << 19;
+    const NOPAGE: u64 = 1 << 20;
+    let mut flags = [0u64];
+    let read = sys::openat(sys::CWD, b"/proc/kpageflags\0", 0)
+        .and_then(|file| sys::pread_u64(file.raw(), &mut flags, frame.as_u64() * 8));
+    match read {
+        Ok(1) if flags[0] & HWPOISON != 0 => Backing::Poisoned,
+        Ok(1) if flags[0] & NOPAGE == 0 => Backing::Migrating,
+        _ => Backing::Unknown,
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether this caller can see frame numbers, found out by pages of its own.
+//! Nothing in a target proves it: the kernel shows frame 0 for every page to
+//! those without CAP_SYS_ADMIN in the initial user namespace, without saying
+//! so (fs/proc/task_mmu.c, `pagemap_read`: `show_pfn`).
+
+use super::no_proc;
+use crate::addr::Pfn;
+use crate::error::{At, Errno, Error, Operation, Result};
+use crate::pagemap::Entry;
+use crate::sys::{self, OwnedFd};
+
+/// What was learnt from the caller's own page entries.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Frames {
+    /// The frame of the zero page, where it could be found.
+    pub zero: Option<Pfn>,
+}
+
+/// The caller's own page map.
+pub(super) fn own_pagemap() -> Result<OwnedFd> {
+    sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0).map_err(no_proc).at(Operation::CheckFrames)
+}
+
+/// Reads pages of the caller's own.
+pub(super) fn look(own: &OwnedFd) -> Result<Frames> {
+    // Two neighbouring pages that were only ever read. Reclaim can take them
+    // away in between, hence the tries.
+    for _ in 0..4 {
+        let [first, second] = entries(own, sys::touch_never_written())?;
+        let (Some(first), Some(second)) = (first.frame(), second.frame()) else {
+            continue;
+        };
+        if first == Pfn::new(0) {
+            return Err(Error::new(Errno::EPERM, Operation::CheckFrames));
+        }
+        // One frame twice can only be the zero page. Two frames: this process
+        // locks, and so populates, what it maps; ask a page it cannot write.
+        let zero = if first == second { Some(first) } else { fresh_zero_frame(own) };
+        return Ok(Frames { zero });
+    }
+    Err(Error::new(Errno::EPERM, Operation::CheckFrames))
+}
+
+fn fresh_zero_frame(own: &OwnedFd) -> Option<Pfn> {
+    sys::with_fresh_zero_page(|address| {
+        let [entry, _] = entries(own, address).ok()?;
+        entry.frame()
+    })
+    .flatten()
+}
+
+fn entries(own: &OwnedFd, address: u64) -> Result<[Entry; 2]> {
+    let mut words = [0u64; 2];
+    let offset = (address >> sys::base_page_shift()) * size_of::<u64>() as u64;
+    let count = sys::pread_u64(own.raw(), &mut words, offset).at(Operation::CheckFrames)?;
+    if count < 1 {
+        return Err(Error::new(Errno::EPERM, Operation::CheckFrames));
+    }
+    Ok(words.map(Entry::from_raw))
+}

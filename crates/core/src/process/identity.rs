@@ -1,0 +1,309 @@
+//! Which process a number means, and whether it still is that process: PIDs,
+//! unique PIDs, pidfds, the number in this `/proc` mount, threads that outlive
+//! the first one, the mark that an exec changes.
+
+use super::{gone_or_refused, no_proc};
+use crate::error::{At, Errno, Error, Operation, Result};
+use crate::sys::{self, OwnedFd};
+use crate::uapi;
+
+/// Which process is meant.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The caller.
+    Caller,
+    /// The process that has this PID in the caller's PID namespace now.
+    Pid(u32),
+    /// The process that had this PID when its unique PID was made.
+    Unique {
+        /// The PID, in the caller's PID namespace.
+        pid: u32,
+        /// The upper half of the unique PID: bit 30 clear, and 30 bits of the
+        /// pidfs inode; or bit 30 set, and 30 bits of the start time.
+        mark: u32,
+    },
+}
+
+/// 0 is the caller, anything else a PID.
+impl From<u32> for Target {
+    fn from(pid: u32) -> Self {
+        match pid {
+            0 => Self::Caller,
+            pid => Self::Pid(pid),
+        }
+    }
+}
+
+impl Target {
+    /// From the 64-bit number of the C interface: 0 is the caller, a positive
+    /// 32-bit value a PID, a larger one a unique PID.
+    ///
+    /// # Errors
+    /// ESRCH for every number that can be nobody's.
+    pub fn from_pid64(pid64: i64) -> Result<Self> {
+        let none = Error::new(Errno::ESRCH, Operation::Argument);
+        let (mark, pid) = ((pid64 >> 32) as i32, pid64 as i32);
+        match (mark, pid) {
+            (0, 0) => Ok(Self::Caller),
+            (0, 1..) => Ok(Self::Pid(pid as u32)),
+            (1.., 1..) => Ok(Self::Unique { pid: pid as u32, mark: mark as u32 }),
+            _ => Err(none),
+        }
+    }
+}
+
+/// In a unique PID's mark: the other bits are of the start time.
+const MARK_IS_START_TIME: u32 = 1 << 30;
+const MARK_BITS: u32 = MARK_IS_START_TIME - 1;
+
+/// The unique PID of a process: its PID in the low half, and in the high half
+/// a mark that no other process with that PID has had since boot (of about a
+/// thousand million processes; never zero).
+///
+/// # Errors
+/// ESRCH if there is no such process, EPERM if its start time is needed and hidden.
+pub fn unique_pid(pid: u32) -> Result<i64> {
+    let pidfd = pidfd(pid)?;
+    let mark = match pidfs_mark(pidfd.raw())? {
+        Some(mark) => mark,
+        None => {
+            let mut path = PathBuffer::new();
+            path.push(b"/proc/").push_decimal(number_in_proc(pidfd.raw())?).push(b"\0");
+            let dir = sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH | sys::O_DIRECTORY)
+                .map_err(gone_or_refused)
+                .at(Operation::OpenProcess)?;
+            start_time_mark(&dir)?
+        }
+    };
+    if !super::exists(pidfd.raw())? {
+        return Err(Error::new(Errno::ESRCH, Operation::FindProcess));
+    }
+    Ok(i64::from(mark) << 32 | i64::from(pid))
+}
+
+/// A pidfd for a PID in the caller's namespace.
+pub(super) fn pidfd(pid: u32) -> Result<OwnedFd> {
+    sys::pidfd_open(pid)
+        .map_err(|errno| match errno {
+            // What a thread's id gives: EINVAL, ENOENT since Linux 6.9's
+            // PIDFD_THREAD (kernel/fork.c, kernel/pid.c).
+            Errno::EINVAL | Errno::ENOENT | Errno::ESRCH => Errno::ESRCH,
+            other => other,
+        })
+        .at(Operation::FindProcess)
+}
+
+/// Fails with ESRCH unless the process has this mark.
+pub(super) fn check_unique(pidfd: i32, dir: &OwnedFd, mark: u32) -> Result<()> {
+    let actual =
+        if mark & MARK_IS_START_TIME != 0 { Some(start_time_mark(dir)?) } else { pidfs_mark(pidfd)? };
+    if actual == Some(mark) {
+        Ok(())
+    } else {
+        Err(Error::new(Errno::ESRCH, Operation::FindProcess))
+    }
+}
+
+/// 30 bits of the pidfs inode, which no two processes of one boot share;
+/// `None` before pidfs (Linux 6.9), where all pidfds have one inode.
+fn pidfs_mark(pidfd: i32) -> Result<Option<u32>> {
+    if sys::file_system(pidfd).at(Operation::FindProcess)? != uapi::PID_FS_MAGIC {
+        return Ok(None);
+    }
+    let ino = sys::status(pidfd).at(Operation::FindProcess)?.ino;
+    Ok(Some((ino as u32 & MARK_BITS).max(1)))
+}
+
+/// 30 bits of the start time, in clock ticks since boot.
+fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
+    let mut text = [0u8; 512];
+    let stat = sys::openat(dir.raw(), b"stat\0", 0).map_err(gone_or_refused).at(Operation::FindProcess)?;
+    let len = sys::pread(stat.raw(), &mut text, 0).map_err(gone_or_refused).at(Operation::FindProcess)?;
+    let ticks = start_time(&text[..len]).ok_or(Error::new(Errno::ESRCH, Operation::FindProcess))?;
+    Ok(ticks as u32 & MARK_BITS | MARK_IS_START_TIME)
+}
+
+/// Field 22 of `/proc/PID/stat`. The second, the name in parentheses, can hold
+/// any byte, so fields are counted from the last closing parenthesis.
+fn start_time(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let field = stat.get(after_name..)?.split(|&byte| byte == b' ').nth(19)?;
+    core::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// The number that the mounted `/proc` gives to a pidfd's process.
+pub(super) fn number_in_proc(pidfd: i32) -> Result<u64> {
+    // thread-self: descriptors belong to threads that may not share them, and
+    // /proc/self shows the first thread's, nobody's if that has ended.
+    let mut path = PathBuffer::new();
+    path.push(b"/proc/thread-self/fdinfo/").push_decimal(pidfd as u64).push(b"\0");
+    let info = sys::openat(sys::CWD, path.as_bytes(), 0).map_err(no_proc).at(Operation::FindProcess)?;
+    let mut text = [0u8; 256];
+    let len = sys::pread(info.raw(), &mut text, 0).at(Operation::FindProcess)?;
+    match fdinfo_pid(&text[..len]) {
+        Some(number @ 1..) => Ok(number as u64),
+        // Not in this mount's PID namespace.
+        Some(0) => Err(Error::new(Errno::EPERM, Operation::FindProcess)),
+        // Reaped.
+        Some(_) => Err(Error::new(Errno::ESRCH, Operation::FindProcess)),
+        None => Err(Error::new(Errno::EBADF, Operation::FindProcess)),
+    }
+}
+
+fn fdinfo_pid(text: &[u8]) -> Option<i64> {
+    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Pid:\t"))?;
+    core::str::from_utf8(line).ok()?.parse().ok()
+}
+
+/// A thread of the process, by its directory, that still has the memory the
+/// first thread has given up; `None` for zombies and kernel threads.
+pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecMark)>> {
+    let tasks = match sys::openat(dir.raw(), b"task\0", sys::O_DIRECTORY) {
+        Ok(tasks) => tasks,
+        // The directory given is a thread's own.
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
+    };
+    let mut entries = [0u8; 512];
+    loop {
+        let len = match sys::getdents(tasks.raw(), &mut entries) {
+            Ok(0) => return Ok(None),
+            Ok(len) => len,
+            // Reading the task directory of a process that is being reaped.
+            Err(Errno::ENOENT) => return Err(Error::new(Errno::ESRCH, Operation::OpenProcess)),
+            Err(errno) => return Err(Error::new(errno, Operation::OpenProcess)),
+        };
+        let mut rest = &entries[..len];
+        while let Some((name, next)) = first_dirent(rest) {
+            rest = next;
+            if !name.first().is_some_and(u8::is_ascii_digit) {
+                continue;
+            }
+            let Ok(thread) = sys::openat(tasks.raw(), name, sys::O_PATH | sys::O_DIRECTORY) else {
+                continue;
+            };
+            if let Ok(Some(mark)) = ExecMark::read(&thread) {
+                return Ok(Some((thread, mark)));
+            }
+        }
+    }
+}
+
+/// The name, with its NUL, of the first `struct linux_dirent64`, and the rest.
+fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
+    let size = u16::from_ne_bytes(entries.get(16..18)?.try_into().ok()?) as usize;
+    let name = entries.get(19..size)?;
+    let len = name.iter().position(|&byte| byte == 0)? + 1;
+    Some((&name[..len], &entries[size..]))
+}
+
+/// What an exec changes: the auxiliary vector of the memory that the process
+/// has now. It holds addresses that are chosen anew at each exec.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct ExecMark(u64);
+
+impl ExecMark {
+    /// `None` when the process, or this thread of it, has no memory.
+    pub(super) fn read(dir: &OwnedFd) -> Result<Option<Self>> {
+        let file = sys::openat(dir.raw(), b"auxv\0", 0);
+        let auxv = match file {
+            Ok(auxv) => auxv,
+            Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenMemory)),
+        };
+        let mut words = [0u64; 64];
+        let count = sys::pread_u64(auxv.raw(), &mut words, 0).at(Operation::OpenMemory)?;
+        // FNV-1a over words.
+        let hash = words[..count]
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3));
+        Ok((count > 0).then_some(Self(hash)))
+    }
+}
+
+/// A short path that is put together without allocation.
+pub(crate) struct PathBuffer {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl PathBuffer {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; 64], len: 0 }
+    }
+
+    /// Appends; whatever does not fit leaves the path without its NUL, which
+    /// the system call then refuses. Every path put together here fits.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> &mut Self {
+        if let Some(space) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            space.copy_from_slice(bytes);
+            self.len += bytes.len();
+        }
+        self
+    }
+
+    pub(crate) fn push_decimal(&mut self, number: u64) -> &mut Self {
+        self.push_radix(number, 10)
+    }
+
+    pub(crate) fn push_hex(&mut self, number: u64) -> &mut Self {
+        self.push_radix(number, 16)
+    }
+
+    fn push_radix(&mut self, mut number: u64, radix: u64) -> &mut Self {
+        let mut digits = [0u8; 20];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b"0123456789abcdef"[(number % radix) as usize];
+            number /= radix;
+            if number == 0 {
+                break;
+            }
+        }
+        self.push(&digits[first..])
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid64_is_the_caller_a_pid_a_unique_pid_or_nobody() {
+        assert_eq!(Target::from_pid64(0), Ok(Target::Caller));
+        assert_eq!(Target::from_pid64(7), Ok(Target::Pid(7)));
+        assert_eq!(Target::from_pid64(5 << 32 | 7), Ok(Target::Unique { pid: 7, mark: 5 }));
+        for nobody in [-1, i64::MIN, 1 << 31, (1 << 32) - 1, 5 << 32, 5 << 32 | 1 << 31] {
+            assert_eq!(Target::from_pid64(nobody).unwrap_err().errno(), Errno::ESRCH, "{nobody:#x}");
+        }
+    }
+
+    #[test]
+    fn the_start_time_is_found_behind_any_name() {
+        let fields = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
+        for name in ["cat", ") S 1 2", "a b\n)", ""] {
+            let stat = [b"12 (", name.as_bytes(), b") ", fields.as_bytes()].concat();
+            assert_eq!(start_time(&stat), Some(4711), "{name:?}");
+        }
+        assert_eq!(start_time(b"12 (cat"), None);
+        assert_eq!(start_time(b"12 (cat)"), None);
+    }
+
+    #[test]
+    fn the_pid_is_found_in_fdinfo() {
+        assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t123\nNSpid:\t123\n"), Some(123));
+        assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t-1\n"), Some(-1));
+        assert_eq!(fdinfo_pid(b"pos:\t0\nflags:\t02\n"), None);
+    }
+
+    #[test]
+    fn paths_are_put_together() {
+        let mut path = PathBuffer::new();
+        path.push(b"a/").push_decimal(120).push(b"-").push_hex(0xbeef).push_hex(0).push(b"\0");
+        assert_eq!(path.as_bytes(), b"a/120-beef0\0");
+    }
+}

@@ -1,0 +1,305 @@
+//! Opening a target so that all its files belong to one process and one
+//! memory, and finding out whether frame numbers can be seen. Owns the file
+//! descriptors of a walk; knows nothing of what stands in `maps` or `pagemap`.
+//!
+//! PID -> pidfd -> the number that this `/proc` mount gives it -> directory
+//! descriptor -> files; the process still there after; the files opened
+//! between two equal readings of what an exec changes.
+
+mod frames;
+mod identity;
+
+use crate::addr::{PageSize, Pfn};
+use crate::error::{At, Errno, Error, Operation, Result};
+use crate::features::Features;
+use crate::sys::{self, OwnedFd};
+
+pub use frames::Frames;
+use identity::ExecMark;
+pub(crate) use identity::PathBuffer;
+pub use identity::{unique_pid, Target};
+
+/// What a handle is opened for. Less is cheaper and needs less privilege.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The layout of the address space only: `maps`.
+    Layout,
+    /// Page entries too, whether or not frame numbers can be seen.
+    Pages,
+    /// Page entries and frame numbers; fails with EPERM when those are hidden.
+    Frames,
+}
+
+/// An open target: one process, one memory.
+///
+/// It stays what it is when the target goes on: after an exec or the exit of
+/// the target its calls give ESRCH, and never a successor's memory.
+#[derive(Debug)]
+pub struct Process {
+    /// `/proc/N`, or `/proc/N/task/T` where the first thread has ended. O_PATH.
+    dir: OwnedFd,
+    maps: OwnedFd,
+    pagemap: Result<OwnedFd>,
+    frames: Result<Frames>,
+    /// What an exec changes; `None` for the caller, who does not outlive one.
+    mark: Option<ExecMark>,
+    has_memory: bool,
+    features: Features,
+}
+
+impl Process {
+    /// Opens a target.
+    ///
+    /// # Errors
+    /// ESRCH: no such process (a thread's id is none). EPERM: access is
+    /// refused, the process is hidden, or, with [`Access::Frames`], frame
+    /// numbers are. ENOSYS: there is no `/proc` that shows this caller.
+    pub fn open(target: Target, access: Access) -> Result<Self> {
+        match target {
+            Target::Caller => Self::open_caller(access),
+            Target::Pid(pid) => Self::open_pidfd(identity::pidfd(pid)?.raw(), None, access),
+            Target::Unique { pid, mark } => Self::open_pidfd(identity::pidfd(pid)?.raw(), Some(mark), access),
+        }
+    }
+
+    /// Opens the process that a pidfd stands for. The pidfd is not kept.
+    ///
+    /// # Errors
+    /// As [`Process::open`]; EBADF if the descriptor is no pidfd.
+    pub fn from_pidfd(pidfd: i32, access: Access) -> Result<Self> {
+        Self::open_pidfd(pidfd, None, access)
+    }
+
+    /// Opens the process of a `/proc/PID` directory, of whichever proc mount.
+    ///
+    /// # Errors
+    /// As [`Process::open`].
+    pub fn from_proc_dir(dir: OwnedFd, access: Access) -> Result<Self> {
+        Self::from_dir(dir, access)
+    }
+
+    fn open_caller(access: Access) -> Result<Self> {
+        let open = |path| {
+            sys::openat(sys::CWD, path, sys::O_PATH | sys::O_DIRECTORY)
+                .map_err(no_proc)
+                .at(Operation::OpenProcess)
+        };
+        let mut dir = open(b"/proc/self\0")?;
+        // When the first thread has ended, /proc/self shows its remains.
+        if !sys::is_main_thread() && ExecMark::read(&dir)?.is_none() {
+            dir = open(b"/proc/thread-self\0")?;
+        }
+        let maps = open_maps(&dir)?;
+        let pagemap = open_pagemap(&dir, access)?;
+        let frames = match &pagemap {
+            Ok(own) => frames::look(own),
+            Err(error) => Err(*error),
+        };
+        Self::assemble(dir, maps, pagemap, frames, None, true, access)
+    }
+
+    fn open_pidfd(pidfd: i32, unique: Option<u32>, access: Access) -> Result<Self> {
+        let number = identity::number_in_proc(pidfd)?;
+        let mut path = PathBuffer::new();
+        path.push(b"/proc/").push_decimal(number).push(b"\0");
+        let dir = match sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH | sys::O_DIRECTORY) {
+            Ok(dir) => dir,
+            // A mount with hidepid denies that the directory exists.
+            Err(Errno::ENOENT) if exists(pidfd)? => {
+                return Err(Error::new(Errno::EPERM, Operation::OpenProcess));
+            }
+            Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
+        };
+        if let Some(mark) = unique {
+            identity::check_unique(pidfd, &dir, mark)?;
+        }
+        let process = Self::from_dir(dir, access);
+        // Only while the process is not reaped is its number certainly its own.
+        if !exists(pidfd)? {
+            return Err(Error::new(Errno::ESRCH, Operation::FindProcess));
+        }
+        process
+    }
+
+    fn from_dir(dir: OwnedFd, access: Access) -> Result<Self> {
+        let (dir, mark) = match ExecMark::read(&dir)? {
+            Some(mark) => (dir, Some(mark)),
+            None => match identity::thread_with_memory(&dir)? {
+                Some((thread, mark)) => (thread, Some(mark)),
+                None => (dir, None),
+            },
+        };
+        let Some(mut mark) = mark else {
+            // A zombie or a kernel thread. Its maps file opens and is empty;
+            // what pagemap does differs between kernels and does not matter.
+            let maps = open_maps(&dir)?;
+            let none = Err(Error::new(Errno::ESRCH, Operation::OpenMemory));
+            return Self::assemble(dir, maps, none, none_frames(access), None, false, access);
+        };
+        // An exec between two opens would pair the files of two memories. Two
+        // in a row within these microseconds are no accident; give up then.
+        for _ in 0..8 {
+            let maps = open_maps(&dir)?;
+            let pagemap = open_pagemap(&dir, access)?;
+            match ExecMark::read(&dir)? {
+                Some(now) if now == mark => {
+                    let frames = match &pagemap {
+                        Ok(_) => frames::own_pagemap().and_then(|own| frames::look(&own)),
+                        Err(error) => Err(*error),
+                    };
+                    return Self::assemble(dir, maps, pagemap, frames, Some(mark), true, access);
+                }
+                Some(now) => mark = now,
+                None => break,
+            }
+        }
+        Err(Error::new(Errno::ESRCH, Operation::OpenMemory))
+    }
+
+    fn assemble(
+        dir: OwnedFd,
+        maps: OwnedFd,
+        pagemap: Result<OwnedFd>,
+        frames: Result<Frames>,
+        mark: Option<ExecMark>,
+        has_memory: bool,
+        access: Access,
+    ) -> Result<Self> {
+        if let (Access::Frames, Err(error)) = (access, frames) {
+            return Err(error);
+        }
+        Ok(Self { dir, maps, pagemap, frames, mark, has_memory, features: Features::new() })
+    }
+
+    /// Whether it has memory at all; a zombie and a kernel thread do not.
+    pub fn has_memory(&self) -> bool {
+        self.has_memory
+    }
+
+    /// Whether frame numbers can be seen, and what was learnt with that.
+    ///
+    /// # Errors
+    /// EPERM when they cannot: the caller lacks CAP_SYS_ADMIN in the initial
+    /// user namespace.
+    pub fn frames(&self) -> Result<Frames> {
+        self.frames
+    }
+
+    /// The frame of the zero page, where that is known.
+    pub fn zero_frame(&self) -> Option<Pfn> {
+        self.frames.ok().and_then(|frames| frames.zero)
+    }
+
+    /// The base page size of the kernel.
+    pub fn page_size(&self) -> PageSize {
+        PageSize::base()
+    }
+
+    /// The process's directory, for what else is opened under it.
+    pub(crate) fn dir(&self) -> i32 {
+        self.dir.raw()
+    }
+
+    pub(crate) fn maps(&self) -> i32 {
+        self.maps.raw()
+    }
+
+    pub(crate) fn pagemap(&self) -> Result<i32> {
+        match &self.pagemap {
+            Ok(pagemap) => Ok(pagemap.raw()),
+            Err(error) => Err(*error),
+        }
+    }
+
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// Fails with ESRCH unless the memory this was opened for is still the
+    /// process's memory.
+    pub(crate) fn check_same_memory(&self) -> Result<()> {
+        match &self.mark {
+            None => Ok(()),
+            Some(mark) if ExecMark::read(&self.dir)?.as_ref() == Some(mark) => Ok(()),
+            Some(_) => Err(Error::new(Errno::ESRCH, Operation::ReadMaps)),
+        }
+    }
+
+    /// The text of `maps` from its beginning, for one reader of its own.
+    pub(crate) fn open_maps_text(&self) -> Result<OwnedFd> {
+        let maps = open_maps(&self.dir)?;
+        self.check_same_memory()?;
+        Ok(maps)
+    }
+
+    /// Pretends that this kernel lacks what newer ones have, so that tests
+    /// can hold the old ways against the new ones.
+    #[doc(hidden)]
+    pub fn disable_features(&self, procmap_query: bool, pagemap_scan: bool) {
+        if procmap_query {
+            self.features.without_procmap_query();
+        }
+        if pagemap_scan {
+            self.features.without_pagemap_scan();
+        }
+    }
+}
+
+fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
+    sys::openat(dir.raw(), b"maps\0", 0).map_err(gone_or_refused).at(Operation::OpenMemory)
+}
+
+/// The outer error is one that no weaker use of the handle could bear.
+fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
+    if access == Access::Layout {
+        return Ok(Err(Error::new(Errno::EINVAL, Operation::OpenMemory)));
+    }
+    match sys::openat(dir.raw(), b"pagemap\0", 0) {
+        Ok(pagemap) => Ok(Ok(pagemap)),
+        // The directory and maps are there, pagemap is not: a kernel without
+        // CONFIG_PROC_PAGE_MONITOR, unless the process ended just now.
+        Err(Errno::ENOENT) => {
+            open_maps(dir)?;
+            Ok(Err(Error::new(Errno::ENOSYS, Operation::OpenMemory)))
+        }
+        Err(errno) => {
+            let error = Error::new(gone_or_refused(errno), Operation::OpenMemory);
+            if error.errno() == Errno::EPERM {
+                Ok(Err(error))
+            } else {
+                Err(error)
+            }
+        }
+    }
+}
+
+/// For a target without memory, frame numbers matter only to callers that
+/// insist: those are told whether they could see any.
+fn none_frames(access: Access) -> Result<Frames> {
+    match access {
+        Access::Layout => Err(Error::new(Errno::EINVAL, Operation::CheckFrames)),
+        Access::Pages | Access::Frames => frames::own_pagemap().and_then(|own| frames::look(&own)),
+    }
+}
+
+fn exists(pidfd: i32) -> Result<bool> {
+    sys::pidfd_exists(pidfd).at(Operation::FindProcess)
+}
+
+/// The contract's errno for a failure to open something of a process.
+pub(crate) fn gone_or_refused(errno: Errno) -> Errno {
+    match errno {
+        Errno::EACCES | Errno::EPERM => Errno::EPERM,
+        Errno::ENOENT | Errno::ESRCH => Errno::ESRCH,
+        other => other,
+    }
+}
+
+/// The contract's errno for a failure to open something of one's own.
+fn no_proc(errno: Errno) -> Errno {
+    match errno {
+        Errno::EACCES | Errno::EPERM => Errno::EPERM,
+        Errno::ENOENT | Errno::ENOTDIR => Errno::ENOSYS,
+        other => other,
+    }
+}

@@ -1,0 +1,339 @@
+//! The handful of system calls that the walk makes, and [`OwnedFd`]. The only
+//! module with unsafe code. Calls are made by instruction, not through libc:
+//! errno is not touched and none is a cancellation point. Knows nothing of
+//! what the files mean.
+#![allow(unsafe_code)]
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use linux_raw_sys::general as k;
+use syscalls::{syscall, Sysno};
+
+use crate::error::Errno;
+use crate::uapi;
+
+type Sys<T> = core::result::Result<T, Errno>;
+
+fn check(result: core::result::Result<usize, syscalls::Errno>) -> Sys<usize> {
+    result.map_err(|errno| Errno::from_raw(errno.into_raw() as u16))
+}
+
+/// Repeats a call while it is interrupted by a signal.
+fn retry(mut call: impl FnMut() -> Sys<usize>) -> Sys<usize> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// A file descriptor that is closed when dropped.
+#[derive(Debug)]
+pub struct OwnedFd(i32);
+
+impl OwnedFd {
+    /// The number; valid while this lives.
+    pub const fn raw(&self) -> i32 {
+        self.0
+    }
+
+    /// Takes over a descriptor that the caller owns.
+    pub const fn from_raw(fd: i32) -> Self {
+        Self(fd)
+    }
+}
+
+impl Drop for OwnedFd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours, and closing it touches no memory. A
+        // failing close has released it all the same on Linux.
+        let _ = unsafe { syscall!(Sysno::close, self.0) };
+    }
+}
+
+/// `AT_FDCWD`: paths are absolute or relative to the working directory.
+pub(crate) const CWD: i32 = k::AT_FDCWD;
+
+pub(crate) const O_PATH: u32 = k::O_PATH;
+pub(crate) const O_DIRECTORY: u32 = k::O_DIRECTORY;
+pub(crate) const O_NONBLOCK: u32 = k::O_NONBLOCK;
+pub(crate) const O_NOCTTY: u32 = k::O_NOCTTY;
+
+/// `openat` for reading, always close-on-exec. `path` must end in NUL.
+pub(crate) fn openat(dir: i32, path: &[u8], flags: u32) -> Sys<OwnedFd> {
+    debug_assert_eq!(path.last(), Some(&0));
+    if path.last() != Some(&0) {
+        return Err(Errno::EINVAL);
+    }
+    let flags = flags | k::O_RDONLY | k::O_CLOEXEC;
+    // SAFETY: `path` is a live, NUL-terminated string for the call.
+    let fd = retry(|| check(unsafe { syscall!(Sysno::openat, dir, path.as_ptr(), flags, 0) }))?;
+    Ok(OwnedFd(fd as i32))
+}
+
+/// `pread64`. A short count is not an error.
+pub(crate) fn pread(fd: i32, buffer: &mut [u8], offset: u64) -> Sys<usize> {
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
+    unsafe { pread_raw(fd, buffer.as_mut_ptr(), buffer.len(), offset) }
+}
+
+/// `pread64` into memory that may not be writable, which then is EFAULT.
+///
+/// # Safety
+/// If the memory is writable, the caller must be entitled to have it written.
+pub(crate) unsafe fn pread_raw(fd: i32, buffer: *mut u8, len: usize, offset: u64) -> Sys<usize> {
+    retry(|| {
+        // SAFETY: the kernel checks the buffer; that it may be written is this function's contract.
+        check(unsafe {
+            #[cfg(target_pointer_width = "64")]
+            {
+                syscall!(Sysno::pread64, fd, buffer, len, offset)
+            }
+            // A 64-bit argument takes two registers, on Arm an even pair.
+            #[cfg(target_arch = "x86")]
+            {
+                syscall!(Sysno::pread64, fd, buffer, len, offset as u32, offset >> 32)
+            }
+            #[cfg(target_arch = "arm")]
+            {
+                syscall!(Sysno::pread64, fd, buffer, len, 0, offset as u32, offset >> 32)
+            }
+        })
+    })
+}
+
+/// `pread64` of 64-bit words; the count is of whole words.
+pub(crate) fn pread_u64(fd: i32, words: &mut [u64], offset: u64) -> Sys<usize> {
+    let bytes = size_of_val(words);
+    // SAFETY: any bytes are a valid u64; the buffer is live and exclusive.
+    let read = unsafe { pread_raw(fd, words.as_mut_ptr().cast(), bytes, offset) }?;
+    Ok(read / size_of::<u64>())
+}
+
+/// `read` at the file's own position.
+pub(crate) fn read(fd: i32, buffer: &mut [u8]) -> Sys<usize> {
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
+    retry(|| check(unsafe { syscall!(Sysno::read, fd, buffer.as_mut_ptr(), buffer.len()) }))
+}
+
+/// `PROCMAP_QUERY` on a `maps` file. The name and the build id are written to
+/// the slices; the fields of `query` that say where are filled in here.
+pub(crate) fn procmap_query(
+    fd: i32,
+    query: &mut uapi::procmap_query,
+    name: &mut [u8],
+    build_id: &mut [u8],
+) -> Sys<()> {
+    let place = |buffer: &mut [u8]| match buffer.len() {
+        0 => (0, 0),
+        len => (buffer.as_mut_ptr() as usize as u64, len.min(4096) as u32),
+    };
+    query.size = size_of::<uapi::procmap_query>() as u64;
+    (query.vma_name_addr, query.vma_name_size) = place(name);
+    (query.build_id_addr, query.build_id_size) = place(build_id);
+    let query: *mut uapi::procmap_query = query;
+    // SAFETY: `query` is a live, exclusive struct of the size it states; the
+    // kernel writes at most the stated sizes to the two exclusive slices.
+    retry(|| check(unsafe { syscall!(Sysno::ioctl, fd, uapi::PROCMAP_QUERY, query) }))?;
+    Ok(())
+}
+
+/// `PAGEMAP_SCAN` on a `pagemap` file, its results written to `regions`; gives
+/// how many there are. `arg.walk_end` says how far it came.
+pub(crate) fn pagemap_scan(
+    fd: i32,
+    arg: &mut uapi::pm_scan_arg,
+    regions: &mut [uapi::page_region],
+) -> Sys<usize> {
+    arg.size = size_of::<uapi::pm_scan_arg>() as u64;
+    arg.vec = regions.as_mut_ptr() as usize as u64;
+    arg.vec_len = regions.len() as u64;
+    let arg: *mut uapi::pm_scan_arg = arg;
+    // Not repeated on EINTR here: the arguments have moved on by then.
+    // SAFETY: `arg` is a live, exclusive struct of the size it states; the
+    // kernel writes at most `vec_len` regions to the exclusive slice.
+    check(unsafe { syscall!(Sysno::ioctl, fd, uapi::PAGEMAP_SCAN, arg) })
+}
+
+/// `getdents64` on a directory opened for reading.
+pub(crate) fn getdents(fd: i32, buffer: &mut [u8]) -> Sys<usize> {
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
+    check(unsafe { syscall!(Sysno::getdents64, fd, buffer.as_mut_ptr(), buffer.len()) })
+}
+
+/// What the walk wants to know of an open file.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct FileStatus {
+    pub(crate) mode: u16,
+    pub(crate) ino: u64,
+    pub(crate) rdev: (u32, u32),
+}
+
+impl FileStatus {
+    pub(crate) fn is_regular(&self) -> bool {
+        self.mode & uapi::S_IFMT == uapi::S_IFREG
+    }
+
+    pub(crate) fn is_char_device(&self) -> bool {
+        self.mode & uapi::S_IFMT == uapi::S_IFCHR
+    }
+}
+
+/// `statx` of an open file (since 4.11; the same layout on every architecture).
+pub(crate) fn status(fd: i32) -> Sys<FileStatus> {
+    let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
+    let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH);
+    let to = buffer.as_mut_ptr();
+    // SAFETY: the path is an empty string, the kernel fills a live, exclusive struct.
+    check(unsafe { syscall!(Sysno::statx, fd, empty, flags, uapi::STATX_BASIC_STATS, to) })?;
+    // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.
+    let status = unsafe { buffer.assume_init() };
+    Ok(FileStatus {
+        mode: status.stx_mode,
+        ino: status.stx_ino,
+        rdev: (status.stx_rdev_major, status.stx_rdev_minor),
+    })
+}
+
+/// `fstatfs`: the magic number of the file system that holds an open file.
+pub(crate) fn file_system(fd: i32) -> Sys<i64> {
+    // The magic is the first word of every layout of the struct, and none is larger.
+    let mut buffer = [0usize; 32];
+    let to = buffer.as_mut_ptr();
+    #[cfg(target_pointer_width = "64")]
+    // SAFETY: the kernel writes a struct statfs of 120 bytes into 256 live, exclusive ones.
+    check(unsafe { syscall!(Sysno::fstatfs, fd, to) })?;
+    #[cfg(target_pointer_width = "32")]
+    // SAFETY: as above; struct statfs64 has 84 bytes on x86 and Arm, the size is checked by the kernel.
+    check(unsafe { syscall!(Sysno::fstatfs64, fd, 84, to) })?;
+    Ok(buffer[0] as i64)
+}
+
+/// `pidfd_open`, since 5.3.
+pub(crate) fn pidfd_open(pid: u32) -> Sys<OwnedFd> {
+    // SAFETY: takes no memory.
+    Ok(OwnedFd(check(unsafe { syscall!(Sysno::pidfd_open, pid, 0) })? as i32))
+}
+
+/// Whether the process of this pidfd has not been reaped yet: signal 0, since 5.1.
+pub(crate) fn pidfd_exists(pidfd: i32) -> Sys<bool> {
+    // SAFETY: takes no memory; signal 0 is never delivered.
+    match check(unsafe { syscall!(Sysno::pidfd_send_signal, pidfd, 0, 0, 0) }) {
+        Ok(_) | Err(Errno::EPERM) => Ok(true),
+        Err(Errno::ESRCH) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Nanoseconds of the monotonic clock; 0 where it cannot be read, so that
+/// whatever is measured by it seems to take no time.
+pub(crate) fn monotonic_nanos() -> u64 {
+    let mut time = [0i64; 2];
+    #[cfg(target_pointer_width = "64")]
+    let call = Sysno::clock_gettime;
+    #[cfg(target_pointer_width = "32")]
+    let call = Sysno::clock_gettime64;
+    // SAFETY: the kernel writes two 64-bit integers into a live, exclusive array.
+    match check(unsafe { syscall!(call, k::CLOCK_MONOTONIC, time.as_mut_ptr()) }) {
+        Ok(_) => time[0] as u64 * 1_000_000_000 + time[1] as u64,
+        Err(_) => 0,
+    }
+}
+
+/// Whether a write of 8 bytes at `address` succeeds: a system call that has
+/// the kernel store there, so that a bad page is EFAULT and no signal.
+/// `rt_sigprocmask` without a new mask writes the old one, changes nothing,
+/// and is allowed in every sandbox in which a C library runs; 0.2 µs.
+///
+/// # Safety
+/// If the memory is writable, the caller must be entitled to have it written.
+pub(crate) unsafe fn probe_write(address: *mut u8) -> Sys<()> {
+    const KERNEL_SIGSET_SIZE: usize = 8;
+    // SAFETY: the kernel checks the address; that it may be written is this function's contract.
+    check(unsafe { syscall!(Sysno::rt_sigprocmask, 0, 0, address, KERNEL_SIGSET_SIZE) })?;
+    Ok(())
+}
+
+/// log2 of the base page size. Constant where the architecture knows one size
+/// only; elsewhere found once by asking which alignment `msync` insists on.
+pub(crate) fn base_page_shift() -> u8 {
+    if cfg!(any(target_arch = "x86_64", target_arch = "x86", target_arch = "riscv64")) {
+        return 12;
+    }
+    static SHIFT: AtomicU8 = AtomicU8::new(0);
+    match SHIFT.load(Ordering::Relaxed) {
+        0 => {
+            // A length of 0 touches nothing: mm/msync.c checks the alignment
+            // (EINVAL) and then returns 0.
+            let aligned = |shift: u8| {
+                // SAFETY: touches no memory.
+                check(unsafe { syscall!(Sysno::msync, 1usize << shift, 0, k::MS_ASYNC) }).is_ok()
+            };
+            let shift = [12, 13, 14, 16].into_iter().find(|&shift| aligned(shift)).unwrap_or(12);
+            SHIFT.store(shift, Ordering::Relaxed);
+            shift
+        }
+        shift => shift,
+    }
+}
+
+/// Memory of our own that nobody ever writes, large enough to hold two whole
+/// base pages wherever it lies. Reading them maps the zero page twice; two
+/// neighbouring private pages can only share a frame if it is that one.
+/// (Not aligned by the linker: before 2.35, glibc placed shared libraries
+/// without regard to alignments beyond a page.)
+struct NeverWritten(UnsafeCell<[u8; 3 * LARGEST_BASE_PAGE]>);
+
+const LARGEST_BASE_PAGE: usize =
+    if cfg!(any(target_arch = "x86_64", target_arch = "x86", target_arch = "riscv64")) {
+        4096
+    } else {
+        65536
+    };
+
+// SAFETY: it is never written, only read.
+unsafe impl Sync for NeverWritten {}
+
+static NEVER_WRITTEN: NeverWritten = NeverWritten(UnsafeCell::new([0; 3 * LARGEST_BASE_PAGE]));
+
+/// The address of the first of two neighbouring base pages of this process,
+/// both present: they have just been read.
+pub(crate) fn touch_never_written() -> u64 {
+    let page = 1usize << base_page_shift();
+    let memory = NEVER_WRITTEN.0.get().cast::<u8>();
+    let first = (page - memory as usize % page) % page;
+    for offset in [first, first + page] {
+        // SAFETY: the offsets are below twice the page size, the static is three
+        // of the largest pages, always mapped and readable.
+        unsafe { memory.add(offset).read_volatile() };
+    }
+    (memory as usize + first) as u64
+}
+
+/// Whether the calling thread is its process's first, whose files `/proc/self` shows.
+pub(crate) fn is_main_thread() -> bool {
+    // SAFETY: takes no memory.
+    let ids = unsafe { (syscall!(Sysno::getpid), syscall!(Sysno::gettid)) };
+    ids.0 == ids.1
+}
+
+/// Reads the entry of a fresh read-only private page, which can only be the
+/// zero page: for processes that lock and so populate all their memory.
+pub(crate) fn with_fresh_zero_page<T>(look: impl FnOnce(u64) -> T) -> Option<T> {
+    let page = 1usize << base_page_shift();
+    #[cfg(target_pointer_width = "64")]
+    let call = Sysno::mmap;
+    #[cfg(target_pointer_width = "32")]
+    let call = Sysno::mmap2;
+    let flags = k::MAP_PRIVATE | k::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
+    let address = check(unsafe { syscall!(call, 0, page, k::PROT_READ, flags, -1isize, 0) }).ok()?;
+    // SAFETY: just mapped readable, for as long as this function runs.
+    unsafe { (address as *const u8).read_volatile() };
+    let result = look(address as u64);
+    // SAFETY: exactly what was mapped above; no reference to it exists.
+    let _ = unsafe { syscall!(Sysno::munmap, address, page) };
+    Some(result)
+}

@@ -1,0 +1,284 @@
+//! Virtual memory areas, in the order of their addresses, from whichever of
+//! the kernel's two sources is there: the `PROCMAP_QUERY` ioctl or the text of
+//! `maps`. Both give the same records. Knows nothing of pages.
+
+mod query;
+pub mod text;
+
+use core::fmt;
+
+use crate::addr::{AddrRange, PageSize};
+use crate::error::Result;
+use crate::process::Process;
+
+/// What a mapping's protection allows.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Protection(u8);
+
+impl Protection {
+    const READ: u8 = 1;
+    const WRITE: u8 = 2;
+    const EXECUTE: u8 = 4;
+
+    /// From its three parts.
+    pub const fn new(read: bool, write: bool, execute: bool) -> Self {
+        Self((read as u8) * Self::READ | (write as u8) * Self::WRITE | (execute as u8) * Self::EXECUTE)
+    }
+
+    /// Whether it can be read.
+    pub const fn read(self) -> bool {
+        self.0 & Self::READ != 0
+    }
+
+    /// Whether it can be written.
+    pub const fn write(self) -> bool {
+        self.0 & Self::WRITE != 0
+    }
+
+    /// Whether it can be executed.
+    pub const fn execute(self) -> bool {
+        self.0 & Self::EXECUTE != 0
+    }
+}
+
+/// As in `/proc/PID/maps`: `rwx`, with `-` for what is not allowed.
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = |set, letter| if set { letter } else { '-' };
+        write!(f, "{}{}{}", letter(self.read(), 'r'), letter(self.write(), 'w'), letter(self.execute(), 'x'))
+    }
+}
+
+impl fmt::Debug for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The number of a device that holds a file.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Device {
+    /// The major number.
+    pub major: u32,
+    /// The minor number.
+    pub minor: u32,
+}
+
+impl Device {
+    /// In the kernel's encoding of 32 bits (`new_encode_dev`,
+    /// include/linux/kdev_t.h), which is also the low half of C's `dev_t`.
+    pub const fn encoded(self) -> u32 {
+        (self.minor & 0xff) | ((self.major & 0xfff) << 8) | ((self.minor & !0xff) << 12)
+    }
+}
+
+/// As in `/proc/PID/maps`: both numbers in hexadecimal.
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}:{:02x}", self.major, self.minor)
+    }
+}
+
+/// One virtual memory area. Its name is with the cursor that gave it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Vma {
+    /// Its addresses.
+    pub range: AddrRange,
+    /// What it allows.
+    pub protection: Protection,
+    /// Mapped shared, not private.
+    pub shared: bool,
+    /// Where its first byte lies in its object; 0 without one.
+    pub offset: u64,
+    /// The device that holds its object; 0:0 without one.
+    pub device: Device,
+    /// Its object's inode number; 0 without one.
+    pub inode: u64,
+    /// The size of its pages, greater than the base page for hugetlb;
+    /// `None` where the kernel does not say (from the text).
+    pub page_size: Option<PageSize>,
+}
+
+impl Vma {
+    /// Whether it maps an object: a file, shared memory, a device.
+    pub const fn has_object(&self) -> bool {
+        self.inode != 0 || self.device.major != 0 || self.device.minor != 0
+    }
+
+    /// The same area from `start` on, an address in it.
+    pub(crate) fn starting_at(mut self, start: u64) -> Self {
+        let skipped = start.saturating_sub(self.range.start().as_u64());
+        if skipped > 0 {
+            if let Some(range) = AddrRange::new(start, self.range.end().as_u64()) {
+                self.range = range;
+            }
+            if self.has_object() {
+                self.offset += skipped;
+            }
+        }
+        self
+    }
+}
+
+/// The name that stands in the last column of `/proc/PID/maps`: a path, or one
+/// of the kernel's names in brackets. Bytes, not UTF-8.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VmaName<'a> {
+    /// As much of it as the cursor's storage holds.
+    pub bytes: &'a [u8],
+    /// Whether that is all of it. If not, it is longer than the storage; of a
+    /// name longer than 4095 bytes the ioctl gives nothing.
+    pub complete: bool,
+}
+
+/// Enumerates areas from an address on. `N` is the storage for a name.
+#[derive(Debug)]
+pub struct VmaCursor<N> {
+    source: Source,
+    name: N,
+    name_len: usize,
+    name_complete: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Undecided,
+    Query,
+    Text(text::Reader),
+}
+
+impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
+    /// A cursor that stores names in `name`; 4096 bytes hold nearly all, an
+    /// empty storage asks for none.
+    pub fn new(name: N) -> Self {
+        Self { source: Source::Undecided, name, name_len: 0, name_complete: true }
+    }
+
+    /// The area that holds `address`, else the next one above it; `None` past
+    /// the last. `address` must not decrease from call to call. `[vsyscall]`
+    /// is no memory of the process and is left out.
+    ///
+    /// # Errors
+    /// ESRCH when the process's memory has gone away.
+    pub fn next_from(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
+        if !process.has_memory() {
+            return Ok(None);
+        }
+        if let Source::Undecided | Source::Query = self.source {
+            if process.features().procmap_query() {
+                self.source = Source::Query;
+                match query::next_from(process, address, self.name.as_mut())? {
+                    query::Answer::Vma(vma, name_len, name_complete) => {
+                        (self.name_len, self.name_complete) = (name_len, name_complete);
+                        return Ok(Some(vma));
+                    }
+                    query::Answer::PastLast => return Ok(None),
+                    query::Answer::Unavailable => process.features().without_procmap_query(),
+                }
+            }
+            self.source = Source::Text(text::Reader::open(process)?);
+        }
+        let Source::Text(reader) = &mut self.source else {
+            return Ok(None);
+        };
+        while let Some(line) = reader.next(process, self.name.as_mut())? {
+            (self.name_len, self.name_complete) = (line.name_len, line.name_complete);
+            let gate = !line.vma.has_object() && self.name.as_ref()[..line.name_len] == *b"[vsyscall]";
+            if line.vma.range.end().as_u64() > address && !gate {
+                return Ok(Some(line.vma));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The name of the area that was given last; empty if it has none.
+    pub fn name(&self) -> VmaName<'_> {
+        VmaName {
+            bytes: self.name.as_ref().get(..self.name_len).unwrap_or_default(),
+            complete: self.name_complete,
+        }
+    }
+}
+
+/// Virtual regions of a range: whole areas, in order, never overlapping, also
+/// while the target maps and unmaps.
+#[derive(Debug)]
+pub struct VirtualCursor<N> {
+    areas: VmaCursor<N>,
+    next: u64,
+    end: u64,
+    first: bool,
+}
+
+impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
+    /// The areas that touch `range`, widened to whole pages.
+    pub fn new(process: &Process, range: AddrRange, name: N) -> Self {
+        let range = range.widened(process.page_size());
+        Self {
+            areas: VmaCursor::new(name),
+            next: range.start().as_u64(),
+            end: range.end().as_u64(),
+            first: true,
+        }
+    }
+
+    /// The next area, whole, except for what was reported already if areas
+    /// have merged meanwhile.
+    ///
+    /// # Errors
+    /// As [`VmaCursor::next_from`].
+    pub fn next(&mut self, process: &Process) -> Result<Option<Vma>> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let Some(vma) = self.areas.next_from(process, self.next)? else {
+            self.next = self.end;
+            return Ok(None);
+        };
+        if vma.range.start().as_u64() >= self.end {
+            self.next = self.end;
+            return Ok(None);
+        }
+        let reported = if self.first { 0 } else { self.next };
+        self.first = false;
+        self.next = vma.range.end().as_u64();
+        Ok(Some(vma.starting_at(reported)))
+    }
+
+    /// The name of the area that was given last.
+    pub fn name(&self) -> VmaName<'_> {
+        self.areas.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_number_is_encoded_as_c_does() {
+        let device = |major, minor| Device { major, minor }.encoded();
+        assert_eq!(device(0xfe, 0), 0xfe00);
+        assert_eq!(device(8, 17), 0x811);
+        // gnu_dev_makedev(259, 0x12345) has this low half.
+        assert_eq!(device(259, 0x12345), 0x1231_0345);
+    }
+
+    #[test]
+    fn an_area_cut_at_its_start_moves_in_its_object() {
+        let vma = Vma {
+            range: AddrRange::new(0x1000, 0x5000).unwrap(),
+            protection: Protection::default(),
+            shared: false,
+            offset: 0x7000,
+            device: Device { major: 1, minor: 2 },
+            inode: 3,
+            page_size: None,
+        };
+        let cut = vma.starting_at(0x3000);
+        assert_eq!((cut.range, cut.offset), (AddrRange::new(0x3000, 0x5000).unwrap(), 0x9000));
+        assert_eq!(vma.starting_at(0), vma);
+    }
+}

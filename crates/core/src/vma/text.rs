@@ -1,0 +1,248 @@
+//! Areas from the text of `maps`: [`parse`] is pure, [`Reader`] feeds it.
+//! Lines have no bounded length and paths hold any byte.
+
+use super::{Device, Protection, Vma};
+use crate::addr::AddrRange;
+use crate::error::{Errno, Error, Operation, Result};
+use crate::process::{gone_or_refused, Process};
+use crate::sys::{self, OwnedFd};
+
+/// The part of a line before the name, and where the name starts in `line`
+/// (at its end if there is none). `None` if it is not such a line.
+///
+/// `line` has no newline. It may be cut anywhere in the name.
+pub fn parse(line: &[u8]) -> Option<(Vma, usize)> {
+    let mut rest = Fields { line, at: 0 };
+    let start = rest.hex(b'-')?;
+    let end = rest.hex(b' ')?;
+    let flags = rest.take(4)?;
+    rest.expect(b' ')?;
+    let offset = rest.hex(b' ')?;
+    let major = u32::try_from(rest.hex(b':')?).ok()?;
+    let minor = u32::try_from(rest.hex(b' ')?).ok()?;
+    let inode = rest.decimal()?;
+    let padding = line[rest.at..].iter().take_while(|&&byte| byte == b' ').count();
+    let vma = Vma {
+        range: AddrRange::new(start, end)?,
+        protection: Protection::new(flags[0] == b'r', flags[1] == b'w', flags[2] == b'x'),
+        shared: flags[3] == b's',
+        offset,
+        device: Device { major, minor },
+        inode,
+        page_size: None,
+    };
+    Some((vma, rest.at + padding))
+}
+
+struct Fields<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let taken = self.line.get(self.at..self.at + len)?;
+        self.at += len;
+        Some(taken)
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.take(1)? == [byte]).then_some(())
+    }
+
+    /// One to 16 hexadecimal digits and the byte that ends them.
+    fn hex(&mut self, end: u8) -> Option<u64> {
+        let number = self.digits(16, 16)?;
+        self.expect(end)?;
+        Some(number)
+    }
+
+    /// One to 20 decimal digits, up to whatever follows.
+    fn decimal(&mut self) -> Option<u64> {
+        self.digits(10, 20)
+    }
+
+    fn digits(&mut self, radix: u32, most: usize) -> Option<u64> {
+        let mut number = 0u64;
+        let mut count = 0;
+        while let Some(digit) = self.line.get(self.at).and_then(|&byte| (byte as char).to_digit(radix)) {
+            number = number.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))?;
+            self.at += 1;
+            count += 1;
+        }
+        (1..=most).contains(&count).then_some(number)
+    }
+}
+
+/// Undoes the kernel's escape of newlines (`seq_file_path(m, file, "\n")`) in
+/// place and gives the new length. A name that really holds the four bytes
+/// `\012` looks the same in the text and is taken for a newline.
+fn unescape(name: &mut [u8]) -> usize {
+    let mut to = 0;
+    let mut from = 0;
+    while from < name.len() {
+        if name[from..].starts_with(b"\\012") {
+            name[to] = b'\n';
+            from += 4;
+        } else {
+            name[to] = name[from];
+            from += 1;
+        }
+        to += 1;
+    }
+    to
+}
+
+/// What a line said, its name being in the caller's storage.
+pub(super) struct Line {
+    pub(super) vma: Vma,
+    pub(super) name_len: usize,
+    pub(super) name_complete: bool,
+}
+
+/// Large enough for any line up to its name, small enough for a stack.
+const BUFFER: usize = 512;
+
+/// Reads `maps` through a descriptor of its own, whose position nobody moves.
+#[derive(Debug)]
+pub(super) struct Reader {
+    file: OwnedFd,
+    buffer: [u8; BUFFER],
+    start: usize,
+    end: usize,
+}
+
+impl Reader {
+    pub(super) fn open(process: &Process) -> Result<Self> {
+        Ok(Self { file: process.open_maps_text()?, buffer: [0; BUFFER], start: 0, end: 0 })
+    }
+
+    /// The next line; `None` at the end of a memory that is still there. (That
+    /// of one which has gone away ends just the same: no bytes, no error.)
+    pub(super) fn next(&mut self, process: &Process, name: &mut [u8]) -> Result<Option<Line>> {
+        let malformed = Error::new(Errno::EIO, Operation::ReadMaps);
+        let mut newline = self.find_newline(0);
+        while newline.is_none() && self.end - self.start < BUFFER {
+            let searched = self.end - self.start;
+            if !self.fill()? {
+                process.check_same_memory()?;
+                // The kernel gives whole lines.
+                return if searched == 0 { Ok(None) } else { Err(malformed) };
+            }
+            newline = self.find_newline(searched);
+        }
+        let seen = newline.unwrap_or(self.end);
+        let line = &self.buffer[self.start..seen];
+        let (vma, name_start) = parse(line).ok_or(malformed)?;
+        let mut stored = Stored { name, len: 0, complete: true };
+        stored.push(&line[name_start..]);
+        self.start = seen;
+        while newline.is_none() {
+            (self.start, self.end) = (0, 0);
+            if !self.fill()? {
+                process.check_same_memory()?;
+                return Err(malformed);
+            }
+            newline = self.find_newline(0);
+            self.start = newline.unwrap_or(self.end);
+            stored.push(&self.buffer[..self.start]);
+        }
+        self.start += 1;
+        let Stored { name, len, complete } = stored;
+        Ok(Some(Line { vma, name_len: unescape(&mut name[..len]), name_complete: complete }))
+    }
+
+    /// Where the next newline is in the buffer, not looking at the first
+    /// `skip` unread bytes.
+    fn find_newline(&self, skip: usize) -> Option<usize> {
+        let from = self.start + skip;
+        let unread = &self.buffer[from..self.end];
+        unread.iter().position(|&byte| byte == b'\n').map(|at| from + at)
+    }
+
+    /// Reads more behind what is unread; false at the end of the file.
+    fn fill(&mut self) -> Result<bool> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let read = sys::read(self.file.raw(), &mut self.buffer[self.end..])
+            .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
+        self.end += read;
+        Ok(read > 0)
+    }
+}
+
+struct Stored<'a> {
+    name: &'a mut [u8],
+    len: usize,
+    complete: bool,
+}
+
+impl Stored<'_> {
+    fn push(&mut self, bytes: &[u8]) {
+        let space = &mut self.name[self.len..];
+        let fits = bytes.len().min(space.len());
+        space[..fits].copy_from_slice(&bytes[..fits]);
+        self.len += fits;
+        self.complete &= fits == bytes.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn parsed(line: &str) -> Option<(Vma, &str)> {
+        parse(line.as_bytes()).map(|(vma, name)| (vma, &line[name..]))
+    }
+
+    #[test]
+    fn a_line_with_a_file_is_parsed() {
+        let line =
+            "7f88eec3a000-7f88eed90000 r-xp 00026000 fe:00 326279                     /usr/lib/libc.so.6";
+        let (vma, name) = parsed(line).unwrap();
+        assert_eq!(vma.range, AddrRange::new(0x7f88_eec3_a000, 0x7f88_eed9_0000).unwrap());
+        assert_eq!(vma.protection, Protection::new(true, false, true));
+        assert!(!vma.shared);
+        assert_eq!(vma.offset, 0x26000);
+        assert_eq!(vma.device, Device { major: 0xfe, minor: 0 });
+        assert_eq!(vma.inode, 326_279);
+        assert_eq!(name, "/usr/lib/libc.so.6");
+    }
+
+    #[test]
+    fn a_line_without_a_name_is_parsed() {
+        let (vma, name) = parsed("1000-2000 rw-s 00000000 00:00 0 ").unwrap();
+        assert!(vma.shared && !vma.has_object());
+        assert_eq!(name, "");
+        assert_eq!(parsed("1000-2000 rw-s 00000000 00:00 0").unwrap().1, "");
+    }
+
+    #[test]
+    fn what_is_not_a_line_is_refused() {
+        for line in [
+            "",
+            "1000",
+            "1000-2000",
+            "2000-1000 rw-p 0 0:0 0 ",
+            "1000-2000 rw-p 0 0:0 ",
+            "g000-2000 rw-p 0 0:0 0",
+            "11111111111111111-22222222222222222 rw-p 0 0:0 0",
+            "1000-2000 rw-p 0 100000000:0 0",
+            "1000-2000 rw-p 0 0:0 99999999999999999999",
+        ] {
+            assert_eq!(parsed(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn escaped_newlines_become_newlines() {
+        let mut name = Vec::from(*b"/a\\012b\\012");
+        let len = unescape(&mut name);
+        assert_eq!(&name[..len], b"/a\nb\n");
+        let mut name = Vec::from(*b"/a\\01");
+        let len = unescape(&mut name);
+        assert_eq!(&name[..len], b"/a\\01");
+    }
+}
