@@ -137,7 +137,9 @@ impl PageSize {
     /// A page size of `bytes`; `None` unless that is a power of two.
     pub const fn from_bytes(bytes: u64) -> Option<Self> {
         if bytes.is_power_of_two() {
-            Some(Self { shift: bytes.trailing_zeros() as u8 })
+            Some(Self {
+                shift: bytes.trailing_zeros() as u8,
+            })
         } else {
             None
         }
@@ -145,7 +147,9 @@ impl PageSize {
 
     /// The running kernel's base page size.
     pub fn base() -> Self {
-        Self { shift: sys::base_page_shift() }
+        Self {
+            shift: sys::base_page_shift(),
+        }
     }
 
     /// The size in bytes.
@@ -166,7 +170,9 @@ impl PageSize {
     /// know of uses.)
     pub const fn pmd(self) -> Self {
         let entry_shift = if cfg!(target_arch = "arm") { 2 } else { 3 };
-        Self { shift: self.shift * 2 - entry_shift }
+        Self {
+            shift: self.shift * 2 - entry_shift,
+        }
     }
 }
 
@@ -186,7 +192,10 @@ pub struct AddrRange {
 
 impl AddrRange {
     /// Everything a process can map.
-    pub const ALL: Self = Self { start: 0, end: u64::MAX };
+    pub const ALL: Self = Self {
+        start: 0,
+        end: u64::MAX,
+    };
 
     /// `start..end`; `None` if start is greater than end.
     pub const fn new(start: u64, end: u64) -> Option<Self> {
@@ -200,7 +209,10 @@ impl AddrRange {
     /// `start..=last`, as C callers give it; `None` if start is greater than last.
     pub const fn inclusive(start: u64, last: u64) -> Option<Self> {
         if start <= last {
-            Some(Self { start, end: last.saturating_add(1) })
+            Some(Self {
+                start,
+                end: last.saturating_add(1),
+            })
         } else {
             None
         }
@@ -258,11 +270,17 @@ impl AddrRange {
     pub fn widened(self, page: PageSize) -> Self {
         let mask = page.bytes() - 1;
         if self.is_empty() {
-            return Self { start: self.start & !mask, end: self.start & !mask };
+            return Self {
+                start: self.start & !mask,
+                end: self.start & !mask,
+            };
         }
         Self {
             start: self.start & !mask,
-            end: self.end.checked_add(mask).map_or(u64::MAX, |end| end & !mask),
+            end: self
+                .end
+                .checked_add(mask)
+                .map_or(u64::MAX, |end| end & !mask),
         }
     }
 }
@@ -287,9 +305,18 @@ mod tests {
     fn a_range_is_widened_to_the_pages_it_touches() {
         let page = PageSize::SIZE_4K;
         let widened = |start, end| AddrRange::new(start, end).unwrap().widened(page);
-        assert_eq!(widened(0x1001, 0x1002), AddrRange::new(0x1000, 0x2000).unwrap());
-        assert_eq!(widened(0x1000, 0x2000), AddrRange::new(0x1000, 0x2000).unwrap());
-        assert_eq!(widened(0x1fff, 0x2001), AddrRange::new(0x1000, 0x3000).unwrap());
+        assert_eq!(
+            widened(0x1001, 0x1002),
+            AddrRange::new(0x1000, 0x2000).unwrap()
+        );
+        assert_eq!(
+            widened(0x1000, 0x2000),
+            AddrRange::new(0x1000, 0x2000).unwrap()
+        );
+        assert_eq!(
+            widened(0x1fff, 0x2001),
+            AddrRange::new(0x1000, 0x3000).unwrap()
+        );
         assert!(widened(0x1234, 0x1234).is_empty());
         assert_eq!(widened(5, u64::MAX).end().as_u64(), u64::MAX);
     }
@@ -298,7 +325,10 @@ mod tests {
     fn an_inclusive_range_holds_its_last_byte() {
         let range = AddrRange::inclusive(0x1000, 0x1fff).unwrap();
         assert_eq!(range, AddrRange::new(0x1000, 0x2000).unwrap());
-        assert_eq!(AddrRange::inclusive(4096, u64::MAX).unwrap().end().as_u64(), u64::MAX);
+        assert_eq!(
+            AddrRange::inclusive(4096, u64::MAX).unwrap().end().as_u64(),
+            u64::MAX
+        );
         assert!(AddrRange::inclusive(2, 1).is_none());
         assert!(AddrRange::new(2, 1).is_none());
     }
@@ -308,7 +338,10 @@ mod tests {
         assert_eq!(AddrRange::from_bounds::<u64>(..), Some(AddrRange::ALL));
         assert_eq!(AddrRange::from_bounds(5u64..9), AddrRange::new(5, 9));
         assert_eq!(AddrRange::from_bounds(5u64..=9), AddrRange::new(5, 10));
-        assert_eq!(AddrRange::from_bounds(VirtAddr::new(5)..), AddrRange::new(5, u64::MAX));
+        assert_eq!(
+            AddrRange::from_bounds(VirtAddr::new(5)..),
+            AddrRange::new(5, u64::MAX)
+        );
         let (backwards_start, backwards_end) = (9u64, 5u64);
         assert_eq!(AddrRange::from_bounds(backwards_start..backwards_end), None);
     }
@@ -316,8 +349,14 @@ mod tests {
     #[test]
     fn a_page_table_level_maps_a_page_of_entries() {
         assert_eq!(PageSize::SIZE_4K.pmd().bytes(), 2 << 20);
-        assert_eq!(PageSize::from_bytes(16 << 10).unwrap().pmd().bytes(), 32 << 20);
-        assert_eq!(PageSize::from_bytes(64 << 10).unwrap().pmd().bytes(), 512 << 20);
+        assert_eq!(
+            PageSize::from_bytes(16 << 10).unwrap().pmd().bytes(),
+            32 << 20
+        );
+        assert_eq!(
+            PageSize::from_bytes(64 << 10).unwrap().pmd().bytes(),
+            512 << 20
+        );
         assert_eq!(PageSize::from_bytes(3), None);
     }
 }

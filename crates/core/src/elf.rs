@@ -57,7 +57,13 @@ impl Header {
         } else {
             (field(28, 4)?, field(42, 2)?, field(44, 2)?)
         };
-        Some(Self { wide, big_endian, segments_at, segment_stride, segments })
+        Some(Self {
+            wide,
+            big_endian,
+            segments_at,
+            segment_stride,
+            segments,
+        })
     }
 
     /// The segment of one program header; `None` if it is not a loadable one.
@@ -71,7 +77,11 @@ impl Header {
         } else {
             (field(4, 4)?, field(8, 4)?, field(16, 4)?)
         };
-        Some(Segment { offset, address, file_size })
+        Some(Segment {
+            offset,
+            address,
+            file_size,
+        })
     }
 }
 
@@ -80,7 +90,11 @@ impl Segment {
     /// this segment, in whole pages, holds it.
     pub(crate) fn linked_address(&self, offset: u64, page: u64) -> Option<u64> {
         let first = self.offset & !(page - 1);
-        let last = self.offset.checked_add(self.file_size)?.checked_add(page - 1)? & !(page - 1);
+        let last = self
+            .offset
+            .checked_add(self.file_size)?
+            .checked_add(page - 1)?
+            & !(page - 1);
         (first <= offset && offset < last)
             .then(|| self.address.wrapping_add(offset.wrapping_sub(self.offset)))
     }
@@ -89,7 +103,11 @@ impl Segment {
 fn number(bytes: &[u8], at: usize, size: usize, big_endian: bool) -> Option<u64> {
     let field = bytes.get(at..at + size)?;
     let shift_in = |number: u64, &byte: &u8| number << 8 | u64::from(byte);
-    Some(if big_endian { field.iter().fold(0, shift_in) } else { field.iter().rev().fold(0, shift_in) })
+    Some(if big_endian {
+        field.iter().fold(0, shift_in)
+    } else {
+        field.iter().rev().fold(0, shift_in)
+    })
 }
 
 #[cfg(test)]
@@ -122,7 +140,11 @@ mod tests {
 
     #[test]
     fn a_byte_of_a_segment_has_a_linked_address() {
-        let segment = Segment { offset: 0x2e10, address: 0x403e10, file_size: 0x300 };
+        let segment = Segment {
+            offset: 0x2e10,
+            address: 0x403e10,
+            file_size: 0x300,
+        };
         assert_eq!(segment.linked_address(0x2e10, 0x1000), Some(0x403e10));
         assert_eq!(segment.linked_address(0x2000, 0x1000), Some(0x403000));
         assert_eq!(segment.linked_address(0x3fff, 0x1000), Some(0x404fff));

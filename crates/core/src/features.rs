@@ -15,7 +15,10 @@ pub(crate) struct Features {
 
 impl Features {
     pub(crate) const fn new() -> Self {
-        Self { procmap_query: AtomicBool::new(true), pagemap_scan: AtomicBool::new(true) }
+        Self {
+            procmap_query: AtomicBool::new(true),
+            pagemap_scan: AtomicBool::new(true),
+        }
     }
 
     /// `PROCMAP_QUERY`, Linux 6.11 (commit ed5d583a88a9).
@@ -41,5 +44,8 @@ impl Features {
 /// the file (ENOTTY), to a later revision of it (EINVAL), or forbidden by a
 /// seccomp filter (EPERM, EACCES, ENOSYS).
 pub(crate) fn is_unavailable(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOTTY | Errno::EINVAL | Errno::EPERM | Errno::EACCES | Errno::ENOSYS)
+    matches!(
+        errno,
+        Errno::ENOTTY | Errno::EINVAL | Errno::EPERM | Errno::EACCES | Errno::ENOSYS
+    )
 }

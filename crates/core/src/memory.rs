@@ -87,7 +87,12 @@ impl Memory {
         while done < len {
             // SAFETY: within the memory that the caller vouches for.
             let read = unsafe {
-                sys::pread_raw(self.file.raw(), buffer.wrapping_add(done), len - done, address + done as u64)
+                sys::pread_raw(
+                    self.file.raw(),
+                    buffer.wrapping_add(done),
+                    len - done,
+                    address + done as u64,
+                )
             };
             match read {
                 Ok(0) => return Err(Error::new(Errno::ESRCH, Operation::ReadMemory)),

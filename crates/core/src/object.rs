@@ -101,7 +101,10 @@ pub(crate) struct ObjectCache {
 
 impl ObjectCache {
     pub(crate) const fn new() -> Self {
-        Self { known: [None; 4], next: 0 }
+        Self {
+            known: [None; 4],
+            next: 0,
+        }
     }
 
     /// The area with its kind.
@@ -131,11 +134,13 @@ impl ObjectCache {
     }
 
     fn look(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> ObjectKind {
-        let of_this = |known: &&(Device, u64, ObjectKind)| (known.0, known.1) == (vma.device, vma.inode);
+        let of_this =
+            |known: &&(Device, u64, ObjectKind)| (known.0, known.1) == (vma.device, vma.inode);
         if let Some(&(.., kind)) = self.known.iter().flatten().find(of_this) {
             return kind;
         }
-        let kind = OpenObject::open(process, vma, name).map_or(ObjectKind::Unknown, |object| object.kind());
+        let kind = OpenObject::open(process, vma, name)
+            .map_or(ObjectKind::Unknown, |object| object.kind());
         self.known[self.next] = Some((vma.device, vma.inode, kind));
         self.next = (self.next + 1) % self.known.len();
         kind
@@ -203,8 +208,11 @@ impl OpenObject {
     /// same inode.
     fn open(process: &Process, vma: &Vma, name: VmaName<'_>) -> Option<Self> {
         let mut link = PathBuffer::new();
-        link.push(b"map_files/").push_hex(vma.range.start().as_u64());
-        link.push(b"-").push_hex(vma.range.end().as_u64()).push(b"\0");
+        link.push(b"map_files/")
+            .push_hex(vma.range.start().as_u64());
+        link.push(b"-")
+            .push_hex(vma.range.end().as_u64())
+            .push(b"\0");
         let exact = sys::openat(process.dir(), link.as_bytes(), sys::O_PATH);
         let by_path = |_| open_by_path(process, name).ok_or(Errno::ENOENT);
         let path_only = exact.or_else(by_path).ok()?;
@@ -232,7 +240,9 @@ impl OpenObject {
 
     fn reopen(&self) -> Option<OwnedFd> {
         let mut path = PathBuffer::new();
-        path.push(b"/proc/thread-self/fd/").push_decimal(self.path_only.raw() as u64).push(b"\0");
+        path.push(b"/proc/thread-self/fd/")
+            .push_decimal(self.path_only.raw() as u64)
+            .push(b"\0");
         // Should a lease have to be broken first, that is not waited for.
         sys::openat(sys::CWD, path.as_bytes(), sys::O_NONBLOCK | sys::O_NOCTTY).ok()
     }
@@ -252,7 +262,9 @@ impl OpenObject {
         let header = Header::parse(&start[..len])?;
         (0..header.segments).find_map(|index| {
             let mut bytes = [0u8; SEGMENT_SIZE];
-            let at = header.segments_at.checked_add(index * header.segment_stride)?;
+            let at = header
+                .segments_at
+                .checked_add(index * header.segment_stride)?;
             let len = sys::pread(file.raw(), &mut bytes, at).ok()?;
             header.segment(&bytes[..len])?.linked_address(offset, page)
         })
@@ -302,10 +314,14 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     let linked_address = (mapping.kind == MappingKind::Elf)
         .then(|| {
             let offset = vma.offset + (address - vma.range.start().as_u64());
-            OpenObject::open(process, &vma, areas.name())?.linked_address(offset, process.page_size().bytes())
+            OpenObject::open(process, &vma, areas.name())?
+                .linked_address(offset, process.page_size().bytes())
         })
         .flatten();
-    Ok(ObjectAt { mapping, linked_address })
+    Ok(ObjectAt {
+        mapping,
+        linked_address,
+    })
 }
 
 /// The kind of an area, found without a cache.
@@ -322,12 +338,27 @@ mod tests {
         assert_eq!(kind_without_object(b""), MappingKind::Anonymous);
         assert_eq!(kind_without_object(b"[anon:scudo]"), MappingKind::Anonymous);
         assert_eq!(kind_without_object(b"[vvar_vclock]"), MappingKind::Special);
-        assert_eq!(kind_without_object(b"[anon:stack_and_tls:7]"), MappingKind::Stack);
-        assert_eq!(kind_by_name(b"/dev/zero (deleted)"), Some(MappingKind::SharedMemory));
-        assert_eq!(kind_by_name(b"anon_inode:[perf_event]"), Some(MappingKind::Special));
-        assert_eq!(kind_by_name(b"/sys/bus/pci/devices/0000:00:02.0/resource0"), Some(MappingKind::Device));
+        assert_eq!(
+            kind_without_object(b"[anon:stack_and_tls:7]"),
+            MappingKind::Stack
+        );
+        assert_eq!(
+            kind_by_name(b"/dev/zero (deleted)"),
+            Some(MappingKind::SharedMemory)
+        );
+        assert_eq!(
+            kind_by_name(b"anon_inode:[perf_event]"),
+            Some(MappingKind::Special)
+        );
+        assert_eq!(
+            kind_by_name(b"/sys/bus/pci/devices/0000:00:02.0/resource0"),
+            Some(MappingKind::Device)
+        );
         assert_eq!(kind_by_name(b"/usr/bin/cat"), None);
         assert_eq!(kind_of_unseen_file(b"/dev/uio0"), MappingKind::Device);
-        assert_eq!(kind_of_unseen_file(b"/dev/shm/x"), MappingKind::SharedMemory);
+        assert_eq!(
+            kind_of_unseen_file(b"/dev/shm/x"),
+            MappingKind::SharedMemory
+        );
     }
 }

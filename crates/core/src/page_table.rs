@@ -59,7 +59,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
     /// # Errors
     /// EPERM if frame numbers are hidden.
     pub fn new(process: &Process, range: AddrRange, name: N) -> Result<Self> {
-        let regions = PhysicalCursor::new(process, range, Access::Frames, name)?.with_whole_leaves();
+        let regions =
+            PhysicalCursor::new(process, range, Access::Frames, name)?.with_whole_leaves();
         let range = regions.range();
         Ok(Self {
             regions,
@@ -115,7 +116,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
 
     fn nothing_at(&self, start: u64) -> LeafRun {
         LeafRun {
-            virt: AddrRange::new(start, start.saturating_add(self.page.bytes())).unwrap_or_default(),
+            virt: AddrRange::new(start, start.saturating_add(self.page.bytes()))
+                .unwrap_or_default(),
             page_size: self.page,
             backing: Backing::NotPresent,
             anonymous: false,
@@ -181,7 +183,10 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
         }
         let last = block + whole_blocks;
         // A huge entry maps whole blocks, so a run of them ends at a border.
-        let (huge, run_end) = self.huge.next(process, block, last)?.unwrap_or((false, last));
+        let (huge, run_end) = self
+            .huge
+            .next(process, block, last)?
+            .unwrap_or((false, last));
         Ok(match huge {
             true => (size, run_end),
             false if run_end == last => (self.page, end),

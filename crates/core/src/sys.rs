@@ -98,7 +98,15 @@ pub(crate) unsafe fn pread_raw(fd: i32, buffer: *mut u8, len: usize, offset: u64
             }
             #[cfg(target_arch = "arm")]
             {
-                syscall!(Sysno::pread64, fd, buffer, len, 0, offset as u32, offset >> 32)
+                syscall!(
+                    Sysno::pread64,
+                    fd,
+                    buffer,
+                    len,
+                    0,
+                    offset as u32,
+                    offset >> 32
+                )
             }
         })
     })
@@ -214,7 +222,9 @@ pub(crate) fn file_system(fd: i32) -> Sys<i64> {
 /// `pidfd_open`, since 5.3.
 pub(crate) fn pidfd_open(pid: u32) -> Sys<OwnedFd> {
     // SAFETY: takes no memory.
-    Ok(OwnedFd(check(unsafe { syscall!(Sysno::pidfd_open, pid, 0) })? as i32))
+    Ok(OwnedFd(
+        check(unsafe { syscall!(Sysno::pidfd_open, pid, 0) })? as i32,
+    ))
 }
 
 /// Whether the process of this pidfd has not been reaped yet: signal 0, since 5.1.
@@ -259,7 +269,11 @@ pub(crate) unsafe fn probe_write(address: *mut u8) -> Sys<()> {
 /// log2 of the base page size. Constant where the architecture knows one size
 /// only; elsewhere found once by asking which alignment `msync` insists on.
 pub(crate) fn base_page_shift() -> u8 {
-    if cfg!(any(target_arch = "x86_64", target_arch = "x86", target_arch = "riscv64")) {
+    if cfg!(any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "riscv64"
+    )) {
         return 12;
     }
     static SHIFT: AtomicU8 = AtomicU8::new(0);
@@ -271,7 +285,10 @@ pub(crate) fn base_page_shift() -> u8 {
                 // SAFETY: touches no memory.
                 check(unsafe { syscall!(Sysno::msync, 1usize << shift, 0, k::MS_ASYNC) }).is_ok()
             };
-            let shift = [12, 13, 14, 16].into_iter().find(|&shift| aligned(shift)).unwrap_or(12);
+            let shift = [12, 13, 14, 16]
+                .into_iter()
+                .find(|&shift| aligned(shift))
+                .unwrap_or(12);
             SHIFT.store(shift, Ordering::Relaxed);
             shift
         }
@@ -286,12 +303,15 @@ pub(crate) fn base_page_shift() -> u8 {
 /// without regard to alignments beyond a page.)
 struct NeverWritten(UnsafeCell<[u8; 3 * LARGEST_BASE_PAGE]>);
 
-const LARGEST_BASE_PAGE: usize =
-    if cfg!(any(target_arch = "x86_64", target_arch = "x86", target_arch = "riscv64")) {
-        4096
-    } else {
-        65536
-    };
+const LARGEST_BASE_PAGE: usize = if cfg!(any(
+    target_arch = "x86_64",
+    target_arch = "x86",
+    target_arch = "riscv64"
+)) {
+    4096
+} else {
+    65536
+};
 
 // SAFETY: it is never written, only read.
 unsafe impl Sync for NeverWritten {}
@@ -329,7 +349,8 @@ pub(crate) fn with_fresh_zero_page<T>(look: impl FnOnce(u64) -> T) -> Option<T> 
     let call = Sysno::mmap2;
     let flags = k::MAP_PRIVATE | k::MAP_ANONYMOUS;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
-    let address = check(unsafe { syscall!(call, 0, page, k::PROT_READ, flags, -1isize, 0) }).ok()?;
+    let address =
+        check(unsafe { syscall!(call, 0, page, k::PROT_READ, flags, -1isize, 0) }).ok()?;
     // SAFETY: just mapped readable, for as long as this function runs.
     unsafe { (address as *const u8).read_volatile() };
     let result = look(address as u64);

@@ -16,7 +16,10 @@ pub struct HugeRuns {
 impl HugeRuns {
     /// Nothing known yet.
     pub const fn new() -> Self {
-        Self { ranges: Ranges::new(), span: Span::new() }
+        Self {
+            ranges: Ranges::new(),
+            span: Span::new(),
+        }
     }
 
     /// Whether the pages from `at` on, both page aligned and less than `end`,

@@ -115,7 +115,10 @@ impl Entry {
         let area = self.0 & ((1 << Self::SWAP_TYPE_BITS) - 1);
         let offset = (self.0 & Self::FRAME) >> Self::SWAP_TYPE_BITS;
         Some(if area < Self::FEWEST_SWAP_AREAS {
-            NonPresent::Swap(SwapPlace { area: area as u8, offset })
+            NonPresent::Swap(SwapPlace {
+                area: area as u8,
+                offset,
+            })
         } else if area == Self::MARKER_TYPE && offset & !Self::MARKER_BITS == 0 {
             if offset & Self::MARKER_POISONED != 0 {
                 NonPresent::Poisoned
@@ -143,12 +146,21 @@ mod tests {
         let place = |area, offset| Some(NonPresent::Swap(SwapPlace { area, offset }));
         assert_eq!(swap(0, 32).non_present(), place(0, 32));
         assert_eq!(swap(22, 1).non_present(), place(22, 1));
-        assert_eq!(swap(23, 77).non_present(), Some(NonPresent::Frame(Pfn::new(77))));
+        assert_eq!(
+            swap(23, 77).non_present(),
+            Some(NonPresent::Frame(Pfn::new(77)))
+        );
         assert_eq!(swap(31, 1).non_present(), Some(NonPresent::Marker(1)));
         assert_eq!(swap(31, 2).non_present(), Some(NonPresent::Poisoned));
         assert_eq!(swap(31, 4).non_present(), Some(NonPresent::Guard));
-        assert_eq!(swap(31, 4711).non_present(), Some(NonPresent::Frame(Pfn::new(4711))));
-        assert_eq!(Entry::from_raw(Entry::SWAP | Entry::GUARD).non_present(), Some(NonPresent::Guard));
+        assert_eq!(
+            swap(31, 4711).non_present(),
+            Some(NonPresent::Frame(Pfn::new(4711)))
+        );
+        assert_eq!(
+            Entry::from_raw(Entry::SWAP | Entry::GUARD).non_present(),
+            Some(NonPresent::Guard)
+        );
     }
 
     #[test]
@@ -158,6 +170,9 @@ mod tests {
         assert_eq!(present.non_present(), None);
         let empty = Entry::from_raw(1 << 55);
         assert!(empty.is_empty());
-        assert_eq!((empty.frame(), empty.non_present()), (None, Some(NonPresent::Empty)));
+        assert_eq!(
+            (empty.frame(), empty.non_present()),
+            (None, Some(NonPresent::Empty))
+        );
     }
 }

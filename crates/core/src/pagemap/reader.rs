@@ -62,7 +62,13 @@ impl PageReader {
     /// What is known of the pages from `at` on, up to `end` at most, both page
     /// aligned and within one area. `at` never decreases. Entries may be read
     /// up to `ahead`, where the next areas are near.
-    pub(crate) fn next(&mut self, process: &Process, at: u64, end: u64, ahead: u64) -> Result<Known<'_>> {
+    pub(crate) fn next(
+        &mut self,
+        process: &Process,
+        at: u64,
+        end: u64,
+        ahead: u64,
+    ) -> Result<Known<'_>> {
         debug_assert!(at < end && end <= ahead);
         if at < self.window || at >= self.window_end() {
             if let Some(empty_to) = self.look_ahead(process, at, end)? {
@@ -100,7 +106,10 @@ impl PageReader {
             if !self.scanning || end - at < self.bytes(EMPTY_TAIL) {
                 return Ok(None);
             }
-            if !self.ranges.scan(process, &NOT_EMPTY, &mut self.span, at, end)? {
+            if !self
+                .ranges
+                .scan(process, &NOT_EMPTY, &mut self.span, at, end)?
+            {
                 self.scanning = false;
                 return Ok(None);
             }

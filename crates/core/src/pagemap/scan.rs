@@ -9,10 +9,16 @@ use crate::process::Process;
 use crate::{sys, uapi};
 
 /// Pages that are present or hold any other entry: swap, guard, marker.
-pub(crate) const NOT_EMPTY: Query = Query { all_of: 0, any_of: uapi::SCAN_PRESENT | uapi::SCAN_SWAPPED };
+pub(crate) const NOT_EMPTY: Query = Query {
+    all_of: 0,
+    any_of: uapi::SCAN_PRESENT | uapi::SCAN_SWAPPED,
+};
 
 /// Present pages that are mapped by an entry above the base level.
-pub(crate) const HUGE: Query = Query { all_of: uapi::SCAN_PRESENT | uapi::SCAN_HUGE, any_of: 0 };
+pub(crate) const HUGE: Query = Query {
+    all_of: uapi::SCAN_PRESENT | uapi::SCAN_HUGE,
+    any_of: 0,
+};
 
 pub(crate) struct Query {
     all_of: u64,
@@ -58,8 +64,17 @@ pub(crate) struct Ranges {
 
 impl Ranges {
     pub(crate) const fn new() -> Self {
-        const NOTHING: uapi::page_region = uapi::page_region { start: 0, end: 0, categories: 0 };
-        Self { found: [NOTHING; RANGES], len: 0, next: 0, end: 0 }
+        const NOTHING: uapi::page_region = uapi::page_region {
+            start: 0,
+            end: 0,
+            categories: 0,
+        };
+        Self {
+            found: [NOTHING; RANGES],
+            len: 0,
+            next: 0,
+            end: 0,
+        }
     }
 
     /// Up to where this knows all that matches.
@@ -82,13 +97,18 @@ impl Ranges {
 
     /// The ranges from the one that [`Ranges::from`] gave last.
     pub(crate) fn remaining(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.found[self.next..self.len].iter().map(|range| (range.start, range.end))
+        self.found[self.next..self.len]
+            .iter()
+            .map(|range| (range.start, range.end))
     }
 
     /// Whether the call stopped because so much matched, in few ranges: what
     /// follows had better be read at once.
     pub(crate) fn is_dense(&self) -> bool {
-        let pages: u64 = self.found[..self.len].iter().map(|range| range.end - range.start).sum();
+        let pages: u64 = self.found[..self.len]
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
         let page = 1u64 << sys::base_page_shift();
         self.len <= RANGES / 4 && pages >= MOST_PAGES * page
     }
@@ -144,7 +164,9 @@ impl Ranges {
         self.next = 0;
         // With more ranges than 512, walk_end can lag behind them; never here,
         // but what was found was certainly walked.
-        let last = self.found[..self.len].last().map_or(start, |range| range.end);
+        let last = self.found[..self.len]
+            .last()
+            .map_or(start, |range| range.end);
         self.end = arg.walk_end.clamp(last, end);
         // A scan that came nowhere says nothing; then read.
         Ok(self.end > start)

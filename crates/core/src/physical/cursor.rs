@@ -129,7 +129,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
             self.next = end;
             return Ok(false);
         }
-        let block = if self.whole_leaves { self.largest_leaf(&vma) } else { self.page };
+        let block = if self.whole_leaves {
+            self.largest_leaf(&vma)
+        } else {
+            self.page
+        };
         let mask = block.bytes() - 1;
         let first = left == self.range.start().as_u64();
         let low = if first { left & !mask } else { left };
@@ -142,7 +146,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
             context: self.context(process, &mapping),
             end,
             // Areas that follow each other closely share a read.
-            ahead: if vma_start == left && !first { high.max(end) } else { end },
+            ahead: if vma_start == left && !first {
+                high.max(end)
+            } else {
+                end
+            },
         });
         Ok(true)
     }
@@ -162,7 +170,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
             unlisted: mapping.is_unlisted(),
             special: mapping.is_special(),
             frames: self.frames,
-            zero: if self.frames { process.zero_frame() } else { None },
+            zero: if self.frames {
+                process.zero_frame()
+            } else {
+                None
+            },
         }
     }
 

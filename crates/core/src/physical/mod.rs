@@ -64,7 +64,10 @@ impl Backing {
 
     /// Whether physical memory is mapped there.
     pub const fn is_backed(self) -> bool {
-        matches!(self, Self::Ram(_) | Self::Zero(_) | Self::Device(_) | Self::Resident)
+        matches!(
+            self,
+            Self::Ram(_) | Self::Zero(_) | Self::Device(_) | Self::Resident
+        )
     }
 }
 

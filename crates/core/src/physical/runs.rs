@@ -58,7 +58,9 @@ impl Run {
             && match (self.state.backing, next.backing) {
                 (Backing::Ram(this), Backing::Ram(next))
                 | (Backing::Zero(this), Backing::Zero(next))
-                | (Backing::Device(this), Backing::Device(next)) => this.checked_add(size) == Some(next),
+                | (Backing::Device(this), Backing::Device(next)) => {
+                    this.checked_add(size) == Some(next)
+                }
                 (Backing::Swapped(_), Backing::Swapped(_)) => true,
                 (this, next) => this == next && this.address().is_none(),
             }
@@ -69,7 +71,11 @@ impl PageContext {
     /// The state of a page that has nothing.
     pub const fn empty(&self) -> PageState {
         PageState {
-            backing: if self.unlisted { Backing::Unknown } else { Backing::NotPresent },
+            backing: if self.unlisted {
+                Backing::Unknown
+            } else {
+                Backing::NotPresent
+            },
             anonymous: !self.has_object,
         }
     }
@@ -81,8 +87,10 @@ impl PageContext {
         let Some(non_present) = entry.non_present() else {
             return self.present(entry);
         };
-        let swapped =
-            |place| PageState { backing: Backing::Swapped(place), anonymous: anonymous || self.private };
+        let swapped = |place| PageState {
+            backing: Backing::Swapped(place),
+            anonymous: anonymous || self.private,
+        };
         let backing = match non_present {
             NonPresent::Empty => return self.empty(),
             // Without frames the kernel tells no place, and no kind either.
@@ -99,18 +107,28 @@ impl PageContext {
         let of_object = self.has_object && !(self.private && !entry.is_file());
         let frame = entry.raw() & Entry::FRAME;
         if !self.frames {
-            return PageState { backing: Backing::Resident, anonymous: !of_object };
+            return PageState {
+                backing: Backing::Resident,
+                anonymous: !of_object,
+            };
         }
         let address = Pfn::new(frame).address(self.page);
         if self.is_zero(entry) {
             // No private copy of anything yet.
-            return PageState { backing: Backing::Zero(address), anonymous: !self.has_object };
+            return PageState {
+                backing: Backing::Zero(address),
+                anonymous: !self.has_object,
+            };
         }
         // In a shared mapping only frames that are no ordinary memory lack the
         // bit (`vm_normal_page` gives none: mm/memory.c, Linux 6.12).
         let ordinary = self.private || entry.is_file() || !self.has_object;
         PageState {
-            backing: if ordinary { Backing::Ram(address) } else { Backing::Device(address) },
+            backing: if ordinary {
+                Backing::Ram(address)
+            } else {
+                Backing::Device(address)
+            },
             anonymous: !of_object,
         }
     }
@@ -120,7 +138,8 @@ impl PageContext {
     /// (fs/proc/task_mmu.c, `pagemap_pmd_range`: the file bit is set).
     fn is_zero(&self, entry: Entry) -> bool {
         let frame = Pfn::new(entry.raw() & Entry::FRAME);
-        self.zero == Some(frame) || (self.private && !self.has_object && !self.special && entry.is_file())
+        self.zero == Some(frame)
+            || (self.private && !self.has_object && !self.special && entry.is_file())
     }
 
     /// How many of `entries`, at least 1, are one run with the first, which is
@@ -148,13 +167,23 @@ impl PageContext {
             Backing::Resident => {
                 let relevant = Entry::PRESENT | self.kind_bit();
                 let expected = first & relevant;
-                1 + rest.iter().take_while(|&&entry| entry & relevant == expected).count()
+                1 + rest
+                    .iter()
+                    .take_while(|&&entry| entry & relevant == expected)
+                    .count()
             }
             Backing::NotPresent => {
-                1 + rest.iter().take_while(|&&entry| Entry::from_raw(entry).is_empty()).count()
+                1 + rest
+                    .iter()
+                    .take_while(|&&entry| Entry::from_raw(entry).is_empty())
+                    .count()
             }
             _ => {
-                let run = Run { start: 0, end: 0, state };
+                let run = Run {
+                    start: 0,
+                    end: 0,
+                    state,
+                };
                 let alike = rest.iter().take_while(|&&entry| {
                     run.continues_with(&self.state(Entry::from_raw(entry), &mut of_frame))
                 });
@@ -201,8 +230,14 @@ mod tests {
         frames: true,
         zero: Some(Pfn::new(100)),
     };
-    const PRIVATE_FILE: PageContext = PageContext { has_object: true, ..ANONYMOUS };
-    const SHARED_FILE: PageContext = PageContext { private: false, ..PRIVATE_FILE };
+    const PRIVATE_FILE: PageContext = PageContext {
+        has_object: true,
+        ..ANONYMOUS
+    };
+    const SHARED_FILE: PageContext = PageContext {
+        private: false,
+        ..PRIVATE_FILE
+    };
 
     fn ram(frame: u64) -> u64 {
         Entry::PRESENT | frame
@@ -237,15 +272,25 @@ mod tests {
     fn consecutive_frames_are_one_run() {
         assert_eq!(
             runs(&ANONYMOUS, &[ram(5), ram(6), ram(7), ram(9), ram(8)]),
-            [(3, Backing::Ram(at(5)), true), (1, Backing::Ram(at(9)), true), (1, Backing::Ram(at(8)), true)]
+            [
+                (3, Backing::Ram(at(5)), true),
+                (1, Backing::Ram(at(9)), true),
+                (1, Backing::Ram(at(8)), true)
+            ]
         );
     }
 
     #[test]
     fn bits_that_are_not_the_contracts_end_no_run() {
         let others = 1 << 55 | 1 << 56 | 1 << 57;
-        assert_eq!(runs(&ANONYMOUS, &[ram(5), ram(6) | others, ram(7)]).len(), 1);
-        assert_eq!(runs(&SHARED_FILE, &[cached(5), cached(6) | others]).len(), 1);
+        assert_eq!(
+            runs(&ANONYMOUS, &[ram(5), ram(6) | others, ram(7)]).len(),
+            1
+        );
+        assert_eq!(
+            runs(&SHARED_FILE, &[cached(5), cached(6) | others]).len(),
+            1
+        );
     }
 
     #[test]
@@ -263,7 +308,10 @@ mod tests {
     #[test]
     fn the_zero_page_is_a_record_a_page() {
         assert_eq!(
-            runs(&ANONYMOUS, &[ram(99), ram(100), ram(101), ram(100), ram(100)]),
+            runs(
+                &ANONYMOUS,
+                &[ram(99), ram(100), ram(101), ram(100), ram(100)]
+            ),
             [
                 (1, Backing::Ram(at(99)), true),
                 (1, Backing::Zero(at(100)), true),
@@ -279,7 +327,10 @@ mod tests {
         let entries: Vec<u64> = (512..1024).chain(512..1024).map(cached).collect();
         assert_eq!(
             runs(&ANONYMOUS, &entries),
-            [(512, Backing::Zero(at(512)), true), (512, Backing::Zero(at(512)), true)]
+            [
+                (512, Backing::Zero(at(512)), true),
+                (512, Backing::Zero(at(512)), true)
+            ]
         );
     }
 
@@ -288,23 +339,41 @@ mod tests {
         assert_eq!(
             runs(&PRIVATE_FILE, &[swapped(9), swapped(3), 0, swapped(4)]),
             [
-                (2, Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset: 9 })), true),
+                (
+                    2,
+                    Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset: 9 })),
+                    true
+                ),
                 (1, Backing::NotPresent, false),
-                (1, Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset: 4 })), true)
+                (
+                    1,
+                    Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset: 4 })),
+                    true
+                )
             ]
         );
     }
 
     #[test]
     fn what_is_mapped_but_not_listed_is_unknown() {
-        let device = PageContext { unlisted: true, ..SHARED_FILE };
+        let device = PageContext {
+            unlisted: true,
+            ..SHARED_FILE
+        };
         assert_eq!(runs(&device, &[0, 0]), [(2, Backing::Unknown, false)]);
-        assert_eq!(runs(&SHARED_FILE, &[ram(5)]), [(1, Backing::Device(at(5)), false)]);
+        assert_eq!(
+            runs(&SHARED_FILE, &[ram(5)]),
+            [(1, Backing::Device(at(5)), false)]
+        );
     }
 
     #[test]
     fn hidden_frames_merge_by_residence_alone() {
-        let hidden = PageContext { frames: false, zero: None, ..PRIVATE_FILE };
+        let hidden = PageContext {
+            frames: false,
+            zero: None,
+            ..PRIVATE_FILE
+        };
         let file = Entry::PRESENT | Entry::FILE;
         assert_eq!(
             runs(&hidden, &[file, file, Entry::PRESENT, 0, Entry::SWAP]),

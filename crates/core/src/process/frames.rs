@@ -19,7 +19,9 @@ pub struct Frames {
 
 /// The caller's own page map.
 pub(super) fn own_pagemap() -> Result<OwnedFd> {
-    sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0).map_err(no_proc).at(Operation::CheckFrames)
+    sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0)
+        .map_err(no_proc)
+        .at(Operation::CheckFrames)
 }
 
 /// Reads pages of the caller's own.
@@ -36,7 +38,11 @@ pub(super) fn look(own: &OwnedFd) -> Result<Frames> {
         }
         // One frame twice can only be the zero page. Two frames: this process
         // locks, and so populates, what it maps; ask a page it cannot write.
-        let zero = if first == second { Some(first) } else { fresh_zero_frame(own) };
+        let zero = if first == second {
+            Some(first)
+        } else {
+            fresh_zero_frame(own)
+        };
         return Ok(Frames { zero });
     }
     Err(Error::new(Errno::EPERM, Operation::CheckFrames))

@@ -46,7 +46,10 @@ impl Target {
         match (mark, pid) {
             (0, 0) => Ok(Self::Caller),
             (0, 1..) => Ok(Self::Pid(pid as u32)),
-            (1.., 1..) => Ok(Self::Unique { pid: pid as u32, mark: mark as u32 }),
+            (1.., 1..) => Ok(Self::Unique {
+                pid: pid as u32,
+                mark: mark as u32,
+            }),
             _ => Err(none),
         }
     }
@@ -68,7 +71,9 @@ pub fn unique_pid(pid: u32) -> Result<i64> {
         Some(mark) => mark,
         None => {
             let mut path = PathBuffer::new();
-            path.push(b"/proc/").push_decimal(number_in_proc(pidfd.raw())?).push(b"\0");
+            path.push(b"/proc/")
+                .push_decimal(number_in_proc(pidfd.raw())?)
+                .push(b"\0");
             let dir = sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH | sys::O_DIRECTORY)
                 .map_err(gone_or_refused)
                 .at(Operation::OpenProcess)?;
@@ -95,8 +100,11 @@ pub(super) fn pidfd(pid: u32) -> Result<OwnedFd> {
 
 /// Fails with ESRCH unless the process has this mark.
 pub(super) fn check_unique(pidfd: i32, dir: &OwnedFd, mark: u32) -> Result<()> {
-    let actual =
-        if mark & MARK_IS_START_TIME != 0 { Some(start_time_mark(dir)?) } else { pidfs_mark(pidfd)? };
+    let actual = if mark & MARK_IS_START_TIME != 0 {
+        Some(start_time_mark(dir)?)
+    } else {
+        pidfs_mark(pidfd)?
+    };
     if actual == Some(mark) {
         Ok(())
     } else {
@@ -117,8 +125,12 @@ fn pidfs_mark(pidfd: i32) -> Result<Option<u32>> {
 /// 30 bits of the start time, in clock ticks since boot.
 fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
     let mut text = [0u8; 512];
-    let stat = sys::openat(dir.raw(), b"stat\0", 0).map_err(gone_or_refused).at(Operation::FindProcess)?;
-    let len = sys::pread(stat.raw(), &mut text, 0).map_err(gone_or_refused).at(Operation::FindProcess)?;
+    let stat = sys::openat(dir.raw(), b"stat\0", 0)
+        .map_err(gone_or_refused)
+        .at(Operation::FindProcess)?;
+    let len = sys::pread(stat.raw(), &mut text, 0)
+        .map_err(gone_or_refused)
+        .at(Operation::FindProcess)?;
     let ticks = start_time(&text[..len]).ok_or(Error::new(Errno::ESRCH, Operation::FindProcess))?;
     Ok(ticks as u32 & MARK_BITS | MARK_IS_START_TIME)
 }
@@ -127,7 +139,10 @@ fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
 /// any byte, so fields are counted from the last closing parenthesis.
 fn start_time(stat: &[u8]) -> Option<u64> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
-    let field = stat.get(after_name..)?.split(|&byte| byte == b' ').nth(19)?;
+    let field = stat
+        .get(after_name..)?
+        .split(|&byte| byte == b' ')
+        .nth(19)?;
     core::str::from_utf8(field).ok()?.parse().ok()
 }
 
@@ -136,8 +151,12 @@ pub(super) fn number_in_proc(pidfd: i32) -> Result<u64> {
     // thread-self: descriptors belong to threads that may not share them, and
     // /proc/self shows the first thread's, nobody's if that has ended.
     let mut path = PathBuffer::new();
-    path.push(b"/proc/thread-self/fdinfo/").push_decimal(pidfd as u64).push(b"\0");
-    let info = sys::openat(sys::CWD, path.as_bytes(), 0).map_err(no_proc).at(Operation::FindProcess)?;
+    path.push(b"/proc/thread-self/fdinfo/")
+        .push_decimal(pidfd as u64)
+        .push(b"\0");
+    let info = sys::openat(sys::CWD, path.as_bytes(), 0)
+        .map_err(no_proc)
+        .at(Operation::FindProcess)?;
     let mut text = [0u8; 256];
     let len = sys::pread(info.raw(), &mut text, 0).at(Operation::FindProcess)?;
     match fdinfo_pid(&text[..len]) {
@@ -151,7 +170,9 @@ pub(super) fn number_in_proc(pidfd: i32) -> Result<u64> {
 }
 
 fn fdinfo_pid(text: &[u8]) -> Option<i64> {
-    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Pid:\t"))?;
+    let line = text
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Pid:\t"))?;
     core::str::from_utf8(line).ok()?.parse().ok()
 }
 
@@ -215,7 +236,9 @@ impl ExecMark {
         // FNV-1a over words.
         let hash = words[..count]
             .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3));
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
+                (hash ^ word).wrapping_mul(0x0100_0000_01b3)
+            });
         Ok((count > 0).then_some(Self(hash)))
     }
 }
@@ -228,7 +251,10 @@ pub(crate) struct PathBuffer {
 
 impl PathBuffer {
     pub(crate) const fn new() -> Self {
-        Self { bytes: [0; 64], len: 0 }
+        Self {
+            bytes: [0; 64],
+            len: 0,
+        }
     }
 
     /// Appends; whatever does not fit leaves the path without its NUL, which
@@ -276,9 +302,23 @@ mod tests {
     fn a_pid64_is_the_caller_a_pid_a_unique_pid_or_nobody() {
         assert_eq!(Target::from_pid64(0), Ok(Target::Caller));
         assert_eq!(Target::from_pid64(7), Ok(Target::Pid(7)));
-        assert_eq!(Target::from_pid64(5 << 32 | 7), Ok(Target::Unique { pid: 7, mark: 5 }));
-        for nobody in [-1, i64::MIN, 1 << 31, (1 << 32) - 1, 5 << 32, 5 << 32 | 1 << 31] {
-            assert_eq!(Target::from_pid64(nobody).unwrap_err().errno(), Errno::ESRCH, "{nobody:#x}");
+        assert_eq!(
+            Target::from_pid64(5 << 32 | 7),
+            Ok(Target::Unique { pid: 7, mark: 5 })
+        );
+        for nobody in [
+            -1,
+            i64::MIN,
+            1 << 31,
+            (1 << 32) - 1,
+            5 << 32,
+            5 << 32 | 1 << 31,
+        ] {
+            assert_eq!(
+                Target::from_pid64(nobody).unwrap_err().errno(),
+                Errno::ESRCH,
+                "{nobody:#x}"
+            );
         }
     }
 
@@ -303,7 +343,12 @@ mod tests {
     #[test]
     fn paths_are_put_together() {
         let mut path = PathBuffer::new();
-        path.push(b"a/").push_decimal(120).push(b"-").push_hex(0xbeef).push_hex(0).push(b"\0");
+        path.push(b"a/")
+            .push_decimal(120)
+            .push(b"-")
+            .push_hex(0xbeef)
+            .push_hex(0)
+            .push(b"\0");
         assert_eq!(path.as_bytes(), b"a/120-beef0\0");
     }
 }

@@ -58,7 +58,9 @@ impl Process {
         match target {
             Target::Caller => Self::open_caller(access),
             Target::Pid(pid) => Self::open_pidfd(identity::pidfd(pid)?.raw(), None, access),
-            Target::Unique { pid, mark } => Self::open_pidfd(identity::pidfd(pid)?.raw(), Some(mark), access),
+            Target::Unique { pid, mark } => {
+                Self::open_pidfd(identity::pidfd(pid)?.raw(), Some(mark), access)
+            }
         }
     }
 
@@ -168,7 +170,15 @@ impl Process {
         if let (Access::Frames, Err(error)) = (access, frames) {
             return Err(error);
         }
-        Ok(Self { dir, maps, pagemap, frames, mark, has_memory, features: Features::new() })
+        Ok(Self {
+            dir,
+            maps,
+            pagemap,
+            frames,
+            mark,
+            has_memory,
+            features: Features::new(),
+        })
     }
 
     /// Whether it has memory at all; a zombie and a kernel thread do not.
@@ -246,7 +256,9 @@ impl Process {
 }
 
 fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
-    sys::openat(dir.raw(), b"maps\0", 0).map_err(gone_or_refused).at(Operation::OpenMemory)
+    sys::openat(dir.raw(), b"maps\0", 0)
+        .map_err(gone_or_refused)
+        .at(Operation::OpenMemory)
 }
 
 /// The outer error is one that no weaker use of the handle could bear.

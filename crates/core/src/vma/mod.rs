@@ -22,7 +22,11 @@ impl Protection {
 
     /// From its three parts.
     pub const fn new(read: bool, write: bool, execute: bool) -> Self {
-        Self((read as u8) * Self::READ | (write as u8) * Self::WRITE | (execute as u8) * Self::EXECUTE)
+        Self(
+            (read as u8) * Self::READ
+                | (write as u8) * Self::WRITE
+                | (execute as u8) * Self::EXECUTE,
+        )
     }
 
     /// Whether it can be read.
@@ -45,7 +49,13 @@ impl Protection {
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letter = |set, letter| if set { letter } else { '-' };
-        write!(f, "{}{}{}", letter(self.read(), 'r'), letter(self.write(), 'w'), letter(self.execute(), 'x'))
+        write!(
+            f,
+            "{}{}{}",
+            letter(self.read(), 'r'),
+            letter(self.write(), 'w'),
+            letter(self.execute(), 'x')
+        )
     }
 }
 
@@ -153,7 +163,12 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     /// A cursor that stores names in `name`; 4096 bytes hold nearly all, an
     /// empty storage asks for none.
     pub fn new(name: N) -> Self {
-        Self { source: Source::Undecided, name, name_len: 0, name_complete: true }
+        Self {
+            source: Source::Undecided,
+            name,
+            name_len: 0,
+            name_complete: true,
+        }
     }
 
     /// The area that holds `address`, else the next one above it; `None` past
@@ -185,7 +200,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         };
         while let Some(line) = reader.next(process, self.name.as_mut())? {
             (self.name_len, self.name_complete) = (line.name_len, line.name_complete);
-            let gate = !line.vma.has_object() && self.name.as_ref()[..line.name_len] == *b"[vsyscall]";
+            let gate =
+                !line.vma.has_object() && self.name.as_ref()[..line.name_len] == *b"[vsyscall]";
             if line.vma.range.end().as_u64() > address && !gate {
                 return Ok(Some(line.vma));
             }
@@ -278,7 +294,10 @@ mod tests {
             page_size: None,
         };
         let cut = vma.starting_at(0x3000);
-        assert_eq!((cut.range, cut.offset), (AddrRange::new(0x3000, 0x5000).unwrap(), 0x9000));
+        assert_eq!(
+            (cut.range, cut.offset),
+            (AddrRange::new(0x3000, 0x5000).unwrap(), 0x9000)
+        );
         assert_eq!(vma.starting_at(0), vma);
     }
 }

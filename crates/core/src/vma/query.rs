@@ -62,12 +62,18 @@ pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Res
         ),
         shared: flag(uapi::QUERY_SHARED),
         offset: query.vma_offset,
-        device: Device { major: query.dev_major, minor: query.dev_minor },
+        device: Device {
+            major: query.dev_major,
+            minor: query.dev_minor,
+        },
         inode: query.inode,
         page_size: PageSize::from_bytes(query.vma_page_size),
     };
     // The kernel counts the NUL; it gives 0 for an area without a name.
-    let name_len =
-        if complete && !name.is_empty() { (query.vma_name_size as usize).saturating_sub(1) } else { 0 };
+    let name_len = if complete && !name.is_empty() {
+        (query.vma_name_size as usize).saturating_sub(1)
+    } else {
+        0
+    };
     Ok(Answer::Vma(vma, name_len, complete))
 }

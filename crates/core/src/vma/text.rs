@@ -21,7 +21,10 @@ pub fn parse(line: &[u8]) -> Option<(Vma, usize)> {
     let major = u32::try_from(rest.hex(b':')?).ok()?;
     let minor = u32::try_from(rest.hex(b' ')?).ok()?;
     let inode = rest.decimal()?;
-    let padding = line[rest.at..].iter().take_while(|&&byte| byte == b' ').count();
+    let padding = line[rest.at..]
+        .iter()
+        .take_while(|&&byte| byte == b' ')
+        .count();
     let vma = Vma {
         range: AddrRange::new(start, end)?,
         protection: Protection::new(flags[0] == b'r', flags[1] == b'w', flags[2] == b'x'),
@@ -65,8 +68,14 @@ impl<'a> Fields<'a> {
     fn digits(&mut self, radix: u32, most: usize) -> Option<u64> {
         let mut number = 0u64;
         let mut count = 0;
-        while let Some(digit) = self.line.get(self.at).and_then(|&byte| (byte as char).to_digit(radix)) {
-            number = number.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))?;
+        while let Some(digit) = self
+            .line
+            .get(self.at)
+            .and_then(|&byte| (byte as char).to_digit(radix))
+        {
+            number = number
+                .checked_mul(u64::from(radix))?
+                .checked_add(u64::from(digit))?;
             self.at += 1;
             count += 1;
         }
@@ -114,7 +123,12 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(process: &Process) -> Result<Self> {
-        Ok(Self { file: process.open_maps_text()?, buffer: [0; BUFFER], start: 0, end: 0 })
+        Ok(Self {
+            file: process.open_maps_text()?,
+            buffer: [0; BUFFER],
+            start: 0,
+            end: 0,
+        })
     }
 
     /// The next line; `None` at the end of a memory that is still there. (That
@@ -127,14 +141,22 @@ impl Reader {
             if !self.fill()? {
                 process.check_same_memory()?;
                 // The kernel gives whole lines.
-                return if searched == 0 { Ok(None) } else { Err(malformed) };
+                return if searched == 0 {
+                    Ok(None)
+                } else {
+                    Err(malformed)
+                };
             }
             newline = self.find_newline(searched);
         }
         let seen = newline.unwrap_or(self.end);
         let line = &self.buffer[self.start..seen];
         let (vma, name_start) = parse(line).ok_or(malformed)?;
-        let mut stored = Stored { name, len: 0, complete: true };
+        let mut stored = Stored {
+            name,
+            len: 0,
+            complete: true,
+        };
         stored.push(&line[name_start..]);
         self.start = seen;
         while newline.is_none() {
@@ -148,8 +170,16 @@ impl Reader {
             stored.push(&self.buffer[..self.start]);
         }
         self.start += 1;
-        let Stored { name, len, complete } = stored;
-        Ok(Some(Line { vma, name_len: unescape(&mut name[..len]), name_complete: complete }))
+        let Stored {
+            name,
+            len,
+            complete,
+        } = stored;
+        Ok(Some(Line {
+            vma,
+            name_len: unescape(&mut name[..len]),
+            name_complete: complete,
+        }))
     }
 
     /// Where the next newline is in the buffer, not looking at the first
@@ -157,7 +187,10 @@ impl Reader {
     fn find_newline(&self, skip: usize) -> Option<usize> {
         let from = self.start + skip;
         let unread = &self.buffer[from..self.end];
-        unread.iter().position(|&byte| byte == b'\n').map(|at| from + at)
+        unread
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map(|at| from + at)
     }
 
     /// Reads more behind what is unread; false at the end of the file.
@@ -202,11 +235,20 @@ mod tests {
         let line =
             "7f88eec3a000-7f88eed90000 r-xp 00026000 fe:00 326279                     /usr/lib/libc.so.6";
         let (vma, name) = parsed(line).unwrap();
-        assert_eq!(vma.range, AddrRange::new(0x7f88_eec3_a000, 0x7f88_eed9_0000).unwrap());
+        assert_eq!(
+            vma.range,
+            AddrRange::new(0x7f88_eec3_a000, 0x7f88_eed9_0000).unwrap()
+        );
         assert_eq!(vma.protection, Protection::new(true, false, true));
         assert!(!vma.shared);
         assert_eq!(vma.offset, 0x26000);
-        assert_eq!(vma.device, Device { major: 0xfe, minor: 0 });
+        assert_eq!(
+            vma.device,
+            Device {
+                major: 0xfe,
+                minor: 0
+            }
+        );
         assert_eq!(vma.inode, 326_279);
         assert_eq!(name, "/usr/lib/libc.so.6");
     }
