@@ -218,17 +218,16 @@ impl AddrRange {
         }
     }
 
-    /// From any of Rust's ranges, of numbers or of [`VirtAddr`]; `None` if it
-    /// runs backwards.
-    pub fn from_bounds<T: Copy + Into<u64>>(bounds: impl RangeBounds<T>) -> Option<Self> {
+    /// From any of Rust's ranges; `None` if it runs backwards.
+    pub fn from_bounds(bounds: impl RangeBounds<u64>) -> Option<Self> {
         let start = match bounds.start_bound() {
-            Bound::Included(&start) => start.into(),
-            Bound::Excluded(&start) => start.into().saturating_add(1),
+            Bound::Included(&start) => start,
+            Bound::Excluded(&start) => start.saturating_add(1),
             Bound::Unbounded => 0,
         };
         let end = match bounds.end_bound() {
-            Bound::Included(&end) => end.into().saturating_add(1),
-            Bound::Excluded(&end) => end.into(),
+            Bound::Included(&end) => end.saturating_add(1),
+            Bound::Excluded(&end) => end,
             Bound::Unbounded => u64::MAX,
         };
         Self::new(start, end)
@@ -285,6 +284,27 @@ impl AddrRange {
     }
 }
 
+impl RangeBounds<u64> for AddrRange {
+    fn start_bound(&self) -> Bound<&u64> {
+        Bound::Included(&self.start)
+    }
+
+    fn end_bound(&self) -> Bound<&u64> {
+        Bound::Excluded(&self.end)
+    }
+}
+
+/// The addresses of a slice's or another value's bytes.
+impl<T: ?Sized> From<&T> for AddrRange {
+    fn from(value: &T) -> Self {
+        let start = (&raw const *value).cast::<u8>() as usize as u64;
+        Self {
+            start,
+            end: start + size_of_val(value) as u64,
+        }
+    }
+}
+
 impl fmt::Debug for AddrRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}..{:#x}", self.start, self.end)
@@ -335,13 +355,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_rust_range_converts() {
-        assert_eq!(AddrRange::from_bounds::<u64>(..), Some(AddrRange::ALL));
+        assert_eq!(AddrRange::from_bounds(..), Some(AddrRange::ALL));
         assert_eq!(AddrRange::from_bounds(5u64..9), AddrRange::new(5, 9));
         assert_eq!(AddrRange::from_bounds(5u64..=9), AddrRange::new(5, 10));
-        assert_eq!(
-            AddrRange::from_bounds(VirtAddr::new(5)..),
-            AddrRange::new(5, u64::MAX)
-        );
+        assert_eq!(AddrRange::from_bounds(5..), AddrRange::new(5, u64::MAX));
         let (backwards_start, backwards_end) = (9u64, 5u64);
         assert_eq!(AddrRange::from_bounds(backwards_start..backwards_end), None);
     }

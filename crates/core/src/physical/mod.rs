@@ -6,9 +6,10 @@ pub mod runs;
 
 pub use cursor::PhysicalCursor;
 
-use crate::addr::{AddrRange, PhysAddr};
+use crate::addr::{AddrRange, PhysAddr, VirtAddr};
 use crate::object::Mapping;
 pub use crate::pagemap::SwapPlace;
+use crate::vma::Vma;
 
 /// What is behind the pages of a region. Addresses are those of the first page.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,11 +91,16 @@ pub struct PhysicalRegion {
 impl PhysicalRegion {
     /// Where its own first byte lies in the object; 0 without one.
     pub fn offset(&self) -> u64 {
-        let vma = &self.mapping.vma;
-        if vma.has_object() {
-            vma.offset + (self.virt.start().as_u64() - vma.range.start().as_u64())
-        } else {
-            0
-        }
+        offset_at(&self.mapping.vma, self.virt.start())
     }
+}
+
+/// Where the byte at an address of an area lies in the area's object; 0
+/// without one. (A page-table record of a huge page never begins below its area.)
+pub fn offset_at(vma: &Vma, address: VirtAddr) -> u64 {
+    if !vma.has_object() {
+        return 0;
+    }
+    let into_area = address.as_u64().saturating_sub(vma.range.start().as_u64());
+    vma.offset.saturating_add(into_area)
 }

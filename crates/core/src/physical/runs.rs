@@ -104,7 +104,7 @@ impl PageContext {
     }
 
     fn present(&self, entry: Entry) -> PageState {
-        let of_object = self.has_object && !(self.private && !entry.is_file());
+        let of_object = self.has_object && (entry.is_file() || !self.private);
         let frame = entry.raw() & Entry::FRAME;
         if !self.frames {
             return PageState {

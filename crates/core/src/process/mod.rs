@@ -12,7 +12,8 @@ mod identity;
 use crate::addr::{PageSize, Pfn};
 use crate::error::{At, Errno, Error, Operation, Result};
 use crate::features::Features;
-use crate::sys::{self, OwnedFd};
+use crate::sys;
+pub use crate::sys::OwnedFd;
 
 pub use frames::Frames;
 use identity::ExecMark;
@@ -193,6 +194,17 @@ impl Process {
     /// user namespace.
     pub fn frames(&self) -> Result<Frames> {
         self.frames
+    }
+
+    /// Fails unless page entries can be read.
+    ///
+    /// # Errors
+    /// EPERM if that is refused.
+    pub fn check_pages(&self) -> Result<()> {
+        match (&self.pagemap, self.has_memory) {
+            (Err(error), true) => Err(*error),
+            _ => Ok(()),
+        }
     }
 
     /// The frame of the zero page, where that is known.

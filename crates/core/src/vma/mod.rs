@@ -21,12 +21,9 @@ impl Protection {
     const EXECUTE: u8 = 4;
 
     /// From its three parts.
-    pub const fn new(read: bool, write: bool, execute: bool) -> Self {
-        Self(
-            (read as u8) * Self::READ
-                | (write as u8) * Self::WRITE
-                | (execute as u8) * Self::EXECUTE,
-        )
+    pub fn new(read: bool, write: bool, execute: bool) -> Self {
+        let bit = |set: bool, bit| if set { bit } else { 0 };
+        Self(bit(read, Self::READ) | bit(write, Self::WRITE) | bit(execute, Self::EXECUTE))
     }
 
     /// Whether it can be read.
@@ -146,17 +143,12 @@ pub struct VmaName<'a> {
 /// Enumerates areas from an address on. `N` is the storage for a name.
 #[derive(Debug)]
 pub struct VmaCursor<N> {
-    source: Source,
+    use_text: bool,
+    /// Open as soon as the text is needed.
+    text: Option<text::Reader>,
     name: N,
     name_len: usize,
     name_complete: bool,
-}
-
-#[derive(Debug)]
-enum Source {
-    Undecided,
-    Query,
-    Text(text::Reader),
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
@@ -164,10 +156,20 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     /// empty storage asks for none.
     pub fn new(name: N) -> Self {
         Self {
-            source: Source::Undecided,
+            use_text: false,
+            text: None,
             name,
             name_len: 0,
             name_complete: true,
+        }
+    }
+
+    /// A cursor that reads the text even where the ioctl is there: it gives
+    /// names of any length.
+    pub fn from_text(name: N) -> Self {
+        Self {
+            use_text: true,
+            ..Self::new(name)
         }
     }
 
@@ -181,22 +183,20 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         if !process.has_memory() {
             return Ok(None);
         }
-        if let Source::Undecided | Source::Query = self.source {
-            if process.features().procmap_query() {
-                self.source = Source::Query;
-                match query::next_from(process, address, self.name.as_mut())? {
-                    query::Answer::Vma(vma, name_len, name_complete) => {
-                        (self.name_len, self.name_complete) = (name_len, name_complete);
-                        return Ok(Some(vma));
-                    }
-                    query::Answer::PastLast => return Ok(None),
-                    query::Answer::Unavailable => process.features().without_procmap_query(),
+        if !self.use_text && process.features().procmap_query() {
+            match query::next_from(process, address, self.name.as_mut())? {
+                query::Answer::Vma(vma, name_len, name_complete) => {
+                    (self.name_len, self.name_complete) = (name_len, name_complete);
+                    return Ok(Some(vma));
                 }
+                query::Answer::PastLast => return Ok(None),
+                query::Answer::Unavailable => process.features().without_procmap_query(),
             }
-            self.source = Source::Text(text::Reader::open(process)?);
         }
-        let Source::Text(reader) = &mut self.source else {
-            return Ok(None);
+        self.use_text = true;
+        let reader = match &mut self.text {
+            Some(reader) => reader,
+            none => none.insert(text::Reader::open(process)?),
         };
         while let Some(line) = reader.next(process, self.name.as_mut())? {
             (self.name_len, self.name_complete) = (line.name_len, line.name_complete);

@@ -1,0 +1,17 @@
+//! Compiles the C entry points into the library.
+
+fn main() {
+    for file in ["src/entry.c", "include/sys/introspection.h"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    cc::Build::new()
+        .file("src/entry.c")
+        .include("include")
+        .std("c11")
+        .warnings_into_errors(true)
+        .extra_warnings(true)
+        // The unwinder must find its way through the entry points, also on
+        // architectures where C has no unwind tables unless asked.
+        .flag("-fexceptions")
+        .compile("introspection_entry");
+}

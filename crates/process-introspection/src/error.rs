@@ -1,0 +1,198 @@
+//! The library's error: opaque, with predicates, and a message that says what
+//! failed, why, and what would help.
+
+use std::fmt;
+
+use process_introspection_core as core;
+use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::Target;
+
+/// Why something could not be found out.
+///
+/// Its predicates say what a program can do about it, its message what a
+/// person can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    error: core::Error,
+    target: Option<Target>,
+}
+
+impl Error {
+    pub(crate) fn new(error: core::Error, target: Option<Target>) -> Self {
+        Self { error, target }
+    }
+
+    pub(crate) fn argument() -> Self {
+        Self::new(core::Error::new(Errno::EINVAL, Operation::Argument), None)
+    }
+
+    /// Of opening a process's directory.
+    pub(crate) fn of_open(error: &std::io::Error) -> Self {
+        let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
+            Some(Errno::EACCES) => Errno::EPERM,
+            Some(Errno::ENOENT) | None => Errno::ESRCH,
+            Some(other) => other,
+        };
+        Self::new(core::Error::new(errno, Operation::OpenProcess), None)
+    }
+
+    /// Access to the process was refused, or it is hidden, or this caller
+    /// cannot see frame numbers (then [`Error::is_frames_hidden`] too).
+    pub fn is_permission_denied(&self) -> bool {
+        self.error.errno() == Errno::EPERM
+    }
+
+    /// This caller cannot see frame numbers; layout without addresses may
+    /// still be asked for.
+    pub fn is_frames_hidden(&self) -> bool {
+        self.is_permission_denied() && self.error.operation() == Operation::CheckFrames
+    }
+
+    /// There is no such process, or its memory went away while it was read.
+    pub fn is_gone(&self) -> bool {
+        self.error.errno() == Errno::ESRCH
+    }
+
+    /// Nothing, or not all of what was asked for, is mapped there.
+    pub fn is_not_mapped(&self) -> bool {
+        matches!(self.error.errno(), Errno::ENXIO | Errno::ESRVRFAULT)
+    }
+
+    /// This kernel, or this container's `/proc`, does not offer it.
+    pub fn is_unsupported(&self) -> bool {
+        self.error.errno() == Errno::ENOSYS
+    }
+
+    /// The arguments make no sense, such as a range that runs backwards.
+    pub fn is_invalid_argument(&self) -> bool {
+        self.error.errno() == Errno::EINVAL
+    }
+
+    /// The error number, for those who speak errno: the contract's, as the C
+    /// interface gives it.
+    pub fn errno(&self) -> i32 {
+        i32::from(self.error.errno().raw())
+    }
+
+    fn what(&self) -> &'static str {
+        match self.error.operation() {
+            Operation::Argument => "use these arguments",
+            Operation::FindProcess => "find the process",
+            Operation::OpenProcess => "open the process's /proc directory",
+            Operation::OpenMemory => "open the process's maps and pagemap",
+            Operation::CheckFrames => "see page frame numbers",
+            Operation::ReadMaps => "enumerate the process's mappings",
+            Operation::ReadPagemap => "read the process's page map",
+            Operation::ReadObject => "find the object mapped there",
+            Operation::ReadMemory => "read the process's memory",
+            _ => "do this",
+        }
+    }
+
+    fn why(&self) -> Option<&'static str> {
+        use Operation as O;
+        Some(match (self.error.errno(), self.error.operation()) {
+            (Errno::EPERM, O::CheckFrames) => {
+                "the kernel shows frame numbers only to CAP_SYS_ADMIN in the initial user namespace \
+                 (run as root, or give the program that capability; root inside a user namespace or \
+                 an unprivileged container is not enough)"
+            }
+            (Errno::EPERM, O::FindProcess) => {
+                "the process is not visible in this /proc, which belongs to another PID namespace \
+                 (mount a /proc of this namespace)"
+            }
+            (Errno::EPERM, O::OpenProcess) => {
+                "this /proc is mounted with hidepid and hides the process (be its owner, be in the \
+                 mount's gid group, or have CAP_SYS_PTRACE)"
+            }
+            (Errno::EPERM, O::ReadMemory) => {
+                "access is refused (it needs the right to attach with ptrace: same user and a \
+                 kernel.yama.ptrace_scope that allows it, or CAP_SYS_PTRACE)"
+            }
+            (Errno::EPERM, _) => {
+                "access is refused (it needs the right to read the process with ptrace: same user, \
+                 or CAP_SYS_PTRACE)"
+            }
+            (Errno::ESRCH, O::Argument | O::FindProcess | O::OpenProcess) => {
+                "there is no such process (a thread's id is none; a unique PID ends with its process)"
+            }
+            (Errno::ESRCH, _) => {
+                "its memory went away meanwhile: it exited or executed another program"
+            }
+            (Errno::ENXIO, _) => "no file or other object is mapped at that address",
+            (Errno::ESRVRFAULT, _) => "not all of the range is mapped and readable",
+            (Errno::ENOSYS, O::OpenMemory) => {
+                "this kernel has no pagemap (CONFIG_PROC_PAGE_MONITOR is off)"
+            }
+            (Errno::ENOSYS, _) => "there is no /proc here that shows the calling process (mount one)",
+            (Errno::EINVAL, O::Argument) => "the range's start is greater than its end",
+            (Errno::EMFILE, _) => "this process has too many open files (raise ulimit -n)",
+            (Errno::ENFILE, _) => "the system has too many open files",
+            (Errno::ENOMEM, _) => "the kernel is out of memory",
+            (Errno::EBADF, _) => "the descriptor is not a pidfd",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.target {
+            Some(Target::Caller) => write!(f, "calling process: ")?,
+            Some(Target::Pid(pid)) => write!(f, "process {pid}: ")?,
+            Some(Target::Unique { pid, .. }) => write!(f, "process {pid}, by its unique PID: ")?,
+            None => {}
+        }
+        write!(f, "cannot {}: ", self.what())?;
+        match self.why() {
+            Some(why) => f.write_str(why),
+            None => write!(f, "{}", std::io::Error::from_raw_os_error(self.errno())),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = std::io::Error::from_raw_os_error(error.errno()).kind();
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_what_failed_why_and_what_helps() {
+        let hidden = Error::new(
+            core::Error::new(Errno::EPERM, Operation::CheckFrames),
+            Some(Target::Pid(7)),
+        );
+        let text = hidden.to_string();
+        assert!(
+            text.starts_with("process 7: cannot see page frame numbers: "),
+            "{text}"
+        );
+        assert!(text.contains("CAP_SYS_ADMIN"), "{text}");
+        assert!(hidden.is_permission_denied() && hidden.is_frames_hidden() && !hidden.is_gone());
+    }
+
+    #[test]
+    fn an_error_without_a_reason_of_ours_gives_the_systems() {
+        let error = Error::new(core::Error::new(Errno::EIO, Operation::ReadMaps), None);
+        assert!(error.to_string().contains("os error 5"), "{error}");
+        assert_eq!(
+            std::io::Error::from(error)
+                .to_string()
+                .matches("os error 5")
+                .count(),
+            1
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! Iterates over physical regions.
+
+use std::sync::Arc;
+
+use process_introspection_core::page_table::LeafCursor;
+use process_introspection_core::physical::{self, Backing, PhysicalCursor};
+use process_introspection_core::process::Access;
+use process_introspection_core::{flags, AddrRange, PageSize};
+
+use crate::mapping::{name_storage, NameStorage};
+use crate::{Error, Mapping, MappingName, Process};
+
+/// A maximal run of pages of one mapping that are physically consecutive, or
+/// unbacked for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PhysicalRegion {
+    /// Its virtual addresses, whole pages.
+    pub virt: AddrRange,
+    /// What is behind them; addresses are those of the first page.
+    pub backing: Backing,
+    /// Anonymous memory: of a mapping without an object, or a private copy of
+    /// an object's page, in memory or in swap.
+    pub anonymous: bool,
+    /// The mapping that it is a part of.
+    pub mapping: Arc<Mapping>,
+}
+
+impl PhysicalRegion {
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.virt.size()
+    }
+
+    /// Where its own first byte lies in the mapped object; 0 without one.
+    pub fn offset(&self) -> u64 {
+        physical::offset_at(&self.mapping, self.virt.start())
+    }
+
+    /// QNX's flags for it.
+    pub fn flags(&self) -> u32 {
+        flags::of_pages(self.mapping.core(), self.backing, self.anonymous)
+    }
+}
+
+/// The current mapping of a walk, made anew when the walk comes to another.
+#[derive(Debug, Default)]
+pub(crate) struct CurrentMapping(Option<Arc<Mapping>>);
+
+impl CurrentMapping {
+    pub(crate) fn of(
+        &mut self,
+        process: &Process,
+        region: &physical::PhysicalRegion,
+        cursor: &PhysicalCursor<NameStorage>,
+    ) -> Arc<Mapping> {
+        match &self.0 {
+            Some(mapping) if *mapping.core() == region.mapping => Arc::clone(mapping),
+            _ => {
+                let name =
+                    MappingName::complete(process.as_core(), &region.mapping.vma, cursor.name());
+                let mapping = Arc::new(Mapping::new(region.mapping, name));
+                self.0 = Some(Arc::clone(&mapping));
+                mapping
+            }
+        }
+    }
+}
+
+/// The physical regions of a range, in the order of addresses; they tile what
+/// is mapped there and never overlap, also while the target changes. Constant
+/// memory.
+#[derive(Debug)]
+pub struct PhysicalRegions<'a> {
+    process: &'a Process,
+    cursor: Box<PhysicalCursor<NameStorage>>,
+    mapping: CurrentMapping,
+    failed: bool,
+}
+
+impl<'a> PhysicalRegions<'a> {
+    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
+        let cursor = PhysicalCursor::new(process.as_core(), range, Access::Frames, name_storage());
+        Ok(Self {
+            process,
+            cursor: Box::new(cursor.map_err(|error| process.error(error))?),
+            mapping: CurrentMapping::default(),
+            failed: false,
+        })
+    }
+}
+
+impl Iterator for PhysicalRegions<'_> {
+    type Item = Result<PhysicalRegion, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let region = self.cursor.next(self.process.as_core()).transpose()?;
+        self.failed = region.is_err();
+        Some(
+            region
+                .map_err(|error| self.process.error(error))
+                .map(|region| PhysicalRegion {
+                    virt: region.virt,
+                    backing: region.backing,
+                    anonymous: region.anonymous,
+                    mapping: self.mapping.of(self.process, &region, &self.cursor),
+                }),
+        )
+    }
+}
+
+impl Process {
+    /// The size of the page-table entries that map a region: `None` for an
+    /// unbacked region, for one that is mapped by several sizes, and where the
+    /// kernel does not tell. Read now: a huge page can have been split since
+    /// the region was.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`].
+    pub fn page_size_of(&self, region: &PhysicalRegion) -> Result<Option<PageSize>, Error> {
+        let Some(address) = region.backing.address() else {
+            return Ok(None);
+        };
+        let base = self.page_size();
+        match region.mapping.page_size {
+            Some(size) if size > base => return Ok(Some(size)),
+            None if region.mapping.has_object() => return Ok(None),
+            _ => {}
+        }
+        // Only a block that is aligned in both address spaces, and wholly in
+        // the mapping, can be mapped by one entry.
+        let block = base.pmd().bytes();
+        let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
+        let whole = |at: u64| {
+            let first = at & !(block - 1);
+            first >= region.mapping.range.start().as_u64()
+                && first
+                    .checked_add(block)
+                    .is_some_and(|end| end <= region.mapping.range.end().as_u64())
+        };
+        let inner = start
+            .checked_add(block - 1)
+            .is_some_and(|up| (up & !(block - 1)) + block <= end);
+        let aligned = address.as_u64() % block == start % block;
+        if !aligned || !(inner || whole(start) || whole(end - 1)) {
+            return Ok(Some(base));
+        }
+        let mut leaves = LeafCursor::new(self.as_core(), region.virt, Vec::new())
+            .map_err(|error| self.error(error))?;
+        let mut size = None;
+        while let Some(run) = leaves
+            .next(self.as_core())
+            .map_err(|error| self.error(error))?
+        {
+            match size {
+                None => size = Some(run.page_size),
+                Some(size) if size == run.page_size => {}
+                Some(_) => return Ok(None),
+            }
+        }
+        Ok(size)
+    }
+}

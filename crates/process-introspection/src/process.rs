@@ -1,0 +1,321 @@
+//! The handle: one process, one memory, and everything that can be asked of it.
+
+use std::fmt;
+use std::ops::RangeBounds;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::path::Path;
+use std::str::FromStr;
+
+use process_introspection_core as core;
+use process_introspection_core::memory::Memory;
+use process_introspection_core::object::object_at;
+use process_introspection_core::process::{unique_pid, Access, OwnedFd};
+use process_introspection_core::vma::VmaCursor;
+use process_introspection_core::{AddrRange, PageSize, PhysAddr, Target, VirtAddr};
+
+use crate::mapping::name_storage;
+use crate::{
+    Error, Extents, Mapping, MappingName, Object, PageTable, PhysicalRegions, ResidentRegions,
+    Snapshot, VirtualRegions,
+};
+
+/// A process to look at: one process and one memory.
+///
+/// Opening finds out what the kernel offers and what this caller may see; the
+/// handle keeps that and a few file descriptors. It can be shared between
+/// threads. After the target has exited or executed another program every
+/// call fails with an error that [`Error::is_gone`].
+#[derive(Debug)]
+pub struct Process {
+    core: core::Process,
+    target: Option<Target>,
+}
+
+impl Process {
+    /// Opens a process by its PID in the caller's PID namespace (0 is the
+    /// caller itself), by its [`UniquePid`], or by a [`Target`].
+    ///
+    /// ```
+    /// use process_introspection::Process;
+    ///
+    /// let parent = Process::open(std::os::unix::process::parent_id())?;
+    /// assert!(parent.virtual_regions(..)?.next().is_some());
+    /// assert!(Process::open(u32::MAX).unwrap_err().is_gone());
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::is_gone`] if there is no such process (a thread's id is none),
+    /// [`Error::is_permission_denied`] if access is refused or the process
+    /// hidden, [`Error::is_unsupported`] if there is no `/proc`. That frame
+    /// numbers are hidden is no error yet.
+    pub fn open(target: impl Into<Target>) -> Result<Self, Error> {
+        let target = target.into();
+        core::Process::open(target, Access::Pages)
+            .map(|core| Self {
+                core,
+                target: Some(target),
+            })
+            .map_err(|error| Error::new(error, Some(target)))
+    }
+
+    /// Opens the calling process.
+    ///
+    /// # Errors
+    /// As [`Process::open`].
+    pub fn current() -> Result<Self, Error> {
+        Self::open(Target::Caller)
+    }
+
+    /// Opens the process that a pidfd stands for, which is not kept.
+    ///
+    /// # Errors
+    /// As [`Process::open`], and an error of `EBADF` for another descriptor.
+    pub fn from_pidfd(pidfd: BorrowedFd<'_>) -> Result<Self, Error> {
+        core::Process::from_pidfd(pidfd.as_raw_fd(), Access::Pages)
+            .map(|core| Self { core, target: None })
+            .map_err(|error| Error::new(error, None))
+    }
+
+    /// Opens the process of a directory `PID` of any mounted proc file system,
+    /// such as a host's within a container.
+    ///
+    /// ```
+    /// use process_introspection::Process;
+    ///
+    /// let this = Process::from_proc_dir("/proc/self")?;
+    /// assert!(this.virtual_regions(..)?.next().is_some());
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Process::open`].
+    pub fn from_proc_dir(path: impl AsRef<Path>) -> Result<Self, Error> {
+        use std::os::unix::fs::OpenOptionsExt;
+        const O_DIRECTORY: i32 = if cfg!(any(target_arch = "aarch64", target_arch = "arm")) {
+            0o40000
+        } else {
+            0o200000
+        };
+        let opened = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(O_DIRECTORY)
+            .open(path);
+        let dir = opened.map_err(|error| Error::of_open(&error))?;
+        core::Process::from_proc_dir(OwnedFd::from_raw(dir.into_raw_fd()), Access::Pages)
+            .map(|core| Self { core, target: None })
+            .map_err(|error| Error::new(error, None))
+    }
+
+    /// The mappings that touch `range`, whole, in the order of addresses.
+    ///
+    /// # Errors
+    /// [`Error::is_invalid_argument`] for a range that runs backwards.
+    pub fn virtual_regions(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Result<VirtualRegions<'_>, Error> {
+        Ok(VirtualRegions::new(self, bounds(range)?))
+    }
+
+    /// The physical regions of `range`, widened to whole pages: maximal runs
+    /// that tile what is mapped there, backed or not.
+    ///
+    /// # Errors
+    /// [`Error::is_frames_hidden`] when this caller cannot see frame numbers;
+    /// [`Error::is_invalid_argument`] for a range that runs backwards.
+    pub fn physical_regions(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Result<PhysicalRegions<'_>, Error> {
+        PhysicalRegions::new(self, bounds(range)?)
+    }
+
+    /// What of `range` is in memory, and what by huge pages, without
+    /// addresses. Needs no privilege for one's own process.
+    ///
+    /// # Errors
+    /// [`Error::is_permission_denied`] when even the page map is refused (a
+    /// process that changed its user cannot open its own);
+    /// [`Error::is_invalid_argument`] for a range that runs backwards.
+    pub fn resident_regions(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Result<ResidentRegions<'_>, Error> {
+        ResidentRegions::new(self, bounds(range)?)
+    }
+
+    /// The leaf entries of the page table that touch `range`: one for each
+    /// page that is mapped, of its size, one base page for each that is not.
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions`].
+    pub fn page_table(&self, range: impl RangeBounds<u64>) -> Result<PageTable<'_>, Error> {
+        PageTable::new(self, bounds(range)?)
+    }
+
+    /// The physical extents of exactly these bytes, merged across mappings:
+    /// what a device's scatter list needs, and what is missing for it.
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions`].
+    pub fn extents(&self, range: impl RangeBounds<u64>) -> Result<Extents<'_>, Error> {
+        Extents::new(self, bounds(range)?)
+    }
+
+    /// The physical address of one byte; `None` if nothing is mapped there or
+    /// what is mapped is not in memory.
+    ///
+    /// ```
+    /// use process_introspection::Process;
+    ///
+    /// let value = 5;
+    /// match Process::current()?.physical_address(&raw const value) {
+    ///     Ok(address) => println!("{address:?}"),
+    ///     Err(error) => assert!(error.is_frames_hidden()),
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions`].
+    pub fn physical_address(
+        &self,
+        address: impl Into<VirtAddr>,
+    ) -> Result<Option<PhysAddr>, Error> {
+        let address = address.into().as_u64();
+        let Some(region) = self
+            .physical_regions(address..=address)?
+            .next()
+            .transpose()?
+        else {
+            return Ok(None);
+        };
+        let offset = address - region.virt.start().as_u64();
+        Ok(region.backing.further(offset).address())
+    }
+
+    /// The file or other object that is mapped at an address; `None` if
+    /// nothing, or memory without an object, is mapped there.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`].
+    pub fn object_at(&self, address: impl Into<VirtAddr>) -> Result<Option<Object>, Error> {
+        let address = address.into();
+        let mut areas = VmaCursor::new(name_storage());
+        match object_at(&self.core, address.as_u64(), &mut areas) {
+            Ok(found) => {
+                let name = MappingName::complete(&self.core, &found.mapping.vma, areas.name());
+                Ok(Some(Object::new(
+                    address,
+                    Mapping::new(found.mapping, name),
+                    found.linked_address,
+                )))
+            }
+            Err(error) if error.errno() == core::Errno::ENXIO => Ok(None),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// Copies the process's own bytes.
+    ///
+    /// # Errors
+    /// [`Error::is_not_mapped`] unless all of them are mapped and readable;
+    /// [`Error::is_permission_denied`] without the right to attach to the
+    /// process with ptrace.
+    pub fn read_memory(
+        &self,
+        address: impl Into<VirtAddr>,
+        buffer: &mut [u8],
+    ) -> Result<(), Error> {
+        Memory::open(&self.core)
+            .and_then(|memory| memory.read(&self.core, address.into().as_u64(), buffer))
+            .map_err(|error| self.error(error))
+    }
+
+    /// The physical regions of `range`, all at once and owned.
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions`] and its iterator.
+    pub fn snapshot(&self, range: impl RangeBounds<u64>) -> Result<Snapshot, Error> {
+        Snapshot::take(self, bounds(range)?)
+    }
+
+    /// Whether physical addresses can be asked for.
+    pub fn sees_frames(&self) -> bool {
+        self.core.frames().is_ok()
+    }
+
+    /// The base page size.
+    pub fn page_size(&self) -> PageSize {
+        self.core.page_size()
+    }
+
+    /// The core's handle, for those who need its cursors.
+    pub fn as_core(&self) -> &core::Process {
+        &self.core
+    }
+
+    pub(crate) fn error(&self, error: core::Error) -> Error {
+        Error::new(error, self.target)
+    }
+}
+
+fn bounds(range: impl RangeBounds<u64>) -> Result<AddrRange, Error> {
+    AddrRange::from_bounds(range).ok_or_else(Error::argument)
+}
+
+/// A process for good: a number that no other process of this boot has had,
+/// also when its PID is used again. In the low half it is the PID.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UniquePid(i64);
+
+impl UniquePid {
+    /// That of the process that has this PID now.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`] if there is none.
+    pub fn of(pid: u32) -> Result<Self, Error> {
+        unique_pid(pid)
+            .map(Self)
+            .map_err(|error| Error::new(error, Some(Target::Pid(pid))))
+    }
+
+    /// The number, as the C interface takes it.
+    pub fn as_i64(self) -> i64 {
+        self.0
+    }
+
+    /// The PID.
+    pub fn pid(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl From<UniquePid> for Target {
+    fn from(unique: UniquePid) -> Self {
+        Self::Unique {
+            pid: unique.pid(),
+            mark: (unique.0 >> 32) as u32,
+        }
+    }
+}
+
+impl fmt::Display for UniquePid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for UniquePid {
+    type Err = Error;
+
+    /// From the number in decimal.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let number = text.parse::<i64>().map_err(|_| Error::argument())?;
+        match Target::from_pid64(number) {
+            Ok(Target::Unique { .. }) => Ok(Self(number)),
+            _ => Err(Error::argument()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Iterates over mappings.
+
+use std::sync::Arc;
+
+use process_introspection_core::object::mapping_of;
+use process_introspection_core::vma::VirtualCursor;
+use process_introspection_core::AddrRange;
+
+use crate::mapping::{name_storage, NameStorage};
+use crate::{Error, Mapping, MappingName, Process};
+
+/// The mappings of a range, whole, in the order of addresses; they never
+/// overlap, also while the target maps and unmaps. Constant memory.
+#[derive(Debug)]
+pub struct VirtualRegions<'a> {
+    process: &'a Process,
+    cursor: VirtualCursor<NameStorage>,
+    failed: bool,
+}
+
+impl<'a> VirtualRegions<'a> {
+    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Self {
+        let cursor = VirtualCursor::new(process.as_core(), range, name_storage());
+        Self {
+            process,
+            cursor,
+            failed: false,
+        }
+    }
+}
+
+impl Iterator for VirtualRegions<'_> {
+    type Item = Result<Arc<Mapping>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let core = self.process.as_core();
+        let vma = self.cursor.next(core).transpose()?;
+        self.failed = vma.is_err();
+        Some(vma.map_err(|error| self.process.error(error)).map(|vma| {
+            let name = MappingName::complete(core, &vma, self.cursor.name());
+            Arc::new(Mapping::new(
+                mapping_of(core, vma, self.cursor.name()),
+                name,
+            ))
+        }))
+    }
+}
