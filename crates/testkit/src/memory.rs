@@ -1,0 +1,124 @@
+//! Making memory of every kind, within a target. Addresses are plain numbers:
+//! nothing here is ever turned into a reference.
+
+use std::ffi::CString;
+use std::io;
+
+/// The base page size.
+pub fn page() -> u64 {
+    // SAFETY: takes no memory.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
+}
+
+/// `mmap` at an address of the kernel's choice.
+pub fn try_map(size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> io::Result<u64> {
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size as usize,
+            protection,
+            flags,
+            fd,
+            offset as libc::off_t,
+        )
+    };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(at as u64)
+}
+
+/// `mmap` for reading and writing.
+pub fn map(size: u64, flags: i32, fd: i32) -> u64 {
+    try_map(size, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0).expect("mmap")
+}
+
+/// Private anonymous memory, kept in base pages.
+pub fn anonymous(size: u64) -> u64 {
+    let at = map(
+        size,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        -1,
+    );
+    advise(at, size, libc::MADV_NOHUGEPAGE);
+    at
+}
+
+/// Private anonymous memory at an address with this alignment.
+pub fn aligned(size: u64, alignment: u64) -> u64 {
+    let at = map(
+        size + alignment,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        -1,
+    );
+    let start = at.next_multiple_of(alignment);
+    if start > at {
+        unmap(at, start - at);
+    }
+    unmap(start + size, at + alignment - start);
+    start
+}
+
+/// Writes a byte to each of `count` pages, `stride` pages apart.
+pub fn touch(start: u64, count: u64, stride: u64) {
+    for index in 0..count {
+        let at = (start + index * stride * page()) as *mut u8;
+        // SAFETY: the caller names memory of a mapping made for this.
+        unsafe { at.write_volatile(index as u8 | 1) };
+    }
+}
+
+/// Reads a byte of each of `count` neighbouring pages.
+pub fn read(start: u64, count: u64) {
+    for index in 0..count {
+        // SAFETY: the caller names memory of a mapping made for this.
+        unsafe { ((start + index * page()) as *const u8).read_volatile() };
+    }
+}
+
+/// `madvise`; false if the kernel does not know the advice.
+pub fn advise(start: u64, size: u64, advice: i32) -> bool {
+    // SAFETY: the caller names memory of a mapping made for this.
+    unsafe { libc::madvise(start as *mut _, size as usize, advice) == 0 }
+}
+
+/// `MADV_GUARD_INSTALL`, Linux 6.13.
+pub const MADV_GUARD_INSTALL: i32 = 102;
+
+/// `mprotect`.
+pub fn protect(start: u64, size: u64, protection: i32) {
+    // SAFETY: the caller names memory of a mapping made for this.
+    assert_eq!(
+        unsafe { libc::mprotect(start as *mut _, size as usize, protection) },
+        0
+    );
+}
+
+/// `munmap`.
+pub fn unmap(start: u64, size: u64) {
+    if size > 0 {
+        // SAFETY: the caller names memory of a mapping made for this.
+        assert_eq!(unsafe { libc::munmap(start as *mut _, size as usize) }, 0);
+    }
+}
+
+/// An unnamed file in memory of this size.
+pub fn memfd(size: u64) -> i32 {
+    let name = CString::new("testkit").expect("a name");
+    // SAFETY: a NUL-terminated name; the descriptor is new.
+    unsafe {
+        let fd = libc::memfd_create(name.as_ptr(), 0);
+        assert!(fd >= 0 && libc::ftruncate(fd, size as libc::off_t) == 0);
+        fd
+    }
+}
+
+/// Opens a file.
+pub fn open(path: &str) -> i32 {
+    let path = CString::new(path).expect("a path");
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR) };
+    assert!(fd >= 0, "open {path:?}: {}", io::Error::last_os_error());
+    fd
+}
