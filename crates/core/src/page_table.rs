@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::object::Mapping;
 use crate::pagemap::HugeRuns;
 use crate::physical::{Backing, PhysicalCursor, PhysicalRegion};
-use crate::process::{Access, Process};
+use crate::process::Process;
 use crate::vma::VmaName;
 
 /// A run of leaf entries of one size, backed by consecutive memory, or of base
@@ -59,17 +59,17 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
     /// # Errors
     /// EPERM if frame numbers are hidden.
     pub fn new(process: &Process, range: AddrRange, name: N) -> Result<Self> {
-        let regions =
-            PhysicalCursor::new(process, range, Access::Frames, name)?.with_whole_leaves();
-        let range = regions.range();
+        process.frames()?;
+        let page = process.page_size();
+        let widened = range.widened(page);
         Ok(Self {
-            regions,
+            regions: PhysicalCursor::start(process, range, true, true, name),
             region: None,
             huge: HugeRuns::new(),
-            range,
-            next: range.start().as_u64(),
+            range: widened,
+            next: widened.start().as_u64(),
             started: false,
-            page: process.page_size(),
+            page,
         })
     }
 

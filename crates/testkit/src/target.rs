@@ -10,7 +10,7 @@ pub struct Target {
     pid: libc::pid_t,
     addresses: Vec<u64>,
     /// Closing it lets a child that waits for it go on.
-    _hold: Option<OwnedFd>,
+    hold: Option<OwnedFd>,
 }
 
 fn pipe() -> (OwnedFd, OwnedFd) {
@@ -37,6 +37,17 @@ impl Target {
     /// As [`Target::spawn`]; when [`Target::release`] is called the child runs
     /// `then` and, should that return, exits.
     pub fn spawn_then(make: impl FnOnce() -> Vec<u64>, then: impl FnOnce()) -> Self {
+        Self::spawn_reporting(|report| {
+            let addresses = make();
+            report.send(&addresses);
+            report.wait();
+            then();
+        })
+    }
+
+    /// Forks a child that runs `run` and exits should that return. `run`
+    /// reports by itself, from whichever thread.
+    pub fn spawn_reporting(run: impl FnOnce(Report)) -> Self {
         let (report_from, report_to) = pipe();
         let (hold_from, hold_to) = pipe();
         // SAFETY: the child of a process with threads goes on with system calls
@@ -45,32 +56,21 @@ impl Target {
         assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
         if pid == 0 {
             drop(hold_to);
-            // SAFETY: plain system calls; a parent that died already is noticed.
-            unsafe {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            }
-            let addresses = make();
-            let bytes: Vec<u8> = addresses
-                .iter()
-                .flat_map(|address| address.to_ne_bytes())
-                .collect();
-            let count = (addresses.len() as u64).to_ne_bytes();
-            // SAFETY: live buffers with their lengths; exits without unwinding.
-            unsafe {
-                libc::write(report_to.as_raw_fd(), count.as_ptr().cast(), count.len());
-                libc::write(report_to.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
-                libc::close(report_to.as_raw_fd());
-                let mut byte = 0u8;
-                libc::read(hold_from.as_raw_fd(), (&raw mut byte).cast(), 1);
-                then();
-                libc::_exit(0);
-            }
+            // SAFETY: takes no memory.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let report = Report {
+                to: report_to,
+                hold: hold_from,
+            };
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(report)));
+            // SAFETY: ends this process without running anything of the parent's.
+            unsafe { libc::_exit(i32::from(result.is_err())) };
         }
         drop(report_to);
         let mut target = Self {
             pid,
             addresses: Vec::new(),
-            _hold: Some(hold_to),
+            hold: Some(hold_to),
         };
         let mut words = WordReader(report_from);
         let count = words
@@ -94,7 +94,7 @@ impl Target {
 
     /// Lets it go on.
     pub fn release(&mut self) {
-        self._hold = None;
+        self.hold = None;
     }
 
     /// Kills it without reaping it: a zombie.
@@ -120,6 +120,30 @@ impl Drop for Target {
             libc::kill(self.pid, libc::SIGKILL);
             libc::waitpid(self.pid, std::ptr::null_mut(), 0);
         }
+    }
+}
+
+/// A child's end of the line to its parent.
+#[derive(Debug)]
+pub struct Report {
+    to: OwnedFd,
+    hold: OwnedFd,
+}
+
+impl Report {
+    /// Tells the parent these addresses, and that all is made.
+    pub fn send(&self, addresses: &[u64]) {
+        let words = std::iter::once(addresses.len() as u64).chain(addresses.iter().copied());
+        let bytes: Vec<u8> = words.flat_map(u64::to_ne_bytes).collect();
+        // SAFETY: a live buffer with its length. (A report fits a pipe.)
+        unsafe { libc::write(self.to.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    }
+
+    /// Waits until the parent lets this go on.
+    pub fn wait(&self) {
+        let mut byte = 0u8;
+        // SAFETY: a live byte; the read ends when the parent closes its end.
+        unsafe { libc::read(self.hold.as_raw_fd(), (&raw mut byte).cast(), 1) };
     }
 }
 

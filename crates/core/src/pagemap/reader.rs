@@ -9,9 +9,9 @@ use crate::error::{Errno, Error, Operation, Result};
 use crate::process::{gone_or_refused, Process};
 use crate::sys;
 
-/// Entries read at once. The kernel's cost per entry is the same from here on
-/// up; larger would not fit a signal handler's stack.
-const ENTRIES: usize = 448;
+/// Entries read at once. The kernel's cost per entry is nearly the same from
+/// here on up; the C library's 6 KiB of stack have no room for more.
+const ENTRIES: usize = 320;
 /// So many empty entries at the end of what was read call for a scan, if so
 /// many pages at least are left.
 const EMPTY_TAIL: usize = 64;

@@ -50,9 +50,25 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
         if frames {
             process.frames()?;
         }
+        Ok(Self::start(process, range, frames, false, name))
+    }
+
+    /// The same without a check. With `whole_leaves` the first and the last
+    /// area are walked from and to the border of the largest page they can hold.
+    ///
+    /// Inline, and never moved after, because a move of so much is a second
+    /// copy on the stack.
+    #[inline(always)]
+    pub(crate) fn start(
+        process: &Process,
+        range: AddrRange,
+        frames: bool,
+        whole_leaves: bool,
+        name: N,
+    ) -> Self {
         let page = process.page_size();
         let range = range.widened(page);
-        Ok(Self {
+        Self {
             areas: VmaCursor::new(name),
             objects: ObjectCache::new(),
             pages: PageReader::new(page),
@@ -62,15 +78,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
             range,
             page,
             frames,
-            whole_leaves: false,
-        })
-    }
-
-    /// Widens the walk to whole leaf entries: the first and the last area are
-    /// walked from and to the border of the largest page they can hold.
-    pub(crate) fn with_whole_leaves(mut self) -> Self {
-        self.whole_leaves = true;
-        self
+            whole_leaves,
+        }
     }
 
     /// The range asked for, in whole pages.

@@ -181,8 +181,8 @@ fn fdinfo_pid(text: &[u8]) -> Option<i64> {
 pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecMark)>> {
     let tasks = match sys::openat(dir.raw(), b"task\0", sys::O_DIRECTORY) {
         Ok(tasks) => tasks,
-        // The directory given is a thread's own.
-        Err(Errno::ENOENT) => return Ok(None),
+        // The directory given is a thread's own, or the process has ended.
+        Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
         Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
     };
     let mut entries = [0u8; 512];
@@ -226,9 +226,11 @@ pub(super) struct ExecMark(u64);
 impl ExecMark {
     /// `None` when the process, or this thread of it, has no memory.
     pub(super) fn read(dir: &OwnedFd) -> Result<Option<Self>> {
-        let file = sys::openat(dir.raw(), b"auxv\0", 0);
-        let auxv = match file {
+        let auxv = match sys::openat(dir.raw(), b"auxv\0", 0) {
             Ok(auxv) => auxv,
+            // No memory (fs/proc/base.c, `__mem_open`), or no process: that
+            // is found out by whatever is opened next.
+            Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenMemory)),
         };
         let mut words = [0u64; 64];

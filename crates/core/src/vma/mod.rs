@@ -196,7 +196,10 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         self.use_text = true;
         let reader = match &mut self.text {
             Some(reader) => reader,
-            none => none.insert(text::Reader::open(process)?),
+            none => {
+                let file = process.open_maps_text()?;
+                none.insert(text::Reader::new(file))
+            }
         };
         while let Some(line) = reader.next(process, self.name.as_mut())? {
             (self.name_len, self.name_complete) = (line.name_len, line.name_complete);

@@ -122,13 +122,15 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn open(process: &Process) -> Result<Self> {
-        Ok(Self {
-            file: process.open_maps_text()?,
+    /// Reads a file just opened. Infallible, so that it is made in its place
+    /// and not on the stack first.
+    pub(super) fn new(file: OwnedFd) -> Self {
+        Self {
+            file,
             buffer: [0; BUFFER],
             start: 0,
             end: 0,
-        })
+        }
     }
 
     /// The next line; `None` at the end of a memory that is still there. (That
