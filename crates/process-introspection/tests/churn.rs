@@ -1,0 +1,150 @@
+//! Targets that change while they are walked: regions stay in order, never
+//! overlap, and memory that stays put is always reported where it is.
+
+use std::time::{Duration, Instant};
+
+use process_introspection::{Backing, Process};
+use testkit::machine::is_root_or_skip;
+use testkit::memory::{self, page};
+use testkit::oracle::Pagemap;
+use testkit::random::Random;
+use testkit::target::Target;
+
+/// A target that maps, unmaps, protects and moves the pages around a locked
+/// one for ever.
+fn restless() -> Target {
+    Target::spawn_reporting(|report| {
+        let size = 256 * page();
+        let at = memory::anonymous(size);
+        let locked = at + 128 * page();
+        memory::touch(locked, 1, 1);
+        // SAFETY: the page was mapped just now.
+        assert_eq!(
+            unsafe { libc::mlock(locked as *const _, page() as usize) },
+            0
+        );
+        report.send(&[at, locked]);
+        let mut random = Random::new(3);
+        loop {
+            let first = random.below(256);
+            let count = 1 + random.below(256 - first);
+            let (low, high) = (at + first * page(), at + (first + count) * page());
+            if low <= locked && locked < high {
+                continue;
+            }
+            match random.below(4) {
+                0 => memory::protect(low, high - low, libc::PROT_READ),
+                1 => memory::protect(low, high - low, libc::PROT_READ | libc::PROT_WRITE),
+                2 => {
+                    memory::advise(low, high - low, libc::MADV_DONTNEED);
+                }
+                _ => {
+                    memory::protect(low, high - low, libc::PROT_READ | libc::PROT_WRITE);
+                    memory::touch(low, count, 1);
+                }
+            }
+        }
+    })
+}
+
+#[test]
+fn order_holds_and_locked_memory_is_right_while_a_target_changes() {
+    if !is_root_or_skip("a restless target") {
+        return;
+    }
+    let target = restless();
+    let [at, locked] = *target.addresses() else {
+        panic!()
+    };
+    let end = at + 256 * page();
+    let frame = Pagemap::open(target.pid()).entry(locked) & ((1 << 55) - 1);
+    let until = Instant::now() + Duration::from_millis(1500);
+    let mut walks = 0;
+    while Instant::now() < until {
+        for (no_query, no_scan) in [(false, false), (true, false), (false, true), (true, true)] {
+            let process = Process::open(target.pid()).unwrap();
+            process.as_core().disable_features(no_query, no_scan);
+            let mut next = at;
+            let mut seen = false;
+            for region in process.physical_regions(at..end).unwrap() {
+                let region = region.unwrap();
+                // The area is never unmapped: what is reported tiles it.
+                assert_eq!(region.virt.start().as_u64(), next);
+                next = region.virt.end().as_u64();
+                if region.virt.contains(locked.into()) {
+                    let skipped = locked - region.virt.start().as_u64();
+                    let address = region.backing.further(skipped).address();
+                    assert_eq!(
+                        address.map(|address| address.as_u64()),
+                        Some(frame * page())
+                    );
+                    assert!(matches!(region.backing, Backing::Ram(_)));
+                    seen = true;
+                }
+            }
+            assert!(seen && next == end);
+            let mut next = at;
+            for mapping in process.virtual_regions(at..end).unwrap() {
+                let mapping = mapping.unwrap();
+                assert!(mapping.range.start().as_u64() >= next || next == at);
+                next = mapping.range.end().as_u64();
+            }
+            walks += 1;
+        }
+    }
+    assert!(walks >= 4);
+}
+
+#[test]
+fn many_threads_may_walk_at_once_with_one_handle() {
+    if !is_root_or_skip("many threads") {
+        return;
+    }
+    let size = 2000 * page();
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(size);
+        memory::touch(at, 1000, 2);
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    let process = Process::open(target.pid()).unwrap();
+    for text in [false, true] {
+        process.as_core().disable_features(text, false);
+        let expected = process.snapshot(at..at + size).unwrap().regions;
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        assert_eq!(process.snapshot(at..at + size).unwrap().regions, expected);
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn no_descriptor_is_left() {
+    let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    // Other tests open files meanwhile: a child of its own counts its own.
+    let target = Target::spawn(|| {
+        let before = open_files();
+        for _ in 0..20 {
+            let process = Process::current().unwrap();
+            let _ = process.virtual_regions(..).unwrap().count();
+            let _ = process.resident_regions(..).unwrap().count();
+            let _ = process.physical_regions(..).map(Iterator::count);
+            process.as_core().disable_features(true, true);
+            let _ = process.virtual_regions(..).unwrap().take(3).count();
+            let _ = Process::open(0x7fff_fff0);
+            let _ = Process::open(1).map(|one| {
+                one.physical_regions(..)
+                    .map(|regions| regions.take(3).count())
+            });
+            let _ = process.object_at(std::process::id as fn() -> u32 as usize as u64);
+            let _ = process.read_memory(0x1000, &mut [0]);
+        }
+        vec![before as u64, open_files() as u64]
+    });
+    assert_eq!(target.addresses()[0], target.addresses()[1]);
+}
