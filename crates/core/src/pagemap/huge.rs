@@ -5,11 +5,14 @@ use super::scan::{Ranges, Span, HUGE};
 use crate::error::Result;
 use crate::process::Process;
 
+/// Fewer than elsewhere, to spare the stack: runs of huge pages are long.
+const RANGES: usize = 4;
+
 /// Tells runs of pages mapped by huge entries from runs of others, at
 /// addresses that never decrease.
 #[derive(Debug)]
 pub struct HugeRuns {
-    ranges: Ranges,
+    ranges: Ranges<RANGES>,
     span: Span,
 }
 

@@ -2,7 +2,7 @@
 //! nothing: dense memory in bulk, emptiness by scanning as soon as it is seen.
 //! Gives entries and holes; knows nothing of what they mean.
 
-use super::scan::{Ranges, Span, NOT_EMPTY};
+use super::scan::{Ranges, Span, NOT_EMPTY, RANGES};
 use super::Entry;
 use crate::addr::PageSize;
 use crate::error::{Errno, Error, Operation, Result};
@@ -11,7 +11,7 @@ use crate::sys;
 
 /// Entries read at once. The kernel's cost per entry is nearly the same from
 /// here on up; the C library's 6 KiB of stack have no room for more.
-const ENTRIES: usize = 320;
+const ENTRIES: usize = 272;
 /// So many empty entries at the end of what was read call for a scan, if so
 /// many pages at least are left.
 const EMPTY_TAIL: usize = 64;
@@ -37,7 +37,7 @@ pub(crate) struct PageReader {
     window: u64,
     count: usize,
     /// What a scan found, valid for addresses below its end.
-    ranges: Ranges,
+    ranges: Ranges<RANGES>,
     span: Span,
     scanning: bool,
 }

@@ -49,20 +49,20 @@ impl Span {
 }
 
 /// How many ranges one call gives at most.
-const RANGES: usize = 16;
+pub(crate) const RANGES: usize = 16;
 /// How many matching pages one call passes at most.
 const MOST_PAGES: u64 = 1024;
 
 /// The ranges that one call found, and how far it looked.
 #[derive(Debug)]
-pub(crate) struct Ranges {
-    found: [uapi::page_region; RANGES],
+pub(crate) struct Ranges<const N: usize> {
+    found: [uapi::page_region; N],
     len: usize,
     next: usize,
     end: u64,
 }
 
-impl Ranges {
+impl<const N: usize> Ranges<N> {
     pub(crate) const fn new() -> Self {
         const NOTHING: uapi::page_region = uapi::page_region {
             start: 0,
@@ -70,7 +70,7 @@ impl Ranges {
             categories: 0,
         };
         Self {
-            found: [NOTHING; RANGES],
+            found: [NOTHING; N],
             len: 0,
             next: 0,
             end: 0,
@@ -110,7 +110,7 @@ impl Ranges {
             .map(|range| range.end - range.start)
             .sum();
         let page = 1u64 << sys::base_page_shift();
-        self.len <= RANGES / 4 && pages >= MOST_PAGES * page
+        self.len <= N / 4 && pages >= MOST_PAGES * page
     }
 
     /// Scans from `start` towards `end`; false if there is no scan here.
@@ -160,7 +160,7 @@ impl Ranges {
         if timed {
             span.adapt(sys::monotonic_nanos().saturating_sub(before));
         }
-        self.len = len.min(RANGES);
+        self.len = len.min(N);
         self.next = 0;
         // With more ranges than 512, walk_end can lag behind them; never here,
         // but what was found was certainly walked.

@@ -156,28 +156,14 @@ impl PageContext {
         match state.backing {
             Backing::Ram(_) | Backing::Zero(_) | Backing::Device(_) => {
                 let relevant = Entry::PRESENT | Entry::FRAME | self.kind_bit();
-                let mut expected = first & relevant;
                 let limit = self.frames_before_zero(first, rest.len());
-                let alike = rest[..limit].iter().take_while(|&&entry| {
-                    expected += 1;
-                    entry & relevant == expected
-                });
-                1 + alike.count()
+                1 + consecutive(&rest[..limit], first & relevant, relevant)
             }
             Backing::Resident => {
                 let relevant = Entry::PRESENT | self.kind_bit();
-                let expected = first & relevant;
-                1 + rest
-                    .iter()
-                    .take_while(|&&entry| entry & relevant == expected)
-                    .count()
+                1 + alike(rest, first & relevant, relevant)
             }
-            Backing::NotPresent => {
-                1 + rest
-                    .iter()
-                    .take_while(|&&entry| Entry::from_raw(entry).is_empty())
-                    .count()
-            }
+            Backing::NotPresent => 1 + alike(rest, 0, Entry::PRESENT | Entry::SWAP),
             _ => {
                 let run = Run {
                     start: 0,
@@ -213,6 +199,50 @@ impl PageContext {
             _ => rest.min(usize::try_from(ahead - 1).unwrap_or(usize::MAX)),
         }
     }
+}
+
+/// How many entries, from the first on, go up by one from `before`, as far as
+/// the `relevant` bits are concerned.
+fn consecutive(entries: &[u64], before: u64, relevant: u64) -> usize {
+    let mut expected = before.wrapping_add(1);
+    leading(entries, |chunk| {
+        let mut difference = 0;
+        for (entry, index) in chunk.iter().zip(0..) {
+            difference |= (entry & relevant) ^ expected.wrapping_add(index);
+        }
+        if difference == 0 {
+            expected = expected.wrapping_add(chunk.len() as u64);
+        }
+        difference == 0
+    })
+}
+
+/// How many entries, from the first on, have exactly these `relevant` bits.
+fn alike(entries: &[u64], expected: u64, relevant: u64) -> usize {
+    leading(entries, |chunk| {
+        let difference = |all, entry: &u64| all | ((entry & relevant) ^ expected);
+        chunk.iter().fold(0, difference) == 0
+    })
+}
+
+/// How many entries, from the first on, hold `all`, which is asked of many at
+/// a time so that it compiles to vector instructions, and then one by one.
+fn leading(entries: &[u64], mut all: impl FnMut(&[u64]) -> bool) -> usize {
+    const CHUNK: usize = 16;
+    let mut count = 0;
+    for chunk in entries.chunks_exact(CHUNK) {
+        if !all(chunk) {
+            break;
+        }
+        count += CHUNK;
+    }
+    for entry in entries[count..].chunks_exact(1) {
+        if !all(entry) {
+            break;
+        }
+        count += 1;
+    }
+    count
 }
 
 #[cfg(test)]
