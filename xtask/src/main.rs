@@ -1,1 +1,62 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask --help`. Continuous integration is a
+//! list of these, so whatever it does a person can do, one by one.
+
+mod edges;
+mod install;
+mod run;
+mod steps;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check the formatting of all workspaces
+    Fmt,
+    /// Run clippy on all targets of all workspaces, warnings denied
+    Clippy,
+    /// Build the documentation, warnings denied
+    Doc,
+    /// Check who may depend on whom
+    Edges,
+    /// Compile the core with the oldest Rust it promises (1.85)
+    Msrv,
+    /// Check the C library with C and C++ compilers and pkg-config
+    C,
+    /// Install library, header, command, man pages, completions and licences
+    Install(install::Arguments),
+    /// Measure against the bare kernel cost (needs root)
+    Bench,
+    /// All checks but the tests themselves, in the order of continuous integration
+    Check,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Fmt => steps::fmt(),
+        Task::Clippy => steps::clippy(),
+        Task::Doc => steps::doc(),
+        Task::Edges => edges::check(),
+        Task::Msrv => steps::msrv(),
+        Task::C => steps::c(),
+        Task::Install(arguments) => install::install(&arguments),
+        Task::Bench => steps::bench(),
+        Task::Check => steps::check(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -84,33 +84,28 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
     /// As [`PhysicalCursor::next`].
     pub fn next(&mut self, process: &Process) -> Result<Option<LeafRun>> {
         loop {
-            if let Some(region) = self.region {
-                if let Some(run) = self.split(process, &region)? {
-                    return Ok(Some(run));
-                }
-                self.region = None;
+            if let Some(run) = self.split(process)? {
+                return Ok(Some(run));
             }
-            let region = self.regions.next(process)?;
+            self.region = self.regions.next(process)?;
+            let region_start = self
+                .region
+                .as_ref()
+                .map(|region| region.virt.start().as_u64());
+            if let Some(region_start) = region_start {
+                self.next = region_start;
+            }
             let start = self.range.start().as_u64();
             let first = !core::mem::replace(&mut self.started, true);
             if first && process.has_memory() && !self.range.is_empty() {
-                let hole = region.is_none_or(|region| region.virt.start().as_u64() > start);
+                let hole = region_start.is_none_or(|region_start| region_start > start);
                 if hole {
-                    self.accept(region);
                     return Ok(Some(self.nothing_at(start)));
                 }
             }
-            if region.is_none() {
+            if region_start.is_none() {
                 return Ok(None);
             }
-            self.accept(region);
-        }
-    }
-
-    fn accept(&mut self, region: Option<PhysicalRegion>) {
-        self.region = region;
-        if let Some(region) = region {
-            self.next = region.virt.start().as_u64();
         }
     }
 
@@ -125,13 +120,19 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
         }
     }
 
-    /// The next run of alike entries of a region, within the range.
-    fn split(&mut self, process: &Process, region: &PhysicalRegion) -> Result<Option<LeafRun>> {
+    /// The next run of alike entries of the region, within the range.
+    fn split(&mut self, process: &Process) -> Result<Option<LeafRun>> {
+        let Some(region) = &self.region else {
+            return Ok(None);
+        };
         let region_end = region.virt.end().as_u64();
         while self.next < region_end {
             let at = self.next;
             let (page_size, end) = match region.backing.address() {
-                Some(address) => self.leaves(process, region, address.as_u64(), at)?,
+                Some(address) => {
+                    let huge = &mut self.huge;
+                    leaves(huge, self.page, process, region, address.as_u64(), at)?
+                }
                 None => (self.page, region_end),
             };
             self.next = end;
@@ -146,53 +147,51 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
         }
         Ok(None)
     }
+}
 
-    /// The size of the leaf entries from `at` on, and the end of their run.
-    /// The region is proved to be physically consecutive, so an entry that
-    /// has been split meanwhile changes sizes, never addresses.
-    fn leaves(
-        &mut self,
-        process: &Process,
-        region: &PhysicalRegion,
-        address: u64,
-        at: u64,
-    ) -> Result<(PageSize, u64)> {
-        let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
-        let vma = &region.mapping.vma;
-        let hugetlb = vma.page_size.filter(|&size| size > self.page);
-        let size = match hugetlb {
-            Some(size) => size,
-            // From the text: the size of an object's huge pages is not told.
-            None if vma.page_size.is_none() && vma.has_object() => return Ok((self.page, end)),
-            None => self.page.pmd(),
-        };
-        let mask = size.bytes() - 1;
-        let Some(block) = at.checked_add(mask).map(|at| at & !mask) else {
-            return Ok((self.page, end));
-        };
-        let whole_blocks = end.saturating_sub(block) & !mask;
-        let aligned = (address + block.saturating_sub(start)) & mask == 0;
-        if whole_blocks == 0 || !aligned {
-            return Ok((self.page, end));
-        }
-        if block > at {
-            return Ok((self.page, block));
-        }
-        if hugetlb.is_some() {
-            return Ok((size, block + whole_blocks));
-        }
-        let last = block + whole_blocks;
-        // A huge entry maps whole blocks, so a run of them ends at a border.
-        let (huge, run_end) = self
-            .huge
-            .next(process, block, last)?
-            .unwrap_or((false, last));
-        Ok(match huge {
-            true => (size, run_end),
-            false if run_end == last => (self.page, end),
-            false => (self.page, run_end),
-        })
+/// The size of the leaf entries from `at` on, and the end of their run.
+/// The region is proved to be physically consecutive, so an entry that
+/// has been split meanwhile changes sizes, never addresses.
+fn leaves(
+    huge: &mut HugeRuns,
+    base: PageSize,
+    process: &Process,
+    region: &PhysicalRegion,
+    address: u64,
+    at: u64,
+) -> Result<(PageSize, u64)> {
+    let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
+    let vma = &region.mapping.vma;
+    let hugetlb = vma.page_size.filter(|&size| size > base);
+    let size = match hugetlb {
+        Some(size) => size,
+        // From the text: the size of an object's huge pages is not told.
+        None if vma.page_size.is_none() && vma.has_object() => return Ok((base, end)),
+        None => base.pmd(),
+    };
+    let mask = size.bytes() - 1;
+    let Some(block) = at.checked_add(mask).map(|at| at & !mask) else {
+        return Ok((base, end));
+    };
+    let whole_blocks = end.saturating_sub(block) & !mask;
+    let aligned = (address + block.saturating_sub(start)) & mask == 0;
+    if whole_blocks == 0 || !aligned {
+        return Ok((base, end));
     }
+    if block > at {
+        return Ok((base, block));
+    }
+    if hugetlb.is_some() {
+        return Ok((size, block + whole_blocks));
+    }
+    let last = block + whole_blocks;
+    // A huge entry maps whole blocks, so a run of them ends at a border.
+    let (is_huge, run_end) = huge.next(process, block, last)?.unwrap_or((false, last));
+    Ok(match is_huge {
+        true => (size, run_end),
+        false if run_end == last => (base, end),
+        false => (base, run_end),
+    })
 }
 
 fn run_of(region: &PhysicalRegion, page_size: PageSize, start: u64, end: u64) -> LeafRun {

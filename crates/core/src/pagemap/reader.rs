@@ -11,7 +11,7 @@ use crate::sys;
 
 /// Entries read at once. The kernel's cost per entry is nearly the same from
 /// here on up; the C library's 6 KiB of stack have no room for more.
-const ENTRIES: usize = 272;
+const ENTRIES: usize = 256;
 /// So many empty entries at the end of what was read call for a scan, if so
 /// many pages at least are left.
 const EMPTY_TAIL: usize = 64;
