@@ -94,6 +94,8 @@ pub enum Operation {
     Argument,
     /// Finding the process: `pidfd_open`, its `fdinfo`, the unique PID.
     FindProcess,
+    /// Reading the caller's own entries under `/proc`.
+    OwnProc,
     /// Opening the process's directory under `/proc`.
     OpenProcess,
     /// Opening one of the process's files, `maps` or `pagemap`.

@@ -4,7 +4,8 @@
 //! in a signal handler. Data flows one way through the modules:
 //!
 //! ```text
-//! process  ->  vma  ->  pagemap  ->  physical | page_table
+//! process  ->  vma  ->  object  ->  virtual_regions
+//!                 \->  pagemap ->  physical  ->  page_table
 //! ```
 //!
 //! * [`process`] opens a target so that every file of it belongs to one
@@ -13,7 +14,8 @@
 //! * [`pagemap`] reads and decodes its page map.
 //! * [`physical`] merges page entries into maximal physical runs.
 //! * [`page_table`] lists leaf entries.
-//! * [`object`] tells what backs a mapping, [`memory`] copies its bytes.
+//! * [`object`] tells what backs a mapping, [`virtual_regions`] lists mappings,
+//!   [`memory`] copies their bytes.
 //!
 //! Most programs want the crate `process-introspection`, which adds
 //! iterators, owned names and error messages to this one.
@@ -33,6 +35,7 @@ pub mod page_table;
 pub mod pagemap;
 pub mod physical;
 pub mod process;
+pub mod virtual_regions;
 pub mod vma;
 
 mod elf;

@@ -108,42 +108,57 @@ impl ObjectCache {
     }
 
     /// The area with its kind.
-    pub(crate) fn mapping(&mut self, process: &Process, vma: Vma, name: VmaName<'_>) -> Mapping {
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE and ENOMEM: without a descriptor nothing can be told.
+    pub(crate) fn mapping(
+        &mut self,
+        process: &Process,
+        vma: Vma,
+        name: VmaName<'_>,
+    ) -> Result<Mapping> {
         let kind = if vma.has_object() {
-            self.kind_of_object(process, &vma, name)
+            self.kind_of_object(process, &vma, name)?
         } else {
             kind_without_object(name.bytes)
         };
-        Mapping { vma, kind }
+        Ok(Mapping { vma, kind })
     }
 
-    fn kind_of_object(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> MappingKind {
+    fn kind_of_object(
+        &mut self,
+        process: &Process,
+        vma: &Vma,
+        name: VmaName<'_>,
+    ) -> Result<MappingKind> {
         if vma.page_size.is_some_and(|size| size > process.page_size()) {
-            return MappingKind::HugeTlb;
+            return Ok(MappingKind::HugeTlb);
         }
         if let Some(kind) = kind_by_name(name.bytes) {
-            return kind;
+            return Ok(kind);
         }
-        match self.look(process, vma, name) {
+        Ok(match self.look(process, vma, name)? {
             ObjectKind::Elf => MappingKind::Elf,
             ObjectKind::Zero => MappingKind::Anonymous,
             ObjectKind::CharDevice => MappingKind::Device,
             ObjectKind::Regular => kind_of_plain_file(name.bytes),
             ObjectKind::Unknown => kind_of_unseen_file(name.bytes),
-        }
+        })
     }
 
-    fn look(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> ObjectKind {
+    fn look(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<ObjectKind> {
         let of_this =
             |known: &&(Device, u64, ObjectKind)| (known.0, known.1) == (vma.device, vma.inode);
         if let Some(&(.., kind)) = self.known.iter().flatten().find(of_this) {
-            return kind;
+            return Ok(kind);
         }
-        let kind = OpenObject::open(process, vma, name)
-            .map_or(ObjectKind::Unknown, |object| object.kind());
+        let kind = match OpenObject::open(process, vma, name)? {
+            Some(object) => object.kind()?,
+            None => ObjectKind::Unknown,
+        };
         self.known[self.next] = Some((vma.device, vma.inode, kind));
         self.next = (self.next + 1) % self.known.len();
-        kind
+        Ok(kind)
     }
 }
 
@@ -206,82 +221,103 @@ impl OpenObject {
     /// CAP_CHECKPOINT_RESTORE (fs/proc/base.c, `proc_map_files_get_link`);
     /// else by the path as the process sees it, if that still leads to the
     /// same inode.
-    fn open(process: &Process, vma: &Vma, name: VmaName<'_>) -> Option<Self> {
+    fn open(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<Self>> {
         let mut link = PathBuffer::new();
         link.push(b"map_files/")
             .push_hex(vma.range.start().as_u64());
         link.push(b"-")
             .push_hex(vma.range.end().as_u64())
             .push(b"\0");
-        let exact = sys::openat(process.dir(), link.as_bytes(), sys::O_PATH);
-        let by_path = |_| open_by_path(process, name).ok_or(Errno::ENOENT);
-        let path_only = exact.or_else(by_path).ok()?;
-        let status = sys::status(path_only.raw()).ok()?;
-        (status.ino == vma.inode).then_some(Self { path_only, status })
+        let exact = seen(sys::openat(process.dir(), link.as_bytes(), sys::O_PATH))?;
+        let Some(path_only) =
+            exact.map_or_else(|| open_by_path(process, name), |fd| Ok(Some(fd)))?
+        else {
+            return Ok(None);
+        };
+        Ok(sys::status(path_only.raw())
+            .ok()
+            .filter(|status| status.ino == vma.inode)
+            .map(|status| Self { path_only, status }))
     }
 
-    fn kind(&self) -> ObjectKind {
+    fn kind(&self) -> Result<ObjectKind> {
         if self.status.is_char_device() {
-            return match self.status.rdev {
+            return Ok(match self.status.rdev {
                 (1, 5) => ObjectKind::Zero,
                 _ => ObjectKind::CharDevice,
-            };
+            });
         }
-        if !self.status.is_regular() {
-            return ObjectKind::Unknown;
-        }
+        let Some(file) = self.reopen()? else {
+            return Ok(ObjectKind::Unknown);
+        };
         let mut start = [0u8; HEADER_SIZE];
-        match self.read(&mut start, 0) {
-            Some(len) if Header::parse(&start[..len]).is_some() => ObjectKind::Elf,
-            Some(_) => ObjectKind::Regular,
-            None => ObjectKind::Unknown,
-        }
+        Ok(match sys::pread(file.raw(), &mut start, 0) {
+            Ok(len) if Header::parse(&start[..len]).is_some() => ObjectKind::Elf,
+            Ok(_) => ObjectKind::Regular,
+            Err(_) => ObjectKind::Unknown,
+        })
     }
 
-    fn reopen(&self) -> Option<OwnedFd> {
+    /// For reading; `None` if that is refused, or it is no regular file.
+    fn reopen(&self) -> Result<Option<OwnedFd>> {
+        if !self.status.is_regular() {
+            return Ok(None);
+        }
         let mut path = PathBuffer::new();
         path.push(b"/proc/thread-self/fd/")
             .push_decimal(self.path_only.raw() as u64)
             .push(b"\0");
         // Should a lease have to be broken first, that is not waited for.
-        sys::openat(sys::CWD, path.as_bytes(), sys::O_NONBLOCK | sys::O_NOCTTY).ok()
-    }
-
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
-        sys::pread(self.reopen()?.raw(), buffer, offset).ok()
+        let flags = sys::O_NONBLOCK | sys::O_NOCTTY;
+        seen(sys::openat(sys::CWD, path.as_bytes(), flags))
     }
 
     /// The address that a byte of the file was linked to, if it is ELF.
-    fn linked_address(&self, offset: u64, page: u64) -> Option<u64> {
-        if !self.status.is_regular() {
-            return None;
-        }
-        let file = self.reopen()?;
-        let mut start = [0u8; HEADER_SIZE];
-        let len = sys::pread(file.raw(), &mut start, 0).ok()?;
-        let header = Header::parse(&start[..len])?;
-        (0..header.segments).find_map(|index| {
-            let mut bytes = [0u8; SEGMENT_SIZE];
-            let at = header
-                .segments_at
-                .checked_add(index * header.segment_stride)?;
-            let len = sys::pread(file.raw(), &mut bytes, at).ok()?;
-            header.segment(&bytes[..len])?.linked_address(offset, page)
-        })
+    fn linked_address(&self, offset: u64, page: u64) -> Result<Option<u64>> {
+        let Some(file) = self.reopen()? else {
+            return Ok(None);
+        };
+        let read = |bytes: &mut [u8], at| sys::pread(file.raw(), bytes, at).ok();
+        let address = || {
+            let mut start = [0u8; HEADER_SIZE];
+            let len = read(&mut start, 0)?;
+            let header = Header::parse(&start[..len])?;
+            (0..header.segments).find_map(|index| {
+                let mut bytes = [0u8; SEGMENT_SIZE];
+                let at = header
+                    .segments_at
+                    .checked_add(index * header.segment_stride)?;
+                let len = read(&mut bytes, at)?;
+                header.segment(&bytes[..len])?.linked_address(offset, page)
+            })
+        };
+        Ok(address())
     }
 }
 
-fn open_by_path(process: &Process, name: VmaName<'_>) -> Option<OwnedFd> {
+/// A file that could be opened, or not for a reason of its own; an error for
+/// one of the caller's or the system's.
+fn seen(opened: core::result::Result<OwnedFd, Errno>) -> Result<Option<OwnedFd>> {
+    match opened {
+        Ok(fd) => Ok(Some(fd)),
+        Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => {
+            Err(Error::new(errno, Operation::ReadObject))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn open_by_path(process: &Process, name: VmaName<'_>) -> Result<Option<OwnedFd>> {
     const ROOT: &[u8] = b"root";
     let path = name.bytes;
     let mut below_root = [0u8; 512];
     let len = ROOT.len() + path.len();
     if !name.complete || !path.starts_with(b"/") || len >= below_root.len() {
-        return None;
+        return Ok(None);
     }
     below_root[..ROOT.len()].copy_from_slice(ROOT);
     below_root[ROOT.len()..len].copy_from_slice(path);
-    sys::openat(process.dir(), &below_root[..=len], sys::O_PATH).ok()
+    seen(sys::openat(process.dir(), &below_root[..=len], sys::O_PATH))
 }
 
 /// The object mapped at an address.
@@ -310,23 +346,21 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     if !vma.range.contains(address.into()) || !vma.has_object() {
         return Err(none);
     }
-    let mapping = ObjectCache::new().mapping(process, vma, areas.name());
-    let linked_address = (mapping.kind == MappingKind::Elf)
-        .then(|| {
-            let offset = vma.offset + (address - vma.range.start().as_u64());
-            OpenObject::open(process, &vma, areas.name())?
-                .linked_address(offset, process.page_size().bytes())
-        })
-        .flatten();
+    let mapping = ObjectCache::new().mapping(process, vma, areas.name())?;
+    let linked_address = match mapping.kind {
+        MappingKind::Elf => match OpenObject::open(process, &vma, areas.name())? {
+            Some(object) => {
+                let offset = vma.offset + (address - vma.range.start().as_u64());
+                object.linked_address(offset, process.page_size().bytes())?
+            }
+            None => None,
+        },
+        _ => None,
+    };
     Ok(ObjectAt {
         mapping,
         linked_address,
     })
-}
-
-/// The kind of an area, found without a cache.
-pub fn mapping_of(process: &Process, vma: Vma, name: VmaName<'_>) -> Mapping {
-    ObjectCache::new().mapping(process, vma, name)
 }
 
 #[cfg(test)]

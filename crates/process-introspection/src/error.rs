@@ -78,6 +78,7 @@ impl Error {
         match self.error.operation() {
             Operation::Argument => "use these arguments",
             Operation::FindProcess => "find the process",
+            Operation::OwnProc => "use /proc",
             Operation::OpenProcess => "open the process's /proc directory",
             Operation::OpenMemory => "open the process's maps and pagemap",
             Operation::CheckFrames => "see page frame numbers",
@@ -100,6 +101,10 @@ impl Error {
             (Errno::EPERM, O::FindProcess) => {
                 "the process is not visible in this /proc, which belongs to another PID namespace \
                  (mount a /proc of this namespace)"
+            }
+            (Errno::EPERM, O::OwnProc) => {
+                "the calling process may not read its own entries there (it changed its user and is \
+                 not dumpable: prctl PR_SET_DUMPABLE)"
             }
             (Errno::EPERM, O::OpenProcess) => {
                 "this /proc is mounted with hidepid and hides the process (be its owner, be in the \

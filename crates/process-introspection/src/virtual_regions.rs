@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use process_introspection_core::object::mapping_of;
-use process_introspection_core::vma::VirtualCursor;
+use process_introspection_core::virtual_regions::VirtualCursor;
 use process_introspection_core::AddrRange;
 
 use crate::mapping::{name_storage, NameStorage};
@@ -37,14 +36,12 @@ impl Iterator for VirtualRegions<'_> {
             return None;
         }
         let core = self.process.as_core();
-        let vma = self.cursor.next(core).transpose()?;
-        self.failed = vma.is_err();
-        Some(vma.map_err(|error| self.process.error(error)).map(|vma| {
-            let name = MappingName::complete(core, &vma, self.cursor.name());
-            Arc::new(Mapping::new(
-                mapping_of(core, vma, self.cursor.name()),
-                name,
-            ))
-        }))
+        let mapping = self.cursor.next(core).transpose()?;
+        self.failed = mapping.is_err();
+        let named = mapping.map(|mapping| {
+            let name = MappingName::complete(core, &mapping.vma, self.cursor.name());
+            Arc::new(Mapping::new(mapping, name))
+        });
+        Some(named.map_err(|error| self.process.error(error)))
     }
 }

@@ -19,10 +19,8 @@ fn restless() -> Target {
         let locked = at + 128 * page();
         memory::touch(locked, 1, 1);
         // SAFETY: the page was mapped just now.
-        assert_eq!(
-            unsafe { libc::mlock(locked as *const _, page() as usize) },
-            0
-        );
+        let result = unsafe { libc::mlock(locked as *const _, page() as usize) };
+        assert_eq!(result, 0);
         report.send(&[at, locked]);
         let mut random = Random::new(3);
         loop {

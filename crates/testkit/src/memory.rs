@@ -89,17 +89,16 @@ pub const MADV_GUARD_INSTALL: i32 = 102;
 /// `mprotect`.
 pub fn protect(start: u64, size: u64, protection: i32) {
     // SAFETY: the caller names memory of a mapping made for this.
-    assert_eq!(
-        unsafe { libc::mprotect(start as *mut _, size as usize, protection) },
-        0
-    );
+    let result = unsafe { libc::mprotect(start as *mut _, size as usize, protection) };
+    assert_eq!(result, 0, "mprotect: {}", io::Error::last_os_error());
 }
 
 /// `munmap`.
 pub fn unmap(start: u64, size: u64) {
     if size > 0 {
         // SAFETY: the caller names memory of a mapping made for this.
-        assert_eq!(unsafe { libc::munmap(start as *mut _, size as usize) }, 0);
+        let result = unsafe { libc::munmap(start as *mut _, size as usize) };
+        assert_eq!(result, 0, "munmap: {}", io::Error::last_os_error());
     }
 }
 

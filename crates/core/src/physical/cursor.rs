@@ -148,7 +148,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
         let low = if first { left & !mask } else { left };
         let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
         self.next = vma_start.max(low);
-        let mapping = self.objects.mapping(process, vma, self.areas.name());
+        let mapping = self.objects.mapping(process, vma, self.areas.name())?;
         let end = vma_end.min(high);
         self.current = Some(Area {
             mapping,

@@ -156,7 +156,7 @@ pub(super) fn number_in_proc(pidfd: i32) -> Result<u64> {
         .push(b"\0");
     let info = sys::openat(sys::CWD, path.as_bytes(), 0)
         .map_err(no_proc)
-        .at(Operation::FindProcess)?;
+        .at(Operation::OwnProc)?;
     let mut text = [0u8; 256];
     let len = sys::pread(info.raw(), &mut text, 0).at(Operation::FindProcess)?;
     match fdinfo_pid(&text[..len]) {

@@ -85,7 +85,7 @@ impl Process {
         let open = |path| {
             sys::openat(sys::CWD, path, sys::O_PATH | sys::O_DIRECTORY)
                 .map_err(no_proc)
-                .at(Operation::OpenProcess)
+                .at(Operation::OwnProc)
         };
         let mut dir = open(b"/proc/self\0")?;
         // When the first thread has ended, /proc/self shows its remains.

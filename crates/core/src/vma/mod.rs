@@ -221,57 +221,6 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     }
 }
 
-/// Virtual regions of a range: whole areas, in order, never overlapping, also
-/// while the target maps and unmaps.
-#[derive(Debug)]
-pub struct VirtualCursor<N> {
-    areas: VmaCursor<N>,
-    next: u64,
-    end: u64,
-    first: bool,
-}
-
-impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
-    /// The areas that touch `range`, widened to whole pages.
-    pub fn new(process: &Process, range: AddrRange, name: N) -> Self {
-        let range = range.widened(process.page_size());
-        Self {
-            areas: VmaCursor::new(name),
-            next: range.start().as_u64(),
-            end: range.end().as_u64(),
-            first: true,
-        }
-    }
-
-    /// The next area, whole, except for what was reported already if areas
-    /// have merged meanwhile.
-    ///
-    /// # Errors
-    /// As [`VmaCursor::next_from`].
-    pub fn next(&mut self, process: &Process) -> Result<Option<Vma>> {
-        if self.next >= self.end {
-            return Ok(None);
-        }
-        let Some(vma) = self.areas.next_from(process, self.next)? else {
-            self.next = self.end;
-            return Ok(None);
-        };
-        if vma.range.start().as_u64() >= self.end {
-            self.next = self.end;
-            return Ok(None);
-        }
-        let reported = if self.first { 0 } else { self.next };
-        self.first = false;
-        self.next = vma.range.end().as_u64();
-        Ok(Some(vma.starting_at(reported)))
-    }
-
-    /// The name of the area that was given last.
-    pub fn name(&self) -> VmaName<'_> {
-        self.areas.name()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
