@@ -54,28 +54,31 @@ fn a_hidden_process_is_refused_not_gone() {
     if !is_root_or_skip("hidepid") {
         return;
     }
-    let target = Target::spawn(|| {
-        // SAFETY: takes no memory.
-        let parent = unsafe { libc::getppid() } as u32;
-        let mounted = mount(c"proc", c"hidepid=2");
-        // SAFETY: takes no memory; this child has one thread.
-        unsafe {
-            libc::setgroups(0, std::ptr::null());
-            libc::setgid(65534);
-            libc::setuid(65534);
-            // As a program of that user's own would be.
-            libc::prctl(libc::PR_SET_DUMPABLE, 1);
-        }
-        let error = Process::open(parent).err();
-        vec![
-            u64::from(mounted),
-            u64::from(
-                error
-                    .as_ref()
-                    .is_some_and(|error| error.is_permission_denied()),
-            ),
-            u64::from(error.is_some_and(|error| error.to_string().contains("hidepid"))),
-        ]
-    });
-    assert_eq!(target.addresses(), [1; 3]);
+    for options in [c"hidepid=2", c"hidepid=4"] {
+        let target = Target::spawn(|| {
+            // SAFETY: takes no memory.
+            let parent = unsafe { libc::getppid() } as u32;
+            let mounted = mount(c"proc", options);
+            // SAFETY: takes no memory; this child has one thread.
+            unsafe {
+                libc::setgroups(0, std::ptr::null());
+                libc::setgid(65534);
+                libc::setuid(65534);
+                // As a program of that user's own would be.
+                libc::prctl(libc::PR_SET_DUMPABLE, 1);
+            }
+            let error = Process::open(parent).err();
+            vec![
+                u64::from(mounted),
+                u64::from(
+                    error
+                        .as_ref()
+                        .is_some_and(|error| error.is_permission_denied()),
+                ),
+                u64::from(error.is_some_and(|error| error.to_string().contains("hidepid"))),
+                u64::from(Process::current().is_ok()),
+            ]
+        });
+        assert_eq!(target.addresses(), [1; 4], "{options:?}");
+    }
 }

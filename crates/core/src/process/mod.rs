@@ -107,7 +107,7 @@ impl Process {
         path.push(b"/proc/").push_decimal(number).push(b"\0");
         let dir = match sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH | sys::O_DIRECTORY) {
             Ok(dir) => dir,
-            // A mount with hidepid denies that the directory exists.
+            // A mount with hidepid=4 denies that the directory exists.
             Err(Errno::ENOENT) if exists(pidfd)? => {
                 return Err(Error::new(Errno::EPERM, Operation::OpenProcess));
             }
@@ -121,7 +121,13 @@ impl Process {
         if !exists(pidfd)? {
             return Err(Error::new(Errno::ESRCH, Operation::FindProcess));
         }
-        process
+        match process {
+            // A mount with hidepid=2 denies that the directory has any files.
+            Err(error) if error == NO_SUCH_FILES => {
+                Err(Error::new(Errno::EPERM, Operation::OpenProcess))
+            }
+            process => process,
+        }
     }
 
     fn from_dir(dir: OwnedFd, access: Access) -> Result<Self> {
@@ -267,10 +273,14 @@ impl Process {
     }
 }
 
+/// Of a directory that has no files: its process has ended, or is hidden.
+const NO_SUCH_FILES: Error = Error::new(Errno::ESRCH, Operation::OpenProcess);
+
 fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
-    sys::openat(dir.raw(), b"maps\0", 0)
-        .map_err(gone_or_refused)
-        .at(Operation::OpenMemory)
+    sys::openat(dir.raw(), b"maps\0", 0).map_err(|errno| match errno {
+        Errno::ENOENT => NO_SUCH_FILES,
+        other => Error::new(gone_or_refused(other), Operation::OpenMemory),
+    })
 }
 
 /// The outer error is one that no weaker use of the handle could bear.
