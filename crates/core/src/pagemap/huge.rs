@@ -37,8 +37,8 @@ impl HugeRuns {
         }
         let known = self.ranges.end().min(end);
         Ok(Some(match self.ranges.from(at) {
-            Some((start, range_end)) if start <= at => (true, range_end.min(end)),
-            Some((start, _)) => (false, start.min(known)),
+            Some(found) if found.start <= at => (true, found.end.min(end)),
+            Some(found) => (false, found.start.min(known)),
             None => (false, known),
         }))
     }

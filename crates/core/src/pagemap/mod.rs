@@ -6,7 +6,7 @@ mod reader;
 mod scan;
 
 pub use huge::HugeRuns;
-pub(crate) use reader::{Known, PageReader};
+pub(crate) use reader::{Known, PageReader, Part};
 
 use crate::addr::Pfn;
 

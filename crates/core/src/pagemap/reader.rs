@@ -2,7 +2,7 @@
 //! nothing: dense memory in bulk, emptiness by scanning as soon as it is seen.
 //! Gives entries and holes; knows nothing of what they mean.
 
-use super::scan::{Ranges, Span, NOT_EMPTY, RANGES};
+use super::scan::{Found, Ranges, Span, HUGE, HUGE_PAGES, NOT_EMPTY, RANGES};
 use super::Entry;
 use crate::addr::PageSize;
 use crate::error::{Errno, Error, Operation, Result};
@@ -19,6 +19,10 @@ const EMPTY_TAIL: usize = 64;
 /// rather than read around.
 const SMALL_GAP: u64 = 128;
 
+/// So many windows at the most are read before another look whether pages
+/// that are physically consecutive are huge pages after all.
+const MOST_PATIENCE: u32 = 64;
+
 /// What is known of the pages from an address on.
 #[derive(Debug)]
 pub(crate) enum Known<'a> {
@@ -26,20 +30,50 @@ pub(crate) enum Known<'a> {
     Entries(&'a [u64]),
     /// Nothing is there up to this address.
     EmptyTo(u64),
+    /// Huge pages that are physically consecutive.
+    Huge {
+        /// The entry of the first page, as if it were a base page.
+        first: u64,
+        /// Up to here.
+        to: u64,
+    },
+}
+
+/// What to read: a part of one area, in whole pages.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Part {
+    /// From here on.
+    pub(crate) at: u64,
+    /// Up to here.
+    pub(crate) end: u64,
+    /// Entries may be read up to here, where the next areas are near.
+    pub(crate) ahead: u64,
+    /// The size of the huge pages that can be here, where that is known.
+    pub(crate) leaf: Option<PageSize>,
+    /// They are all there can be (hugetlb).
+    pub(crate) only_huge: bool,
 }
 
 /// A position in a page map, with what was read around it.
 #[derive(Debug)]
 pub(crate) struct PageReader {
     page: PageSize,
-    /// The entries read last, of the pages from `window` on.
+    /// What was read last: the entries of neighbouring pages, of `stride`
+    /// bytes each, from `window` on.
     entries: [u64; ENTRIES],
     window: u64,
     count: usize,
+    stride: PageSize,
     /// What a scan found, valid for addresses below its end.
     ranges: Ranges<RANGES>,
     span: Span,
     scanning: bool,
+    /// Windows to be read before the next look for huge pages, and how many
+    /// that will be after one in vain.
+    wait: u32,
+    patience: u32,
+    /// Below this, pages are read one by one: a huge page has been split.
+    no_huge_below: u64,
 }
 
 impl PageReader {
@@ -49,112 +83,275 @@ impl PageReader {
             entries: [0; ENTRIES],
             window: 0,
             count: 0,
+            stride: page,
             ranges: Ranges::new(),
             span: Span::new(),
             scanning: false,
+            wait: 0,
+            patience: 1,
+            no_huge_below: 0,
         }
     }
 
     fn window_end(&self) -> u64 {
-        self.window + self.count as u64 * self.page.bytes()
+        self.window + ((self.count as u64) << self.stride.shift())
     }
 
-    /// What is known of the pages from `at` on, up to `end` at most, both page
-    /// aligned and within one area. `at` never decreases. Entries may be read
-    /// up to `ahead`, where the next areas are near.
-    pub(crate) fn next(
-        &mut self,
-        process: &Process,
-        at: u64,
-        end: u64,
-        ahead: u64,
-    ) -> Result<Known<'_>> {
-        debug_assert!(at < end && end <= ahead);
-        if at < self.window || at >= self.window_end() {
-            if let Some(empty_to) = self.look_ahead(process, at, end)? {
+    /// What is known of the pages of a part from its beginning on. That never
+    /// decreases from call to call.
+    pub(crate) fn next(&mut self, process: &Process, part: &Part) -> Result<Known<'_>> {
+        debug_assert!(part.at < part.end && part.end <= part.ahead);
+        if part.at < self.window || part.at >= self.window_end() {
+            if let Some(empty_to) = self.look_ahead(process, part)? {
                 return Ok(Known::EmptyTo(empty_to));
             }
-            let end = match self.ranges.from(at) {
-                // A scan knows what is populated: read no further than that.
-                Some((_, range_end)) if at < self.ranges.end() => self.cluster_end(range_end, end),
-                // Small areas that follow closely are read with this one.
-                _ if end - at < self.bytes(ENTRIES / 4) => ahead,
-                _ => end,
-            };
-            self.read(process, at, end)?;
+            self.read_next(process, part)?;
         }
-        let from = ((at - self.window) >> self.page.shift()) as usize;
-        let pages = ((end - at) >> self.page.shift()).min(ENTRIES as u64) as usize;
+        if self.stride != self.page {
+            return Ok(self.huge_run(part));
+        }
+        let from = ((part.at - self.window) >> self.page.shift()) as usize;
+        let pages = self.pages(part.end - part.at).min(ENTRIES);
         let to = self.count.min(from + pages);
         Ok(Known::Entries(&self.entries[from..to]))
     }
 
-    fn bytes(&self, pages: usize) -> u64 {
-        pages as u64 * self.page.bytes()
+    fn pages(&self, bytes: u64) -> usize {
+        usize::try_from(bytes >> self.page.shift()).unwrap_or(usize::MAX)
     }
 
-    /// The end of a hole at `at`, if a scan knows or finds one.
-    fn look_ahead(&mut self, process: &Process, at: u64, end: u64) -> Result<Option<u64>> {
+    /// The end of a hole at the part's beginning, if a scan knows or finds one.
+    fn look_ahead(&mut self, process: &Process, part: &Part) -> Result<Option<u64>> {
+        let at = part.at;
         if at >= self.ranges.end() {
             let follows_window = self.count > 0 && at == self.window_end();
-            if follows_window {
-                self.scanning |= self.has_empty_tail();
-            } else if at != self.ranges.end() {
+            if !follows_window && at != self.ranges.end() {
                 // Another area, elsewhere: nothing is known of its kind.
                 self.scanning = false;
             }
-            if !self.scanning || end - at < self.bytes(EMPTY_TAIL) {
+            self.scanning |= part.only_huge
+                || (follows_window && (self.has_empty_tail() || self.may_be_huge(part)));
+            if !self.scanning || self.pages(part.end - at) < EMPTY_TAIL {
                 return Ok(None);
             }
+            let query = match part.leaf {
+                Some(leaf) if part.only_huge => {
+                    NOT_EMPTY.up_to(self.pages(leaf.bytes()) as u64 * 128)
+                }
+                Some(_) if follows_window && self.stride != self.page => {
+                    NOT_EMPTY.up_to(HUGE_PAGES)
+                }
+                _ => NOT_EMPTY,
+            };
             if !self
                 .ranges
-                .scan(process, &NOT_EMPTY, &mut self.span, at, end)?
+                .scan(process, &query, &mut self.span, at, part.end)?
             {
                 self.scanning = false;
                 return Ok(None);
             }
             self.scanning = !self.ranges.is_dense();
         }
-        let known = self.ranges.end().min(end);
+        let known = self.ranges.end().min(part.end);
         Ok(match self.ranges.from(at) {
-            Some((start, _)) if start <= at => None,
-            Some((start, _)) => Some(start.min(known)),
+            Some(found) if found.start <= at => None,
+            Some(found) => Some(found.start.min(known)),
             None => Some(known),
         })
     }
 
     fn has_empty_tail(&self) -> bool {
-        self.count >= EMPTY_TAIL
+        self.stride == self.page
+            && self.count >= EMPTY_TAIL
             && self.entries[self.count - EMPTY_TAIL..self.count]
                 .iter()
                 .all(|&entry| Entry::from_raw(entry).is_empty())
     }
 
+    /// Whether the window looks as a huge page does: consecutive frames, as
+    /// far from an aligned one as the pages are. Looks in vain make it wait.
+    fn may_be_huge(&mut self, part: &Part) -> bool {
+        let Some(leaf) = part.leaf else {
+            return false;
+        };
+        if self.stride != self.page {
+            return true;
+        }
+        let [first, .., last] = self.entries[..self.count] else {
+            return false;
+        };
+        let distance = (self.count - 1) as u64;
+        let mask = Entry::PRESENT | Entry::FRAME;
+        let pages_in_leaf = leaf.bytes() >> self.page.shift();
+        let phase = first.wrapping_sub(self.window >> self.page.shift()) & (pages_in_leaf - 1);
+        if first & Entry::PRESENT == 0 || (first & mask) + distance != last & mask || phase != 0 {
+            return false;
+        }
+        if self.wait > 0 {
+            self.wait -= 1;
+            return false;
+        }
+        self.wait = self.patience;
+        self.patience = (self.patience * 2).min(MOST_PATIENCE);
+        true
+    }
+
+    /// Reads what is at the part's beginning: huge pages by an entry each
+    /// where a scan has found some, else as many entries as make sense.
+    fn read_next(&mut self, process: &Process, part: &Part) -> Result<()> {
+        let found = match self.ranges.from(part.at) {
+            Some(found) if part.at < self.ranges.end() => Some(found),
+            _ => None,
+        };
+        let end = match found {
+            Some(found) if found.huge && part.at >= self.no_huge_below => {
+                if self.read_huge(process, part, found.end.min(part.end))? {
+                    return Ok(());
+                }
+                found.end.min(part.end)
+            }
+            // A scan knows what is populated: read no further than that.
+            Some(found) => self.cluster_end(found, part.end),
+            // Small areas that follow closely are read with this one.
+            None if self.pages(part.end - part.at) < ENTRIES / 4 => part.ahead,
+            None => part.end,
+        };
+        self.read(process, part.at, end)
+    }
+
     /// Where to stop reading so that ranges with small gaps share a read.
-    fn cluster_end(&self, range_end: u64, end: u64) -> u64 {
-        let gap = SMALL_GAP * self.page.bytes();
-        let mut cluster = range_end;
-        for (start, range_end) in self.ranges.remaining() {
-            if start > cluster.saturating_add(gap) {
+    fn cluster_end(&self, found: Found, end: u64) -> u64 {
+        let gap = SMALL_GAP << self.page.shift();
+        let mut cluster = found.end;
+        for next in self.ranges.remaining() {
+            if next.huge || next.start > cluster.saturating_add(gap) {
                 break;
             }
-            cluster = range_end;
+            cluster = next.end;
         }
         cluster.min(end)
     }
 
     fn read(&mut self, process: &Process, at: u64, end: u64) -> Result<()> {
-        let pages = ((end - at) >> self.page.shift()).min(ENTRIES as u64) as usize;
-        let offset = (at >> self.page.shift()) * size_of::<u64>() as u64;
+        let pages = self.pages(end - at).min(ENTRIES);
         // Until the read has succeeded nothing is known.
-        self.count = 0;
-        let count = sys::pread_u64(process.pagemap()?, &mut self.entries[..pages], offset)
-            .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadPagemap))?;
-        if count == 0 {
-            // Of a memory that has gone away the kernel reads nothing.
-            return Err(Error::new(Errno::ESRCH, Operation::ReadPagemap));
-        }
-        (self.window, self.count) = (at, count);
+        (self.window, self.count, self.stride) = (at, 0, self.page);
+        self.count = read_entries(process, self.page, at, &mut self.entries[..pages])?;
         Ok(())
+    }
+}
+
+/// Reads the entries of the pages from `at` on; at least one.
+fn read_entries(process: &Process, page: PageSize, at: u64, entries: &mut [u64]) -> Result<usize> {
+    let offset = (at >> page.shift()) * size_of::<u64>() as u64;
+    let count = sys::pread_u64(process.pagemap()?, entries, offset)
+        .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadPagemap))?;
+    if count == 0 {
+        // Of a memory that has gone away the kernel reads nothing.
+        return Err(Error::new(Errno::ESRCH, Operation::ReadPagemap));
+    }
+    Ok(count)
+}
+
+/// Huge pages: one entry tells of all its pages, as long as it is one.
+impl PageReader {
+    /// Reads one entry for each huge page from the part's beginning to `end`,
+    /// and then looks again: only pages that still are huge, of frames that
+    /// are aligned as theirs must be, are believed. (Those of hugetlb are never
+    /// split.) False if not even the first one is: it must be read page by page.
+    fn read_huge(&mut self, process: &Process, part: &Part, end: u64) -> Result<bool> {
+        let Some(leaf) = part.leaf else {
+            return Ok(false);
+        };
+        let size = leaf.bytes();
+        let first = part.at & !(size - 1);
+        let leaves = (end - first).div_ceil(size).min(ENTRIES as u64) as usize;
+        (self.window, self.count, self.stride) = (first, 0, leaf);
+        let mut count = 0;
+        while count < leaves {
+            let start = first + count as u64 * size;
+            // The last page of one and the first page of the next lie side by
+            // side in the file: one read for two.
+            let pair = count + 1 < leaves;
+            let at = if pair {
+                start + size - self.page.bytes()
+            } else {
+                start.max(part.at)
+            };
+            let mut entries = [0; 2];
+            let wanted = 1 + usize::from(pair);
+            let read = read_entries(process, self.page, at, &mut entries[..wanted])?;
+            let into = (at - start) >> self.page.shift();
+            for (index, (&entry, into)) in entries[..read].iter().zip([into, 0]).enumerate() {
+                let Some(first_entry) = self.first_entry(entry, into, leaf) else {
+                    break;
+                };
+                self.entries[count + index] = first_entry;
+                self.count = count + index + 1;
+            }
+            count += wanted;
+            if self.count < count {
+                break;
+            }
+        }
+        if !part.only_huge {
+            self.count = self.still_huge(process, part.at, leaf)?;
+        }
+        if self.count == 0 {
+            self.stride = self.page;
+            self.no_huge_below = (first + size).min(end);
+            return Ok(false);
+        }
+        self.patience = 1;
+        Ok(true)
+    }
+
+    /// The entry of a huge page's first page, from that of another.
+    fn first_entry(&self, entry: u64, pages_into: u64, leaf: PageSize) -> Option<u64> {
+        let frame = (entry & Entry::FRAME).checked_sub(pages_into)?;
+        let aligned = frame & ((leaf.bytes() >> self.page.shift()) - 1) == 0;
+        let believable = entry & Entry::PRESENT != 0 && aligned;
+        believable.then_some(entry & !Entry::FRAME | frame)
+    }
+
+    /// How many of the huge pages read are huge pages now.
+    fn still_huge(&self, process: &Process, at: u64, leaf: PageSize) -> Result<usize> {
+        if self.count == 0 {
+            return Ok(0);
+        }
+        let end = self.window_end();
+        let mut again = Ranges::<2>::new();
+        let mut known = at;
+        while known < end {
+            if !again.scan(process, &HUGE, &mut Span::new(), known, end)? {
+                return Ok(0);
+            }
+            match again.from(known) {
+                Some(found) if found.start <= known => known = found.end,
+                _ => break,
+            }
+        }
+        let whole = known.min(end).saturating_sub(self.window) >> leaf.shift();
+        Ok(whole as usize)
+    }
+
+    /// The run of consecutive huge pages in the window from the part's
+    /// beginning on.
+    fn huge_run(&self, part: &Part) -> Known<'_> {
+        let (leaf, mask) = (self.stride, Entry::PRESENT | Entry::FILE | Entry::FRAME);
+        let pages = leaf.bytes() >> self.page.shift();
+        let index = ((part.at - self.window) >> leaf.shift()) as usize;
+        let leaves = &self.entries[index..self.count];
+        let alike = leaves
+            .windows(2)
+            .take_while(|pair| (pair[0] & mask) + pages == pair[1] & mask)
+            .count();
+        let start = self.window + ((index as u64) << leaf.shift());
+        let to = start + ((alike as u64 + 1) << leaf.shift());
+        let into = (part.at - start) >> self.page.shift();
+        Known::Huge {
+            first: leaves[0] + into,
+            to: to.min(part.end),
+        }
     }
 }

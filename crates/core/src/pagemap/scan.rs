@@ -12,17 +12,29 @@ use crate::{sys, uapi};
 pub(crate) const NOT_EMPTY: Query = Query {
     all_of: 0,
     any_of: uapi::SCAN_PRESENT | uapi::SCAN_SWAPPED,
+    most_pages: MOST_PAGES,
 };
 
 /// Present pages that are mapped by an entry above the base level.
 pub(crate) const HUGE: Query = Query {
     all_of: uapi::SCAN_PRESENT | uapi::SCAN_HUGE,
     any_of: 0,
+    most_pages: HUGE_PAGES,
 };
 
+/// What to look for, and how many pages of it one call passes at most.
+#[derive(Copy, Clone, Debug)]
 pub(crate) struct Query {
     all_of: u64,
     any_of: u64,
+    most_pages: u64,
+}
+
+impl Query {
+    /// The same, up to so many pages.
+    pub(crate) const fn up_to(self, most_pages: u64) -> Self {
+        Self { most_pages, ..self }
+    }
 }
 
 /// How much address space one call covers: little at first, more while calls
@@ -50,8 +62,32 @@ impl Span {
 
 /// How many ranges one call gives at most.
 pub(crate) const RANGES: usize = 16;
-/// How many matching pages one call passes at most.
+/// How many matching pages one call passes at most, where they may be base
+/// pages, at 10 ns each: what turns out to be dense is read anyway.
 const MOST_PAGES: u64 = 1024;
+/// The same where they are likely to be mapped by huge entries, each of which
+/// costs little more than a base page.
+pub(crate) const HUGE_PAGES: u64 = 65_536;
+
+/// A range of pages of the same categories.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// Present, and mapped by entries above the base level.
+    pub(crate) huge: bool,
+}
+
+impl Found {
+    fn of(region: &uapi::page_region) -> Self {
+        const PRESENT_HUGE: u64 = uapi::SCAN_PRESENT | uapi::SCAN_HUGE;
+        Self {
+            start: region.start,
+            end: region.end,
+            huge: region.categories & PRESENT_HUGE == PRESENT_HUGE,
+        }
+    }
+}
 
 /// The ranges that one call found, and how far it looked.
 #[derive(Debug)]
@@ -84,11 +120,11 @@ impl<const N: usize> Ranges<N> {
 
     /// The first range found that ends after `address`, which must not
     /// decrease between scans.
-    pub(crate) fn from(&mut self, address: u64) -> Option<(u64, u64)> {
+    pub(crate) fn from(&mut self, address: u64) -> Option<Found> {
         while self.next < self.len {
             let range = &self.found[self.next];
             if range.end > address {
-                return Some((range.start, range.end));
+                return Some(Found::of(range));
             }
             self.next += 1;
         }
@@ -96,21 +132,16 @@ impl<const N: usize> Ranges<N> {
     }
 
     /// The ranges from the one that [`Ranges::from`] gave last.
-    pub(crate) fn remaining(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.found[self.next..self.len]
-            .iter()
-            .map(|range| (range.start, range.end))
+    pub(crate) fn remaining(&self) -> impl Iterator<Item = Found> + '_ {
+        self.found[self.next..self.len].iter().map(Found::of)
     }
 
-    /// Whether the call stopped because so much matched, in few ranges: what
-    /// follows had better be read at once.
+    /// Whether the call stopped because so much matched, in few ranges, of
+    /// base pages: what follows had better be read at once.
     pub(crate) fn is_dense(&self) -> bool {
-        let pages: u64 = self.found[..self.len]
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum();
-        let page = 1u64 << sys::base_page_shift();
-        self.len <= N / 4 && pages >= MOST_PAGES * page
+        let base_pages = self.remaining().filter(|range| !range.huge);
+        let size: u64 = base_pages.map(|range| range.end - range.start).sum();
+        self.len <= N / 4 && size >> sys::base_page_shift() >= MOST_PAGES / 2
     }
 
     /// Scans from `start` towards `end`; false if there is no scan here.
@@ -138,12 +169,11 @@ impl<const N: usize> Ranges<N> {
             walk_end: 0,
             vec: 0,
             vec_len: 0,
-            max_pages: MOST_PAGES,
+            max_pages: query.most_pages,
             category_inverted: 0,
             category_mask: query.all_of,
             category_anyof_mask: query.any_of,
-            // Something must be asked for; nothing is used.
-            return_mask: uapi::SCAN_PRESENT,
+            return_mask: uapi::SCAN_PRESENT | uapi::SCAN_HUGE,
         };
         let len = loop {
             match sys::pagemap_scan(pagemap, &mut arg, &mut self.found) {

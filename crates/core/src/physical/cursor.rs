@@ -1,12 +1,12 @@
 //! Joins areas, entries and runs into physical regions, one at a time, with
 //! constant memory and an address to go on from.
 
-use super::runs::{PageContext, PageState, Run};
+use super::runs::{PageContext, Run};
 use super::{Backing, PhysicalRegion};
 use crate::addr::{AddrRange, PageSize, Pfn, VirtAddr};
 use crate::error::Result;
 use crate::object::{Mapping, ObjectCache};
-use crate::pagemap::{Entry, Known, PageReader};
+use crate::pagemap::{Entry, Known, PageReader, Part};
 use crate::process::{Access, Process};
 use crate::sys;
 use crate::vma::{Vma, VmaCursor, VmaName};
@@ -28,14 +28,13 @@ pub struct PhysicalCursor<N> {
     whole_leaves: bool,
 }
 
-/// The part of an area that is walked.
-#[derive(Copy, Clone, Debug)]
+/// The area that is walked, or was walked last.
+#[derive(Debug)]
 struct Area {
     mapping: Mapping,
     context: PageContext,
-    end: u64,
-    /// How far entries may be read at once.
-    ahead: u64,
+    /// What is left of it, and of which sizes its pages can be.
+    part: Part,
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
@@ -102,22 +101,65 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
     /// # Errors
     /// ESRCH when the process's memory goes away before the end.
     pub fn next(&mut self, process: &Process) -> Result<Option<PhysicalRegion>> {
+        let run = self.next_run(process)?;
+        Ok(run
+            .zip(self.mapping())
+            .map(|(run, mapping)| PhysicalRegion {
+                virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
+                backing: run.state.backing,
+                anonymous: run.state.anonymous,
+                mapping: *mapping,
+            }))
+    }
+
+    /// The mapping that the last run belongs to.
+    pub fn mapping(&self) -> Option<&Mapping> {
+        self.current.as_ref().map(|area| &area.mapping)
+    }
+
+    /// The next region without its mapping, which is [`Self::mapping`]; `None`
+    /// past the last.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub fn next_run(&mut self, process: &Process) -> Result<Option<Run>> {
         loop {
-            let Some(area) = self.current else {
+            let Some(area) = self
+                .current
+                .as_mut()
+                .filter(|area| area.part.at < area.part.end)
+            else {
+                // What is pending belongs to the area that was walked last.
+                if let Some(run) = self.pending.take() {
+                    return Ok(Some(run));
+                }
                 if !self.enter_next(process)? {
                     return Ok(None);
                 }
                 continue;
             };
-            if self.next >= area.end {
-                self.current = None;
-                if let Some(run) = self.pending.take() {
-                    return Ok(Some(area.region(run)));
+            let start = area.part.at;
+            let (state, end) = match self.pages.next(process, &area.part)? {
+                Known::EmptyTo(to) => (area.context.empty(), to),
+                Known::Huge { first, to } => {
+                    (area.context.state(Entry::from_raw(first), frame_entry), to)
                 }
-                continue;
-            }
-            if let Some(run) = self.advance(process, &area)? {
-                return Ok(Some(area.region(run)));
+                Known::Entries(entries) => {
+                    let first = Entry::from_raw(entries.first().copied().unwrap_or_default());
+                    let state = area.context.state(first, frame_entry);
+                    let len = area.context.run_length(entries, state, frame_entry);
+                    (state, start + ((len as u64) << self.page.shift()))
+                }
+            };
+            area.part.at = end;
+            self.next = end;
+            match &mut self.pending {
+                Some(run) if run.continues_with(&state) => run.end = end,
+                pending => {
+                    if let Some(run) = pending.replace(Run { start, end, state }) {
+                        return Ok(Some(run));
+                    }
+                }
             }
         }
     }
@@ -138,8 +180,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
             self.next = end;
             return Ok(false);
         }
+        let leaf = self.leaf(&vma);
         let block = if self.whole_leaves {
-            self.largest_leaf(&vma)
+            leaf.unwrap_or(self.page.pmd())
         } else {
             self.page
         };
@@ -150,24 +193,30 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
         self.next = vma_start.max(low);
         let mapping = self.objects.mapping(process, vma, self.areas.name())?;
         let end = vma_end.min(high);
+        // Areas that follow each other closely share a read.
+        let follows = vma_start == left && !first;
         self.current = Some(Area {
             mapping,
             context: self.context(process, &mapping),
-            end,
-            // Areas that follow each other closely share a read.
-            ahead: if vma_start == left && !first {
-                high.max(end)
-            } else {
-                end
+            part: Part {
+                at: self.next,
+                end,
+                ahead: if follows { high.max(end) } else { end },
+                // Without frames one entry does not tell of the others.
+                leaf: leaf.filter(|_| self.frames),
+                only_huge: mapping.vma.page_size.is_some_and(|size| size > self.page),
             },
         });
         Ok(true)
     }
 
-    fn largest_leaf(&self, vma: &Vma) -> PageSize {
+    /// The size of the huge pages that an area can have; `None` where the
+    /// kernel does not tell (an object's, from the text).
+    fn leaf(&self, vma: &Vma) -> Option<PageSize> {
         match vma.page_size {
-            Some(size) if size > self.page => size,
-            _ => self.page.pmd(),
+            Some(size) if size > self.page => Some(size),
+            None if vma.has_object() => None,
+            _ => Some(self.page.pmd()),
         }
     }
 
@@ -184,45 +233,6 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
             } else {
                 None
             },
-        }
-    }
-
-    /// Takes in what is known next; a run that this ends is given.
-    fn advance(&mut self, process: &Process, area: &Area) -> Result<Option<Run>> {
-        let page = self.page.bytes();
-        let (state, pages_end) = match self.pages.next(process, self.next, area.end, area.ahead)? {
-            Known::EmptyTo(to) => (area.context.empty(), to),
-            Known::Entries(entries) => {
-                let of_frame = |frame| frame_entry(frame);
-                let first = Entry::from_raw(entries.first().copied().unwrap_or_default());
-                let state = area.context.state(first, of_frame);
-                let len = area.context.run_length(entries, state, of_frame);
-                (state, self.next + len as u64 * page)
-            }
-        };
-        let start = self.next;
-        self.next = pages_end;
-        Ok(self.push(start, pages_end, state))
-    }
-
-    fn push(&mut self, start: u64, end: u64, state: PageState) -> Option<Run> {
-        match &mut self.pending {
-            Some(run) if run.continues_with(&state) => {
-                run.end = end;
-                None
-            }
-            pending => pending.replace(Run { start, end, state }),
-        }
-    }
-}
-
-impl Area {
-    fn region(&self, run: Run) -> PhysicalRegion {
-        PhysicalRegion {
-            virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
-            backing: run.state.backing,
-            anonymous: run.state.anonymous,
-            mapping: self.mapping,
         }
     }
 }
