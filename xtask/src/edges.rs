@@ -34,8 +34,8 @@ const ALLOWED: [(&str, &[&str], Others); 8] = [
         Others::Any,
     ),
     ("testkit", &[], Others::Only(&["libc"])),
-    ("c-tests", &[], Others::Any),
-    ("xtask", &[], Others::Any),
+    ("c-library", &[], Others::Only(&[])),
+    ("xtask", &["c-library"], Others::Any),
 ];
 
 enum Others {

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use c_library::Library;
+
 use crate::edges;
 use crate::run::{cargo, output, root, run, target, Result};
 
@@ -64,24 +66,21 @@ pub(crate) fn msrv() -> Result<()> {
     run(check.env("RUSTC", rustc).env("CARGO_TARGET_DIR", directory))
 }
 
+/// Shared and static, gcc and clang, C and C++, sanitizers, pkg-config, manuals.
 pub(crate) fn c() -> Result<()> {
     run(&mut cargo(&[
         "test",
         "--package",
-        "c-tests",
+        "c-library",
+        "--test",
+        "toolchains",
         "--",
         "--include-ignored",
     ]))
 }
 
 pub(crate) fn bench() -> Result<()> {
-    run(&mut cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "libintrospection",
-    ]))?;
-    let library = target().join("release/libintrospection.so");
+    let library = Library::build(&root(), &target())?;
     let mut bench = cargo(&[
         "run",
         "--release",
@@ -90,7 +89,7 @@ pub(crate) fn bench() -> Result<()> {
         "--",
     ]);
     run(bench
-        .arg(library)
+        .arg(library.shared)
         .env("CARGO_TARGET_DIR", root().join("bench/target")))
 }
 

@@ -6,9 +6,10 @@ use crate::addr::{AddrRange, PageSize};
 use crate::error::Result;
 use crate::object::Mapping;
 use crate::pagemap::HugeRuns;
-use crate::physical::{Backing, PhysicalCursor, PhysicalRegion};
+use crate::physical::runs::Run;
+use crate::physical::{Backing, PhysicalCursor};
 use crate::process::Process;
-use crate::vma::VmaName;
+use crate::vma::{Vma, VmaName};
 
 /// A run of leaf entries of one size, backed by consecutive memory, or of base
 /// pages that are unbacked for one reason. It stands for
@@ -22,7 +23,7 @@ pub struct LeafRun {
     pub page_size: PageSize,
     /// What is behind the first entry; behind the others what follows it.
     pub backing: Backing,
-    /// Anonymous memory, see [`PhysicalRegion::anonymous`].
+    /// Anonymous memory, see [`crate::physical::PhysicalRegion::anonymous`].
     pub anonymous: bool,
     /// The mapping; `None` for the record of a start address in no mapping.
     pub mapping: Option<Mapping>,
@@ -44,7 +45,8 @@ impl LeafRun {
 #[derive(Debug)]
 pub struct LeafCursor<N> {
     regions: PhysicalCursor<N>,
-    region: Option<PhysicalRegion>,
+    /// Of the mapping that `regions` gave last.
+    region: Option<Run>,
     huge: HugeRuns,
     range: AddrRange,
     /// Where the walk stands, within `region` if there is one.
@@ -87,11 +89,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
             if let Some(run) = self.split(process)? {
                 return Ok(Some(run));
             }
-            self.region = self.regions.next(process)?;
-            let region_start = self
-                .region
-                .as_ref()
-                .map(|region| region.virt.start().as_u64());
+            self.region = self.regions.next_run(process)?;
+            let region_start = self.region.map(|region| region.start);
             if let Some(region_start) = region_start {
                 self.next = region_start;
             }
@@ -122,18 +121,17 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
 
     /// The next run of alike entries of the region, within the range.
     fn split(&mut self, process: &Process) -> Result<Option<LeafRun>> {
-        let Some(region) = &self.region else {
+        let (Some(region), Some(mapping)) = (self.region, self.regions.mapping()) else {
             return Ok(None);
         };
-        let region_end = region.virt.end().as_u64();
-        while self.next < region_end {
+        while self.next < region.end {
             let at = self.next;
-            let (page_size, end) = match region.backing.address() {
+            let (page_size, end) = match region.state.backing.address() {
                 Some(address) => {
-                    let huge = &mut self.huge;
-                    leaves(huge, self.page, process, region, address.as_u64(), at)?
+                    let (huge, vma) = (&mut self.huge, &mapping.vma);
+                    leaves(huge, self.page, process, vma, &region, address.as_u64(), at)?
                 }
-                None => (self.page, region_end),
+                None => (self.page, region.end),
             };
             self.next = end;
             // Base pages are cut to the range; a larger leaf is given whole.
@@ -142,7 +140,14 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
             let skipped = low.saturating_sub(at) / size * size;
             let past = end.saturating_sub(high) / size * size;
             if at + skipped < end.saturating_sub(past) {
-                return Ok(Some(run_of(region, page_size, at + skipped, end - past)));
+                let (start, end) = (at + skipped, end - past);
+                return Ok(Some(LeafRun {
+                    virt: AddrRange::new(start, end).unwrap_or_default(),
+                    page_size,
+                    backing: region.state.backing.further(start - region.start),
+                    anonymous: region.state.anonymous,
+                    mapping: Some(*mapping),
+                }));
             }
         }
         Ok(None)
@@ -156,12 +161,12 @@ fn leaves(
     huge: &mut HugeRuns,
     base: PageSize,
     process: &Process,
-    region: &PhysicalRegion,
+    vma: &Vma,
+    region: &Run,
     address: u64,
     at: u64,
 ) -> Result<(PageSize, u64)> {
-    let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
-    let vma = &region.mapping.vma;
+    let (start, end) = (region.start, region.end);
     let hugetlb = vma.page_size.filter(|&size| size > base);
     let size = match hugetlb {
         Some(size) => size,
@@ -192,14 +197,4 @@ fn leaves(
         false if run_end == last => (base, end),
         false => (base, run_end),
     })
-}
-
-fn run_of(region: &PhysicalRegion, page_size: PageSize, start: u64, end: u64) -> LeafRun {
-    LeafRun {
-        virt: AddrRange::new(start, end).unwrap_or_default(),
-        page_size,
-        backing: region.backing.further(start - region.virt.start().as_u64()),
-        anonymous: region.anonymous,
-        mapping: Some(region.mapping),
-    }
 }

@@ -1,0 +1,46 @@
+/* Children of a test program, which never outlive it. */
+#ifndef CHILDREN_H
+#define CHILDREN_H
+
+#include "check.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* A child that is stopped, so that its memory does not change: even waiting in a
+ * loop it would still be running when it says that it is ready. */
+static UNUSED pid_t still_child(void) {
+    pid_t parent = getpid(), child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+        if (getppid() == parent) raise(SIGSTOP);
+        _exit(1);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, WUNTRACED), child);
+    CHECK(WIFSTOPPED(status));
+    return child;
+}
+
+static UNUSED void end_child(pid_t child) {
+    CHECK(kill(child, SIGKILL) == 0);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+}
+
+/* Runs something in a child, and holds if that does. */
+static UNUSED void in_child(void (*run)(void)) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+        run();
+        _exit(0);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+}
+
+#endif

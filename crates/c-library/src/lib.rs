@@ -1,0 +1,211 @@
+//! Builds the C library as it is installed, the archive by cargo, the shared
+//! object by the C compiler from that archive, and installs it. The one place
+//! that knows how; knows nothing of tests.
+//!
+//! Cargo's own `cdylib` is not used: rustc hands the linker an anonymous
+//! version script, with which a script that gives symbols versions cannot be
+//! combined.
+
+use std::ffi::OsString;
+use std::os::unix::fs::{symlink, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+/// The name by which programs find the library at run time.
+pub const SONAME: &str = "libintrospection.so.1";
+
+/// The library's files, built.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// The directory of the archive and the shared object, the latter also
+    /// under its soname: what `-L` and `LD_LIBRARY_PATH` take.
+    pub dir: PathBuf,
+    /// `libintrospection.a`.
+    pub archive: PathBuf,
+    /// `libintrospection.so`.
+    pub shared: PathBuf,
+    /// The directory that holds `sys/introspection.h`.
+    pub include: PathBuf,
+}
+
+impl Library {
+    /// Builds the release profile of the library in the workspace at `root`,
+    /// into `target`, and puts its files into `target/c-library`.
+    ///
+    /// # Errors
+    /// The command that failed, with its output.
+    pub fn build(root: &Path, target: &Path) -> Result<Self, String> {
+        run(Command::new(cargo())
+            .current_dir(root)
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "libintrospection",
+            ])
+            .arg("--target-dir")
+            .arg(target)
+            // A build for another machine puts its files elsewhere.
+            .env_remove("CARGO_BUILD_TARGET"))?;
+        let source = root.join("crates/libintrospection");
+        let dir = target.join("c-library");
+        let library = Self {
+            archive: dir.join("libintrospection.a"),
+            shared: dir.join("libintrospection.so"),
+            include: source.join("include"),
+            dir,
+        };
+        library
+            .fill(&target.join("release/libintrospection.a"), &source)
+            .map_err(|error| format!("{}: {error}", library.dir.display()))??;
+        Ok(library)
+    }
+
+    fn fill(&self, archive: &Path, source: &Path) -> io::Result<Result<(), String>> {
+        fs::create_dir_all(&self.dir)?;
+        // Others may be doing the same just now: every file appears whole.
+        let new = |path: &Path| path.with_extension(format!("new-{}", std::process::id()));
+        fs::copy(archive, new(&self.archive))?;
+        fs::rename(new(&self.archive), &self.archive)?;
+        let map = source.join("libintrospection.map");
+        if let Err(error) = link_shared(&self.archive, &map, &new(&self.shared)) {
+            return Ok(Err(error));
+        }
+        fs::rename(new(&self.shared), &self.shared)?;
+        let named = self.dir.join(SONAME);
+        let link = self.dir.join(format!("soname-{}", std::process::id()));
+        symlink("libintrospection.so", &link)?;
+        fs::rename(&link, &named)?;
+        Ok(Ok(()))
+    }
+}
+
+/// Where the parts of an installation go.
+#[derive(Clone, Debug)]
+pub struct Places<'a> {
+    /// The absolute directory under which programs will find it: `/usr/local`.
+    pub prefix: &'a Path,
+    /// The libraries' directory under the prefix: `lib`, or
+    /// `lib/x86_64-linux-gnu`.
+    pub libdir: &'a str,
+    /// A directory to put everything under, for packaging.
+    pub destdir: Option<&'a Path>,
+}
+
+impl Library {
+    /// Installs the library, its header, its pkg-config file and its manual
+    /// pages, and gives the files made.
+    ///
+    /// # Errors
+    /// Whatever could not be written.
+    pub fn install(&self, root: &Path, places: &Places<'_>) -> io::Result<Vec<PathBuf>> {
+        let source = root.join("crates/libintrospection");
+        let prefix = match (places.destdir, places.prefix.strip_prefix("/")) {
+            (Some(destdir), Ok(relative)) => destdir.join(relative),
+            _ => places.prefix.to_path_buf(),
+        };
+        let libdir = prefix.join(places.libdir);
+        let mut made = Vec::new();
+        let mut place = |to: PathBuf, bytes: &[u8], mode: u32| -> io::Result<()> {
+            fs::create_dir_all(to.parent().unwrap_or(&prefix))?;
+            // A library that is in use must be replaced, not written into.
+            let new = to.with_extension("new");
+            fs::write(&new, bytes)?;
+            fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
+            fs::rename(new, &to)?;
+            made.push(to);
+            Ok(())
+        };
+        let header = "include/sys/introspection.h";
+        place(prefix.join(header), &fs::read(source.join(header))?, 0o644)?;
+        place(
+            libdir.join("libintrospection.a"),
+            &fs::read(&self.archive)?,
+            0o644,
+        )?;
+        place(libdir.join(SONAME), &fs::read(&self.shared)?, 0o755)?;
+        let description = fs::read_to_string(source.join("introspection.pc.in"))?
+            .replace("@PREFIX@", &places.prefix.to_string_lossy())
+            .replace("@LIBDIR@", &format!("${{prefix}}/{}", places.libdir))
+            .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+        let pkg_config = libdir.join("pkgconfig/introspection.pc");
+        place(pkg_config, description.as_bytes(), 0o644)?;
+        for page in fs::read_dir(source.join("man"))? {
+            let page = page?;
+            let to = prefix.join("share/man/man3").join(page.file_name());
+            place(to, &fs::read(page.path())?, 0o644)?;
+        }
+        let link = libdir.join("libintrospection.so");
+        if link.symlink_metadata().is_ok() {
+            fs::remove_file(&link)?;
+        }
+        symlink(SONAME, &link)?;
+        made.push(link);
+        Ok(made)
+    }
+}
+
+/// Links the shared object from the archive.
+///
+/// # Errors
+/// The command that failed, with its output.
+pub fn link_shared(archive: &Path, version_script: &Path, output: &Path) -> Result<(), String> {
+    run(Command::new(cc())
+        // Nothing runs at start or end, so no start files.
+        .args(["-shared", "-nostartfiles", "-pthread", "-o"])
+        .arg(output)
+        .arg(format!("-Wl,-soname,{SONAME}"))
+        .arg(joined("-Wl,--version-script=", version_script))
+        .arg("-Wl,--whole-archive")
+        .arg(archive)
+        .arg("-Wl,--no-whole-archive")
+        // Of all that, keep what the versioned symbols need; nothing undefined
+        // but libc's; bound at load time, because lazy binding takes more stack
+        // than the library itself and is no business of a signal handler.
+        .args(["-Wl,--gc-sections", "-Wl,--as-needed", "-Wl,-z,defs"])
+        .args([
+            "-Wl,-z,now",
+            "-Wl,-z,relro",
+            "-Wl,-z,noexecstack",
+            "-Wl,--strip-debug",
+        ]))
+    .map(drop)
+}
+
+/// Runs a command and gives what it printed.
+///
+/// # Errors
+/// The command, if it failed, with its output.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!(
+            "{command:?}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+}
+
+/// The C compiler: `$CC`, or `cc`.
+pub fn cc() -> PathBuf {
+    env::var_os("CC").map_or("cc".into(), PathBuf::from)
+}
+
+fn cargo() -> PathBuf {
+    env::var_os("CARGO").map_or("cargo".into(), PathBuf::from)
+}
+
+/// An option and its path as one argument, whatever bytes the path has.
+fn joined(option: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(option);
+    argument.push(path);
+    argument
+}

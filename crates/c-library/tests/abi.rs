@@ -1,0 +1,313 @@
+//! What programs that are compiled or linked with the library rely on: names,
+//! numbers, layouts, the header.
+
+mod programs;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use c_library::{cc, run, Places, SONAME};
+use process_introspection_core::{flags, Errno};
+use programs::{library, root, source, Linked, Program, ALL_LINKS, INCLUSIONS};
+
+const FUNCTIONS: [&str; 10] = [
+    "introspection_cursor_close",
+    "introspection_cursor_next",
+    "introspection_cursor_open",
+    "introspection_get_mapped_object_path",
+    "introspection_get_pagetableinfo",
+    "introspection_get_physical_regions",
+    "introspection_get_virtual_regions",
+    "introspection_getpid64",
+    "introspection_prot",
+    "introspection_read_process_memory",
+];
+
+fn tool(command: &mut Command) -> String {
+    run(command).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn only_the_documented_functions_are_exported_with_their_version() {
+    let symbols = tool(
+        Command::new("nm")
+            .args(["--dynamic", "--defined-only", "--format=posix"])
+            .arg(&library().shared),
+    );
+    let mut exported: Vec<&str> = symbols
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.starts_with("LIBINTROSPECTION_"))
+        .collect();
+    exported.sort_unstable();
+    let expected: Vec<String> = FUNCTIONS
+        .iter()
+        .map(|name| format!("{name}@@LIBINTROSPECTION_1.0"))
+        .collect();
+    assert_eq!(exported, expected);
+}
+
+#[test]
+fn the_header_declares_what_is_exported() {
+    let header = std::fs::read_to_string(library().include.join("sys/introspection.h")).unwrap();
+    for name in FUNCTIONS {
+        assert!(header.contains(&format!("{name}(")), "{name}");
+    }
+}
+
+#[test]
+fn the_library_needs_little_of_others() {
+    let symbols = tool(
+        Command::new("nm")
+            .args(["--dynamic", "--undefined-only", "--format=posix"])
+            .arg(&library().shared),
+    );
+    let known = [
+        "abort",
+        "bcmp",
+        "getpid",
+        "memcmp",
+        "memcpy",
+        "memmove",
+        "memset",
+        "pthread_testcancel",
+    ];
+    for line in symbols.lines() {
+        let name = line.split([' ', '@']).next().unwrap_or_default();
+        assert!(known.contains(&name), "{line}");
+    }
+    let dynamic = tool(
+        Command::new("readelf")
+            .args(["--dynamic", "--program-headers", "--wide"])
+            .arg(&library().shared),
+    );
+    let needed: Vec<&str> = dynamic
+        .lines()
+        .filter(|line| line.contains("(NEEDED)"))
+        .collect();
+    assert_eq!(needed.len(), 1, "{needed:?}");
+    assert!(needed[0].contains("[libc.so."), "{needed:?}");
+    assert!(dynamic.contains(&format!("Library soname: [{SONAME}]")));
+    assert!(dynamic.contains("BIND_NOW"));
+    assert!(!dynamic.contains("TEXTREL"));
+    // No thread-local data, nothing that runs when it is loaded.
+    for absent in [" TLS ", "(INIT_ARRAY)", "(FINI_ARRAY)", "(INIT)", "(FINI)"] {
+        assert!(!dynamic.contains(absent), "{absent}\n{dynamic}");
+    }
+}
+
+#[test]
+fn the_headers_numbers_are_rusts() {
+    let program = Program::compile(&source("constants.c"), Linked::Archive);
+    let printed = program.print(&[]);
+    let printed: BTreeMap<&str, &str> = printed
+        .lines()
+        .map(|line| line.split_once('=').expect("name=value"))
+        .collect();
+    let same = |name: &str, value: i64| {
+        assert_eq!(
+            printed.get(name),
+            Some(&value.to_string().as_str()),
+            "{name}"
+        );
+    };
+    let mut compared = 0;
+    let mut flag = |names: &[&str], value: u32| {
+        for name in names {
+            same(name, i64::from(value));
+            compared += 1;
+        }
+    };
+    flag(&["INTROSPECTION_SHARED", "MAP_SHARED"], flags::SHARED);
+    flag(&["INTROSPECTION_PRIVATE", "MAP_PRIVATE"], flags::PRIVATE);
+    flag(&["INTROSPECTION_TYPE"], flags::TYPE);
+    flag(&["INTROSPECTION_FIXED", "MAP_FIXED"], flags::FIXED);
+    flag(&["INTROSPECTION_ELF", "MAP_ELF"], flags::ELF);
+    flag(&["INTROSPECTION_LAZY", "MAP_LAZY"], flags::LAZY);
+    flag(&["INTROSPECTION_PROT_READ"], flags::PROT_READ);
+    flag(&["INTROSPECTION_PROT_WRITE"], flags::PROT_WRITE);
+    flag(&["INTROSPECTION_PROT_EXEC"], flags::PROT_EXEC);
+    flag(
+        &["INTROSPECTION_PROT_NOCACHE", "PROT_NOCACHE"],
+        flags::PROT_NOCACHE,
+    );
+    flag(&["INTROSPECTION_PROT_MASK"], flags::PROT_MASK);
+    flag(&["INTROSPECTION_STACK"], flags::STACK);
+    flag(&["INTROSPECTION_PHYS", "MAP_PHYS"], flags::PHYS);
+    flag(&["INTROSPECTION_ANON"], flags::ANON);
+    flag(
+        &["INTROSPECTION_PG_MODIFIED", "PG_MODIFIED"],
+        flags::PG_MODIFIED,
+    );
+    flag(
+        &["INTROSPECTION_PG_REFERENCED", "PG_REFERENCED"],
+        flags::PG_REFERENCED,
+    );
+    flag(
+        &["INTROSPECTION_PG_HWMAPPED", "PG_HWMAPPED"],
+        flags::PG_HWMAPPED,
+    );
+    flag(&["INTROSPECTION_PG_MASK", "PG_MASK"], flags::PG_MASK);
+    flag(&["INTROSPECTION_SYSRAM", "MAP_SYSRAM"], flags::SYSRAM);
+    flag(&["INTROSPECTION_SWAPPED"], flags::SWAPPED);
+    flag(&["ESRVRFAULT"], Errno::ESRVRFAULT.raw().into());
+    // The contract's own numbers, which stand nowhere in Rust.
+    let others = [
+        ("EOK", 0),
+        ("INTROSPECTION_UNBACKED", -1),
+        ("INTROSPECTION_VIRTUAL", 0),
+        ("INTROSPECTION_PHYSICAL", 1),
+        ("INTROSPECTION_PAGETABLE", 2),
+        ("sizeof(pid64_t)", 8),
+        ("(pid64_t)-1 < 0", 1),
+        ("sizeof(procfs_mapinfo)", 48),
+        ("sizeof(introspection_cursor_t)", 960 * 8),
+    ];
+    for (name, value) in others {
+        same(name, value);
+    }
+    let fields = [
+        ("procfs_mapinfo.vaddr", "0+8"),
+        ("procfs_mapinfo.size", "8+8"),
+        ("procfs_mapinfo.flags", "16+4"),
+        ("procfs_mapinfo.dev", "20+4"),
+        ("procfs_mapinfo.offset", "24+8"),
+        ("procfs_mapinfo.ino", "32+8"),
+        ("procfs_mapinfo.paddr", "40+8"),
+        ("procfs_debuginfo.vaddr", "0+8"),
+        ("procfs_debuginfo.path", "8+1"),
+    ];
+    for (name, place) in fields {
+        assert_eq!(printed.get(name), Some(&place), "{name}");
+    }
+    assert_eq!(printed.len(), compared + others.len() + fields.len());
+}
+
+#[test]
+fn c_programs_may_include_the_header_and_sys_mman_in_any_order() {
+    for standard in ["-std=c99", "-std=gnu99", "-std=c11", "-std=gnu17"] {
+        for (index, options) in INCLUSIONS.iter().enumerate() {
+            let mut command = Command::new(cc());
+            command.arg(standard).args(*options);
+            let name = format!("header{standard}-{index}");
+            Program::compile_with(command, &name, &source("header.c"), Linked::Archive).print(&[]);
+        }
+    }
+}
+
+/// A process that waits for input and does nothing else; ended with the value.
+struct Idle(Child);
+
+impl Idle {
+    fn start() -> Self {
+        let (piped, program) = (Stdio::piped, "cat");
+        let mut child = Command::new(program)
+            .stdin(piped())
+            .stdout(piped())
+            .spawn()
+            .expect(program);
+        // Once it has answered, it waits.
+        let mut line = [0; 2];
+        let written = child.stdin.as_mut().map(|input| input.write_all(b"x\n"));
+        let read = child
+            .stdout
+            .as_mut()
+            .map(|output| output.read_exact(&mut line));
+        let this = Self(child);
+        assert!(matches!((written, read), (Some(Ok(())), Some(Ok(())))));
+        this
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_example_lists_regions_and_ranges_that_the_page_table_confirms() {
+    let is_root = tool(Command::new("id").arg("-u")).trim() == "0";
+    if !is_root {
+        println!("skipped: needs root, frame numbers are hidden otherwise");
+        return;
+    }
+    let number_in = |printed: &str, title: &str| -> usize {
+        let line = printed.lines().find(|line| line.starts_with(title));
+        let number = line.and_then(|line| line.split(['(', ')']).nth(1));
+        number.and_then(|number| number.parse().ok()).expect(title)
+    };
+    let example = root().join("examples/c/regions.c");
+    let idle = Idle::start();
+    let other = idle.0.id().to_string();
+    for linked in ALL_LINKS {
+        let program = Program::compile(&example, linked);
+        for arguments in [&[][..], &["0"], &[other.as_str()]] {
+            let printed = program.print(arguments);
+            let regions = number_in(&printed, "Regions (");
+            let ranges = number_in(&printed, "Ranges (");
+            assert!(regions > 5 && ranges >= regions, "{regions} {ranges}");
+            let records = printed.lines().filter(|line| line.contains(" paddr="));
+            assert_eq!(records.count(), regions + ranges);
+            if arguments == [other.as_str()] {
+                let all = format!("Page table: {ranges} of {ranges} ranges agree");
+                assert!(printed.contains(&all), "{printed}");
+            }
+        }
+        let status = |argument| {
+            let output = program
+                .command()
+                .arg(argument)
+                .output()
+                .expect("the example");
+            assert!(!output.stderr.is_empty());
+            output.status.code()
+        };
+        assert_eq!(status("nobody"), Some(2));
+        assert_eq!(status("2147483647"), Some(1));
+    }
+}
+
+/// A directory that is removed with the value.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn an_installation_can_be_staged() {
+    let name = format!("c-staged-{}", std::process::id());
+    let stage = Scratch(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+    let places = Places {
+        prefix: Path::new("/usr/local"),
+        libdir: "lib/here",
+        destdir: Some(&stage.0),
+    };
+    // Twice, as when a newer one replaces an older one.
+    let made = library().install(&root(), &places).unwrap();
+    assert_eq!(library().install(&root(), &places).unwrap(), made);
+    for file in &made {
+        assert!(
+            file.starts_with(stage.0.join("usr/local")) && file.exists(),
+            "{file:?}"
+        );
+    }
+    let lib = stage.0.join("usr/local/lib/here");
+    let link = std::fs::read_link(lib.join("libintrospection.so")).unwrap();
+    assert_eq!(link, Path::new(SONAME));
+    let described = std::fs::read_to_string(lib.join("pkgconfig/introspection.pc")).unwrap();
+    assert!(
+        described.contains("prefix=/usr/local\nlibdir=${prefix}/lib/here\n"),
+        "{described}"
+    );
+    assert!(
+        !described.contains('@') && !described.contains("staged"),
+        "{described}"
+    );
+}

@@ -1,0 +1,177 @@
+//! Compiles the C programs against the library and runs their cases. Knows no
+//! case.
+
+// Each test binary uses its part of this.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use c_library::{cc, run, Library};
+
+/// How a program is linked.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// With the shared object.
+    Shared,
+    /// With the archive, but with the system's shared libc.
+    Archive,
+    /// Wholly static.
+    Static,
+}
+
+/// Every way to link.
+pub(crate) const ALL_LINKS: [Linked; 3] = [Linked::Shared, Linked::Archive, Linked::Static];
+
+/// The strictest warnings that both C and C++ know.
+pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+/// Every way to include the header beside `<sys/mman.h>`.
+pub(crate) const INCLUSIONS: [&[&str]; 6] = [
+    &[],
+    &["-DBEFORE"],
+    &["-DAFTER"],
+    &["-DINTROSPECTION_QNX_NAMES"],
+    &["-DINTROSPECTION_QNX_NAMES", "-DBEFORE"],
+    &["-DINTROSPECTION_QNX_NAMES", "-DAFTER"],
+];
+
+/// The workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("a workspace around this package")
+        .to_path_buf()
+}
+
+/// The library, built once.
+pub(crate) fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .parent()
+            .expect("a target directory");
+        Library::build(&root(), target).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+/// A compiled program: a product of the build, kept in the target directory
+/// under a name that is always the same.
+pub(crate) struct Program {
+    path: PathBuf,
+}
+
+/// Where the C programs are.
+pub(crate) fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("programs")
+        .join(name)
+}
+
+impl Program {
+    /// Compiles one of the programs with the C compiler.
+    pub(crate) fn compile(source: &Path, linked: Linked) -> Self {
+        let stem = source.file_stem().unwrap_or_default().to_string_lossy();
+        let mut command = Command::new(cc());
+        command.args(["-std=gnu11", "-O2", "-g"]);
+        Self::compile_with(command, &format!("{stem}-{linked:?}"), source, linked)
+    }
+
+    /// Compiles with a compiler and options of its own, to a name of its own.
+    pub(crate) fn compile_with(
+        mut command: Command,
+        name: &str,
+        source: &Path,
+        linked: Linked,
+    ) -> Self {
+        let library = library();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-{name}"));
+        // Others may be doing the same just now: it appears whole.
+        let new = path.with_extension(format!("new-{}", std::process::id()));
+        command
+            .args(WARNINGS)
+            .arg("-I")
+            .arg(&library.include)
+            .arg("-o")
+            .arg(&new)
+            .arg(source);
+        match linked {
+            Linked::Shared => command.arg("-L").arg(&library.dir).arg("-lintrospection"),
+            Linked::Archive => command.arg(&library.archive),
+            Linked::Static => command.arg("-static").arg(&library.archive),
+        };
+        command.arg("-pthread");
+        run(&mut command).unwrap_or_else(|error| panic!("{error}"));
+        std::fs::rename(&new, &path).expect("renaming in target/tmp");
+        Self { path }
+    }
+
+    /// A command that runs it, to add arguments to.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.env("LD_LIBRARY_PATH", &library().dir);
+        command
+    }
+
+    /// Runs it and gives what it printed; panics if it fails.
+    pub(crate) fn print(&self, arguments: &[&str]) -> String {
+        run(self.command().args(arguments)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Runs one case.
+    pub(crate) fn run_case(&self, case: &str, linked: Linked) {
+        let Output { status, stderr, .. } = self
+            .command()
+            .arg(case)
+            // What a case makes, it makes in the target directory.
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .output()
+            .expect("a compiled program");
+        let stderr = String::from_utf8_lossy(&stderr);
+        match status.code() {
+            Some(0) => print!("{stderr}"),
+            Some(77) => println!("skipped ({linked:?}): {stderr}"),
+            _ => panic!("{case} ({linked:?}): {status}\n{stderr}"),
+        }
+    }
+}
+
+/// One test for each case of a program, each run with every way of linking,
+/// and one that no case of the program is forgotten.
+#[macro_export]
+macro_rules! cases {
+    ($module:ident: $($case:ident),* $(,)?) => {
+        mod $module {
+            use $crate::programs::{source, Linked, Program, ALL_LINKS};
+
+            fn compiled() -> &'static [(Linked, Program)] {
+                use std::sync::OnceLock;
+                static COMPILED: OnceLock<Vec<(Linked, Program)>> = OnceLock::new();
+                COMPILED.get_or_init(|| {
+                    let file = source(concat!(stringify!($module), ".c"));
+                    let compile = |linked| (linked, Program::compile(&file, linked));
+                    ALL_LINKS.map(compile).into()
+                })
+            }
+
+            $(
+                #[test]
+                fn $case() {
+                    for (linked, program) in compiled() {
+                        program.run_case(stringify!($case), *linked);
+                    }
+                }
+            )*
+
+            #[test]
+            fn no_case_of_the_program_is_forgotten() {
+                let (_, program) = &compiled()[0];
+                let listed = program.print(&[]);
+                let listed: Vec<&str> = listed.lines().collect();
+                assert_eq!(listed, [$(stringify!($case)),*]);
+            }
+        }
+    };
+}

@@ -1,0 +1,173 @@
+//! What other tools make of the library: other C compilers, C++ compilers,
+//! pkg-config, sanitizers. Not every machine has them, so they are no part of
+//! every test run: `cargo test -p c-library --test toolchains -- --ignored`,
+//! where a tool that is missing is a failure.
+
+mod programs;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use c_library::{cc, run, Places};
+use programs::{library, root, source, Linked, Program, INCLUSIONS};
+
+fn compile(compiler: &str, options: &[&str], file: &Path, linked: Linked) -> Program {
+    let mut command = Command::new(compiler);
+    command.args(options);
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{stem}-{compiler}{}-{linked:?}", options.concat());
+    Program::compile_with(command, &name, file, linked)
+}
+
+fn run_all_cases(program: &Program, linked: Linked) {
+    let listed = program.print(&[]);
+    assert!(!listed.is_empty());
+    for case in listed.lines() {
+        program.run_case(case, linked);
+    }
+}
+
+#[test]
+#[ignore = "needs g++ and clang++: cargo xtask c"]
+fn cpp_programs_may_include_the_header_and_sys_mman_in_any_order() {
+    let file = source("header.cpp");
+    for compiler in ["g++", "clang++"] {
+        for standard in ["-std=c++11", "-std=gnu++14", "-std=c++17", "-std=c++20"] {
+            for inclusion in INCLUSIONS {
+                let options = [&[standard][..], inclusion].concat();
+                compile(compiler, &options, &file, Linked::Archive).print(&[]);
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs clang: cargo xtask c"]
+fn programs_that_clang_compiles_behave_the_same() {
+    for name in ["buffer.c", "regions.c", "objects.c", "cursor.c", "safety.c"] {
+        for linked in [Linked::Shared, Linked::Archive] {
+            let program = compile("clang", &["-std=gnu11", "-O2"], &source(name), linked);
+            run_all_cases(&program, linked);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the address sanitizer's library: cargo xtask c"]
+fn programs_under_sanitizers_behave_the_same() {
+    let options = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined"];
+    for name in ["buffer.c", "objects.c", "cursor.c"] {
+        let program = compile("gcc", &options, &source(name), Linked::Shared);
+        run_all_cases(&program, Linked::Shared);
+    }
+}
+
+/// An installation, removed with the value.
+struct Installed(PathBuf);
+
+impl Installed {
+    fn new() -> Self {
+        let name = format!("c-installed-{}", std::process::id());
+        let this = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        let places = Places {
+            prefix: &this.0,
+            libdir: "lib",
+            destdir: None,
+        };
+        library().install(&root(), &places).unwrap();
+        this
+    }
+
+    fn pkg_config(&self, arguments: &[&str]) -> Vec<String> {
+        let printed = run(Command::new("pkg-config")
+            .env("PKG_CONFIG_PATH", self.0.join("lib/pkgconfig"))
+            .args(arguments)
+            .arg("introspection"))
+        .unwrap_or_else(|error| panic!("{error}"));
+        printed.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+#[ignore = "needs pkg-config: cargo xtask c"]
+fn pkg_config_says_how_to_link() {
+    let installed = Installed::new();
+    let version = installed.pkg_config(&["--modversion"]);
+    assert_eq!(version, [env!("CARGO_PKG_VERSION")]);
+    for (kind, compiler_options) in [
+        (&["--cflags", "--libs"][..], &[][..]),
+        (&["--static", "--cflags", "--libs"], &["-static"]),
+    ] {
+        let program = installed.0.join("regions");
+        run(Command::new(cc())
+            .args(compiler_options)
+            .arg(root().join("examples/c/regions.c"))
+            .args(installed.pkg_config(kind))
+            .arg("-o")
+            .arg(&program))
+        .unwrap_or_else(|error| panic!("{error}"));
+        let output = Command::new(&program)
+            .env("LD_LIBRARY_PATH", installed.0.join("lib"))
+            .arg("2147483647")
+            .output()
+            .unwrap();
+        // It has found the library and asked it.
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(message.contains("No such process"), "{message}");
+    }
+}
+
+#[test]
+#[ignore = "needs groff: cargo xtask c"]
+fn the_manual_covers_every_function_and_is_well_formed() {
+    let manual = root().join("crates/libintrospection/man");
+    let header = fs::read_to_string(library().include.join("sys/introspection.h")).unwrap();
+    let page = "introspection_get_physical_regions.3";
+    let output = Command::new("groff")
+        .args(["-mdoc", "-Tascii", "-P-cbou", "-ww"])
+        .arg(manual.join(page))
+        .output()
+        .expect("groff");
+    let warnings = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && warnings.is_empty(), "{warnings}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut functions = 0;
+    for name in header.split(|byte: char| !byte.is_ascii_alphanumeric() && byte != '_') {
+        let is_function =
+            header.contains(&format!(" {name}(")) && name.contains("_") || name == "getpid64";
+        if !is_function || !(name.starts_with("introspection_") || name == "getpid64") {
+            continue;
+        }
+        functions += 1;
+        assert!(text.contains(name), "{name}");
+        let own = manual.join(format!("{name}.3"));
+        let source = fs::read_to_string(&own).unwrap_or_else(|error| panic!("{own:?}: {error}"));
+        assert!(
+            own.ends_with(page) || source == format!(".so man3/{page}\n"),
+            "{own:?}"
+        );
+    }
+    assert!(functions >= 11);
+    for (flag, _) in header
+        .match_indices("#define INTROSPECTION_")
+        .filter_map(|(at, _)| {
+            let line = header[at..].lines().next()?;
+            let mut words = line.split_whitespace().skip(1);
+            Some((words.next()?, words.next()?))
+        })
+    {
+        let short = flag.trim_start_matches("INTROSPECTION");
+        // The two that Linux never sets, and the masks' like, need no entry.
+        if !matches!(flag, "INTROSPECTION_FIXED" | "INTROSPECTION_LAZY") {
+            assert!(text.contains(short), "{flag}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The library for C programs: C's arguments, results and buffers around the
+//! walk of `process-introspection-core`. Owns what C callers see, documented
+//! in `include/sys/introspection.h`; knows no system call and no kernel file.
+//!
+//! The functions here are not the exported ones: those are C (`entry.c`), act
+//! on a pending cancel and then call these. Nothing here unwinds, and nothing
+//! that can be cancelled is called.
+#![no_std]
+
+mod cursor;
+mod object_path;
+mod output;
+mod record;
+mod regions;
+
+use core::ffi::{c_char, c_int, c_void};
+use core::panic::PanicInfo;
+
+use process_introspection_core::memory::Memory;
+use process_introspection_core::process::{self, Access};
+use process_introspection_core::{flags, AddrRange, Errno, Error, Operation, Process, Target};
+
+use cursor::CursorStorage;
+use output::Output;
+use record::Record;
+
+type Result<T> = core::result::Result<T, Error>;
+
+unsafe extern "C" {
+    fn abort() -> !;
+    safe fn getpid() -> c_int;
+}
+
+/// Unwinding is impossible without std, and wrong across C anyway.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: takes nothing, may be called at any time, and does not return.
+    unsafe { abort() }
+}
+
+/// C's result of a call: the number, or the negative of an error's.
+fn c_result(result: Result<u64>) -> c_int {
+    let number = result.and_then(|number| {
+        c_int::try_from(number).map_err(|_| Error::new(Errno::EOVERFLOW, Operation::Argument))
+    });
+    number.unwrap_or_else(|error| -c_int::from(error.errno().raw()))
+}
+
+/// C's inclusive range.
+fn range(start: usize, last: usize) -> Result<AddrRange> {
+    AddrRange::inclusive(start as u64, last as u64)
+        .ok_or(Error::new(Errno::EINVAL, Operation::Argument))
+}
+
+/// # Safety
+/// Of the `bsize` bytes at `records`, those that can be written must be the
+/// caller's to have written.
+#[no_mangle]
+unsafe extern "C" fn libintrospection_virtual_regions(
+    pid64: i64,
+    start: usize,
+    last: usize,
+    records: *mut Record,
+    bsize: usize,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(records.cast(), bsize) };
+    c_result(regions::virtual_regions(pid64, start, last, output))
+}
+
+/// # Safety
+/// As [`libintrospection_virtual_regions`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_physical_regions(
+    pid64: i64,
+    start: usize,
+    last: usize,
+    records: *mut Record,
+    bsize: usize,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(records.cast(), bsize) };
+    c_result(regions::physical_regions(pid64, start, last, output))
+}
+
+/// # Safety
+/// As [`libintrospection_virtual_regions`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_pagetableinfo(
+    pid64: i64,
+    start: usize,
+    last: usize,
+    records: *mut Record,
+    bsize: usize,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(records.cast(), bsize) };
+    c_result(regions::page_table_entries(pid64, start, last, output))
+}
+
+/// # Safety
+/// Of the `bsize` bytes at `buffer`, those that can be written must be the
+/// caller's to have written.
+#[no_mangle]
+unsafe extern "C" fn libintrospection_mapped_object_path(
+    pid64: i64,
+    vaddr: usize,
+    buffer: *mut c_char,
+    bsize: usize,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(buffer.cast(), bsize) };
+    c_result(object_path::mapped_object_path(pid64, vaddr as u64, output))
+}
+
+/// # Safety
+/// As [`libintrospection_mapped_object_path`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_read_process_memory(
+    pid64: i64,
+    offset: usize,
+    buffer: *mut c_void,
+    bsize: usize,
+) -> c_int {
+    let read = || {
+        if c_int::try_from(bsize).is_err() {
+            return Err(Error::new(Errno::EOVERFLOW, Operation::Argument));
+        }
+        let process = Process::open(Target::from_pid64(pid64)?, Access::Layout)?;
+        let memory = Memory::open(&process)?;
+        // SAFETY: this function's contract.
+        unsafe { memory.read_raw(&process, offset as u64, buffer.cast(), bsize) }?;
+        Ok(bsize as u64)
+    };
+    c_result(read())
+}
+
+#[no_mangle]
+extern "C" fn libintrospection_unique_pid(pid: c_int) -> i64 {
+    let pid = if pid == 0 { getpid() } else { pid };
+    match u32::try_from(pid) {
+        Ok(pid) => process::unique_pid(pid).unwrap_or(-1),
+        Err(_) => -1,
+    }
+}
+
+/// # Safety
+/// `cursor` is NULL or points to a writable `introspection_cursor_t`, which no
+/// other call uses meanwhile.
+#[no_mangle]
+unsafe extern "C" fn libintrospection_cursor_open(
+    cursor: *mut CursorStorage,
+    pid64: i64,
+    start: usize,
+    last: usize,
+    kind: c_int,
+) -> c_int {
+    // SAFETY: this function's contract.
+    c_result(unsafe { cursor::open(cursor, pid64, start, last, kind) })
+}
+
+/// # Safety
+/// `cursor` as for [`libintrospection_cursor_open`], and its storage all zeros
+/// or left by a call of these functions; of the `count` records at `records`,
+/// those that can be written must be the caller's to have written.
+#[no_mangle]
+unsafe extern "C" fn libintrospection_cursor_next(
+    cursor: *mut CursorStorage,
+    records: *mut Record,
+    count: usize,
+) -> c_int {
+    // More than an int can tell of is not stored.
+    let count = count.min(c_int::MAX as usize / size_of::<Record>());
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(records.cast(), count * size_of::<Record>()) };
+    // SAFETY: this function's contract.
+    c_result(unsafe { cursor::next(cursor, output) })
+}
+
+/// # Safety
+/// `cursor` as for [`libintrospection_cursor_next`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_cursor_close(cursor: *mut CursorStorage) {
+    // SAFETY: this function's contract.
+    unsafe { cursor::close(cursor) }
+}
+
+/// Linux's PROT_READ, PROT_WRITE, PROT_EXEC: 1, 2, 4 on every architecture.
+#[no_mangle]
+extern "C" fn libintrospection_prot(record_flags: u32) -> c_int {
+    let bit = |flag, linux| if record_flags & flag != 0 { linux } else { 0 };
+    bit(flags::PROT_READ, 1) | bit(flags::PROT_WRITE, 2) | bit(flags::PROT_EXEC, 4)
+}

@@ -1,0 +1,84 @@
+//! The caller's buffer: where it may be written, made sure of before each
+//! store, so that a bad buffer is EFAULT and no signal. Nothing but the bytes
+//! to be written is examined. Knows nothing of what is written.
+
+use process_introspection_core::memory::check_writable;
+use process_introspection_core::{Errno, Error, Operation, PageSize};
+
+use crate::Result;
+
+/// A buffer of C's: any alignment, perhaps not there.
+pub(crate) struct Output {
+    start: *mut u8,
+    size: usize,
+    /// Of what was stored so far, all pages below this address are known to be
+    /// writable.
+    writable_to: usize,
+}
+
+/// What one probe of the kernel's writes.
+const PROBE: usize = 8;
+
+impl Output {
+    /// # Safety
+    /// As long as this lives: of the `size` bytes at `start`, those that can be
+    /// written must be the caller's to have written, and must stay so.
+    pub(crate) unsafe fn new(start: *mut u8, size: usize) -> Self {
+        Self {
+            start,
+            size,
+            writable_to: 0,
+        }
+    }
+
+    /// Its size in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Stores bytes at an offset. Offsets must not decrease, and what
+    /// [`Output::reserve`] has not made sure of must be 8 bytes at least.
+    ///
+    /// # Errors
+    /// EFAULT if they cannot be written. They must fit, or it is that too.
+    pub(crate) fn store(&mut self, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.reserve(offset, bytes.len())?;
+        // SAFETY: within the buffer, and just found to be writable, which by
+        // `new`'s contract it stays; no reference to the caller's memory exists.
+        unsafe {
+            let to = self.start.wrapping_add(offset);
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Makes sure that `len` bytes at an offset, 8 at least, can be written.
+    /// Leaves anything in them.
+    pub(crate) fn reserve(&mut self, offset: usize, len: usize) -> Result<()> {
+        let fault = Error::new(Errno::EFAULT, Operation::StoreResult);
+        let end = offset.checked_add(len).ok_or(fault)?;
+        if end > self.size || self.start.is_null() {
+            return Err(fault);
+        }
+        let from = (self.start as usize).checked_add(offset).ok_or(fault)?;
+        let to = from.checked_add(len).ok_or(fault)?;
+        let page_mask = PageSize::base().bytes() as usize - 1;
+        loop {
+            let unknown = from.max(self.writable_to);
+            if unknown >= to {
+                return Ok(());
+            }
+            // The last bytes' probe reaches back, not past what is to be written.
+            let probe = unknown.min(to.saturating_sub(PROBE));
+            if probe < from {
+                return Err(fault);
+            }
+            // SAFETY: the 8 bytes are among those that will be written, which is
+            // what `new`'s contract allows.
+            unsafe { check_writable(self.start.wrapping_add(probe - self.start as usize)) }?;
+            self.writable_to = ((probe + PROBE - 1) | page_mask)
+                .checked_add(1)
+                .ok_or(fault)?;
+        }
+    }
+}
