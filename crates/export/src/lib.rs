@@ -1,1 +1,70 @@
+//! Records of `process-introspection` as tables, JSON, JSON lines and CSV.
+//!
+//! A record is written when it comes; nothing is kept, so any number of them
+//! takes constant memory. This crate sees records, never a process: everything
+//! here is a function of plain numbers and bytes.
+//!
+//! ```
+//! use process_introspection_export::{ExtentRecord, Format, Hex, Record, State, Writer};
+//!
+//! let mut writer = Writer::begin(Format::JsonLines, Vec::new(), &ExtentRecord::LAYOUT, None)?;
+//! writer.write(&ExtentRecord {
+//!     vaddr: Hex(0x7f0000001010),
+//!     size: 3000,
+//!     paddr: Some(Hex(0x11c183010)),
+//!     pfn: Some(0x11c183),
+//!     state: State::Ram,
+//! })?;
+//! let lines = writer.finish()?;
+//! assert_eq!(
+//!     String::from_utf8_lossy(&lines),
+//!     r#"{"vaddr":"0x7f0000001010","size":3000,"paddr":"0x11c183010","pfn":1163651,"state":"ram"}"#
+//!         .to_owned() + "\n",
+//! );
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Formats
+//!
+//! * **Table**: a header line and a line a record, in columns of fixed width
+//!   (a value that is wider moves what follows in its line). Addresses are in
+//!   hexadecimal without `0x`, as in the `maps` file; sizes in the largest
+//!   unit that is exact. In names, control characters, whatever else could
+//!   upset a terminal, bytes that are not UTF-8, and backslashes are escaped.
+//! * **JSON**: an array of objects, one a line, and **JSON lines**: the objects
+//!   alone. `docs/schemas` has a JSON schema for each kind of record. A name
+//!   that is not UTF-8 is given lossy in `path` and whole in `path_hex`. An
+//!   array that was not [finished](Writer::finish) is not closed: it cannot be
+//!   taken for a complete one.
+//! * **CSV**: a header line, then the same fields; `swap` becomes `swap_type`
+//!   and `swap_offset`; what is null is empty.
+#![forbid(unsafe_code)]
 
+mod delimited;
+mod extents;
+mod json;
+mod name;
+mod number;
+mod object;
+mod page_table;
+mod physical;
+mod record;
+mod resident;
+mod state;
+mod table;
+mod virtual_regions;
+mod writer;
+
+pub use delimited::Fields;
+pub use extents::ExtentRecord;
+pub use name::Name;
+pub use number::{DeviceNumber, Hex};
+pub use object::ObjectRecord;
+pub use page_table::PageTableRecord;
+pub use physical::PhysicalRecord;
+pub use record::{protection_name, Align, Column, Layout, Record, Swap};
+pub use resident::ResidentRecord;
+pub use state::State;
+pub use table::Cells;
+pub use virtual_regions::VirtualRecord;
+pub use writer::{Format, UnknownFormat, Writer};

@@ -129,25 +129,39 @@ impl From<&NamedProcess> for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
 
-    /// Killed and reaped, also when a test fails.
-    struct Sleeper(Child);
+    /// A `cat -` that waits for input; killed and reaped, also when a test
+    /// fails.
+    struct Waiting(Child);
 
-    impl Sleeper {
+    impl Waiting {
         fn named(argument0: &str) -> Self {
-            let mut command = Command::new("sleep");
-            let child = command
+            let mut command = Command::new("cat");
+            command
                 .arg0(argument0)
-                .arg("1000")
-                .stdout(Stdio::null())
-                .spawn();
-            Self(child.expect("sleep is there"))
+                .arg("-")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped());
+            let mut waiting = Self(command.spawn().expect("cat is there"));
+            // An exec goes on after `spawn` has returned; once it answers, it
+            // has its names.
+            let mut answer = [0];
+            waiting.0.stdin.as_mut().unwrap().write_all(b"?").unwrap();
+            waiting
+                .0
+                .stdout
+                .as_mut()
+                .unwrap()
+                .read_exact(&mut answer)
+                .unwrap();
+            waiting
         }
     }
 
-    impl Drop for Sleeper {
+    impl Drop for Waiting {
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
@@ -157,7 +171,7 @@ mod tests {
     #[test]
     fn a_process_is_found_by_the_last_component_of_argument_0() {
         let name = format!("introspect test {}", std::process::id());
-        let (one, other) = (Sleeper::named(&format!("/a/{name}")), Sleeper::named(&name));
+        let (one, other) = (Waiting::named(&format!("/a/{name}")), Waiting::named(&name));
         let found = processes_named(&name).unwrap();
         let mut pids = [one.0.id(), other.0.id()];
         pids.sort_unstable();
@@ -167,7 +181,7 @@ mod tests {
         );
         for process in &found {
             let line = process.command_line.to_str().unwrap();
-            assert!(line.ends_with(&format!("{name} 1000")), "{line}");
+            assert!(line.ends_with(&format!("{name} -")), "{line}");
             assert_eq!(process.unique_pid, UniquePid::of(process.pid()).unwrap());
         }
         // Exactly: no part of it, no path.
@@ -177,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_process_is_found_by_its_program_and_by_its_comm() {
-        let target = Sleeper::named("something else");
+        let target = Waiting::named("something else");
         let pid = target.0.id();
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
@@ -190,7 +204,7 @@ mod tests {
     #[test]
     fn a_process_that_was_reaped_is_not_found() {
         let name = format!("introspect gone {}", std::process::id());
-        drop(Sleeper::named(&name));
+        drop(Waiting::named(&name));
         assert!(processes_named(&name).unwrap().is_empty());
         assert!(processes_named("").unwrap().is_empty());
     }

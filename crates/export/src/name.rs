@@ -1,0 +1,245 @@
+//! Names of mappings: bytes that anybody chose. How they are shown so that
+//! they can break no line and upset no terminal, and how they are kept whole.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use unicode_width::UnicodeWidthChar;
+
+/// A mapping's name, as the last column of the `maps` file has it: a path, a
+/// name of the kernel's in brackets, or empty. Any bytes.
+///
+/// In JSON it is the field `path` (null if empty), and where it is not UTF-8 a
+/// second one, `path_hex`, with all its bytes: it is to be flattened into its
+/// record.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Name<'a>(pub &'a [u8]);
+
+impl<'a> Name<'a> {
+    /// As text, what is not UTF-8 replaced.
+    pub fn lossy(self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.0)
+    }
+
+    /// Its bytes in hexadecimal; `None` if it is UTF-8.
+    pub fn hex(self) -> Option<String> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        if std::str::from_utf8(self.0).is_ok() {
+            return None;
+        }
+        let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
+        let digits = |byte: &u8| [digit(byte >> 4), digit(*byte)];
+        Some(self.0.iter().flat_map(digits).collect())
+    }
+
+    /// Appends it in one line of printable text, at most `width` columns wide
+    /// if there is a width; then its middle is cut out if need be. Different
+    /// names give different text, unless they are cut.
+    pub fn push_printable(self, width: Option<usize>, line: &mut Vec<u8>) {
+        let limit = width.unwrap_or(usize::MAX);
+        let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+        if self.0.len() <= limit && self.0.iter().all(plain) {
+            return line.extend_from_slice(self.0);
+        }
+        let escaped = self.escaped();
+        if limit == usize::MAX || columns(&escaped) <= limit {
+            return line.extend_from_slice(escaped.as_bytes());
+        }
+        push_cut(&escaped, limit, line);
+    }
+
+    fn escaped(self) -> String {
+        let mut text = String::with_capacity(self.0.len() + 16);
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\\' => text.push_str("\\\\"),
+                    '\n' => text.push_str("\\n"),
+                    '\t' => text.push_str("\\t"),
+                    '\r' => text.push_str("\\r"),
+                    '\0'..='\u{7f}' if character.is_control() => {
+                        push_byte(character as u8, &mut text);
+                    }
+                    _ if upsets_terminals(character) => {
+                        text.extend(character.escape_unicode());
+                    }
+                    _ => text.push(character),
+                }
+            }
+            for &byte in chunk.invalid() {
+                push_byte(byte, &mut text);
+            }
+        }
+        text
+    }
+}
+
+/// Control characters, and those without a width of their own or that turn the
+/// direction of what follows.
+fn upsets_terminals(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+fn push_byte(byte: u8, text: &mut String) {
+    text.push_str("\\x");
+    for digit in [byte >> 4, byte & 0xf] {
+        text.extend(char::from_digit(u32::from(digit), 16));
+    }
+}
+
+fn width_of(character: char) -> usize {
+    character.width().unwrap_or(0)
+}
+
+fn columns(text: &str) -> usize {
+    text.chars().map(width_of).sum()
+}
+
+/// The start and the end of `text`, with an ellipsis between, in `limit`
+/// columns: the end, where a file's name is, gets the larger half.
+fn push_cut(text: &str, limit: usize, line: &mut Vec<u8>) {
+    let Some(room) = limit.checked_sub(1) else {
+        return;
+    };
+    let tail_room = room - room / 2;
+    let (mut tail, mut taken) = (text.len(), 0);
+    for (at, character) in text.char_indices().rev() {
+        taken += width_of(character);
+        if taken > tail_room {
+            break;
+        }
+        tail = at;
+    }
+    let (mut head, mut taken) = (0, 0);
+    for (at, character) in text.char_indices() {
+        taken += width_of(character);
+        if taken > room / 2 {
+            break;
+        }
+        head = at + character.len_utf8();
+    }
+    line.extend_from_slice(&text.as_bytes()[..head]);
+    line.extend_from_slice("…".as_bytes());
+    line.extend_from_slice(&text.as_bytes()[tail..]);
+}
+
+impl fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Serialize for Name<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let hex = self.hex();
+        let mut fields = serializer.serialize_struct("Name", 1 + usize::from(hex.is_some()))?;
+        let text = (!self.0.is_empty()).then(|| self.lossy());
+        fields.serialize_field("path", &text)?;
+        match hex {
+            Some(hex) => fields.serialize_field("path_hex", &hex)?,
+            None => fields.skip_field("path_hex")?,
+        }
+        fields.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn printable(name: &[u8], width: Option<usize>) -> String {
+        let mut line = Vec::new();
+        Name(name).push_printable(width, &mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    /// What a person reading the table can do to get the bytes back.
+    fn unescaped(text: &str) -> Vec<u8> {
+        let (mut bytes, mut rest) = (Vec::new(), text.chars());
+        while let Some(character) = rest.next() {
+            let mut push = |character: char| {
+                bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            };
+            match (character, character == '\\') {
+                (_, false) => push(character),
+                (_, true) => match rest.next().unwrap() {
+                    'n' => push('\n'),
+                    't' => push('\t'),
+                    'r' => push('\r'),
+                    'x' => {
+                        let digits: String = rest.by_ref().take(2).collect();
+                        bytes.push(u8::from_str_radix(&digits, 16).unwrap());
+                    }
+                    'u' => {
+                        let digits: String = rest.by_ref().take_while(|&c| c != '}').collect();
+                        let code = u32::from_str_radix(digits.trim_start_matches('{'), 16).unwrap();
+                        push(char::from_u32(code).unwrap());
+                    }
+                    other => push(other),
+                },
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn hostile_names_stay_in_one_line_of_harmless_text() {
+        assert_eq!(printable(b"/a\nb", None), r"/a\nb");
+        assert_eq!(printable(b"/\x1b[31mred\x07", None), r"/\x1b[31mred\x07");
+        assert_eq!(printable(b"/back\\slash", None), r"/back\\slash");
+        assert_eq!(printable(b"/caf\xe9", None), r"/caf\xe9");
+        assert_eq!(printable("/café, \"x\"".as_bytes(), None), "/café, \"x\"");
+        assert_eq!(
+            printable("/a\u{202e}b\u{9b}c".as_bytes(), None),
+            r"/a\u{202e}b\u{9b}c"
+        );
+    }
+
+    #[test]
+    fn a_long_name_loses_its_middle() {
+        assert_eq!(printable(b"/usr/lib/libc.so.6", Some(11)), "/usr/….so.6");
+        assert_eq!(
+            printable(b"/usr/lib/libc.so.6", Some(18)),
+            "/usr/lib/libc.so.6"
+        );
+        assert_eq!(printable(b"/usr/lib", Some(1)), "…");
+        assert_eq!(printable(b"/usr/lib", Some(0)), "");
+        assert_eq!(printable("/漢字漢字漢字".as_bytes(), Some(7)), "/漢…字");
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_printable_and_can_be_read_back(name: Vec<u8>) {
+            let text = printable(&name, None);
+            prop_assert!(!text.contains(|c: char| c.is_control() || upsets_terminals(c)));
+            prop_assert_eq!(unescaped(&text), name);
+        }
+
+        #[test]
+        fn a_cut_name_is_never_too_wide(name: Vec<u8>, width in 0usize..40) {
+            let text = printable(&name, Some(width));
+            prop_assert!(columns(&text) <= width);
+            if columns(&printable(&name, None)) <= width {
+                prop_assert_eq!(unescaped(&text), name);
+            }
+        }
+
+        #[test]
+        fn hex_keeps_every_byte_of_what_is_not_text(name: Vec<u8>) {
+            match Name(&name).hex() {
+                None => prop_assert_eq!(Name(&name).lossy().as_bytes().to_vec(), name),
+                Some(hex) => {
+                    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+                    prop_assert_eq!((0..hex.len()).step_by(2).map(byte).collect::<Vec<_>>(), name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The record of a physical region.
+
+use process_introspection::{PageSize, PhysicalRegion};
+use serde::Serialize;
+
+use crate::delimited::Fields;
+use crate::name::Name;
+use crate::number::{DeviceNumber, Hex};
+use crate::record::{protection_name, Column, Layout, Record, Swap};
+use crate::state::State;
+use crate::table::Cells;
+
+/// A physical region: whole pages of one mapping that are physically
+/// consecutive, or unbacked for one reason.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PhysicalRecord<'a> {
+    /// Its first virtual address.
+    pub vaddr: Hex,
+    /// That address, in base pages.
+    pub vpn: u64,
+    /// In bytes.
+    pub size: u64,
+    /// Its first physical address; none if unbacked.
+    pub paddr: Option<Hex>,
+    /// That address, in base pages.
+    pub pfn: Option<u64>,
+    /// What is behind it.
+    pub state: State,
+    /// Where its first page is in swap, if it is there.
+    pub swap: Option<Swap>,
+    /// `rwx`, with `-` for what is not allowed.
+    pub prot: &'static str,
+    /// Mapped shared, not private.
+    pub shared: bool,
+    /// The kind of mapping.
+    pub kind: &'static str,
+    /// What each page-table entry of it maps, in bytes; none if unbacked,
+    /// mixed or unknown.
+    pub page_size: Option<u64>,
+    /// Where its first byte lies in the mapped object; 0 without one.
+    pub offset: Hex,
+    /// The device that holds the object; 0 without one.
+    pub dev: DeviceNumber,
+    /// The object's inode; 0 without one.
+    pub ino: u64,
+    /// The mapping's name.
+    #[serde(flatten)]
+    pub path: Name<'a>,
+    /// The NUMA node that the memory belongs to, if all of it is of one and it
+    /// was looked up.
+    pub node: Option<u32>,
+    /// How the memory is cached, if that was looked up.
+    pub cache: Option<&'static str>,
+    /// QNX's flags.
+    pub flags: Hex,
+}
+
+impl<'a> PhysicalRecord<'a> {
+    /// The record of a region. `page_size` is what was found out for it, `base`
+    /// the base page size. Node and cache are left unknown.
+    pub fn new(region: &'a PhysicalRegion, page_size: Option<PageSize>, base: PageSize) -> Self {
+        let mapping = &*region.mapping;
+        let (vaddr, paddr) = (region.virt.start(), region.backing.address());
+        Self {
+            vaddr: vaddr.into(),
+            vpn: vaddr.as_u64() >> base.shift(),
+            size: region.size(),
+            paddr: paddr.map(Hex::from),
+            pfn: paddr.map(|address| address.pfn(base).as_u64()),
+            state: region.backing.into(),
+            swap: Swap::of(region.backing),
+            prot: protection_name(mapping.protection),
+            shared: mapping.shared,
+            kind: mapping.kind().name(),
+            page_size: page_size.map(PageSize::bytes),
+            offset: Hex(region.offset()),
+            dev: mapping.device.into(),
+            ino: mapping.inode,
+            path: Name(mapping.name().as_bytes()),
+            node: None,
+            cache: None,
+            flags: Hex(u64::from(region.flags())),
+        }
+    }
+}
+
+impl Record for PhysicalRecord<'_> {
+    const LAYOUT: Layout = Layout {
+        fields: &[
+            "vaddr",
+            "vpn",
+            "size",
+            "paddr",
+            "pfn",
+            "state",
+            "swap_type",
+            "swap_offset",
+            "prot",
+            "shared",
+            "kind",
+            "page_size",
+            "offset",
+            "dev",
+            "ino",
+            "path",
+            "path_hex",
+            "node",
+            "cache",
+            "flags",
+        ],
+        columns: &[
+            Column::number("VADDR", 12),
+            Column::number("SIZE", 7),
+            Column::number("PADDR", 11),
+            Column::text("STATE", 11),
+            Column::text("PROT", 4),
+            Column::number("PAGE", 4),
+            Column::text("KIND", 7),
+            Column::text("PATH", 0),
+        ],
+    };
+
+    fn fields(&self, fields: &mut Fields) {
+        fields
+            .hex(self.vaddr)
+            .number(self.vpn)
+            .number(self.size)
+            .hex(self.paddr)
+            .number(self.pfn)
+            .text(self.state.name())
+            .swap(self.swap)
+            .text(self.prot)
+            .truth(self.shared)
+            .text(self.kind)
+            .number(self.page_size)
+            .hex(self.offset)
+            .device(self.dev)
+            .number(self.ino)
+            .name(self.path)
+            .number(self.node.map(u64::from))
+            .text(self.cache.unwrap_or_default())
+            .hex(self.flags);
+    }
+
+    fn cells(&self, cells: &mut Cells<'_>) {
+        cells
+            .hex(self.vaddr)
+            .size(self.size)
+            .place(self.paddr, self.swap)
+            .text(self.state.name())
+            .protection(self.prot, self.shared)
+            .size(self.page_size)
+            .text(self.kind)
+            .name(self.path);
+    }
+}

@@ -1,0 +1,113 @@
+//! What every kind of record is to the writers: fields for JSON, fields for
+//! CSV, cells of a table. Knows no format.
+
+use process_introspection::{Backing, Protection, SwapPlace};
+use serde::Serialize;
+
+use crate::delimited::Fields;
+use crate::table::Cells;
+
+/// A record that can be written in every format.
+pub trait Record: Serialize {
+    /// What its columns are.
+    const LAYOUT: Layout;
+
+    /// Appends its fields, as many as the layout names.
+    fn fields(&self, fields: &mut Fields);
+
+    /// Appends its cells, as many as the layout has columns.
+    fn cells(&self, cells: &mut Cells<'_>);
+}
+
+/// The columns of one kind of record.
+#[derive(Copy, Clone, Debug)]
+pub struct Layout {
+    /// The fields in CSV.
+    pub fields: &'static [&'static str],
+    /// The columns of the table. The last one takes the names, and what is
+    /// left of the line.
+    pub columns: &'static [Column],
+}
+
+/// A column of a table.
+#[derive(Copy, Clone, Debug)]
+pub struct Column {
+    /// In the header line.
+    pub title: &'static str,
+    /// In characters; wider values move what follows.
+    pub width: usize,
+    /// Where in the width.
+    pub align: Align,
+}
+
+/// Where a value stands in its column.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+impl Column {
+    /// A column of text.
+    pub const fn text(title: &'static str, width: usize) -> Self {
+        Self {
+            title,
+            width,
+            align: Align::Left,
+        }
+    }
+
+    /// A column of numbers.
+    pub const fn number(title: &'static str, width: usize) -> Self {
+        Self {
+            title,
+            width,
+            align: Align::Right,
+        }
+    }
+}
+
+/// Where the first page of a record lies in swap.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Swap {
+    /// The number of the swap area.
+    #[serde(rename = "type")]
+    pub area: u8,
+    /// The slot in it, in base pages.
+    pub offset: u64,
+}
+
+impl Swap {
+    /// That of swapped memory, where it is known.
+    pub fn of(backing: Backing) -> Option<Self> {
+        match backing {
+            Backing::Swapped(place) => place.map(Self::from),
+            _ => None,
+        }
+    }
+}
+
+impl From<SwapPlace> for Swap {
+    fn from(place: SwapPlace) -> Self {
+        Self {
+            area: place.area,
+            offset: place.offset,
+        }
+    }
+}
+
+/// A protection's name: `rwx`, with `-` for what is not allowed.
+pub fn protection_name(protection: Protection) -> &'static str {
+    match (protection.read(), protection.write(), protection.execute()) {
+        (false, false, false) => "---",
+        (false, false, true) => "--x",
+        (false, true, false) => "-w-",
+        (false, true, true) => "-wx",
+        (true, false, false) => "r--",
+        (true, false, true) => "r-x",
+        (true, true, false) => "rw-",
+        (true, true, true) => "rwx",
+    }
+}

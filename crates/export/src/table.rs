@@ -1,0 +1,172 @@
+//! Tables for people: columns of fixed width, so that a row needs no other.
+//! Knows nothing of what a record holds.
+
+use std::io::{self, Write};
+
+use crate::name::Name;
+use crate::number::{decimal, size, DeviceNumber, Hex};
+use crate::record::{Align, Column, Layout, Record, Swap};
+
+/// The cells of one row. What is null is `-`.
+#[derive(Debug)]
+pub struct Cells<'a> {
+    line: &'a mut Vec<u8>,
+    columns: std::slice::Iter<'static, Column>,
+    width: Option<usize>,
+}
+
+impl Cells<'_> {
+    /// Text that is known to be printable ASCII.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        let Some(column) = self.columns.next() else {
+            debug_assert!(false, "a row has no more cells than the table has columns");
+            return self;
+        };
+        if !self.line.is_empty() {
+            self.line.push(b' ');
+        }
+        let padding = column.width.saturating_sub(text.len());
+        let (before, after) = match column.align {
+            Align::Left => (0, padding),
+            Align::Right => (padding, 0),
+        };
+        self.line.resize(self.line.len() + before, b' ');
+        self.line.extend_from_slice(text.as_bytes());
+        self.line.resize(self.line.len() + after, b' ');
+        self
+    }
+
+    /// A number in hexadecimal, without `0x`.
+    pub fn hex(&mut self, number: impl Into<Option<Hex>>) -> &mut Self {
+        match number.into() {
+            Some(number) => self.text(number.plain(&mut [0; 18])),
+            None => self.text("-"),
+        }
+    }
+
+    /// A number in decimal.
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        self.text(decimal(number, &mut [0; 21]))
+    }
+
+    /// A size in the largest exact unit.
+    pub fn size(&mut self, bytes: impl Into<Option<u64>>) -> &mut Self {
+        match bytes.into() {
+            Some(bytes) => self.text(size(bytes, &mut [0; 21])),
+            None => self.text("-"),
+        }
+    }
+
+    /// A physical address, or for swapped memory the area and the slot (in
+    /// hexadecimal, after a colon).
+    pub fn place(&mut self, address: Option<Hex>, swap: Option<Swap>) -> &mut Self {
+        let Some(swap) = swap else {
+            return self.hex(address);
+        };
+        let mut text = [0; 24];
+        let mut rest = &mut text[..];
+        // 3 digits, a colon and 16 digits always fit.
+        let _ = write!(rest, "{}:{:x}", swap.area, swap.offset);
+        let left = rest.len();
+        self.text(std::str::from_utf8(&text[..24 - left]).unwrap_or_default())
+    }
+
+    /// A protection and `s` or `p` for shared or private, as in
+    /// the `maps` file.
+    pub fn protection(&mut self, protection: &str, shared: bool) -> &mut Self {
+        let mut text = *b"----";
+        for (to, from) in text.iter_mut().zip(protection.bytes()) {
+            *to = from;
+        }
+        text[3] = if shared { b's' } else { b'p' };
+        self.text(std::str::from_utf8(&text).unwrap_or_default())
+    }
+
+    /// `yes`, `no`, or `-` if not known.
+    pub fn truth(&mut self, value: Option<bool>) -> &mut Self {
+        self.text(match value {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "-",
+        })
+    }
+
+    /// A device's number.
+    pub fn device(&mut self, device: DeviceNumber) -> &mut Self {
+        self.text(device.text(&mut [0; 18]))
+    }
+
+    /// A name, escaped, cut to what is left of the line's width.
+    pub fn name(&mut self, name: Name<'_>) -> &mut Self {
+        self.columns.next();
+        self.line.push(b' ');
+        let left = self
+            .width
+            .map(|width| width.saturating_sub(self.line.len()));
+        name.push_printable(left, self.line);
+        self
+    }
+}
+
+/// Writes records as a table.
+#[derive(Debug)]
+pub(crate) struct TableWriter<W> {
+    out: W,
+    columns: &'static [Column],
+    width: Option<usize>,
+    line: Vec<u8>,
+}
+
+impl<W: Write> TableWriter<W> {
+    pub(crate) fn begin(out: W, layout: &Layout, width: Option<usize>) -> io::Result<Self> {
+        let columns = layout.columns;
+        let mut table = Self {
+            out,
+            columns,
+            width,
+            line: Vec::new(),
+        };
+        table.row(|cells| {
+            for column in columns {
+                cells.text(column.title);
+            }
+        })?;
+        Ok(table)
+    }
+
+    fn row(&mut self, fill: impl FnOnce(&mut Cells<'_>)) -> io::Result<()> {
+        self.line.clear();
+        let (line, columns) = (&mut self.line, self.columns.iter());
+        let mut cells = Cells {
+            line,
+            columns,
+            width: self.width,
+        };
+        fill(&mut cells);
+        debug_assert!(
+            cells.columns.next().is_none(),
+            "a row has a cell for each column"
+        );
+        let used = self
+            .line
+            .iter()
+            .rposition(|&byte| byte != b' ')
+            .map_or(0, |last| last + 1);
+        self.line.truncate(used);
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
+    }
+
+    pub(crate) fn write(&mut self, record: &impl Record) -> io::Result<()> {
+        self.row(|cells| record.cells(cells))
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}

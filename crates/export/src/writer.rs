@@ -1,0 +1,139 @@
+//! One writer for all formats.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use crate::delimited::CsvWriter;
+use crate::json::JsonWriter;
+use crate::record::{Layout, Record};
+use crate::table::TableWriter;
+
+/// A form in which records can be written.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Columns for people.
+    Table,
+    /// One array of objects.
+    Json,
+    /// An object a line.
+    JsonLines,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Table, Self::Json, Self::JsonLines, Self::Csv];
+
+    /// Its name, as the command takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::JsonLines => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// There is no format of this name.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFormat;
+
+impl fmt::Display for UnknownFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such format; there are table, json, jsonl and csv")
+    }
+}
+
+impl std::error::Error for UnknownFormat {}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == name)
+            .ok_or(UnknownFormat)
+    }
+}
+
+/// Writes records of one kind, each as it comes, in constant memory. Give it a
+/// buffered output: each record is at least one write.
+#[derive(Debug)]
+pub struct Writer<W: Write>(Form<W>);
+
+#[derive(Debug)]
+enum Form<W: Write> {
+    Table(TableWriter<W>),
+    Json(JsonWriter<W>),
+    Csv(Box<CsvWriter<W>>),
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins with what comes before the first record. `layout` is that of the
+    /// records that will be written; `width`, in columns, is what rows of a
+    /// table are cut to, the names in them that is.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn begin(
+        format: Format,
+        out: W,
+        layout: &Layout,
+        width: Option<usize>,
+    ) -> io::Result<Self> {
+        Ok(Self(match format {
+            Format::Table => Form::Table(TableWriter::begin(out, layout, width)?),
+            Format::Json => Form::Json(JsonWriter::begin(out, true)?),
+            Format::JsonLines => Form::Json(JsonWriter::begin(out, false)?),
+            Format::Csv => Form::Csv(Box::new(CsvWriter::begin(out, layout)?)),
+        }))
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write(&mut self, record: &impl Record) -> io::Result<()> {
+        match &mut self.0 {
+            Form::Table(table) => table.write(record),
+            Form::Json(json) => json.write(record),
+            Form::Csv(csv) => csv.write(record),
+        }
+    }
+
+    /// Hands everything on to the output, and flushes that.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Form::Table(table) => table.flush(),
+            Form::Json(json) => json.flush(),
+            Form::Csv(csv) => csv.flush(),
+        }
+    }
+
+    /// Ends with what comes after the last record, flushes, and gives the
+    /// output back. Without this call a JSON array stays open.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn finish(self) -> io::Result<W> {
+        match self.0 {
+            Form::Table(table) => table.finish(),
+            Form::Json(json) => json.finish(),
+            Form::Csv(csv) => csv.finish(),
+        }
+    }
+}

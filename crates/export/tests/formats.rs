@@ -1,0 +1,253 @@
+//! What each format makes of a record, also of one with a hostile name.
+
+mod samples;
+
+use process_introspection_export::{Format, PhysicalRecord, Record, State, Writer};
+use proptest::prelude::*;
+use samples::{physical, swapped, written};
+use serde_json::Value;
+
+const ODD: &[&[u8]] = &[
+    b"/a\nb",
+    b"/caf\xe9",
+    b"/say \"hello\"",
+    b"/\x1b[31mred\x1b[0m\x07",
+    b"/a,b;c\td",
+    b"=1+2",
+    b"/back\\slash",
+    b"\xff\xfe\n,\"",
+    b" lead and trail ",
+];
+
+#[test]
+fn json_of_a_physical_record_is_as_documented() {
+    assert_eq!(
+        written(
+            Format::Json,
+            None,
+            &[physical(b"/usr/bin/cat"), swapped(b"")]
+        ),
+        concat!(
+            "[\n",
+            r#"{"vaddr":"0x7f44236fc000","vpn":34162751228,"size":135168,"paddr":"0x11c183000","#,
+            r#""pfn":1163651,"state":"ram","swap":null,"prot":"rw-","shared":false,"kind":"file","#,
+            r#""page_size":4096,"offset":"0x1000","dev":"fe:00","ino":247030,"#,
+            r#""path":"/usr/bin/cat","node":null,"cache":null,"flags":"0x1700302"}"#,
+            ",\n",
+            r#"{"vaddr":"0x7f44236fc000","vpn":34162751228,"size":135168,"paddr":null,"#,
+            r#""pfn":null,"state":"swapped","swap":{"type":1,"offset":32},"prot":"rw-","shared":false,"#,
+            r#""kind":"file","page_size":null,"offset":"0x1000","dev":"fe:00","ino":247030,"#,
+            r#""path":null,"node":null,"cache":null,"flags":"0x1700302"}"#,
+            "\n]\n",
+        )
+    );
+}
+
+#[test]
+fn the_table_of_physical_records_fits_80_columns() {
+    let long = physical(b"/usr/lib/x86_64-linux-gnu/libc.so.6");
+    assert_eq!(
+        written(
+            Format::Table,
+            Some(80),
+            &[long, swapped(b"[heap]"), physical(b"")]
+        ),
+        "       VADDR    SIZE       PADDR STATE       PROT PAGE KIND    PATH\n\
+         7f44236fc000    132K   11c183000 ram         rw-p   4K file    /usr/lib…ibc.so.6\n\
+         7f44236fc000    132K        1:20 swapped     rw-p    - file    [heap]\n\
+         7f44236fc000    132K   11c183000 ram         rw-p   4K file\n"
+    );
+    let whole = written(Format::Table, None, &[long]);
+    assert!(
+        whole.ends_with(" /usr/lib/x86_64-linux-gnu/libc.so.6\n"),
+        "{whole}"
+    );
+}
+
+#[test]
+fn no_records_are_an_empty_table_array_or_file() {
+    let nothing: &[PhysicalRecord<'_>] = &[];
+    assert_eq!(written(Format::Json, None, nothing), "[]\n");
+    assert_eq!(written(Format::JsonLines, None, nothing), "");
+    assert_eq!(written(Format::Table, None, nothing).lines().count(), 1);
+    assert_eq!(written(Format::Csv, None, nothing).lines().count(), 1);
+}
+
+#[test]
+fn an_array_that_was_not_finished_is_not_complete() {
+    let mut out = Vec::new();
+    let mut writer = Writer::begin(Format::Json, &mut out, &PhysicalRecord::LAYOUT, None).unwrap();
+    writer.write(&physical(b"/x")).unwrap();
+    writer.flush().unwrap();
+    drop(writer);
+    let error = serde_json::from_slice::<Value>(&out).unwrap_err();
+    assert!(error.is_eof(), "{error}");
+    out.extend_from_slice(b"]");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&out).unwrap()[0]["path"],
+        "/x"
+    );
+}
+
+#[test]
+fn a_record_goes_out_as_soon_as_it_is_flushed() {
+    for format in Format::ALL {
+        let mut out = Vec::new();
+        let mut writer = Writer::begin(format, &mut out, &PhysicalRecord::LAYOUT, None).unwrap();
+        writer.write(&physical(b"/first")).unwrap();
+        writer.flush().unwrap();
+        // Nothing is held back that dropping would write.
+        std::mem::forget(writer);
+        assert!(out.windows(6).any(|window| window == b"/first"), "{format}");
+    }
+}
+
+/// Every format gives the name back, or says that it does not; none lets it
+/// out of its place.
+fn check_name(name: &[u8]) {
+    let records = [physical(name), physical(b"/after")];
+    let lossy = String::from_utf8_lossy(name);
+    let hex: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    let is_text = std::str::from_utf8(name).is_ok();
+
+    let table = written(Format::Table, None, &records);
+    let harmless = |c: char| c == '\n' || !c.is_control();
+    assert!(table.chars().all(harmless), "{table:?}");
+    assert_eq!(table.matches('\n').count(), 3, "{table:?}");
+
+    let lines = written(Format::JsonLines, None, &records);
+    assert_eq!(lines.matches('\n').count(), 2, "{lines:?}");
+    assert!(lines.chars().all(|c| c == '\n' || c >= ' '), "{lines:?}");
+    let record: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(record["path"].as_str().unwrap_or_default(), lossy);
+    assert_eq!(record["path"].is_null(), name.is_empty());
+    assert_eq!(
+        record.get("path_hex").and_then(Value::as_str),
+        (!is_text).then_some(&hex[..])
+    );
+
+    let text = written(Format::Csv, None, &records);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 2, "{text:?}");
+    let field = |field: &str| &rows[0][header.iter().position(|name| name == field).unwrap()];
+    assert_eq!(field("path"), lossy);
+    assert_eq!(field("path_hex"), if is_text { "" } else { &hex });
+    assert_eq!(field("flags"), "0x1700302");
+}
+
+#[test]
+fn odd_names_stay_in_their_place_in_every_format() {
+    ODD.iter().for_each(|name| check_name(name));
+}
+
+proptest! {
+    #[test]
+    fn any_name_stays_in_its_place_in_every_format(name: Vec<u8>) {
+        check_name(&name);
+    }
+
+    #[test]
+    fn a_row_is_as_wide_as_the_terminal_at_most(name: Vec<u8>, width in 70usize..200) {
+        use unicode_width::UnicodeWidthStr;
+        for line in written(Format::Table, Some(width), &[physical(&name)]).lines() {
+            prop_assert!(line.width() <= width, "{line:?}");
+        }
+    }
+}
+
+/// CSV has what JSON has, under the same names and in the same order.
+fn check_same_fields<R: Record>(records: &[R]) {
+    let text = written(Format::Csv, None, records);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header: Vec<_> = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .map(str::to_owned)
+        .collect();
+    let lines = written(Format::JsonLines, None, records);
+    for (row, line) in reader.records().zip(lines.lines()) {
+        let row = row.unwrap();
+        let mut record: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
+        if let Some(swap) = record.remove("swap") {
+            record.insert("swap_type".into(), swap["type"].clone());
+            record.insert("swap_offset".into(), swap["offset"].clone());
+        }
+        for (field, text) in header.iter().zip(&row) {
+            let value = match record.remove(field) {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text,
+                Some(other) => other.to_string(),
+            };
+            assert_eq!(text, value, "{field}");
+        }
+        assert!(record.is_empty(), "only in JSON: {record:?}");
+    }
+}
+
+#[test]
+fn csv_and_json_have_the_same_fields() {
+    for name in [b"/bin/x".as_slice(), b"\xff,", b""] {
+        check_same_fields(&[physical(name), swapped(name)]);
+        check_same_fields(&[samples::page_table(name)]);
+        check_same_fields(&[samples::virtual_region(name)]);
+        check_same_fields(&[samples::resident(name)]);
+        check_same_fields(&[samples::object(name)]);
+    }
+    check_same_fields(&[samples::extent()]);
+}
+
+#[test]
+fn every_table_has_a_cell_for_each_column() {
+    // More or fewer cells than columns panic in this build.
+    let rows = |table: String| assert_eq!(table.lines().count(), 2, "{table}");
+    rows(written(Format::Table, None, &[samples::page_table(b"/x")]));
+    rows(written(
+        Format::Table,
+        None,
+        &[samples::virtual_region(b"/x")],
+    ));
+    rows(written(Format::Table, None, &[samples::resident(b"/x")]));
+    rows(written(Format::Table, None, &[samples::extent()]));
+    rows(written(Format::Table, None, &[samples::object(b"/x")]));
+}
+
+#[test]
+fn no_two_states_have_one_name() {
+    let mut names: Vec<_> = State::ALL.iter().map(|state| state.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), State::ALL.len());
+}
+
+#[test]
+fn an_error_of_the_output_is_passed_on() {
+    #[derive(Debug)]
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for format in Format::ALL {
+        // Enough to fill any buffer on the way, so that it is `write` that fails.
+        let failed = Writer::begin(format, Full, &PhysicalRecord::LAYOUT, None)
+            .and_then(|mut writer| (0..1000).try_for_each(|_| writer.write(&physical(b"/x"))));
+        assert_eq!(
+            failed.unwrap_err().kind(),
+            std::io::ErrorKind::StorageFull,
+            "{format}"
+        );
+    }
+    // And here `finish`.
+    let writer = Writer::begin(Format::Csv, Full, &PhysicalRecord::LAYOUT, None).unwrap();
+    assert_eq!(
+        writer.finish().unwrap_err().kind(),
+        std::io::ErrorKind::StorageFull
+    );
+}

@@ -1,0 +1,309 @@
+//! What the command line can say.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser, ValueParserFactory};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use process_introspection_export::Format;
+
+use crate::examples;
+use crate::range::{Address, RangeText, Size};
+use crate::selection::Selection;
+use crate::target::TargetText;
+
+/// Which physical memory is behind a range of a process's addresses
+#[derive(Debug, Parser)]
+#[command(name = "introspect", version, after_help = examples::COMMAND)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the physical memory behind a process's addresses
+    #[command(after_help = examples::PHYSICAL)]
+    Physical(Physical),
+    /// Lists byte-exact physical extents, and checks that all is RAM
+    #[command(after_help = examples::EXTENTS)]
+    Extents(Extents),
+    /// Lists mappings, or what of them is in memory
+    #[command(after_help = examples::VIRTUAL)]
+    Virtual(Virtual),
+    /// Lists the leaf entries of the page table
+    #[command(after_help = examples::PAGETABLE)]
+    Pagetable(Pagetable),
+    /// Tells the file or other object that is mapped at an address
+    #[command(after_help = examples::OBJECT)]
+    Object(Object),
+    /// Writes a process's own bytes
+    #[command(after_help = examples::READ)]
+    Read(Read),
+    /// Prints completions for a shell
+    Completions(Completions),
+    /// Writes the man pages into a directory
+    #[command(hide = true)]
+    Man(Man),
+}
+
+impl Command {
+    /// The process that is asked about, if any is.
+    pub(crate) fn target(&self) -> Option<&TargetText> {
+        match self {
+            Self::Physical(Physical { target, .. })
+            | Self::Extents(Extents { target, .. })
+            | Self::Virtual(Virtual { target, .. })
+            | Self::Pagetable(Pagetable { target, .. })
+            | Self::Object(Object { target, .. })
+            | Self::Read(Read { target, .. }) => Some(&target.pid),
+            Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgument {
+    /// The process: PID, unique PID, `self`, or an exact name
+    #[arg(value_name = "PID")]
+    pub(crate) pid: TargetText,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OptionalRange {
+    /// START-END, START+SIZE, or one address: its page [default: everything]
+    #[arg(value_name = "RANGE")]
+    range: Option<RangeText>,
+    /// Only mappings with NAME in their name, such as [heap] or libc.so
+    #[arg(long, value_name = "NAME", value_parser = non_empty())]
+    mapping: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RequiredRange {
+    /// START-END, START+SIZE, or one address: its page
+    #[arg(value_name = "RANGE", required_unless_present = "mapping")]
+    range: Option<RangeText>,
+    /// Mappings with NAME in their name, such as [heap] or libc.so
+    #[arg(long, value_name = "NAME", value_parser = non_empty())]
+    mapping: Option<OsString>,
+}
+
+fn non_empty() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|name| {
+        if name.is_empty() {
+            Err("a name has at least one byte")
+        } else {
+            Ok(name)
+        }
+    })
+}
+
+impl OptionalRange {
+    pub(crate) fn selection(&self) -> Selection<'_> {
+        Selection {
+            range: self.range,
+            mapping: self.mapping.as_deref(),
+        }
+    }
+}
+
+impl RequiredRange {
+    pub(crate) fn selection(&self) -> Selection<'_> {
+        Selection {
+            range: self.range,
+            mapping: self.mapping.as_deref(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputOptions {
+    /// The form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: FormatArgument,
+    /// Writes to FILE, which is replaced only by a complete output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Physical {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    pub(crate) range: OptionalRange,
+    /// Leaves out what is not backed by memory
+    #[arg(long)]
+    pub(crate) backed: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Extents {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    pub(crate) range: RequiredRange,
+    /// Demands that all is one extent
+    #[arg(long)]
+    pub(crate) contiguous: bool,
+    /// Demands that the physical address of each extent is a multiple of SIZE, and the length of
+    /// each but the last
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) align: Option<Size>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Virtual {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    pub(crate) range: OptionalRange,
+    /// Lists what is in memory and what is not, without addresses
+    #[arg(long)]
+    pub(crate) resident: bool,
+    /// With --resident, leaves out what is not in memory
+    #[arg(long, requires = "resident")]
+    pub(crate) backed: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pagetable {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    pub(crate) range: RequiredRange,
+    /// Leaves out what is not backed by memory
+    #[arg(long)]
+    pub(crate) backed: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Object {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    /// An address, in hexadecimal
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: Address,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Read {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    pub(crate) range: RequiredRange,
+    /// Writes a hex dump [default on a terminal]
+    #[arg(long, conflicts_with = "raw")]
+    pub(crate) hex: bool,
+    /// Writes the bytes as they are [default elsewhere]
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Writes to FILE, which is replaced only by a complete output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The directory, which is made if need be
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// Any bytes: a process can have any name.
+impl ValueParserFactory for TargetText {
+    type Parser = clap::builder::MapValueParser<OsStringValueParser, fn(OsString) -> Self>;
+
+    fn value_parser() -> Self::Parser {
+        OsStringValueParser::new().map(Self::from as fn(OsString) -> Self)
+    }
+}
+
+/// A form of the output.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct FormatArgument(pub(crate) Format);
+
+impl ValueEnum for FormatArgument {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [FormatArgument; 4] = {
+            let [a, b, c, d] = Format::ALL;
+            [
+                FormatArgument(a),
+                FormatArgument(b),
+                FormatArgument(c),
+                FormatArgument(d),
+            ]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_that_is_seen_has_examples() {
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            if matches!(name, "completions" | "man" | "help") {
+                continue;
+            }
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let example = format!("\nExamples:\n  introspect {name} ");
+            assert!(help.contains(&example), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_example_in_the_help_is_right_usage() {
+        let mut command = Arguments::command();
+        let mut texts = vec![examples::COMMAND];
+        texts.extend([examples::PHYSICAL, examples::EXTENTS, examples::VIRTUAL]);
+        texts.extend([examples::PAGETABLE, examples::OBJECT, examples::READ]);
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let mut count = 0;
+        for line in lines.filter_map(|line| line.strip_prefix("  introspect ")) {
+            let line = line.split(" | ").next().unwrap_or_default();
+            let words = line.split(' ').map(|word| word.trim_matches('\''));
+            let parsed =
+                command.try_get_matches_from_mut(std::iter::once("introspect").chain(words));
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+            count += 1;
+        }
+        assert!(count > 20, "{count}");
+    }
+}

@@ -1,0 +1,187 @@
+//! What `introspect extents` demands of the extents it prints. Pure.
+
+use process_introspection_export::{ExtentRecord, State};
+
+/// Takes note of one extent after another, in order, and judges them all.
+#[derive(Clone, Debug)]
+pub(crate) struct Conditions {
+    contiguous: bool,
+    align: Option<u64>,
+    extents: u64,
+    bytes: u64,
+    bytes_in_ram: u64,
+    first_missing: Option<(u64, State)>,
+    /// The first extent that is not aligned, and of what.
+    unaligned: Option<Unaligned>,
+    /// The last extent, if its length is no multiple: none may follow.
+    odd_length: Option<Unaligned>,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Unaligned {
+    vaddr: u64,
+    what: &'static str,
+    value: u64,
+}
+
+impl Conditions {
+    /// All must be RAM; if `contiguous`, one extent; if `align`, each must
+    /// begin at a multiple of it, and each but the last be a multiple of it
+    /// long.
+    pub(crate) fn new(contiguous: bool, align: Option<u64>) -> Self {
+        Self {
+            contiguous,
+            align,
+            extents: 0,
+            bytes: 0,
+            bytes_in_ram: 0,
+            first_missing: None,
+            unaligned: None,
+            odd_length: None,
+        }
+    }
+
+    /// Takes note of the next extent.
+    pub(crate) fn note(&mut self, extent: &ExtentRecord) {
+        self.extents += 1;
+        self.bytes = self.bytes.saturating_add(extent.size);
+        if extent.state == State::Ram {
+            self.bytes_in_ram += extent.size;
+        } else if self.first_missing.is_none() {
+            self.first_missing = Some((extent.vaddr.0, extent.state));
+        }
+        let Some(align) = self.align else { return };
+        // The one before was not the last.
+        self.unaligned = self.unaligned.or(self.odd_length.take());
+        // What has no address is wrong anyway, and for another reason.
+        let Some(paddr) = extent.paddr else { return };
+        let wrong = |what, value| {
+            (value % align != 0).then_some(Unaligned {
+                vaddr: extent.vaddr.0,
+                what,
+                value,
+            })
+        };
+        self.unaligned = self.unaligned.or(wrong("physical address", paddr.0));
+        self.odd_length = wrong("length", extent.size);
+    }
+
+    /// What is wrong with them, if anything is.
+    pub(crate) fn violation(&self) -> Option<String> {
+        let mut wrong = Vec::new();
+        if let Some((vaddr, state)) = self.first_missing {
+            let missing = self.bytes - self.bytes_in_ram;
+            wrong.push(format!(
+                "{missing} of {} bytes are not backed by RAM, the first at {vaddr:#x} ({})",
+                self.bytes,
+                state.name()
+            ));
+        }
+        if self.contiguous && self.extents != 1 {
+            wrong.push(format!("there are {} extents, not one", self.extents));
+        }
+        if let (Some(align), Some(Unaligned { vaddr, what, value })) = (self.align, self.unaligned)
+        {
+            wrong.push(format!(
+                "the extent at {vaddr:#x} has the {what} {value:#x}, no multiple of {align:#x}"
+            ));
+        }
+        (!wrong.is_empty()).then(|| wrong.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use process_introspection_export::Hex;
+
+    fn extent(vaddr: u64, size: u64, paddr: u64) -> ExtentRecord {
+        let paddr = Some(Hex(paddr));
+        ExtentRecord {
+            vaddr: Hex(vaddr),
+            size,
+            paddr,
+            pfn: None,
+            state: State::Ram,
+        }
+    }
+
+    fn missing(vaddr: u64, size: u64, state: State) -> ExtentRecord {
+        ExtentRecord {
+            vaddr: Hex(vaddr),
+            size,
+            paddr: None,
+            pfn: None,
+            state,
+        }
+    }
+
+    fn violation(contiguous: bool, align: Option<u64>, extents: &[ExtentRecord]) -> Option<String> {
+        let mut conditions = Conditions::new(contiguous, align);
+        extents.iter().for_each(|extent| conditions.note(extent));
+        conditions.violation()
+    }
+
+    #[test]
+    fn all_must_be_ram() {
+        assert_eq!(
+            violation(false, None, &[extent(0, 5, 0x10), extent(5, 7, 0x90)]),
+            None
+        );
+        let zero = ExtentRecord {
+            state: State::Zero,
+            ..extent(5, 7, 0x90)
+        };
+        let wrong = violation(false, None, &[extent(0, 5, 0x10), zero]).unwrap();
+        assert_eq!(
+            wrong,
+            "7 of 12 bytes are not backed by RAM, the first at 0x5 (zero)"
+        );
+        let wrong = violation(false, None, &[missing(1, 2, State::Unmapped)]).unwrap();
+        assert_eq!(
+            wrong,
+            "2 of 2 bytes are not backed by RAM, the first at 0x1 (unmapped)"
+        );
+    }
+
+    #[test]
+    fn contiguous_is_one_extent() {
+        assert_eq!(violation(true, None, &[extent(0, 5, 0x10)]), None);
+        let wrong = violation(true, None, &[extent(0, 5, 0x10), extent(5, 7, 0x90)]).unwrap();
+        assert_eq!(wrong, "there are 2 extents, not one");
+    }
+
+    #[test]
+    fn aligned_are_addresses_and_all_lengths_but_the_last() {
+        let wrong = |extents: &[ExtentRecord]| violation(false, Some(0x10), extents);
+        assert_eq!(wrong(&[extent(0, 0x20, 0x40), extent(0x20, 5, 0x80)]), None);
+        let text = wrong(&[extent(0, 0x18, 0x40), extent(0x18, 5, 0x80)]).unwrap();
+        assert_eq!(
+            text,
+            "the extent at 0x0 has the length 0x18, no multiple of 0x10"
+        );
+        let text = wrong(&[extent(0, 0x20, 0x40), extent(0x20, 5, 0x88)]).unwrap();
+        assert_eq!(
+            text,
+            "the extent at 0x20 has the physical address 0x88, no multiple of 0x10"
+        );
+    }
+
+    #[test]
+    fn what_has_no_address_has_no_alignment() {
+        let extents = [
+            missing(0, 0x18, State::NotPresent),
+            extent(0x18, 0x10, 0x80),
+        ];
+        let text = violation(false, Some(0x10), &extents).unwrap();
+        assert!(!text.contains("multiple"), "{text}");
+    }
+
+    #[test]
+    fn everything_wrong_is_said_in_one_line() {
+        let extents = [extent(0, 5, 4), missing(5, 2, State::Swapped)];
+        let text = violation(true, Some(2), &extents).unwrap();
+        assert_eq!(text.matches("; ").count(), 2, "{text}");
+        assert!(!text.contains('\n'));
+    }
+}

@@ -1,0 +1,119 @@
+//! Where output goes: standard output, or a file that is replaced as a whole.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::interruption::Interruption;
+
+/// An output, unbuffered.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// Standard output, or a file that is none of plain bytes: a device, a pipe.
+    Stream(File),
+    /// A temporary file that becomes `path` when it is complete.
+    Replacement {
+        /// Removes itself unless it is kept.
+        file: NamedTempFile,
+        /// What it will replace, no symbolic link.
+        path: PathBuf,
+        /// Watched because a signal must not leave the file behind.
+        interruption: Interruption,
+    },
+}
+
+impl Destination {
+    /// Opens standard output for no path and for `-`.
+    pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            return Ok(Self::Stream(File::from(
+                io::stdout().as_fd().try_clone_to_owned()?,
+            )));
+        };
+        match fs::metadata(path) {
+            Ok(present) if present.is_file() => {
+                Self::replacing(&fs::canonicalize(path)?, Some(&present))
+            }
+            Ok(_) => Ok(Self::Stream(OpenOptions::new().write(true).open(path)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::replacing(path, None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn replacing(path: &Path, present: Option<&Metadata>) -> io::Result<Self> {
+        let dir = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let interruption = Interruption::watch()?;
+        let mut builder = tempfile::Builder::new();
+        // The umask takes its part of these.
+        let mode = present.map_or(0o666, |present| present.mode() & 0o777);
+        builder
+            .prefix(".introspect-")
+            .permissions(Permissions::from_mode(mode));
+        let file = builder.tempfile_in(dir)?;
+        if let Some(present) = present {
+            // Only the superuser can keep another owner; others get a file of
+            // their own, as with any replacement.
+            let _ = chown(file.path(), Some(present.uid()), Some(present.gid()));
+            file.as_file()
+                .set_permissions(Permissions::from_mode(mode))?;
+        }
+        Ok(Self::Replacement {
+            file,
+            path: path.to_owned(),
+            interruption,
+        })
+    }
+
+    /// The signals that are watched, if any are.
+    pub(crate) fn interruption(&self) -> Option<Interruption> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Replacement { interruption, .. } => Some(interruption.clone()),
+        }
+    }
+
+    /// Whether a person reads it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Stream(file) if file.is_terminal())
+    }
+
+    /// How many columns the terminal has, if it is one.
+    pub(crate) fn width(&self) -> Option<usize> {
+        match self {
+            Self::Stream(file) => terminal_size::terminal_size_of(file)
+                .map(|(terminal_size::Width(columns), _)| usize::from(columns))
+                .filter(|&columns| columns > 0),
+            Self::Replacement { .. } => None,
+        }
+    }
+
+    /// Puts a complete file in its place.
+    pub(crate) fn keep(self) -> io::Result<()> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Replacement { file, path, .. } => {
+                file.persist(path).map(drop).map_err(|error| error.error)
+            }
+        }
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stream(file) => file.write(bytes),
+            Self::Replacement { file, .. } => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

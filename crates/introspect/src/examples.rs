@@ -1,0 +1,109 @@
+//! What stands below the help of the command and of each subcommand, and at
+//! the end of its man page.
+
+/// Of the command.
+pub(crate) const COMMAND: &str = "\
+PID is a PID, a unique PID, `self` (or 0) for this command itself, or the exact
+name of a process.
+
+RANGE is START-END as in the maps file of proc(5) (hexadecimal, END exclusive),
+START+SIZE (SIZE decimal, in hexadecimal with 0x, or with K, M, G or T), or one
+address, which stands for its page. --mapping NAME selects the mappings that
+have NAME in their name, such as [heap] or libc.so; with RANGE, what is in both.
+
+Privileges: the layout and what of it is in memory need nothing for your own
+processes, and the right to trace for others (same user, or CAP_SYS_PTRACE).
+Physical addresses need CAP_SYS_ADMIN in the initial user namespace: run as
+root. Without it the command fails; it never prints an address that is not true.
+
+An address is true when it is read. It stays so only while the page is pinned;
+mlock does not pin. A device behind an IOMMU uses other addresses.
+
+Exit status: 0; 1 for an error, said on standard error; 2 for wrong usage. If
+the reader of the output goes away, that is no error.
+
+Examples:
+  introspect physical 1234
+  introspect physical sshd --mapping '[heap]' --format json
+  introspect extents 1234 7f0000000000+2M --contiguous --align 2M
+  introspect virtual 1234 --resident
+  introspect object 1234 7f0012345678";
+
+/// Of `physical`.
+pub(crate) const PHYSICAL: &str = "\
+Each record is a maximal run of pages of one mapping that are consecutive in
+physical memory, or unbacked for one reason (STATE). The records tile what is
+mapped. PADDR is the first physical address, for swapped memory the swap area
+and the slot in it (0:1f); PAGE is the size of the page-table entries (- if
+unbacked, mixed or unknown). Needs CAP_SYS_ADMIN.
+
+If the process ends or executes another program meanwhile, the records so far
+stand, a JSON array is left open, so that no parser takes it for complete, and
+the exit status is 1. With -o the file is not replaced then.
+
+Examples:
+  introspect physical self
+  introspect physical 1234 7ffd1c000000-7ffd1c021000
+  introspect physical postgres --mapping /dev/shm --backed
+  introspect physical 1234 --format jsonl | jq 'select(.state == \"swapped\")'
+  introspect physical 1234 --format csv -o pages.csv";
+
+/// Of `extents`.
+pub(crate) const EXTENTS: &str = "\
+Each record is as long as memory is consecutive in both address spaces, exact
+to the byte and merged across mappings: a scatter list. Whatever is wrong is
+said on standard error, and the exit status is 1 unless all of the range is
+backed by RAM and every condition is met; the records are printed all the same.
+
+Examples:
+  introspect extents 1234 7f0000001010+5000
+  introspect extents 1234 7f0000000000+2M --contiguous
+  introspect extents 1234 7f0000000000+64M --align 2M --format json
+  introspect extents qemu-system-x86_64 --mapping memfd:ram";
+
+/// Of `virtual`.
+pub(crate) const VIRTUAL: &str = "\
+Mappings are listed whole, also those that only touch RANGE. With --resident,
+runs of pages within RANGE that are in memory or not (STATE), and whether huge
+pages map them; that needs no privilege for your own processes. Without
+CAP_SYS_ADMIN the kernel does not tell pages in swap from those that are being
+moved: both are swapped here.
+
+Examples:
+  introspect virtual 1234
+  introspect virtual 1234 --mapping libc.so
+  introspect virtual 1234 --resident --backed
+  introspect virtual self --format csv";
+
+/// Of `pagetable`.
+pub(crate) const PAGETABLE: &str = "\
+A record for each page-table entry that maps memory, of the size that it maps,
+and one for each base page that is not there. If RANGE begins in no mapping, the
+first record is that page, unmapped. Needs CAP_SYS_ADMIN.
+
+Examples:
+  introspect pagetable 1234 7f0000000000+16K
+  introspect pagetable 1234 7f0000000000+1G --backed --format jsonl
+  introspect pagetable 1234 --mapping '[stack]'";
+
+/// Of `object`.
+pub(crate) const OBJECT: &str = "\
+LINKED is the address that the byte was linked to, as nm and addr2line know it:
+for executables and shared libraries whose file can be read. Exit status 1 if
+nothing, or memory without an object, is mapped there.
+
+Examples:
+  introspect object 1234 7f0012345678
+  introspect object 1234 0x7f0012345678 --format json";
+
+/// Of `read`.
+pub(crate) const READ: &str = "\
+Needs the right to attach with ptrace: same user and a kernel.yama.ptrace_scope
+that allows it, or CAP_SYS_PTRACE. If not all of the range can be read, what
+comes before the first byte that cannot is written, and the exit status is 1.
+Several mappings of one name are written one after the other.
+
+Examples:
+  introspect read 1234 7ffd1c000000+256
+  introspect read 1234 --mapping '[vdso]' -o vdso.so
+  introspect read self 400000+64 --hex";

@@ -1,0 +1,140 @@
+//! Bytes for people: an address, 16 bytes in hexadecimal, and the same as
+//! text. Lines that repeat are left out, as `hexdump -C` does. Pure but for
+//! the output.
+
+use std::io::{self, Write};
+
+const ROW: usize = 16;
+
+/// Writes consecutive bytes as lines.
+#[derive(Debug)]
+pub(crate) struct HexDump<W> {
+    out: W,
+    /// The address of the next byte that comes.
+    address: u64,
+    /// Bytes of a line that is not full yet.
+    row: Vec<u8>,
+    last: Option<[u8; ROW]>,
+    repeats: bool,
+}
+
+impl<W: Write> HexDump<W> {
+    /// Bytes from `address` on.
+    pub(crate) fn new(out: W, address: u64) -> Self {
+        Self {
+            out,
+            address,
+            row: Vec::with_capacity(ROW),
+            last: None,
+            repeats: false,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (now, rest) = bytes.split_at(bytes.len().min(ROW - self.row.len()));
+            self.row.extend_from_slice(now);
+            self.address = self.address.wrapping_add(now.len() as u64);
+            bytes = rest;
+            if let Ok(full) = <[u8; ROW]>::try_from(&self.row[..]) {
+                self.full_row(full)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn full_row(&mut self, row: [u8; ROW]) -> io::Result<()> {
+        if self.last == Some(row) {
+            if !self.repeats {
+                self.out.write_all(b"*\n")?;
+            }
+            self.repeats = true;
+        } else {
+            self.line()?;
+            self.repeats = false;
+        }
+        self.last = Some(row);
+        self.row.clear();
+        Ok(())
+    }
+
+    fn line(&mut self) -> io::Result<()> {
+        let mut text = String::with_capacity(96);
+        text.push_str(&format!(
+            "{:012x} ",
+            self.address.wrapping_sub(self.row.len() as u64)
+        ));
+        for at in 0..ROW {
+            if at % 8 == 0 {
+                text.push(' ');
+            }
+            match self.row.get(at) {
+                Some(byte) => text.push_str(&format!("{byte:02x} ")),
+                None => text.push_str("   "),
+            }
+        }
+        text.push_str(" |");
+        let shown = |&byte: &u8| match byte {
+            b' '..=b'~' => char::from(byte),
+            _ => '.',
+        };
+        text.extend(self.row.iter().map(shown));
+        text.push_str("|\n");
+        self.out.write_all(text.as_bytes())
+    }
+
+    /// Ends with a line that is not full, and the address past the last byte.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if !self.row.is_empty() {
+            self.line()?;
+        }
+        writeln!(self.out, "{:012x}", self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn dump(address: u64, pieces: &[&[u8]]) -> String {
+        let mut text = Vec::new();
+        let mut dump = HexDump::new(&mut text, address);
+        for piece in pieces {
+            dump.write(piece).unwrap();
+        }
+        dump.finish().unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_address_bytes_and_text() {
+        assert_eq!(
+            dump(
+                0x7f0000001000,
+                &[b"\x7fELF", b"\x02\x01\x01 and a bit more"]
+            ),
+            "7f0000001000  7f 45 4c 46 02 01 01 20  61 6e 64 20 61 20 62 69  |.ELF... and a bi|\n\
+             7f0000001010  74 20 6d 6f 72 65                                 |t more|\n\
+             7f0000001016\n"
+        );
+    }
+
+    #[test]
+    fn lines_that_repeat_are_left_out() {
+        let text = dump(0, &[&[0; 64], b"x"]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert_eq!(lines[1], "*");
+        assert!(lines[2].starts_with("000000000040  78"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_in_what_pieces_bytes_come(bytes: Vec<u8>, piece in 1usize..40) {
+            let pieces: Vec<_> = bytes.chunks(piece).collect();
+            prop_assert_eq!(dump(0x1000, &pieces), dump(0x1000, &[&bytes]));
+        }
+    }
+}

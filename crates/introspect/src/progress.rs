@@ -1,0 +1,172 @@
+//! The line on a terminal that tells how far a long walk has come. A thread of
+//! its own draws it, because one record can take long to find.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{channel, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use process_introspection::AddrRange;
+
+/// A walk that takes no longer shows nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How far the walk has come.
+#[derive(Debug, Default)]
+struct Position {
+    records: AtomicU64,
+    /// The address that the walk has come to.
+    address: AtomicU64,
+    /// Its distance from the beginning of the walk, in bytes of the ranges.
+    done: AtomicU64,
+}
+
+/// Shows the progress of one walk until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    position: Arc<Position>,
+    /// The starts of the ranges, and the bytes of those before each.
+    ranges: Vec<(AddrRange, u64)>,
+    shown: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    /// Of a walk over `ranges`. Shows itself only to a person who does not see
+    /// the records.
+    pub(crate) fn new(ranges: &[AddrRange], records_are_seen: bool) -> Self {
+        let position = Arc::new(Position::default());
+        if records_are_seen || !io::stderr().is_terminal() {
+            return Self {
+                position,
+                ranges: Vec::new(),
+                shown: None,
+            };
+        }
+        let whole = ranges.first() == Some(&AddrRange::ALL);
+        let (ranges, total) = with_bytes_before(ranges);
+        // Of the whole address space any part is nothing or all.
+        let total = (!whole).then_some(total);
+        let (stop, stopped) = channel::<()>();
+        let seen = Arc::clone(&position);
+        let draw = move || {
+            if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let bar = bar(total);
+            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                seen.show(&bar);
+            }
+            bar.finish_and_clear();
+        };
+        let thread = thread::Builder::new()
+            .name("progress".to_owned())
+            .spawn(draw);
+        Self {
+            position,
+            ranges,
+            shown: thread.ok().map(|thread| (stop, thread)),
+        }
+    }
+
+    /// Counts a record.
+    pub(crate) fn record(&self) {
+        self.position.records.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that the walk has come past these addresses.
+    pub(crate) fn passed(&self, range: AddrRange) {
+        if self.shown.is_none() {
+            return;
+        }
+        let end = range.end().as_u64();
+        self.position
+            .done
+            .store(bytes_before(&self.ranges, end), Ordering::Relaxed);
+        self.position.address.store(end, Ordering::Relaxed);
+    }
+}
+
+/// The ranges, each with the bytes of those before it, and the bytes of all.
+fn with_bytes_before(ranges: &[AddrRange]) -> (Vec<(AddrRange, u64)>, u64) {
+    let mut total = 0u64;
+    let counted = ranges.iter().map(|&range| {
+        let before = total;
+        total = total.saturating_add(range.size());
+        (range, before)
+    });
+    (counted.collect(), total)
+}
+
+/// The bytes of the ranges that lie below an address.
+fn bytes_before(ranges: &[(AddrRange, u64)], address: u64) -> u64 {
+    let begun = ranges.partition_point(|(range, _)| range.start().as_u64() < address);
+    let Some((range, before)) = begun.checked_sub(1).and_then(|last| ranges.get(last)) else {
+        return 0;
+    };
+    before.saturating_add(address.min(range.end().as_u64()) - range.start().as_u64())
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.shown.take() {
+            drop(stop);
+            // It panics only if drawing does, and then there is nothing to draw.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Position {
+    fn show(&self, bar: &ProgressBar) {
+        let records = self.records.load(Ordering::Relaxed);
+        let address = self.address.load(Ordering::Relaxed);
+        bar.set_message(match records {
+            0 => format!("at {address:x}"),
+            records => format!("{records} records, at {address:x}"),
+        });
+        bar.set_position(self.done.load(Ordering::Relaxed));
+        bar.tick();
+    }
+}
+
+fn bar(total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (
+            ProgressBar::new(total),
+            "{bar:20} {percent:>3}% {msg} {elapsed}",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}"),
+    };
+    let bar = bar.with_elapsed(PATIENCE);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_counts_only_the_ranges() {
+        let range = |start, end| AddrRange::new(start, end).unwrap();
+        let (ranges, total) = with_bytes_before(&[range(10, 20), range(50, 60)]);
+        assert_eq!(total, 20);
+        for (address, done) in [
+            (0, 0),
+            (10, 0),
+            (15, 5),
+            (20, 10),
+            (30, 10),
+            (51, 11),
+            (99, 20),
+        ] {
+            assert_eq!(bytes_before(&ranges, address), done, "{address}");
+        }
+    }
+}

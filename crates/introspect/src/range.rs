@@ -1,0 +1,243 @@
+//! The texts RANGE, ADDR and SIZE. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use process_introspection::{AddrRange, PageSize};
+
+/// A range of addresses, as it is given to the command: `START-END`,
+/// `START+SIZE`, or one address, which stands for its page.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RangeText {
+    /// From one address to before another.
+    Span(AddrRange),
+    /// The page that holds this address.
+    Page(u64),
+}
+
+/// An address, in hexadecimal.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) u64);
+
+/// A number of bytes, not 0: decimal, in hexadecimal with `0x`, or with one of
+/// the units K, M, G, T (of 1024).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+/// Why a text is none of these.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    /// It is no hexadecimal number of 64 bits.
+    Address,
+    /// It is no size of 64 bits.
+    Size,
+    /// It is 0 where something is needed.
+    Empty,
+    /// It ends before it starts.
+    Backwards,
+    /// It goes past the end of the address space.
+    TooLong,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "an address is a hexadecimal number of at most 64 bits",
+            Self::Size => "a size is a decimal number, a hexadecimal one with 0x, or a decimal one with K, M, G or T",
+            Self::Empty => "it holds no byte",
+            Self::Backwards => "its start is greater than its end",
+            Self::TooLong => "it goes past the end of the address space",
+        })
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl RangeText {
+    /// The addresses.
+    pub(crate) fn resolve(self, page: PageSize) -> AddrRange {
+        match self {
+            Self::Span(range) => range,
+            Self::Page(address) => AddrRange::inclusive(address, address)
+                .unwrap_or_default()
+                .widened(page),
+        }
+    }
+}
+
+impl FromStr for RangeText {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (start, end) = if let Some((start, size)) = text.split_once('+') {
+            let (Address(start), Size(size)) = (start.parse()?, size.parse()?);
+            (start, start.checked_add(size).ok_or(Invalid::TooLong)?)
+        } else if let Some((start, end)) = text.split_once('-') {
+            let (Address(start), Address(end)) = (start.parse()?, end.parse()?);
+            (start, end)
+        } else {
+            let Address(address) = text.parse()?;
+            return Ok(Self::Page(address));
+        };
+        let range = AddrRange::new(start, end).ok_or(Invalid::Backwards)?;
+        if range.is_empty() {
+            return Err(Invalid::Empty);
+        }
+        Ok(Self::Span(range))
+    }
+}
+
+impl FromStr for Address {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let digits = text
+            .strip_prefix("0x")
+            .or(text.strip_prefix("0X"))
+            .unwrap_or(text);
+        hexadecimal(digits).map(Self).ok_or(Invalid::Address)
+    }
+}
+
+impl FromStr for Size {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let size = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+            Some(digits) => hexadecimal(digits),
+            None => decimal_with_unit(text),
+        };
+        match size {
+            None => Err(Invalid::Size),
+            Some(0) => Err(Invalid::Empty),
+            Some(size) => Ok(Self(size)),
+        }
+    }
+}
+
+/// The standard library's conversion, but no sign.
+fn hexadecimal(digits: &str) -> Option<u64> {
+    let valid = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    valid
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+fn decimal_with_unit(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'K' | b'k' => (&text[..text.len() - 1], 10),
+        b'M' | b'm' => (&text[..text.len() - 1], 20),
+        b'G' | b'g' => (&text[..text.len() - 1], 30),
+        b'T' | b't' => (&text[..text.len() - 1], 40),
+        _ => (text, 0),
+    };
+    let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = valid.then(|| digits.parse::<u64>().ok()).flatten()?;
+    number.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn span(start: u64, end: u64) -> Result<RangeText, Invalid> {
+        Ok(RangeText::Span(AddrRange::new(start, end).unwrap()))
+    }
+
+    #[test]
+    fn every_form_of_range_is_understood() {
+        let parse = str::parse::<RangeText>;
+        assert_eq!(parse("7f00-7f10"), span(0x7f00, 0x7f10));
+        assert_eq!(parse("0x7f00-0x7F10"), span(0x7f00, 0x7f10));
+        assert_eq!(parse("7f00-0x7f10"), span(0x7f00, 0x7f10));
+        assert_eq!(parse("1000+4096"), span(0x1000, 0x2000));
+        assert_eq!(parse("0x1000+0x1000"), span(0x1000, 0x2000));
+        assert_eq!(parse("1000+64K"), span(0x1000, 0x11000));
+        assert_eq!(parse("0+2M"), span(0, 2 << 20));
+        assert_eq!(parse("0+1g"), span(0, 1 << 30));
+        assert_eq!(parse("1234"), Ok(RangeText::Page(0x1234)));
+        assert_eq!(parse("0x1234"), Ok(RangeText::Page(0x1234)));
+        assert_eq!(
+            parse("ffffffffff600000-ffffffffff601000"),
+            span(!0 - 0x9fffff, !0 - 0x9fefff)
+        );
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused_with_the_reason() {
+        let refused = |text: &str| text.parse::<RangeText>().unwrap_err();
+        for text in [
+            "",
+            "-",
+            "+",
+            "xyz",
+            "0x",
+            "10-",
+            "-10",
+            "10--20",
+            "+10-20",
+            "10 -20",
+            "10-20-30",
+            "10000000000000000",
+            "1-0x+5",
+        ] {
+            assert_eq!(refused(text), Invalid::Address, "{text}");
+        }
+        for text in [
+            "10+",
+            "10+-5",
+            "10+ 5",
+            "10+5KB",
+            "10+K",
+            "10+1.5M",
+            "10+0x",
+            "10+0x1K",
+            "10+++5",
+            "10+18446744073709551616",
+            "0+99999999999T",
+        ] {
+            assert_eq!(refused(text), Invalid::Size, "{text}");
+        }
+        assert_eq!(refused("20-10"), Invalid::Backwards);
+        assert_eq!(refused("10-10"), Invalid::Empty);
+        assert_eq!(refused("10+0"), Invalid::Empty);
+        assert_eq!(refused("ffffffffffffffff+2"), Invalid::TooLong);
+    }
+
+    #[test]
+    fn one_address_is_its_page() {
+        let page = PageSize::SIZE_4K;
+        let resolved = |text: &str| text.parse::<RangeText>().unwrap().resolve(page);
+        assert_eq!(resolved("1fff"), AddrRange::new(0x1000, 0x2000).unwrap());
+        assert_eq!(resolved("1fff+1"), AddrRange::new(0x1fff, 0x2000).unwrap());
+        assert_eq!(
+            resolved("1fff-2001"),
+            AddrRange::new(0x1fff, 0x2001).unwrap()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_as_maps_has_it_is_that_range(a: u64, b: u64) {
+            prop_assume!(a != b);
+            let range = AddrRange::new(a.min(b), a.max(b)).unwrap();
+            prop_assert_eq!(range.to_string().parse(), Ok(RangeText::Span(range)));
+            let sized = format!("{:#x}+{}", range.start(), range.size());
+            prop_assert_eq!(sized.parse(), Ok(RangeText::Span(range)));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text: String) {
+            let _ = text.parse::<RangeText>();
+        }
+
+        #[test]
+        fn text_like_a_range_is_never_misread(text in "[0-9a-fx+KMG-]{0,12}") {
+            if let Ok(RangeText::Span(range)) = text.parse() {
+                prop_assert!(range.start() < range.end());
+                prop_assert!(text.contains(['-', '+']));
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `introspect read`: a process's own bytes, raw or as a hex dump.
+
+use std::io::{self, BufWriter, Write};
+
+use process_introspection::{AddrRange, Process};
+
+use crate::arguments::Read;
+use crate::destination::Destination;
+use crate::failure::Failure;
+use crate::hex_dump::HexDump;
+use crate::progress::Progress;
+use crate::sink::{Place, BUFFER};
+
+/// Bytes read at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// `introspect read`.
+pub(crate) fn read(arguments: &Read) -> Result<(), Failure> {
+    let process = arguments.target.pid.open()?;
+    let ranges = arguments.range.selection().ranges(&process)?;
+    // Refused or gone: said before anything is opened for writing.
+    if let Err(error) = process.read_memory(0, &mut []) {
+        if !error.is_not_mapped() {
+            return Err(error.into());
+        }
+    }
+    let place = Place(arguments.output.clone());
+    let out = Destination::open(arguments.output.as_deref()).map_err(|error| place.open(&error))?;
+    let (interruption, is_terminal) = (out.interruption(), out.is_terminal());
+    let progress = Progress::new(&ranges, is_terminal);
+    let passed = |range| {
+        progress.passed(range);
+        interruption
+            .as_ref()
+            .map_or(Ok(()), |interruption| interruption.check())
+    };
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    for range in ranges {
+        if arguments.hex || (!arguments.raw && is_terminal) {
+            let mut dump = HexDump::new(&mut out, range.start().as_u64());
+            let copied = copy(&process, range, passed, |bytes| {
+                dump.write(bytes).map_err(|error| place.write(&error))
+            });
+            // What came before a byte that cannot be read is shown whole.
+            copied.and(dump.finish().map_err(|error| place.write(&error)))?;
+        } else {
+            copy(&process, range, passed, |bytes| {
+                out.write_all(bytes).map_err(|error| place.write(&error))
+            })?;
+        }
+    }
+    drop(progress);
+    out.into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .and_then(Destination::keep)
+        .map_err(|error| place.write(&error))
+}
+
+fn copy(
+    process: &Process,
+    range: AddrRange,
+    mut passed: impl FnMut(AddrRange) -> Result<(), Failure>,
+    mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let page = process.page_size().bytes();
+    let (mut at, end) = (range.start().as_u64(), range.end().as_u64());
+    // After a failure page by page, to come up to the first that fails.
+    let mut step = CHUNK.max(page);
+    let mut buffer = Vec::new();
+    while at < end {
+        let next = (at & !(step - 1)).saturating_add(step).min(end);
+        buffer.resize((next - at) as usize, 0);
+        match process.read_memory(at, &mut buffer) {
+            Ok(()) => {
+                write(&buffer)?;
+                passed(AddrRange::new(at, next).unwrap_or_default())?;
+                at = next;
+            }
+            Err(error) if error.is_not_mapped() && step > page => step = page,
+            Err(error) if error.is_not_mapped() => {
+                return Err(Failure::Message(format!(
+                    "{error}: nothing can be read from {at:#x} on"
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The text PID: which process is meant, and its handle.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use process_introspection::{processes_named, Process, Target, UniquePid};
+use process_introspection_export::Name;
+
+use crate::failure::Failure;
+
+/// A process, as it is named to the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TargetText {
+    /// This command itself.
+    This,
+    /// A PID or a unique PID.
+    Number(u64),
+    /// An exact name.
+    Named(OsString),
+}
+
+impl From<OsString> for TargetText {
+    fn from(text: OsString) -> Self {
+        match text.to_str() {
+            Some("self") => Self::This,
+            Some(digits)
+                if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                // What has more than 64 bits is no process's either.
+                match digits.parse().unwrap_or(u64::MAX) {
+                    0 => Self::This,
+                    number => Self::Number(number),
+                }
+            }
+            _ => Self::Named(text),
+        }
+    }
+}
+
+/// As it can be given to the command again.
+impl fmt::Display for TargetText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::This => f.write_str("self"),
+            Self::Number(number) => number.fmt(f),
+            Self::Named(name) => f.write_str(&printable(name)),
+        }
+    }
+}
+
+impl TargetText {
+    /// Opens the process.
+    pub(crate) fn open(&self) -> Result<Process, Failure> {
+        Ok(Process::open(self.find()?)?)
+    }
+
+    fn find(&self) -> Result<Target, Failure> {
+        match self {
+            Self::This => Ok(Target::Caller),
+            Self::Number(number) => match i32::try_from(*number) {
+                Ok(pid) => Ok(Target::Pid(pid.unsigned_abs())),
+                Err(_) => number.to_string().parse::<UniquePid>().map(Target::from).map_err(|_| {
+                    Failure::Message(format!(
+                        "process {number}: there is no such process (the number is neither a PID nor a unique PID)"
+                    ))
+                }),
+            },
+            Self::Named(name) => find_named(name),
+        }
+    }
+}
+
+fn find_named(name: &OsStr) -> Result<Target, Failure> {
+    let mut found = processes_named(name)?;
+    // Whoever means this command says `self`.
+    found.retain(|process| process.pid() != std::process::id());
+    match &found[..] {
+        [] => Err(Failure::Message(format!(
+            "no process that is visible here is named \"{}\" (give its exact name or its PID)",
+            printable(name)
+        ))),
+        [process] => Ok(process.into()),
+        several => {
+            let mut message = format!(
+                "{} processes are named \"{}\"; give the PID of one:",
+                several.len(),
+                printable(name)
+            );
+            for process in several {
+                let line = printable(&process.command_line);
+                message.push_str(&format!("\n{:>10}  {line}", process.pid()));
+            }
+            Err(Failure::Message(message))
+        }
+    }
+}
+
+/// In one line, and harmless to a terminal.
+pub(crate) fn printable(text: &OsStr) -> String {
+    let mut line = Vec::new();
+    Name(text.as_encoded_bytes()).push_printable(None, &mut line);
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_alone_are_a_number_and_anything_else_a_name() {
+        let text = |text: &str| TargetText::from(OsString::from(text));
+        assert_eq!(text("self"), TargetText::This);
+        assert_eq!(text("0"), TargetText::This);
+        assert_eq!(text("4711"), TargetText::Number(4711));
+        assert_eq!(text("99999999999999999999"), TargetText::Number(u64::MAX));
+        assert_eq!(text("7z"), TargetText::Named("7z".into()));
+        assert_eq!(text("-1"), TargetText::Named("-1".into()));
+        assert_eq!(text(""), TargetText::Named("".into()));
+    }
+
+    #[test]
+    fn a_number_that_can_be_nobodys_names_no_process() {
+        for number in [1 << 31, u64::from(u32::MAX), 1 << 32, u64::MAX] {
+            let Err(Failure::Message(message)) = TargetText::Number(number).find() else {
+                panic!("{number} was found");
+            };
+            assert!(message.contains("no such process"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! How the command ends: status, messages, where the output stays.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{symlink, FileTypeExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{fail, finish, introspect, run, succeed, Running, Waiting};
+use tempfile::TempDir;
+use testkit::machine::is_root_or_skip;
+use testkit::memory;
+use testkit::target::Target;
+
+const NOBODY: u32 = 65534;
+
+/// A copy of the command that everybody can reach.
+fn for_everybody() -> (TempDir, Command) {
+    let dir = TempDir::new().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = dir.path().join("introspect");
+    // Not by this process: a child forked meanwhile by another test would have
+    // the file open for writing, and the kernel would not execute it.
+    let program = env!("CARGO_BIN_EXE_introspect");
+    let copied = Command::new("install")
+        .args(["-m", "755", program])
+        .arg(&copy)
+        .status();
+    assert!(copied.unwrap().success());
+    let mut command = Command::new(copy);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    (dir, command)
+}
+
+fn as_nobody(arguments: &[&str]) -> support::Run {
+    let (_dir, mut command) = for_everybody();
+    command.args(arguments);
+    finish(command)
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    let wrong: &[&[&str]] = &[
+        &[],
+        &["physical"],
+        &["nonsense", "1"],
+        &["physical", "self", "20-10"],
+        &["physical", "self", "zz"],
+        &["physical", "self", "10+0"],
+        &["physical", "self", "10", "20"],
+        &["physical", "self", "--format", "xml"],
+        &["physical", "self", "--mapping", ""],
+        &["virtual", "self", "--backed"],
+        &["extents", "self"],
+        &["extents", "self", "10", "--align", "0"],
+        &["extents", "self", "10", "--align", "2X"],
+        &["pagetable", "self"],
+        &["object", "self"],
+        &["object", "self", "10-20"],
+        &["read", "self"],
+        &["read", "self", "10", "--hex", "--raw"],
+        &["completions", "cobol"],
+    ];
+    for arguments in wrong {
+        let run = run(arguments);
+        assert_eq!(
+            (run.status, run.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}: {run:?}"
+        );
+        assert!(
+            run.stderr.contains("Usage") || run.stderr.contains("--help"),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    assert!(succeed(&["--help"])
+        .stdout
+        .contains("introspect virtual 1234 --resident"));
+    assert!(succeed(&["--version"]).stdout.starts_with("introspect "));
+    let every = [
+        "physical",
+        "extents",
+        "virtual",
+        "pagetable",
+        "object",
+        "read",
+    ];
+    for subcommand in every {
+        let help = succeed(&[subcommand, "--help"]).stdout;
+        assert!(
+            help.contains(&format!("Examples:\n  introspect {subcommand} ")),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn a_process_that_is_not_there_is_an_error() {
+    let pid = {
+        let waiting = Waiting::named("cat");
+        waiting.pid().to_string()
+    };
+    for subcommand in [
+        &["physical", &pid][..],
+        &["virtual", &pid],
+        &["read", &pid, "10"],
+    ] {
+        let gone = fail(subcommand);
+        assert!(gone.contains(&format!("process {pid}: ")), "{gone}");
+        assert!(gone.contains("no such process"), "{gone}");
+    }
+}
+
+#[test]
+fn without_the_privilege_no_address_and_the_way_round_is_named() {
+    if !is_root_or_skip("without_the_privilege_no_address_and_the_way_round_is_named") {
+        return;
+    }
+    let waiting = Waiting::of(NOBODY);
+    let pid = &waiting.pid().to_string();
+    for arguments in [
+        &["physical", pid][..],
+        &["physical", pid, "--format", "json"],
+        &["extents", pid, "1000+1"],
+        &["pagetable", pid, "1000+1"],
+    ] {
+        let run = as_nobody(arguments);
+        assert_eq!((run.status, run.stdout.as_str()), (1, ""), "{arguments:?}");
+        assert_eq!(run.stderr.matches('\n').count(), 1, "{run:?}");
+        assert!(run.stderr.contains("CAP_SYS_ADMIN"), "{run:?}");
+        assert!(
+            run.stderr
+                .contains(&format!("introspect virtual {pid} --resident")),
+            "{run:?}"
+        );
+    }
+    let run = as_nobody(&["physical", "self"]);
+    assert!(
+        run.stderr.contains("introspect virtual self --resident"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn without_the_privilege_the_layout_is_there() {
+    if !is_root_or_skip("without_the_privilege_the_layout_is_there") {
+        return;
+    }
+    let waiting = Waiting::of(NOBODY);
+    for pid in ["self", &waiting.pid().to_string()] {
+        for option in [&["--resident"][..], &[]] {
+            let run = as_nobody(&[&["virtual", pid, "--format", "json"], option].concat());
+            assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{pid}");
+            assert!(run.array().len() > 5, "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn a_process_of_somebody_else_is_refused() {
+    if !is_root_or_skip("a_process_of_somebody_else_is_refused") {
+        return;
+    }
+    let waiting = Waiting::named("cat");
+    let pid = &waiting.pid().to_string();
+    for arguments in [
+        &["virtual", pid][..],
+        &["physical", pid],
+        &["read", pid, "1000"],
+    ] {
+        let run = as_nobody(arguments);
+        assert_eq!((run.status, run.stdout.as_str()), (1, ""), "{arguments:?}");
+        assert!(
+            run.stderr.contains("refused") && run.stderr.contains("ptrace"),
+            "{run:?}"
+        );
+    }
+}
+
+/// Zero pages are a record each and cost next to nothing.
+fn many_records() -> Target {
+    Target::spawn(|| {
+        let at = memory::anonymous(RECORDS * memory::page());
+        memory::read(at, RECORDS);
+        vec![at]
+    })
+}
+
+const RECORDS: u64 = 250_000;
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let target = is_root_or_skip("a_reader_that_goes_away_is_no_error, with many records")
+        .then(many_records);
+    let pid = target.as_ref().map(|target| target.pid().to_string());
+    let mut cases = vec![
+        vec!["virtual", "self"],
+        vec!["--help"],
+        vec!["completions", "bash"],
+    ];
+    if let Some(pid) = &pid {
+        for format in ["table", "json", "jsonl", "csv"] {
+            cases.push(vec!["physical", pid, "--format", format]);
+        }
+    }
+    for arguments in cases {
+        let mut command = introspect();
+        command
+            .args(&arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = Running(command.spawn().unwrap());
+        let mut first = String::new();
+        BufReader::new(running.0.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        assert!(!first.is_empty(), "{arguments:?}");
+        // The pipe is closed now, well before the end of the long ones.
+        let mut said = String::new();
+        running
+            .0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        let status = running.0.wait().unwrap();
+        assert_eq!(
+            (status.code(), said.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn any_number_of_records_takes_constant_memory() {
+    if !is_root_or_skip("any_number_of_records_takes_constant_memory") {
+        return;
+    }
+    let target = many_records();
+    for format in ["table", "json", "jsonl", "csv"] {
+        let mut command = introspect();
+        command.args(["physical", &target.pid().to_string(), "--format", format]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut running = Running(command.spawn().unwrap());
+        let mut lines = BufReader::new(running.0.stdout.take().unwrap());
+        let mut line = Vec::new();
+        for _ in 0..RECORDS - 10_000 {
+            line.clear();
+            assert!(lines.read_until(b'\n', &mut line).unwrap() > 0);
+        }
+        // It cannot have ended: the rest does not fit the pipe.
+        let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("VmHWM");
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak < 16 << 10, "{format}: {peak} KiB");
+        let rest = lines.lines().map(Result::unwrap).count();
+        assert!(rest >= 10_000, "{format}: {rest}");
+        assert!(running.0.wait().unwrap().success(), "{format}");
+    }
+}
+
+#[test]
+fn a_process_that_ends_meanwhile_is_an_error_and_its_array_stays_open() {
+    if !is_root_or_skip("a_process_that_ends_meanwhile_is_an_error_and_its_array_stays_open") {
+        return;
+    }
+    for format in ["table", "json", "jsonl", "csv"] {
+        let target = many_records();
+        let mut command = introspect();
+        command.args(["physical", &target.pid().to_string(), "--format", format]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = Running(command.spawn().unwrap());
+        let mut output = BufReader::new(running.0.stdout.take().unwrap());
+        let mut text = String::new();
+        // It has begun, and stands still when the pipe is full.
+        output.read_line(&mut text).unwrap();
+        output.read_line(&mut text).unwrap();
+        target.kill();
+        output.read_to_string(&mut text).unwrap();
+        let mut said = String::new();
+        running
+            .0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert_eq!(running.0.wait().unwrap().code(), Some(1), "{format}");
+        assert_eq!(said.matches('\n').count(), 1, "{format}: {said}");
+        assert!(
+            said.contains("its memory went away meanwhile"),
+            "{format}: {said}"
+        );
+        let records = text.lines().count();
+        assert!(
+            100 < records && records < RECORDS as usize,
+            "{format}: {records}"
+        );
+        if format == "json" {
+            let error = serde_json::from_str::<serde_json::Value>(&text).unwrap_err();
+            assert!(error.is_eof(), "{error}");
+        }
+    }
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| name(entry.unwrap()))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_replaced_only_by_a_complete_output() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("out.json");
+    let path = file.to_str().unwrap();
+    let virtual_self = ["virtual", "self", "--format", "json", "-o", path];
+    assert_eq!(succeed(&virtual_self).stdout, "");
+    let first: Vec<serde_json::Value> = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert!(first.len() > 5);
+    assert_eq!(names_in(dir.path()), ["out.json"]);
+
+    // What was there stays, whatever fails.
+    fs::write(&file, "precious").unwrap();
+    fail(&["virtual", "self", "--mapping", "no such thing", "-o", path]);
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(2 * memory::page());
+        memory::unmap(at + memory::page(), memory::page());
+        vec![at]
+    });
+    let (pid, start) = (target.pid().to_string(), target.addresses()[0]);
+    let range = format!("{start:x}+{}", 2 * memory::page());
+    fail(&["read", &pid, &range, "-o", path]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    assert_eq!(names_in(dir.path()), ["out.json"]);
+
+    // Conditions that are not met are no incomplete output.
+    if is_root_or_skip("extents -o") {
+        fail(&["extents", &pid, "1000+1", "--format", "csv", "-o", path]);
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
+    }
+}
+
+/// Its status, if it ends in time.
+fn ended_within(limit: Duration, running: &mut Running) -> Option<ExitStatus> {
+    let begun = Instant::now();
+    loop {
+        let status = running.0.try_wait().unwrap();
+        if status.is_some() || begun.elapsed() > limit {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_signal_leaves_no_temporary_file_behind() {
+    if !is_root_or_skip("a_signal_leaves_no_temporary_file_behind") {
+        return;
+    }
+    // Far more records than can be written before the signal comes.
+    let size = 256u64 << 30;
+    let target = Target::spawn(|| vec![memory::anonymous(size)]);
+    let range = format!("{:x}+{size}", target.addresses()[0]);
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("out.csv");
+        fs::write(&file, "precious").unwrap();
+        let mut command = introspect();
+        command.args([
+            "pagetable",
+            &target.pid().to_string(),
+            &range,
+            "--format",
+            "csv",
+            "-o",
+        ]);
+        let mut running = Running(command.arg(&file).stdin(Stdio::null()).spawn().unwrap());
+        while names_in(dir.path()).len() < 2 {
+            assert_eq!(running.0.try_wait().unwrap(), None);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let pid = running.0.id().to_string();
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {pid}")])
+            .status();
+        assert!(sent.unwrap().success());
+        let ended = ended_within(Duration::from_secs(60), &mut running);
+        assert_eq!(ended.and_then(|status| status.signal()), Some(number));
+        assert_eq!(names_in(dir.path()), ["out.csv"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    }
+}
+
+#[test]
+fn where_nothing_can_be_said_the_status_tells() {
+    let mut command = introspect();
+    command
+        .args(["virtual", "self", "--mapping", "no such thing"])
+        .stdin(Stdio::null());
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    assert_eq!(command.stderr(full).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_replaced_file_keeps_its_mode_and_its_links() {
+    let dir = TempDir::new().unwrap();
+    let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("file", &link).unwrap();
+    succeed(&["virtual", "self", "-o", link.to_str().unwrap()]);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&file)
+        .unwrap()
+        .starts_with("       VADDR"));
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
+    // A new one is as any new file.
+    let new = dir.path().join("new");
+    succeed(&["virtual", "self", "-o", new.to_str().unwrap()]);
+    fs::write(dir.path().join("plain"), "").unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&new), mode(&dir.path().join("plain")));
+}
+
+#[test]
+fn a_special_file_is_written_in_place() {
+    succeed(&["virtual", "self", "-o", "/dev/null"]);
+    assert!(fs::metadata("/dev/null")
+        .unwrap()
+        .file_type()
+        .is_char_device());
+    assert!(succeed(&["virtual", "self", "-o", "-"])
+        .stdout
+        .contains("VADDR"));
+    let full = fail(&["virtual", "self", "-o", "/dev/full"]);
+    assert!(
+        full.contains("cannot write to /dev/full: No space left"),
+        "{full}"
+    );
+    let nowhere = fail(&["virtual", "self", "-o", "/no/such/dir/file"]);
+    assert!(
+        nowhere.contains("cannot open /no/such/dir/file for writing"),
+        "{nowhere}"
+    );
+    let dir = fail(&["virtual", "self", "-o", "/"]);
+    assert!(dir.contains("cannot open / for writing"), "{dir}");
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = succeed(&["completions", shell]).stdout;
+        assert!(
+            script.contains("pagetable") && script.contains("mapping"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn man_pages_are_made_for_every_subcommand() {
+    let dir = TempDir::new().unwrap();
+    let pages = dir.path().join("man1");
+    succeed(&["man", pages.to_str().unwrap()]);
+    let expected = [
+        "introspect-completions.1",
+        "introspect-extents.1",
+        "introspect-object.1",
+        "introspect-pagetable.1",
+        "introspect-physical.1",
+        "introspect-read.1",
+        "introspect-virtual.1",
+        "introspect.1",
+    ];
+    assert_eq!(names_in(&pages), expected);
+    let page = fs::read_to_string(pages.join("introspect-physical.1")).unwrap();
+    assert!(
+        page.contains("Examples:") && page.contains("introspect physical self"),
+        "{page}"
+    );
+}

@@ -1,0 +1,397 @@
+//! Every subcommand in every format, on itself and on another process.
+
+mod support;
+
+use serde_json::Value;
+use support::{number, run, succeed};
+use testkit::machine::is_root_or_skip;
+use testkit::memory;
+use testkit::oracle::{self, State};
+use testkit::target::Target;
+
+/// Some of everything: dense, zero, holes, read-only, shared.
+fn target() -> Target {
+    Target::spawn(|| {
+        let page = memory::page();
+        let dense = memory::anonymous(16 * page);
+        memory::touch(dense, 16, 1);
+        let sparse = memory::anonymous(64 * page);
+        memory::touch(sparse, 8, 3);
+        memory::read(sparse + 40 * page, 4);
+        let shared = memory::map(8 * page, libc::MAP_SHARED, memory::memfd(8 * page));
+        memory::touch(shared, 4, 2);
+        vec![dense, sparse, shared]
+    })
+}
+
+/// What is asked for, the schema's name, and whether frame numbers are needed.
+fn subcommands(pid: &str, range: &str, address: &str) -> Vec<(Vec<String>, &'static str, bool)> {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    vec![
+        (words(&format!("physical {pid}")), "physical", true),
+        (words(&format!("physical {pid} --backed")), "physical", true),
+        (words(&format!("extents {pid} {range}")), "extents", true),
+        (words(&format!("virtual {pid}")), "virtual", false),
+        (
+            words(&format!("virtual {pid} --resident")),
+            "virtual-resident",
+            false,
+        ),
+        (
+            words(&format!("pagetable {pid} {range}")),
+            "pagetable",
+            true,
+        ),
+        (words(&format!("object {pid} {address}")), "object", false),
+    ]
+}
+
+fn schema(name: &str) -> jsonschema::Validator {
+    let path = format!(
+        "{}/../../docs/schemas/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    jsonschema::draft202012::new(&serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+#[test]
+fn every_subcommand_gives_the_same_records_in_every_format() {
+    let root = is_root_or_skip("physical, extents and pagetable in every format");
+    let target = target();
+    let [dense, _, shared] = target.addresses() else {
+        panic!("three addresses")
+    };
+    let (range, address) = (format!("{dense:x}+64K"), format!("{shared:x}"));
+    for (arguments, name, frames) in subcommands(&target.pid().to_string(), &range, &address) {
+        if frames && !root {
+            continue;
+        }
+        let output = |format: &str| {
+            let mut arguments = arguments.clone();
+            arguments.extend(["--format".to_owned(), format.to_owned()]);
+            succeed(&arguments)
+        };
+        let records = output("json").array();
+        assert!(!records.is_empty(), "{arguments:?}");
+        let whole = Value::Array(records.clone());
+        if let Err(error) = schema(name).validate(&whole) {
+            panic!("{arguments:?}: {error}");
+        }
+        assert_eq!(output("jsonl").lines(), records, "{arguments:?}");
+        let table = output("table").stdout;
+        assert_eq!(
+            table.lines().count(),
+            records.len() + 1,
+            "{arguments:?}\n{table}"
+        );
+
+        let text = output("csv").stdout;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let header = reader.headers().unwrap().clone();
+        assert_eq!(&header[0], "vaddr");
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), records.len(), "{arguments:?}");
+        for (row, record) in rows.iter().zip(&records) {
+            assert_eq!(&row[0], record["vaddr"]);
+            for (field, text) in header.iter().zip(row) {
+                match record.get(field) {
+                    Some(Value::String(value)) => assert_eq!(text, value, "{field}"),
+                    Some(Value::Null) => assert_eq!(text, "", "{field}"),
+                    Some(other) => assert_eq!(text, other.to_string(), "{field}"),
+                    None => assert!(text.is_empty() || field.starts_with("swap"), "{field}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_command_can_look_at_itself() {
+    for itself in ["self", "0"] {
+        let records = succeed(&["virtual", itself, "--format", "json"]).array();
+        let program = env!("CARGO_BIN_EXE_introspect");
+        assert!(
+            records.iter().any(|record| record["path"] == program),
+            "{itself}"
+        );
+        let resident = succeed(&["virtual", itself, "--resident", "--format", "json"]).array();
+        assert!(
+            resident.iter().any(|record| record["state"] == "resident"),
+            "{itself}"
+        );
+        if is_root_or_skip("physical self") {
+            let stack = succeed(&[
+                "physical",
+                itself,
+                "--mapping",
+                "[stack]",
+                "--format",
+                "json",
+            ]);
+            assert!(
+                stack.array().iter().any(|record| record["state"] == "ram"),
+                "{itself}"
+            );
+        }
+    }
+}
+
+#[test]
+fn physical_records_are_what_the_kernel_says_page_by_page() {
+    if !is_root_or_skip("physical_records_are_what_the_kernel_says_page_by_page") {
+        return;
+    }
+    let target = target();
+    let pid = target.pid().to_string();
+    for &start in target.addresses() {
+        let area = oracle::areas(target.pid())
+            .into_iter()
+            .find(|area| area.start <= start && start < area.end)
+            .expect("its area");
+        let range = format!("{:x}-{:x}", area.start, area.end);
+        let records = succeed(&["physical", &pid, &range, "--format", "json"]).array();
+        let expected = oracle::runs(target.pid(), area.start, area.end);
+        assert_eq!(records.len(), expected.len());
+        for (record, run) in records.iter().zip(&expected) {
+            assert_eq!(number(record, "vaddr"), run.start);
+            assert_eq!(number(record, "vpn"), run.start / memory::page());
+            assert_eq!(number(record, "size"), run.end - run.start);
+            let (state, paddr) = match run.state {
+                State::Memory(address) => ("ram", Some(address)),
+                State::Zero(address) => ("zero", Some(address)),
+                _ => ("not-present", None),
+            };
+            assert_eq!(record["state"], state, "{record}");
+            match paddr {
+                Some(address) => {
+                    assert_eq!(number(record, "paddr"), address);
+                    assert_eq!(number(record, "pfn"), address / memory::page());
+                    assert_eq!(number(record, "page_size"), memory::page());
+                }
+                None => assert!(record["paddr"].is_null() && record["pfn"].is_null()),
+            }
+            assert_eq!(number(record, "offset"), run.offset);
+            assert_eq!(number(record, "ino"), run.area.inode);
+            assert_eq!(record["path"].as_str().unwrap_or_default(), run.area.name);
+            assert_eq!(record["shared"], !run.area.is_private());
+        }
+        let backed = succeed(&["physical", &pid, &range, "--format", "json", "--backed"]).array();
+        let all_backed: Vec<_> = records
+            .into_iter()
+            .filter(|record| !record["paddr"].is_null())
+            .collect();
+        assert_eq!(backed, all_backed);
+    }
+}
+
+#[test]
+fn page_table_records_are_one_for_each_page() {
+    if !is_root_or_skip("page_table_records_are_one_for_each_page") {
+        return;
+    }
+    let target = target();
+    let pid = target.pid().to_string();
+    let (page, sparse) = (memory::page(), target.addresses()[1]);
+    let range = format!("{sparse:x}+{}", 64 * page);
+    let records = succeed(&["pagetable", &pid, &range, "--format", "jsonl"]).lines();
+    let starts: Vec<_> = records
+        .iter()
+        .map(|record| number(record, "vaddr"))
+        .collect();
+    assert_eq!(
+        starts,
+        (0..64)
+            .map(|index| sparse + index * page)
+            .collect::<Vec<_>>()
+    );
+    let backed = records
+        .iter()
+        .filter(|record| !record["paddr"].is_null())
+        .count();
+    assert_eq!(backed, 8 + 4);
+    let run = succeed(&["pagetable", &pid, &range, "--backed", "--format", "jsonl"]);
+    assert_eq!(run.lines().len(), backed);
+    // A range that begins in no mapping: first that page.
+    let records = succeed(&["pagetable", &pid, "0-1000", "--format", "json"]).array();
+    assert_eq!(records.len(), 1);
+    assert_eq!(
+        (&records[0]["state"], &records[0]["kind"]),
+        (&"unmapped".into(), &Value::Null)
+    );
+}
+
+#[test]
+fn extents_are_exact_to_the_byte_and_judged() {
+    if !is_root_or_skip("extents_are_exact_to_the_byte_and_judged") {
+        return;
+    }
+    let target = target();
+    let pid = target.pid().to_string();
+    let [dense, sparse, _] = *target.addresses() else {
+        panic!("three addresses")
+    };
+    let page = memory::page();
+
+    let one = succeed(&[
+        "extents",
+        &pid,
+        &format!("{:x}+5", dense + 3),
+        "--contiguous",
+        "--format",
+        "json",
+    ])
+    .array();
+    let physical = succeed(&["physical", &pid, &format!("{dense:x}"), "--format", "json"]).array();
+    assert_eq!(one.len(), 1);
+    assert_eq!(number(&one[0], "vaddr"), dense + 3);
+    assert_eq!(number(&one[0], "size"), 5);
+    assert_eq!(number(&one[0], "paddr"), number(&physical[0], "paddr") + 3);
+
+    // Pages 0 and 3 are there, 1 and 2 are not.
+    let range = format!("{:x}+{}", sparse + 10, 3 * page);
+    let run = run(&["extents", &pid, &range, "--format", "json"]);
+    assert_eq!(run.status, 1);
+    let states: Vec<_> = run
+        .array()
+        .iter()
+        .map(|extent| extent["state"].clone())
+        .collect();
+    assert_eq!(states, ["ram", "not-present", "ram"]);
+    let missing = format!(
+        "introspect: {} of {} bytes are not backed by RAM, the first at {:#x} (not-present)\n",
+        2 * page,
+        3 * page,
+        sparse + page
+    );
+    assert_eq!(run.stderr, missing);
+
+    let unaligned = support::fail(&[
+        "extents",
+        &pid,
+        &format!("{:x}+5", dense + 3),
+        "--align",
+        "4K",
+    ]);
+    assert!(unaligned.contains("no multiple of 0x1000"), "{unaligned}");
+    succeed(&["extents", &pid, &format!("{dense:x}+5000"), "--align", "4K"]);
+    let unmapped = support::fail(&["extents", &pid, "1000-3000"]);
+    assert!(
+        unmapped.contains("8192 of 8192 bytes") && unmapped.contains("(unmapped)"),
+        "{unmapped}"
+    );
+}
+
+#[test]
+fn residence_is_known_without_addresses() {
+    let target = target();
+    let pid = target.pid().to_string();
+    let (page, sparse) = (memory::page(), target.addresses()[1]);
+    let range = format!("{sparse:x}+{}", 24 * page);
+    let records = succeed(&["virtual", &pid, &range, "--resident", "--format", "json"]).array();
+    let states: Vec<_> = records
+        .iter()
+        .map(|record| record["state"].clone())
+        .collect();
+    let expected: Vec<_> = ["resident", "not-present"]
+        .into_iter()
+        .cycle()
+        .take(16)
+        .collect();
+    assert_eq!(states, expected);
+    assert!(records.iter().all(|record| record.get("paddr").is_none()));
+    let backed = succeed(&[
+        "virtual",
+        &pid,
+        &range,
+        "--resident",
+        "--backed",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(backed.array().len(), 8);
+}
+
+#[test]
+fn virtual_records_are_the_lines_of_maps() {
+    let target = target();
+    let records = succeed(&["virtual", &target.pid().to_string(), "--format", "jsonl"]).lines();
+    let areas = oracle::areas(target.pid());
+    assert_eq!(records.len(), areas.len());
+    for (record, area) in records.iter().zip(&areas) {
+        assert_eq!(number(record, "vaddr"), area.start);
+        assert_eq!(number(record, "size"), area.end - area.start);
+        assert_eq!(record["prot"], area.permissions[..3]);
+        assert_eq!(number(record, "offset"), area.offset);
+        assert_eq!(
+            record["dev"],
+            format!("{:02x}:{:02x}", area.device.0, area.device.1)
+        );
+        assert_eq!(number(record, "ino"), area.inode);
+        assert_eq!(record["path"].as_str().unwrap_or_default(), area.name);
+    }
+}
+
+#[test]
+fn read_gives_the_bytes_and_a_dump_of_them() {
+    let target = Target::spawn(|| {
+        let page = memory::page();
+        let at = memory::anonymous(4 * page);
+        memory::touch(at, 3, 1);
+        memory::unmap(at + 3 * page, page);
+        vec![at]
+    });
+    let (pid, page, start) = (
+        target.pid().to_string(),
+        memory::page(),
+        target.addresses()[0],
+    );
+    // touch writes the index, with the lowest bit set, to the first byte of each page.
+    let mut expected = vec![0u8; 3 * page as usize - 1];
+    for index in 0..3 {
+        expected[index * page as usize] = index as u8 | 1;
+    }
+    let run = succeed(&["read", &pid, &format!("{start:x}+{}", expected.len())]);
+    assert_eq!(run.stdout.as_bytes(), expected);
+
+    let dump = succeed(&["read", &pid, &format!("{start:x}+20"), "--hex"]).stdout;
+    let lines: Vec<_> = dump.lines().collect();
+    assert_eq!(lines.len(), 3, "{dump}");
+    assert!(
+        lines[0].starts_with(&format!("{start:012x}  01 00 00")),
+        "{dump}"
+    );
+    assert_eq!(lines[2], format!("{:012x}", start + 20));
+
+    // Up to the first byte that cannot be read, and then an error.
+    let run = support::run(&[
+        "read",
+        &pid,
+        &format!("{:x}+{}", start + 1, 5 * page),
+        "--raw",
+    ]);
+    assert_eq!(run.status, 1);
+    assert_eq!(run.stdout.as_bytes(), {
+        expected.push(0);
+        &expected[1..]
+    });
+    assert!(
+        run.stderr.contains(&format!("{:#x}", start + 3 * page)),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn an_object_is_told_with_the_offset_in_it() {
+    let target = target();
+    let (pid, shared) = (target.pid().to_string(), target.addresses()[2]);
+    let address = format!("{:#x}", shared + 0x1234);
+    let records = succeed(&["object", &pid, &address, "--format", "json"]).array();
+    assert_eq!(records.len(), 1);
+    assert_eq!(number(&records[0], "vaddr"), shared + 0x1234);
+    assert_eq!(number(&records[0], "offset"), 0x1234);
+    assert_eq!(records[0]["path"], "/memfd:testkit (deleted)");
+    let dense = target.addresses()[0];
+    let none = support::fail(&["object", &pid, &format!("{dense:x}")]);
+    assert!(none.contains("no file or other object is mapped"), "{none}");
+}

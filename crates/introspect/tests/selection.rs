@@ -1,0 +1,231 @@
+//! Which process and which addresses are meant.
+
+mod support;
+
+use std::os::unix::ffi::OsStrExt;
+
+use process_introspection::UniquePid;
+use support::{fail, number, run, succeed, Waiting};
+use testkit::memory;
+use testkit::oracle;
+use testkit::target::Target;
+
+/// The addresses of the records that are listed without any privilege.
+fn resident(arguments: &[&str]) -> Vec<(u64, u64)> {
+    let mut all = vec!["virtual", "--resident", "--format", "json"];
+    all.extend(arguments);
+    let span = |record: &_| {
+        (
+            number(record, "vaddr"),
+            number(record, "vaddr") + number(record, "size"),
+        )
+    };
+    succeed(&all).array().iter().map(span).collect()
+}
+
+#[test]
+fn every_form_of_range_selects_its_pages() {
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(8 * memory::page());
+        memory::touch(at, 8, 1);
+        vec![at]
+    });
+    let (pid, page, start) = (
+        target.pid().to_string(),
+        memory::page(),
+        target.addresses()[0],
+    );
+    let select = |range: &str| resident(&[&pid, range]);
+    let pages = |from: u64, to: u64| vec![(start + from * page, start + to * page)];
+    assert_eq!(
+        select(&format!("{start:x}-{:x}", start + 2 * page)),
+        pages(0, 2)
+    );
+    assert_eq!(
+        select(&format!("{start:#x}-{:#X}", start + 2 * page)),
+        pages(0, 2)
+    );
+    assert_eq!(select(&format!("{start:x}+{}", 2 * page)), pages(0, 2));
+    assert_eq!(select(&format!("{start:#x}+{:#x}", 2 * page)), pages(0, 2));
+    assert_eq!(
+        select(&format!("{start:x}+{}K", 3 * page / 1024)),
+        pages(0, 3)
+    );
+    assert_eq!(select(&format!("{:x}", start + page + 7)), pages(1, 2));
+    assert_eq!(
+        select(&format!("{:x}+1", start + 2 * page - 1)),
+        pages(1, 2)
+    );
+    assert_eq!(
+        select(&format!("{:x}+2", start + 2 * page - 1)),
+        pages(1, 3)
+    );
+}
+
+#[test]
+fn virtual_regions_are_listed_whole() {
+    let target = Target::spawn(|| vec![memory::anonymous(8 * memory::page())]);
+    let start = target.addresses()[0];
+    let area = oracle::areas(target.pid())
+        .into_iter()
+        .find(|area| area.start <= start && start < area.end);
+    let area = area.expect("its area");
+    let run = succeed(&[
+        "virtual",
+        &target.pid().to_string(),
+        &format!("{start:x}"),
+        "--format",
+        "json",
+    ]);
+    let records = run.array();
+    assert_eq!(records.len(), 1);
+    assert_eq!(number(&records[0], "vaddr"), area.start);
+    assert_eq!(number(&records[0], "size"), area.end - area.start);
+}
+
+#[test]
+fn mapping_selects_by_any_part_of_a_name() {
+    let waiting = Waiting::named("cat");
+    let pid = waiting.pid().to_string();
+    let areas = oracle::areas(waiting.pid());
+    for part in ["[stack]", "stack", "libc.so", "/"] {
+        let expected: Vec<_> = areas
+            .iter()
+            .filter(|area| area.name.contains(part))
+            .map(|area| area.start)
+            .collect();
+        assert!(!expected.is_empty(), "{part}");
+        let records = succeed(&["virtual", &pid, "--mapping", part, "--format", "json"]).array();
+        let starts: Vec<_> = records
+            .iter()
+            .map(|record| number(record, "vaddr"))
+            .collect();
+        assert_eq!(starts, expected, "{part}");
+        // And as ranges: all that lies in them, nothing else.
+        let bytes: u64 = areas
+            .iter()
+            .filter(|area| area.name.contains(part))
+            .map(|area| area.end - area.start)
+            .sum();
+        let listed: u64 = resident(&[&pid, "--mapping", part])
+            .iter()
+            .map(|(start, end)| end - start)
+            .sum();
+        assert_eq!(listed, bytes, "{part}");
+    }
+}
+
+#[test]
+fn range_and_mapping_together_are_what_is_in_both() {
+    let waiting = Waiting::named("cat");
+    let pid = waiting.pid().to_string();
+    let areas = oracle::areas(waiting.pid());
+    let stack = areas
+        .iter()
+        .find(|area| area.name == "[stack]")
+        .expect("a stack");
+    let page = memory::page();
+    // From below the stack to all of it but its last page.
+    let range = format!("{:x}-{:x}", stack.start - 16 * page, stack.end - page);
+    let listed = resident(&[&pid, &range, "--mapping", "[stack]"]);
+    assert_eq!(listed.first().map(|first| first.0), Some(stack.start));
+    assert_eq!(listed.last().map(|last| last.1), Some(stack.end - page));
+    let elsewhere = format!("{:x}+1", areas[0].start);
+    for resident in [&["--resident"][..], &[]] {
+        let arguments = [
+            &["virtual", &pid, &elsewhere, "--mapping", "[stack]"],
+            resident,
+        ]
+        .concat();
+        let nothing = fail(&arguments);
+        assert!(
+            nothing.contains("no mapping in this range has \"[stack]\""),
+            "{nothing}"
+        );
+    }
+}
+
+#[test]
+fn a_mapping_that_is_not_there_is_an_error() {
+    for arguments in [
+        &["virtual", "self", "--mapping", "no such thing"][..],
+        &[
+            "virtual",
+            "self",
+            "--resident",
+            "--mapping",
+            "no such thing",
+        ],
+        &["read", "self", "--mapping", "no such thing"],
+    ] {
+        let nothing = fail(arguments);
+        assert!(
+            nothing.contains("no mapping has \"no such thing\" in its name"),
+            "{nothing}"
+        );
+    }
+}
+
+#[test]
+fn a_unique_pid_is_its_process_and_ends_with_it() {
+    let waiting = Waiting::named("cat");
+    let unique = UniquePid::of(waiting.pid()).unwrap().to_string();
+    let by_pid = succeed(&["virtual", &waiting.pid().to_string(), "--format", "csv"]).stdout;
+    assert_eq!(
+        succeed(&["virtual", &unique, "--format", "csv"]).stdout,
+        by_pid
+    );
+    drop(waiting);
+    let gone = fail(&["virtual", &unique]);
+    assert!(gone.contains("no such process"), "{gone}");
+    // A number that can be nobody's.
+    for number in ["4294967295", "99999999999999999999999"] {
+        let nobody = fail(&["virtual", number]);
+        assert!(nobody.contains("no such process"), "{nobody}");
+    }
+}
+
+#[test]
+fn an_exact_name_is_its_process() {
+    let name = format!("introspect one {}", std::process::id());
+    let waiting = Waiting::named(&name);
+    let by_pid = succeed(&["virtual", &waiting.pid().to_string(), "--format", "csv"]).stdout;
+    assert_eq!(
+        succeed(&["virtual", &name, "--format", "csv"]).stdout,
+        by_pid
+    );
+    let nobody = fail(&["virtual", &name[1..]]);
+    assert!(
+        nobody.contains("no process that is visible here is named"),
+        "{nobody}"
+    );
+    let sleeping = std::ffi::OsStr::from_bytes(b"no \xff such\nname");
+    let nobody = fail(&[std::ffi::OsStr::new("virtual"), sleeping]);
+    assert!(nobody.contains(r"no \xff such\nname"), "{nobody}");
+}
+
+#[test]
+fn several_processes_of_a_name_are_listed() {
+    let name = format!("introspect two {}", std::process::id());
+    let several = [
+        Waiting::named(&name),
+        Waiting::named(&format!("/some/where/{name}")),
+    ];
+    let run = run(&["virtual", &name]);
+    assert_eq!((run.status, run.stdout.as_str()), (1, ""));
+    assert!(
+        run.stderr
+            .starts_with(&format!("introspect: 2 processes are named \"{name}\"")),
+        "{run:?}"
+    );
+    for waiting in &several {
+        let line = run
+            .stderr
+            .lines()
+            .find(|line| line.trim_start().starts_with(&waiting.pid().to_string()));
+        assert!(
+            line.is_some_and(|line| line.ends_with(&format!("{name} -"))),
+            "{run:?}"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Runs the command as a user would, and looks at all that comes out.
+
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The command under test, without arguments.
+pub(crate) fn introspect() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_introspect"))
+}
+
+/// What one run of the command came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    fn new(output: Output) -> Self {
+        assert_eq!(
+            output.status.signal(),
+            None,
+            "ended by a signal: {output:?}"
+        );
+        Self {
+            status: output.status.code().expect("a status"),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    /// The records of a JSON array.
+    pub(crate) fn array(&self) -> Vec<Value> {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The records of JSON lines.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let record =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.stdout.lines().map(record).collect()
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn finish(mut command: Command) -> Run {
+    Run::new(
+        command
+            .stdin(Stdio::null())
+            .output()
+            .expect("the command starts"),
+    )
+}
+
+/// Runs the command with these arguments.
+pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Run {
+    let mut command = introspect();
+    command.args(arguments);
+    finish(command)
+}
+
+/// The same, which must succeed and say nothing on standard error.
+pub(crate) fn succeed<A: AsRef<OsStr>>(arguments: &[A]) -> Run {
+    let run = run(arguments);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    run
+}
+
+/// The same, which must fail with status 1 and one line, which is given.
+pub(crate) fn fail<A: AsRef<OsStr>>(arguments: &[A]) -> String {
+    let run = run(arguments);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.stderr.starts_with("introspect: "), "{run:?}");
+    assert_eq!(run.stderr.matches('\n').count(), 1, "{run:?}");
+    run.stderr
+}
+
+/// The number in a field of a record: decimal, or a string in hexadecimal.
+pub(crate) fn number(record: &Value, field: &str) -> u64 {
+    let value = &record[field];
+    let hexadecimal = || value.as_str()?.strip_prefix("0x");
+    match hexadecimal() {
+        Some(digits) => u64::from_str_radix(digits, 16).expect("hexadecimal"),
+        None => value
+            .as_u64()
+            .unwrap_or_else(|| panic!("no number in {field}: {record}")),
+    }
+}
+
+/// A `cat -` that waits for input; killed and reaped when dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting(Child);
+
+impl Waiting {
+    /// One that calls itself `name`.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::start(Command::new("cat").arg0(name))
+    }
+
+    /// One of this user's.
+    pub(crate) fn of(user: u32) -> Self {
+        Self::start(Command::new("cat").uid(user).gid(user))
+    }
+
+    fn start(command: &mut Command) -> Self {
+        command
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut waiting = Self(command.spawn().expect("cat is there"));
+        // Once it has answered, all that it maps is mapped and it holds still.
+        let mut answer = [0];
+        waiting
+            .0
+            .stdin
+            .as_mut()
+            .expect("a pipe")
+            .write_all(b"?")
+            .expect("it reads");
+        waiting
+            .0
+            .stdout
+            .as_mut()
+            .expect("a pipe")
+            .read_exact(&mut answer)
+            .expect("it answers");
+        waiting
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A command that is killed and reaped when dropped, if it has not ended.
+#[derive(Debug)]
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

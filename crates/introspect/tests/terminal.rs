@@ -1,0 +1,96 @@
+//! What is different on a terminal. util-linux's `script` makes one; without
+//! it these tests say that they are skipped.
+
+mod support;
+
+use std::process::{Command, Stdio};
+
+use support::{finish, Waiting};
+use testkit::machine::is_root_or_skip;
+
+/// What is seen on a terminal of 80 columns while a shell runs `line`, in
+/// which `introspect` is the command under test.
+fn on_terminal(test: &str, line: &str) -> Option<String> {
+    let there = Command::new("script")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    if !there.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED {test}: needs util-linux's script");
+        return None;
+    }
+    let program = env!("CARGO_BIN_EXE_introspect");
+    let line = format!("stty rows 24 cols 80; introspect() {{ '{program}' \"$@\"; }}; {line}");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env("TERM", "xterm");
+    let run = finish(command);
+    assert_eq!(run.status, 0, "{run:?}");
+    Some(run.stdout.replace('\r', ""))
+}
+
+#[test]
+fn a_table_is_as_wide_as_the_terminal() {
+    let waiting = Waiting::named("cat");
+    let line = format!("introspect virtual {}", waiting.pid());
+    let Some(seen) = on_terminal("a_table_is_as_wide_as_the_terminal", &line) else {
+        return;
+    };
+    assert!(seen.contains("VADDR") && seen.contains("…"), "{seen}");
+    let widest = seen.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{seen}");
+    // Not when it goes through a pipe.
+    let line = format!("{line} | cat");
+    let Some(seen) = on_terminal("a_table_is_as_wide_as_the_terminal", &line) else {
+        return;
+    };
+    assert!(!seen.contains("…"), "{seen}");
+}
+
+#[test]
+fn bytes_are_dumped_on_a_terminal() {
+    let test = "bytes_are_dumped_on_a_terminal";
+    let waiting = Waiting::named("cat");
+    let line = format!("introspect read {} --mapping '[vdso]'", waiting.pid());
+    let Some(seen) = on_terminal(test, &line) else {
+        return;
+    };
+    assert!(
+        seen.lines()
+            .next()
+            .is_some_and(|line| line.contains("  7f 45 4c 46")),
+        "{seen}"
+    );
+    let Some(seen) = on_terminal(test, &format!("{line} | od -An -tx1 -N4")) else {
+        return;
+    };
+    assert_eq!(seen.trim(), "7f 45 4c 46");
+}
+
+#[test]
+fn a_long_run_shows_its_progress_and_a_short_one_none() {
+    let test = "a_long_run_shows_its_progress_and_a_short_one_none";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let waiting = Waiting::named("cat");
+    let pid = waiting.pid();
+    // More than a pipe holds, and a reader that lets it wait.
+    let slow = format!(
+        "introspect pagetable {pid} --mapping / --format jsonl | {{ sleep 2; cat >/dev/null; }}"
+    );
+    let Some(seen) = on_terminal(test, &slow) else {
+        return;
+    };
+    assert!(
+        seen.contains(" records, at ") && seen.contains('%'),
+        "{seen:?}"
+    );
+    let short = format!("introspect virtual {pid} >/dev/null");
+    let Some(seen) = on_terminal(test, &short) else {
+        return;
+    };
+    assert_eq!(seen, "");
+}
