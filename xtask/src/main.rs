@@ -28,7 +28,7 @@ enum Task {
     Doc,
     /// Check who may depend on whom
     Edges,
-    /// Compile the core with the oldest Rust it promises (1.85)
+    /// Compile what users get with the oldest Rust that is promised (1.85)
     Msrv,
     /// Check the C library with C and C++ compilers and pkg-config
     C,

@@ -10,7 +10,7 @@ use crate::run::{cargo, output, root, run, target, Result};
 /// The workspaces beside the main one, by their manifests.
 const OTHER_WORKSPACES: [&str; 1] = ["bench/Cargo.toml"];
 
-/// The oldest Rust that compiles the core.
+/// The oldest Rust that compiles what users get.
 const MSRV: &str = "1.85";
 
 pub(crate) fn fmt() -> Result<()> {
@@ -62,7 +62,15 @@ pub(crate) fn msrv() -> Result<()> {
     }
     eprintln!("  {}", version.trim());
     let directory = target().join("msrv");
-    let mut check = cargo(&["check", "--package", "process-introspection-core"]);
+    let users_packages = [
+        "process-introspection",
+        "libintrospection",
+        "introspect-cli",
+    ];
+    let mut check = cargo(&["check"]);
+    for package in users_packages {
+        check.args(["--package", package]);
+    }
     run(check.env("RUSTC", rustc).env("CARGO_TARGET_DIR", directory))
 }
 
