@@ -76,7 +76,7 @@ pub(crate) struct OptionalRange {
     /// START-END, START+SIZE, or one address: its page [default: everything]
     #[arg(value_name = "RANGE")]
     range: Option<RangeText>,
-    /// Only mappings with NAME in their name, such as [heap] or libc.so
+    /// Only mappings with NAME in their name, such as `[heap]` or `libc.so`
     #[arg(long, value_name = "NAME", value_parser = non_empty())]
     mapping: Option<OsString>,
 }
@@ -86,7 +86,7 @@ pub(crate) struct RequiredRange {
     /// START-END, START+SIZE, or one address: its page
     #[arg(value_name = "RANGE", required_unless_present = "mapping")]
     range: Option<RangeText>,
-    /// Mappings with NAME in their name, such as [heap] or libc.so
+    /// Mappings with NAME in their name, such as `[heap]` or `libc.so`
     #[arg(long, value_name = "NAME", value_parser = non_empty())]
     mapping: Option<OsString>,
 }

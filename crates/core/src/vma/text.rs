@@ -1,4 +1,4 @@
-//! Areas from the text of `maps`: [`parse`] is pure, [`Reader`] feeds it.
+//! Areas from the text of `maps`: [`parse`] is pure, `Reader` feeds it.
 //! Lines have no bounded length and paths hold any byte.
 
 use super::{Device, Protection, Vma};
