@@ -1,33 +1,126 @@
-//! Ratios of our walks to the bare kernel cost, measured in pairs in one run.
+//! Ratios of our walks to the bare kernel cost and to what users would
+//! otherwise pick, measured in pairs in one run.
 //!
 //! Run it by `cargo xtask bench`, which builds the C library first and says
-//! where it is. Each case has a target process of its own; floor and ours run
-//! in turn, several rounds, and medians of the ratios are printed with their
+//! where it is. Each case has target processes of its own; floor and ours run
+//! in turn, several rounds, and the medians of the ratios are given with their
 //! spread. Absolute times of a shared machine say little.
 
 mod c_library;
 mod cases;
-mod floor;
+mod document;
+mod floors;
+mod machine;
+mod measure;
+mod ours;
+mod peers;
 mod report;
+mod row;
+mod session;
+mod spread;
+mod streaming;
+mod targets;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+use c_library::CLibrary;
+use session::Session;
+
+#[derive(Parser)]
+#[command(name = "bench", about = "Run it by `cargo xtask bench`")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure and print
+    Measure(Measure),
+    /// Stream all records of a range; print by how many bytes memory grew
+    #[command(hide = true)]
+    Stream(streaming::Arguments),
+    /// Ask for one address, between two calls of getppid, for strace
+    #[command(hide = true)]
+    Calls(trace::Arguments),
+}
+
+#[derive(clap::Args)]
+struct Measure {
+    /// The C library's shared object
+    #[arg(long)]
+    library: PathBuf,
+    /// A directory that keeps programs to compare with, built once
+    #[arg(long)]
+    peers: PathBuf,
+    /// Only rows whose names contain this
+    #[arg(long)]
+    only: Option<String>,
+    /// How often each pair is measured
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// Exit with an error if a target is missed
+    #[arg(long)]
+    strict: bool,
+    /// Write the results between the markers of this file
+    #[arg(long, conflicts_with = "only")]
+    write: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
-    let Some(library) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("usage: bench LIBINTROSPECTION.SO (run it by `cargo xtask bench`)");
-        return ExitCode::from(2);
+    let result = match Arguments::parse().command {
+        Command::Measure(arguments) => measure(&arguments),
+        Command::Stream(arguments) => streaming::run(&arguments),
+        Command::Calls(arguments) => trace::run(&arguments),
     };
+    match result {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Measure) -> Result<ExitCode, String> {
     // SAFETY: takes no memory.
     if unsafe { libc::geteuid() } != 0 {
-        eprintln!("bench: physical addresses need root");
-        return ExitCode::FAILURE;
+        return Err("physical addresses need root".to_owned());
     }
-    let library = c_library::CLibrary::open(&library);
-    let rows = cases::run(&library);
-    report::print(&rows);
-    if rows.iter().any(report::Row::is_missed) {
-        return ExitCode::FAILURE;
+    // Before minutes of measuring rather than after them.
+    if let Some(path) = &arguments.write {
+        document::check(path)?;
     }
-    ExitCode::SUCCESS
+    let library = CLibrary::open(&arguments.library)?;
+    let mut session = Session::new(
+        library,
+        arguments.library.clone(),
+        arguments.peers.clone(),
+        arguments.only.clone(),
+        arguments.rounds as usize,
+    );
+    let machine = machine::description();
+    println!("{machine}\n");
+    cases::run(&mut session);
+    let rows = session.into_rows();
+    if rows.is_empty() {
+        return Err("no row has such a name".to_owned());
+    }
+    println!("\n{}", report::text(&rows));
+    if let Some(path) = &arguments.write {
+        let generated = report::markdown(&machine, arguments.rounds, &rows);
+        document::write(path, &generated)?;
+        println!("written to {}", path.display());
+    }
+    let missed = rows.iter().filter(|row| row.is_missed()).count();
+    println!("{} rows, {missed} missed", rows.len());
+    Ok(if arguments.strict && missed > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -1,65 +1,210 @@
-//! Medians and spreads, as a table.
+//! The rows as text and as Markdown.
 
-/// The outcome of one case.
-pub struct Row {
-    name: &'static str,
-    floor_name: &'static str,
-    bound: Option<f64>,
-    floor: f64,
-    ours: f64,
-    ratio: [f64; 3],
+use std::fmt::Write;
+
+use crate::floors::calls;
+use crate::row::{Bound, Outcome, Row, Verdict};
+use crate::spread::Spread;
+
+/// A table for a terminal, with the notes below it.
+pub(crate) fn text(rows: &[Row]) -> String {
+    let cells: Vec<Cells> = rows.iter().map(Cells::of).collect();
+    let mut text = format!(
+        "{:<52} {:<40} {:>9} {:>9} {:>8} {:>17} {:>10}  {}\n",
+        "case", "against", "theirs", "ours", "ratio", "min..max", "target", "result"
+    );
+    for (row, cells) in rows.iter().zip(&cells) {
+        let _ = writeln!(
+            text,
+            "{:<52} {:<40} {:>9} {:>9} {:>8} {:>17} {:>10}  {}",
+            row.name,
+            row.against,
+            cells.theirs,
+            cells.ours,
+            cells.ratio,
+            cells.spread,
+            cells.target,
+            cells.result
+        );
+    }
+    for row in rows.iter().filter(|row| !row.notes.is_empty()) {
+        let _ = writeln!(text, "{} / {}: {}", row.name, row.against, row.notes.join("; "));
+    }
+    text
 }
 
-impl Row {
-    /// From pairs of times in seconds: floor, ours.
-    pub fn new(
-        name: &'static str,
-        floor_name: &'static str,
-        bound: Option<f64>,
-        rounds: &[(f64, f64)],
-    ) -> Self {
-        let sorted = |times: &mut dyn Iterator<Item = f64>| {
-            let mut times: Vec<f64> = times.collect();
-            times.sort_by(f64::total_cmp);
-            times
+/// The generated part of the document.
+pub(crate) fn markdown(machine: &str, rounds: u64, rows: &[Row]) -> String {
+    let count = |verdict| rows.iter().filter(|row| row.verdict() == verdict).count();
+    let mut text = format!(
+        "{machine}; {rounds} rounds. Targets met: {}, missed: {}, not measurable here: {}.\n\n\
+         | case | against | theirs | ours | ratio | least to most | target | result |\n\
+         |---|---|--:|--:|--:|--:|--:|---|\n",
+        count(Verdict::Met),
+        count(Verdict::Missed) + count(Verdict::Stale),
+        count(Verdict::Absent),
+    );
+    for row in rows {
+        let cells = Cells::of(row);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            row.name,
+            row.against,
+            cells.theirs,
+            cells.ours,
+            cells.ratio,
+            cells.spread,
+            cells.target,
+            cells.result
+        );
+    }
+    text.push_str("\nOf single rows:\n\n");
+    for row in rows.iter().filter(|row| !row.notes.is_empty()) {
+        let _ = writeln!(text, "* {}, against {}: {}.", row.name, row.against, row.notes.join("; "));
+    }
+    for (whose, list) in [("oneself", calls::OWN), ("another process", calls::OTHER)] {
+        let _ = write!(
+            text,
+            "\nThe {} system calls for one address of {whose}:\n\n| call | why |\n|---|---|\n",
+            list.len()
+        );
+        for (call, why) in list {
+            let _ = writeln!(text, "| `{call}` | {why} |");
+        }
+    }
+    text
+}
+
+struct Cells {
+    theirs: String,
+    ours: String,
+    ratio: String,
+    spread: String,
+    target: String,
+    result: String,
+}
+
+impl Cells {
+    fn of(row: &Row) -> Self {
+        let nothing = || "-".to_owned();
+        let from_to = |Spread { least, most, .. }: &Spread, show: fn(f64) -> String| {
+            format!("{}..{}", show(*least), show(*most))
         };
-        let ratios = sorted(&mut rounds.iter().map(|(floor, ours)| ours / floor));
-        let middle = rounds.len() / 2;
+        let (theirs, ours, ratio, spread) = match &row.outcome {
+            Outcome::Ratio { theirs, ours, ratio } => (
+                time(theirs.median),
+                time(ours.median),
+                number(ratio.median),
+                from_to(ratio, number),
+            ),
+            Outcome::Size(size) => (nothing(), kibibytes(size.median), nothing(), from_to(size, kibibytes)),
+            Outcome::Absent(_) => (nothing(), nothing(), nothing(), nothing()),
+        };
+        let is_size = matches!(row.outcome, Outcome::Size(_));
+        let target = match row.bound {
+            Bound::AtMost(most) if is_size => format!("≤ {}", kibibytes(most)),
+            Bound::AtMost(most) => format!("≤ {most}"),
+            Bound::About(value, part) => format!("{value} ± {}%", (part * 100.0).round()),
+            Bound::TimesFaster(Some(least)) => format!("≥ {least}"),
+            Bound::TimesFaster(None) | Bound::Shown => nothing(),
+        };
+        let result = match row.verdict() {
+            Verdict::Met => "met".to_owned(),
+            Verdict::Missed => "**MISSED**".to_owned(),
+            Verdict::Stale => "**FLOOR IS STALE**".to_owned(),
+            Verdict::NoTarget => nothing(),
+            Verdict::Absent => match &row.outcome {
+                Outcome::Absent(why) => why.clone(),
+                _ => nothing(),
+            },
+        };
         Self {
-            name,
-            floor_name,
+            theirs,
+            ours,
+            ratio,
+            spread,
+            target,
+            result,
+        }
+    }
+}
+
+/// Seconds in the unit that suits them.
+pub(crate) fn time(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        1.0.. => (seconds, "s"),
+        1e-3.. => (seconds * 1e3, "ms"),
+        1e-6.. => (seconds * 1e6, "µs"),
+        _ => (seconds * 1e9, "ns"),
+    };
+    let digits = if value < 10.0 { 2 } else if value < 100.0 { 1 } else { 0 };
+    format!("{value:.digits$} {unit}")
+}
+
+/// A ratio with about three significant digits.
+fn number(ratio: f64) -> String {
+    let digits = match ratio {
+        100.0.. => 0,
+        10.0.. => 1,
+        0.1.. => 2,
+        0.01.. => 3,
+        _ => 5,
+    };
+    // One more around 1, where the targets are that close.
+    let digits = if (0.1..2.0).contains(&ratio) { 3 } else { digits };
+    format!("{ratio:.digits$}")
+}
+
+fn kibibytes(size: f64) -> String {
+    format!("{size:.0} KiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, bound: Bound, outcome: Outcome) -> Row {
+        Row {
+            name: name.to_owned(),
+            against: "a floor".to_owned(),
             bound,
-            floor: sorted(&mut rounds.iter().map(|(floor, _)| *floor))[middle],
-            ours: sorted(&mut rounds.iter().map(|(_, ours)| *ours))[middle],
-            ratio: [ratios[0], ratios[middle], ratios[ratios.len() - 1]],
+            outcome,
+            notes: vec![format!("{name} noted")],
+            stale: false,
         }
     }
 
-    /// Whether it has a bound and its median is above that.
-    pub fn is_missed(&self) -> bool {
-        self.bound.is_some_and(|bound| self.ratio[1] > bound)
+    #[test]
+    fn numbers_have_their_units_and_digits() {
+        assert_eq!(time(1.5), "1.50 s");
+        assert_eq!(time(0.0123), "12.3 ms");
+        assert_eq!(time(8.25e-6), "8.25 µs");
+        assert_eq!(time(183e-9), "183 ns");
+        assert_eq!(number(1.0432), "1.043");
+        assert_eq!(number(0.0432), "0.043");
+        assert_eq!(number(0.00321), "0.00321");
+        assert_eq!(number(31.23), "31.2");
+        assert_eq!(number(812.3), "812");
     }
-}
 
-/// Prints the table.
-pub fn print(rows: &[Row]) {
-    println!(
-        "{:<42} {:<18} {:>10} {:>10} {:>7} {:>15} {:>6}",
-        "case", "floor", "floor µs", "ours µs", "ratio", "min..max", "bound"
-    );
-    for row in rows {
-        let [least, median, most] = row.ratio;
-        let bound = row
-            .bound
-            .map_or("-".to_owned(), |bound| format!("{bound:.2}"));
-        let missed = if row.is_missed() { " MISSED" } else { "" };
-        println!(
-            "{:<42} {:<18} {:>10.1} {:>10.1} {median:>7.3} {:>15} {bound:>6}{missed}",
-            row.name,
-            row.floor_name,
-            row.floor * 1e6,
-            row.ours * 1e6,
-            format!("{least:.3}..{most:.3}"),
-        );
+    #[test]
+    fn every_row_is_shown_also_the_missed_and_the_absent() {
+        let bound = Bound::AtMost(1.05);
+        let rows = [
+            row("good", bound, Outcome::of_pairs(bound, &[(1.0, 1.0)])),
+            row("bad", bound, Outcome::of_pairs(bound, &[(1.0, 2.0)])),
+            row("none", bound, Outcome::Absent("not on this machine".to_owned())),
+            row("memory", Bound::AtMost(1024.0), Outcome::Size(Spread::of([4.0]))),
+        ];
+        let markdown = markdown("a machine", 7, &rows);
+        assert!(markdown.contains("met: 2, missed: 1, not measurable here: 1."));
+        assert!(markdown.contains("| bad | a floor | 1.00 s | 2.00 s | 2.00 | 2.00..2.00 | ≤ 1.05 | **MISSED** |"));
+        assert!(markdown.contains("| none | a floor | - | - | - | - | ≤ 1.05 | not on this machine |"));
+        assert!(markdown.contains("| memory | a floor | - | 4 KiB | - | 4 KiB..4 KiB | ≤ 1024 KiB | met |"));
+        let text = text(&rows);
+        for row in &rows {
+            assert!(text.contains(&row.notes[0]) && markdown.contains(&row.notes[0]));
+        }
     }
 }

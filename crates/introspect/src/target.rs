@@ -87,11 +87,20 @@ fn find_named(name: &OsStr) -> Result<Target, Failure> {
                 printable(name)
             );
             for process in several {
-                let line = printable(&process.command_line);
+                let line = beginning(&printable(&process.command_line));
                 message.push_str(&format!("\n{:>10}  {line}", process.pid()));
             }
             Err(Failure::Message(message))
         }
+    }
+}
+
+/// As much of a command line as tells processes apart; a browser's fills screens.
+fn beginning(line: &str) -> String {
+    const LONGEST: usize = 100;
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 
@@ -105,6 +114,14 @@ pub(crate) fn printable(text: &OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_command_line_is_cut_between_characters() {
+        assert_eq!(beginning("sleep 5"), "sleep 5");
+        let long = "é".repeat(101);
+        assert_eq!(beginning(&long), format!("{}…", "é".repeat(100)));
+        assert_eq!(beginning(&long[2..]), "é".repeat(100));
+    }
 
     #[test]
     fn digits_alone_are_a_number_and_anything_else_a_name() {
