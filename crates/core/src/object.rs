@@ -6,6 +6,7 @@ use crate::elf::{Header, HEADER_SIZE, SEGMENT_SIZE};
 use crate::error::{Errno, Error, Operation, Result};
 use crate::process::{PathBuffer, Process};
 use crate::sys::{self, FileStatus, OwnedFd};
+use crate::uapi;
 use crate::vma::{Device, Vma, VmaCursor, VmaName};
 
 /// What sort of mapping it is.
@@ -87,6 +88,7 @@ enum ObjectKind {
     Elf,
     Regular,
     Zero,
+    /// Or a file in sysfs.
     CharDevice,
     /// It could not be opened, or is none of these.
     Unknown,
@@ -241,6 +243,10 @@ impl OpenObject {
     }
 
     fn kind(&self) -> Result<ObjectKind> {
+        // A file of a device in sysfs, when its path did not tell.
+        if sys::file_system(self.path_only.raw()) == Ok(uapi::SYSFS_MAGIC) {
+            return Ok(ObjectKind::CharDevice);
+        }
         if self.status.is_char_device() {
             return Ok(match self.status.rdev {
                 (1, 5) => ObjectKind::Zero,

@@ -34,6 +34,9 @@ pub(crate) const S_IFCHR: u16 = 0o020000;
 /// `PID_FS_MAGIC`, include/uapi/linux/magic.h, since 6.9.
 pub(crate) const PID_FS_MAGIC: i64 = 0x5049_4446;
 
+/// `SYSFS_MAGIC`, include/uapi/linux/magic.h.
+pub(crate) const SYSFS_MAGIC: i64 = 0x6265_6572;
+
 #[cfg(test)]
 mod tests {
     use super::*;
