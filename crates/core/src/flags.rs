@@ -54,13 +54,18 @@ pub fn of_mapping(mapping: &Mapping) -> u32 {
 
 /// The flags of a physical region or a page-table record.
 pub fn of_pages(mapping: &Mapping, backing: Backing, anonymous: bool) -> u32 {
+    shared_by_both(mapping) | of_backing(backing, anonymous)
+}
+
+/// Those of them that depend on the pages, not on the mapping.
+pub const fn of_backing(backing: Backing, anonymous: bool) -> u32 {
     let backed = match backing {
         Backing::Ram(_) | Backing::Zero(_) | Backing::Resident => SYSRAM | PG_MASK,
         Backing::Device(_) => PHYS | PG_MASK,
         Backing::Swapped(_) => SWAPPED,
         _ => 0,
     };
-    shared_by_both(mapping) | backed | if anonymous { ANON } else { 0 }
+    backed | if anonymous { ANON } else { 0 }
 }
 
 fn shared_by_both(mapping: &Mapping) -> u32 {

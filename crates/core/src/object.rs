@@ -314,16 +314,15 @@ fn seen(opened: core::result::Result<OwnedFd, Errno>) -> Result<Option<OwnedFd>>
 }
 
 fn open_by_path(process: &Process, name: VmaName<'_>) -> Result<Option<OwnedFd>> {
-    const ROOT: &[u8] = b"root";
-    let path = name.bytes;
-    let mut below_root = [0u8; 512];
-    let len = ROOT.len() + path.len();
-    if !name.complete || !path.starts_with(b"/") || len >= below_root.len() {
+    // The kernel's paths hold no symbolic links: none leads out of the root.
+    let Some([b'/', below_root @ ..]) = name.with_nul().filter(|_| name.complete) else {
         return Ok(None);
+    };
+    let flags = sys::O_PATH | sys::O_DIRECTORY;
+    match seen(sys::openat(process.dir(), b"root\0", flags))? {
+        Some(root) => seen(sys::openat(root.raw(), below_root, sys::O_PATH)),
+        None => Ok(None),
     }
-    below_root[..ROOT.len()].copy_from_slice(ROOT);
-    below_root[ROOT.len()..len].copy_from_slice(path);
-    seen(sys::openat(process.dir(), &below_root[..=len], sys::O_PATH))
 }
 
 /// The object mapped at an address.

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::object::Mapping;
 use crate::pagemap::HugeRuns;
 use crate::physical::runs::Run;
-use crate::physical::{Backing, PhysicalCursor};
+use crate::physical::{Backing, FewEntries, PhysicalCursor};
 use crate::process::Process;
 use crate::vma::{Vma, VmaName};
 
@@ -41,10 +41,11 @@ impl LeafRun {
     }
 }
 
-/// Walks the leaf entries of a range. `N` is the storage for an area's name.
+/// Walks the leaf entries of a range. `N` is the storage for an area's name,
+/// `E` that for entries.
 #[derive(Debug)]
-pub struct LeafCursor<N> {
-    regions: PhysicalCursor<N>,
+pub struct LeafCursor<N, E = FewEntries> {
+    regions: PhysicalCursor<N, E>,
     /// Of the mapping that `regions` gave last.
     region: Option<Run>,
     huge: HugeRuns,
@@ -55,17 +56,17 @@ pub struct LeafCursor<N> {
     page: PageSize,
 }
 
-impl<N: AsRef<[u8]> + AsMut<[u8]>> LeafCursor<N> {
+impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N, E> {
     /// The leaf entries that touch `range`.
     ///
     /// # Errors
     /// EPERM if frame numbers are hidden.
-    pub fn new(process: &Process, range: AddrRange, name: N) -> Result<Self> {
+    pub fn new(process: &Process, range: AddrRange, name: N, entries: E) -> Result<Self> {
         process.frames()?;
         let page = process.page_size();
         let widened = range.widened(page);
         Ok(Self {
-            regions: PhysicalCursor::start(process, range, true, true, name),
+            regions: PhysicalCursor::start(process, range, true, true, name, entries),
             region: None,
             huge: HugeRuns::new(),
             range: widened,

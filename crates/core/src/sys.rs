@@ -191,6 +191,7 @@ impl FileStatus {
 
 /// `statx` of an open file (since 4.11; the same layout on every architecture).
 /// What the kernel has cached will do: a network file system is not asked.
+#[inline(never)] // Its buffer is not to lie in its callers' frames.
 pub(crate) fn status(fd: i32) -> Sys<FileStatus> {
     let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
     let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH | k::AT_STATX_DONT_SYNC);
@@ -207,15 +208,22 @@ pub(crate) fn status(fd: i32) -> Sys<FileStatus> {
 }
 
 /// `fstatfs`: the magic number of the file system that holds an open file.
+#[inline(never)] // Its buffer is not to lie in its callers' frames.
 pub(crate) fn file_system(fd: i32) -> Sys<i64> {
-    // The magic is the first word of every layout of the struct, and none is larger.
-    let mut buffer = [0usize; 32];
+    // The magic is the first word of both layouts: struct statfs has 120 bytes
+    // with 64-bit words, struct statfs64 84 bytes with 32-bit ones.
+    const WORDS: usize = if cfg!(target_pointer_width = "64") {
+        15
+    } else {
+        21
+    };
+    let mut buffer = [0usize; WORDS];
     let to = buffer.as_mut_ptr();
     #[cfg(target_pointer_width = "64")]
-    // SAFETY: the kernel writes a struct statfs of 120 bytes into 256 live, exclusive ones.
+    // SAFETY: the kernel writes a struct statfs into as many live, exclusive bytes.
     check(unsafe { syscall!(Sysno::fstatfs, fd, to) })?;
     #[cfg(target_pointer_width = "32")]
-    // SAFETY: as above; struct statfs64 has 84 bytes on x86 and Arm, the size is checked by the kernel.
+    // SAFETY: as above; the kernel checks the size.
     check(unsafe { syscall!(Sysno::fstatfs64, fd, 84, to) })?;
     Ok(buffer[0] as i64)
 }

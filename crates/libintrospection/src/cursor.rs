@@ -12,7 +12,7 @@ use process_introspection_core::{AddrRange, Errno, Error, Operation, Process};
 
 use crate::output::Output;
 use crate::record::{Record, RecordRun};
-use crate::regions::{self, Name, ShortName, Walk, NO_NAME, NO_SHORT_NAME};
+use crate::regions::{self, Name, ShortName, Walk, NO_ENTRIES, NO_NAME, NO_SHORT_NAME};
 use crate::{range, Result};
 
 /// `introspection_cursor_t`: 8-byte aligned words of the caller's. Its parts
@@ -129,7 +129,7 @@ fn start_physical<'a>(
     process: &Process,
     range: AddrRange,
 ) -> &'a AnyWalk {
-    let started = PhysicalCursor::new(process, range, Access::Frames, NO_SHORT_NAME);
+    let started = PhysicalCursor::new(process, range, Access::Frames, NO_SHORT_NAME, NO_ENTRIES);
     walk.write(AnyWalk::Physical(started))
 }
 
@@ -143,6 +143,7 @@ fn start_page_table<'a>(
         process,
         range,
         NO_SHORT_NAME,
+        NO_ENTRIES,
     )))
 }
 

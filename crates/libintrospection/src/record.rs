@@ -47,16 +47,8 @@ impl Record {
 
     /// A run of a mapping's pages: a physical region.
     pub(crate) fn of_run(mapping: &Mapping, run: &Run) -> Self {
-        let (vma, backing) = (&mapping.vma, run.state.backing);
-        Self {
-            vaddr: run.start,
-            size: run.end - run.start,
-            flags: flags::of_pages(mapping, backing, run.state.anonymous),
-            dev: vma.device.encoded(),
-            offset: offset(mapping, run.start),
-            ino: vma.inode,
-            paddr: address(backing),
-        }
+        let mut shared = SharedFields::NONE;
+        shared.of(mapping).record(run)
     }
 
     fn of_first_leaf(run: &LeafRun) -> Self {
@@ -91,6 +83,64 @@ impl Record {
         // SAFETY: integers without padding between them: the sizes above add up
         // to the struct's, so all its bytes are initialized.
         unsafe { &*core::ptr::from_ref(self).cast() }
+    }
+}
+
+/// What the records of one mapping share, worked out once for many.
+pub(crate) struct SharedFields {
+    /// Which mapping it is: in a walk no two end at one address.
+    end: u64,
+    /// Flags but for those of pages.
+    flags: u32,
+    dev: u32,
+    ino: u64,
+    /// The offset that address 0 would have; `None` without an object.
+    offset_of_zero: Option<u64>,
+}
+
+impl SharedFields {
+    /// Of no mapping: none ends at address 0.
+    pub(crate) const NONE: Self = Self {
+        end: 0,
+        flags: 0,
+        dev: 0,
+        ino: 0,
+        offset_of_zero: None,
+    };
+
+    /// Those of this mapping.
+    #[inline]
+    pub(crate) fn of(&mut self, mapping: &Mapping) -> &Self {
+        let vma = &mapping.vma;
+        let (start, end) = (vma.range.start().as_u64(), vma.range.end().as_u64());
+        if self.end != end {
+            *self = Self {
+                end,
+                flags: flags::of_pages(mapping, Backing::NotPresent, false),
+                dev: vma.device.encoded(),
+                ino: vma.inode,
+                offset_of_zero: vma.has_object().then(|| vma.offset.wrapping_sub(start)),
+            };
+        }
+        self
+    }
+
+    /// The record of a run.
+    #[inline]
+    pub(crate) fn record(&self, run: &Run) -> Record {
+        let state = &run.state;
+        let offset = self
+            .offset_of_zero
+            .map_or(0, |base| base.wrapping_add(run.start));
+        Record {
+            vaddr: run.start,
+            size: run.end - run.start,
+            flags: self.flags | flags::of_backing(state.backing, state.anonymous),
+            dev: self.dev,
+            offset: offset as i64,
+            ino: self.ino,
+            paddr: address(state.backing),
+        }
     }
 }
 

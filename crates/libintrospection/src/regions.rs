@@ -2,15 +2,18 @@
 //! nothing of how a walk is made.
 
 use core::ffi::c_int;
+use core::ops::ControlFlow;
 
+use process_introspection_core::object::Mapping;
 use process_introspection_core::page_table::LeafCursor;
-use process_introspection_core::physical::PhysicalCursor;
+use process_introspection_core::physical::runs::Run;
+use process_introspection_core::physical::{FewEntries, PhysicalCursor};
 use process_introspection_core::process::Access;
 use process_introspection_core::virtual_regions::VirtualCursor;
 use process_introspection_core::{AddrRange, Errno, Error, Operation, Process, Target};
 
 use crate::output::Output;
-use crate::record::{Record, RecordRun};
+use crate::record::{Record, RecordRun, SharedFields};
 use crate::{range, Result};
 
 /// Storage for an area's name, of which only its kind is wanted: as long as the
@@ -23,6 +26,11 @@ pub(crate) const NO_NAME: Name = [0; 512];
 /// physical addresses take, too.
 pub(crate) type ShortName = [u8; 192];
 pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
+/// Storage for page-map entries: as many as the stack has room for.
+type Entries = [u64; 320];
+const NO_MORE_ENTRIES: Entries = [0; 320];
+/// The same in walks that have more to keep.
+pub(crate) const NO_ENTRIES: FewEntries = [0; 256];
 
 /// Something that gives records.
 pub(crate) trait Walk {
@@ -53,24 +61,84 @@ impl Walk for LeafCursor<ShortName> {
     }
 }
 
-/// Stores what fits and gives the size in bytes of all of it.
-fn fill(walk: &mut impl Walk, process: &Process, mut output: Output) -> Result<u64> {
-    const MOST: u64 = c_int::MAX as u64 / size_of::<Record>() as u64;
-    let capacity = (output.size() / size_of::<Record>()) as u64;
-    let mut count = 0u64;
-    while let Some(mut run) = walk.next_records(process)? {
-        let all = count.saturating_add(run.count());
-        while count < capacity && run.count() > 0 {
-            output.store(count as usize * size_of::<Record>(), run.first().as_bytes())?;
-            run.advance();
-            count += 1;
-        }
-        count = all;
-        if count > MOST {
-            return Err(Error::new(Errno::EOVERFLOW, Operation::Argument));
+/// How many records a result can tell of.
+const MOST: u64 = c_int::MAX as u64 / size_of::<Record>() as u64;
+
+/// A buffer that records are stored into, and how many there are in all.
+struct Array {
+    output: Output,
+    capacity: u64,
+    count: u64,
+}
+
+impl Array {
+    fn new(output: Output) -> Self {
+        let capacity = (output.size() / size_of::<Record>()) as u64;
+        Self {
+            output,
+            capacity,
+            count: 0,
         }
     }
-    Ok(count * size_of::<Record>() as u64)
+
+    /// Counts a record, and stores it if it fits.
+    #[inline]
+    fn push(&mut self, record: &Record) -> Result<()> {
+        if self.count < self.capacity {
+            let at = self.count as usize * size_of::<Record>();
+            self.output.store(at, record.as_bytes())?;
+        }
+        self.skip(1)
+    }
+
+    /// Counts records that are not stored.
+    fn skip(&mut self, count: u64) -> Result<()> {
+        self.count = self.count.saturating_add(count);
+        if self.count > MOST {
+            return Err(Error::new(Errno::EOVERFLOW, Operation::Argument));
+        }
+        Ok(())
+    }
+
+    /// The size in bytes of all records.
+    fn size(&self) -> u64 {
+        self.count * size_of::<Record>() as u64
+    }
+}
+
+/// Stores what fits and gives the size in bytes of all of it.
+fn fill(walk: &mut impl Walk, process: &Process, output: Output) -> Result<u64> {
+    let mut array = Array::new(output);
+    while let Some(mut run) = walk.next_records(process)? {
+        while array.count < array.capacity && run.count() > 0 {
+            array.push(run.first())?;
+            run.advance();
+        }
+        array.skip(run.count())?;
+    }
+    Ok(array.size())
+}
+
+/// The same for physical regions, of which there can be one a page: area by
+/// area, with what all records of an area share.
+fn fill_physical(
+    walk: &mut PhysicalCursor<ShortName, Entries>,
+    process: &Process,
+    output: Output,
+) -> Result<u64> {
+    let mut array = Array::new(output);
+    let mut stored = Ok(());
+    let mut shared = SharedFields::NONE;
+    let mut give = |run: &Run, mapping: &Mapping| {
+        stored = array.push(&shared.of(mapping).record(run));
+        match stored {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
+    while walk.walk_area(process, &mut give)?.is_continue() {}
+    stored?;
+    Ok(array.size())
 }
 
 // Opening a target and walking it each have a function of their own, so that
@@ -104,8 +172,14 @@ pub(crate) fn physical_regions(
 
 #[inline(never)]
 fn walk_physical(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
-    match &mut PhysicalCursor::new(process, range, Access::Frames, NO_SHORT_NAME) {
-        Ok(walk) => fill(walk, process, output),
+    match &mut PhysicalCursor::new(
+        process,
+        range,
+        Access::Frames,
+        NO_SHORT_NAME,
+        NO_MORE_ENTRIES,
+    ) {
+        Ok(walk) => fill_physical(walk, process, output),
         Err(error) => Err(*error),
     }
 }
@@ -122,7 +196,7 @@ pub(crate) fn page_table_entries(
 
 #[inline(never)]
 fn walk_page_table(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
-    match &mut LeafCursor::new(process, range, NO_SHORT_NAME) {
+    match &mut LeafCursor::new(process, range, NO_SHORT_NAME, NO_ENTRIES) {
         Ok(walk) => fill(walk, process, output),
         Err(error) => Err(*error),
     }

@@ -17,6 +17,13 @@ pub(crate) fn name_storage() -> NameStorage {
     vec![0; 4096].into_boxed_slice()
 }
 
+/// Storage for page-map entries: 64 KiB make the calls' own cost vanish.
+pub(crate) type EntryStorage = Box<[u64]>;
+
+pub(crate) fn entry_storage() -> EntryStorage {
+    vec![0; 8192].into_boxed_slice()
+}
+
 /// A virtual memory area, what sort of mapping it is, and its name.
 ///
 /// Dereferences to the area: `mapping.range`, `mapping.protection`,

@@ -6,7 +6,7 @@ use process_introspection_core::page_table::{LeafCursor, LeafRun};
 use process_introspection_core::physical::{self, Backing};
 use process_introspection_core::{flags, AddrRange, PageSize};
 
-use crate::mapping::{name_storage, NameStorage};
+use crate::mapping::{entry_storage, name_storage, EntryStorage, NameStorage};
 use crate::{Error, Mapping, MappingName, Process};
 
 /// One leaf entry, or one base page that has none.
@@ -46,7 +46,7 @@ impl PageTableEntry {
 #[derive(Debug)]
 pub struct PageTable<'a> {
     process: &'a Process,
-    cursor: Box<LeafCursor<NameStorage>>,
+    cursor: Box<LeafCursor<NameStorage, EntryStorage>>,
     mapping: Option<Arc<Mapping>>,
     run: Option<LeafRun>,
     /// How many records of the run were given.
@@ -56,7 +56,7 @@ pub struct PageTable<'a> {
 
 impl<'a> PageTable<'a> {
     pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
-        let cursor = LeafCursor::new(process.as_core(), range, name_storage());
+        let cursor = LeafCursor::new(process.as_core(), range, name_storage(), entry_storage());
         Ok(Self {
             process,
             cursor: Box::new(cursor.map_err(|error| process.error(error))?),

@@ -1,13 +1,16 @@
 //! Iterates over physical regions.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use process_introspection_core::object;
 use process_introspection_core::page_table::LeafCursor;
-use process_introspection_core::physical::{self, Backing, PhysicalCursor};
+use process_introspection_core::physical::runs::Run;
+use process_introspection_core::physical::{self, Backing, FewEntries, PhysicalCursor};
 use process_introspection_core::process::Access;
 use process_introspection_core::{flags, AddrRange, PageSize};
 
-use crate::mapping::{name_storage, NameStorage};
+use crate::mapping::{entry_storage, name_storage, EntryStorage, NameStorage};
 use crate::{Error, Mapping, MappingName, Process};
 
 /// A maximal run of pages of one mapping that are physically consecutive, or
@@ -51,15 +54,14 @@ impl CurrentMapping {
     pub(crate) fn of(
         &mut self,
         process: &Process,
-        region: &physical::PhysicalRegion,
-        cursor: &PhysicalCursor<NameStorage>,
+        mapping: &object::Mapping,
+        cursor: &PhysicalCursor<NameStorage, EntryStorage>,
     ) -> Arc<Mapping> {
         match &self.0 {
-            Some(mapping) if *mapping.core() == region.mapping => Arc::clone(mapping),
+            Some(known) if known.core() == mapping => Arc::clone(known),
             _ => {
-                let name =
-                    MappingName::complete(process.as_core(), &region.mapping.vma, cursor.name());
-                let mapping = Arc::new(Mapping::new(region.mapping, name));
+                let name = MappingName::complete(process.as_core(), &mapping.vma, cursor.name());
+                let mapping = Arc::new(Mapping::new(*mapping, name));
                 self.0 = Some(Arc::clone(&mapping));
                 mapping
             }
@@ -67,26 +69,58 @@ impl CurrentMapping {
     }
 }
 
+/// How many regions a walk gets ahead.
+const BATCH: usize = 256;
+
 /// The physical regions of a range, in the order of addresses; they tile what
 /// is mapped there and never overlap, also while the target changes. Constant
 /// memory.
 #[derive(Debug)]
 pub struct PhysicalRegions<'a> {
     process: &'a Process,
-    cursor: Box<PhysicalCursor<NameStorage>>,
+    cursor: Box<PhysicalCursor<NameStorage, EntryStorage>>,
+    /// Runs of `mapping` that were walked, from `next` on to be given.
+    batch: Vec<Run>,
+    next: usize,
     mapping: CurrentMapping,
-    failed: bool,
+    /// How the walk ended.
+    ended: Option<Result<(), Error>>,
 }
 
 impl<'a> PhysicalRegions<'a> {
     pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
-        let cursor = PhysicalCursor::new(process.as_core(), range, Access::Frames, name_storage());
+        let access = Access::Frames;
+        let (name, entries) = (name_storage(), entry_storage());
+        let cursor = PhysicalCursor::new(process.as_core(), range, access, name, entries);
         Ok(Self {
             process,
             cursor: Box::new(cursor.map_err(|error| process.error(error))?),
+            batch: Vec::with_capacity(BATCH),
+            next: 0,
             mapping: CurrentMapping::default(),
-            failed: false,
+            ended: None,
         })
+    }
+
+    /// Walks on until there is something to give, or the end.
+    fn refill(&mut self) {
+        self.batch.clear();
+        self.next = 0;
+        let batch = &mut self.batch;
+        let mut push = |run: &Run, _: &object::Mapping| {
+            batch.push(*run);
+            match batch.len() {
+                BATCH.. => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        // One mapping at a time: a batch has one.
+        let walked = self.cursor.walk_area(self.process.as_core(), &mut push);
+        self.ended = match walked {
+            Err(error) => Some(Err(self.process.error(error))),
+            Ok(ControlFlow::Break(())) if self.batch.is_empty() => Some(Ok(())),
+            Ok(_) => None,
+        };
     }
 }
 
@@ -94,21 +128,21 @@ impl Iterator for PhysicalRegions<'_> {
     type Item = Result<PhysicalRegion, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
+        while self.next >= self.batch.len() {
+            match &mut self.ended {
+                None => self.refill(),
+                Some(end) => return std::mem::replace(end, Ok(())).err().map(Err),
+            }
         }
-        let region = self.cursor.next(self.process.as_core()).transpose()?;
-        self.failed = region.is_err();
-        Some(
-            region
-                .map_err(|error| self.process.error(error))
-                .map(|region| PhysicalRegion {
-                    virt: region.virt,
-                    backing: region.backing,
-                    anonymous: region.anonymous,
-                    mapping: self.mapping.of(self.process, &region, &self.cursor),
-                }),
-        )
+        let run = self.batch[self.next];
+        self.next += 1;
+        let mapping = self.cursor.mapping()?;
+        Some(Ok(PhysicalRegion {
+            virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
+            backing: run.state.backing,
+            anonymous: run.state.anonymous,
+            mapping: self.mapping.of(self.process, mapping, &self.cursor),
+        }))
     }
 }
 
@@ -148,7 +182,8 @@ impl Process {
         if !aligned || !(inner || whole(start) || whole(end - 1)) {
             return Ok(Some(base));
         }
-        let mut leaves = LeafCursor::new(self.as_core(), region.virt, Vec::new())
+        let few: FewEntries = [0; 256];
+        let mut leaves = LeafCursor::new(self.as_core(), region.virt, [0; 0], few)
             .map_err(|error| self.error(error))?;
         let mut size = None;
         while let Some(run) = leaves

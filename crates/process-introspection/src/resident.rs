@@ -7,7 +7,7 @@ use process_introspection_core::physical::{Backing, PhysicalCursor};
 use process_introspection_core::process::Access;
 use process_introspection_core::AddrRange;
 
-use crate::mapping::{name_storage, NameStorage};
+use crate::mapping::{entry_storage, name_storage, EntryStorage, NameStorage};
 use crate::physical::CurrentMapping;
 use crate::{Error, Mapping, Process};
 
@@ -35,7 +35,7 @@ pub struct ResidentRegion {
 #[derive(Debug)]
 pub struct ResidentRegions<'a> {
     process: &'a Process,
-    cursor: Box<PhysicalCursor<NameStorage>>,
+    cursor: Box<PhysicalCursor<NameStorage, EntryStorage>>,
     mapping: CurrentMapping,
     huge: HugeRuns,
     /// What is left of a region that is being split by size.
@@ -49,7 +49,13 @@ impl<'a> ResidentRegions<'a> {
             .as_core()
             .check_pages()
             .map_err(|error| process.error(error))?;
-        let cursor = PhysicalCursor::new(process.as_core(), range, Access::Pages, name_storage());
+        let cursor = PhysicalCursor::new(
+            process.as_core(),
+            range,
+            Access::Pages,
+            name_storage(),
+            entry_storage(),
+        );
         Ok(Self {
             process,
             cursor: Box::new(cursor.map_err(|error| process.error(error))?),
@@ -71,7 +77,7 @@ impl<'a> ResidentRegions<'a> {
                     backing: region.backing,
                     huge: Some(false),
                     anonymous: region.anonymous,
-                    mapping: self.mapping.of(self.process, &region, &self.cursor),
+                    mapping: self.mapping.of(self.process, &region.mapping, &self.cursor),
                 },
             },
         };

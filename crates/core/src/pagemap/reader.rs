@@ -2,6 +2,8 @@
 //! nothing: dense memory in bulk, emptiness by scanning as soon as it is seen.
 //! Gives entries and holes; knows nothing of what they mean.
 
+use core::ops::Range;
+
 use super::scan::{Found, Ranges, Span, HUGE, HUGE_PAGES, NOT_EMPTY, RANGES};
 use super::Entry;
 use crate::addr::PageSize;
@@ -9,9 +11,6 @@ use crate::error::{Errno, Error, Operation, Result};
 use crate::process::{gone_or_refused, Process};
 use crate::sys;
 
-/// Entries read at once. The kernel's cost per entry is nearly the same from
-/// here on up; the C library's 6 KiB of stack have no room for more.
-const ENTRIES: usize = 256;
 /// So many empty entries at the end of what was read call for a scan, if so
 /// many pages at least are left.
 const EMPTY_TAIL: usize = 64;
@@ -19,6 +18,8 @@ const EMPTY_TAIL: usize = 64;
 /// rather than read around.
 const SMALL_GAP: u64 = 128;
 
+/// Areas of fewer pages are read together with those that follow closely.
+const SMALL_AREA: usize = 64;
 /// So many windows at the most are read before another look whether pages
 /// that are physically consecutive are huge pages after all.
 const MOST_PATIENCE: u32 = 64;
@@ -54,13 +55,14 @@ pub(crate) struct Part {
     pub(crate) only_huge: bool,
 }
 
-/// A position in a page map, with what was read around it.
+/// A position in a page map, with what was read around it. `E` is the storage
+/// for that: the more, the fewer reads.
 #[derive(Debug)]
-pub(crate) struct PageReader {
+pub(crate) struct PageReader<E> {
     page: PageSize,
     /// What was read last: the entries of neighbouring pages, of `stride`
     /// bytes each, from `window` on.
-    entries: [u64; ENTRIES],
+    entries: E,
     window: u64,
     count: usize,
     stride: PageSize,
@@ -76,11 +78,11 @@ pub(crate) struct PageReader {
     no_huge_below: u64,
 }
 
-impl PageReader {
-    pub(crate) fn new(page: PageSize) -> Self {
+impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
+    pub(crate) fn new(page: PageSize, entries: E) -> Self {
         Self {
             page,
-            entries: [0; ENTRIES],
+            entries,
             window: 0,
             count: 0,
             stride: page,
@@ -111,9 +113,10 @@ impl PageReader {
             return Ok(self.huge_run(part));
         }
         let from = ((part.at - self.window) >> self.page.shift()) as usize;
-        let pages = self.pages(part.end - part.at).min(ENTRIES);
-        let to = self.count.min(from + pages);
-        Ok(Known::Entries(&self.entries[from..to]))
+        let to = self
+            .count
+            .min(from.saturating_add(self.pages(part.end - part.at)));
+        Ok(Known::Entries(&self.entries.as_ref()[from..to]))
     }
 
     fn pages(&self, bytes: u64) -> usize {
@@ -163,7 +166,7 @@ impl PageReader {
     fn has_empty_tail(&self) -> bool {
         self.stride == self.page
             && self.count >= EMPTY_TAIL
-            && self.entries[self.count - EMPTY_TAIL..self.count]
+            && self.entries.as_ref()[self.count - EMPTY_TAIL..self.count]
                 .iter()
                 .all(|&entry| Entry::from_raw(entry).is_empty())
     }
@@ -177,13 +180,17 @@ impl PageReader {
         if self.stride != self.page {
             return true;
         }
-        let [first, .., last] = self.entries[..self.count] else {
+        let Some(tail) = self.tail_in_one_leaf(leaf) else {
             return false;
         };
-        let distance = (self.count - 1) as u64;
+        let [first, .., last] = self.entries.as_ref()[tail.clone()] else {
+            return false;
+        };
+        let distance = tail.len() as u64 - 1;
         let mask = Entry::PRESENT | Entry::FRAME;
         let pages_in_leaf = leaf.bytes() >> self.page.shift();
-        let phase = first.wrapping_sub(self.window >> self.page.shift()) & (pages_in_leaf - 1);
+        let first_page = (self.window >> self.page.shift()) + tail.start as u64;
+        let phase = first.wrapping_sub(first_page) & (pages_in_leaf - 1);
         if first & Entry::PRESENT == 0 || (first & mask) + distance != last & mask || phase != 0 {
             return false;
         }
@@ -194,6 +201,24 @@ impl PageReader {
         self.wait = self.patience;
         self.patience = (self.patience * 2).min(MOST_PATIENCE);
         true
+    }
+
+    /// The last entries of the window that one huge page would hold, if they
+    /// are enough to tell.
+    fn tail_in_one_leaf(&self, leaf: PageSize) -> Option<Range<usize>> {
+        let pages_in_leaf = leaf.bytes() >> self.page.shift();
+        let page_past_window = (self.window >> self.page.shift()) + self.count as u64;
+        let in_last = usize::try_from(page_past_window & (pages_in_leaf - 1)).ok()?;
+        let (end, most) = match in_last {
+            EMPTY_TAIL.. => (self.count, in_last),
+            // Too few of the last one: those of the one before it.
+            few => (
+                self.count.checked_sub(few)?,
+                usize::try_from(pages_in_leaf).ok()?,
+            ),
+        };
+        let tail = end.saturating_sub(most)..end;
+        (tail.len() >= EMPTY_TAIL).then_some(tail)
     }
 
     /// Reads what is at the part's beginning: huge pages by an entry each
@@ -213,7 +238,7 @@ impl PageReader {
             // A scan knows what is populated: read no further than that.
             Some(found) => self.cluster_end(found, part.end),
             // Small areas that follow closely are read with this one.
-            None if self.pages(part.end - part.at) < ENTRIES / 4 => part.ahead,
+            None if self.pages(part.end - part.at) < SMALL_AREA => part.ahead,
             None => part.end,
         };
         self.read(process, part.at, end)
@@ -233,10 +258,10 @@ impl PageReader {
     }
 
     fn read(&mut self, process: &Process, at: u64, end: u64) -> Result<()> {
-        let pages = self.pages(end - at).min(ENTRIES);
+        let pages = self.pages(end - at).min(self.entries.as_ref().len());
         // Until the read has succeeded nothing is known.
         (self.window, self.count, self.stride) = (at, 0, self.page);
-        self.count = read_entries(process, self.page, at, &mut self.entries[..pages])?;
+        self.count = read_entries(process, self.page, at, &mut self.entries.as_mut()[..pages])?;
         Ok(())
     }
 }
@@ -254,7 +279,7 @@ fn read_entries(process: &Process, page: PageSize, at: u64, entries: &mut [u64])
 }
 
 /// Huge pages: one entry tells of all its pages, as long as it is one.
-impl PageReader {
+impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     /// Reads one entry for each huge page from the part's beginning to `end`,
     /// and then looks again: only pages that still are huge, of frames that
     /// are aligned as theirs must be, are believed. (Those of hugetlb are never
@@ -265,7 +290,8 @@ impl PageReader {
         };
         let size = leaf.bytes();
         let first = part.at & !(size - 1);
-        let leaves = (end - first).div_ceil(size).min(ENTRIES as u64) as usize;
+        let most = self.entries.as_ref().len();
+        let leaves = (end - first).div_ceil(size).min(most as u64) as usize;
         (self.window, self.count, self.stride) = (first, 0, leaf);
         let mut count = 0;
         while count < leaves {
@@ -286,7 +312,7 @@ impl PageReader {
                 let Some(first_entry) = self.first_entry(entry, into, leaf) else {
                     break;
                 };
-                self.entries[count + index] = first_entry;
+                self.entries.as_mut()[count + index] = first_entry;
                 self.count = count + index + 1;
             }
             count += wanted;
@@ -341,7 +367,7 @@ impl PageReader {
         let (leaf, mask) = (self.stride, Entry::PRESENT | Entry::FILE | Entry::FRAME);
         let pages = leaf.bytes() >> self.page.shift();
         let index = ((part.at - self.window) >> leaf.shift()) as usize;
-        let leaves = &self.entries[index..self.count];
+        let leaves = &self.entries.as_ref()[index..self.count];
         let alike = leaves
             .windows(2)
             .take_while(|pair| (pair[0] & mask) + pages == pair[1] & mask)

@@ -1,7 +1,9 @@
 //! Joins areas, entries and runs into physical regions, one at a time, with
 //! constant memory and an address to go on from.
 
-use super::runs::{PageContext, Run};
+use core::ops::ControlFlow;
+
+use super::runs::{Merger, PageContext, Run};
 use super::{Backing, PhysicalRegion};
 use crate::addr::{AddrRange, PageSize, Pfn, VirtAddr};
 use crate::error::Result;
@@ -11,16 +13,20 @@ use crate::process::{Access, Process};
 use crate::sys;
 use crate::vma::{Vma, VmaCursor, VmaName};
 
+/// Storage for entries where stacks are small. The kernel's cost per entry is
+/// nearly the same from here on up.
+pub type FewEntries = [u64; 256];
+
 /// Walks the physical regions of a range. `N` is the storage for the current
-/// area's name.
+/// area's name, `E` that for entries.
 #[derive(Debug)]
-pub struct PhysicalCursor<N> {
+pub struct PhysicalCursor<N, E = FewEntries> {
     areas: VmaCursor<N>,
     objects: ObjectCache,
-    pages: PageReader,
+    pages: PageReader<E>,
     current: Option<Area>,
-    pending: Option<Run>,
-    /// Where the walk stands: everything below is in `pending` or was given.
+    merger: Merger,
+    /// Where the walk stands: everything below is in `merger` or was given.
     next: u64,
     range: AddrRange,
     page: PageSize,
@@ -37,19 +43,25 @@ struct Area {
     part: Part,
 }
 
-impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
+impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCursor<N, E> {
     /// The regions of `range`, widened to whole pages. `access` says whether
     /// addresses are wanted; [`Access::Layout`] and [`Access::Pages`] give
     /// [`Backing::Resident`] in their place.
     ///
     /// # Errors
     /// EPERM if addresses are wanted and frame numbers hidden.
-    pub fn new(process: &Process, range: AddrRange, access: Access, name: N) -> Result<Self> {
+    pub fn new(
+        process: &Process,
+        range: AddrRange,
+        access: Access,
+        name: N,
+        entries: E,
+    ) -> Result<Self> {
         let frames = access == Access::Frames;
         if frames {
             process.frames()?;
         }
-        Ok(Self::start(process, range, frames, false, name))
+        Ok(Self::start(process, range, frames, false, name, entries))
     }
 
     /// The same without a check. With `whole_leaves` the first and the last
@@ -64,15 +76,16 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
         frames: bool,
         whole_leaves: bool,
         name: N,
+        entries: E,
     ) -> Self {
         let page = process.page_size();
         let range = range.widened(page);
         Self {
             areas: VmaCursor::new(name),
             objects: ObjectCache::new(),
-            pages: PageReader::new(page),
+            pages: PageReader::new(page, entries),
             current: None,
-            pending: None,
+            merger: Merger::new(),
             next: range.start().as_u64(),
             range,
             page,
@@ -93,7 +106,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
 
     /// Where a new cursor would go on: past all regions that were given.
     pub fn resume_address(&self) -> VirtAddr {
-        VirtAddr::new(self.pending.map_or(self.next, |run| run.start))
+        VirtAddr::new(self.merger.pending().map_or(self.next, |run| run.start))
     }
 
     /// The next region; `None` past the last.
@@ -123,45 +136,66 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> PhysicalCursor<N> {
     /// # Errors
     /// As [`Self::next`].
     pub fn next_run(&mut self, process: &Process) -> Result<Option<Run>> {
-        loop {
-            let Some(area) = self
-                .current
-                .as_mut()
-                .filter(|area| area.part.at < area.part.end)
-            else {
-                // What is pending belongs to the area that was walked last.
-                if let Some(run) = self.pending.take() {
-                    return Ok(Some(run));
-                }
-                if !self.enter_next(process)? {
-                    return Ok(None);
-                }
-                continue;
-            };
+        let mut found = None;
+        let mut one = |run: &Run, _: &Mapping| {
+            found = Some(*run);
+            ControlFlow::Break(())
+        };
+        while self.walk_area(process, &mut one)?.is_continue() {}
+        Ok(found)
+    }
+
+    /// Gives all regions that are left of one mapping, unless `give` breaks
+    /// that off. Breaks when `give` does, and past the last mapping.
+    ///
+    /// # Errors
+    /// As [`Self::next`]. What was given before stands.
+    pub fn walk_area(
+        &mut self,
+        process: &Process,
+        mut give: impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let walked = self
+            .current
+            .as_ref()
+            .is_none_or(|area| area.part.at >= area.part.end && self.merger.pending().is_none());
+        if walked && !self.enter_next(process)? {
+            return Ok(ControlFlow::Break(()));
+        }
+        let Some(area) = &mut self.current else {
+            return Ok(ControlFlow::Break(()));
+        };
+        let mapping = &area.mapping;
+        let mut give = |run: &Run| give(run, mapping);
+        while area.part.at < area.part.end {
             let start = area.part.at;
-            let (state, end) = match self.pages.next(process, &area.part)? {
-                Known::EmptyTo(to) => (area.context.empty(), to),
-                Known::Huge { first, to } => {
-                    (area.context.state(Entry::from_raw(first), frame_entry), to)
+            let (end, flow) = match self.pages.next(process, &area.part)? {
+                Known::EmptyTo(end) => {
+                    let state = area.context.empty();
+                    (end, self.merger.push(Run { start, end, state }, &mut give))
+                }
+                Known::Huge { first, to: end } => {
+                    let state = area.context.state(Entry::from_raw(first), frame_entry);
+                    (end, self.merger.push(Run { start, end, state }, &mut give))
                 }
                 Known::Entries(entries) => {
-                    let first = Entry::from_raw(entries.first().copied().unwrap_or_default());
-                    let state = area.context.state(first, frame_entry);
-                    let len = area.context.run_length(entries, state, frame_entry);
-                    (state, start + ((len as u64) << self.page.shift()))
+                    let context = &area.context;
+                    let (count, flow) =
+                        self.merger
+                            .feed(context, start, entries, frame_entry, &mut give);
+                    (start + ((count as u64) << self.page.shift()), flow)
                 }
             };
             area.part.at = end;
             self.next = end;
-            match &mut self.pending {
-                Some(run) if run.continues_with(&state) => run.end = end,
-                pending => {
-                    if let Some(run) = pending.replace(Run { start, end, state }) {
-                        return Ok(Some(run));
-                    }
-                }
+            if flow.is_break() {
+                return Ok(flow);
             }
         }
+        Ok(match self.merger.take() {
+            Some(run) => give(&run),
+            None => ControlFlow::Continue(()),
+        })
     }
 
     /// Goes into the next area of the range; false if there is none.

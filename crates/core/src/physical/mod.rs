@@ -4,7 +4,7 @@
 mod cursor;
 pub mod runs;
 
-pub use cursor::PhysicalCursor;
+pub use cursor::{FewEntries, PhysicalCursor};
 
 use crate::addr::{AddrRange, PhysAddr, VirtAddr};
 use crate::object::Mapping;

@@ -5,6 +5,8 @@
 //! into unbacked or into another unbacked state, a file's page into a private
 //! copy, the zero page into other memory, and nowhere else.
 
+use core::ops::ControlFlow;
+
 use super::Backing;
 use crate::addr::{PageSize, Pfn};
 use crate::pagemap::{Entry, NonPresent};
@@ -201,11 +203,145 @@ impl PageContext {
     }
 }
 
+/// Merges what is known of pages into runs, and gives each when it is complete.
+#[derive(Debug, Default)]
+pub struct Merger {
+    pending: Option<Run>,
+}
+
+impl Merger {
+    /// Nothing pending.
+    pub const fn new() -> Self {
+        Self { pending: None }
+    }
+
+    /// The run that is not complete yet.
+    pub fn pending(&self) -> Option<&Run> {
+        self.pending.as_ref()
+    }
+
+    /// Ends the run that is pending: at the border of a mapping.
+    pub fn take(&mut self) -> Option<Run> {
+        self.pending.take()
+    }
+
+    /// Takes in pages of one state, physically consecutive if that has an
+    /// address; `give` gets the run that they complete.
+    pub fn push(
+        &mut self,
+        run: Run,
+        give: &mut impl FnMut(&Run) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match &mut self.pending {
+            Some(pending) if pending.end == run.start && pending.continues_with(&run.state) => {
+                pending.end = run.end;
+                ControlFlow::Continue(())
+            }
+            pending => match pending.replace(run) {
+                Some(complete) => give(&complete),
+                None => ControlFlow::Continue(()),
+            },
+        }
+    }
+
+    /// Takes in the entries of the pages from `at` on until `give` has enough;
+    /// says how many were taken in.
+    pub fn feed(
+        &mut self,
+        context: &PageContext,
+        at: u64,
+        entries: &[u64],
+        mut of_frame: impl FnMut(Pfn) -> Backing,
+        give: &mut impl FnMut(&Run) -> ControlFlow<()>,
+    ) -> (usize, ControlFlow<()>) {
+        let mut taken = 0;
+        while let Some(&first) = entries.get(taken) {
+            let state = context.state(Entry::from_raw(first), &mut of_frame);
+            let start = at + ((taken as u64) << context.page.shift());
+            let rest = &entries[taken..];
+            let (len, flow) = match state.backing {
+                Backing::Ram(_) => self.feed_ram(context, start, rest, state.anonymous, give),
+                _ => {
+                    let len = context.run_length(rest, state, &mut of_frame);
+                    let end = start + ((len as u64) << context.page.shift());
+                    (len, self.push(Run { start, end, state }, give))
+                }
+            };
+            taken += len;
+            if flow.is_break() {
+                return (taken, flow);
+            }
+        }
+        (taken, ControlFlow::Continue(()))
+    }
+
+    /// The same for entries that begin with memory, as long as they are
+    /// memory of the same sort: where only the frames differ, nothing else has
+    /// to be found out again.
+    #[inline]
+    fn feed_ram(
+        &mut self,
+        context: &PageContext,
+        at: u64,
+        entries: &[u64],
+        anonymous: bool,
+        give: &mut impl FnMut(&Run) -> ControlFlow<()>,
+    ) -> (usize, ControlFlow<()>) {
+        let shift = context.page.shift();
+        let sort = Entry::PRESENT | context.kind_bit();
+        let relevant = sort | Entry::FRAME;
+        let zero = context.zero.map_or(u64::MAX, Pfn::as_u64);
+        let mut taken = 0;
+        let Some(&(mut first)) = entries.first() else {
+            return (0, ControlFlow::Continue(()));
+        };
+        loop {
+            let frame = first & Entry::FRAME;
+            let ahead = consecutive(&entries[taken + 1..], first & relevant, relevant);
+            let to_zero = usize::try_from(zero.wrapping_sub(frame)).unwrap_or(usize::MAX);
+            let len = (1 + ahead).min(to_zero);
+            let start = at + ((taken as u64) << shift);
+            let run = Run {
+                start,
+                end: start + ((len as u64) << shift),
+                state: PageState {
+                    backing: Backing::Ram(Pfn::new(frame).address(context.page)),
+                    anonymous,
+                },
+            };
+            taken += len;
+            let flow = self.push(run, give);
+            match entries.get(taken) {
+                Some(&next)
+                    if flow.is_continue()
+                        && (next ^ first) & sort == 0
+                        && next & Entry::FRAME != zero =>
+                {
+                    first = next;
+                }
+                _ => return (taken, flow),
+            }
+        }
+    }
+}
+
 /// How many entries, from the first on, go up by one from `before`, as far as
 /// the `relevant` bits are concerned.
+#[inline]
 fn consecutive(entries: &[u64], before: u64, relevant: u64) -> usize {
-    let mut expected = before.wrapping_add(1);
-    leading(entries, |chunk| {
+    // Most runs are short where memory is fragmented: a few one by one first.
+    const FEW: usize = 4;
+    let mut expected = before;
+    let few = entries.iter().take(FEW).take_while(|&&entry| {
+        expected = expected.wrapping_add(1);
+        entry & relevant == expected
+    });
+    let few = few.count();
+    if few < FEW {
+        return few;
+    }
+    let mut expected = before.wrapping_add(1 + FEW as u64);
+    FEW + leading(&entries[FEW..], |chunk| {
         let mut difference = 0;
         for (entry, index) in chunk.iter().zip(0..) {
             difference |= (entry & relevant) ^ expected.wrapping_add(index);

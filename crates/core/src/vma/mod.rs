@@ -138,6 +138,14 @@ pub struct VmaName<'a> {
     /// Whether that is all of it. If not, it is longer than the storage; of a
     /// name longer than 4095 bytes the ioctl gives nothing.
     pub complete: bool,
+    with_nul: Option<&'a [u8]>,
+}
+
+impl<'a> VmaName<'a> {
+    /// The bytes and a NUL, if the storage had room for that.
+    pub(crate) fn with_nul(&self) -> Option<&'a [u8]> {
+        self.with_nul
+    }
 }
 
 /// Enumerates areas from an address on. `N` is the storage for a name.
@@ -214,9 +222,12 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
 
     /// The name of the area that was given last; empty if it has none.
     pub fn name(&self) -> VmaName<'_> {
+        let storage = self.name.as_ref();
+        let with_nul = storage.get(..=self.name_len);
         VmaName {
-            bytes: self.name.as_ref().get(..self.name_len).unwrap_or_default(),
+            bytes: storage.get(..self.name_len).unwrap_or_default(),
             complete: self.name_complete,
+            with_nul: with_nul.filter(|bytes| bytes.last() == Some(&0)),
         }
     }
 }

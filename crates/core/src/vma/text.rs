@@ -177,9 +177,14 @@ impl Reader {
             len,
             complete,
         } = stored;
+        let name_len = unescape(&mut name[..len]);
+        // As the ioctl does.
+        if let Some(end) = name.get_mut(name_len) {
+            *end = 0;
+        }
         Ok(Some(Line {
             vma,
-            name_len: unescape(&mut name[..len]),
+            name_len,
             name_complete: complete,
         }))
     }
