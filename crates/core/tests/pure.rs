@@ -1,7 +1,9 @@
 //! The pure parts against naive ones, over generated input: run merging page
 //! by page, lines of `maps` split at spaces.
 
-use process_introspection_core::physical::runs::{PageContext, PageState, Run};
+use std::ops::ControlFlow;
+
+use process_introspection_core::physical::runs::{Merger, PageContext, PageState, Run};
 use process_introspection_core::physical::Backing;
 use process_introspection_core::vma::text;
 use process_introspection_core::{PageSize, Pfn};
@@ -101,26 +103,32 @@ fn entry_of(raw: u64) -> process_introspection_core::pagemap::Entry {
     process_introspection_core::pagemap::Entry::from_raw(raw)
 }
 
-/// As the cursor does it, with reads that end anywhere.
+/// As the cursor does it, with reads that end anywhere, for a taker who has
+/// enough at any time.
 fn merged(context: &PageContext, entries: &[u64], random: &mut Random) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
+    let mut merger = Merger::new();
     let mut at = 0;
-    let mut window = 0;
     while at < entries.len() {
-        if at >= window {
-            window = (at + 1 + random.below(500) as usize).min(entries.len());
+        let window = (at + 1 + random.below(500) as usize).min(entries.len());
+        while at < window {
+            let mut enough = 1 + random.below(20);
+            let mut give = |run: &Run| {
+                runs.push(*run);
+                enough -= 1;
+                match enough {
+                    0 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
+            };
+            let (known, start) = (&entries[at..window], at as u64 * PAGE);
+            let (taken, flow) = merger.feed(context, start, known, of_frame, &mut give);
+            assert!((1..=known.len()).contains(&taken));
+            assert!(flow.is_break() || taken == known.len());
+            at += taken;
         }
-        let known = &entries[at..window];
-        let state = context.state(entry_of(known[0]), of_frame);
-        let len = context.run_length(known, state, of_frame);
-        assert!((1..=known.len()).contains(&len));
-        let (start, end) = (at as u64 * PAGE, (at + len) as u64 * PAGE);
-        match runs.last_mut() {
-            Some(run) if run.continues_with(&state) => run.end = end,
-            _ => runs.push(Run { start, end, state }),
-        }
-        at += len;
     }
+    runs.extend(merger.take());
     runs
 }
 

@@ -144,9 +144,9 @@ impl PageContext {
             || (self.private && !self.has_object && !self.special && entry.is_file())
     }
 
-    /// How many of `entries`, at least 1, are one run with the first, which is
-    /// in `state`.
-    pub fn run_length(
+    /// How many of `entries`, at least 1, are certainly one run with the first,
+    /// which is in `state`.
+    fn run_length(
         &self,
         entries: &[u64],
         state: PageState,
