@@ -21,10 +21,9 @@ pub fn parse(line: &[u8]) -> Option<(Vma, usize)> {
     let major = u32::try_from(rest.hex(b':')?).ok()?;
     let minor = u32::try_from(rest.hex(b' ')?).ok()?;
     let inode = rest.decimal()?;
-    let padding = line[rest.at..]
-        .iter()
-        .take_while(|&&byte| byte == b' ')
-        .count();
+    let after_inode = &line[rest.at..];
+    let name = after_inode.iter().position(|&byte| byte != b' ');
+    let padding = name.unwrap_or(after_inode.len());
     let vma = Vma {
         range: AddrRange::new(start, end)?,
         protection: Protection::new(flags[0] == b'r', flags[1] == b'w', flags[2] == b'x'),
@@ -55,31 +54,38 @@ impl<'a> Fields<'a> {
 
     /// One to 16 hexadecimal digits and the byte that ends them.
     fn hex(&mut self, end: u8) -> Option<u64> {
-        let number = self.digits(16, 16)?;
-        self.expect(end)?;
-        Some(number)
+        let rest = self.line.get(self.at..)?;
+        let mut number = 0u64;
+        for (count, &byte) in rest.iter().enumerate() {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ if byte == end && count > 0 => {
+                    self.at += count + 1;
+                    return Some(number);
+                }
+                _ => return None,
+            };
+            if count == 16 {
+                return None;
+            }
+            number = number << 4 | u64::from(digit);
+        }
+        None
     }
 
     /// One to 20 decimal digits, up to whatever follows.
     fn decimal(&mut self) -> Option<u64> {
-        self.digits(10, 20)
-    }
-
-    fn digits(&mut self, radix: u32, most: usize) -> Option<u64> {
+        let rest = self.line.get(self.at..)?;
         let mut number = 0u64;
         let mut count = 0;
-        while let Some(digit) = self
-            .line
-            .get(self.at)
-            .and_then(|&byte| (byte as char).to_digit(radix))
-        {
-            number = number
-                .checked_mul(u64::from(radix))?
-                .checked_add(u64::from(digit))?;
-            self.at += 1;
+        for &byte in rest.iter().take_while(|byte| byte.is_ascii_digit()) {
+            let digit = u64::from(byte - b'0');
+            number = number.checked_mul(10)?.checked_add(digit)?;
             count += 1;
         }
-        (1..=most).contains(&count).then_some(number)
+        self.at += count;
+        (1..=20).contains(&count).then_some(number)
     }
 }
 
@@ -153,7 +159,11 @@ impl Reader {
         }
         let seen = newline.unwrap_or(self.end);
         let line = &self.buffer[self.start..seen];
-        let (vma, name_start) = parse(line).ok_or(malformed)?;
+        let (mut vma, name_start) = parse(line).ok_or(malformed)?;
+        if !vma.has_object() {
+            // Huge pages that were set aside always have one.
+            vma.page_size = Some(process.page_size());
+        }
         let mut stored = Stored {
             name,
             len: 0,
