@@ -9,6 +9,7 @@ use std::str::FromStr;
 use process_introspection_core as core;
 use process_introspection_core::memory::Memory;
 use process_introspection_core::object::object_at;
+use process_introspection_core::physical;
 use process_introspection_core::process::{unique_pid, Access, OwnedFd};
 use process_introspection_core::vma::VmaCursor;
 use process_introspection_core::{AddrRange, PageSize, PhysAddr, Target, VirtAddr};
@@ -183,16 +184,7 @@ impl Process {
         &self,
         address: impl Into<VirtAddr>,
     ) -> Result<Option<PhysAddr>, Error> {
-        let address = address.into().as_u64();
-        let Some(region) = self
-            .physical_regions(address..=address)?
-            .next()
-            .transpose()?
-        else {
-            return Ok(None);
-        };
-        let offset = address - region.virt.start().as_u64();
-        Ok(region.backing.further(offset).address())
+        physical::address_of(&self.core, address.into()).map_err(|error| self.error(error))
     }
 
     /// The file or other object that is mapped at an address; `None` if

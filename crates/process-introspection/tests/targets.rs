@@ -147,6 +147,9 @@ fn an_exit_ends_what_a_handle_can_tell() {
         assert!(mappings.find_map(Result::err).expect("an error").is_gone());
         assert!(pages.find_map(Result::err).expect("an error").is_gone());
         assert!(process.object_at(0x1000).unwrap_err().is_gone());
+        if process.sees_frames() {
+            assert!(process.physical_address(0x1000).unwrap_err().is_gone());
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod reader;
 mod scan;
 
 pub use huge::HugeRuns;
-pub(crate) use reader::{Known, PageReader, Part};
+pub(crate) use reader::{entry_at, Known, PageReader, Part};
 
 use crate::addr::Pfn;
 

@@ -266,6 +266,21 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     }
 }
 
+/// The entry of the page that holds an address; `None` where the address space
+/// of processes has ended.
+pub(crate) fn entry_at(process: &Process, page: PageSize, address: u64) -> Result<Option<Entry>> {
+    let mut entries = [0];
+    match read_entries(process, page, address, &mut entries) {
+        Ok(_) => Ok(Some(Entry::from_raw(entries[0]))),
+        // Nothing to be read: either the memory has gone away, or the address
+        // is none of its, in which case there is an entry for another.
+        Err(error) if error.errno() == Errno::ESRCH => {
+            read_entries(process, page, 0, &mut entries).map(|_| None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads the entries of the pages from `at` on; at least one.
 fn read_entries(process: &Process, page: PageSize, at: u64, entries: &mut [u64]) -> Result<usize> {
     let offset = (at >> page.shift()) * size_of::<u64>() as u64;

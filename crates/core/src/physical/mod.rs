@@ -7,8 +7,11 @@ pub mod runs;
 pub use cursor::{FewEntries, PhysicalCursor};
 
 use crate::addr::{AddrRange, PhysAddr, VirtAddr};
+use crate::error::Result;
 use crate::object::Mapping;
 pub use crate::pagemap::SwapPlace;
+use crate::pagemap::{entry_at, Entry};
+use crate::process::Process;
 use crate::vma::Vma;
 
 /// What is behind the pages of a region. Addresses are those of the first page.
@@ -93,6 +96,23 @@ impl PhysicalRegion {
     pub fn offset(&self) -> u64 {
         offset_at(&self.mapping.vma, self.virt.start())
     }
+}
+
+/// The physical address of one byte: one read of one entry. `None` if nothing
+/// is mapped there, or what is mapped is not in memory.
+///
+/// # Errors
+/// EPERM if frame numbers are hidden, ESRCH when the process's memory has gone
+/// away.
+pub fn address_of(process: &Process, address: VirtAddr) -> Result<Option<PhysAddr>> {
+    process.frames()?;
+    if !process.has_memory() {
+        return Ok(None);
+    }
+    let (page, address) = (process.page_size(), address.as_u64());
+    let frame = entry_at(process, page, address)?.and_then(Entry::frame);
+    let into_page = address & (page.bytes() - 1);
+    Ok(frame.and_then(|frame| frame.address(page).checked_add(into_page)))
 }
 
 /// Where the byte at an address of an area lies in the area's object; 0

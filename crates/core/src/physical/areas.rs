@@ -1,0 +1,189 @@
+//! The areas of a range, one after the other, each with what a walk of its
+//! pages has to know. Finds no page itself.
+
+use super::runs::PageContext;
+use crate::addr::{AddrRange, PageSize};
+use crate::error::Result;
+use crate::object::{Mapping, ObjectCache};
+use crate::pagemap::Part;
+use crate::process::{Access, Process};
+use crate::vma::{Vma, VmaCursor, VmaName};
+
+/// The part of one mapping that is to be walked, or what is left of it.
+#[derive(Copy, Clone, Debug)]
+pub struct Area {
+    pub(super) mapping: Mapping,
+    pub(super) context: PageContext,
+    /// What is left of it, and of which sizes its pages can be.
+    pub(super) part: Part,
+    /// What the largest page that it can hold, as far as is known, is aligned to.
+    block: PageSize,
+}
+
+impl Area {
+    /// The mapping that it is a part of.
+    pub const fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// The addresses that are left to be walked, whole pages.
+    pub fn left(&self) -> AddrRange {
+        AddrRange::new(self.part.at, self.part.end).unwrap_or_default()
+    }
+
+    /// Keeps the first `bytes` that are left, up to the next border that no
+    /// page crosses, and gives what lies behind it; `None` if that is nothing.
+    pub fn split_off(&mut self, bytes: u64) -> Option<Self> {
+        let mask = self.block.bytes() - 1;
+        let border = self.part.at.checked_add(bytes)?.checked_add(mask)? & !mask;
+        if border >= self.part.end || border <= self.part.at {
+            return None;
+        }
+        let mut rest = *self;
+        rest.part.at = border;
+        self.part.end = border;
+        self.part.ahead = border;
+        Some(rest)
+    }
+
+    /// Reads nothing that lies behind `end` in advance, which a walk of small
+    /// areas does where they follow each other closely.
+    pub fn read_ahead_to(&mut self, end: u64) {
+        self.part.ahead = self.part.ahead.min(end).max(self.part.end);
+    }
+}
+
+/// Enumerates the areas of a range. `N` is the storage for a name.
+#[derive(Debug)]
+pub struct AreaCursor<N> {
+    areas: VmaCursor<N>,
+    objects: ObjectCache,
+    /// Everything below was given.
+    next: u64,
+    range: AddrRange,
+    page: PageSize,
+    frames: bool,
+    whole_leaves: bool,
+}
+
+impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
+    /// The areas of `range`, widened to whole pages, for a walk with `access`.
+    ///
+    /// # Errors
+    /// EPERM if addresses are wanted and frame numbers hidden.
+    pub fn new(process: &Process, range: AddrRange, access: Access, name: N) -> Result<Self> {
+        let frames = access == Access::Frames;
+        if frames {
+            process.frames()?;
+        }
+        Ok(Self::start(process, range, frames, false, name))
+    }
+
+    /// The same without a check, see `PhysicalCursor::start`.
+    #[inline(always)]
+    pub(super) fn start(
+        process: &Process,
+        range: AddrRange,
+        frames: bool,
+        whole_leaves: bool,
+        name: N,
+    ) -> Self {
+        let page = process.page_size();
+        let range = range.widened(page);
+        Self {
+            areas: VmaCursor::new(name),
+            objects: ObjectCache::new(),
+            next: range.start().as_u64(),
+            range,
+            page,
+            frames,
+            whole_leaves,
+        }
+    }
+
+    /// The range asked for, in whole pages.
+    pub fn range(&self) -> AddrRange {
+        self.range
+    }
+
+    /// The name of the area that was given last.
+    pub fn name(&self) -> VmaName<'_> {
+        self.areas.name()
+    }
+
+    /// Everything below was given.
+    pub(super) fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// The next area; `None` past the last.
+    ///
+    /// # Errors
+    /// ESRCH when the process's memory goes away before the end.
+    pub fn next(&mut self, process: &Process) -> Result<Option<Area>> {
+        let end = self.range.end().as_u64();
+        if self.next >= end {
+            return Ok(None);
+        }
+        let left = self.next;
+        let Some(vma) = self.areas.next_from(process, left)? else {
+            self.next = end;
+            return Ok(None);
+        };
+        let (vma_start, vma_end) = (vma.range.start().as_u64(), vma.range.end().as_u64());
+        if vma_start >= end {
+            self.next = end;
+            return Ok(None);
+        }
+        let leaf = self.leaf(&vma);
+        let block = leaf.unwrap_or(self.page.pmd());
+        let mask = if self.whole_leaves { block } else { self.page }.bytes() - 1;
+        let first = left == self.range.start().as_u64();
+        let low = if first { left & !mask } else { left };
+        let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
+        let mapping = self.objects.mapping(process, vma, self.areas.name())?;
+        let end = vma_end.min(high);
+        // Areas that follow each other closely share a read.
+        let follows = vma_start == left && !first;
+        self.next = end;
+        Ok(Some(Area {
+            mapping,
+            context: self.context(process, &mapping),
+            part: Part {
+                at: vma_start.max(low),
+                end,
+                ahead: if follows { high.max(end) } else { end },
+                // Without frames one entry does not tell of the others.
+                leaf: leaf.filter(|_| self.frames),
+                only_huge: mapping.vma.page_size.is_some_and(|size| size > self.page),
+            },
+            block,
+        }))
+    }
+
+    /// The size of the huge pages that an area can have; `None` where the
+    /// kernel does not tell (an object's, from the text).
+    fn leaf(&self, vma: &Vma) -> Option<PageSize> {
+        match vma.page_size {
+            Some(size) if size > self.page => Some(size),
+            None if vma.has_object() => None,
+            _ => Some(self.page.pmd()),
+        }
+    }
+
+    fn context(&self, process: &Process, mapping: &Mapping) -> PageContext {
+        PageContext {
+            page: self.page,
+            private: !mapping.vma.shared,
+            has_object: mapping.vma.has_object(),
+            unlisted: mapping.is_unlisted(),
+            special: mapping.is_special(),
+            frames: self.frames,
+            zero: if self.frames {
+                process.zero_frame()
+            } else {
+                None
+            },
+        }
+    }
+}
