@@ -146,3 +146,82 @@ fn no_descriptor_is_left() {
     });
     assert_eq!(target.addresses()[0], target.addresses()[1]);
 }
+
+#[test]
+fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
+    if !is_root_or_skip("huge pages that are split") {
+        return;
+    }
+    const HUGE: u64 = 2 << 20;
+    const COUNT: u64 = 64;
+    let mut target = Target::spawn_reporting(|report| {
+        let at = memory::aligned(COUNT * HUGE, HUGE);
+        memory::advise(at, COUNT * HUGE, libc::MADV_HUGEPAGE);
+        memory::touch(at, COUNT, HUGE / page());
+        report.send(&[at]);
+        report.wait();
+        // One page of each is given up, which splits it, and comes back
+        // elsewhere. The others stay where they are.
+        for index in 0..COUNT {
+            let given_up = at + index * HUGE + (index * 8 % 512) * page();
+            memory::advise(given_up, page(), libc::MADV_DONTNEED);
+            memory::touch(given_up, 1, 1);
+        }
+        std::thread::park();
+    });
+    let at = target.addresses()[0];
+    let process = Process::open(target.pid()).unwrap();
+    // The address that is behind the start of each huge page, from the first to
+    // the last walk.
+    let bases: Vec<u64> = (0..COUNT)
+        .map(|index| {
+            process
+                .physical_address(at + index * HUGE)
+                .unwrap()
+                .unwrap()
+                .as_u64()
+        })
+        .collect();
+    let pagemap = Pagemap::open(target.pid());
+    let is_moved = |index: u64| {
+        let entry = pagemap.entry(at + index * HUGE + (index * 8 % 512) * page());
+        let frame = entry & ((1 << 55) - 1);
+        entry >> 63 == 1 && frame * page() != bases[index as usize] + (index * 8 % 512) * page()
+    };
+    target.release();
+    let mut moved = vec![false; COUNT as usize];
+    let until = Instant::now() + Duration::from_secs(20);
+    while !moved.iter().all(|&moved| moved) {
+        assert!(
+            Instant::now() < until,
+            "the target does not split its huge pages"
+        );
+        // What had moved before the walk must be where it is now.
+        for (index, moved) in moved.iter_mut().enumerate() {
+            *moved |= is_moved(index as u64);
+        }
+        for region in process.physical_regions(at..at + COUNT * HUGE).unwrap() {
+            let region = region.unwrap();
+            for address in
+                (region.virt.start().as_u64()..region.virt.end().as_u64()).step_by(page() as usize)
+            {
+                let (index, into) = ((address - at) / HUGE, (address - at) % HUGE);
+                let skipped = address - region.virt.start().as_u64();
+                let given = region
+                    .backing
+                    .further(skipped)
+                    .address()
+                    .map(|given| given.as_u64());
+                let stayed = bases[index as usize] + into;
+                if into == (index * 8 % 512) * page() {
+                    assert!(
+                        !moved[index as usize] || given != Some(stayed),
+                        "{address:#x}"
+                    );
+                } else {
+                    assert_eq!(given, Some(stayed), "{address:#x}");
+                }
+            }
+        }
+    }
+}

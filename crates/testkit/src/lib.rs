@@ -7,3 +7,4 @@ pub mod memory;
 pub mod oracle;
 pub mod random;
 pub mod target;
+pub mod trace;

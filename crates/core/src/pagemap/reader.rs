@@ -95,6 +95,14 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         }
     }
 
+    /// Forgets what was read, so that the next part can be anywhere.
+    pub(crate) fn forget(&mut self) {
+        (self.window, self.count, self.stride) = (0, 0, self.page);
+        self.ranges = Ranges::new();
+        self.scanning = false;
+        self.no_huge_below = 0;
+    }
+
     fn window_end(&self) -> u64 {
         self.window + ((self.count as u64) << self.stride.shift())
     }

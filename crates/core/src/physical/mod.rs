@@ -1,10 +1,15 @@
 //! Physical regions: maximal runs of pages that are physically consecutive and
-//! alike. [`runs`] merges entries (pure), [`PhysicalCursor`] joins the stages.
+//! alike. [`runs`] merges entries (pure), [`AreaCursor`] enumerates what is to be
+//! walked, [`AreaWalker`] walks it, [`PhysicalCursor`] joins the stages.
 
+mod areas;
 mod cursor;
 pub mod runs;
+mod walker;
 
+pub use areas::{Area, AreaCursor};
 pub use cursor::{FewEntries, PhysicalCursor};
+pub use walker::AreaWalker;
 
 use crate::addr::{AddrRange, PhysAddr, VirtAddr};
 use crate::error::Result;

@@ -1,0 +1,132 @@
+//! Walks the pages of areas: joins what the page map tells to what runs are
+//! made of. Knows of no area but the one it is given.
+
+use core::ops::ControlFlow;
+
+use super::areas::Area;
+use super::runs::{Merger, Run};
+use super::Backing;
+use crate::addr::{PageSize, Pfn};
+use crate::error::Result;
+use crate::object::Mapping;
+use crate::pagemap::{Entry, Known, PageReader};
+use crate::process::Process;
+use crate::sys;
+
+/// Walks areas one after the other, in the order of addresses. `E` is the
+/// storage for entries.
+#[derive(Debug)]
+pub struct AreaWalker<E> {
+    pages: PageReader<E>,
+    merger: Merger,
+    page: PageSize,
+}
+
+impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
+    /// For areas of this process.
+    ///
+    /// Inline for the reason that `PhysicalCursor::start` is.
+    #[inline(always)]
+    pub fn new(process: &Process, entries: E) -> Self {
+        let page = process.page_size();
+        Self {
+            pages: PageReader::new(page, entries),
+            merger: Merger::new(),
+            page,
+        }
+    }
+
+    /// Goes on anywhere, also at lower addresses: what was read is forgotten,
+    /// the storage is kept.
+    pub fn forget(&mut self) {
+        self.pages.forget();
+        self.merger.take();
+    }
+
+    /// The run that is not complete yet.
+    pub fn pending(&self) -> Option<&Run> {
+        self.merger.pending()
+    }
+
+    /// Ends the run that is not complete yet: at the end of an area, or where
+    /// another walk will go on.
+    pub fn take(&mut self) -> Option<Run> {
+        self.merger.take()
+    }
+
+    /// Walks all that is left of an area; the last run too is given then.
+    ///
+    /// # Errors
+    /// ESRCH when the process's memory goes away. What was given stands.
+    #[inline]
+    pub fn walk(
+        &mut self,
+        process: &Process,
+        area: &mut Area,
+        give: &mut impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        while area.part.at < area.part.end {
+            let flow = self.step(process, area, give)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(match self.merger.take() {
+            Some(run) => give(&run, &area.mapping),
+            None => ControlFlow::Continue(()),
+        })
+    }
+
+    /// Walks a little of an area of which something is left: one hole, or as
+    /// many pages as the storage for entries holds. `give` gets the runs that
+    /// are completed by that and can break it off.
+    ///
+    /// # Errors
+    /// As [`Self::walk`].
+    #[inline]
+    pub fn step(
+        &mut self,
+        process: &Process,
+        area: &mut Area,
+        give: &mut impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let start = area.part.at;
+        let mapping = &area.mapping;
+        let give = &mut |run: &Run| give(run, mapping);
+        let (end, flow) = match self.pages.next(process, &area.part)? {
+            Known::EmptyTo(end) => {
+                let state = area.context.empty();
+                (end, self.merger.push(Run { start, end, state }, give))
+            }
+            Known::Huge { first, to: end } => {
+                let state = area.context.state(Entry::from_raw(first), frame_entry);
+                (end, self.merger.push(Run { start, end, state }, give))
+            }
+            Known::Entries(entries) => {
+                let context = &area.context;
+                let (count, flow) = self.merger.feed(context, start, entries, frame_entry, give);
+                (start + ((count as u64) << self.page.shift()), flow)
+            }
+        };
+        area.part.at = end;
+        Ok(flow)
+    }
+}
+
+/// What a page is whose entry names a frame without being present: being
+/// migrated, poisoned, or device-private memory, which has no ordinary frame.
+/// The types' numbers depend on the kernel's configuration, so the frame is
+/// asked (Documentation/admin-guide/mm/pagemap.rst, `/proc/kpageflags`).
+#[cold]
+fn frame_entry(frame: Pfn) -> Backing {
+    const HWPOISON: u64 = 1 << 19;
+    const NOPAGE: u64 = 1 << 20;
+    let mut flags = [0u64];
+    let read = sys::openat(sys::CWD, b"/proc/kpageflags\0", 0)
+        .and_then(|file| sys::pread_u64(file.raw(), &mut flags, frame.as_u64() * 8));
+    match read {
+        Ok(1) if flags[0] & HWPOISON != 0 => Backing::Poisoned,
+        Ok(1) if flags[0] & NOPAGE == 0 => Backing::Migrating,
+        _ => Backing::Unknown,
+    }
+}

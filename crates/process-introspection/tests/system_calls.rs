@@ -1,0 +1,184 @@
+//! How many system calls each walk makes: what makes it fast, held without a
+//! clock. Every number here has its reason beside it.
+
+use process_introspection::Process;
+use process_introspection_core as core;
+use testkit::machine::is_root_or_skip;
+use testkit::memory::{self, page};
+use testkit::trace::{self, Calls};
+
+const ENTRIES: u64 = 256;
+
+/// Walks a range of the calling process with the core's cursor, as C does.
+fn walk(process: &core::Process, start: u64, end: u64) {
+    let range = core::AddrRange::new(start, end).unwrap();
+    let access = core::process::Access::Frames;
+    let mut cursor = core::physical::PhysicalCursor::new(
+        process,
+        range,
+        access,
+        [0u8; 192],
+        [0u64; ENTRIES as usize],
+    )
+    .unwrap();
+    let each = |_: &_, _: &_| std::ops::ControlFlow::Continue(());
+    while cursor.walk_area(process, each).unwrap().is_continue() {}
+}
+
+fn own() -> core::Process {
+    core::Process::open(core::Target::Caller, core::process::Access::Frames).unwrap()
+}
+
+/// The calls of a walk over `size` bytes that `make` has made.
+fn calls_of(size: u64, make: impl FnOnce() -> u64) -> Calls {
+    trace::count(
+        || (own(), make()),
+        |(process, at)| walk(process, *at, at + size),
+    )
+}
+
+#[test]
+fn one_address_of_oneself_takes_no_call_too_many() {
+    if !is_root_or_skip("calls for one address") {
+        return;
+    }
+    let calls = trace::count(
+        || {
+            let at = memory::anonymous(page());
+            memory::touch(at, 1, 1);
+            at
+        },
+        |&at| walk(&own(), at, at + page()),
+    );
+    // The directory, maps, pagemap; closed again.
+    assert_eq!(calls.of(libc::SYS_openat), 3);
+    assert_eq!(calls.of(libc::SYS_close), 3);
+    // Whose thread this is: /proc/self shows the first one's files.
+    assert_eq!(calls.of(libc::SYS_getpid) + calls.of(libc::SYS_gettid), 2);
+    // Pages of our own, to see whether frames are shown; the page asked for.
+    assert_eq!(calls.of(libc::SYS_pread64), 2);
+    // The area.
+    assert_eq!(calls.of(libc::SYS_ioctl), 1);
+    // A thread that is not the first looks whether that one still lives.
+    let other_thread = calls.total() - 11;
+    assert!(other_thread == 0 || other_thread == 3, "{calls:?}");
+}
+
+#[test]
+fn one_address_with_a_kept_handle_is_one_read() {
+    if !is_root_or_skip("calls with a kept handle") {
+        return;
+    }
+    let calls = trace::count(
+        || {
+            let at = memory::anonymous(page());
+            memory::touch(at, 1, 1);
+            (Process::current().unwrap(), at)
+        },
+        |(process, at)| assert!(process.physical_address(*at).unwrap().is_some()),
+    );
+    assert_eq!((calls.of(libc::SYS_pread64), calls.total()), (1, 1));
+}
+
+#[test]
+fn dense_memory_is_read_once_and_never_scanned() {
+    if !is_root_or_skip("calls for dense memory") {
+        return;
+    }
+    let pages = 100 * ENTRIES;
+    let calls = calls_of(pages * page(), || {
+        let at = memory::anonymous(pages * page());
+        // Backwards, so that no window looks like a huge page.
+        for index in (0..pages).rev() {
+            memory::touch(at + index * page(), 1, 1);
+        }
+        at
+    });
+    assert_eq!(calls.of(libc::SYS_pread64), pages / ENTRIES);
+    // The area, and that there is no other.
+    assert!(calls.of(libc::SYS_ioctl) <= 2, "{calls:?}");
+}
+
+#[test]
+fn a_reservation_costs_a_scan_for_two_gibibytes() {
+    if !is_root_or_skip("calls for a reservation") {
+        return;
+    }
+    let tib = 1 << 40;
+    let calls = calls_of(tib, || memory::anonymous(tib));
+    // The beginning is read; then spans of 256 MiB, 512 MiB, 1 GiB and 2 GiB
+    // are scanned, of which no call can hold the target's lock for long.
+    assert_eq!(calls.of(libc::SYS_pread64), 1);
+    assert!((500..530).contains(&calls.of(libc::SYS_ioctl)), "{calls:?}");
+}
+
+#[test]
+fn scattered_pages_cost_a_read_each_and_a_scan_for_many() {
+    if !is_root_or_skip("calls for scattered pages") {
+        return;
+    }
+    let (count, distance) = (1024, 64 << 20);
+    let calls = calls_of(count * distance, || {
+        let at = memory::anonymous(count * distance);
+        memory::touch(at, count, distance / page());
+        at
+    });
+    assert!(calls.of(libc::SYS_pread64) <= count + 4, "{calls:?}");
+    assert!(calls.of(libc::SYS_ioctl) <= count / 16 + 16, "{calls:?}");
+}
+
+#[test]
+fn huge_pages_cost_half_a_read_each() {
+    if !is_root_or_skip("calls for huge pages") {
+        return;
+    }
+    let (count, huge) = (64, 2 << 20);
+    let calls = calls_of(count * huge, || {
+        let at = memory::aligned(count * huge, huge);
+        memory::advise(at, count * huge, libc::MADV_HUGEPAGE);
+        memory::touch(at, count, huge / page());
+        at
+    });
+    // A window to see what it is like, then two huge pages a read.
+    assert!(calls.of(libc::SYS_pread64) <= count / 2 + 4, "{calls:?}");
+    // For each batch a scan before and one after.
+    assert!(calls.of(libc::SYS_ioctl) <= 12, "{calls:?}");
+}
+
+#[test]
+fn small_neighbouring_areas_are_read_together_and_taken_from_the_text() {
+    if !is_root_or_skip("calls for small areas") {
+        return;
+    }
+    let pages = 20_000;
+    let make = || {
+        let at = memory::anonymous(pages * page());
+        memory::touch(at, pages, 1);
+        for index in (0..pages).step_by(2) {
+            memory::protect(at + index * page(), page(), libc::PROT_READ);
+        }
+        at
+    };
+    let calls = calls_of(pages * page(), make);
+    assert!(
+        calls.of(libc::SYS_pread64) <= pages / ENTRIES + 8,
+        "{calls:?}"
+    );
+    // By the ioctl at first, then lines of some fifty bytes, 512 bytes a read.
+    assert!(calls.of(libc::SYS_ioctl) <= 300, "{calls:?}");
+    assert!(calls.of(libc::SYS_read) <= pages / 8 + 200, "{calls:?}");
+
+    // One address in the middle of them costs what one among few does.
+    let calls = trace::count(
+        || (own(), make()),
+        |(process, at)| {
+            let middle = at + pages / 2 * page();
+            walk(process, middle, middle + page());
+        },
+    );
+    assert_eq!(calls.of(libc::SYS_ioctl), 1);
+    assert_eq!(
+        (calls.of(libc::SYS_pread64), calls.of(libc::SYS_read)),
+        (1, 0)
+    );
+}
