@@ -8,6 +8,7 @@
 
 mod c_library;
 mod cases;
+mod cpus;
 mod document;
 mod floors;
 mod machine;

@@ -8,29 +8,58 @@ use crate::spread::Spread;
 
 /// A table for a terminal, with the notes below it.
 pub(crate) fn text(rows: &[Row]) -> String {
-    let cells: Vec<Cells> = rows.iter().map(Cells::of).collect();
-    let mut text = format!(
-        "{:<52} {:<40} {:>9} {:>9} {:>8} {:>17} {:>10}  {}\n",
-        "case", "against", "theirs", "ours", "ratio", "min..max", "target", "result"
+    let mut text = columns(
+        [
+            "case",
+            "against",
+            "theirs",
+            "ours",
+            "ratio",
+            "least..most",
+            "target",
+        ],
+        "result",
     );
-    for (row, cells) in rows.iter().zip(&cells) {
-        let _ = writeln!(
-            text,
-            "{:<52} {:<40} {:>9} {:>9} {:>8} {:>17} {:>10}  {}",
-            row.name,
-            row.against,
-            cells.theirs,
-            cells.ours,
-            cells.ratio,
-            cells.spread,
-            cells.target,
-            cells.result
-        );
+    text.push('\n');
+    for row in rows {
+        let _ = writeln!(text, "{}", line(row));
     }
     for row in rows.iter().filter(|row| !row.notes.is_empty()) {
-        let _ = writeln!(text, "{} / {}: {}", row.name, row.against, row.notes.join("; "));
+        let _ = writeln!(
+            text,
+            "{} / {}: {}",
+            row.name,
+            row.against,
+            row.notes.join("; ")
+        );
     }
     text
+}
+
+/// A row of that table.
+pub(crate) fn line(row: &Row) -> String {
+    let cells = Cells::of(row);
+    columns(
+        [
+            &row.name,
+            &row.against,
+            &cells.theirs,
+            &cells.ours,
+            &cells.ratio,
+            &cells.spread,
+            &cells.target,
+        ],
+        &cells.result,
+    )
+}
+
+fn columns(
+    [name, against, theirs, ours, ratio, spread, target]: [&str; 7],
+    result: &str,
+) -> String {
+    format!(
+        "{name:<44} {against:<38} {theirs:>8} {ours:>8} {ratio:>7} {spread:>16} {target:>9}  {result}"
+    )
 }
 
 /// The generated part of the document.
@@ -61,7 +90,13 @@ pub(crate) fn markdown(machine: &str, rounds: u64, rows: &[Row]) -> String {
     }
     text.push_str("\nOf single rows:\n\n");
     for row in rows.iter().filter(|row| !row.notes.is_empty()) {
-        let _ = writeln!(text, "* {}, against {}: {}.", row.name, row.against, row.notes.join("; "));
+        let _ = writeln!(
+            text,
+            "* {}, against {}: {}.",
+            row.name,
+            row.against,
+            row.notes.join("; ")
+        );
     }
     for (whose, list) in [("oneself", calls::OWN), ("another process", calls::OTHER)] {
         let _ = write!(
@@ -92,13 +127,22 @@ impl Cells {
             format!("{}..{}", show(*least), show(*most))
         };
         let (theirs, ours, ratio, spread) = match &row.outcome {
-            Outcome::Ratio { theirs, ours, ratio } => (
+            Outcome::Ratio {
+                theirs,
+                ours,
+                ratio,
+            } => (
                 time(theirs.median),
                 time(ours.median),
                 number(ratio.median),
                 from_to(ratio, number),
             ),
-            Outcome::Size(size) => (nothing(), kibibytes(size.median), nothing(), from_to(size, kibibytes)),
+            Outcome::Size(size) => (
+                nothing(),
+                kibibytes(size.median),
+                nothing(),
+                from_to(size, kibibytes),
+            ),
             Outcome::Absent(_) => (nothing(), nothing(), nothing(), nothing()),
         };
         let is_size = matches!(row.outcome, Outcome::Size(_));
@@ -138,7 +182,13 @@ pub(crate) fn time(seconds: f64) -> String {
         1e-6.. => (seconds * 1e6, "µs"),
         _ => (seconds * 1e9, "ns"),
     };
-    let digits = if value < 10.0 { 2 } else if value < 100.0 { 1 } else { 0 };
+    let digits = if value < 10.0 {
+        2
+    } else if value < 100.0 {
+        1
+    } else {
+        0
+    };
     format!("{value:.digits$} {unit}")
 }
 
@@ -152,7 +202,11 @@ fn number(ratio: f64) -> String {
         _ => 5,
     };
     // One more around 1, where the targets are that close.
-    let digits = if (0.1..2.0).contains(&ratio) { 3 } else { digits };
+    let digits = if (0.1..2.0).contains(&ratio) {
+        3
+    } else {
+        digits
+    };
     format!("{ratio:.digits$}")
 }
 
@@ -194,14 +248,27 @@ mod tests {
         let rows = [
             row("good", bound, Outcome::of_pairs(bound, &[(1.0, 1.0)])),
             row("bad", bound, Outcome::of_pairs(bound, &[(1.0, 2.0)])),
-            row("none", bound, Outcome::Absent("not on this machine".to_owned())),
-            row("memory", Bound::AtMost(1024.0), Outcome::Size(Spread::of([4.0]))),
+            row(
+                "none",
+                bound,
+                Outcome::Absent("not on this machine".to_owned()),
+            ),
+            row(
+                "memory",
+                Bound::AtMost(1024.0),
+                Outcome::Size(Spread::of([4.0])),
+            ),
         ];
         let markdown = markdown("a machine", 7, &rows);
         assert!(markdown.contains("met: 2, missed: 1, not measurable here: 1."));
-        assert!(markdown.contains("| bad | a floor | 1.00 s | 2.00 s | 2.00 | 2.00..2.00 | ≤ 1.05 | **MISSED** |"));
-        assert!(markdown.contains("| none | a floor | - | - | - | - | ≤ 1.05 | not on this machine |"));
-        assert!(markdown.contains("| memory | a floor | - | 4 KiB | - | 4 KiB..4 KiB | ≤ 1024 KiB | met |"));
+        assert!(markdown.contains(
+            "| bad | a floor | 1.00 s | 2.00 s | 2.00 | 2.00..2.00 | ≤ 1.05 | **MISSED** |"
+        ));
+        assert!(
+            markdown.contains("| none | a floor | - | - | - | - | ≤ 1.05 | not on this machine |")
+        );
+        assert!(markdown
+            .contains("| memory | a floor | - | 4 KiB | - | 4 KiB..4 KiB | ≤ 1024 KiB | met |"));
         let text = text(&rows);
         for row in &rows {
             assert!(text.contains(&row.notes[0]) && markdown.contains(&row.notes[0]));

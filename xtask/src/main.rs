@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask --help`. Continuous integration is a
 //! list of these, so whatever it does a person can do, one by one.
 
+mod bench;
 mod edges;
 mod install;
 mod run;
@@ -35,7 +36,7 @@ enum Task {
     /// Install library, header, command, man pages, completions and licences
     Install(install::Arguments),
     /// Measure against the bare kernel cost (needs root)
-    Bench,
+    Bench(bench::Arguments),
     /// All checks but the tests themselves, in the order of continuous integration
     Check,
 }
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         Task::Msrv => steps::msrv(),
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
-        Task::Bench => steps::bench(),
+        Task::Bench(arguments) => bench::bench(&arguments),
         Task::Check => steps::check(),
     };
     match result {

@@ -2,10 +2,8 @@
 
 use std::process::Command;
 
-use c_library::Library;
-
 use crate::edges;
-use crate::run::{cargo, output, root, run, target, Result};
+use crate::run::{cargo, output, run, target, Result};
 
 /// The workspaces beside the main one, by their manifests.
 const OTHER_WORKSPACES: [&str; 1] = ["bench/Cargo.toml"];
@@ -85,20 +83,6 @@ pub(crate) fn c() -> Result<()> {
         "--",
         "--include-ignored",
     ]))
-}
-
-pub(crate) fn bench() -> Result<()> {
-    let library = Library::build(&root(), &target())?;
-    let mut bench = cargo(&[
-        "run",
-        "--release",
-        "--manifest-path",
-        "bench/Cargo.toml",
-        "--",
-    ]);
-    run(bench
-        .arg(library.shared)
-        .env("CARGO_TARGET_DIR", root().join("bench/target")))
 }
 
 pub(crate) fn check() -> Result<()> {
