@@ -158,6 +158,7 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
         let at = memory::aligned(COUNT * HUGE, HUGE);
         memory::advise(at, COUNT * HUGE, libc::MADV_HUGEPAGE);
         memory::touch(at, COUNT, HUGE / page());
+        memory::keep_page_sizes();
         report.send(&[at]);
         report.wait();
         // One page of each is given up, which splits it, and comes back

@@ -3,7 +3,7 @@
 
 use process_introspection::Process;
 use process_introspection_core as core;
-use testkit::machine::is_root_or_skip;
+use testkit::machine::{has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip};
 use testkit::memory::{self, page};
 use testkit::trace::{self, Calls};
 
@@ -39,7 +39,8 @@ fn calls_of(size: u64, make: impl FnOnce() -> u64) -> Calls {
 
 #[test]
 fn one_address_of_oneself_takes_no_call_too_many() {
-    if !is_root_or_skip("calls for one address") {
+    if !is_root_or_skip("calls for one address") || !has_area_query_or_skip("calls for one address")
+    {
         return;
     }
     let calls = trace::count(
@@ -82,7 +83,9 @@ fn one_address_with_a_kept_handle_is_one_read() {
 
 #[test]
 fn dense_memory_is_read_once_and_never_scanned() {
-    if !is_root_or_skip("calls for dense memory") {
+    if !is_root_or_skip("calls for dense memory")
+        || !has_area_query_or_skip("calls for dense memory")
+    {
         return;
     }
     let pages = 100 * ENTRIES;
@@ -100,21 +103,26 @@ fn dense_memory_is_read_once_and_never_scanned() {
 }
 
 #[test]
-fn a_reservation_costs_a_scan_for_two_gibibytes() {
-    if !is_root_or_skip("calls for a reservation") {
+fn a_reservation_costs_scans_and_no_reads() {
+    if !is_root_or_skip("calls for a reservation")
+        || !has_page_scan_or_skip("calls for a reservation")
+    {
         return;
     }
     let tib = 1 << 40;
     let calls = calls_of(tib, || memory::anonymous(tib));
-    // The beginning is read; then spans of 256 MiB, 512 MiB, 1 GiB and 2 GiB
-    // are scanned, of which no call can hold the target's lock for long.
+    // The beginning is read; then spans of 256 MiB up to 2 GiB are scanned, as
+    // fast as the machine is: no call is to hold the target's lock for long.
     assert_eq!(calls.of(libc::SYS_pread64), 1);
-    assert!((500..530).contains(&calls.of(libc::SYS_ioctl)), "{calls:?}");
+    let scans = calls.of(libc::SYS_ioctl);
+    assert!((500..4100).contains(&scans), "{calls:?}");
 }
 
 #[test]
 fn scattered_pages_cost_a_read_each_and_a_scan_for_many() {
-    if !is_root_or_skip("calls for scattered pages") {
+    if !is_root_or_skip("calls for scattered pages")
+        || !has_page_scan_or_skip("calls for scattered pages")
+    {
         return;
     }
     let (count, distance) = (1024, 64 << 20);
@@ -124,12 +132,13 @@ fn scattered_pages_cost_a_read_each_and_a_scan_for_many() {
         at
     });
     assert!(calls.of(libc::SYS_pread64) <= count + 4, "{calls:?}");
-    assert!(calls.of(libc::SYS_ioctl) <= count / 16 + 16, "{calls:?}");
+    // 16 for a call, but for the 256 MiB that a slow machine scans at once.
+    assert!(calls.of(libc::SYS_ioctl) <= count / 4 + 16, "{calls:?}");
 }
 
 #[test]
 fn huge_pages_cost_half_a_read_each() {
-    if !is_root_or_skip("calls for huge pages") {
+    if !is_root_or_skip("calls for huge pages") || !has_page_scan_or_skip("calls for huge pages") {
         return;
     }
     let (count, huge) = (64, 2 << 20);
@@ -147,7 +156,8 @@ fn huge_pages_cost_half_a_read_each() {
 
 #[test]
 fn small_neighbouring_areas_are_read_together_and_taken_from_the_text() {
-    if !is_root_or_skip("calls for small areas") {
+    if !is_root_or_skip("calls for small areas") || !has_area_query_or_skip("calls for small areas")
+    {
         return;
     }
     let pages = 20_000;

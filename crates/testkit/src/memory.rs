@@ -86,6 +86,13 @@ pub fn advise(start: u64, size: u64, advice: i32) -> bool {
 /// `MADV_GUARD_INSTALL`, Linux 6.13.
 pub const MADV_GUARD_INSTALL: i32 = 102;
 
+/// Keeps the kernel from putting this process's pages together to huge ones
+/// from now on: what they are is what they were made.
+pub fn keep_page_sizes() {
+    // SAFETY: takes no memory.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 /// `mprotect`.
 pub fn protect(start: u64, size: u64, protection: i32) {
     // SAFETY: the caller names memory of a mapping made for this.
