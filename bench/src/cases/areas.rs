@@ -1,0 +1,47 @@
+//! Very many areas of one page each.
+
+use crate::floors::{self, Areas};
+use crate::ours;
+use crate::row::Bound;
+use crate::session::{Case, Session};
+use crate::targets;
+
+const NAME: &str = "60,000 one-page VMAs";
+pub(crate) const COUNT: u64 = 60_000;
+
+pub(crate) fn run(session: &mut Session) {
+    if !session.wants(&[NAME]) {
+        return;
+    }
+    let memory = targets::areas(COUNT);
+    let count = ours::count(&session.library, &memory, &mut session.records);
+    let mut areas = Areas::new(&memory);
+    let mut text = vec![1; 64 << 10];
+    let case = Case::new(NAME, "one bulk pread a VMA", Bound::AtMost(0.4)).note(format!(
+        "the floor knows the {} areas beforehand and reads only the entries; {count} records",
+        areas.len()
+    ));
+    session.pairs(
+        case,
+        || areas.read(),
+        |library, records| {
+            ours::c_path(library, &memory, records);
+        },
+    );
+    let case = Case::new(NAME, "reading maps, one bulk pread a VMA", Bound::Shown)
+        .note("the same with the text of maps read, not parsed");
+    session.pairs(
+        case,
+        || {
+            floors::read_maps(memory.pid(), &mut text);
+            areas.read();
+        },
+        |library, records| ours::c_path(library, &memory, records),
+    );
+    let case = Case::new(NAME, "reading maps to the end", Bound::Shown);
+    session.pairs(
+        case,
+        || floors::read_maps(memory.pid(), &mut text),
+        |library, records| ours::c_path(library, &memory, records),
+    );
+}

@@ -1,0 +1,26 @@
+//! The cases: which memory, against what, and the target.
+
+mod address;
+mod areas;
+mod dense;
+mod growth;
+mod huge;
+mod latency;
+mod memory;
+mod peers;
+mod sparse;
+
+use crate::session::Session;
+
+/// All rows that are wanted.
+pub(crate) fn run(session: &mut Session) {
+    dense::run(session);
+    sparse::run(session);
+    areas::run(session);
+    huge::run(session);
+    address::run(session);
+    memory::run(session);
+    growth::run(session);
+    latency::run(session);
+    peers::run(session);
+}

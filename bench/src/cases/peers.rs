@@ -1,0 +1,118 @@
+//! What users would otherwise pick, on the first two targets.
+
+use crate::ours;
+use crate::peers::{crates, each_page, programs};
+use crate::row::Bound;
+use crate::session::{Case, Session};
+use crate::targets::{self, Memory, GIB, TIB};
+
+const DENSE: &str = "1 GiB touched, Rust, against peers";
+const SPARSE: &str = "1 TiB reserved, Rust, against peers";
+
+/// What is expected of each peer on one target, and how its size is cut down
+/// for those that would take minutes or all memory.
+struct Expected {
+    name: &'static str,
+    procfs_range: (f64, u64),
+    procfs_page: (f64, u64),
+    page_types: f64,
+    /// The parts that the crate `pagemap` and one read per page are given.
+    each_page: u64,
+    small: fn(u64) -> (Memory, String),
+}
+
+pub(crate) fn run(session: &mut Session) {
+    if session.wants(&[DENSE]) {
+        let expected = Expected {
+            name: DENSE,
+            procfs_range: (1.5, 1),
+            procfs_page: (100.0, 16),
+            page_types: 8.0,
+            each_page: 1,
+            small: |part| {
+                let what = format!("{} MiB touched", (GIB / part) >> 20);
+                (targets::dense(GIB / part), what)
+            },
+        };
+        measure(session, &targets::dense(GIB), &expected);
+    }
+    if session.wants(&[SPARSE]) {
+        let pages = super::sparse::PAGES;
+        let expected = Expected {
+            name: SPARSE,
+            procfs_range: (30.0, 16),
+            procfs_page: (30.0, pages),
+            page_types: 30.0,
+            each_page: 1024,
+            small: |part| {
+                let pages = super::sparse::PAGES / part;
+                let size = TIB / part;
+                let what = format!("{} MiB reserved, touched pages: {pages}", size >> 20);
+                (targets::sparse(size, pages), what)
+            },
+        };
+        measure(session, &targets::sparse(TIB, pages), &expected);
+    }
+}
+
+fn measure(session: &mut Session, memory: &Memory, expected: &Expected) {
+    let Expected {
+        name,
+        procfs_range,
+        procfs_page,
+        page_types,
+        each_page,
+        small,
+    } = *expected;
+    type Peer = fn(&Memory);
+    let peers: [(&str, Option<f64>, u64, Peer); 4] = [
+        (
+            "procfs, get_range_info",
+            Some(procfs_range.0),
+            procfs_range.1,
+            crates::procfs_ranges,
+        ),
+        (
+            "procfs, get_info per page",
+            Some(procfs_page.0),
+            procfs_page.1,
+            crates::procfs_each_page,
+        ),
+        (
+            "pagemap, pagemap_region",
+            None,
+            each_page,
+            crates::pagemap_regions,
+        ),
+        ("one pread per page", None, each_page, each_page::read),
+    ];
+    for (against, bound, part, peer) in peers {
+        let case = Case::new(name, against, Bound::TimesFaster(bound));
+        let ours = |_: &_, _: &mut [_]| ours::rust_path(memory);
+        if part == 1 {
+            session.pairs(case, || peer(memory), ours);
+        } else {
+            let (less, what) = small(part);
+            session.pairs(case.scaled(part, &what), || peer(&less), ours);
+        }
+    }
+    let everywhere = |_: &_, _: &mut [_]| ours::rust_path_everywhere(memory);
+    let case = Case::new(name, "page-types -l", Bound::TimesFaster(Some(page_types)))
+        .note("a whole program against a call, both over the whole process");
+    match programs::page_types(session.peers()) {
+        Ok(program) => {
+            let theirs = || programs::run(&program, &["-l", "-p"], memory.pid());
+            session.pairs(case, theirs, everywhere);
+        }
+        Err(why) => session.absent(case, format!("not built: {why}")),
+    }
+    let case = Case::new(name, "pmap -X", Bound::TimesFaster(None))
+        .note("a whole program; it gives no physical addresses");
+    match programs::pmap() {
+        Ok(program) => {
+            let theirs = || programs::run(&program, &["-X"], memory.pid());
+            session.pairs(case, theirs, everywhere);
+        }
+        Err(why) => session.absent(case, why),
+    }
+}

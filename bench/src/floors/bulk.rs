@@ -1,0 +1,72 @@
+//! All entries of a range by bulk `pread`, nothing skipped, nothing decoded.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use testkit::memory::page;
+
+use crate::measure;
+use crate::targets::Memory;
+
+const LEAST_BUFFER: usize = 4 << 10;
+const MOST_BUFFER: usize = 1 << 20;
+/// Which buffer is best is found out on this much of the range.
+const SAMPLE: u64 = 16 << 30;
+
+/// An open page map, read through a buffer of the size that is fastest here.
+pub(crate) struct Bulk {
+    file: File,
+    buffer: Vec<u8>,
+    size: usize,
+    start: u64,
+    end: u64,
+}
+
+impl Bulk {
+    /// Opens that of a target and finds the best buffer from 4 KiB to 1 MiB.
+    pub(crate) fn new(memory: &Memory) -> Self {
+        let file = File::open(format!("/proc/{}/pagemap", memory.pid())).expect("pagemap");
+        let mut bulk = Self {
+            file,
+            buffer: vec![1; MOST_BUFFER],
+            size: MOST_BUFFER,
+            start: memory.start,
+            end: memory.start + memory.size.min(SAMPLE),
+        };
+        let sizes = std::iter::successors(Some(LEAST_BUFFER), |size| Some(size * 4));
+        let timed = sizes.take_while(|&size| size <= MOST_BUFFER).map(|size| {
+            bulk.size = size;
+            (measure::least_seconds(|| bulk.read()), size)
+        });
+        let best = timed.min_by(|one, other| one.0.total_cmp(&other.0));
+        bulk.size = best.map_or(MOST_BUFFER, |(_, size)| size);
+        bulk.end = memory.end();
+        bulk
+    }
+
+    /// How it is read, for the row.
+    pub(crate) fn note(&self) -> String {
+        format!("bulk reads of {} KiB were the fastest", self.size >> 10)
+    }
+
+    /// Reads all entries.
+    pub(crate) fn read(&mut self) {
+        read(
+            &self.file,
+            &mut self.buffer[..self.size],
+            self.start,
+            self.end,
+        );
+    }
+}
+
+/// Reads the entries of `start..end` through a buffer.
+pub(super) fn read(file: &File, buffer: &mut [u8], start: u64, end: u64) {
+    let (mut offset, end) = (start / page() * 8, end / page() * 8);
+    while offset < end {
+        let size = buffer.len().min((end - offset) as usize);
+        let read = file.read_at(&mut buffer[..size], offset).expect("entries");
+        assert!(read > 0, "the target has gone away");
+        offset += read as u64;
+    }
+}

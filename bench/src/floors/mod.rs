@@ -1,0 +1,12 @@
+//! What the kernel charges whoever asks for the same: bare system calls.
+
+mod bulk;
+pub(crate) mod calls;
+mod kept;
+mod maps;
+mod scan;
+
+pub(crate) use bulk::Bulk;
+pub(crate) use kept::Kept;
+pub(crate) use maps::{read_maps, Areas};
+pub(crate) use scan::Scan;

@@ -1,0 +1,50 @@
+//! What is measured: the C path and the Rust path.
+
+use std::hint::black_box;
+
+use process_introspection::Process;
+
+use crate::c_library::{CLibrary, Record};
+use crate::targets::Memory;
+
+/// Opens the target, walks the range, stores the records, closes.
+pub(crate) fn c_path(library: &CLibrary, memory: &Memory, records: &mut [Record]) {
+    let (start, end) = (memory.start, memory.end());
+    black_box(library.physical(memory.pid(), start, end, records));
+}
+
+/// The same in Rust, where the records are looked at and dropped.
+pub(crate) fn rust_path(memory: &Memory) {
+    rust_walk(memory.pid(), memory.start, memory.end());
+}
+
+/// The Rust path over the whole process.
+pub(crate) fn rust_path_everywhere(memory: &Memory) {
+    rust_walk(memory.pid(), 0, u64::MAX);
+}
+
+/// The same with a process that is kept open.
+pub(crate) fn rust_kept(process: &Process, memory: &Memory) {
+    walk(process, memory.start, memory.end());
+}
+
+fn rust_walk(pid: u32, start: u64, end: u64) {
+    walk(&Process::open(pid).expect("the target"), start, end);
+}
+
+fn walk(process: &Process, start: u64, end: u64) {
+    let regions = process.physical_regions(start..end).expect("a walk");
+    for region in regions {
+        black_box(region.expect("a region"));
+    }
+}
+
+/// How many records the range has, all of them together being the range: what
+/// is timed does its work.
+pub(crate) fn count(library: &CLibrary, memory: &Memory, records: &mut [Record]) -> usize {
+    let count = library.physical(memory.pid(), memory.start, memory.end(), records);
+    assert!(count <= records.len(), "{count} records");
+    let size: u64 = records[..count].iter().map(Record::size).sum();
+    assert_eq!(size, memory.size, "the records tile the range");
+    count
+}

@@ -1,0 +1,151 @@
+//! One run of the benchmark: which rows are wanted, how often each pair is
+//! measured, the rows so far. Each row is shown as soon as it is there.
+
+use std::path::{Path, PathBuf};
+
+use crate::c_library::{CLibrary, Record};
+use crate::measure;
+use crate::report;
+use crate::row::{Bound, Outcome, Row};
+
+/// More records than any case gives.
+const RECORDS: usize = 300_000;
+
+/// What a row says beside its figures.
+pub(crate) struct Case {
+    name: String,
+    against: String,
+    bound: Bound,
+    notes: Vec<String>,
+    stale: bool,
+    scale: f64,
+}
+
+impl Case {
+    pub(crate) fn new(name: &str, against: impl Into<String>, bound: Bound) -> Self {
+        Self {
+            name: name.to_owned(),
+            against: against.into(),
+            bound,
+            notes: Vec::new(),
+            stale: false,
+            scale: 1.0,
+        }
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// What it is measured against is not what it claims to be.
+    pub(crate) fn stale(mut self, stale: bool) -> Self {
+        self.stale = stale;
+        self
+    }
+
+    /// Their time is that of so small a part, and is multiplied by this.
+    pub(crate) fn scaled(mut self, scale: u64, what: &str) -> Self {
+        self.scale = scale as f64;
+        self.note(format!(
+            "theirs was measured on {what} and multiplied by {scale}"
+        ))
+    }
+}
+
+pub(crate) struct Session {
+    pub(crate) library: CLibrary,
+    /// The file that the library was loaded from.
+    pub(crate) library_path: PathBuf,
+    pub(crate) rounds: usize,
+    /// A buffer for the C library, every page of it in memory.
+    pub(crate) records: Vec<Record>,
+    peers: PathBuf,
+    only: Option<String>,
+    rows: Vec<Row>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        library: CLibrary,
+        library_path: PathBuf,
+        peers: PathBuf,
+        only: Option<String>,
+        rounds: usize,
+    ) -> Self {
+        let mut records = Vec::new();
+        records.resize_with(RECORDS, || Record([1; 6]));
+        Self {
+            library,
+            library_path,
+            rounds,
+            records,
+            peers,
+            only,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Where programs to compare with are kept.
+    pub(crate) fn peers(&self) -> &Path {
+        &self.peers
+    }
+
+    /// Whether any row of these names is wanted; its target then has to be made.
+    pub(crate) fn wants(&self, names: &[&str]) -> bool {
+        let Some(only) = &self.only else { return true };
+        names.iter().any(|name| name.contains(only.as_str()))
+    }
+
+    /// Measures a pair, if it is wanted. `ours` gets the library and the
+    /// buffer for its records.
+    pub(crate) fn pairs(
+        &mut self,
+        case: Case,
+        theirs: impl FnMut(),
+        mut ours: impl FnMut(&CLibrary, &mut [Record]),
+    ) {
+        if self.wants(&[&case.name]) {
+            let (library, records) = (&self.library, &mut self.records);
+            let pairs = measure::pairs(self.rounds, theirs, || ours(library, records));
+            self.add_pairs(case, pairs);
+        }
+    }
+
+    /// Adds a row of pairs that were measured elsewhere, if it is wanted.
+    pub(crate) fn add_pairs(&mut self, case: Case, pairs: Vec<(f64, f64)>) {
+        let scaled: Vec<_> = pairs
+            .into_iter()
+            .map(|(theirs, ours)| (theirs * case.scale, ours))
+            .collect();
+        let outcome = Outcome::of_pairs(case.bound, &scaled);
+        self.add(case, outcome);
+    }
+
+    /// Adds a row that could not be measured, if it is wanted.
+    pub(crate) fn absent(&mut self, case: Case, why: impl Into<String>) {
+        let outcome = Outcome::Absent(why.into());
+        self.add(case, outcome);
+    }
+
+    /// Adds a row, if it is wanted.
+    pub(crate) fn add(&mut self, case: Case, outcome: Outcome) {
+        if !self.wants(&[&case.name]) {
+            return;
+        }
+        let row = Row {
+            name: case.name,
+            against: case.against,
+            bound: case.bound,
+            outcome,
+            notes: case.notes,
+            stale: case.stale,
+        };
+        eprintln!("{}", report::line(&row));
+        self.rows.push(row);
+    }
+
+    pub(crate) fn into_rows(self) -> Vec<Row> {
+        self.rows
+    }
+}

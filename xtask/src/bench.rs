@@ -1,0 +1,62 @@
+//! Measures: builds the C library and the benchmark, and runs it.
+
+use std::path::PathBuf;
+
+use c_library::Library;
+
+use crate::run::{cargo, root, run, target, Result};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only rows whose names contain this
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// How often each pair is measured
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// Exit with an error if a target is missed
+    #[arg(long)]
+    strict: bool,
+    /// Write the results into docs/PERFORMANCE.md
+    #[arg(long, conflicts_with = "only")]
+    write: bool,
+}
+
+pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
+    let library = Library::build(&root(), &target())?;
+    // Programs to compare with are built once and kept with the build results.
+    let peers = target().join("peers");
+    std::fs::create_dir_all(&peers).map_err(|error| format!("{}: {error}", peers.display()))?;
+    let mut bench = cargo(&[
+        "run",
+        "--release",
+        "--manifest-path",
+        "bench/Cargo.toml",
+        "--",
+        "measure",
+    ]);
+    bench.env("CARGO_TARGET_DIR", directory());
+    bench.arg("--library").arg(library.shared);
+    bench.arg("--peers").arg(peers);
+    bench.args(["--rounds", &arguments.rounds.to_string()]);
+    if let Some(only) = &arguments.only {
+        bench.args(["--only", only]);
+    }
+    if arguments.strict {
+        bench.arg("--strict");
+    }
+    if arguments.write {
+        bench.arg("--write").arg(root().join("docs/PERFORMANCE.md"));
+    }
+    run(&mut bench)
+}
+
+/// The benchmark is a workspace of its own, with build results of its own
+/// unless one place for all was asked for.
+fn directory() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(_) => target(),
+        None => root().join("bench/target"),
+    }
+}
