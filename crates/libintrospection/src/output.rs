@@ -41,8 +41,16 @@ impl Output {
     ///
     /// # Errors
     /// EFAULT if they cannot be written. They must fit, or it is that too.
+    #[inline]
     pub(crate) fn store(&mut self, offset: usize, bytes: &[u8]) -> Result<()> {
-        self.reserve(offset, bytes.len())?;
+        // Most records lie in a page that was made sure of for another.
+        let to = (self.start as usize)
+            .wrapping_add(offset)
+            .wrapping_add(bytes.len());
+        let known = to <= self.writable_to && to > self.start as usize;
+        if !known || offset.wrapping_add(bytes.len()) > self.size {
+            self.reserve(offset, bytes.len())?;
+        }
         // SAFETY: within the buffer, and just found to be writable, which by
         // `new`'s contract it stays; no reference to the caller's memory exists.
         unsafe {
@@ -54,6 +62,8 @@ impl Output {
 
     /// Makes sure that `len` bytes at an offset, 8 at least, can be written.
     /// Leaves anything in them.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn reserve(&mut self, offset: usize, len: usize) -> Result<()> {
         let fault = Error::new(Errno::EFAULT, Operation::StoreResult);
         let end = offset.checked_add(len).ok_or(fault)?;

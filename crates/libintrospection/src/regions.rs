@@ -26,10 +26,7 @@ pub(crate) const NO_NAME: Name = [0; 512];
 /// physical addresses take, too.
 pub(crate) type ShortName = [u8; 192];
 pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
-/// Storage for page-map entries: as many as the stack has room for.
-type Entries = [u64; 320];
-const NO_MORE_ENTRIES: Entries = [0; 320];
-/// The same in walks that have more to keep.
+/// Storage for page-map entries.
 pub(crate) const NO_ENTRIES: FewEntries = [0; 256];
 
 /// Something that gives records.
@@ -122,7 +119,7 @@ fn fill(walk: &mut impl Walk, process: &Process, output: Output) -> Result<u64> 
 /// The same for physical regions, of which there can be one a page: area by
 /// area, with what all records of an area share.
 fn fill_physical(
-    walk: &mut PhysicalCursor<ShortName, Entries>,
+    walk: &mut PhysicalCursor<ShortName>,
     process: &Process,
     output: Output,
 ) -> Result<u64> {
@@ -172,13 +169,7 @@ pub(crate) fn physical_regions(
 
 #[inline(never)]
 fn walk_physical(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
-    match &mut PhysicalCursor::new(
-        process,
-        range,
-        Access::Frames,
-        NO_SHORT_NAME,
-        NO_MORE_ENTRIES,
-    ) {
+    match &mut PhysicalCursor::new(process, range, Access::Frames, NO_SHORT_NAME, NO_ENTRIES) {
         Ok(walk) => fill_physical(walk, process, output),
         Err(error) => Err(*error),
     }

@@ -287,41 +287,47 @@ impl Merger {
         anonymous: bool,
         give: &mut impl FnMut(&Run) -> ControlFlow<()>,
     ) -> (usize, ControlFlow<()>) {
-        let shift = context.page.shift();
         let sort = Entry::PRESENT | context.kind_bit();
         let relevant = sort | Entry::FRAME;
         let zero = context.zero.map_or(u64::MAX, Pfn::as_u64);
-        let mut taken = 0;
-        let Some(&(mut first)) = entries.first() else {
-            return (0, ControlFlow::Continue(()));
-        };
-        loop {
+        let shift = context.page.shift();
+        // The run that begins with entry `from`, and its length in pages.
+        let run_from = |from: usize, first: u64| {
             let frame = first & Entry::FRAME;
-            let ahead = consecutive(&entries[taken + 1..], first & relevant, relevant);
+            let ahead = consecutive(&entries[from + 1..], first & relevant, relevant);
             let to_zero = usize::try_from(zero.wrapping_sub(frame)).unwrap_or(usize::MAX);
             let len = (1 + ahead).min(to_zero);
-            let start = at + ((taken as u64) << shift);
+            let start = at + ((from as u64) << shift);
+            let backing = Backing::Ram(Pfn::new(frame).address(context.page));
             let run = Run {
                 start,
                 end: start + ((len as u64) << shift),
-                state: PageState {
-                    backing: Backing::Ram(Pfn::new(frame).address(context.page)),
-                    anonymous,
-                },
+                state: PageState { backing, anonymous },
             };
-            taken += len;
-            let flow = self.push(run, give);
+            (run, len)
+        };
+        let Some(&first) = entries.first() else {
+            return (0, ControlFlow::Continue(()));
+        };
+        // Only the first can go on with what is pending.
+        let (run, mut taken) = run_from(0, first);
+        let mut flow = self.push(run, give);
+        let Some(mut pending) = self.pending.take() else {
+            return (taken, flow);
+        };
+        while flow.is_continue() {
             match entries.get(taken) {
-                Some(&next)
-                    if flow.is_continue()
-                        && (next ^ first) & sort == 0
-                        && next & Entry::FRAME != zero =>
-                {
-                    first = next;
+                Some(&next) if (next ^ first) & sort == 0 && next & Entry::FRAME != zero => {
+                    let (run, len) = run_from(taken, next);
+                    flow = give(&pending);
+                    pending = run;
+                    taken += len;
                 }
-                _ => return (taken, flow),
+                _ => break,
             }
         }
+        self.pending = Some(pending);
+        (taken, flow)
     }
 }
 
