@@ -1,6 +1,7 @@
 //! What is measured: the C path and the Rust path.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
 use process_introspection::Process;
 
@@ -16,6 +17,18 @@ pub(crate) fn c_path(library: &CLibrary, memory: &Memory, records: &mut [Record]
 /// The same in Rust, where the records are looked at and dropped.
 pub(crate) fn rust_path(memory: &Memory) {
     rust_walk(memory.pid(), memory.start, memory.end());
+}
+
+/// The Rust path with two threads.
+pub(crate) fn rust_two_threads(memory: &Memory) {
+    let process = Process::open(memory.pid()).expect("the target");
+    let each = |region: &_| {
+        black_box(region);
+        ControlFlow::Continue(())
+    };
+    process
+        .physical_regions_parallel(memory.start..memory.end(), 2, each)
+        .expect("a walk");
 }
 
 /// The Rust path over the whole process.

@@ -13,17 +13,24 @@ const C_SCATTERED: &str = "1 GiB touched, of scattered memory, C";
 const RUST_SCATTERED: &str = "1 GiB touched, of scattered memory, Rust";
 const CACHE: &str = "1 GiB of page cache";
 const FRAGMENTED: &str = "1 GiB, no two pages adjacent";
+const TWO_THREADS: &str = "1 GiB touched, two threads, Rust";
+const TWO_THREADS_SCATTERED: &str = "1 GiB touched, of scattered memory, two threads, Rust";
 const BULK: &str = "bulk pread";
 
 pub(crate) fn run(session: &mut Session) {
-    touched(session, [C, RUST], targets::dense_of_large_blocks);
-    touched(session, [C_SCATTERED, RUST_SCATTERED], targets::dense);
+    touched(
+        session,
+        [C, RUST, TWO_THREADS],
+        targets::dense_of_large_blocks,
+    );
+    let scattered = [C_SCATTERED, RUST_SCATTERED, TWO_THREADS_SCATTERED];
+    touched(session, scattered, targets::dense);
     page_cache(session);
     fragmented(session);
 }
 
-fn touched(session: &mut Session, [c, rust]: [&str; 2], make: fn(u64) -> Memory) {
-    if !session.wants(&[c, rust]) {
+fn touched(session: &mut Session, [c, rust, two]: [&str; 3], make: fn(u64) -> Memory) {
+    if !session.wants(&[c, rust, two]) {
         return;
     }
     let memory = make(GIB);
@@ -36,6 +43,8 @@ fn touched(session: &mut Session, [c, rust]: [&str; 2], make: fn(u64) -> Memory)
     session.pairs(case, || bulk.read(), ours);
     let case = Case::new(rust, BULK, Bound::AtMost(1.05));
     session.pairs(case, || bulk.read(), |_, _| ours::rust_path(&memory));
+    let case = Case::new(two, BULK, Bound::AtMost(0.6));
+    session.pairs(case, || bulk.read(), |_, _| ours::rust_two_threads(&memory));
 }
 
 fn page_cache(session: &mut Session) {

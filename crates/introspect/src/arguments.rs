@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser, ValueParserFactory};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{value_parser, Args, Parser, Subcommand, ValueEnum};
 use process_introspection_export::Format;
 
 use crate::examples;
@@ -138,6 +138,9 @@ pub(crate) struct Physical {
     /// Leaves out what is not backed by memory
     #[arg(long)]
     pub(crate) backed: bool,
+    /// Walks with up to N threads, at most 64; 0 means as many as help
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
+    pub(crate) threads: u8,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }

@@ -35,7 +35,8 @@ Each record is a maximal run of pages of one mapping that are consecutive in
 physical memory, or unbacked for one reason (STATE). The records tile what is
 mapped. PADDR is the first physical address, for swapped memory the swap area
 and the slot in it (0:1f); PAGE is the size of the page-table entries (- if
-unbacked, mixed or unknown). Needs CAP_SYS_ADMIN.
+unbacked, mixed or unknown). Needs CAP_SYS_ADMIN. Long walks take several
+threads (--threads); the records and their order are the same.
 
 If the process ends or executes another program meanwhile, the records so far
 stand, a JSON array is left open, so that no parser takes it for complete, and

@@ -1,7 +1,9 @@
 //! The subcommands that list records: each walks what is selected and hands
 //! the records on as they come.
 
-use process_introspection::Process;
+use std::ops::ControlFlow;
+
+use process_introspection::{PhysicalRegion, Process};
 use process_introspection_export::{
     ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
     VirtualRecord,
@@ -24,22 +26,36 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     let mut sink = Sink::open(&arguments.output, &PhysicalRecord::LAYOUT, &ranges)?;
+    let threads = usize::from(arguments.threads);
     for &range in &ranges {
-        for region in process.physical_regions(range)? {
-            let region = region?;
-            sink.passed(region.virt)?;
-            if arguments.backed && !region.backing.is_backed() {
-                continue;
+        let mut failed = None;
+        process.physical_regions_parallel(range, threads, |region| {
+            let written = physical_region(&process, region, arguments.backed, &mut sink);
+            failed = written.err();
+            match failed {
+                None => ControlFlow::Continue(()),
+                Some(_) => ControlFlow::Break(()),
             }
-            let page_size = process.page_size_of(&region)?;
-            sink.write(&PhysicalRecord::new(
-                &region,
-                page_size,
-                process.page_size(),
-            ))?;
+        })?;
+        if let Some(failure) = failed {
+            return Err(failure);
         }
     }
     sink.finish()
+}
+
+fn physical_region(
+    process: &Process,
+    region: &PhysicalRegion,
+    backed: bool,
+    sink: &mut Sink,
+) -> Result<(), Failure> {
+    sink.passed(region.virt)?;
+    if backed && !region.backing.is_backed() {
+        return Ok(());
+    }
+    let page_size = process.page_size_of(region)?;
+    sink.write(&PhysicalRecord::new(region, page_size, process.page_size()))
 }
 
 /// `introspect extents`.

@@ -186,6 +186,43 @@ fn physical_records_are_what_the_kernel_says_page_by_page() {
 }
 
 #[test]
+fn the_output_does_not_depend_on_the_number_of_threads() {
+    if !is_root_or_skip("the_output_does_not_depend_on_the_number_of_threads") {
+        return;
+    }
+    // Long enough for threads to be started.
+    let (size, touched) = (1u64 << 40, 4096);
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(size);
+        memory::touch(at, touched, size / touched / memory::page());
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    let (pid, range) = (target.pid().to_string(), format!("{at:x}-{:x}", at + size));
+    for format in ["table", "json", "jsonl", "csv"] {
+        for backed in [&[][..], &["--backed"]] {
+            let output = |threads: &str| {
+                let arguments = ["physical", &pid, &range, "--format", format];
+                let threads = ["--threads", threads];
+                succeed(&[&arguments[..], backed, &threads].concat()).stdout
+            };
+            let alone = output("1");
+            let header = usize::from(matches!(format, "table" | "csv"));
+            let records = touched as usize * if backed.is_empty() { 2 } else { 1 };
+            if format != "json" {
+                assert_eq!(alone.lines().count(), records + header, "{format}");
+            }
+            for threads in ["0", "2", "3", "64"] {
+                assert!(output(threads) == alone, "{format} {backed:?} {threads}");
+            }
+            let arguments = ["physical", &pid, &range, "--format", format];
+            let default = succeed(&[&arguments[..], backed].concat()).stdout;
+            assert!(default == alone, "{format} {backed:?}");
+        }
+    }
+}
+
+#[test]
 fn page_table_records_are_one_for_each_page() {
     if !is_root_or_skip("page_table_records_are_one_for_each_page") {
         return;

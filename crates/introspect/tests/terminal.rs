@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use support::{finish, Waiting};
 use testkit::machine::is_root_or_skip;
+use testkit::memory;
+use testkit::target::Target;
 
 /// What is seen on a terminal of 80 columns while a shell runs `line`, in
 /// which `introspect` is the command under test.
@@ -80,6 +82,25 @@ fn a_long_run_shows_its_progress_and_a_short_one_none() {
     // More than a pipe holds, and a reader that lets it wait.
     let slow = format!(
         "introspect pagetable {pid} --mapping / --format jsonl | {{ sleep 2; cat >/dev/null; }}"
+    );
+    let Some(seen) = on_terminal(test, &slow) else {
+        return;
+    };
+    assert!(
+        seen.contains(" records, at ") && seen.contains('%'),
+        "{seen:?}"
+    );
+    // By several threads, too.
+    let size = 1u64 << 40;
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(size);
+        memory::touch(at, 4096, size / 4096 / memory::page());
+        vec![at]
+    });
+    let (pid_of_large, at) = (target.pid(), target.addresses()[0]);
+    let slow = format!(
+        "introspect physical {pid_of_large} {at:x}-{:x} --threads 2 --format jsonl | {{ sleep 2; cat >/dev/null; }}",
+        at + size
     );
     let Some(seen) = on_terminal(test, &slow) else {
         return;

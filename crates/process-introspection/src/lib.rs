@@ -60,6 +60,7 @@ mod extents;
 mod mapping;
 mod object;
 mod page_table;
+mod parallel;
 mod physical;
 mod process;
 mod processes;

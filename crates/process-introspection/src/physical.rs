@@ -82,7 +82,8 @@ pub struct PhysicalRegions<'a> {
     /// Runs of `mapping` that were walked, from `next` on to be given.
     batch: Vec<Run>,
     next: usize,
-    mapping: CurrentMapping,
+    mapping: Option<Arc<Mapping>>,
+    known: CurrentMapping,
     /// How the walk ended.
     ended: Option<Result<(), Error>>,
 }
@@ -97,7 +98,8 @@ impl<'a> PhysicalRegions<'a> {
             cursor: Box::new(cursor.map_err(|error| process.error(error))?),
             batch: Vec::with_capacity(BATCH),
             next: 0,
-            mapping: CurrentMapping::default(),
+            mapping: None,
+            known: CurrentMapping::default(),
             ended: None,
         })
     }
@@ -121,6 +123,8 @@ impl<'a> PhysicalRegions<'a> {
             Ok(ControlFlow::Break(())) if self.batch.is_empty() => Some(Ok(())),
             Ok(_) => None,
         };
+        let mapping = self.cursor.mapping().filter(|_| !self.batch.is_empty());
+        self.mapping = mapping.map(|mapping| self.known.of(self.process, mapping, &self.cursor));
     }
 }
 
@@ -136,12 +140,12 @@ impl Iterator for PhysicalRegions<'_> {
         }
         let run = self.batch[self.next];
         self.next += 1;
-        let mapping = self.cursor.mapping()?;
+        let mapping = self.mapping.as_ref()?;
         Some(Ok(PhysicalRegion {
             virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
             backing: run.state.backing,
             anonymous: run.state.anonymous,
-            mapping: self.mapping.of(self.process, mapping, &self.cursor),
+            mapping: Arc::clone(mapping),
         }))
     }
 }

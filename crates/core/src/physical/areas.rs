@@ -187,3 +187,79 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::MappingKind;
+    use crate::vma::{Device, Protection};
+
+    const MIB: u64 = 1 << 20;
+
+    fn area(start: u64, end: u64, block: u64) -> Area {
+        let page = PageSize::SIZE_4K;
+        let vma = Vma {
+            range: AddrRange::new(start, end).unwrap(),
+            protection: Protection::default(),
+            shared: false,
+            offset: 0,
+            device: Device { major: 0, minor: 0 },
+            inode: 0,
+            page_size: Some(page),
+        };
+        Area {
+            mapping: Mapping {
+                vma,
+                kind: MappingKind::Anonymous,
+            },
+            context: PageContext {
+                page,
+                private: true,
+                has_object: false,
+                unlisted: false,
+                special: false,
+                frames: true,
+                zero: None,
+            },
+            part: Part {
+                at: start,
+                end,
+                ahead: end + MIB,
+                leaf: None,
+                only_huge: false,
+            },
+            block: PageSize::from_bytes(block).unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_area_is_cut_where_no_page_is() {
+        let mut first = area(MIB, 9 * MIB, 2 * MIB);
+        let rest = first.split_off(2 * MIB).unwrap();
+        assert_eq!(first.left(), AddrRange::new(MIB, 4 * MIB).unwrap());
+        assert_eq!(rest.left(), AddrRange::new(4 * MIB, 9 * MIB).unwrap());
+        // What lies behind is for another to read.
+        assert_eq!((first.part.ahead, rest.part.ahead), (4 * MIB, 10 * MIB));
+        assert_eq!(first.mapping(), rest.mapping());
+    }
+
+    #[test]
+    fn an_area_that_has_no_more_is_not_cut() {
+        for bytes in [7 * MIB + 1, 8 * MIB, 9 * MIB, u64::MAX] {
+            let mut whole = area(MIB, 9 * MIB, 2 * MIB);
+            assert!(whole.split_off(bytes).is_none(), "{bytes}");
+            assert_eq!(whole.left(), AddrRange::new(MIB, 9 * MIB).unwrap());
+        }
+        // One page of a gibibyte.
+        assert!(area(0, 1 << 30, 1 << 30).split_off(MIB).is_none());
+    }
+
+    #[test]
+    fn reading_ahead_is_bounded_but_never_by_the_area_itself() {
+        let mut bounded = area(MIB, 9 * MIB, 2 * MIB);
+        bounded.read_ahead_to(9 * MIB + 4096);
+        assert_eq!(bounded.part.ahead, 9 * MIB + 4096);
+        bounded.read_ahead_to(3 * MIB);
+        assert_eq!(bounded.part.ahead, 9 * MIB);
+    }
+}

@@ -1,0 +1,522 @@
+//! Walks by several threads: the same regions, in the same order, in bounded
+//! memory, and an end that leaves no thread behind.
+
+use std::ops::ControlFlow;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::time::{Duration, Instant};
+
+use process_introspection::{Backing, Error, PhysicalRegion, Process};
+use testkit::machine::{is_root_or_skip, HugePages};
+use testkit::memory::{self, page};
+use testkit::oracle::Pagemap;
+use testkit::random::Random;
+use testkit::target::Target;
+
+const HUGE: u64 = 2 << 20;
+const THREADS: [usize; 5] = [0, 1, 2, 3, 8];
+/// Without the query ioctl, without the scan ioctl.
+const PATHS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
+
+fn open(pid: u32, (no_query, no_scan): (bool, bool)) -> Process {
+    let process = Process::open(pid).expect("the target");
+    process.as_core().disable_features(no_query, no_scan);
+    process
+}
+
+fn parallel(
+    process: &Process,
+    start: u64,
+    end: u64,
+    threads: usize,
+) -> (Vec<PhysicalRegion>, Result<(), Error>) {
+    let mut regions = Vec::new();
+    let result = process.physical_regions_parallel(start..end, threads, |region| {
+        regions.push(region.clone());
+        ControlFlow::Continue(())
+    });
+    (regions, result)
+}
+
+fn serial(process: &Process, start: u64, end: u64) -> Vec<PhysicalRegion> {
+    let regions = process.physical_regions(start..end).expect("a walk");
+    regions.map(|region| region.expect("a region")).collect()
+}
+
+/// Walks `start..end` in each of these ways, with every number of threads.
+fn check_paths(pid: u32, start: u64, end: u64, paths: &[(bool, bool)]) {
+    for &path in paths {
+        let process = open(pid, path);
+        let expected = serial(&process, start, end);
+        assert!(!expected.is_empty());
+        for threads in THREADS {
+            let (given, result) = parallel(&process, start, end, threads);
+            result.expect("a walk");
+            // Not assert_eq: nobody could read it.
+            let same = given
+                .iter()
+                .zip(&expected)
+                .take_while(|(a, b)| a == b)
+                .count();
+            assert!(
+                same == expected.len() && same == given.len(),
+                "{path:?}, {threads} threads: {} and {} regions, {same} the same; then {:x?} and {:x?}",
+                given.len(),
+                expected.len(),
+                given.get(same),
+                expected.get(same)
+            );
+        }
+    }
+}
+
+fn check(pid: u32, start: u64, end: u64) {
+    check_paths(pid, start, end, &PATHS);
+}
+
+/// Memory of which hardly two neighbouring pages are neighbours physically.
+fn fragmented(size: u64) -> u64 {
+    let at = memory::anonymous(size);
+    let mut order: Vec<u64> = (0..size / page()).collect();
+    let mut random = Random::new(size);
+    for index in (1..order.len()).rev() {
+        order.swap(index, random.below(index as u64 + 1) as usize);
+    }
+    for index in order {
+        memory::touch(at + index * page(), 1, 1);
+    }
+    at
+}
+
+/// How many threads this process has.
+fn threads_of_this() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// The same when those that have ended are gone from /proc, too: the kernel
+/// takes them away a moment after whoever waits for them has been told.
+fn threads_that_stay() -> usize {
+    let until = Instant::now() + Duration::from_secs(10);
+    while threads_of_this() > 1 && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    threads_of_this()
+}
+
+#[test]
+fn fragmented_memory_comes_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("fragmented memory") {
+        return;
+    }
+    let size = 256 << 20;
+    let target = Target::spawn(|| vec![fragmented(size)]);
+    let at = target.addresses()[0];
+    check(target.pid(), at, at + size);
+    // Parts of it: neither end on a border.
+    let mut random = Random::new(11);
+    let process = open(target.pid(), (false, false));
+    for threads in [1, 2, 3, 8] {
+        let low = at + random.below(size / 4);
+        let high = at + size - random.below(size / 4);
+        let (given, result) = parallel(&process, low, high, threads);
+        result.expect("a walk");
+        assert!(given == serial(&process, low, high), "{low:x}-{high:x}");
+    }
+}
+
+#[test]
+fn dense_memory_and_holes_of_every_size_come_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("dense memory and holes") {
+        return;
+    }
+    let pages = 100_000;
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(pages * page());
+        memory::touch(at, pages / 4, 1);
+        let mut random = Random::new(5);
+        let mut next = pages / 4;
+        while next < pages {
+            let (longest, widest) = (random.below(11), random.below(15));
+            let run = 1 + random.below(1 << longest);
+            memory::touch(at + next * page(), run.min(pages - next), 1);
+            next += run + random.below(1 << widest);
+        }
+        // The zero page, which never joins with itself.
+        memory::read(at + pages / 2 * page(), 3000);
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    check(target.pid(), at, at + pages * page());
+}
+
+#[test]
+fn a_reservation_of_a_terabyte_comes_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("a reservation") {
+        return;
+    }
+    let (size, touched) = (1u64 << 40, 4096);
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(size);
+        memory::touch(at, touched, size / touched / page());
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    // Without a scan a thousandth of it is all that can be read in a while.
+    check_paths(
+        target.pid(),
+        at,
+        at + size,
+        &[(false, false), (true, false)],
+    );
+    check_paths(target.pid(), at, at + (4 << 30), &[(false, true)]);
+}
+
+#[test]
+fn huge_pages_come_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("huge pages") {
+        return;
+    }
+    let size = 64 * HUGE;
+    let target = Target::spawn(|| {
+        let at = memory::aligned(size, HUGE);
+        memory::advise(at, size, libc::MADV_HUGEPAGE);
+        memory::touch(at, 20, HUGE / page());
+        // Huge zero pages, and one that is split.
+        for index in 20..40 {
+            memory::read(at + index * HUGE, 1);
+        }
+        memory::touch(at + 44 * HUGE, 20, HUGE / page());
+        memory::advise(at + 50 * HUGE + 7 * page(), page(), libc::MADV_DONTNEED);
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    check(target.pid(), at, at + size);
+    check(target.pid(), at + 3 * page(), at + size - 5 * page());
+}
+
+#[test]
+fn hugetlb_pages_come_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("hugetlb") {
+        return;
+    }
+    let Some(_pages) = HugePages::reserve(8, "hugetlb") else {
+        return;
+    };
+    let target = Target::spawn(|| {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
+        let at = memory::map(8 * HUGE, flags, -1);
+        memory::touch(at, 6, HUGE / page());
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    check(target.pid(), at, at + 8 * HUGE);
+    check(target.pid(), at + 3 * page(), at + 7 * HUGE + 5 * page());
+}
+
+#[test]
+fn many_small_areas_come_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("small areas") {
+        return;
+    }
+    let pages = 5000;
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(pages * page());
+        memory::touch(at, pages, 1);
+        for index in (0..pages).step_by(2) {
+            memory::protect(at + index * page(), page(), libc::PROT_READ);
+        }
+        for index in (0..pages).step_by(50) {
+            memory::unmap(at + index * page(), 7 * page());
+        }
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    check(target.pid(), at, at + pages * page());
+}
+
+#[test]
+fn files_and_private_copies_come_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("files") {
+        return;
+    }
+    let size = 48 << 20;
+    let target = Target::spawn(|| {
+        let fd = memory::memfd(size);
+        let shared = memory::map(size, libc::MAP_SHARED, fd);
+        memory::touch(shared, size / page() / 2, 1);
+        let private = memory::map(size, libc::MAP_PRIVATE, fd);
+        memory::read(private, size / page() / 3);
+        memory::touch(private + 5 * page(), 1000, 3);
+        vec![private, shared]
+    });
+    for &at in target.addresses() {
+        check(target.pid(), at, at + size);
+    }
+}
+
+#[test]
+fn the_whole_of_a_process_comes_out_as_in_an_ordinary_walk() {
+    if !is_root_or_skip("a whole process") {
+        return;
+    }
+    let target = Target::spawn(|| vec![0]);
+    // Without a scan the reservations of the test runtime would take minutes.
+    let paths = [(false, false), (true, false)];
+    check_paths(target.pid(), 0, u64::MAX, &paths);
+    // Nothing is there: no region and no error.
+    let (given, result) = parallel(&open(target.pid(), (false, false)), 0, 0x1000, 2);
+    assert!(given.is_empty() && result.is_ok());
+}
+
+#[test]
+fn a_walk_ends_when_its_caller_has_enough() {
+    if !is_root_or_skip("a caller that has enough") {
+        return;
+    }
+    let size = 128 << 20;
+    let target = Target::spawn(|| vec![fragmented(size)]);
+    let at = target.addresses()[0];
+    let process = open(target.pid(), (false, false));
+    let expected = serial(&process, at, at + size);
+    for threads in THREADS {
+        for enough in [1, 2000, expected.len() - 1, expected.len()] {
+            let mut given = Vec::new();
+            let result = process.physical_regions_parallel(at..at + size, threads, |region| {
+                given.push(region.clone());
+                match given.len() {
+                    len if len < enough => ControlFlow::Continue(()),
+                    _ => ControlFlow::Break(()),
+                }
+            });
+            assert!(result.is_ok());
+            assert!(given == expected[..enough], "{threads} threads, {enough}");
+        }
+    }
+}
+
+#[test]
+fn a_target_that_exits_meanwhile_is_an_error_and_never_a_shortened_list() {
+    if !is_root_or_skip("a target that exits") {
+        return;
+    }
+    // Many more regions than are ever found in advance.
+    let size = 160 << 20;
+    for (threads, path) in [
+        (1, (false, false)),
+        (2, (false, false)),
+        (2, (true, true)),
+        (8, (false, false)),
+    ] {
+        let target = Target::spawn(|| vec![fragmented(size)]);
+        let at = target.addresses()[0];
+        let process = open(target.pid(), path);
+        let expected = serial(&process, at, at + size);
+        let mut given = 0;
+        let result = process.physical_regions_parallel(at..at + size, threads, |region| {
+            if given == 0 {
+                target.kill();
+            }
+            assert_eq!(*region, expected[given]);
+            given += 1;
+            ControlFlow::Continue(())
+        });
+        let error = result.expect_err("never a shortened list");
+        assert!(error.is_gone(), "{error}");
+        assert!(given > 0 && given < expected.len(), "{given}");
+    }
+}
+
+#[test]
+fn order_and_tiling_hold_while_a_target_changes() {
+    if !is_root_or_skip("a restless target") {
+        return;
+    }
+    let pages = (512 << 20) / page();
+    let size = pages * page();
+    let target = Target::spawn_reporting(|report| {
+        let at = memory::anonymous(size);
+        let locked = at + pages / 2 * page();
+        memory::touch(locked, 1, 1);
+        // SAFETY: the page was mapped just now.
+        let result = unsafe { libc::mlock(locked as *const _, page() as usize) };
+        assert_eq!(result, 0);
+        report.send(&[at, locked]);
+        let mut random = Random::new(3);
+        loop {
+            let first = random.below(pages);
+            let count = 1 + random.below((pages - first).min(2000));
+            let (low, high) = (at + first * page(), at + (first + count) * page());
+            if low <= locked && locked < high {
+                continue;
+            }
+            match random.below(6) {
+                0 => memory::protect(low, high - low, libc::PROT_READ),
+                1 => memory::protect(low, high - low, libc::PROT_READ | libc::PROT_WRITE),
+                2 | 3 => {
+                    memory::advise(low, high - low, libc::MADV_DONTNEED);
+                }
+                _ => {
+                    memory::protect(low, high - low, libc::PROT_READ | libc::PROT_WRITE);
+                    memory::touch(low, count.div_ceil(2).min(300), 2);
+                }
+            }
+        }
+    });
+    let [at, locked] = *target.addresses() else {
+        panic!()
+    };
+    let frame = Pagemap::open(target.pid()).entry(locked) & ((1 << 55) - 1);
+    let until = Instant::now() + Duration::from_millis(1500);
+    let mut walks = 0;
+    while walks < 4 || Instant::now() < until {
+        for path in PATHS {
+            let process = open(target.pid(), path);
+            let mut next = at;
+            let mut seen = false;
+            let walked = process.physical_regions_parallel(at..at + size, 3, |region| {
+                // The area is never unmapped: what is reported tiles it.
+                assert_eq!(region.virt.start().as_u64(), next);
+                next = region.virt.end().as_u64();
+                if region.virt.contains(locked.into()) {
+                    let into = locked - region.virt.start().as_u64();
+                    let address = region.backing.further(into).address();
+                    let expected = Some(frame * page());
+                    assert_eq!(address.map(|address| address.as_u64()), expected);
+                    assert!(matches!(region.backing, Backing::Ram(_)));
+                    seen = true;
+                }
+                ControlFlow::Continue(())
+            });
+            walked.expect("a walk");
+            assert!(seen && next == at + size, "{path:?}: {next:x}");
+            walks += 1;
+        }
+    }
+}
+
+#[test]
+fn threads_are_started_for_a_long_walk_only_and_none_is_left() {
+    if !is_root_or_skip("threads") {
+        return;
+    }
+    let (size, touched) = (1u64 << 40, 4096);
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(size);
+        memory::touch(at, touched, size / touched / page());
+        vec![at]
+    });
+    let (pid, at) = (target.pid(), target.addresses()[0]);
+    let most_threads = move |end: u64, threads: usize| {
+        let process = open(pid, (false, false));
+        let mut most = 0;
+        assert_eq!(threads_that_stay(), 1);
+        let walked = process.physical_regions_parallel(at..end, threads, |_| {
+            most = threads_of_this().max(most);
+            ControlFlow::Continue(())
+        });
+        walked.expect("a walk");
+        most
+    };
+    // The threads of a child are its own.
+    let walker = Target::spawn(|| {
+        let long = |threads| most_threads(at + size, threads) as u64;
+        let (alone, two, three) = (long(1), long(2), long(3));
+        let short = most_threads(at + 64 * page(), 8) as u64;
+        vec![alone, two, three, short, threads_that_stay() as u64]
+    });
+    assert_eq!(walker.addresses(), [1, 2, 3, 1, 1]);
+}
+
+#[test]
+fn a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left() {
+    if !is_root_or_skip("a caller that panics") {
+        return;
+    }
+    let size = 256 << 20;
+    let target = Target::spawn(|| vec![fragmented(size)]);
+    let (pid, at) = (target.pid(), target.addresses()[0]);
+    let walker = Target::spawn(|| {
+        // What is said of the panics would be in the way.
+        std::panic::set_hook(Box::new(|_| ()));
+        let mut numbers = Vec::new();
+        for threads in [1, 2, 8] {
+            let process = open(pid, (false, false));
+            let mut given = 0;
+            let walked = catch_unwind(AssertUnwindSafe(|| {
+                process.physical_regions_parallel(at..at + size, threads, |_| {
+                    given += 1;
+                    assert!(given < 40_000, "enough");
+                    ControlFlow::Continue(())
+                })
+            }));
+            numbers.extend([u64::from(walked.is_err()), given]);
+        }
+        numbers.push(threads_that_stay() as u64);
+        numbers
+    });
+    assert_eq!(walker.addresses(), [1, 40_000, 1, 40_000, 1, 40_000, 1]);
+}
+
+#[test]
+fn memory_stays_within_a_mebibyte_whatever_is_found() {
+    if !is_root_or_skip("memory of a walk") {
+        return;
+    }
+    let size = 1 << 30;
+    let target = Target::spawn(|| vec![fragmented(size)]);
+    let (pid, at) = (target.pid(), target.addresses()[0]);
+    let walker = Target::spawn(|| {
+        let kib = |field: &str| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+            let number = line.split_whitespace().nth(1).unwrap();
+            number.parse::<u64>().unwrap()
+        };
+        let process = open(pid, (false, false));
+        // The code and what the first use of anything needs: not the walk's.
+        let _ = parallel(&process, at, at + 64 * page(), 2);
+        let _ = kib("VmHWM");
+        let mut growth = Vec::new();
+        for threads in [1, 2] {
+            // The high-water mark begins anew (proc(5), clear_refs).
+            std::fs::write("/proc/self/clear_refs", "5").unwrap();
+            let before = kib("VmHWM");
+            let mut count = 0u64;
+            let walked = process.physical_regions_parallel(at..at + size, threads, |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            });
+            walked.expect("a walk");
+            growth.extend([count, kib("VmHWM") - before]);
+        }
+        growth
+    });
+    let [count, alone, same, two] = *walker.addresses() else {
+        panic!()
+    };
+    assert!(count > 200_000 && same == count, "{count} {same}");
+    assert!(alone <= 1024 && two <= 1024, "{alone} KiB, {two} KiB");
+}
+
+#[test]
+fn what_cannot_be_walked_is_refused_as_in_an_ordinary_walk() {
+    let own = Process::current().unwrap();
+    let (start, end) = (20u64, 10u64);
+    let (given, result) = parallel(&own, start, end, 2);
+    assert!(given.is_empty() && result.unwrap_err().is_invalid_argument());
+    if !is_root_or_skip("giving up privileges") {
+        return;
+    }
+    let unprivileged = Target::spawn(|| {
+        // SAFETY: takes no memory; this child has one thread.
+        unsafe {
+            assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+            assert_eq!(libc::setgid(65534), 0);
+            assert_eq!(libc::setuid(65534), 0);
+            assert_eq!(libc::prctl(libc::PR_SET_DUMPABLE, 1), 0);
+        }
+        let (given, result) = parallel(&Process::current().unwrap(), 0, u64::MAX, 2);
+        let hidden = result.is_err_and(|error| error.is_frames_hidden());
+        vec![u64::from(hidden), given.len() as u64]
+    });
+    assert_eq!(unprivileged.addresses(), [1, 0]);
+}
