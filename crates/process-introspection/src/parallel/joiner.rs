@@ -22,12 +22,12 @@ impl Joiner {
     /// the ones before were of, unless those made it `complete`.
     pub(super) fn join(
         &mut self,
-        runs: &[Run],
+        runs: impl IntoIterator<Item = Run>,
         complete: bool,
         give: &mut impl FnMut(&Run) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let mut runs = runs.iter();
-        let Some(mut last) = self.open.take().or_else(|| runs.next().copied()) else {
+        let mut runs = runs.into_iter();
+        let Some(mut last) = self.open.take().or_else(|| runs.next()) else {
             return ControlFlow::Continue(());
         };
         let mut first = true;
@@ -40,7 +40,7 @@ impl Joiner {
             if one {
                 last.end = run.end;
             } else {
-                give(&std::mem::replace(&mut last, *run))?;
+                give(&std::mem::replace(&mut last, run))?;
             }
         }
         if complete {
@@ -84,7 +84,7 @@ mod tests {
         let mut joiner = Joiner::new();
         let mut given = Vec::new();
         for (runs, complete) in pieces {
-            let flow = joiner.join(runs, *complete, &mut |run| {
+            let flow = joiner.join(runs.iter().copied(), *complete, &mut |run| {
                 given.push(*run);
                 ControlFlow::Continue(())
             });
@@ -133,7 +133,7 @@ mod tests {
         let mut joiner = Joiner::new();
         let mut count = 0;
         let runs = [ram(0, 1, 5), ram(1, 2, 9), ram(2, 3, 20)];
-        let flow = joiner.join(&runs, true, &mut |_| {
+        let flow = joiner.join(runs, true, &mut |_| {
             count += 1;
             ControlFlow::Break(())
         });

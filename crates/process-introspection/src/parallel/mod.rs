@@ -5,9 +5,11 @@
 //! enumerated once, in order, by whoever needs more to walk ([`plan`]); whoever
 //! is free takes the lowest piece that nobody walks, and gives back what it did
 //! not get done in its time ([`queue`], [`piece`]); runs that were cut at a
-//! border of pieces are made one again ([`joiner`]).
+//! border of pieces are made one again ([`joiner`]). What waits for the caller is
+//! kept small ([`packed`]).
 
 mod joiner;
+mod packed;
 mod piece;
 mod plan;
 mod queue;
@@ -44,7 +46,8 @@ const STACK: usize = 256 << 10;
 impl Process {
     /// The physical regions of `range` as [`Process::physical_regions`] gives
     /// them, in the same order, found by several threads. `each` gets them on
-    /// the calling thread and can break off. Constant memory.
+    /// the calling thread and can break off. Constant memory: walking stops
+    /// when it is some thousand regions ahead of `each`.
     ///
     /// `threads` is how many walk, the calling one included: 1 is an ordinary
     /// walk, 0 means what helps on this machine, and more than 64 are 64.

@@ -9,6 +9,7 @@ use process_introspection_core::physical::runs::Run;
 use process_introspection_core::physical::AreaWalker;
 use process_introspection_core::{self as core};
 
+use super::packed::PackedRuns;
 use super::plan::PlannedArea;
 use crate::mapping::EntryStorage;
 use crate::Mapping;
@@ -85,6 +86,7 @@ impl Piece {
 #[derive(Debug)]
 pub(super) struct Stretch {
     pub(super) mapping: Arc<Mapping>,
+    start: u64,
     runs_end: usize,
     /// It goes up to the end of the area.
     pub(super) complete: bool,
@@ -93,7 +95,7 @@ pub(super) struct Stretch {
 /// What was found in a piece, as far as it was walked.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
-    runs: Vec<Run>,
+    runs: PackedRuns,
     stretches: Vec<Stretch>,
     /// Why the walk ends behind these runs.
     pub(super) error: Option<core::Error>,
@@ -121,10 +123,12 @@ impl Walked {
     }
 
     /// The parts of areas, in order, with their runs.
-    pub(super) fn stretches(&self) -> impl Iterator<Item = (&Stretch, &[Run])> {
+    pub(super) fn stretches(
+        &self,
+    ) -> impl Iterator<Item = (&Stretch, impl Iterator<Item = Run> + '_)> {
         let mut from = 0;
         self.stretches.iter().map(move |stretch| {
-            let runs = &self.runs[from..stretch.runs_end];
+            let runs = self.runs.stretch(from, stretch.runs_end, stretch.start);
             from = stretch.runs_end;
             (stretch, runs)
         })
@@ -170,10 +174,11 @@ impl Walker {
             let area = &mut planned.area;
             // What lies behind is another's.
             area.read_ahead_to(end);
+            let start = area.left().start().as_u64();
             while !enough && !area.left().is_empty() {
                 let before = area.left().start().as_u64();
                 let mut push = |run: &Run, _: &core::object::Mapping| {
-                    walked.runs.push(*run);
+                    walked.runs.push(run);
                     ControlFlow::Continue(())
                 };
                 if let Err(error) = self.areas.step(process, area, &mut push) {
@@ -189,11 +194,12 @@ impl Walker {
             }
             // A run that an error has cut is not given, as in any walk.
             if let Some(run) = self.areas.take().filter(|_| walked.error.is_none()) {
-                walked.runs.push(run);
+                walked.runs.push(&run);
             }
             let done = area.left().is_empty();
             walked.stretches.push(Stretch {
                 mapping: Arc::clone(&planned.mapping),
+                start,
                 runs_end: walked.runs.len(),
                 complete: done && planned.last,
             });

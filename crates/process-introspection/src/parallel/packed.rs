@@ -1,0 +1,146 @@
+//! Runs in a third of their size. What one thread has found another reads out
+//! of its caches, and what nobody has taken yet is most of a walk's memory.
+//! Pure.
+
+use process_introspection_core::physical::runs::{PageState, Run};
+use process_introspection_core::physical::Backing;
+use process_introspection_core::PhysAddr;
+
+/// Runs that follow each other without a gap, in stretches that may.
+#[derive(Debug, Default)]
+pub(super) struct PackedRuns {
+    runs: Vec<Packed>,
+    /// States that do not fit in a word: few, and mostly the same.
+    states: Vec<PageState>,
+}
+
+/// A run that begins where the one before it ends. That is at a page's border,
+/// so the bits below are free to say what `word` is.
+#[derive(Copy, Clone, Debug)]
+struct Packed {
+    end_and_kind: u64,
+    word: u64,
+}
+
+/// The smallest page of any architecture has more bits than this.
+const KIND: u64 = 7;
+/// `word` is the address of memory.
+const RAM: u64 = 0;
+/// The same, and the memory is anonymous.
+const ANONYMOUS_RAM: u64 = 1;
+/// `word` is an index of `states`.
+const STATE: u64 = 2;
+
+impl PackedRuns {
+    /// Adds a run that begins where the last one ended, or begins a stretch.
+    pub(super) fn push(&mut self, run: &Run) {
+        let (kind, word) = match run.state.backing {
+            Backing::Ram(address) if run.state.anonymous => (ANONYMOUS_RAM, address.as_u64()),
+            Backing::Ram(address) => (RAM, address.as_u64()),
+            _ => (STATE, self.index_of(run.state)),
+        };
+        self.runs.push(Packed {
+            end_and_kind: run.end | kind,
+            word,
+        });
+    }
+
+    #[inline(never)]
+    fn index_of(&mut self, state: PageState) -> u64 {
+        if self.states.last() != Some(&state) {
+            self.states.push(state);
+        }
+        self.states.len() as u64 - 1
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Empties it; the storage is kept.
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+        self.states.clear();
+    }
+
+    /// The runs with the indices from `from` up to `to`, a stretch that begins
+    /// at the address `start`.
+    pub(super) fn stretch(
+        &self,
+        from: usize,
+        to: usize,
+        mut start: u64,
+    ) -> impl Iterator<Item = Run> + '_ {
+        self.runs[from..to].iter().map(move |packed| {
+            let ram = |anonymous| PageState {
+                backing: Backing::Ram(PhysAddr::new(packed.word)),
+                anonymous,
+            };
+            let end = packed.end_and_kind & !KIND;
+            let run = Run {
+                start,
+                end,
+                state: match packed.end_and_kind & KIND {
+                    RAM => ram(false),
+                    ANONYMOUS_RAM => ram(true),
+                    _ => self.states[packed.word as usize],
+                },
+            };
+            start = end;
+            run
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use process_introspection_core::physical::SwapPlace;
+
+    #[test]
+    fn every_run_comes_out_as_it_went_in() {
+        let address = PhysAddr::new(0xf_ffff_ffff_f000);
+        let place = |offset| SwapPlace { area: 22, offset };
+        let backings = [
+            Backing::Ram(PhysAddr::new(0)),
+            Backing::Ram(address),
+            Backing::NotPresent,
+            Backing::NotPresent,
+            Backing::Zero(address),
+            Backing::Device(address),
+            Backing::Swapped(Some(place(u64::MAX >> 14))),
+            Backing::Swapped(Some(place(5))),
+            Backing::Guard,
+            Backing::Poisoned,
+            Backing::Unknown,
+        ];
+        let mut start = 0x7fff_ffff_0000;
+        let mut runs = Vec::new();
+        for anonymous in [false, true] {
+            for (backing, pages) in backings.into_iter().zip(1..) {
+                let end = start + pages * 0x1000;
+                let state = PageState { backing, anonymous };
+                runs.push(Run { start, end, state });
+                start = end;
+            }
+        }
+        let mut packed = PackedRuns::default();
+        // Twice: storage that was used before.
+        for _ in 0..2 {
+            packed.clear();
+            runs.iter().for_each(|run| packed.push(run));
+            assert_eq!(packed.len(), runs.len());
+            let (first, rest) = (runs[0].start, runs[7].start);
+            let out: Vec<_> = packed.stretch(0, 7, first).collect();
+            assert_eq!(out, runs[..7]);
+            let out: Vec<_> = packed.stretch(7, runs.len(), rest).collect();
+            assert_eq!(out, runs[7..]);
+        }
+    }
+
+    #[test]
+    fn a_run_is_two_words() {
+        assert_eq!(size_of::<Packed>(), 16);
+    }
+}
