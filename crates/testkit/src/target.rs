@@ -79,7 +79,24 @@ impl Target {
         target
             .addresses
             .extend((0..count).map(|_| words.next().expect("a whole report")));
+        target.settle();
         target
+    }
+
+    /// Waits until it sleeps: behind its report it still touches pages of its
+    /// own code. One that never sleeps is not waited for long.
+    fn settle(&self) {
+        let is_busy = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
+            stat.is_ok_and(|stat| {
+                let state = stat.rsplit(") ").next().unwrap_or_default();
+                !state.starts_with(['S', 'Z', 'T', 't'])
+            })
+        };
+        let until = std::time::Instant::now() + std::time::Duration::from_millis(100);
+        while is_busy() && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
     }
 
     /// Its PID.
