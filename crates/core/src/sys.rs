@@ -126,24 +126,17 @@ pub(crate) fn read(fd: i32, buffer: &mut [u8]) -> Sys<usize> {
     retry(|| check(unsafe { syscall!(Sysno::read, fd, buffer.as_mut_ptr(), buffer.len()) }))
 }
 
-/// `PROCMAP_QUERY` on a `maps` file. The name and the build id are written to
-/// the slices; the fields of `query` that say where are filled in here.
-pub(crate) fn procmap_query(
-    fd: i32,
-    query: &mut uapi::procmap_query,
-    name: &mut [u8],
-    build_id: &mut [u8],
-) -> Sys<()> {
-    let place = |buffer: &mut [u8]| match buffer.len() {
-        0 => (0, 0),
-        len => (buffer.as_mut_ptr() as usize as u64, len.min(4096) as u32),
-    };
+/// `PROCMAP_QUERY` on a `maps` file. The name is written to the slice; the
+/// fields of `query` that say where are filled in here.
+pub(crate) fn procmap_query(fd: i32, query: &mut uapi::procmap_query, name: &mut [u8]) -> Sys<()> {
     query.size = size_of::<uapi::procmap_query>() as u64;
-    (query.vma_name_addr, query.vma_name_size) = place(name);
-    (query.build_id_addr, query.build_id_size) = place(build_id);
+    (query.vma_name_addr, query.vma_name_size) = match name.len() {
+        0 => (0, 0),
+        len => (name.as_mut_ptr() as usize as u64, len.min(4096) as u32),
+    };
     let query: *mut uapi::procmap_query = query;
     // SAFETY: `query` is a live, exclusive struct of the size it states; the
-    // kernel writes at most the stated sizes to the two exclusive slices.
+    // kernel writes at most the stated size to the exclusive slice.
     retry(|| check(unsafe { syscall!(Sysno::ioctl, fd, uapi::PROCMAP_QUERY, query) }))?;
     Ok(())
 }

@@ -39,11 +39,11 @@ pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Res
         build_id_addr: 0,
     };
     let mut complete = true;
-    let mut result = sys::procmap_query(process.maps(), &mut query, name, &mut []);
+    let mut result = sys::procmap_query(process.maps(), &mut query, name);
     if result == Err(Errno::ENAMETOOLONG) {
         // One name that is too long fails the whole call.
         complete = false;
-        result = sys::procmap_query(process.maps(), &mut query, &mut [], &mut []);
+        result = sys::procmap_query(process.maps(), &mut query, &mut []);
     }
     match result {
         Ok(()) => {}
