@@ -254,6 +254,34 @@ pub(crate) fn monotonic_nanos() -> u64 {
     }
 }
 
+/// How often the calling thread has slept, waiting for something; `None` where
+/// that cannot be asked. 0.2 µs.
+#[inline(never)] // Its buffer is not to lie in its callers' frames.
+pub(crate) fn voluntary_switches() -> Option<isize> {
+    let mut usage = core::mem::MaybeUninit::<k::rusage>::zeroed();
+    let to = usage.as_mut_ptr();
+    // SAFETY: the kernel fills a live, exclusive struct.
+    check(unsafe { syscall!(Sysno::getrusage, k::RUSAGE_THREAD, to) }).ok()?;
+    // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.
+    let usage = unsafe { usage.assume_init() };
+    Some(usage.ru_nvcsw as isize)
+}
+
+/// Leaves the CPU for a moment: 20 µs and what the thread's timers are late
+/// (`PR_SET_TIMERSLACK`, 50 µs unless it was changed).
+#[inline(never)]
+pub(crate) fn rest() {
+    const NANOS: i64 = 20_000;
+    let time = [0i64, NANOS];
+    #[cfg(target_pointer_width = "64")]
+    let call = Sysno::clock_nanosleep;
+    #[cfg(target_pointer_width = "32")]
+    let call = Sysno::clock_nanosleep_time64;
+    // SAFETY: the kernel reads two 64-bit integers from a live array. An
+    // interrupted or refused rest is a short one.
+    let _ = unsafe { syscall!(call, k::CLOCK_MONOTONIC, 0, time.as_ptr(), 0) };
+}
+
 /// Whether a write of 8 bytes at `address` succeeds: a system call that has
 /// the kernel store there, so that a bad page is EFAULT and no signal.
 /// `rt_sigprocmask` without a new mask writes the old one, changes nothing,

@@ -69,6 +69,38 @@ impl CurrentMapping {
     }
 }
 
+/// A region that is lent to a caller, made anew for each: regions of one mapping
+/// share it, and to count owners for each of them would cost as much as finding it.
+#[derive(Debug, Default)]
+pub(crate) struct Lent(Option<PhysicalRegion>);
+
+impl Lent {
+    /// To be filled with the runs of this mapping.
+    pub(crate) fn of(&mut self, mapping: &Arc<Mapping>) -> &mut PhysicalRegion {
+        let region = self.0.get_or_insert_with(|| PhysicalRegion {
+            virt: AddrRange::default(),
+            backing: Backing::NotPresent,
+            anonymous: false,
+            mapping: Arc::clone(mapping),
+        });
+        if !Arc::ptr_eq(&region.mapping, mapping) {
+            region.mapping = Arc::clone(mapping);
+        }
+        region
+    }
+}
+
+impl PhysicalRegion {
+    /// The same mapping, another run of its pages.
+    #[inline]
+    pub(crate) fn set(&mut self, run: &Run) -> &Self {
+        self.virt = AddrRange::new(run.start, run.end).unwrap_or_default();
+        self.backing = run.state.backing;
+        self.anonymous = run.state.anonymous;
+        self
+    }
+}
+
 /// How many regions a walk gets ahead.
 const BATCH: usize = 256;
 
@@ -125,6 +157,52 @@ impl<'a> PhysicalRegions<'a> {
         };
         let mapping = self.cursor.mapping().filter(|_| !self.batch.is_empty());
         self.mapping = mapping.map(|mapping| self.known.of(self.process, mapping, &self.cursor));
+    }
+}
+
+impl PhysicalRegions<'_> {
+    /// Lends all regions that are left to `each`, which can break off. The
+    /// fastest way through memory of which every page is a region of its own.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use process_introspection::Process;
+    ///
+    /// let mut pages = 0;
+    /// let walked = Process::current()?.physical_regions(..).and_then(|regions| {
+    ///     regions.visit(|region| {
+    ///         pages += region.size() / 4096;
+    ///         ControlFlow::Continue(())
+    ///     })
+    /// });
+    /// match walked {
+    ///     Ok(()) => assert!(pages > 0),
+    ///     Err(error) => assert!(error.is_permission_denied(), "{error}"),
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As the iterator's items, after all regions before were lent.
+    pub fn visit(
+        mut self,
+        mut each: impl FnMut(&PhysicalRegion) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut lent = Lent::default();
+        loop {
+            if let Some(mapping) = &self.mapping {
+                let region = lent.of(mapping);
+                for run in &self.batch[self.next..] {
+                    if each(region.set(run)).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            match self.ended.take() {
+                Some(end) => return end,
+                None => self.refill(),
+            }
+        }
     }
 }
 

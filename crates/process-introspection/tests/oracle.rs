@@ -1,6 +1,8 @@
 //! Records of real processes against the naive oracle, by every path through
 //! the core: the ioctl or the text for areas, scanning or reading for pages.
 
+use std::ops::ControlFlow;
+
 use process_introspection::{Backing, PhysicalRegion, Process};
 use testkit::machine::{has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
@@ -18,11 +20,16 @@ fn open(target: &Target, (no_query, no_scan): (bool, bool)) -> Process {
 }
 
 fn regions(process: &Process, start: u64, end: u64) -> Vec<PhysicalRegion> {
-    process
-        .physical_regions(start..end)
-        .expect("a walk")
-        .map(|region| region.expect("a region"))
-        .collect()
+    let walk = || process.physical_regions(start..end).expect("a walk");
+    let given: Vec<_> = walk().map(|region| region.expect("a region")).collect();
+    let mut lent = Vec::new();
+    let visit = |region: &PhysicalRegion| {
+        lent.push(region.clone());
+        ControlFlow::Continue(())
+    };
+    walk().visit(visit).expect("a visit");
+    assert_eq!(given, lent);
+    given
 }
 
 fn assert_same(region: &PhysicalRegion, run: &Run) {

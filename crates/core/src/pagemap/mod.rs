@@ -2,6 +2,7 @@
 //! (`reader`, `scan`). Knows nothing of areas but where one begins and ends.
 
 mod huge;
+mod pace;
 mod reader;
 mod scan;
 

@@ -4,6 +4,7 @@
 
 use core::ops::Range;
 
+use super::pace::{self, Pace};
 use super::scan::{Found, Ranges, Span, HUGE, HUGE_PAGES, NOT_EMPTY, RANGES};
 use super::Entry;
 use crate::addr::PageSize;
@@ -76,6 +77,7 @@ pub(crate) struct PageReader<E> {
     patience: u32,
     /// Below this, pages are read one by one: a huge page has been split.
     no_huge_below: u64,
+    pace: Pace,
 }
 
 impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
@@ -92,6 +94,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
             wait: 0,
             patience: 1,
             no_huge_below: 0,
+            pace: Pace::new(),
         }
     }
 
@@ -154,10 +157,12 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
                 }
                 _ => NOT_EMPTY,
             };
-            if !self
+            self.pace.before(pace::SCAN);
+            let scanned = self
                 .ranges
-                .scan(process, &query, &mut self.span, at, part.end)?
-            {
+                .scan(process, &query, &mut self.span, at, part.end)?;
+            self.pace.after(pace::SCAN);
+            if !scanned {
                 self.scanning = false;
                 return Ok(None);
             }
@@ -269,7 +274,9 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         let pages = self.pages(end - at).min(self.entries.as_ref().len());
         // Until the read has succeeded nothing is known.
         (self.window, self.count, self.stride) = (at, 0, self.page);
+        self.pace.before(pages);
         self.count = read_entries(process, self.page, at, &mut self.entries.as_mut()[..pages])?;
+        self.pace.after(pages);
         Ok(())
     }
 }

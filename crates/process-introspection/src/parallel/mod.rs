@@ -15,13 +15,12 @@ mod plan;
 mod queue;
 
 use std::ops::{ControlFlow, RangeBounds};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use process_introspection_core::physical::Backing;
 use process_introspection_core::AddrRange;
 
+use crate::physical::Lent;
 use crate::{Error, PhysicalRegion, Process};
 use joiner::Joiner;
 use piece::{Walked, Walker};
@@ -100,7 +99,7 @@ fn walk(
     let mut giver = Giver {
         joiner: Joiner::new(),
         each,
-        region: None,
+        lent: Lent::default(),
     };
     thread::scope(|scope| {
         // Also when `each` panics.
@@ -170,34 +169,15 @@ fn start<'scope, 'env>(
 struct Giver<F> {
     joiner: Joiner,
     each: F,
-    /// What was given last: regions of one mapping share it, and to count
-    /// owners for each of them would cost as much as finding it.
-    region: Option<PhysicalRegion>,
+    lent: Lent,
 }
 
 impl<F: FnMut(&PhysicalRegion) -> ControlFlow<()>> Giver<F> {
     fn give(&mut self, walked: &Walked) -> ControlFlow<()> {
-        let Self {
-            joiner,
-            each,
-            region,
-        } = self;
+        let Self { joiner, each, lent } = self;
         for (stretch, runs) in walked.stretches() {
-            let region = region.get_or_insert_with(|| PhysicalRegion {
-                virt: AddrRange::default(),
-                backing: Backing::NotPresent,
-                anonymous: false,
-                mapping: Arc::clone(&stretch.mapping),
-            });
-            if !Arc::ptr_eq(&region.mapping, &stretch.mapping) {
-                region.mapping = Arc::clone(&stretch.mapping);
-            }
-            joiner.join(runs, stretch.complete, &mut |run| {
-                region.virt = AddrRange::new(run.start, run.end).unwrap_or_default();
-                region.backing = run.state.backing;
-                region.anonymous = run.state.anonymous;
-                each(region)
-            })?;
+            let region = lent.of(&stretch.mapping);
+            joiner.join(runs, stretch.complete, &mut |run| each(region.set(run)))?;
         }
         ControlFlow::Continue(())
     }
