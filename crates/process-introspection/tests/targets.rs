@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use process_introspection::{Backing, Process, Target as Which, UniquePid};
 use testkit::machine::is_root_or_skip;
@@ -129,6 +130,12 @@ fn an_exec_ends_what_a_handle_can_tell() {
         assert!(ended.is_gone(), "{ended}");
         assert!(mappings.next().is_none());
         assert!(count(&process).unwrap_err().is_gone());
+        // The name is there before all of the program is.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while count(&Process::open(target.pid()).unwrap()).is_ok_and(|areas| areas <= 3) {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
         assert!(count(&Process::open(target.pid()).unwrap()).unwrap() > 3);
     }
 }
