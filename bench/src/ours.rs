@@ -19,15 +19,33 @@ pub(crate) fn rust_path(memory: &Memory) {
     rust_walk(memory.pid(), memory.start, memory.end());
 }
 
+/// The Rust path by its iterator, which gives each region away.
+pub(crate) fn rust_iterator(memory: &Memory) {
+    let process = Process::open(memory.pid()).expect("the target");
+    let regions = process.physical_regions(memory.start..memory.end());
+    for region in regions.expect("a walk") {
+        black_box(region.expect("a region"));
+    }
+}
+
 /// The Rust path with two threads.
 pub(crate) fn rust_two_threads(memory: &Memory) {
-    let process = Process::open(memory.pid()).expect("the target");
+    two_threads(memory.pid(), memory.start, memory.end());
+}
+
+/// The same over the whole process.
+pub(crate) fn rust_two_threads_everywhere(memory: &Memory) {
+    two_threads(memory.pid(), 0, u64::MAX);
+}
+
+fn two_threads(pid: u32, start: u64, end: u64) {
+    let process = Process::open(pid).expect("the target");
     let each = |region: &_| {
         black_box(region);
         ControlFlow::Continue(())
     };
     process
-        .physical_regions_parallel(memory.start..memory.end(), 2, each)
+        .physical_regions_parallel(start..end, 2, each)
         .expect("a walk");
 }
 
@@ -47,9 +65,11 @@ fn rust_walk(pid: u32, start: u64, end: u64) {
 
 fn walk(process: &Process, start: u64, end: u64) {
     let regions = process.physical_regions(start..end).expect("a walk");
-    for region in regions {
-        black_box(region.expect("a region"));
-    }
+    let each = |region: &_| {
+        black_box(region);
+        ControlFlow::Continue(())
+    };
+    regions.visit(each).expect("a walk");
 }
 
 /// How many records the range has, all of them together being the range: what

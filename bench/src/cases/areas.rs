@@ -1,16 +1,17 @@
 //! Very many areas of one page each.
 
-use crate::floors::{self, Areas};
+use crate::floors::{self, Areas, Bulk};
 use crate::ours;
 use crate::row::Bound;
 use crate::session::{Case, Session};
 use crate::targets;
 
 const NAME: &str = "60,000 one-page VMAs";
+const TWO_THREADS: &str = "60,000 one-page VMAs, two threads, Rust";
 pub(crate) const COUNT: u64 = 60_000;
 
 pub(crate) fn run(session: &mut Session) {
-    if !session.wants(&[NAME]) {
+    if !session.wants(&[NAME, TWO_THREADS]) {
         return;
     }
     let memory = targets::areas(COUNT);
@@ -37,6 +38,23 @@ pub(crate) fn run(session: &mut Session) {
             areas.read();
         },
         |library, records| ours::c_path(library, &memory, records),
+    );
+    let mut bulk = Bulk::of_size(&memory, text.len());
+    let case = Case::new(NAME, "reading maps, one bulk pread of all", Bound::Shown)
+        .note("across all areas and what is between them, 64 KiB at a time");
+    session.pairs(
+        case,
+        || {
+            floors::read_maps(memory.pid(), &mut text);
+            bulk.read();
+        },
+        |library, records| ours::c_path(library, &memory, records),
+    );
+    let case = Case::new(TWO_THREADS, "one bulk pread a VMA", Bound::AtMost(0.4));
+    session.pairs(
+        case,
+        || areas.read(),
+        |_, _| ours::rust_two_threads(&memory),
     );
     let case = Case::new(NAME, "reading maps to the end", Bound::Shown);
     session.pairs(

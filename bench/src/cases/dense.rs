@@ -7,30 +7,51 @@ use crate::row::Bound;
 use crate::session::{Case, Session};
 use crate::targets::{self, Memory, GIB};
 
-const C: &str = "1 GiB touched, C";
-const RUST: &str = "1 GiB touched, Rust";
-const C_SCATTERED: &str = "1 GiB touched, of scattered memory, C";
-const RUST_SCATTERED: &str = "1 GiB touched, of scattered memory, Rust";
-const CACHE: &str = "1 GiB of page cache";
-const FRAGMENTED: &str = "1 GiB, no two pages adjacent";
-const TWO_THREADS: &str = "1 GiB touched, two threads, Rust";
-const TWO_THREADS_SCATTERED: &str = "1 GiB touched, of scattered memory, two threads, Rust";
+/// The names of the rows of one target.
+struct Names {
+    c: &'static str,
+    rust: &'static str,
+    iterator: &'static str,
+    two_threads: &'static str,
+}
+
+const TOUCHED: Names = Names {
+    c: "1 GiB touched, C",
+    rust: "1 GiB touched, Rust",
+    iterator: "1 GiB touched, Rust iterator",
+    two_threads: "1 GiB touched, two threads, Rust",
+};
+const SCATTERED: Names = Names {
+    c: "1 GiB touched, of scattered memory, C",
+    rust: "1 GiB touched, of scattered memory, Rust",
+    iterator: "1 GiB touched, of scattered memory, Rust iterator",
+    two_threads: "1 GiB touched, of scattered memory, two threads, Rust",
+};
+const CACHE: &str = "1 GiB of page cache, C";
+const CACHE_RUST: &str = "1 GiB of page cache, Rust";
+const FRAGMENTED: &str = "1 GiB, no two pages adjacent, C";
+const FRAGMENTED_RUST: &str = "1 GiB, no two pages adjacent, Rust";
 const BULK: &str = "bulk pread";
 
+const SAME_READS: &str = "bulk pread of 2 KiB each";
+/// What the C library has room for within its stack, in bytes.
+const C_READS: usize = 2 << 10;
+
 pub(crate) fn run(session: &mut Session) {
-    touched(
-        session,
-        [C, RUST, TWO_THREADS],
-        targets::dense_of_large_blocks,
-    );
-    let scattered = [C_SCATTERED, RUST_SCATTERED, TWO_THREADS_SCATTERED];
-    touched(session, scattered, targets::dense);
+    touched(session, &TOUCHED, targets::dense_of_large_blocks);
+    touched(session, &SCATTERED, targets::dense);
     page_cache(session);
     fragmented(session);
 }
 
-fn touched(session: &mut Session, [c, rust, two]: [&str; 3], make: fn(u64) -> Memory) {
-    if !session.wants(&[c, rust, two]) {
+fn touched(session: &mut Session, names: &Names, make: fn(u64) -> Memory) {
+    let Names {
+        c,
+        rust,
+        iterator,
+        two_threads,
+    } = *names;
+    if !session.wants(&[c, rust, iterator, two_threads]) {
         return;
     }
     let memory = make(GIB);
@@ -41,14 +62,21 @@ fn touched(session: &mut Session, [c, rust, two]: [&str; 3], make: fn(u64) -> Me
         .note(format!("{count} records"));
     let ours = |library: &_, records: &mut [_]| ours::c_path(library, &memory, records);
     session.pairs(case, || bulk.read(), ours);
+    let mut same_reads = Bulk::of_size(&memory, C_READS);
+    let case = Case::new(c, SAME_READS, Bound::Shown)
+        .note("the entries that the C library has room for within its 6 KiB of stack");
+    session.pairs(case, || same_reads.read(), ours);
     let case = Case::new(rust, BULK, Bound::AtMost(1.05));
     session.pairs(case, || bulk.read(), |_, _| ours::rust_path(&memory));
-    let case = Case::new(two, BULK, Bound::AtMost(0.6));
+    let case = Case::new(iterator, BULK, Bound::AtMost(1.05))
+        .note("by the iterator, whose regions each own a part of their mapping");
+    session.pairs(case, || bulk.read(), |_, _| ours::rust_iterator(&memory));
+    let case = Case::new(two_threads, BULK, Bound::AtMost(0.6));
     session.pairs(case, || bulk.read(), |_, _| ours::rust_two_threads(&memory));
 }
 
 fn page_cache(session: &mut Session) {
-    if !session.wants(&[CACHE]) {
+    if !session.wants(&[CACHE, CACHE_RUST]) {
         return;
     }
     let case = Case::new(CACHE, BULK, Bound::AtMost(1.05));
@@ -69,10 +97,18 @@ fn page_cache(session: &mut Session) {
             ours::c_path(library, &memory, records);
         },
     );
+    let mut same_reads = Bulk::of_size(&memory, C_READS);
+    session.pairs(
+        Case::new(CACHE, SAME_READS, Bound::Shown),
+        || same_reads.read(),
+        |library, records| ours::c_path(library, &memory, records),
+    );
+    let case = Case::new(CACHE_RUST, BULK, Bound::AtMost(1.05));
+    session.pairs(case, || bulk.read(), |_, _| ours::rust_path(&memory));
 }
 
 fn fragmented(session: &mut Session) {
-    if !session.wants(&[FRAGMENTED]) {
+    if !session.wants(&[FRAGMENTED, FRAGMENTED_RUST]) {
         return;
     }
     let pages = (GIB / testkit::memory::page()) as usize;
@@ -107,4 +143,12 @@ fn fragmented(session: &mut Session) {
             ours::c_path(library, &memory, records);
         },
     );
+    let mut same_reads = Bulk::of_size(&memory, C_READS);
+    session.pairs(
+        Case::new(FRAGMENTED, SAME_READS, Bound::Shown),
+        || same_reads.read(),
+        |library, records| ours::c_path(library, &memory, records),
+    );
+    let case = Case::new(FRAGMENTED_RUST, BULK, Bound::AtMost(1.25)).note("looked at, not stored");
+    session.pairs(case, || bulk.read(), |_, _| ours::rust_path(&memory));
 }

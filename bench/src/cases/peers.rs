@@ -64,6 +64,7 @@ fn measure(session: &mut Session, memory: &Memory, expected: &Expected) {
         each_page,
         small,
     } = *expected;
+    let two_threads = format!("{name}, two threads");
     type Peer = fn(&Memory);
     let peers: [(&str, Option<f64>, u64, Peer); 4] = [
         (
@@ -91,6 +92,9 @@ fn measure(session: &mut Session, memory: &Memory, expected: &Expected) {
         let ours = |_: &_, _: &mut [_]| ours::rust_path(memory);
         if part == 1 {
             session.pairs(case, || peer(memory), ours);
+            let case = Case::new(&two_threads, against, Bound::TimesFaster(bound));
+            let ours = |_: &_, _: &mut [_]| ours::rust_two_threads(memory);
+            session.pairs(case, || peer(memory), ours);
         } else {
             let (less, what) = small(part);
             session.pairs(case.scaled(part, &what), || peer(&less), ours);
@@ -103,6 +107,10 @@ fn measure(session: &mut Session, memory: &Memory, expected: &Expected) {
         Ok(program) => {
             let theirs = || programs::run(&program, &["-l", "-p"], memory.pid());
             session.pairs(case, theirs, everywhere);
+            let bound = Bound::TimesFaster(Some(page_types));
+            let case = Case::new(&two_threads, "page-types -l", bound);
+            let ours = |_: &_, _: &mut [_]| ours::rust_two_threads_everywhere(memory);
+            session.pairs(case, theirs, ours);
         }
         Err(why) => session.absent(case, format!("not built: {why}")),
     }

@@ -25,14 +25,8 @@ pub(crate) struct Bulk {
 impl Bulk {
     /// Opens that of a target and finds the best buffer from 4 KiB to 1 MiB.
     pub(crate) fn new(memory: &Memory) -> Self {
-        let file = File::open(format!("/proc/{}/pagemap", memory.pid())).expect("pagemap");
-        let mut bulk = Self {
-            file,
-            buffer: vec![1; MOST_BUFFER],
-            size: MOST_BUFFER,
-            start: memory.start,
-            end: memory.start + memory.size.min(SAMPLE),
-        };
+        let mut bulk = Self::of_size(memory, MOST_BUFFER);
+        bulk.end = memory.start + memory.size.min(SAMPLE);
         let sizes = std::iter::successors(Some(LEAST_BUFFER), |size| Some(size * 4));
         let timed = sizes.take_while(|&size| size <= MOST_BUFFER).map(|size| {
             bulk.size = size;
@@ -42,6 +36,17 @@ impl Bulk {
         bulk.size = best.map_or(MOST_BUFFER, |(_, size)| size);
         bulk.end = memory.end();
         bulk
+    }
+
+    /// The same through a buffer of so many bytes.
+    pub(crate) fn of_size(memory: &Memory, size: usize) -> Self {
+        Self {
+            file: File::open(format!("/proc/{}/pagemap", memory.pid())).expect("pagemap"),
+            buffer: vec![1; MOST_BUFFER.max(size)],
+            size,
+            start: memory.start,
+            end: memory.end(),
+        }
     }
 
     /// How it is read, for the row.
