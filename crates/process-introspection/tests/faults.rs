@@ -71,20 +71,22 @@ fn physical_regions(process: &Process, given: &mut Vec<Given>) -> Found {
     Ok(())
 }
 
+/// As pages where there are some: what is mapped by huge entries, which divides
+/// regions, is not known without the scan.
 fn resident_regions(process: &Process, given: &mut Vec<Given>) -> Found {
     for region in process.resident_regions(..)? {
         let region = region?;
-        let backing = format!("{:?}", region.backing);
         let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
-        let facts = [start, end, number_of(backing.as_bytes()), 0, 0, 0];
-        let flags = region.mapping.flags();
-        let kind = kind_of(&region.mapping, flags);
-        // What is mapped by huge entries is not known without the scan.
-        match given.last_mut() {
-            Some(last) if (last.facts[1], last.facts[2], last.kind) == (start, facts[2], kind) => {
-                last.facts[1] = end;
-            }
-            _ => given.push(Given { facts, kind }),
+        let size = match region.backing.is_backed() {
+            true => page(),
+            false => end - start,
+        };
+        let backing = number_of(format!("{:?}", region.backing).as_bytes());
+        for at in (start..end).step_by(size as usize) {
+            given.push(Given {
+                facts: [at, at + size, backing, 0, 0, 0],
+                kind: kind_of(&region.mapping, region.mapping.flags()),
+            });
         }
     }
     Ok(())
@@ -163,6 +165,7 @@ fn try_walk(
     try_all(&Walk {
         name,
         allocates: true,
+        first_thread_ended: name.starts_with("first thread ended"),
         run: &run,
     })
 }
@@ -254,6 +257,7 @@ fn faults_in_opening_by_a_unique_pid() {
     try_all(&Walk {
         name: "unique PID",
         allocates: true,
+        first_thread_ended: false,
         run: &run,
     });
 }

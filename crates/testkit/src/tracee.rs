@@ -18,7 +18,7 @@ pub struct Call {
 }
 
 /// What becomes of a call.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug)]
 pub enum Answer {
     /// It is made.
     Make,
@@ -26,12 +26,37 @@ pub enum Answer {
     Give(i64),
     /// It is made, and then gives this.
     MakeAndGive(i64),
-    /// It is made, and gives at most this, unless it fails.
-    MakeAndGiveAtMost(i64),
+    /// It is made, and if it gives something, then less of it.
+    MakeAndGiveLess(Less),
     /// It is made with at most this as its third argument, a size.
     MakeOfAtMost(u64),
     /// It is made with this signal pending.
     MakeUnderSignal(i32),
+}
+
+/// Less of a result.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Less {
+    /// Half of it, and of that whole words of 8.
+    Half,
+    /// About half of it, an odd number.
+    OddHalf,
+    /// All but one.
+    ButOne,
+    /// At most so much.
+    AtMost(i64),
+}
+
+impl Less {
+    fn of(self, made: i64) -> i64 {
+        match self {
+            _ if made <= 0 => made,
+            Self::Half => ((made / 2 + 7) & !7).min(made),
+            Self::OddHalf => (made / 2 | 1).min(made),
+            Self::ButOne => (made - 1).max(1),
+            Self::AtMost(most) => made.min(most),
+        }
+    }
 }
 
 impl Call {
@@ -196,7 +221,7 @@ impl Child {
                 // SAFETY: our stopped child; takes no memory.
                 unsafe { libc::kill(self.pid, signal) };
             }
-            Answer::Make | Answer::MakeAndGive(_) | Answer::MakeAndGiveAtMost(_) => {}
+            Answer::Make | Answer::MakeAndGive(_) | Answer::MakeAndGiveLess(_) => {}
         }
     }
 
@@ -209,7 +234,7 @@ impl Child {
         };
         match answer {
             Answer::Give(value) | Answer::MakeAndGive(value) => result(&mut |_| value),
-            Answer::MakeAndGiveAtMost(most) => result(&mut |made| made.min(most)),
+            Answer::MakeAndGiveLess(less) => result(&mut |made| less.of(made)),
             Answer::Make | Answer::MakeOfAtMost(_) | Answer::MakeUnderSignal(_) => {}
         }
     }
@@ -332,7 +357,7 @@ mod tests {
                     1 => Answer::Give(4711),
                     2 => Answer::Give(-i64::from(libc::EIO)),
                     3 => Answer::MakeAndGive(7),
-                    4 => Answer::MakeAndGiveAtMost(1),
+                    4 => Answer::MakeAndGiveLess(Less::AtMost(1)),
                     _ => Answer::Make,
                 }
             },

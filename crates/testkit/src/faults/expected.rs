@@ -3,7 +3,7 @@
 //! that stands here; what is not here is wrong.
 
 use super::subject::Subject;
-use crate::tracee::Answer;
+use crate::tracee::{Answer, Less};
 
 /// What is done to a call.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -14,10 +14,10 @@ pub enum Fault {
     ErrorAfter(i32),
     /// It gives 0 and does nothing, as under a filter that pretends success.
     Nothing,
-    /// A read gives at most so many bytes.
+    /// It is made for at most so many bytes: a read at the file's position.
     Short(u64),
-    /// A page-map read gives at most so many bytes.
-    ShortAfter(i64),
+    /// It gives less than it found: a read at a position of its own.
+    Less(Less),
     /// A signal with a handler, which does not restart calls, is pending.
     Signal,
 }
@@ -29,7 +29,7 @@ impl Fault {
             Self::ErrorAfter(errno) => Answer::MakeAndGive(-i64::from(errno)),
             Self::Nothing => Answer::Give(0),
             Self::Short(bytes) => Answer::MakeOfAtMost(bytes),
-            Self::ShortAfter(bytes) => Answer::MakeAndGiveAtMost(bytes),
+            Self::Less(less) => Answer::MakeAndGiveLess(less),
             Self::Signal => Answer::MakeUnderSignal(libc::SIGUSR1),
         }
     }
@@ -43,6 +43,9 @@ pub(super) struct Expected {
     /// Its list, but for what sort of file is mapped: what could not be looked
     /// at is not known to be an executable.
     pub(super) list_without_kinds: bool,
+    /// No record at all, of a process whose first thread has ended: what the
+    /// kernel says of the others is that there are none, or without memory.
+    pub(super) nothing: bool,
     /// One of these errors.
     pub(super) errors: Vec<i32>,
 }
@@ -75,14 +78,21 @@ fn list_or(errors: &[i32]) -> Expected {
     }
 }
 
-/// Of a mapped object: QNX's error for memory of the target, 312 here.
+fn no_memory() -> Expected {
+    Expected {
+        nothing: true,
+        ..list_or(&[libc::ESRCH])
+    }
+}
+
+/// QNX's error for memory of the target, 312 here.
 pub const ESRVRFAULT: i32 = 312;
 
 /// The faults that a call can have here.
 ///
 /// Left out is what is no fault but the kernel's way to say that there is no
-/// more, and so cannot be told from the truth: ENOENT of `PROCMAP_QUERY` (no
-/// area), and ENOENT, ESRCH or no entry at all from `task` (no thread).
+/// more, and so cannot be told from the truth: ENOENT of `PROCMAP_QUERY`, and
+/// no entry from `task`.
 pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Vec<Fault> {
     let codes: &[i32] = match number {
         libc::SYS_openat => &[
@@ -191,33 +201,21 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
             libc::ENOSYS,
         ],
     };
-    let excluded = |code: &i32| match subject {
-        Subject::Threads if number == libc::SYS_openat => {
-            matches!(*code, libc::ENOENT | libc::ESRCH | libc::ENOTDIR)
-        }
-        // A thread that has ended just now.
-        Subject::Thread => matches!(*code, libc::ENOENT | libc::ESRCH),
-        Subject::Maps if number == libc::SYS_ioctl => *code == libc::ENOENT,
-        _ => false,
-    };
-    let mut faults: Vec<Fault> = codes
-        .iter()
-        .filter(|code| !excluded(code))
-        .map(|&code| Fault::Error(code))
-        .collect();
+    let mut faults: Vec<Fault> = codes.iter().map(|&code| Fault::Error(code)).collect();
     match number {
         libc::SYS_pread64 => {
-            let half = size / 2 / 8 * 8;
             faults.extend([Fault::Nothing, Fault::Signal]);
-            faults.extend(
-                [half.max(8), size / 2 | 1, size.saturating_sub(1), 3].map(|bytes| {
-                    // The page map refuses sizes that are not of whole entries.
-                    match subject {
-                        Subject::Pagemap | Subject::OwnPagemap => Fault::ShortAfter(bytes as i64),
-                        _ => Fault::Short(bytes),
-                    }
-                }),
-            );
+            let less = [Less::Half, Less::OddHalf, Less::ButOne, Less::AtMost(3)];
+            faults.extend(less.map(Fault::Less));
+            // Wherever a number may be cut.
+            if matches!(subject, Subject::FdInfo | Subject::Stat) {
+                let lengths = if subject == Subject::Stat {
+                    40..160
+                } else {
+                    4..90
+                };
+                faults.extend(lengths.map(|bytes| Fault::Less(Less::AtMost(bytes))));
+            }
         }
         libc::SYS_read => {
             faults.extend([Fault::Nothing, Fault::Signal]);
@@ -237,14 +235,15 @@ pub(super) fn expected(number: libc::c_long, subject: Subject, fault: Fault) -> 
         // Never EINTR, and nothing lost by it.
         Fault::Signal | Fault::Error(libc::EINTR) | Fault::ErrorAfter(_) => list(),
         Fault::Error(code) => of_error(number, subject, code),
-        Fault::Nothing | Fault::Short(_) | Fault::ShortAfter(_) => of_less(number, subject, fault),
+        Fault::Nothing | Fault::Short(_) | Fault::Less(_) => of_less(number, subject, fault),
     }
 }
 
-/// The contract's error for a refusal.
+/// The contract's error for a refusal. (Its ENXIO says that no object is mapped.)
 fn refused(code: i32) -> i32 {
     match code {
         libc::EACCES => libc::EPERM,
+        libc::ENXIO => libc::EIO,
         other => other,
     }
 }
@@ -270,12 +269,14 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
         },
         (_, Subject::Object) if is_of_the_system => errors(&[code]),
         (_, Subject::Object) => list_without_kinds(),
-        (libc::SYS_openat, Subject::OwnDirectory | Subject::FdInfo | Subject::OwnPagemap) => {
-            match code {
-                libc::ENOENT | libc::ENOTDIR => errors(&[libc::ENOSYS]),
-                _ => errors(&[refused(code)]),
-            }
+        // A handle for the layout can do without frame numbers.
+        (libc::SYS_openat | libc::SYS_pread64, Subject::OwnPagemap) => {
+            list_or(&[refused(code), code, libc::ENOSYS])
         }
+        (libc::SYS_openat, Subject::OwnDirectory | Subject::FdInfo) => match code {
+            libc::ENOENT | libc::ENOTDIR => errors(&[libc::ENOSYS]),
+            _ => errors(&[refused(code)]),
+        },
         // Hidden, as the process is there by its pidfd.
         (libc::SYS_openat, Subject::Directory) => match code {
             libc::ENOENT => errors(&[libc::EPERM]),
@@ -289,13 +290,18 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
         (libc::SYS_openat, Subject::Pagemap) => match code {
             libc::ENOENT => list_or(&[libc::ENOSYS]),
             libc::EPERM | libc::EACCES => list_or(&[libc::EPERM]),
-            _ => errors(&[code]),
-        },
-        // As of a first thread that has ended: the others are looked at.
-        (libc::SYS_openat, Subject::Auxv) => match code {
-            libc::ENOENT | libc::ESRCH => list_or(&[libc::ESRCH]),
             _ => errors(&[refused(code)]),
         },
+        // No memory, as a first thread that has ended: the others are looked at.
+        (libc::SYS_openat, Subject::Auxv | Subject::Threads | Subject::Thread)
+            if matches!(code, libc::ENOENT | libc::ESRCH) =>
+        {
+            no_memory()
+        }
+        // Of one thread among several.
+        (libc::SYS_openat | libc::SYS_pread64, Subject::Auxv | Subject::Thread) => {
+            list_or(&[refused(code), code])
+        }
         (libc::SYS_openat, _) => errors(&[gone(code)]),
         (libc::SYS_ioctl, _) => match code {
             libc::ENOTTY | libc::EINVAL | libc::EPERM | libc::EACCES | libc::ENOSYS => list(),
@@ -309,7 +315,11 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
             libc::EIO => errors(&[ESRVRFAULT]),
             _ => errors(&[code]),
         },
+        // Of a process that is there all the same: hidden.
+        (libc::SYS_getdents64, _) if code == libc::ENOENT => errors(&[libc::EPERM]),
         (libc::SYS_getdents64, _) => errors(&[gone(code)]),
+        // As where the address space has ended: looked at again.
+        (libc::SYS_pread64, Subject::Pagemap) if code == libc::ESRCH => list_or(&[code]),
         (libc::SYS_pread64 | libc::SYS_read, _) => errors(&[code, gone(code)]),
         (libc::SYS_statx | libc::SYS_fstatfs | libc::SYS_rt_sigprocmask, _) => errors(&[code]),
         _ => list_or(&[code]),
@@ -322,7 +332,10 @@ fn of_less(number: libc::c_long, subject: Subject, fault: Fault) -> Expected {
         // What was not filled in is not believed: the older way is taken.
         (libc::SYS_ioctl, _) => list(),
         // Nothing of a memory is what the kernel gives when it has gone away.
-        (libc::SYS_pread64, Subject::Pagemap) if nothing => errors(&[libc::ESRCH]),
+        (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap) if nothing => {
+            list_or(&[libc::ESRCH])
+        }
+        (libc::SYS_pread64, Subject::Auxv) if nothing => no_memory(),
         (libc::SYS_pread64, Subject::Memory) if nothing => errors(&[libc::ESRCH]),
         // An entry in part is none that the kernel gives.
         (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap) => list_or(&[libc::EIO]),

@@ -32,6 +32,8 @@ pub struct Walk<'a> {
     pub name: &'a str,
     /// It allocates: calls for memory are none of the walk's.
     pub allocates: bool,
+    /// Its target's first thread has ended.
+    pub first_thread_ended: bool,
     /// Gives what it finds, and its error, [`UNTOLD`] if that has no number.
     #[allow(clippy::type_complexity)]
     pub run: &'a dyn Fn(&mut Vec<Given>) -> Result<(), i32>,
@@ -93,6 +95,7 @@ fn mark(what: u64, one: u64, other: u64, leaked: u64, text: &str) -> libc::c_lon
 enum Outcome {
     List = 1,
     ListWithoutKinds,
+    Nothing,
     Error,
     Different,
     Panic,
@@ -114,6 +117,9 @@ fn compare(given: &[Given], clean: &[Given], is_whole: bool) -> Result<Outcome, 
             }
             other => return Err(format!("{index}: {given:x?}, not {other:x?}")),
         }
+    }
+    if is_whole && given.is_empty() && !clean.is_empty() {
+        return Ok(Outcome::Nothing);
     }
     if is_whole && given.len() != clean.len() {
         return Err(format!("{} given of {}", given.len(), clean.len()));
@@ -184,6 +190,7 @@ struct Case {
 /// The parent's part.
 struct Trial {
     allocates: bool,
+    first_thread_ended: bool,
     /// In the run without faults: how often, and the largest third argument.
     recorded: BTreeMap<(libc::c_long, Subject), (usize, u64)>,
     cases: Vec<Case>,
@@ -279,6 +286,7 @@ impl Trial {
         };
         let right = (is(Outcome::List) && allowed.list)
             || (is(Outcome::ListWithoutKinds) && allowed.list_without_kinds)
+            || (is(Outcome::Nothing) && allowed.nothing && self.first_thread_ended)
             || (is(Outcome::Error)
                 && (allowed.errors.contains(&errno)
                     || (errno == UNTOLD && !allowed.errors.is_empty())));
@@ -294,8 +302,9 @@ impl Trial {
             let how = match outcome {
                 1 => "the list".to_owned(),
                 2 => "the list without kinds".to_owned(),
-                3 => format!("error {errno}"),
-                4 => "something else".to_owned(),
+                3 => "nothing".to_owned(),
+                4 => format!("error {errno}"),
+                5 => "something else".to_owned(),
                 _ => "a panic".to_owned(),
             };
             let text = call.string(5).to_string_lossy().into_owned();
@@ -335,6 +344,7 @@ fn is_for_memory(number: libc::c_long) -> bool {
 pub fn try_all(walk: &Walk<'_>) -> Tally {
     let mut trial = Trial {
         allocates: walk.allocates,
+        first_thread_ended: walk.first_thread_ended,
         recorded: BTreeMap::new(),
         cases: Vec::new(),
         current: None,
