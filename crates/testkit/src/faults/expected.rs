@@ -321,7 +321,9 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
         // As where the address space has ended: looked at again.
         (libc::SYS_pread64, Subject::Pagemap) if code == libc::ESRCH => list_or(&[code]),
         (libc::SYS_pread64 | libc::SYS_read, _) => errors(&[code, gone(code)]),
-        (libc::SYS_statx | libc::SYS_fstatfs | libc::SYS_rt_sigprocmask, _) => errors(&[code]),
+        // A cursor's step ends before such a place, and the next tries it again.
+        (libc::SYS_rt_sigprocmask, _) => list_or(&[code]),
+        (libc::SYS_statx | libc::SYS_fstatfs, _) => errors(&[code]),
         _ => list_or(&[code]),
     }
 }
