@@ -236,15 +236,14 @@ impl OpenObject {
         else {
             return Ok(None);
         };
-        Ok(sys::status(path_only.raw())
-            .ok()
+        Ok(seen(sys::status(path_only.raw()))?
             .filter(|status| status.ino == vma.inode)
             .map(|status| Self { path_only, status }))
     }
 
     fn kind(&self) -> Result<ObjectKind> {
         // A file of a device in sysfs, when its path did not tell.
-        if sys::file_system(self.path_only.raw()) == Ok(uapi::SYSFS_MAGIC) {
+        if seen(sys::file_system(self.path_only.raw()))? == Some(uapi::SYSFS_MAGIC) {
             return Ok(ObjectKind::CharDevice);
         }
         if self.status.is_char_device() {
@@ -257,10 +256,10 @@ impl OpenObject {
             return Ok(ObjectKind::Unknown);
         };
         let mut start = [0u8; HEADER_SIZE];
-        Ok(match sys::pread(file.raw(), &mut start, 0) {
-            Ok(len) if Header::parse(&start[..len]).is_some() => ObjectKind::Elf,
-            Ok(_) => ObjectKind::Regular,
-            Err(_) => ObjectKind::Unknown,
+        Ok(match seen(sys::pread_all(file.raw(), &mut start, 0))? {
+            Some(len) if Header::parse(&start[..len]).is_some() => ObjectKind::Elf,
+            Some(_) => ObjectKind::Regular,
+            None => ObjectKind::Unknown,
         })
     }
 
@@ -283,29 +282,34 @@ impl OpenObject {
         let Some(file) = self.reopen()? else {
             return Ok(None);
         };
-        let read = |bytes: &mut [u8], at| sys::pread(file.raw(), bytes, at).ok();
-        let address = || {
-            let mut start = [0u8; HEADER_SIZE];
-            let len = read(&mut start, 0)?;
-            let header = Header::parse(&start[..len])?;
-            (0..header.segments).find_map(|index| {
-                let mut bytes = [0u8; SEGMENT_SIZE];
-                let at = header
-                    .segments_at
-                    .checked_add(index * header.segment_stride)?;
-                let len = read(&mut bytes, at)?;
-                header.segment(&bytes[..len])?.linked_address(offset, page)
-            })
+        let read = |bytes: &mut [u8], at| seen(sys::pread_all(file.raw(), bytes, at));
+        let mut start = [0u8; HEADER_SIZE];
+        let len = read(&mut start, 0)?.unwrap_or(0);
+        let Some(header) = Header::parse(&start[..len]) else {
+            return Ok(None);
         };
-        Ok(address())
+        for index in 0..header.segments {
+            let mut bytes = [0u8; SEGMENT_SIZE];
+            let into_table = index * header.segment_stride;
+            let Some(at) = header.segments_at.checked_add(into_table) else {
+                break;
+            };
+            let len = read(&mut bytes, at)?.unwrap_or(0);
+            let segment = header.segment(&bytes[..len]);
+            let address = segment.and_then(|segment| segment.linked_address(offset, page));
+            if address.is_some() {
+                return Ok(address);
+            }
+        }
+        Ok(None)
     }
 }
 
-/// A file that could be opened, or not for a reason of its own; an error for
-/// one of the caller's or the system's.
-fn seen(opened: core::result::Result<OwnedFd, Errno>) -> Result<Option<OwnedFd>> {
-    match opened {
-        Ok(fd) => Ok(Some(fd)),
+/// What could be seen of a file, or not for a reason of the file's; an error
+/// for one of the caller's or the system's.
+fn seen<T>(found: core::result::Result<T, Errno>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
         Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => {
             Err(Error::new(errno, Operation::ReadObject))
         }

@@ -19,7 +19,9 @@ fn check(result: core::result::Result<usize, syscalls::Errno>) -> Sys<usize> {
     result.map_err(|errno| Errno::from_raw(errno.into_raw() as u16))
 }
 
-/// Repeats a call while it is interrupted by a signal.
+/// Repeats a call while it is interrupted by a signal. Some calls below never
+/// are where the kernel's own files are concerned, but what stands behind a
+/// mapping can be a file of any file system.
 fn retry(mut call: impl FnMut() -> Sys<usize>) -> Sys<usize> {
     loop {
         match call() {
@@ -112,12 +114,29 @@ pub(crate) unsafe fn pread_raw(fd: i32, buffer: *mut u8, len: usize, offset: u64
     })
 }
 
-/// `pread64` of 64-bit words; the count is of whole words.
+/// `pread64` that goes on after a short count: less than asked for is the
+/// file's end.
+pub(crate) fn pread_all(fd: i32, buffer: &mut [u8], offset: u64) -> Sys<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match pread(fd, &mut buffer[done..], offset.wrapping_add(done as u64))? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    Ok(done)
+}
+
+/// `pread64` of 64-bit words; the count is of whole words. Less than one word
+/// is EIO, not the end: the files read so give whole words only.
 pub(crate) fn pread_u64(fd: i32, words: &mut [u64], offset: u64) -> Sys<usize> {
     let bytes = size_of_val(words);
     // SAFETY: any bytes are a valid u64; the buffer is live and exclusive.
     let read = unsafe { pread_raw(fd, words.as_mut_ptr().cast(), bytes, offset) }?;
-    Ok(read / size_of::<u64>())
+    match read / size_of::<u64>() {
+        0 if read > 0 => Err(Errno::EIO),
+        count => Ok(count),
+    }
 }
 
 /// `read` at the file's own position.
@@ -161,7 +180,7 @@ pub(crate) fn pagemap_scan(
 /// `getdents64` on a directory opened for reading.
 pub(crate) fn getdents(fd: i32, buffer: &mut [u8]) -> Sys<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
-    check(unsafe { syscall!(Sysno::getdents64, fd, buffer.as_mut_ptr(), buffer.len()) })
+    retry(|| check(unsafe { syscall!(Sysno::getdents64, fd, buffer.as_mut_ptr(), buffer.len()) }))
 }
 
 /// What the walk wants to know of an open file.
@@ -190,7 +209,9 @@ pub(crate) fn status(fd: i32) -> Sys<FileStatus> {
     let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH | k::AT_STATX_DONT_SYNC);
     let to = buffer.as_mut_ptr();
     // SAFETY: the path is an empty string, the kernel fills a live, exclusive struct.
-    check(unsafe { syscall!(Sysno::statx, fd, empty, flags, uapi::STATX_BASIC_STATS, to) })?;
+    retry(|| {
+        check(unsafe { syscall!(Sysno::statx, fd, empty, flags, uapi::STATX_BASIC_STATS, to) })
+    })?;
     // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.
     let status = unsafe { buffer.assume_init() };
     Ok(FileStatus {
@@ -214,28 +235,30 @@ pub(crate) fn file_system(fd: i32) -> Sys<i64> {
     let to = buffer.as_mut_ptr();
     #[cfg(target_pointer_width = "64")]
     // SAFETY: the kernel writes a struct statfs into as many live, exclusive bytes.
-    check(unsafe { syscall!(Sysno::fstatfs, fd, to) })?;
+    retry(|| check(unsafe { syscall!(Sysno::fstatfs, fd, to) }))?;
     #[cfg(target_pointer_width = "32")]
     // SAFETY: as above; the kernel checks the size.
-    check(unsafe { syscall!(Sysno::fstatfs64, fd, 84, to) })?;
+    retry(|| check(unsafe { syscall!(Sysno::fstatfs64, fd, 84, to) }))?;
     Ok(buffer[0] as i64)
 }
 
 /// `pidfd_open`, since 5.3.
 pub(crate) fn pidfd_open(pid: u32) -> Sys<OwnedFd> {
     // SAFETY: takes no memory.
-    Ok(OwnedFd(
-        check(unsafe { syscall!(Sysno::pidfd_open, pid, 0) })? as i32,
-    ))
+    let fd = retry(|| check(unsafe { syscall!(Sysno::pidfd_open, pid, 0) }))?;
+    Ok(OwnedFd(fd as i32))
 }
 
-/// Whether the process of this pidfd has not been reaped yet: signal 0, since 5.1.
-pub(crate) fn pidfd_exists(pidfd: i32) -> Sys<bool> {
+/// Whether the process of this pidfd has not been reaped yet: signal 0, since
+/// 5.1. `None` where that is not told: EPERM is the kernel's for a process of
+/// another user, which exists, but a seccomp filter's just as well.
+pub(crate) fn pidfd_exists(pidfd: i32) -> Option<bool> {
     // SAFETY: takes no memory; signal 0 is never delivered.
-    match check(unsafe { syscall!(Sysno::pidfd_send_signal, pidfd, 0, 0, 0) }) {
-        Ok(_) | Err(Errno::EPERM) => Ok(true),
-        Err(Errno::ESRCH) => Ok(false),
-        Err(errno) => Err(errno),
+    let sent = || check(unsafe { syscall!(Sysno::pidfd_send_signal, pidfd, 0, 0, 0) });
+    match retry(sent) {
+        Ok(_) => Some(true),
+        Err(Errno::ESRCH) => Some(false),
+        Err(_) => None,
     }
 }
 
@@ -292,7 +315,7 @@ pub(crate) fn rest() {
 pub(crate) unsafe fn probe_write(address: *mut u8) -> Sys<()> {
     const KERNEL_SIGSET_SIZE: usize = 8;
     // SAFETY: the kernel checks the address; that it may be written is this function's contract.
-    check(unsafe { syscall!(Sysno::rt_sigprocmask, 0, 0, address, KERNEL_SIGSET_SIZE) })?;
+    retry(|| check(unsafe { syscall!(Sysno::rt_sigprocmask, 0, 0, address, KERNEL_SIGSET_SIZE) }))?;
     Ok(())
 }
 

@@ -2,9 +2,12 @@
 //! reads each page's entry by itself and knows the contract only ([`oracle`]).
 //! Depends on none of the crates that it tests.
 
+pub mod faults;
 pub mod machine;
 pub mod memory;
 pub mod oracle;
 pub mod random;
 pub mod target;
 pub mod trace;
+pub mod tracee;
+pub mod varied;

@@ -120,11 +120,20 @@ pub fn memfd(size: u64) -> i32 {
     }
 }
 
-/// Opens a file.
+/// Opens a file for reading and writing.
 pub fn open(path: &str) -> i32 {
+    open_for(path, libc::O_RDWR)
+}
+
+/// Opens a file for reading only, as that of a running program must be.
+pub fn open_to_read(path: &str) -> i32 {
+    open_for(path, libc::O_RDONLY)
+}
+
+fn open_for(path: &str, access: i32) -> i32 {
     let path = CString::new(path).expect("a path");
     // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR) };
+    let fd = unsafe { libc::open(path.as_ptr(), access) };
     assert!(fd >= 0, "open {path:?}: {}", io::Error::last_os_error());
     fd
 }

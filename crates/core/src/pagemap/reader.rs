@@ -285,15 +285,19 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
 /// of processes has ended.
 pub(crate) fn entry_at(process: &Process, page: PageSize, address: u64) -> Result<Option<Entry>> {
     let mut entries = [0];
-    match read_entries(process, page, address, &mut entries) {
-        Ok(_) => Ok(Some(Entry::from_raw(entries[0]))),
-        // Nothing to be read: either the memory has gone away, or the address
-        // is none of its, in which case there is an entry for another.
-        Err(error) if error.errno() == Errno::ESRCH => {
-            read_entries(process, page, 0, &mut entries).map(|_| None)
+    for _ in 0..2 {
+        match read_entries(process, page, address, &mut entries) {
+            Ok(_) => return Ok(Some(Entry::from_raw(entries[0]))),
+            // Nothing to be read: either the memory has gone away, or the
+            // address is none of its, in which case there is an entry for
+            // another, and again none for this.
+            Err(error) if error.errno() == Errno::ESRCH => {
+                read_entries(process, page, 0, &mut entries)?;
+            }
+            Err(error) => return Err(error),
         }
-        Err(error) => Err(error),
     }
+    Ok(None)
 }
 
 /// Reads the entries of the pages from `at` on; at least one.

@@ -59,9 +59,7 @@ fn fresh_zero_frame(own: &OwnedFd) -> Option<Pfn> {
 fn entries(own: &OwnedFd, address: u64) -> Result<[Entry; 2]> {
     let mut words = [0u64; 2];
     let offset = (address >> sys::base_page_shift()) * size_of::<u64>() as u64;
-    let count = sys::pread_u64(own.raw(), &mut words, offset).at(Operation::CheckFrames)?;
-    if count < 1 {
-        return Err(Error::new(Errno::EPERM, Operation::CheckFrames));
-    }
+    // What was not read is not present.
+    sys::pread_u64(own.raw(), &mut words, offset).at(Operation::CheckFrames)?;
     Ok(words.map(Entry::from_raw))
 }

@@ -136,13 +136,13 @@ fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
 }
 
 /// Field 22 of `/proc/PID/stat`. The second, the name in parentheses, can hold
-/// any byte, so fields are counted from the last closing parenthesis.
+/// any byte, so fields are counted from the last closing parenthesis. Another
+/// field must follow, or this one may have been cut.
 fn start_time(stat: &[u8]) -> Option<u64> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
-    let field = stat
-        .get(after_name..)?
-        .split(|&byte| byte == b' ')
-        .nth(19)?;
+    let mut fields = stat.get(after_name..)?.split(|&byte| byte == b' ');
+    let field = fields.nth(19)?;
+    fields.next()?;
     core::str::from_utf8(field).ok()?.parse().ok()
 }
 
@@ -169,15 +169,18 @@ pub(super) fn number_in_proc(pidfd: i32) -> Result<u64> {
     }
 }
 
+/// A line that has no end may have been cut, and half a number is the number of
+/// another process.
 fn fdinfo_pid(text: &[u8]) -> Option<i64> {
     let line = text
-        .split(|&byte| byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"Pid:\t"))?;
+        .split_inclusive(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Pid:\t")?.strip_suffix(b"\n"))?;
     core::str::from_utf8(line).ok()?.parse().ok()
 }
 
 /// A thread of the process, by its directory, that still has the memory the
-/// first thread has given up; `None` for zombies and kernel threads.
+/// first thread has given up; `None` for zombies and kernel threads. Not if a
+/// thread could not be looked at: that one may have it.
 pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecMark)>> {
     let tasks = match sys::openat(dir.raw(), b"task\0", sys::O_DIRECTORY) {
         Ok(tasks) => tasks,
@@ -186,13 +189,13 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
         Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
     };
     let mut entries = [0u8; 512];
+    let mut failed = Ok(None);
     loop {
         let len = match sys::getdents(tasks.raw(), &mut entries) {
-            Ok(0) => return Ok(None),
+            Ok(0) => return failed,
             Ok(len) => len,
-            // Reading the task directory of a process that is being reaped.
-            Err(Errno::ENOENT) => return Err(Error::new(Errno::ESRCH, Operation::OpenProcess)),
-            Err(errno) => return Err(Error::new(errno, Operation::OpenProcess)),
+            // ENOENT: the task directory of a process that is being reaped.
+            Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
         };
         let mut rest = &entries[..len];
         while let Some((name, next)) = first_dirent(rest) {
@@ -200,11 +203,19 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
             if !name.first().is_some_and(u8::is_ascii_digit) {
                 continue;
             }
-            let Ok(thread) = sys::openat(tasks.raw(), name, sys::O_PATH | sys::O_DIRECTORY) else {
-                continue;
+            let thread = match sys::openat(tasks.raw(), name, sys::O_PATH | sys::O_DIRECTORY) {
+                Ok(thread) => thread,
+                // It has ended.
+                Err(Errno::ENOENT | Errno::ESRCH) => continue,
+                Err(errno) => {
+                    failed = Err(Error::new(gone_or_refused(errno), Operation::OpenProcess));
+                    continue;
+                }
             };
-            if let Ok(Some(mark)) = ExecMark::read(&thread) {
-                return Ok(Some((thread, mark)));
+            match ExecMark::read(&thread) {
+                Ok(Some(mark)) => return Ok(Some((thread, mark))),
+                Ok(None) => {}
+                Err(error) => failed = Err(error),
             }
         }
     }
@@ -330,6 +341,10 @@ mod tests {
         for name in ["cat", ") S 1 2", "a b\n)", ""] {
             let stat = [b"12 (", name.as_bytes(), b") ", fields.as_bytes()].concat();
             assert_eq!(start_time(&stat), Some(4711), "{name:?}");
+            for len in 0..stat.len() {
+                let number = start_time(&stat[..len]);
+                assert!(matches!(number, None | Some(4711)), "{name:?} {len}");
+            }
         }
         assert_eq!(start_time(b"12 (cat"), None);
         assert_eq!(start_time(b"12 (cat)"), None);
@@ -340,6 +355,8 @@ mod tests {
         assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t123\nNSpid:\t123\n"), Some(123));
         assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t-1\n"), Some(-1));
         assert_eq!(fdinfo_pid(b"pos:\t0\nflags:\t02\n"), None);
+        // 123 is another process than 12345.
+        assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t123"), None);
     }
 
     #[test]

@@ -316,8 +316,17 @@ fn none_frames(access: Access) -> Result<Frames> {
     }
 }
 
+/// Whether a pidfd's process has not been reaped yet. By a signal; where that
+/// is not allowed, by the pidfd's own entry under `/proc`.
 fn exists(pidfd: i32) -> Result<bool> {
-    sys::pidfd_exists(pidfd).at(Operation::FindProcess)
+    if let Some(exists) = sys::pidfd_exists(pidfd) {
+        return Ok(exists);
+    }
+    match identity::number_in_proc(pidfd) {
+        Ok(_) => Ok(true),
+        Err(error) if error.errno() == Errno::ESRCH => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The contract's errno for a failure to open something of a process.
@@ -325,6 +334,8 @@ pub(crate) fn gone_or_refused(errno: Errno) -> Errno {
     match errno {
         Errno::EACCES | Errno::EPERM => Errno::EPERM,
         Errno::ENOENT | Errno::ESRCH => Errno::ESRCH,
+        // The contract's ENXIO: no object is mapped there.
+        Errno::ENXIO => Errno::EIO,
         other => other,
     }
 }
@@ -334,6 +345,7 @@ fn no_proc(errno: Errno) -> Errno {
     match errno {
         Errno::EACCES | Errno::EPERM => Errno::EPERM,
         Errno::ENOENT | Errno::ENOTDIR => Errno::ENOSYS,
+        Errno::ENXIO => Errno::EIO,
         other => other,
     }
 }

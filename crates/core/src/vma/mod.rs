@@ -254,18 +254,28 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
 
     /// By the ioctl; by the text from now on if there is no such ioctl.
     fn query(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
-        match query::next_from(process, address, self.name.as_mut())? {
-            query::Answer::Vma(vma, name_len, name_complete) => {
-                (self.name_len, self.name_complete) = (name_len, name_complete);
-                Ok(Some(vma))
-            }
-            query::Answer::PastLast => Ok(None),
-            query::Answer::Unavailable => {
-                process.features().without_procmap_query();
-                self.source = Source::TextOnly;
-                self.next_line(process, address, u32::MAX)
-            }
+        match self.try_query(process, address)? {
+            Some(answer) => Ok(answer),
+            None => self.next_line(process, address, u32::MAX),
         }
+    }
+
+    /// By the ioctl; `None`, and never again, if there is no such ioctl.
+    fn try_query(&mut self, process: &Process, address: u64) -> Result<Option<Option<Vma>>> {
+        Ok(
+            match query::next_from(process, address, self.name.as_mut())? {
+                query::Answer::Vma(vma, name_len, name_complete) => {
+                    (self.name_len, self.name_complete) = (name_len, name_complete);
+                    Some(Some(vma))
+                }
+                query::Answer::PastLast => Some(None),
+                query::Answer::Unavailable => {
+                    process.features().without_procmap_query();
+                    self.source = Source::TextOnly;
+                    None
+                }
+            },
+        )
     }
 
     /// By the text: of the next `most` lines, the first that ends above the
@@ -305,7 +315,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         if *objects / 2 > LONG_WALK + *plain {
             self.source = Source::QueryOnly;
         }
-        self.query(process, address)
+        match self.try_query(process, address)? {
+            Some(answer) => Ok(answer),
+            // Its line has been read: what it says is all there is.
+            None => Ok(Some(vma)),
+        }
     }
 
     /// The name of the area that was given last; empty if it has none.

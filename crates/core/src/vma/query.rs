@@ -51,6 +51,10 @@ pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Res
         Err(errno) if features::is_unavailable(errno) => return Ok(Answer::Unavailable),
         Err(errno) => return Err(Error::new(errno, Operation::ReadMaps)),
     }
+    if query.vma_end <= address || query.vma_end <= query.vma_start {
+        // Success, and nothing filled in: a filter's that only pretends.
+        return Ok(Answer::Unavailable);
+    }
     let flag = |flag| query.vma_flags & flag != 0;
     let vma = Vma {
         range: AddrRange::new(query.vma_start, query.vma_end)

@@ -210,15 +210,22 @@ impl Reader {
             .map(|at| from + at)
     }
 
-    /// Reads more behind what is unread; false at the end of the file.
+    /// Reads more behind what is unread; false at the end of the file. That is
+    /// believed when it is said twice: a list must not end early.
     fn fill(&mut self) -> Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let read = sys::read(self.file.raw(), &mut self.buffer[self.end..])
-            .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
-        self.end += read;
-        Ok(read > 0)
+        for _ in 0..2 {
+            let space = &mut self.buffer[self.end..];
+            let read = sys::read(self.file.raw(), space)
+                .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
+            if read > 0 {
+                self.end += read;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

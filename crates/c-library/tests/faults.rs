@@ -1,0 +1,281 @@
+//! Faults at every system call of every C function, through the shared object
+//! as it is installed: each ends in the very records or in the right error,
+//! with no descriptor left. The faults and the table of what may become of them
+//! are `testkit::faults`.
+
+mod programs;
+
+use std::ffi::{c_int, c_void, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
+
+use process_introspection_core::flags;
+use programs::library;
+use testkit::faults::{try_all, Given, Walk, UNTOLD};
+use testkit::machine::is_root_or_skip;
+use testkit::memory::page;
+use testkit::varied::{Varied, DENSE};
+
+/// `struct _procfs_map_info`.
+#[repr(C)]
+#[derive(Copy, Clone, Default)]
+struct Record {
+    vaddr: u64,
+    size: u64,
+    flags: u32,
+    dev: u32,
+    offset: i64,
+    ino: u64,
+    paddr: u64,
+}
+
+type ArrayCall = unsafe extern "C" fn(i64, usize, usize, *mut Record, usize) -> c_int;
+type PathCall = unsafe extern "C" fn(i64, usize, *mut c_void, usize) -> c_int;
+type CursorOpen = unsafe extern "C" fn(*mut u64, i64, usize, usize, c_int) -> c_int;
+type CursorNext = unsafe extern "C" fn(*mut u64, *mut Record, usize) -> c_int;
+
+/// The library's functions, by the dynamic linker.
+struct Functions {
+    virtual_regions: ArrayCall,
+    physical_regions: ArrayCall,
+    page_table: ArrayCall,
+    object_path: PathCall,
+    read_memory: PathCall,
+    unique_pid: unsafe extern "C" fn(c_int) -> i64,
+    cursor_open: CursorOpen,
+    cursor_next: CursorNext,
+    cursor_close: unsafe extern "C" fn(*mut u64),
+}
+
+fn functions() -> &'static Functions {
+    static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
+    FUNCTIONS.get_or_init(|| {
+        let path = CString::new(library().shared.as_os_str().as_bytes()).unwrap();
+        // SAFETY: a NUL-terminated path; the library runs nothing when it is loaded.
+        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
+        assert!(!handle.is_null(), "dlopen {path:?}");
+        let symbol = |name: &str| {
+            let name = CString::new(format!("introspection_{name}")).unwrap();
+            // SAFETY: an open library, never closed, and a NUL-terminated name.
+            let symbol = unsafe { libc::dlsym(handle, name.as_ptr()) };
+            assert!(!symbol.is_null(), "{name:?}");
+            symbol
+        };
+        // SAFETY: the header's prototypes, which `abi.rs` and the compiler hold
+        // the library to.
+        unsafe {
+            use std::mem::transmute;
+            Functions {
+                virtual_regions: transmute::<*mut c_void, ArrayCall>(symbol("get_virtual_regions")),
+                physical_regions: transmute::<*mut c_void, ArrayCall>(symbol(
+                    "get_physical_regions",
+                )),
+                page_table: transmute::<*mut c_void, ArrayCall>(symbol("get_pagetableinfo")),
+                object_path: transmute::<*mut c_void, PathCall>(symbol("get_mapped_object_path")),
+                read_memory: transmute::<*mut c_void, PathCall>(symbol("read_process_memory")),
+                unique_pid: transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> i64>(symbol(
+                    "getpid64",
+                )),
+                cursor_open: transmute::<*mut c_void, CursorOpen>(symbol("cursor_open")),
+                cursor_next: transmute::<*mut c_void, CursorNext>(symbol("cursor_next")),
+                cursor_close: transmute::<*mut c_void, unsafe extern "C" fn(*mut u64)>(symbol(
+                    "cursor_close",
+                )),
+            }
+        }
+    })
+}
+
+/// Flags that only a look at the object tells.
+const KINDS: u32 = flags::ELF | flags::PHYS;
+
+/// A record; of backed page-table records one for each base page, because
+/// leaves are base pages where the kernel does not tell.
+fn push(given: &mut Vec<Given>, record: &Record, as_pages: bool) {
+    let size = match as_pages && record.paddr != u64::MAX {
+        true => page(),
+        false => record.size,
+    };
+    for into in (0..record.size).step_by(size as usize) {
+        let paddr = match record.paddr {
+            u64::MAX => u64::MAX,
+            paddr if as_pages => paddr + into,
+            paddr => paddr,
+        };
+        let offset = match record.ino {
+            0 => 0,
+            _ => record.offset as u64 + into,
+        };
+        given.push(Given {
+            facts: [
+                record.vaddr + into,
+                size,
+                u64::from(record.flags & !KINDS),
+                record.ino << 32 | u64::from(record.dev),
+                offset,
+                paddr,
+            ],
+            kind: u64::from(record.flags & KINDS),
+        });
+    }
+}
+
+/// An error, or how many bytes.
+fn result(result: c_int) -> Result<usize, i32> {
+    usize::try_from(result).map_err(|_| -result)
+}
+
+fn try_walk(name: &str, run: &dyn Fn(&mut Vec<Given>) -> Result<(), i32>) {
+    try_all(&Walk {
+        name,
+        allocates: false,
+        first_thread_ended: false,
+        run,
+    });
+}
+
+/// Room for all records, made before the child is forked.
+fn room() -> std::cell::RefCell<Vec<Record>> {
+    std::cell::RefCell::new(vec![Record::default(); 6000])
+}
+
+fn try_array(name: &str, call: ArrayCall, pid: i64, (start, last): (u64, u64)) {
+    let records = room();
+    let as_pages = name.starts_with("page table");
+    try_walk(name, &|given| {
+        let mut records = records.borrow_mut();
+        let size = size_of_val(records.as_slice());
+        // SAFETY: live records of that size in bytes.
+        let called = unsafe {
+            call(
+                pid,
+                start as usize,
+                last as usize,
+                records.as_mut_ptr(),
+                size,
+            )
+        };
+        let count = result(called)? / size_of::<Record>();
+        for record in &records[..count] {
+            push(given, record, as_pages);
+        }
+        Ok(())
+    });
+}
+
+const ALL: (u64, u64) = (0, u64::MAX);
+
+#[test]
+fn faults_in_the_array_calls() {
+    if !is_root_or_skip("faults in the array calls") {
+        return;
+    }
+    let (target, varied) = Varied::spawn();
+    let (pid, functions) = (i64::from(target.pid()), functions());
+    try_array("virtual", functions.virtual_regions, pid, ALL);
+    try_array("physical", functions.physical_regions, pid, ALL);
+    let huge = varied.around_huge();
+    let range = (huge.start, huge.end - 1);
+    try_array("page table", functions.page_table, pid, range);
+    // SAFETY: takes no memory.
+    let unique = unsafe { (functions.unique_pid)(target.pid() as c_int) };
+    assert!(unique > pid);
+    try_array("by unique PID", functions.physical_regions, unique, range);
+}
+
+#[test]
+fn faults_in_the_array_calls_for_oneself() {
+    if !is_root_or_skip("faults in the array calls for oneself") {
+        return;
+    }
+    // Made before the child that walks is forked, and left alone by it.
+    let varied = Varied::make();
+    let dense = (varied.dense, varied.dense + DENSE * page() - 1);
+    let huge = varied.around_huge();
+    let functions = functions();
+    try_array("physical, oneself", functions.physical_regions, 0, dense);
+    let range = (huge.start, huge.end - 1);
+    try_array("page table, oneself", functions.page_table, 0, range);
+}
+
+#[test]
+fn faults_in_a_cursor() {
+    if !is_root_or_skip("faults in a cursor") {
+        return;
+    }
+    let (target, _) = Varied::spawn();
+    let (pid, functions) = (i64::from(target.pid()), functions());
+    for (kind, name) in [(0, "virtual cursor"), (1, "physical cursor")] {
+        try_walk(name, &|given| {
+            let mut cursor = [0u64; 960];
+            let cursor = cursor.as_mut_ptr();
+            // SAFETY: writable storage of the header's size.
+            result(unsafe { (functions.cursor_open)(cursor, pid, 0, usize::MAX, kind) })?;
+            let mut records = [Record::default(); 50];
+            let walked = loop {
+                // SAFETY: the open cursor, and live records of that number.
+                let stored = unsafe { (functions.cursor_next)(cursor, records.as_mut_ptr(), 50) };
+                match result(stored) {
+                    Ok(0) => break Ok(()),
+                    Ok(count) => records[..count]
+                        .iter()
+                        .for_each(|record| push(given, record, false)),
+                    Err(errno) => break Err(errno),
+                }
+            };
+            // SAFETY: the open cursor.
+            unsafe { (functions.cursor_close)(cursor) };
+            walked
+        });
+    }
+}
+
+#[test]
+fn faults_in_looking_at_one_place() {
+    if !is_root_or_skip("faults in looking at one place") {
+        return;
+    }
+    let (target, varied) = Varied::spawn();
+    let (pid, functions) = (i64::from(target.pid()), functions());
+    let at = varied.file as usize + 5;
+    try_walk("object path", &|given| {
+        let mut info = [0u64; 600];
+        let size = size_of_val(&info);
+        // SAFETY: a live buffer of that size.
+        let called = unsafe { (functions.object_path)(pid, at, info.as_mut_ptr().cast(), size) };
+        let length = result(called)?;
+        let path = info[1..]
+            .iter()
+            .fold(0u64, |hash, word| hash.rotate_left(7) ^ word);
+        let facts = [path, length as u64, 0, 0, 0, 0];
+        // The address is the object's own only where that could be looked at.
+        given.push(Given {
+            facts,
+            kind: info[0],
+        });
+        Ok(())
+    });
+    try_walk("memory", &|given| {
+        let mut bytes = [0u64; 1000];
+        let (at, size) = (varied.dense as usize, size_of_val(&bytes));
+        // SAFETY: a live buffer of that size.
+        let called = unsafe { (functions.read_memory)(pid, at, bytes.as_mut_ptr().cast(), size) };
+        let length = result(called)?;
+        let hash = bytes
+            .iter()
+            .fold(0u64, |hash, word| hash.rotate_left(7) ^ word);
+        let facts = [hash, length as u64, 0, 0, 0, 0];
+        given.push(Given { facts, kind: 0 });
+        Ok(())
+    });
+    try_walk("unique PID", &|given| {
+        // SAFETY: takes no memory.
+        let unique = unsafe { (functions.unique_pid)(target.pid() as c_int) };
+        if unique == -1 {
+            return Err(UNTOLD);
+        }
+        let facts = [unique as u64, 0, 0, 0, 0, 0];
+        given.push(Given { facts, kind: 0 });
+        Ok(())
+    });
+}

@@ -1,0 +1,351 @@
+//! Which faults a call can have, and what a walk may make of each: the table
+//! that the documents state. Of every fault the walk's own list, or an error
+//! that stands here; what is not here is wrong.
+
+use super::subject::Subject;
+use crate::tracee::{Answer, Less};
+
+/// What is done to a call.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not made and fails with this.
+    Error(i32),
+    /// It is made, releases what it releases, and fails with this (`close`).
+    ErrorAfter(i32),
+    /// It gives 0 and does nothing, as under a filter that pretends success.
+    Nothing,
+    /// It is made for at most so many bytes: a read at the file's position.
+    Short(u64),
+    /// It gives less than it found: a read at a position of its own.
+    Less(Less),
+    /// A signal with a handler, which does not restart calls, is pending.
+    Signal,
+}
+
+impl Fault {
+    pub(super) fn answer(self) -> Answer {
+        match self {
+            Self::Error(errno) => Answer::Give(-i64::from(errno)),
+            Self::ErrorAfter(errno) => Answer::MakeAndGive(-i64::from(errno)),
+            Self::Nothing => Answer::Give(0),
+            Self::Short(bytes) => Answer::MakeOfAtMost(bytes),
+            Self::Less(less) => Answer::MakeAndGiveLess(less),
+            Self::Signal => Answer::MakeUnderSignal(libc::SIGUSR1),
+        }
+    }
+}
+
+/// What may become of a walk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Its list.
+    pub(super) list: bool,
+    /// Its list, but for what sort of file is mapped: what could not be looked
+    /// at is not known to be an executable.
+    pub(super) list_without_kinds: bool,
+    /// No record at all, of a process whose first thread has ended: what the
+    /// kernel says of the others is that there are none, or without memory.
+    pub(super) nothing: bool,
+    /// One of these errors.
+    pub(super) errors: Vec<i32>,
+}
+
+fn list() -> Expected {
+    Expected {
+        list: true,
+        ..Expected::default()
+    }
+}
+
+fn list_without_kinds() -> Expected {
+    Expected {
+        list_without_kinds: true,
+        ..list()
+    }
+}
+
+fn errors(errors: &[i32]) -> Expected {
+    Expected {
+        errors: errors.to_vec(),
+        ..Expected::default()
+    }
+}
+
+fn list_or(errors: &[i32]) -> Expected {
+    Expected {
+        errors: errors.to_vec(),
+        ..list()
+    }
+}
+
+fn no_memory() -> Expected {
+    Expected {
+        nothing: true,
+        ..list_or(&[libc::ESRCH])
+    }
+}
+
+/// QNX's error for memory of the target, 312 here.
+pub const ESRVRFAULT: i32 = 312;
+
+/// The faults that a call can have here.
+///
+/// Left out is what is no fault but the kernel's way to say that there is no
+/// more, and so cannot be told from the truth: ENOENT of `PROCMAP_QUERY`, and
+/// no entry from `task`.
+pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Vec<Fault> {
+    let codes: &[i32] = match number {
+        libc::SYS_openat => &[
+            libc::EINTR,
+            libc::EIO,
+            libc::ENOMEM,
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ENOENT,
+            libc::ESRCH,
+            libc::ENOTDIR,
+            libc::ELOOP,
+            libc::EINVAL,
+            libc::ENXIO,
+            libc::EAGAIN,
+            libc::ENOSYS,
+        ],
+        libc::SYS_pread64 | libc::SYS_read => &[
+            libc::EINTR,
+            libc::EIO,
+            libc::ENOMEM,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ESRCH,
+            libc::EINVAL,
+            libc::EFAULT,
+            libc::EAGAIN,
+            libc::ENOSYS,
+        ],
+        libc::SYS_ioctl => &[
+            libc::EINTR,
+            libc::EIO,
+            libc::ENOMEM,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ESRCH,
+            libc::ENOTTY,
+            libc::EINVAL,
+            libc::EFAULT,
+            libc::ENAMETOOLONG,
+            libc::ENOSYS,
+        ],
+        libc::SYS_statx | libc::SYS_fstatfs => &[
+            libc::EINTR,
+            libc::EIO,
+            libc::ENOMEM,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ENOENT,
+            libc::EFAULT,
+            libc::ENOSYS,
+        ],
+        libc::SYS_pidfd_open => &[
+            libc::EINTR,
+            libc::ENOMEM,
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ENOENT,
+            libc::ESRCH,
+            libc::EINVAL,
+            libc::ENODEV,
+            libc::ENOSYS,
+        ],
+        libc::SYS_pidfd_send_signal => &[
+            libc::EINTR,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ESRCH,
+            libc::EINVAL,
+            libc::ENOSYS,
+        ],
+        libc::SYS_getdents64 => &[
+            libc::EINTR,
+            libc::EIO,
+            libc::ENOMEM,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ENOENT,
+            libc::EFAULT,
+            libc::ENOSYS,
+        ],
+        libc::SYS_rt_sigprocmask => &[
+            libc::EINTR,
+            libc::EPERM,
+            libc::EACCES,
+            libc::EFAULT,
+            libc::ENOSYS,
+        ],
+        libc::SYS_getpid | libc::SYS_gettid | libc::SYS_clock_gettime => {
+            &[libc::EINTR, libc::EPERM, libc::EINVAL, libc::ENOSYS]
+        }
+        libc::SYS_close => &[],
+        // One that is new here.
+        _ => &[
+            libc::EINTR,
+            libc::EIO,
+            libc::ENOMEM,
+            libc::EPERM,
+            libc::EACCES,
+            libc::EINVAL,
+            libc::EFAULT,
+            libc::ENOSYS,
+        ],
+    };
+    let mut faults: Vec<Fault> = codes.iter().map(|&code| Fault::Error(code)).collect();
+    match number {
+        libc::SYS_pread64 => {
+            faults.extend([Fault::Nothing, Fault::Signal]);
+            let less = [Less::Half, Less::OddHalf, Less::ButOne, Less::AtMost(3)];
+            faults.extend(less.map(Fault::Less));
+            // Wherever a number may be cut.
+            if matches!(subject, Subject::FdInfo | Subject::Stat) {
+                let lengths = if subject == Subject::Stat {
+                    40..160
+                } else {
+                    4..90
+                };
+                faults.extend(lengths.map(|bytes| Fault::Less(Less::AtMost(bytes))));
+            }
+        }
+        libc::SYS_read => {
+            faults.extend([Fault::Nothing, Fault::Signal]);
+            faults.extend([size / 2, size / 2 | 1, 1].map(Fault::Short));
+        }
+        libc::SYS_ioctl => faults.extend([Fault::Nothing, Fault::Signal]),
+        libc::SYS_getdents64 => faults.extend([Fault::Short(size / 2), Fault::Signal]),
+        libc::SYS_close => faults.extend([libc::EINTR, libc::EIO].map(Fault::ErrorAfter)),
+        _ => faults.push(Fault::Signal),
+    }
+    faults
+}
+
+/// What may become of a walk of which one call has this fault.
+pub(super) fn expected(number: libc::c_long, subject: Subject, fault: Fault) -> Expected {
+    match fault {
+        // Never EINTR, and nothing lost by it.
+        Fault::Signal | Fault::Error(libc::EINTR) | Fault::ErrorAfter(_) => list(),
+        Fault::Error(code) => of_error(number, subject, code),
+        Fault::Nothing | Fault::Short(_) | Fault::Less(_) => of_less(number, subject, fault),
+    }
+}
+
+/// The contract's error for a refusal. (Its ENXIO says that no object is mapped.)
+fn refused(code: i32) -> i32 {
+    match code {
+        libc::EACCES => libc::EPERM,
+        libc::ENXIO => libc::EIO,
+        other => other,
+    }
+}
+
+fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
+    let gone = |code| match refused(code) {
+        libc::ENOENT => libc::ESRCH,
+        other => other,
+    };
+    let is_of_the_system = matches!(code, libc::ENOMEM | libc::EMFILE | libc::ENFILE);
+    match (number, subject) {
+        (libc::SYS_close | libc::SYS_getpid | libc::SYS_gettid | libc::SYS_clock_gettime, _) => {
+            list()
+        }
+        // Refused or unknown: the descriptor's own file is asked instead.
+        (libc::SYS_pidfd_send_signal, _) => match code {
+            libc::ESRCH => errors(&[libc::ESRCH]),
+            _ => list(),
+        },
+        (libc::SYS_pidfd_open, _) => match code {
+            libc::EINVAL | libc::ENOENT => errors(&[libc::ESRCH]),
+            _ => errors(&[refused(code), code]),
+        },
+        (_, Subject::Object) if is_of_the_system => errors(&[code]),
+        (_, Subject::Object) => list_without_kinds(),
+        // A handle for the layout can do without frame numbers.
+        (libc::SYS_openat | libc::SYS_pread64, Subject::OwnPagemap) => {
+            list_or(&[refused(code), code, libc::ENOSYS])
+        }
+        (libc::SYS_openat, Subject::OwnDirectory | Subject::FdInfo) => match code {
+            libc::ENOENT | libc::ENOTDIR => errors(&[libc::ENOSYS]),
+            _ => errors(&[refused(code)]),
+        },
+        // Hidden, as the process is there by its pidfd.
+        (libc::SYS_openat, Subject::Directory) => match code {
+            libc::ENOENT => errors(&[libc::EPERM]),
+            _ => errors(&[refused(code)]),
+        },
+        (libc::SYS_openat, Subject::Maps) => match code {
+            libc::ENOENT => errors(&[libc::EPERM, libc::ESRCH]),
+            _ => errors(&[refused(code)]),
+        },
+        // A handle for the layout can do without.
+        (libc::SYS_openat, Subject::Pagemap) => match code {
+            libc::ENOENT => list_or(&[libc::ENOSYS]),
+            libc::EPERM | libc::EACCES => list_or(&[libc::EPERM]),
+            _ => errors(&[refused(code)]),
+        },
+        // No memory, as a first thread that has ended: the others are looked at.
+        (libc::SYS_openat, Subject::Auxv | Subject::Threads | Subject::Thread)
+            if matches!(code, libc::ENOENT | libc::ESRCH) =>
+        {
+            no_memory()
+        }
+        // Of one thread among several.
+        (libc::SYS_openat | libc::SYS_pread64, Subject::Auxv | Subject::Thread) => {
+            list_or(&[refused(code), code])
+        }
+        (libc::SYS_openat, _) => errors(&[gone(code)]),
+        (libc::SYS_ioctl, _) => match code {
+            libc::ENOTTY | libc::EINVAL | libc::EPERM | libc::EACCES | libc::ENOSYS => list(),
+            libc::ENAMETOOLONG if subject == Subject::Maps => Expected {
+                errors: vec![libc::ENAMETOOLONG],
+                ..list_without_kinds()
+            },
+            _ => errors(&[code]),
+        },
+        (libc::SYS_pread64, Subject::Memory) => match code {
+            libc::EIO => errors(&[ESRVRFAULT]),
+            _ => errors(&[code]),
+        },
+        // Of a process that is there all the same: hidden.
+        (libc::SYS_getdents64, _) if code == libc::ENOENT => errors(&[libc::EPERM]),
+        (libc::SYS_getdents64, _) => errors(&[gone(code)]),
+        // As where the address space has ended: looked at again.
+        (libc::SYS_pread64, Subject::Pagemap) if code == libc::ESRCH => list_or(&[code]),
+        (libc::SYS_pread64 | libc::SYS_read, _) => errors(&[code, gone(code)]),
+        // A cursor's step ends before such a place, and the next tries it again.
+        (libc::SYS_rt_sigprocmask, _) => list_or(&[code]),
+        (libc::SYS_statx | libc::SYS_fstatfs, _) => errors(&[code]),
+        _ => list_or(&[code]),
+    }
+}
+
+fn of_less(number: libc::c_long, subject: Subject, fault: Fault) -> Expected {
+    let nothing = fault == Fault::Nothing;
+    match (number, subject) {
+        // What was not filled in is not believed: the older way is taken.
+        (libc::SYS_ioctl, _) => list(),
+        // Nothing of a memory is what the kernel gives when it has gone away.
+        (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap) if nothing => {
+            list_or(&[libc::ESRCH])
+        }
+        (libc::SYS_pread64, Subject::Auxv) if nothing => no_memory(),
+        (libc::SYS_pread64, Subject::Memory) if nothing => errors(&[libc::ESRCH]),
+        // An entry in part is none that the kernel gives.
+        (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap) => list_or(&[libc::EIO]),
+        (libc::SYS_pread64, Subject::Auxv) => list_or(&[libc::ESRCH, libc::EIO]),
+        // A number that is cut off is not taken for a number.
+        (libc::SYS_pread64, Subject::FdInfo) => list_or(&[libc::EBADF]),
+        (libc::SYS_pread64, Subject::Stat) => list_or(&[libc::ESRCH]),
+        (_, Subject::Object) if nothing => list_without_kinds(),
+        _ => list(),
+    }
+}

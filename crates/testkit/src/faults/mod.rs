@@ -1,0 +1,372 @@
+//! Faults at every system call that a walk makes: the calls are recorded in a
+//! run without any, then each sort of them has each fault it can have, as its
+//! first, second and last occurrence, and what becomes of the walk is held
+//! against a table ([`expected`]). Knows no walk.
+
+mod expected;
+mod subject;
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fmt;
+use std::fs;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use crate::tracee::{self, Answer, Call};
+use expected::{expected, faults_of, Expected};
+pub use expected::{Fault, ESRVRFAULT};
+pub use subject::Subject;
+
+/// One thing that a walk gives.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// What must be right: addresses, sizes, flags.
+    pub facts: [u64; 6],
+    /// What cannot be known of an object that cannot be looked at.
+    pub kind: u64,
+}
+
+/// A walk to be tried. It runs in a child, where it must find its target still.
+pub struct Walk<'a> {
+    /// For messages.
+    pub name: &'a str,
+    /// It allocates: calls for memory are none of the walk's.
+    pub allocates: bool,
+    /// Its target's first thread has ended.
+    pub first_thread_ended: bool,
+    /// Gives what it finds, and its error, [`UNTOLD`] if that has no number.
+    #[allow(clippy::type_complexity)]
+    pub run: &'a dyn Fn(&mut Vec<Given>) -> Result<(), i32>,
+}
+
+/// The number of an error that has none: any is right where one is.
+pub const UNTOLD: i32 = -1;
+
+/// How many things were tried.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Tally {
+    /// Sorts of calls, by their number and what they are about.
+    pub sorts: usize,
+    /// Faults at an occurrence of one.
+    pub cases: usize,
+    /// Of these: ended in the list all the same, in an error, or with the call
+    /// not made this time.
+    pub lists: usize,
+    /// See above.
+    pub errors: usize,
+    /// See above.
+    pub not_reached: usize,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} cases at {} sorts of calls: {} the list, {} an error, {} not reached",
+            self.cases, self.sorts, self.lists, self.errors, self.not_reached
+        )
+    }
+}
+
+/// A call that marks something: of no process's group.
+const NOBODY: libc::pid_t = -8;
+const BEGIN: u64 = 1;
+const END: u64 = 2;
+const TELL: u64 = 3;
+
+fn mark(what: u64, one: u64, other: u64, leaked: u64, text: &str) -> libc::c_long {
+    let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
+    // SAFETY: the kernel looks at the first argument only; the text lives.
+    unsafe {
+        libc::syscall(
+            libc::SYS_getpgid,
+            NOBODY,
+            what,
+            one,
+            other,
+            leaked,
+            text.as_ptr(),
+        )
+    }
+}
+
+/// How a walk ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    List = 1,
+    ListWithoutKinds,
+    Nothing,
+    Error,
+    Different,
+    Panic,
+}
+
+fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// Compares what was given with the beginning of what should have been.
+fn compare(given: &[Given], clean: &[Given], is_whole: bool) -> Result<Outcome, String> {
+    let mut outcome = Outcome::List;
+    for (index, given) in given.iter().enumerate() {
+        match clean.get(index) {
+            Some(clean) if clean.facts == given.facts => {
+                if clean.kind != given.kind {
+                    outcome = Outcome::ListWithoutKinds;
+                }
+            }
+            other => return Err(format!("{index}: {given:x?}, not {other:x?}")),
+        }
+    }
+    if is_whole && given.is_empty() && !clean.is_empty() {
+        return Ok(Outcome::Nothing);
+    }
+    if is_whole && given.len() != clean.len() {
+        return Err(format!("{} given of {}", given.len(), clean.len()));
+    }
+    Ok(outcome)
+}
+
+extern "C" fn on_signal(_: i32) {}
+
+/// The child's part: walks as long as it is told to, and tells how it went.
+fn walk_and_tell(walk: &Walk<'_>) {
+    // SAFETY: a handler that does nothing, in a process of our own.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = on_signal as extern "C" fn(i32) as usize;
+        libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
+    }
+    let mut clean = Vec::new();
+    let mut given = Vec::new();
+    let run = |given: &mut Vec<Given>| {
+        given.clear();
+        (walk.run)(given)
+    };
+    // Twice: what is found once and kept is found, and room is made.
+    for _ in 0..2 {
+        run(&mut given).unwrap_or_else(|errno| panic!("{}: error {errno}", walk.name));
+    }
+    clean.clone_from(&given);
+    assert!(!clean.is_empty(), "{} gives nothing", walk.name);
+    loop {
+        // SAFETY: takes no memory. A walk that hangs is ended.
+        unsafe { libc::alarm(60) };
+        let before = open_files();
+        if mark(BEGIN, 0, 0, 0, "") != 0 {
+            return;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| run(&mut given)));
+        mark(END, 0, 0, 0, "");
+        let leaked = open_files().abs_diff(before) as u64;
+        let is_whole = matches!(result, Ok(Ok(())));
+        let mut compared = compare(&given, &clean, is_whole);
+        if compared.is_err() {
+            // Or has the target changed? The kernel moves pages as it likes.
+            let ours = given.clone();
+            run(&mut given).expect("a walk without faults");
+            clean.clone_from(&given);
+            compared = compare(&ours, &clean, is_whole);
+        }
+        let (outcome, errno, text) = match (result, compared) {
+            (Err(_), _) => (Outcome::Panic, 0, String::new()),
+            (_, Err(text)) => (Outcome::Different, 0, text),
+            (Ok(Err(errno)), _) => (Outcome::Error, errno, String::new()),
+            (Ok(Ok(())), Ok(outcome)) => (outcome, 0, String::new()),
+        };
+        mark(TELL, outcome as u64, errno as u64, leaked, &text);
+    }
+}
+
+/// One fault at one occurrence of a sort of call.
+#[derive(Clone, Debug)]
+struct Case {
+    number: libc::c_long,
+    subject: Subject,
+    occurrence: usize,
+    fault: Fault,
+}
+
+/// The parent's part.
+struct Trial {
+    allocates: bool,
+    first_thread_ended: bool,
+    /// In the run without faults: how often, and the largest third argument.
+    recorded: BTreeMap<(libc::c_long, Subject), (usize, u64)>,
+    cases: Vec<Case>,
+    current: Option<usize>,
+    walking: bool,
+    /// Of the current case's sort of call.
+    seen: usize,
+    reached: bool,
+    tally: Tally,
+    wrong: Vec<String>,
+}
+
+impl Trial {
+    fn decide(&mut self, call: &Call) -> Answer {
+        if call.number == libc::SYS_getpgid && call.arguments[0] as libc::pid_t == NOBODY {
+            return self.marked(call);
+        }
+        if !self.walking || (self.allocates && is_for_memory(call.number)) {
+            return Answer::Make;
+        }
+        let Some(current) = self.current else {
+            let sort = (call.number, subject::of(call));
+            let (count, size) = self.recorded.entry(sort).or_default();
+            *count += 1;
+            *size = (*size).max(call.arguments[2]);
+            return Answer::Make;
+        };
+        let case = &self.cases[current];
+        if self.reached || call.number != case.number || subject::of(call) != case.subject {
+            return Answer::Make;
+        }
+        self.seen += 1;
+        if self.seen <= case.occurrence {
+            return Answer::Make;
+        }
+        self.reached = true;
+        case.fault.answer()
+    }
+
+    fn marked(&mut self, call: &Call) -> Answer {
+        match call.arguments[1] {
+            BEGIN => {
+                let done = self.current.is_some_and(|at| at >= self.cases.len());
+                (self.walking, self.seen, self.reached) = (!done, 0, false);
+                return Answer::Give(i64::from(done));
+            }
+            END => self.walking = false,
+            _ => {
+                self.told(call);
+                match &mut self.current {
+                    Some(current) => *current += 1,
+                    None => {
+                        self.plan();
+                        self.current = Some(0);
+                    }
+                }
+            }
+        }
+        Answer::Make
+    }
+
+    /// Every fault of every sort of call, at its first, second and last.
+    fn plan(&mut self) {
+        self.tally.sorts = self.recorded.len();
+        for (&(number, subject), &(count, size)) in &self.recorded {
+            let mut occurrences = vec![0, 1, count - 1];
+            occurrences.retain(|&occurrence| occurrence < count);
+            occurrences.sort_unstable();
+            occurrences.dedup();
+            for occurrence in occurrences {
+                for fault in faults_of(number, subject, size) {
+                    self.cases.push(Case {
+                        number,
+                        subject,
+                        occurrence,
+                        fault,
+                    });
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, call: &Call) {
+        let [_, _, outcome, errno, leaked, _] = call.arguments;
+        let (outcome, errno) = (outcome, errno as i32);
+        let is = |other: Outcome| outcome == other as u64;
+        let allowed = match self.current.map(|at| &self.cases[at]) {
+            Some(case) if self.reached => expected(case.number, case.subject, case.fault),
+            _ => Expected {
+                list: true,
+                ..Expected::default()
+            },
+        };
+        let right = (is(Outcome::List) && allowed.list)
+            || (is(Outcome::ListWithoutKinds) && allowed.list_without_kinds)
+            || (is(Outcome::Nothing) && allowed.nothing && self.first_thread_ended)
+            || (is(Outcome::Error)
+                && (allowed.errors.contains(&errno)
+                    || (errno == UNTOLD && !allowed.errors.is_empty())));
+        if self.current.is_some() {
+            self.tally.cases += 1;
+            match (self.reached, is(Outcome::Error)) {
+                (false, _) => self.tally.not_reached += 1,
+                (true, true) => self.tally.errors += 1,
+                (true, false) => self.tally.lists += 1,
+            }
+        }
+        if !right || leaked != 0 {
+            let how = match outcome {
+                1 => "the list".to_owned(),
+                2 => "the list without kinds".to_owned(),
+                3 => "nothing".to_owned(),
+                4 => format!("error {errno}"),
+                5 => "something else".to_owned(),
+                _ => "a panic".to_owned(),
+            };
+            let text = call.string(5).to_string_lossy().into_owned();
+            self.wrong.push(format!(
+                "{}: {how} {text}, {leaked} descriptors left; expected {allowed:?}",
+                self.case_name()
+            ));
+        }
+    }
+
+    fn case_name(&self) -> String {
+        match self.current.and_then(|at| self.cases.get(at)) {
+            None => "without a fault".to_owned(),
+            Some(case) => format!(
+                "{:?} at call {} about {:?}, occurrence {}",
+                case.fault, case.number, case.subject, case.occurrence
+            ),
+        }
+    }
+}
+
+/// What an allocator or the stack of an iterator asks the kernel for.
+fn is_for_memory(number: libc::c_long) -> bool {
+    matches!(
+        number,
+        libc::SYS_brk
+            | libc::SYS_mmap
+            | libc::SYS_munmap
+            | libc::SYS_mremap
+            | libc::SYS_madvise
+            | libc::SYS_mprotect
+    )
+}
+
+/// Tries every fault at every sort of call that the walk makes; prints how many
+/// that were. Panics if one ended as it must not.
+pub fn try_all(walk: &Walk<'_>) -> Tally {
+    let mut trial = Trial {
+        allocates: walk.allocates,
+        first_thread_ended: walk.first_thread_ended,
+        recorded: BTreeMap::new(),
+        cases: Vec::new(),
+        current: None,
+        walking: false,
+        seen: 0,
+        reached: false,
+        tally: Tally::default(),
+        wrong: Vec::new(),
+    };
+    let ended = tracee::run(|| walk_and_tell(walk), &mut |call| trial.decide(call));
+    if let Err(how) = ended {
+        let last = trial.case_name();
+        trial.wrong.push(format!("{how}, at the latest at: {last}"));
+    }
+    println!("{}: {}", walk.name, trial.tally);
+    assert!(
+        trial.wrong.is_empty(),
+        "{}: {} wrong\n{}",
+        walk.name,
+        trial.wrong.len(),
+        trial.wrong.join("\n")
+    );
+    assert!(trial.tally.cases > 0);
+    trial.tally
+}

@@ -1,0 +1,399 @@
+//! A child whose every system call is decided on before it is made: made as it
+//! is, made shorter, not made at all, or its result replaced. Knows how that is
+//! done with ptrace on each architecture; knows nothing of what calls mean.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+
+/// A call that a child is about to make.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The child, which is stopped meanwhile.
+    pub pid: libc::pid_t,
+    /// The call's number.
+    pub number: libc::c_long,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// What becomes of a call.
+#[derive(Copy, Clone, Debug)]
+pub enum Answer {
+    /// It is made.
+    Make,
+    /// It is not made, and gives this.
+    Give(i64),
+    /// It is made, and then gives this.
+    MakeAndGive(i64),
+    /// It is made, and if it gives something, then less of it.
+    MakeAndGiveLess(Less),
+    /// It is made with at most this as its third argument, a size.
+    MakeOfAtMost(u64),
+    /// It is made with this signal pending.
+    MakeUnderSignal(i32),
+}
+
+/// Less of a result.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Less {
+    /// Half of it, and of that whole words of 8.
+    Half,
+    /// About half of it, an odd number.
+    OddHalf,
+    /// All but one.
+    ButOne,
+    /// At most so much.
+    AtMost(i64),
+}
+
+impl Less {
+    fn of(self, made: i64) -> i64 {
+        match self {
+            _ if made <= 0 => made,
+            Self::Half => ((made / 2 + 7) & !7).min(made),
+            Self::OddHalf => (made / 2 | 1).min(made),
+            Self::ButOne => (made - 1).max(1),
+            Self::AtMost(most) => made.min(most),
+        }
+    }
+}
+
+impl Call {
+    /// The string that an argument points to, as far as it can be read.
+    pub fn string(&self, argument: usize) -> OsString {
+        let mut bytes = Vec::new();
+        let mut word_at = self.arguments[argument];
+        while let Some(word) = self.word(word_at) {
+            let word = word.to_ne_bytes();
+            let end = word.iter().position(|&byte| byte == 0);
+            bytes.extend_from_slice(&word[..end.unwrap_or(word.len())]);
+            if end.is_some() || bytes.len() > 8192 {
+                break;
+            }
+            word_at += word.len() as u64;
+        }
+        OsString::from_vec(bytes)
+    }
+
+    fn word(&self, at: u64) -> Option<usize> {
+        // SAFETY: our stopped child; errno is a thread's own.
+        unsafe {
+            *libc::__errno_location() = 0;
+            let word = libc::ptrace(libc::PTRACE_PEEKDATA, self.pid, at as usize, 0);
+            (*libc::__errno_location() == 0).then_some(word as usize)
+        }
+    }
+
+    /// What a descriptor of the child's that is an argument stands for.
+    pub fn descriptor(&self, argument: usize) -> Option<String> {
+        let fd = self.arguments[argument] as i32;
+        let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.pid)).ok()?;
+        Some(link.to_string_lossy().into_owned())
+    }
+}
+
+/// Runs `child` in a forked child and asks `decide` about each of its calls. A
+/// panic in the child is one here.
+///
+/// # Errors
+/// How the child ended, if not as it should.
+pub fn run(
+    child: impl FnOnce(),
+    decide: &mut dyn FnMut(&Call) -> Answer,
+) -> Result<(), &'static str> {
+    // SAFETY: the child goes on with what is safe after fork and never returns.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
+    if pid == 0 {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // SAFETY: takes no memory; the parent goes on with us.
+            unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+                libc::raise(libc::SIGSTOP);
+            }
+            child();
+        }));
+        // SAFETY: ends this process without running anything of the parent's.
+        unsafe { libc::_exit(i32::from(result.is_err())) };
+    }
+    let child = Child { pid, ended: false };
+    child.follow(decide)
+}
+
+/// Killed and reaped when dropped, should following it have failed.
+struct Child {
+    pid: libc::pid_t,
+    ended: bool,
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.ended {
+            // SAFETY: our unreaped child.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), libc::__WALL);
+            }
+        }
+    }
+}
+
+impl Child {
+    /// Follows it from one stop to the next until it ends.
+    fn follow(mut self, decide: &mut dyn FnMut(&Call) -> Answer) -> Result<(), &'static str> {
+        let mut answer = Answer::Make;
+        loop {
+            let mut status = 0;
+            // SAFETY: waits for our child; writes to a live integer.
+            assert_eq!(unsafe { libc::waitpid(self.pid, &mut status, 0) }, self.pid);
+            self.ended = !libc::WIFSTOPPED(status);
+            if libc::WIFEXITED(status) {
+                return match libc::WEXITSTATUS(status) {
+                    0 => Ok(()),
+                    _ => Err("the traced code has failed"),
+                };
+            }
+            if self.ended {
+                return Err("the traced code was killed");
+            }
+            let signal = libc::WSTOPSIG(status);
+            let mut deliver = 0;
+            if signal == libc::SIGTRAP | 0x80 {
+                match self.entered() {
+                    Some(call) => {
+                        answer = decide(&call);
+                        self.on_entry(answer);
+                    }
+                    None => self.on_exit(std::mem::replace(&mut answer, Answer::Make)),
+                }
+            } else if signal == libc::SIGSTOP {
+                let options = libc::PTRACE_O_TRACESYSGOOD;
+                // SAFETY: our stopped child; no memory is passed.
+                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, self.pid, 0, options) };
+            } else {
+                deliver = signal;
+            }
+            // SAFETY: our stopped child; no memory is passed.
+            unsafe { libc::ptrace(libc::PTRACE_SYSCALL, self.pid, 0, i64::from(deliver)) };
+        }
+    }
+
+    /// The call that it is about to make; `None` if it has made one.
+    fn entered(&self) -> Option<Call> {
+        /// `struct ptrace_syscall_info` on entry.
+        #[repr(C)]
+        #[derive(Default)]
+        struct Entry {
+            op: u8,
+            pad: [u8; 3],
+            arch: u32,
+            instruction_pointer: u64,
+            stack_pointer: u64,
+            number: u64,
+            arguments: [u64; 6],
+        }
+        const PTRACE_GET_SYSCALL_INFO: libc::c_uint = 0x420e;
+        let mut entry = Entry::default();
+        let (size, to) = (size_of::<Entry>(), &raw mut entry);
+        // SAFETY: the kernel writes at most `size` bytes to a live struct.
+        let written = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO as _, self.pid, size, to) };
+        assert!(written > 0, "PTRACE_GET_SYSCALL_INFO (Linux 5.3)");
+        const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
+        (entry.op == PTRACE_SYSCALL_INFO_ENTRY).then_some(Call {
+            pid: self.pid,
+            number: entry.number as libc::c_long,
+            arguments: entry.arguments,
+        })
+    }
+
+    fn on_entry(&self, answer: Answer) {
+        match answer {
+            Answer::Give(_) => self.skip(),
+            Answer::MakeOfAtMost(most) => {
+                let mut registers = Registers::of(self.pid);
+                let size = &mut registers.words[register::THIRD_ARGUMENT];
+                *size = (*size).min(most as usize);
+                registers.put(self.pid);
+            }
+            Answer::MakeUnderSignal(signal) => {
+                // SAFETY: our stopped child; takes no memory.
+                unsafe { libc::kill(self.pid, signal) };
+            }
+            Answer::Make | Answer::MakeAndGive(_) | Answer::MakeAndGiveLess(_) => {}
+        }
+    }
+
+    fn on_exit(&self, answer: Answer) {
+        let result = |given: &mut dyn FnMut(i64) -> i64| {
+            let mut registers = Registers::of(self.pid);
+            let result = &mut registers.words[register::RESULT];
+            *result = given(*result as isize as i64) as usize;
+            registers.put(self.pid);
+        };
+        match answer {
+            Answer::Give(value) | Answer::MakeAndGive(value) => result(&mut |_| value),
+            Answer::MakeAndGiveLess(less) => result(&mut |made| less.of(made)),
+            Answer::Make | Answer::MakeOfAtMost(_) | Answer::MakeUnderSignal(_) => {}
+        }
+    }
+
+    /// Makes the call one that does not exist.
+    #[cfg(not(target_arch = "aarch64"))]
+    fn skip(&self) {
+        let mut registers = Registers::of(self.pid);
+        registers.words[register::NUMBER] = usize::MAX;
+        registers.put(self.pid);
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn skip(&self) {
+        const NT_ARM_SYSTEM_CALL: usize = 0x404;
+        let mut none = -1i32;
+        let mut vector = libc::iovec {
+            iov_base: (&raw mut none).cast(),
+            iov_len: size_of::<i32>(),
+        };
+        let which = NT_ARM_SYSTEM_CALL;
+        // SAFETY: our stopped child; the kernel reads a live integer.
+        let put = unsafe { libc::ptrace(libc::PTRACE_SETREGSET, self.pid, which, &raw mut vector) };
+        assert_eq!(put, 0, "PTRACE_SETREGSET");
+    }
+}
+
+/// Where in the general registers (`NT_PRSTATUS`: the kernel's
+/// `struct user_regs_struct` or `user_pt_regs`) a call's parts are.
+#[cfg(target_arch = "x86_64")]
+mod register {
+    pub(super) const NUMBER: usize = 15; // orig_rax
+    pub(super) const RESULT: usize = 10; // rax
+    pub(super) const THIRD_ARGUMENT: usize = 12; // rdx
+}
+#[cfg(target_arch = "x86")]
+mod register {
+    pub(super) const NUMBER: usize = 11; // orig_eax
+    pub(super) const RESULT: usize = 6; // eax
+    pub(super) const THIRD_ARGUMENT: usize = 2; // edx
+}
+#[cfg(target_arch = "aarch64")]
+mod register {
+    pub(super) const RESULT: usize = 0; // x0
+    pub(super) const THIRD_ARGUMENT: usize = 2; // x2
+}
+#[cfg(target_arch = "riscv64")]
+mod register {
+    pub(super) const NUMBER: usize = 17; // a7
+    pub(super) const RESULT: usize = 10; // a0
+    pub(super) const THIRD_ARGUMENT: usize = 12; // a2
+}
+
+/// The general registers, as words.
+struct Registers {
+    words: [usize; 48],
+    size: usize,
+}
+
+const NT_PRSTATUS: usize = 1;
+
+impl Registers {
+    fn of(pid: libc::pid_t) -> Self {
+        let mut this = Self {
+            words: [0; 48],
+            size: size_of::<[usize; 48]>(),
+        };
+        let mut vector = this.vector();
+        // SAFETY: our stopped child; the kernel writes at most `iov_len` bytes to a live array.
+        let got =
+            unsafe { libc::ptrace(libc::PTRACE_GETREGSET, pid, NT_PRSTATUS, &raw mut vector) };
+        assert_eq!(got, 0, "PTRACE_GETREGSET: {}", io::Error::last_os_error());
+        this.size = vector.iov_len;
+        this
+    }
+
+    fn put(&mut self, pid: libc::pid_t) {
+        let mut vector = self.vector();
+        // SAFETY: our stopped child; the kernel reads as many bytes as it gave.
+        let put =
+            unsafe { libc::ptrace(libc::PTRACE_SETREGSET, pid, NT_PRSTATUS, &raw mut vector) };
+        assert_eq!(put, 0, "PTRACE_SETREGSET: {}", io::Error::last_os_error());
+    }
+
+    fn vector(&mut self) -> libc::iovec {
+        libc::iovec {
+            iov_base: self.words.as_mut_ptr().cast(),
+            iov_len: self.size,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parent() -> libc::c_long {
+        // SAFETY: takes no memory.
+        unsafe { libc::syscall(libc::SYS_getppid) }
+    }
+
+    #[test]
+    fn a_call_gives_what_was_decided() {
+        let mut made = 0;
+        run(
+            || {
+                assert_eq!(parent(), 4711);
+                assert_eq!(parent(), -1);
+                assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EIO));
+                assert_eq!(parent(), 7);
+                assert_eq!(parent(), 1);
+                assert!(parent() > 1);
+            },
+            &mut |call| {
+                if call.number != libc::SYS_getppid {
+                    return Answer::Make;
+                }
+                made += 1;
+                match made {
+                    1 => Answer::Give(4711),
+                    2 => Answer::Give(-i64::from(libc::EIO)),
+                    3 => Answer::MakeAndGive(7),
+                    4 => Answer::MakeAndGiveLess(Less::AtMost(1)),
+                    _ => Answer::Make,
+                }
+            },
+        )
+        .unwrap();
+        assert_eq!(made, 5);
+    }
+
+    #[test]
+    fn a_read_can_be_made_shorter_and_its_file_is_told() {
+        run(
+            || {
+                use std::io::Read;
+                let mut file = std::fs::File::open("/proc/self/status").unwrap();
+                let mut bytes = [0; 5];
+                assert_eq!(file.read(&mut bytes).unwrap(), 3);
+                assert_eq!(&bytes, b"Nam\0\0");
+                assert_eq!(file.read(&mut bytes).unwrap(), 5);
+                assert_eq!(&bytes, b"e:\ttr");
+            },
+            &mut {
+                let mut shortened = false;
+                move |call: &Call| {
+                    let is_open = call.number == libc::SYS_openat;
+                    assert!(!is_open || !call.string(1).is_empty());
+                    let is_status = call.number == libc::SYS_read
+                        && call
+                            .descriptor(0)
+                            .is_some_and(|file| file.ends_with("/status"));
+                    if is_status && !std::mem::replace(&mut shortened, true) {
+                        return Answer::MakeOfAtMost(3);
+                    }
+                    Answer::Make
+                }
+            },
+        )
+        .unwrap_or_else(|_| panic!());
+    }
+}
