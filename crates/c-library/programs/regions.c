@@ -271,6 +271,14 @@ static void an_unmapped_start_is_a_page_table_record_without_flags(void) {
     CHECK_EQ(entries[1].vaddr, (uintptr_t)memory);
     CHECK(is_backed(&entries[1]) && !is_backed(&entries[2]));
     CHECK(entries[2].flags != 0);
+    /* Also at the very end of the space. */
+    for (uintptr_t last = ~(uintptr_t)0; last > ~(uintptr_t)2; last--) {
+        CHECK_EQ(introspection_get_pagetableinfo(0, last, last, entries, sizeof entries), RECORD);
+        CHECK_EQ(entries[0].vaddr, last & ~(uintptr_t)(page_size() - 1));
+        CHECK_EQ(entries[0].size, page_size());
+        CHECK_EQ(entries[0].flags, 0);
+        CHECK(!is_backed(&entries[0]));
+    }
 }
 
 static void a_page_table_record_of_an_object_knows_its_offset(void) {

@@ -206,16 +206,16 @@ impl AddrRange {
         }
     }
 
-    /// `start..=last`, as C callers give it; `None` if start is greater than last.
+    /// `start..=last`, as C callers give it; `None` if start is greater than
+    /// last. Of the space's last byte alone it is the byte before, which lies in
+    /// the same page.
     pub const fn inclusive(start: u64, last: u64) -> Option<Self> {
-        if start <= last {
-            Some(Self {
-                start,
-                end: last.saturating_add(1),
-            })
-        } else {
-            None
+        if start > last {
+            return None;
         }
+        let end = last.saturating_add(1);
+        let start = if start == end { end - 1 } else { start };
+        Some(Self { start, end })
     }
 
     /// From any of Rust's ranges; `None` if it runs backwards.
@@ -226,7 +226,8 @@ impl AddrRange {
             Bound::Unbounded => 0,
         };
         let end = match bounds.end_bound() {
-            Bound::Included(&end) => end.saturating_add(1),
+            Bound::Included(&last) if start <= last => return Self::inclusive(start, last),
+            Bound::Included(&last) => last.saturating_add(1),
             Bound::Excluded(&end) => end,
             Bound::Unbounded => u64::MAX,
         };
@@ -348,6 +349,13 @@ mod tests {
         assert_eq!(
             AddrRange::inclusive(4096, u64::MAX).unwrap().end().as_u64(),
             u64::MAX
+        );
+        let at_the_end = AddrRange::inclusive(u64::MAX, u64::MAX).unwrap();
+        let page = AddrRange::new(!0xfff, u64::MAX).unwrap();
+        assert_eq!(at_the_end.widened(PageSize::SIZE_4K), page);
+        assert_eq!(
+            AddrRange::from_bounds(u64::MAX..=u64::MAX),
+            Some(at_the_end)
         );
         assert!(AddrRange::inclusive(2, 1).is_none());
         assert!(AddrRange::new(2, 1).is_none());

@@ -30,9 +30,10 @@ pub struct LeafRun {
 }
 
 impl LeafRun {
-    /// How many records it stands for.
+    /// How many records it stands for. (The last page of the space lacks a byte
+    /// in every range.)
     pub fn count(&self) -> u64 {
-        self.virt.size() >> self.page_size.shift()
+        self.virt.size().div_ceil(self.page_size.bytes())
     }
 
     /// The backing of the record with this index.

@@ -8,9 +8,9 @@ use clap::{value_parser, Args, Parser, Subcommand, ValueEnum};
 use process_introspection_export::Format;
 
 use crate::examples;
+use crate::pid::TargetText;
 use crate::range::{Address, RangeText, Size};
 use crate::selection::Selection;
-use crate::target::TargetText;
 
 /// Which physical memory is behind a range of a process's addresses
 #[derive(Debug, Parser)]

@@ -10,6 +10,7 @@ mod failure;
 mod generate;
 mod hex_dump;
 mod interruption;
+mod pid;
 mod progress;
 mod range;
 mod read;

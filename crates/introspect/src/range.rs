@@ -210,6 +210,9 @@ mod tests {
         let page = PageSize::SIZE_4K;
         let resolved = |text: &str| text.parse::<RangeText>().unwrap().resolve(page);
         assert_eq!(resolved("1fff"), AddrRange::new(0x1000, 0x2000).unwrap());
+        let last = AddrRange::new(!0xfff, u64::MAX).unwrap();
+        assert_eq!(resolved("ffffffffffffffff"), last);
+        assert_eq!(resolved("fffffffffffff000"), last);
         assert_eq!(resolved("1fff+1"), AddrRange::new(0x1fff, 0x2000).unwrap());
         assert_eq!(
             resolved("1fff-2001"),

@@ -1,41 +1,13 @@
-//! The text PID: which process is meant, and its handle.
+//! The process that a text PID means, and its handle.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
 
-use process_introspection::{processes_named, Process, Target, UniquePid};
+use process_introspection::{processes_named, Process, Target};
 use process_introspection_export::Name;
 
 use crate::failure::Failure;
-
-/// A process, as it is named to the command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TargetText {
-    /// This command itself.
-    This,
-    /// A PID or a unique PID.
-    Number(u64),
-    /// An exact name.
-    Named(OsString),
-}
-
-impl From<OsString> for TargetText {
-    fn from(text: OsString) -> Self {
-        match text.to_str() {
-            Some("self") => Self::This,
-            Some(digits)
-                if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
-            {
-                // What has more than 64 bits is no process's either.
-                match digits.parse().unwrap_or(u64::MAX) {
-                    0 => Self::This,
-                    number => Self::Number(number),
-                }
-            }
-            _ => Self::Named(text),
-        }
-    }
-}
+use crate::pid::{target_of_number, TargetText};
 
 /// As it can be given to the command again.
 impl fmt::Display for TargetText {
@@ -57,14 +29,11 @@ impl TargetText {
     fn find(&self) -> Result<Target, Failure> {
         match self {
             Self::This => Ok(Target::Caller),
-            Self::Number(number) => match i32::try_from(*number) {
-                Ok(pid) => Ok(Target::Pid(pid.unsigned_abs())),
-                Err(_) => number.to_string().parse::<UniquePid>().map(Target::from).map_err(|_| {
-                    Failure::Message(format!(
-                        "process {number}: there is no such process (the number is neither a PID nor a unique PID)"
-                    ))
-                }),
-            },
+            Self::Number(number) => target_of_number(*number).ok_or_else(|| {
+                Failure::Message(format!(
+                    "process {number}: there is no such process (the number is neither a PID nor a unique PID)"
+                ))
+            }),
             Self::Named(name) => find_named(name),
         }
     }
@@ -121,18 +90,6 @@ mod tests {
         let long = "é".repeat(101);
         assert_eq!(beginning(&long), format!("{}…", "é".repeat(100)));
         assert_eq!(beginning(&long[2..]), "é".repeat(100));
-    }
-
-    #[test]
-    fn digits_alone_are_a_number_and_anything_else_a_name() {
-        let text = |text: &str| TargetText::from(OsString::from(text));
-        assert_eq!(text("self"), TargetText::This);
-        assert_eq!(text("0"), TargetText::This);
-        assert_eq!(text("4711"), TargetText::Number(4711));
-        assert_eq!(text("99999999999999999999"), TargetText::Number(u64::MAX));
-        assert_eq!(text("7z"), TargetText::Named("7z".into()));
-        assert_eq!(text("-1"), TargetText::Named("-1".into()));
-        assert_eq!(text(""), TargetText::Named("".into()));
     }
 
     #[test]

@@ -14,7 +14,6 @@ mod record;
 mod regions;
 
 use core::ffi::{c_char, c_int, c_void};
-use core::panic::PanicInfo;
 
 use process_introspection_core::memory::Memory;
 use process_introspection_core::process::{self, Access};
@@ -27,13 +26,17 @@ use record::Record;
 type Result<T> = core::result::Result<T, Error>;
 
 unsafe extern "C" {
-    fn abort() -> !;
     safe fn getpid() -> c_int;
 }
 
-/// Unwinding is impossible without std, and wrong across C anyway.
+/// Unwinding is impossible without std, and wrong across C anyway. (A fuzzer
+/// has std, and its own way to abort, and to say why.)
+#[cfg(not(fuzzing))]
 #[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        fn abort() -> !;
+    }
     // SAFETY: takes nothing, may be called at any time, and does not return.
     unsafe { abort() }
 }

@@ -1,4 +1,5 @@
-//! Areas from the text of `maps`: [`parse`] is pure, `Reader` feeds it.
+//! Areas from the text of `maps`: [`parse`] and [`Lines`] are pure, `Reader`
+//! feeds them.
 //! Lines have no bounded length and paths hold any byte.
 
 use super::{Device, Protection, Vma};
@@ -109,45 +110,55 @@ fn unescape(name: &mut [u8]) -> usize {
 }
 
 /// What a line said, its name being in the caller's storage.
-pub(super) struct Line {
-    pub(super) vma: Vma,
-    pub(super) name_len: usize,
-    pub(super) name_complete: bool,
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Line {
+    /// The area; the size of its pages is not told here.
+    pub vma: Vma,
+    /// How many bytes of the storage hold its name.
+    pub name_len: usize,
+    /// Whether that is all of the name.
+    pub name_complete: bool,
 }
 
 /// Large enough for any line up to its name, small enough for a stack.
 const BUFFER: usize = 512;
 
-/// Reads `maps` through a descriptor of its own, whose position nobody moves.
+/// Cuts a text that comes in pieces into lines, which may be longer than what
+/// it holds of the text at a time. Pure.
 #[derive(Debug)]
-pub(super) struct Reader {
-    file: OwnedFd,
+pub struct Lines {
     buffer: [u8; BUFFER],
     start: usize,
     end: usize,
 }
 
-impl Reader {
-    /// Reads a file just opened. Infallible, so that it is made in its place
-    /// and not on the stack first.
-    pub(super) fn new(file: OwnedFd) -> Self {
+impl Lines {
+    /// At the beginning of a text.
+    pub const fn new() -> Self {
         Self {
-            file,
             buffer: [0; BUFFER],
             start: 0,
             end: 0,
         }
     }
 
-    /// The next line; `None` at the end of a memory that is still there. (That
-    /// of one which has gone away ends just the same: no bytes, no error.)
-    pub(super) fn next(&mut self, process: &Process, name: &mut [u8]) -> Result<Option<Line>> {
+    /// The next line, its name in `name` with a NUL behind it if that fits;
+    /// `None` at the end. `read` puts the next bytes of the text at the start
+    /// of what it is given, which is never empty, and says how many; 0 at the end.
+    ///
+    /// # Errors
+    /// EIO for what is no line of `maps`; those of `read`.
+    pub fn next(
+        &mut self,
+        name: &mut [u8],
+        mut read: impl FnMut(&mut [u8]) -> Result<usize>,
+    ) -> Result<Option<Line>> {
         let malformed = Error::new(Errno::EIO, Operation::ReadMaps);
         let mut newline = self.find_newline(0);
         while newline.is_none() && self.end - self.start < BUFFER {
             let searched = self.end - self.start;
-            if !self.fill()? {
-                process.check_same_memory()?;
+            if !self.fill(&mut read)? {
                 // The kernel gives whole lines.
                 return if searched == 0 {
                     Ok(None)
@@ -159,11 +170,7 @@ impl Reader {
         }
         let seen = newline.unwrap_or(self.end);
         let line = &self.buffer[self.start..seen];
-        let (mut vma, name_start) = parse(line).ok_or(malformed)?;
-        if !vma.has_object() {
-            // Huge pages that were set aside always have one.
-            vma.page_size = Some(process.page_size());
-        }
+        let (vma, name_start) = parse(line).ok_or(malformed)?;
         let mut stored = Stored {
             name,
             len: 0,
@@ -173,8 +180,7 @@ impl Reader {
         self.start = seen;
         while newline.is_none() {
             (self.start, self.end) = (0, 0);
-            if !self.fill()? {
-                process.check_same_memory()?;
+            if !self.fill(&mut read)? {
                 return Err(malformed);
             }
             newline = self.find_newline(0);
@@ -210,22 +216,63 @@ impl Reader {
             .map(|at| from + at)
     }
 
-    /// Reads more behind what is unread; false at the end of the file. That is
-    /// believed when it is said twice: a list must not end early.
-    fn fill(&mut self) -> Result<bool> {
+    /// Reads more behind what is unread; false at the end of the text.
+    fn fill(&mut self, read: &mut impl FnMut(&mut [u8]) -> Result<usize>) -> Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        for _ in 0..2 {
-            let space = &mut self.buffer[self.end..];
-            let read = sys::read(self.file.raw(), space)
-                .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
-            if read > 0 {
-                self.end += read;
-                return Ok(true);
-            }
+        let count = read(&mut self.buffer[self.end..])?;
+        self.end += count;
+        Ok(count > 0)
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Reads `maps` through a descriptor of its own, whose position nobody moves.
+#[derive(Debug)]
+pub(super) struct Reader {
+    file: OwnedFd,
+    lines: Lines,
+}
+
+impl Reader {
+    /// Reads a file just opened. Infallible, so that it is made in its place
+    /// and not on the stack first.
+    pub(super) fn new(file: OwnedFd) -> Self {
+        Self {
+            file,
+            lines: Lines::new(),
         }
-        Ok(false)
+    }
+
+    /// The next line; `None` at the end of a memory that is still there. (That
+    /// of one which has gone away ends just the same: no bytes, no error.)
+    pub(super) fn next(&mut self, process: &Process, name: &mut [u8]) -> Result<Option<Line>> {
+        let file = self.file.raw();
+        let line = self.lines.next(name, |buffer| {
+            // An end is believed when it is said twice: a list must not end early.
+            for _ in 0..2 {
+                let read = sys::read(file, buffer)
+                    .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
+                if read > 0 {
+                    return Ok(read);
+                }
+            }
+            process.check_same_memory()?;
+            Ok(0)
+        })?;
+        Ok(line.map(|mut line| {
+            if !line.vma.has_object() {
+                // Huge pages that were set aside always have one.
+                line.vma.page_size = Some(process.page_size());
+            }
+            line
+        }))
     }
 }
 
