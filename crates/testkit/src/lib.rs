@@ -6,5 +6,6 @@ pub mod machine;
 pub mod memory;
 pub mod oracle;
 pub mod random;
+pub mod scale;
 pub mod target;
 pub mod trace;

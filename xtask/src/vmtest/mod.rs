@@ -92,8 +92,13 @@ pub(crate) fn vmtest(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let begun = Instant::now();
-    let kernels = kernels(&rows);
-    let programs = programs(&rows);
+    let (kernels, programs) = thread::scope(|scope| {
+        // One waits for the network, the other for the processors.
+        let kernels = scope.spawn(|| kernels(&rows));
+        let programs = programs(&rows);
+        (kernels.join(), programs)
+    });
+    let kernels = kernels.map_err(|_| "fetching the kernels panicked")?;
     eprintln!("vmtest: ready after {} s", begun.elapsed().as_secs());
     let outcomes = run_all(&rows, &kernels, &programs, arguments);
     print(&outcomes, begun.elapsed())

@@ -143,6 +143,7 @@ const PLAIN: Row = Row {
 const PAGE_SCAN: &str = "system_calls::huge_pages_cost_half_a_read_each";
 const AREA_QUERY: &str = "system_calls::one_address_of_oneself_takes_no_call_too_many";
 const HUGE: &str = "oracle::huge_pages_are_consecutive_and_their_leaf_entries_whole";
+const HUGE_WALK: &str = "parallel::huge_pages_come_out_as_in_an_ordinary_walk";
 const HUGETLB: &str = "oracle::hugetlb_pages_have_their_size";
 const GIGANTIC: &str = "machines::hugetlb_pages_of_a_gibibyte_are_one_leaf_entry_each";
 const NODES: &str = "machines::memory_of_each_node_is_reported_where_that_node_is";
@@ -186,7 +187,7 @@ pub(crate) const ROWS: &[Row] = &[
         kernel: K6_1_686,
         programs: Arch::I386,
         machine: "32 bit with PAE",
-        runs: &[HUGE],
+        runs: &[HUGE_WALK],
         lacks: &[PAGE_SCAN, AREA_QUERY, RESERVATION],
         ..PLAIN
     },
@@ -194,7 +195,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-5.10",
         kernel: K5_10,
         machine: "as it is",
-        runs: &[HUGE],
+        runs: &[HUGE_WALK],
         lacks: &[PAGE_SCAN, AREA_QUERY],
         ..PLAIN
     },
@@ -202,7 +203,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-6.1",
         kernel: K6_1,
         machine: "as it is",
-        runs: &[HUGE],
+        runs: &[HUGE_WALK],
         lacks: &[PAGE_SCAN, AREA_QUERY],
         ..PLAIN
     },
