@@ -4,9 +4,11 @@
 #define CHECK_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -69,6 +71,16 @@ static UNUSED size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 static UNUSED void need_root(void) {
     if (geteuid() != 0) SKIP("needs root: frame numbers are hidden otherwise");
+}
+
+/* For what is read entry by entry without it, which takes minutes. */
+static UNUSED void need_page_scan(void) {
+    /* _IOWR('f', 16, struct pm_scan_arg): its size, and nothing to scan for. */
+    uint64_t argument[12] = {sizeof argument};
+    int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    int known = file >= 0 && ioctl(file, 0xc0606610u, argument) >= 0;
+    close(file);
+    if (!known) SKIP("needs PAGEMAP_SCAN (Linux 6.7)");
 }
 
 /* `pages` pages of private anonymous memory, never huge, with an unmapped page

@@ -144,8 +144,10 @@ static void an_error_is_final(void) {
 
 static void any_number_of_records_is_streamed(void) {
     need_root();
+    need_page_scan();
+    if (sizeof(size_t) < 8) SKIP("needs room for a reservation of 1 TiB");
     /* More page-table records than an array call can count. */
-    size_t tib = (size_t)1 << 40;
+    size_t tib = (size_t)((uint64_t)1 << 40);
     char *memory = mmap(NULL, tib, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) SKIP("needs room for a reservation of 1 TiB");
     uintptr_t start = (uintptr_t)memory;

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#define EXEC_AGAIN "exec again"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -196,6 +198,12 @@ static void without_descriptors_the_kernels_error_is_given(void) {
     in_child(no_file_can_be_opened);
 }
 
+/* This program, to run anew and do so again. */
+static void exec_again(void) {
+    execl("/proc/self/exe", "targets", EXEC_AGAIN, (char *)NULL);
+    _exit(1);
+}
+
 /* A child that execs for ever: its memory goes away all the time. */
 static void a_target_that_execs_is_whole_or_gone(void) {
     need_root();
@@ -203,9 +211,7 @@ static void a_target_that_execs_is_whole_or_gone(void) {
     CHECK(child >= 0);
     if (child == 0) {
         CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
-        execl("/bin/sh", "sh", "-c", "exec /bin/sh -c 'exec \"$0\" -c \"$1\" \"$0\" \"$1\"' "
-              "/bin/sh 'exec \"$0\" -c \"$1\" \"$0\" \"$1\"'", (char *)NULL);
-        _exit(1);
+        exec_again();
     }
     static procfs_mapinfo records[400];
     int whole = 0;
@@ -225,6 +231,7 @@ static void a_target_that_execs_is_whole_or_gone(void) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], EXEC_AGAIN) == 0) exec_again();
     static const struct test_case cases[] = {
         {"nobodys_number_is_no_process", nobodys_number_is_no_process},
         {"zero_the_pid_and_the_unique_pid_are_one_process",

@@ -152,19 +152,19 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
     if !is_root_or_skip("huge pages that are split") {
         return;
     }
-    const HUGE: u64 = 2 << 20;
-    const COUNT: u64 = 64;
+    let (huge, count) = (memory::huge(), memory::many_huge());
+    let given_up = |index: u64| index * 8 % (huge / page()) * page();
     let mut target = Target::spawn_reporting(|report| {
-        let at = memory::aligned(COUNT * HUGE, HUGE);
-        memory::advise(at, COUNT * HUGE, libc::MADV_HUGEPAGE);
-        memory::touch(at, COUNT, HUGE / page());
+        let at = memory::aligned(count * huge, huge);
+        memory::advise(at, count * huge, libc::MADV_HUGEPAGE);
+        memory::touch(at, count, huge / page());
         memory::keep_page_sizes();
         report.send(&[at]);
         report.wait();
         // One page of each is given up, which splits it, and comes back
         // elsewhere. The others stay where they are.
-        for index in 0..COUNT {
-            let given_up = at + index * HUGE + (index * 8 % 512) * page();
+        for index in 0..count {
+            let given_up = at + index * huge + given_up(index);
             memory::advise(given_up, page(), libc::MADV_DONTNEED);
             memory::touch(given_up, 1, 1);
         }
@@ -174,10 +174,10 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
     let process = Process::open(target.pid()).unwrap();
     // The address that is behind the start of each huge page, from the first to
     // the last walk.
-    let bases: Vec<u64> = (0..COUNT)
+    let bases: Vec<u64> = (0..count)
         .map(|index| {
             process
-                .physical_address(at + index * HUGE)
+                .physical_address(at + index * huge)
                 .unwrap()
                 .unwrap()
                 .as_u64()
@@ -185,12 +185,12 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
         .collect();
     let pagemap = Pagemap::open(target.pid());
     let is_moved = |index: u64| {
-        let entry = pagemap.entry(at + index * HUGE + (index * 8 % 512) * page());
+        let entry = pagemap.entry(at + index * huge + given_up(index));
         let frame = entry & ((1 << 55) - 1);
-        entry >> 63 == 1 && frame * page() != bases[index as usize] + (index * 8 % 512) * page()
+        entry >> 63 == 1 && frame * page() != bases[index as usize] + given_up(index)
     };
     target.release();
-    let mut moved = vec![false; COUNT as usize];
+    let mut moved = vec![false; count as usize];
     let until = Instant::now() + Duration::from_secs(20);
     while !moved.iter().all(|&moved| moved) {
         assert!(
@@ -201,12 +201,12 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
         for (index, moved) in moved.iter_mut().enumerate() {
             *moved |= is_moved(index as u64);
         }
-        for region in process.physical_regions(at..at + COUNT * HUGE).unwrap() {
+        for region in process.physical_regions(at..at + count * huge).unwrap() {
             let region = region.unwrap();
             for address in
                 (region.virt.start().as_u64()..region.virt.end().as_u64()).step_by(page() as usize)
             {
-                let (index, into) = ((address - at) / HUGE, (address - at) % HUGE);
+                let (index, into) = ((address - at) / huge, (address - at) % huge);
                 let skipped = address - region.virt.start().as_u64();
                 let given = region
                     .backing
@@ -214,7 +214,7 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
                     .address()
                     .map(|given| given.as_u64());
                 let stayed = bases[index as usize] + into;
-                if into == (index * 8 % 512) * page() {
+                if into == given_up(index) {
                     assert!(
                         !moved[index as usize] || given != Some(stayed),
                         "{address:#x}"

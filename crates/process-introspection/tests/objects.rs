@@ -250,7 +250,7 @@ fn extents_are_exact_to_the_byte_and_merged_across_mappings() {
     if !is_root_or_skip("extents") {
         return;
     }
-    let huge = 2 << 20;
+    let huge = memory::huge();
     let target = Target::spawn(|| {
         let at = memory::aligned(huge, huge);
         memory::advise(at, huge, libc::MADV_HUGEPAGE);

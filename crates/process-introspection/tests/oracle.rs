@@ -4,10 +4,14 @@
 use std::ops::ControlFlow;
 
 use process_introspection::{Backing, PhysicalRegion, Process};
-use testkit::machine::{has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip, HugePages};
+use testkit::machine::{
+    has_addresses_or_skip, has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip,
+    HugePages,
+};
 use testkit::memory::{self, page};
 use testkit::oracle::{self, Run, State};
 use testkit::random::Random;
+use testkit::scale::scaled;
 use testkit::target::Target;
 
 /// The ways to walk: without the query ioctl, without the scan ioctl.
@@ -163,16 +167,17 @@ fn holes_of_every_size_are_reported_as_the_page_map_says() {
     if !is_root_or_skip("holes") {
         return;
     }
-    let size = 60_000 * page();
+    let pages = scaled(60_000);
+    let size = pages * page();
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
         let mut random = Random::new(7);
         let mut next = 0;
-        while next < 60_000 {
+        while next < pages {
             // Pages in runs of up to 2^k, holes of up to 2^j.
             let (longest, widest) = (random.below(11), random.below(13));
             let run = 1 + random.below(1 << longest);
-            memory::touch(at + next * page(), run.min(60_000 - next), 1);
+            memory::touch(at + next * page(), run.min(pages - next), 1);
             next += run + random.below(1 << widest);
         }
         vec![at]
@@ -311,7 +316,7 @@ fn huge_pages_are_consecutive_and_their_leaf_entries_whole() {
     if !is_root_or_skip("huge pages") {
         return;
     }
-    let huge = 2 << 20;
+    let huge = memory::huge();
     let size = 6 * huge;
     let target = Target::spawn(|| {
         let at = memory::aligned(size, huge);
@@ -362,7 +367,7 @@ fn huge_pages_are_consecutive_and_their_leaf_entries_whole() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(split.len(), 512);
+    assert_eq!(split.len() as u64, huge / page());
 }
 
 #[test]
@@ -370,10 +375,10 @@ fn hugetlb_pages_have_their_size() {
     if !is_root_or_skip("hugetlb") {
         return;
     }
-    let huge = 2 << 20;
-    let Some(_pages) = HugePages::reserve(4, "hugetlb") else {
+    let Some(pages) = HugePages::reserve(4, "hugetlb") else {
         return;
     };
+    let huge = pages.size();
     for flags in [libc::MAP_PRIVATE, libc::MAP_SHARED] {
         let target = Target::spawn(|| {
             let at = memory::map(
@@ -404,10 +409,11 @@ fn hugetlb_pages_have_their_size() {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        assert_eq!(leaves.len(), 3 + 512);
+        assert_eq!(leaves.len() as u64, 3 + huge / page());
         // By the text an object's huge pages are of unknown size: base pages.
         process.as_core().disable_features(true, false);
-        assert_eq!(process.page_table(at..at + huge).unwrap().count(), 512);
+        let by_text = process.page_table(at..at + huge).unwrap().count() as u64;
+        assert_eq!(by_text, huge / page());
     }
 }
 
@@ -513,10 +519,13 @@ fn shared_anonymous_memory_has_an_inode_and_is_not_anonymous() {
 
 #[test]
 fn a_reservation_of_a_terabyte_is_skipped_not_read() {
-    if !is_root_or_skip("a reservation") || !has_page_scan_or_skip("a reservation") {
+    let size = 1u64 << 40;
+    if !is_root_or_skip("a reservation")
+        || !has_page_scan_or_skip("a reservation")
+        || !has_addresses_or_skip(size, "a reservation")
+    {
         return;
     }
-    let size = 1u64 << 40;
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
         memory::touch(at, 64, (16 << 30) / page());

@@ -6,10 +6,11 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use process_introspection::{Backing, Error, PhysicalRegion, Process};
-use testkit::machine::{is_root_or_skip, HugePages};
+use testkit::machine::{has_addresses_or_skip, has_page_scan_or_skip, is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
 use testkit::oracle::Pagemap;
 use testkit::random::Random;
+use testkit::scale::scaled;
 use testkit::target::Target;
 
 const HUGE: u64 = 2 << 20;
@@ -107,7 +108,7 @@ fn fragmented_memory_comes_out_as_in_an_ordinary_walk() {
     if !is_root_or_skip("fragmented memory") {
         return;
     }
-    let size = 256 << 20;
+    let size = scaled(65_536) * page();
     let target = Target::spawn(|| vec![fragmented(size)]);
     let at = target.addresses()[0];
     check(target.pid(), at, at + size);
@@ -128,7 +129,7 @@ fn dense_memory_and_holes_of_every_size_come_out_as_in_an_ordinary_walk() {
     if !is_root_or_skip("dense memory and holes") {
         return;
     }
-    let pages = 100_000;
+    let pages = scaled(100_000);
     let target = Target::spawn(|| {
         let at = memory::anonymous(pages * page());
         memory::touch(at, pages / 4, 1);
@@ -141,7 +142,7 @@ fn dense_memory_and_holes_of_every_size_come_out_as_in_an_ordinary_walk() {
             next += run + random.below(1 << widest);
         }
         // The zero page, which never joins with itself.
-        memory::read(at + pages / 2 * page(), 3000);
+        memory::read(at + pages / 2 * page(), pages / 32);
         vec![at]
     });
     let at = target.addresses()[0];
@@ -150,10 +151,13 @@ fn dense_memory_and_holes_of_every_size_come_out_as_in_an_ordinary_walk() {
 
 #[test]
 fn a_reservation_of_a_terabyte_comes_out_as_in_an_ordinary_walk() {
-    if !is_root_or_skip("a reservation") {
+    let (size, touched) = (1u64 << 40, scaled(4096));
+    if !is_root_or_skip("a reservation")
+        || !has_page_scan_or_skip("a reservation")
+        || !has_addresses_or_skip(size, "a reservation")
+    {
         return;
     }
-    let (size, touched) = (1u64 << 40, 4096);
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
         memory::touch(at, touched, size / touched / page());
@@ -167,7 +171,7 @@ fn a_reservation_of_a_terabyte_comes_out_as_in_an_ordinary_walk() {
         at + size,
         &[(false, false), (true, false)],
     );
-    check_paths(target.pid(), at, at + (4 << 30), &[(false, true)]);
+    check_paths(target.pid(), at, at + scaled(4 << 30), &[(false, true)]);
 }
 
 #[test]
@@ -198,18 +202,19 @@ fn hugetlb_pages_come_out_as_in_an_ordinary_walk() {
     if !is_root_or_skip("hugetlb") {
         return;
     }
-    let Some(_pages) = HugePages::reserve(8, "hugetlb") else {
+    let Some(pages) = HugePages::reserve(8, "hugetlb") else {
         return;
     };
+    let huge = pages.size();
     let target = Target::spawn(|| {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
-        let at = memory::map(8 * HUGE, flags, -1);
-        memory::touch(at, 6, HUGE / page());
+        let at = memory::map(8 * huge, flags, -1);
+        memory::touch(at, 6, huge / page());
         vec![at]
     });
     let at = target.addresses()[0];
-    check(target.pid(), at, at + 8 * HUGE);
-    check(target.pid(), at + 3 * page(), at + 7 * HUGE + 5 * page());
+    check(target.pid(), at, at + 8 * huge);
+    check(target.pid(), at + 3 * page(), at + 7 * huge + 5 * page());
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn files_and_private_copies_come_out_as_in_an_ordinary_walk() {
     if !is_root_or_skip("files") {
         return;
     }
-    let size = 48 << 20;
+    let size = 12_288 * page();
     let target = Target::spawn(|| {
         let fd = memory::memfd(size);
         let shared = memory::map(size, libc::MAP_SHARED, fd);
@@ -255,7 +260,7 @@ fn files_and_private_copies_come_out_as_in_an_ordinary_walk() {
 
 #[test]
 fn the_whole_of_a_process_comes_out_as_in_an_ordinary_walk() {
-    if !is_root_or_skip("a whole process") {
+    if !is_root_or_skip("a whole process") || !has_page_scan_or_skip("a whole process") {
         return;
     }
     let target = Target::spawn(|| vec![0]);
@@ -272,13 +277,13 @@ fn a_walk_ends_when_its_caller_has_enough() {
     if !is_root_or_skip("a caller that has enough") {
         return;
     }
-    let size = 128 << 20;
+    let size = scaled(32_768) * page();
     let target = Target::spawn(|| vec![fragmented(size)]);
     let at = target.addresses()[0];
     let process = open(target.pid(), (false, false));
     let expected = serial(&process, at, at + size);
     for threads in THREADS {
-        for enough in [1, 2000, expected.len() - 1, expected.len()] {
+        for enough in [1, expected.len() / 3, expected.len() - 1, expected.len()] {
             let mut given = Vec::new();
             let result = process.physical_regions_parallel(at..at + size, threads, |region| {
                 given.push(region.clone());
@@ -299,7 +304,7 @@ fn a_target_that_exits_meanwhile_is_an_error_and_never_a_shortened_list() {
         return;
     }
     // Many more regions than are ever found in advance.
-    let size = 160 << 20;
+    let size = 40_960 * page();
     for (threads, path) in [
         (1, (false, false)),
         (2, (false, false)),
@@ -330,7 +335,7 @@ fn order_and_tiling_hold_while_a_target_changes() {
     if !is_root_or_skip("a restless target") {
         return;
     }
-    let pages = (512 << 20) / page();
+    let pages = scaled(131_072);
     let size = pages * page();
     let target = Target::spawn_reporting(|report| {
         let at = memory::anonymous(size);
@@ -395,10 +400,13 @@ fn order_and_tiling_hold_while_a_target_changes() {
 
 #[test]
 fn threads_are_started_for_a_long_walk_only_and_none_is_left() {
-    if !is_root_or_skip("threads") {
+    let (size, touched) = (1u64 << 40, 4096);
+    if !is_root_or_skip("threads")
+        || !has_page_scan_or_skip("threads")
+        || !has_addresses_or_skip(size, "threads")
+    {
         return;
     }
-    let (size, touched) = (1u64 << 40, 4096);
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
         memory::touch(at, touched, size / touched / page());
@@ -431,7 +439,8 @@ fn a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left() {
     if !is_root_or_skip("a caller that panics") {
         return;
     }
-    let size = 256 << 20;
+    let pages = scaled(65_536);
+    let (size, enough) = (pages * page(), pages / 2);
     let target = Target::spawn(|| vec![fragmented(size)]);
     let (pid, at) = (target.pid(), target.addresses()[0]);
     let walker = Target::spawn(|| {
@@ -444,7 +453,7 @@ fn a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left() {
             let walked = catch_unwind(AssertUnwindSafe(|| {
                 process.physical_regions_parallel(at..at + size, threads, |_| {
                     given += 1;
-                    assert!(given < 40_000, "enough");
+                    assert!(given < enough, "enough");
                     ControlFlow::Continue(())
                 })
             }));
@@ -453,7 +462,7 @@ fn a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left() {
         numbers.push(threads_that_stay() as u64);
         numbers
     });
-    assert_eq!(walker.addresses(), [1, 40_000, 1, 40_000, 1, 40_000, 1]);
+    assert_eq!(walker.addresses(), [1, enough, 1, enough, 1, enough, 1]);
 }
 
 #[test]
@@ -461,7 +470,8 @@ fn memory_stays_within_a_mebibyte_whatever_is_found_and_however_slowly_it_is_tak
     if !is_root_or_skip("memory of a walk") {
         return;
     }
-    let size = 1 << 30;
+    let pages = scaled(262_144);
+    let size = pages * page();
     let target = Target::spawn(|| vec![fragmented(size)]);
     let (pid, at) = (target.pid(), target.addresses()[0]);
     let walker = Target::spawn(|| {
@@ -498,7 +508,7 @@ fn memory_stays_within_a_mebibyte_whatever_is_found_and_however_slowly_it_is_tak
         panic!()
     };
     eprintln!("{alone} KiB, with 2 threads {two} KiB, with 8 {eight} KiB");
-    assert!(count > 200_000 && same == count && again == count);
+    assert!(count > pages * 3 / 4 && same == count && again == count);
     assert!(alone <= 1024 && two <= 1024, "{alone} KiB, {two} KiB");
     // What a thread has of its own comes on top.
     assert!(eight <= 2048, "{eight} KiB");

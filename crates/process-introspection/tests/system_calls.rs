@@ -3,7 +3,9 @@
 
 use process_introspection::Process;
 use process_introspection_core as core;
-use testkit::machine::{has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip};
+use testkit::machine::{
+    has_addresses_or_skip, has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip,
+};
 use testkit::memory::{self, page};
 use testkit::trace::{self, Calls};
 
@@ -104,12 +106,13 @@ fn dense_memory_is_read_once_and_never_scanned() {
 
 #[test]
 fn a_reservation_costs_scans_and_no_reads() {
+    let tib = 1 << 40;
     if !is_root_or_skip("calls for a reservation")
         || !has_page_scan_or_skip("calls for a reservation")
+        || !has_addresses_or_skip(tib, "calls for a reservation")
     {
         return;
     }
-    let tib = 1 << 40;
     let calls = calls_of(tib, || memory::anonymous(tib));
     // The beginning is read; then spans of 256 MiB up to 2 GiB are scanned, as
     // fast as the machine is: no call is to hold the target's lock for long.
@@ -120,12 +123,13 @@ fn a_reservation_costs_scans_and_no_reads() {
 
 #[test]
 fn scattered_pages_cost_a_read_each_and_a_scan_for_many() {
+    let (count, distance) = (1024, 64 << 20);
     if !is_root_or_skip("calls for scattered pages")
         || !has_page_scan_or_skip("calls for scattered pages")
+        || !has_addresses_or_skip(count * distance, "calls for scattered pages")
     {
         return;
     }
-    let (count, distance) = (1024, 64 << 20);
     let calls = calls_of(count * distance, || {
         let at = memory::anonymous(count * distance);
         memory::touch(at, count, distance / page());
@@ -141,7 +145,7 @@ fn huge_pages_cost_half_a_read_each() {
     if !is_root_or_skip("calls for huge pages") || !has_page_scan_or_skip("calls for huge pages") {
         return;
     }
-    let (count, huge) = (64, 2 << 20);
+    let (count, huge) = (memory::many_huge(), memory::huge());
     let calls = calls_of(count * huge, || {
         let at = memory::aligned(count * huge, huge);
         memory::advise(at, count * huge, libc::MADV_HUGEPAGE);

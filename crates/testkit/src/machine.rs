@@ -57,34 +57,68 @@ fn has_ioctl<const N: usize>(file: &str, request: u32, mut argument: [u64; N], t
     known
 }
 
-/// Sets huge pages of 2 MiB aside; gives them back when dropped.
+/// Whether a mapping of this many bytes fits this program's addresses; prints
+/// that the test is skipped if not.
+pub fn has_addresses_or_skip(bytes: u64, test: &str) -> bool {
+    // Half of what 32 bits can say: the kernel and the program need some, too.
+    let has = bytes <= usize::MAX as u64 / 2;
+    if !has {
+        eprintln!("SKIPPED {test}: addresses of {} bits", usize::BITS);
+    }
+    has
+}
+
+/// Sets huge pages of the machine's default size aside; gives them back when
+/// dropped.
 #[derive(Debug)]
 pub struct HugePages {
     before: u64,
+    size: u64,
 }
 
-const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+/// The size of hugetlb pages if none is asked for.
+fn default_huge_page() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Hugepagesize:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// The file of the number of hugetlb pages of this size.
+fn number_of_huge_pages(size: u64) -> String {
+    format!(
+        "/sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages",
+        size >> 10
+    )
+}
+
+/// How many hugetlb pages of `size` bytes nobody uses now.
+pub fn free_huge_pages(size: u64) -> u64 {
+    let file = number_of_huge_pages(size).replace("nr_hugepages", "free_hugepages");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
 
 impl HugePages {
     /// `count` more than there were; `None`, and said so, if the machine has
     /// none to give.
     pub fn reserve(count: u64, test: &str) -> Option<Self> {
-        let read = || {
-            fs::read_to_string(HUGE_PAGES)
-                .ok()?
-                .trim()
-                .parse::<u64>()
-                .ok()
-        };
         let skip = |why: &str| {
             eprintln!("SKIPPED {test}: {why}");
             None
         };
-        let Some(before) = read() else {
-            return skip("the kernel has no 2 MiB huge pages");
+        let Some(size) = default_huge_page() else {
+            return skip("the kernel has no huge pages");
         };
-        let reserved = Self { before };
-        if fs::write(HUGE_PAGES, (before + count).to_string()).is_err() {
+        let file = number_of_huge_pages(size);
+        let read = || fs::read_to_string(&file).ok()?.trim().parse::<u64>().ok();
+        let Some(before) = read() else {
+            return skip("the kernel does not tell the number of huge pages");
+        };
+        let reserved = Self { before, size };
+        if fs::write(&file, (before + count).to_string()).is_err() {
             return skip("setting huge pages aside needs root");
         }
         if read() < Some(before + count) {
@@ -93,10 +127,15 @@ impl HugePages {
         }
         Some(reserved)
     }
+
+    /// The size of each, in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
 }
 
 impl Drop for HugePages {
     fn drop(&mut self) {
-        let _ = fs::write(HUGE_PAGES, self.before.to_string());
+        let _ = fs::write(number_of_huge_pages(self.size), self.before.to_string());
     }
 }

@@ -10,13 +10,26 @@ pub fn page() -> u64 {
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
 }
 
+/// The size of a transparent huge page: what one entry of the second-lowest
+/// page-table level maps, whose entries have 8 bytes.
+pub fn huge() -> u64 {
+    page() * page() / 8
+}
+
+/// How many of them make a large target: 128 MiB of the usual ones.
+pub fn many_huge() -> u64 {
+    ((128 << 20) / huge()).max(8)
+}
+
 /// `mmap` at an address of the kernel's choice.
 pub fn try_map(size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> io::Result<u64> {
+    let too_large = || io::Error::from_raw_os_error(libc::ENOMEM);
+    let size = usize::try_from(size).map_err(|_| too_large())?;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
     let at = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
-            size as usize,
+            size,
             protection,
             flags,
             fd,
