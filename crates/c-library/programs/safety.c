@@ -113,6 +113,17 @@ static void *calls_in_a_thread(void *memory) {
         CHECK_EQ(introspection_get_physical_regions(0, at, end, again, sizeof again), sizeof again);
         CHECK(memcmp(first, again, sizeof first) == 0);
         CHECK(introspection_get_virtual_regions(getppid(), ALL, NULL, 0) > 0);
+        CHECK_EQ(introspection_get_pagetableinfo(0, at, end, again, sizeof again), sizeof again);
+        CHECK_EQ(again[0].paddr, first[0].paddr);
+        introspection_cursor_t cursor;
+        CHECK_EQ(introspection_cursor_open(&cursor, 0, at, end, INTROSPECTION_PHYSICAL), 0);
+        CHECK_EQ(introspection_cursor_next(&cursor, again, 2), 2);
+        introspection_cursor_close(&cursor);
+        CHECK(memcmp(first, again, sizeof first) == 0);
+        uint64_t object[64];
+        CHECK(introspection_get_mapped_object_path(0, (uintptr_t)"a literal", (void *)object,
+                                                   sizeof object) > 1);
+        CHECK_EQ(introspection_read_process_memory(0, at, object, 1), 1);
     }
     return NULL;
 }
@@ -146,7 +157,7 @@ static void *forks(void *none) {
     return none;
 }
 
-static volatile int stop;
+static _Atomic int stop;
 static void *calls_until_stopped(void *none) {
     while (!stop) CHECK(introspection_get_physical_regions(0, ALL, NULL, 0) > 0);
     return none;
