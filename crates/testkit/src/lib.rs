@@ -7,6 +7,7 @@ pub mod machine;
 pub mod memory;
 pub mod oracle;
 pub mod random;
+pub mod storm;
 pub mod target;
 pub mod trace;
 pub mod tracee;
