@@ -164,6 +164,10 @@ pub fn run(walkers: &[Walker<'_>]) {
             walker.name
         );
     }
+    assert!(
+        tallies.iter().any(|tally| tally.gone > 0),
+        "no walk was cut short"
+    );
     println!("{files_before} to {files} descriptors, {resident_before} to {resident} KiB");
     assert_eq!(files, files_before, "descriptors are left");
     assert!(resident < resident_before + 16384, "the process grows");
