@@ -3,46 +3,14 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <time.h>
 
 #include "children.h"
-
-static procfs_mapinfo some_records[64];
-static char some_path[5000];
-
-/* Every function, in success and in error: whether it did what it should; -1
- * past the last. */
-static int call_number(int number, introspection_cursor_t *cursor) {
-    static const char literal[] = "mapped from a file";
-    uintptr_t here = (uintptr_t)literal;
-    char byte;
-    switch (number) {
-    case 0: return introspection_get_virtual_regions(0, ALL, some_records, sizeof some_records) > 0;
-    case 1: return introspection_get_physical_regions(0, here, here, some_records, RECORD) == RECORD;
-    case 2: return introspection_get_pagetableinfo(0, here, here, some_records, RECORD) == RECORD;
-    case 3: return introspection_get_mapped_object_path(0, here, (void *)some_path, sizeof some_path) > 0;
-    case 4: return introspection_read_process_memory(0, here, &byte, 1) == 1;
-    case 5: return introspection_getpid64(0) > 0;
-    case 6: return introspection_get_virtual_regions(-1, ALL, NULL, 0) == -ESRCH;
-    case 7: return introspection_get_physical_regions(0, 0, here, (void *)1, RECORD) == -EFAULT;
-    case 8: return introspection_get_pagetableinfo(0, 2, 1, NULL, 0) == -EINVAL;
-    case 9: return introspection_get_mapped_object_path(0, 0, NULL, 0) == -ENXIO;
-    case 10: return introspection_read_process_memory(0, 0, &byte, 1) == -ESRVRFAULT;
-    case 11: return introspection_getpid64(-1) == -1;
-    case 12: return introspection_cursor_open(cursor, 0, ALL, 7) == -EINVAL;
-    case 13: return introspection_cursor_open(cursor, 0, ALL, INTROSPECTION_PHYSICAL) == 0;
-    case 14: return introspection_cursor_next(cursor, some_records, 3) == 3;
-    case 15: return introspection_cursor_next(cursor, NULL, 1) == -EFAULT;
-    case 16: introspection_cursor_close(cursor); return 1;
-    case 17: return introspection_cursor_next(cursor, some_records, 3) == -EBADF;
-    case 18: return introspection_prot(0) == 0;
-    case 19: return introspection_get_physical_regions(getppid(), ALL, NULL, 0) > 0;
-    default: return -1;
-    }
-}
+#include "every_call.h"
 
 static void errno_and_descriptors_are_left_alone(void) {
     need_root();
@@ -59,7 +27,7 @@ static void errno_and_descriptors_are_left_alone(void) {
         /* While a cursor is open it holds files. */
         if (number < 13 || number > 15) CHECK_EQ(open_files(), files);
     }
-    CHECK_EQ(number, 20);
+    CHECK_EQ(number, CALLS);
 }
 
 static void a_cursors_files_are_closed_on_exec(void) {
@@ -145,6 +113,17 @@ static void *calls_in_a_thread(void *memory) {
         CHECK_EQ(introspection_get_physical_regions(0, at, end, again, sizeof again), sizeof again);
         CHECK(memcmp(first, again, sizeof first) == 0);
         CHECK(introspection_get_virtual_regions(getppid(), ALL, NULL, 0) > 0);
+        CHECK_EQ(introspection_get_pagetableinfo(0, at, end, again, sizeof again), sizeof again);
+        CHECK_EQ(again[0].paddr, first[0].paddr);
+        introspection_cursor_t cursor;
+        CHECK_EQ(introspection_cursor_open(&cursor, 0, at, end, INTROSPECTION_PHYSICAL), 0);
+        CHECK_EQ(introspection_cursor_next(&cursor, again, 2), 2);
+        introspection_cursor_close(&cursor);
+        CHECK(memcmp(first, again, sizeof first) == 0);
+        uint64_t object[64];
+        CHECK(introspection_get_mapped_object_path(0, (uintptr_t)"a literal", (void *)object,
+                                                   sizeof object) > 1);
+        CHECK_EQ(introspection_read_process_memory(0, at, object, 1), 1);
     }
     return NULL;
 }
@@ -178,7 +157,7 @@ static void *forks(void *none) {
     return none;
 }
 
-static volatile int stop;
+static _Atomic int stop;
 static void *calls_until_stopped(void *none) {
     while (!stop) CHECK(introspection_get_physical_regions(0, ALL, NULL, 0) > 0);
     return none;
@@ -211,6 +190,16 @@ static void *is_cancelled(void *none) {
     return none;
 }
 
+/* How many pages are mapped, and how many bytes are allocated. */
+static long mapped(void) {
+    FILE *statm = fopen("/proc/self/statm", "r");
+    long pages = 0;
+    CHECK(statm && fscanf(statm, "%ld", &pages) == 1);
+    fclose(statm);
+    return pages;
+}
+static size_t allocated(void) { return mallinfo2().uordblks + mallinfo2().hblkhd; }
+
 static void run_cancelled(int number) {
     to_call = number;
     cleaned = returned = 0;
@@ -229,7 +218,13 @@ static void run_cancelled(int number) {
 }
 
 static void a_pending_cancel_is_acted_on_at_entry(void) {
+    /* No new thread is to have a heap of its own. */
+    CHECK(mallopt(M_ARENA_MAX, 1));
     static const int points[] = {0, 1, 2, 3, 4, 5, 6, 8, 12, 13};
+    /* A thread's stack is kept for the next one. */
+    run_cancelled(0);
+    long pages = mapped();
+    size_t bytes = allocated();
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
         run_cancelled(points[i]);
         if (returned) FAIL("call %d is no cancellation point", points[i]);
@@ -239,6 +234,8 @@ static void a_pending_cancel_is_acted_on_at_entry(void) {
         run_cancelled(others[i]);
         if (!returned) FAIL("call %d is a cancellation point", others[i]);
     }
+    CHECK_EQ(mapped(), pages);
+    CHECK_EQ(allocated(), bytes);
 }
 
 static void *calls_with_cancel_disabled(void *none) {
@@ -261,7 +258,11 @@ static void a_cancel_never_stops_a_call_half_way(void) {
     CHECK_EQ(pthread_create(&thread, NULL, calls_with_cancel_disabled, NULL), 0);
     CHECK_EQ(pthread_join(thread, &result), 0);
     CHECK(result == NULL);
+    CHECK(mallopt(M_ARENA_MAX, 1));
+    run_cancelled(0);
     int files = open_files();
+    long pages = mapped();
+    size_t bytes = allocated();
     for (int i = 0; i < 200; i++) {
         CHECK_EQ(pthread_create(&thread, NULL, calls_for_ever, NULL), 0);
         struct timespec moment = {0, (i * 7919L) % 300000};
@@ -271,6 +272,8 @@ static void a_cancel_never_stops_a_call_half_way(void) {
         CHECK(result == PTHREAD_CANCELED);
         CHECK_EQ(open_files(), files);
     }
+    CHECK_EQ(mapped(), pages);
+    CHECK_EQ(allocated(), bytes);
 }
 
 static void *calls_without_first_thread(void *memory) {

@@ -83,6 +83,20 @@ cases! { stack:
     it_does_so_on_a_kernel_without_the_newer_calls,
 }
 
+cases! { handlers:
+    a_handler_that_interrupts_malloc_may_walk,
+    a_handler_that_interrupts_printf_may_walk,
+    a_handler_that_interrupts_dlopen_may_walk,
+    a_walk_fits_an_alternate_stack_of_the_documented_size,
+}
+
+cases! { confined:
+    no_call_allocates,
+    every_call_makes_only_the_documented_system_calls,
+    so_does_a_process_that_locks_its_memory,
+    another_system_call_would_be_the_end,
+}
+
 #[test]
 fn no_program_of_cases_is_forgotten() {
     let here = include_str!("behaviour.rs");

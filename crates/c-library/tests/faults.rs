@@ -3,88 +3,17 @@
 //! with no descriptor left. The faults and the table of what may become of them
 //! are `testkit::faults`.
 
+mod loaded;
 mod programs;
 
-use std::ffi::{c_int, c_void, CString};
-use std::os::unix::ffi::OsStrExt;
-use std::sync::OnceLock;
+use std::ffi::c_int;
 
+use loaded::{functions, result, ArrayCall, Record};
 use process_introspection_core::flags;
-use programs::library;
 use testkit::faults::{try_all, Given, Walk, UNTOLD};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::page;
 use testkit::varied::{Varied, DENSE};
-
-/// `struct _procfs_map_info`.
-#[repr(C)]
-#[derive(Copy, Clone, Default)]
-struct Record {
-    vaddr: u64,
-    size: u64,
-    flags: u32,
-    dev: u32,
-    offset: i64,
-    ino: u64,
-    paddr: u64,
-}
-
-type ArrayCall = unsafe extern "C" fn(i64, usize, usize, *mut Record, usize) -> c_int;
-type PathCall = unsafe extern "C" fn(i64, usize, *mut c_void, usize) -> c_int;
-type CursorOpen = unsafe extern "C" fn(*mut u64, i64, usize, usize, c_int) -> c_int;
-type CursorNext = unsafe extern "C" fn(*mut u64, *mut Record, usize) -> c_int;
-
-/// The library's functions, by the dynamic linker.
-struct Functions {
-    virtual_regions: ArrayCall,
-    physical_regions: ArrayCall,
-    page_table: ArrayCall,
-    object_path: PathCall,
-    read_memory: PathCall,
-    unique_pid: unsafe extern "C" fn(c_int) -> i64,
-    cursor_open: CursorOpen,
-    cursor_next: CursorNext,
-    cursor_close: unsafe extern "C" fn(*mut u64),
-}
-
-fn functions() -> &'static Functions {
-    static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
-    FUNCTIONS.get_or_init(|| {
-        let path = CString::new(library().shared.as_os_str().as_bytes()).unwrap();
-        // SAFETY: a NUL-terminated path; the library runs nothing when it is loaded.
-        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
-        assert!(!handle.is_null(), "dlopen {path:?}");
-        let symbol = |name: &str| {
-            let name = CString::new(format!("introspection_{name}")).unwrap();
-            // SAFETY: an open library, never closed, and a NUL-terminated name.
-            let symbol = unsafe { libc::dlsym(handle, name.as_ptr()) };
-            assert!(!symbol.is_null(), "{name:?}");
-            symbol
-        };
-        // SAFETY: the header's prototypes, which `abi.rs` and the compiler hold
-        // the library to.
-        unsafe {
-            use std::mem::transmute;
-            Functions {
-                virtual_regions: transmute::<*mut c_void, ArrayCall>(symbol("get_virtual_regions")),
-                physical_regions: transmute::<*mut c_void, ArrayCall>(symbol(
-                    "get_physical_regions",
-                )),
-                page_table: transmute::<*mut c_void, ArrayCall>(symbol("get_pagetableinfo")),
-                object_path: transmute::<*mut c_void, PathCall>(symbol("get_mapped_object_path")),
-                read_memory: transmute::<*mut c_void, PathCall>(symbol("read_process_memory")),
-                unique_pid: transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> i64>(symbol(
-                    "getpid64",
-                )),
-                cursor_open: transmute::<*mut c_void, CursorOpen>(symbol("cursor_open")),
-                cursor_next: transmute::<*mut c_void, CursorNext>(symbol("cursor_next")),
-                cursor_close: transmute::<*mut c_void, unsafe extern "C" fn(*mut u64)>(symbol(
-                    "cursor_close",
-                )),
-            }
-        }
-    })
-}
 
 /// Flags that only a look at the object tells.
 const KINDS: u32 = flags::ELF | flags::PHYS;
@@ -118,11 +47,6 @@ fn push(given: &mut Vec<Given>, record: &Record, as_pages: bool) {
             kind: u64::from(record.flags & KINDS),
         });
     }
-}
-
-/// An error, or how many bytes.
-fn result(result: c_int) -> Result<usize, i32> {
-    usize::try_from(result).map_err(|_| -result)
 }
 
 fn try_walk(name: &str, run: &dyn Fn(&mut Vec<Given>) -> Result<(), i32>) {

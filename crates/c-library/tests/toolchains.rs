@@ -45,7 +45,15 @@ fn cpp_programs_may_include_the_header_and_sys_mman_in_any_order() {
 #[test]
 #[ignore = "needs clang: cargo xtask c"]
 fn programs_that_clang_compiles_behave_the_same() {
-    for name in ["buffer.c", "regions.c", "objects.c", "cursor.c", "safety.c"] {
+    for name in [
+        "buffer.c",
+        "regions.c",
+        "objects.c",
+        "cursor.c",
+        "safety.c",
+        "handlers.c",
+        "confined.c",
+    ] {
         for linked in [Linked::Shared, Linked::Archive] {
             let program = compile("clang", &["-std=gnu11", "-O2"], &source(name), linked);
             run_all_cases(&program, linked);
@@ -61,6 +69,81 @@ fn programs_under_sanitizers_behave_the_same() {
         let program = compile("gcc", &options, &source(name), Linked::Shared);
         run_all_cases(&program, Linked::Shared);
     }
+}
+
+/// The library instrumented for the thread sanitizer. Rust's own libraries are
+/// not, and need not be: they keep no state here.
+fn instrumented_archive() -> PathBuf {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("thread-sanitizer");
+    run(
+        Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+            .current_dir(root())
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "libintrospection",
+            ])
+            .args(["--target", &triple, "--target-dir"])
+            .arg(&target)
+            // The compiler takes the option only so.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env(
+                "RUSTFLAGS",
+                "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
+            ),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    target.join(triple).join("release/libintrospection.a")
+}
+
+#[test]
+#[ignore = "needs the thread sanitizer's library: cargo xtask c"]
+fn programs_under_the_thread_sanitizer_race_only_where_they_do_so_themselves() {
+    let archive = instrumented_archive();
+    let compiled = |name: &str| {
+        let mut command = Command::new("gcc");
+        command
+            .args(["-std=gnu11", "-O1", "-g", "-fsanitize=thread"])
+            .args([source(name), source("thread_sanitizer.c")])
+            .arg(&archive);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-threads-{name}"));
+        run(command
+            .args(programs::WARNINGS)
+            .arg("-I")
+            .arg(&library().include)
+            .arg("-o")
+            .arg(&path)
+            .arg("-pthread"))
+        .unwrap_or_else(|error| panic!("{error}"));
+        path
+    };
+    // Its shadow lies where newer kernels may otherwise put the program.
+    let fixed = |program: &Path, case: &str| {
+        let mut command = Command::new("setarch");
+        command.arg("--addr-no-randomize").arg(program).arg(case);
+        command.output().expect("setarch")
+    };
+    let program = compiled("safety.c");
+    let listed = run(&mut Command::new(&program)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!listed.is_empty());
+    for case in listed.lines() {
+        let output = fixed(&program, case);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let is_skipped = output.status.code() == Some(77);
+        assert!(output.status.success() || is_skipped, "{case}: {said}");
+        assert!(!said.contains("ThreadSanitizer"), "{case}: {said}");
+    }
+    // And it looks: two threads that walk into one buffer are found.
+    let output = fixed(&compiled("race.c"), "two_threads_share_a_buffer");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("WARNING: ThreadSanitizer: data race"),
+        "{said}"
+    );
+    assert!(said.contains("introspection"), "{said}");
 }
 
 /// An installation, removed with the value.

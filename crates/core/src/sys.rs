@@ -208,8 +208,8 @@ pub(crate) fn status(fd: i32) -> Sys<FileStatus> {
     let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
     let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH | k::AT_STATX_DONT_SYNC);
     let to = buffer.as_mut_ptr();
-    // SAFETY: the path is an empty string, the kernel fills a live, exclusive struct.
     retry(|| {
+        // SAFETY: the path is an empty string, the kernel fills a live, exclusive struct.
         check(unsafe { syscall!(Sysno::statx, fd, empty, flags, uapi::STATX_BASIC_STATS, to) })
     })?;
     // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.

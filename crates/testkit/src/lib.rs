@@ -8,6 +8,7 @@ pub mod memory;
 pub mod oracle;
 pub mod random;
 pub mod scale;
+pub mod storm;
 pub mod target;
 pub mod trace;
 pub mod tracee;

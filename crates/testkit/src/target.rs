@@ -114,6 +114,27 @@ impl Target {
         self.hold = None;
     }
 
+    /// Stops it, as a debugger does; returns when it has stopped.
+    pub fn stop(&self) {
+        // SAFETY: the PID is our unreaped child's.
+        unsafe {
+            libc::kill(self.pid, libc::SIGSTOP);
+            let mut info = std::mem::zeroed::<libc::siginfo_t>();
+            let how = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
+            libc::waitid(libc::P_PID, self.pid as u32, &mut info, how);
+        }
+    }
+
+    /// Lets it go on after [`Target::stop`].
+    pub fn go_on(&self) {
+        // SAFETY: the PID is our unreaped child's.
+        unsafe {
+            let mut status = 0;
+            libc::waitpid(self.pid, &mut status, libc::WUNTRACED | libc::WNOHANG);
+            libc::kill(self.pid, libc::SIGCONT);
+        }
+    }
+
     /// Kills it without reaping it: a zombie.
     pub fn kill(&self) {
         // SAFETY: the PID is our unreaped child's.

@@ -52,7 +52,7 @@ impl Less {
         match self {
             _ if made <= 0 => made,
             Self::Half => ((made / 2 + 7) & !7).min(made),
-            Self::OddHalf => (made / 2 | 1).min(made),
+            Self::OddHalf => ((made / 2) | 1).min(made),
             Self::ButOne => (made - 1).max(1),
             Self::AtMost(most) => made.min(most),
         }

@@ -48,7 +48,7 @@ pub(crate) fn library() -> &'static Library {
 /// A compiled program: a product of the build, kept in the target directory
 /// under a name that is always the same.
 pub(crate) struct Program {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// The file of one of the C programs.

@@ -219,7 +219,7 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
         }
         libc::SYS_read => {
             faults.extend([Fault::Nothing, Fault::Signal]);
-            faults.extend([size / 2, size / 2 | 1, 1].map(Fault::Short));
+            faults.extend([size / 2, (size / 2) | 1, 1].map(Fault::Short));
         }
         libc::SYS_ioctl => faults.extend([Fault::Nothing, Fault::Signal]),
         libc::SYS_getdents64 => faults.extend([Fault::Short(size / 2), Fault::Signal]),

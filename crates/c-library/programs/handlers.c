@@ -1,0 +1,242 @@
+/* Walks in a signal handler that interrupts what is least prepared for it, and
+ * on an alternate stack of the documented size. */
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+enum { SIGNALS = 1500 };
+
+static timer_t timer;
+static unsigned long seed;
+static volatile sig_atomic_t signals;
+static const char *volatile failed;
+static char *known_memory;
+
+/* The next signal comes 10 to 150 microseconds from now, wherever that is. */
+static void arm(void) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    struct itimerspec moment = {{0, 0}, {0, 10000 + (long)((seed >> 33) % 140000)}};
+    if (timer_settime(timer, 0, &moment, NULL) != 0) failed = "timer_settime";
+}
+
+static void walk(void) {
+    int saved = errno;
+    errno = 4711;
+    static procfs_mapinfo records[8];
+    static struct {
+        uint64_t vaddr;
+        char path[512];
+    } object;
+    uintptr_t at = (uintptr_t)known_memory;
+    char byte = 0;
+    if (introspection_get_physical_regions(0, at, at, records, RECORD) != (int)RECORD ||
+        records[0].vaddr != at || !is_backed(&records[0]))
+        failed = "physical";
+    if (introspection_get_pagetableinfo(0, at, at, records, RECORD) != (int)RECORD)
+        failed = "page table";
+    if (introspection_read_process_memory(0, at, &byte, 1) != 1 || byte != 77) failed = "memory";
+    /* All of them, but not each time: there are many while libraries come and go. */
+    switch (signals % 4) {
+    case 0:
+        if (introspection_get_virtual_regions(0, ALL, NULL, 0) <= 0) failed = "virtual";
+        break;
+    case 1:
+        if (introspection_get_physical_regions(0, ALL, records, sizeof records) <= 0)
+            failed = "all physical";
+        break;
+    case 2:
+        if (introspection_get_mapped_object_path(0, (uintptr_t)"a literal", (void *)&object,
+                                                 sizeof object) <= 1)
+            failed = "object";
+        break;
+    default:
+        if (introspection_getpid64(0) <= 0) failed = "unique PID";
+    }
+    if (errno != 4711) failed = "errno";
+    errno = saved;
+}
+
+static void walk_in_handler(int number) {
+    (void)number;
+    walk();
+    signals = signals + 1;
+    if (signals < SIGNALS) arm();
+}
+
+static void interrupt_with_walks(void) {
+    need_root();
+    alarm(120); /* Should a lock be waited for that the interrupted code holds. */
+    known_memory = map_pages(1);
+    known_memory[0] = 77;
+    /* Whatever the dynamic linker has still to do for the handler. */
+    for (signals = 0; signals < 4; signals = signals + 1) walk();
+    signals = 0;
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = walk_in_handler;
+    action.sa_flags = SA_RESTART;
+    CHECK(sigaction(SIGPROF, &action, NULL) == 0);
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGPROF;
+    CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+    arm();
+}
+
+/* True until there were enough signals. */
+static int is_interrupted(void) {
+    if (failed) FAIL("in the handler: %s", failed);
+    return signals < SIGNALS;
+}
+
+static void a_handler_that_interrupts_malloc_may_walk(void) {
+    interrupt_with_walks();
+    enum { BLOCKS = 64 };
+    char *blocks[BLOCKS] = {0};
+    for (unsigned turn = 0; is_interrupted(); turn++) {
+        unsigned which = turn * 2654435761u >> 26;
+        /* Of the thread's cache, of the heap, of mappings of their own. */
+        size_t size = (turn % 7 == 0 ? 200000 : turn % 3 == 0 ? 5000 : 40) + turn % 1000;
+        blocks[which] = turn % 2 ? realloc(blocks[which], size)
+                                 : (free(blocks[which]), malloc(size));
+        CHECK(blocks[which]);
+        memset(blocks[which], (int)turn, 32);
+    }
+    for (int i = 0; i < BLOCKS; i++) free(blocks[i]);
+}
+
+static void a_handler_that_interrupts_printf_may_walk(void) {
+    FILE *sink = fopen("/dev/null", "w");
+    CHECK(sink);
+    interrupt_with_walks();
+    char text[400];
+    for (int turn = 0; is_interrupted(); turn++) {
+        CHECK(fprintf(sink, "%d %s %.17g %300s\n", turn, "text", turn / 7.0, "wide") > 300);
+        CHECK(snprintf(text, sizeof text, "%Lg %a", (long double)turn, turn / 3.0) > 0);
+        if (turn % 16 == 0) CHECK(fflush(sink) == 0);
+    }
+    fclose(sink);
+}
+
+static void a_handler_that_interrupts_dlopen_may_walk(void) {
+    static const char *const names[] = {"libutil.so.1", "libresolv.so.2", "libnsl.so.1",
+                                        "libm.so.6", "libthread_db.so.1"};
+    void *first = dlopen("libresolv.so.2", RTLD_NOW);
+    if (!first) SKIP("this program cannot dlopen: %s", dlerror());
+    dlclose(first);
+    interrupt_with_walks();
+    int loaded = 0;
+    for (unsigned turn = 0; is_interrupted(); turn++) {
+        void *library = dlopen(names[turn % (sizeof names / sizeof *names)], RTLD_NOW);
+        if (!library) continue;
+        loaded++;
+        dlsym(library, "no such symbol");
+        CHECK(dlclose(library) == 0);
+    }
+    CHECK(loaded > 0);
+}
+
+/* The kernel's part of a signal's frame, the handler's own, and what the
+ * documents say that a call needs. */
+#define OWN_FRAME 512
+#define DOCUMENTED 6144
+#define PAINT 0xa55ac33c0ff06996u
+
+static char *handler_stack;
+static size_t handler_stack_size;
+static void (*in_handler)(void);
+
+static void on_alternate_stack(int number) {
+    (void)number;
+    in_handler();
+}
+
+static procfs_mapinfo records[4096];
+static char path[5000];
+static introspection_cursor_t cursor;
+static void virtual_regions(void) {
+    if (introspection_get_virtual_regions(0, ALL, records, sizeof records) <= 0) failed = "virtual";
+}
+static void physical_regions(void) {
+    if (introspection_get_physical_regions(getppid(), ALL, records, sizeof records) <= 0)
+        failed = "physical";
+}
+static void page_table(void) {
+    int result = introspection_get_pagetableinfo(0, ALL, records, sizeof records);
+    if (result <= 0 && result != -EOVERFLOW) failed = "page table";
+}
+static void object_path(void) {
+    uintptr_t at = (uintptr_t)"a literal";
+    if (introspection_get_mapped_object_path(0, at, (void *)path, sizeof path) <= 1)
+        failed = "object";
+}
+static void memory(void) {
+    if (introspection_read_process_memory(0, (uintptr_t)records, path, 8) != 8)
+        failed = "memory";
+}
+static void streamed(void) {
+    if (introspection_cursor_open(&cursor, getppid(), ALL, INTROSPECTION_PHYSICAL) != 0)
+        failed = "cursor";
+    while (introspection_cursor_next(&cursor, records, 100) > 0) continue;
+    introspection_cursor_close(&cursor);
+}
+
+/* A guard page lies below: more than this size would be a fault. */
+static void make_alternate_stack(void) {
+    unsigned long frame = getauxval(AT_MINSIGSTKSZ);
+    if (frame == 0) frame = MINSIGSTKSZ;
+    size_t page = page_size();
+    handler_stack_size = (frame + OWN_FRAME + DOCUMENTED + 15) & ~(size_t)15;
+    size_t pages = (handler_stack_size + page - 1) / page;
+    handler_stack = map_pages(pages);
+    stack_t stack;
+    memset(&stack, 0, sizeof stack);
+    stack.ss_sp = handler_stack;
+    stack.ss_size = handler_stack_size;
+    CHECK(sigaltstack(&stack, NULL) == 0);
+}
+
+static void a_walk_fits_an_alternate_stack_of_the_documented_size(void) {
+    need_root();
+    static void (*const calls[])(void) = {virtual_regions, physical_regions, page_table,
+                                          object_path,     memory,           streamed};
+    make_alternate_stack();
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_alternate_stack;
+    action.sa_flags = SA_ONSTACK;
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        in_handler = calls[i];
+        calls[i](); /* Whatever the dynamic linker has still to do. */
+        uint64_t *words = (uint64_t *)(void *)handler_stack;
+        size_t count = handler_stack_size / sizeof *words, unused = 0;
+        for (size_t word = 0; word < count; word++) words[word] = PAINT;
+        CHECK(raise(SIGUSR1) == 0);
+        if (failed) FAIL("in the handler: %s", failed);
+        while (unused < count && words[unused] == PAINT) unused++;
+        CHECK(unused < count); /* It was this stack. */
+        fprintf(stderr, "call %zu: %zu of %zu bytes of the alternate stack\n", i,
+                (count - unused) * sizeof *words, handler_stack_size);
+    }
+}
+
+int main(int argc, char **argv) {
+    static const struct test_case cases[] = {
+        {"a_handler_that_interrupts_malloc_may_walk", a_handler_that_interrupts_malloc_may_walk},
+        {"a_handler_that_interrupts_printf_may_walk", a_handler_that_interrupts_printf_may_walk},
+        {"a_handler_that_interrupts_dlopen_may_walk", a_handler_that_interrupts_dlopen_may_walk},
+        {"a_walk_fits_an_alternate_stack_of_the_documented_size",
+         a_walk_fits_an_alternate_stack_of_the_documented_size},
+        {NULL, NULL},
+    };
+    return run_case(cases, argc, argv);
+}
