@@ -21,7 +21,7 @@ pub struct Frames {
 pub(super) fn own_pagemap() -> Result<OwnedFd> {
     sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0)
         .map_err(no_proc)
-        .at(Operation::CheckFrames)
+        .at(Operation::OpenOwnPagemap)
 }
 
 /// Reads pages of the caller's own.
@@ -59,7 +59,7 @@ fn fresh_zero_frame(own: &OwnedFd) -> Option<Pfn> {
 fn entries(own: &OwnedFd, address: u64) -> Result<[Entry; 2]> {
     let mut words = [0u64; 2];
     let offset = (address >> sys::base_page_shift()) * size_of::<u64>() as u64;
-    let count = sys::pread_u64(own.raw(), &mut words, offset).at(Operation::CheckFrames)?;
+    let count = sys::pread_u64(own.raw(), &mut words, offset).at(Operation::ReadPagemap)?;
     if count < 1 {
         return Err(Error::new(Errno::EPERM, Operation::CheckFrames));
     }

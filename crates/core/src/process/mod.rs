@@ -317,7 +317,7 @@ fn none_frames(access: Access) -> Result<Frames> {
 }
 
 fn exists(pidfd: i32) -> Result<bool> {
-    sys::pidfd_exists(pidfd).at(Operation::FindProcess)
+    sys::pidfd_exists(pidfd).at(Operation::UsePidfd)
 }
 
 /// The contract's errno for a failure to open something of a process.
