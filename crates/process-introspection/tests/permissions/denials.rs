@@ -109,7 +109,7 @@ pub(crate) const DENIALS: &[Denial] = &[
         &[
             line(Itself, ALL),
             line(Roots, ALL),
-            line(RootsUnique, REFUSED).saying("seccomp"),
+            line(RootsUnique, [FiltersWithPidfs; 6]).saying("seccomp"),
         ],
     ),
     denial(
