@@ -6,6 +6,7 @@ mod edges;
 mod install;
 mod run;
 mod steps;
+mod vmtest;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Task {
     Install(install::Arguments),
     /// Measure against the bare kernel cost (needs root)
     Bench(bench::Arguments),
+    /// Run the tests on other kernels and architectures, in virtual machines
+    Vmtest(vmtest::Arguments),
     /// All checks but the tests themselves, in the order of continuous integration
     Check,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Check => steps::check(),
     };
     match result {

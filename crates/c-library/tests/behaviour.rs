@@ -82,3 +82,24 @@ cases! { stack:
     every_call_stays_within_six_kib_of_stack,
     it_does_so_on_a_kernel_without_the_newer_calls,
 }
+
+#[test]
+fn no_program_of_cases_is_forgotten() {
+    let here = include_str!("behaviour.rs");
+    for program in c_library::program::WITH_CASES {
+        assert!(
+            here.contains(&format!("\ncases! {{ {program}:")),
+            "{program}"
+        );
+    }
+    let directory = programs::source("");
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        let has_cases = std::fs::read_to_string(&path)
+            .unwrap()
+            .contains("return run_case(");
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        let listed = c_library::program::WITH_CASES.contains(&&*stem);
+        assert_eq!(has_cases, listed, "{stem}");
+    }
+}

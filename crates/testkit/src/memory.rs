@@ -12,11 +12,13 @@ pub fn page() -> u64 {
 
 /// `mmap` at an address of the kernel's choice.
 pub fn try_map(size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> io::Result<u64> {
+    let too_large = || io::Error::from_raw_os_error(libc::ENOMEM);
+    let size = usize::try_from(size).map_err(|_| too_large())?;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
     let at = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
-            size as usize,
+            size,
             protection,
             flags,
             fd,

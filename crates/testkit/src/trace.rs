@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 /// How often each system call was made, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Calls(BTreeMap<i64, u64>);
+pub struct Calls(BTreeMap<libc::c_long, u64>);
 
 impl Calls {
     /// How often this one was made.
-    pub fn of(&self, number: i64) -> u64 {
+    pub fn of(&self, number: libc::c_long) -> u64 {
         self.0.get(&number).copied().unwrap_or(0)
     }
 
@@ -90,13 +90,13 @@ fn trace(pid: libc::pid_t) -> Calls {
             deliver = signal;
         }
         // SAFETY: our stopped child; no memory is passed.
-        unsafe { libc::ptrace(libc::PTRACE_SYSCALL, pid, 0, i64::from(deliver)) };
+        unsafe { libc::ptrace(libc::PTRACE_SYSCALL, pid, 0, libc::c_long::from(deliver)) };
     }
 }
 
 /// The number and the first argument of the call that a child is about to
 /// make; `None` if it has made one.
-fn entered(pid: libc::pid_t) -> Option<(i64, i64)> {
+fn entered(pid: libc::pid_t) -> Option<(libc::c_long, u64)> {
     /// `struct ptrace_syscall_info` up to the first argument, on entry.
     #[repr(C)]
     #[derive(Default)]
@@ -117,7 +117,7 @@ fn entered(pid: libc::pid_t) -> Option<(i64, i64)> {
     assert!(written > 0, "PTRACE_GET_SYSCALL_INFO (Linux 5.3)");
     const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
     let entering = entry.op == PTRACE_SYSCALL_INFO_ENTRY;
-    entering.then_some((entry.number as i64, entry.arguments[0] as i64))
+    entering.then_some((entry.number as libc::c_long, entry.arguments[0]))
 }
 
 #[cfg(test)]

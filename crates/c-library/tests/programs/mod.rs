@@ -8,24 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+pub(crate) use c_library::program::Linked;
+use c_library::program::{self, OPTIONS};
 use c_library::{cc, run, Library};
-
-/// How a program is linked.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Linked {
-    /// With the shared object.
-    Shared,
-    /// With the archive, but with the system's shared libc.
-    Archive,
-    /// Wholly static.
-    Static,
-}
 
 /// Every way to link.
 pub(crate) const ALL_LINKS: [Linked; 3] = [Linked::Shared, Linked::Archive, Linked::Static];
-
-/// The strictest warnings that both C and C++ know.
-pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// Every way to include the header beside `<sys/mman.h>`.
 pub(crate) const INCLUSIONS: [&[&str]; 6] = [
@@ -63,11 +51,9 @@ pub(crate) struct Program {
     path: PathBuf,
 }
 
-/// Where the C programs are.
+/// The file of one of the C programs.
 pub(crate) fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("programs")
-        .join(name)
+    program::directory(&root()).join(name)
 }
 
 impl Program {
@@ -75,35 +61,22 @@ impl Program {
     pub(crate) fn compile(source: &Path, linked: Linked) -> Self {
         let stem = source.file_stem().unwrap_or_default().to_string_lossy();
         let mut command = Command::new(cc());
-        command.args(["-std=gnu11", "-O2", "-g"]);
+        command.args(OPTIONS);
         Self::compile_with(command, &format!("{stem}-{linked:?}"), source, linked)
     }
 
     /// Compiles with a compiler and options of its own, to a name of its own.
     pub(crate) fn compile_with(
-        mut command: Command,
+        command: Command,
         name: &str,
         source: &Path,
         linked: Linked,
     ) -> Self {
-        let library = library();
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-{name}"));
         // Others may be doing the same just now: it appears whole.
         let new = path.with_extension(format!("new-{}", std::process::id()));
-        command
-            .args(WARNINGS)
-            .arg("-I")
-            .arg(&library.include)
-            .arg("-o")
-            .arg(&new)
-            .arg(source);
-        match linked {
-            Linked::Shared => command.arg("-L").arg(&library.dir).arg("-lintrospection"),
-            Linked::Archive => command.arg(&library.archive),
-            Linked::Static => command.arg("-static").arg(&library.archive),
-        };
-        command.arg("-pthread");
-        run(&mut command).unwrap_or_else(|error| panic!("{error}"));
+        program::compile(command, library(), linked, source, &new)
+            .unwrap_or_else(|error| panic!("{error}"));
         std::fs::rename(&new, &path).expect("renaming in target/tmp");
         Self { path }
     }

@@ -1,0 +1,152 @@
+//! The machine: file systems, swap, power. Only ever called as process 1, and
+//! all but [`mount_proc`] only in a guest.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use crate::command_line::Words;
+
+fn mount(kind: &str, at: &str) -> io::Result<()> {
+    fs::create_dir_all(at)?;
+    let [kind, at] = [kind, at].map(|text| CString::new(text).expect("no NUL in it"));
+    // SAFETY: NUL-terminated strings, no data.
+    let result = unsafe {
+        libc::mount(
+            kind.as_ptr(),
+            at.as_ptr(),
+            kind.as_ptr(),
+            0,
+            std::ptr::null(),
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// `/proc`, unless it is there.
+pub(crate) fn mount_proc() {
+    if !Path::new("/proc/cmdline").exists() {
+        // Without it there is no command line, and so no guest.
+        let _ = mount("proc", "/proc");
+    }
+}
+
+/// Mounts what tests need and does what the command line asks for.
+pub(crate) fn set_up(words: &Words) -> Result<(), String> {
+    for (kind, at) in [
+        ("sysfs", "/sys"),
+        ("devtmpfs", "/dev"),
+        ("tmpfs", "/tmp"),
+        ("tmpfs", "/dev/shm"),
+    ] {
+        mount(kind, at).map_err(|error| format!("{at}: {error}"))?;
+    }
+    use_the_console().map_err(|error| format!("/dev/console: {error}"))?;
+    println!("vmtest: guest {}", about());
+    load_modules()?;
+    if words.has("swap") {
+        swap_on("/dev/ram0").map_err(|error| format!("swap on /dev/ram0: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Release and base page size, as the judge reads them.
+pub(crate) fn about() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // SAFETY: takes no memory.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    format!("release={} page={page}", release.trim())
+}
+
+/// The kernel gives its first program the console only if the initial root
+/// file system has the device.
+fn use_the_console() -> io::Result<()> {
+    let console = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/console")?;
+    for fd in 0..3 {
+        // SAFETY: takes no memory; nothing here holds the three by value.
+        if unsafe { libc::dup2(console.as_raw_fd(), fd) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Loads `/modules/*.ko`, in the order of their names.
+fn load_modules() -> Result<(), String> {
+    let Ok(directory) = fs::read_dir("/modules") else {
+        return Ok(());
+    };
+    let mut modules: Vec<_> = directory.flatten().map(|entry| entry.path()).collect();
+    modules.sort();
+    for path in modules {
+        let load = || -> io::Result<()> {
+            let module = File::open(&path)?;
+            // 64 MiB of RAM disk, which is there only when it is written to.
+            let is_disk = path.ends_with("brd.ko");
+            let options = if is_disk {
+                c"rd_nr=1 rd_size=65536"
+            } else {
+                c""
+            };
+            // SAFETY: an open file and a NUL-terminated string.
+            let result = unsafe {
+                libc::syscall(
+                    libc::SYS_finit_module,
+                    module.as_raw_fd(),
+                    options.as_ptr(),
+                    0,
+                )
+            };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        };
+        load().map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes a block device of 64 MiB swap space (mkswap's header, version 1:
+/// `union swap_header` of include/linux/swap.h), and uses it.
+fn swap_on(device: &str) -> io::Result<()> {
+    // SAFETY: takes no memory.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let mut header = vec![0; page];
+    let (version, last_page) = (1u32, (64 << 20) / page as u32 - 1);
+    header[1024..1028].copy_from_slice(&version.to_ne_bytes());
+    header[1028..1032].copy_from_slice(&last_page.to_ne_bytes());
+    header[page - 10..].copy_from_slice(b"SWAPSPACE2");
+    let mut disk = OpenOptions::new().write(true).open(device)?;
+    disk.write_all(&header)?;
+    disk.sync_all()?;
+    drop(disk);
+    let device = CString::new(device).expect("no NUL in it");
+    // SAFETY: a NUL-terminated path.
+    if unsafe { libc::swapon(device.as_ptr(), 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Ends the machine.
+pub(crate) fn power_off() -> ! {
+    let _ = io::stdout().flush();
+    // SAFETY: takes no memory. All that was to be kept is on the console.
+    unsafe {
+        libc::sync();
+        libc::reboot(libc::RB_POWER_OFF);
+    }
+    // Process 1 must not end: that would be a panic of the kernel.
+    loop {
+        std::thread::park();
+    }
+}

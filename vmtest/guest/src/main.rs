@@ -1,0 +1,32 @@
+//! The first program of a virtual machine of `cargo xtask vmtest`: sets the
+//! machine up, runs the tests that were packed with it, says what came of each
+//! and powers off. Started by another name it is one of the few programs that
+//! the tests run. It knows no test.
+//!
+//! Whatever changes the machine is guarded twice: by being process 1 and by a
+//! word on the kernel's command line.
+
+mod command_line;
+mod machine;
+mod programs;
+mod suite;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // SAFETY: takes no memory.
+    if unsafe { libc::getpid() } != 1 {
+        return programs::run();
+    }
+    machine::mount_proc();
+    let Some(words) = command_line::Words::of_a_guest() else {
+        eprintln!("vmtest-guest: this machine was not started by `cargo xtask vmtest`");
+        return ExitCode::from(2);
+    };
+    let closing = match machine::set_up(&words) {
+        Ok(()) => suite::run(&words),
+        Err(error) => format!("vmtest: not set up: {error}"),
+    };
+    println!("{closing}");
+    machine::power_off()
+}

@@ -1,0 +1,58 @@
+//! The few programs that tests start: just what they ask of `cat`, `sleep` and
+//! `unshare`. Which one is told by the file, not by argument 0: one test
+//! names itself by that.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+use std::{env, io, thread};
+
+/// Runs the one that this file is named as.
+pub(crate) fn run() -> ExitCode {
+    let file = env::current_exe().unwrap_or_default();
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match (&*name, &arguments[..]) {
+        ("cat", ["-"]) => cat(),
+        ("sleep", [seconds]) => sleep(seconds),
+        ("unshare", ["--pid", "--fork", program, rest @ ..]) => unshare_pid(program, rest),
+        _ => Err(io::Error::other("nothing to do under this name")),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{name} {}: {error}", arguments.join(" "));
+        ExitCode::FAILURE
+    })
+}
+
+fn cat() -> io::Result<ExitCode> {
+    use io::{Read, Write};
+    let (mut from, mut to) = (io::stdin().lock(), io::stdout().lock());
+    let mut bytes = [0; 512];
+    loop {
+        match from.read(&mut bytes)? {
+            0 => return Ok(ExitCode::SUCCESS),
+            count => to.write_all(&bytes[..count])?,
+        }
+        to.flush()?;
+    }
+}
+
+fn sleep(seconds: &str) -> io::Result<ExitCode> {
+    let seconds = seconds.parse().map_err(io::Error::other)?;
+    thread::sleep(Duration::from_secs(seconds));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The children of this process from now on are in a new PID namespace.
+fn unshare_pid(program: &str, arguments: &[&str]) -> io::Result<ExitCode> {
+    // SAFETY: takes no memory.
+    if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let status = Command::new(program).args(arguments).status()?;
+    let code = status
+        .code()
+        .unwrap_or(128 + status.signal().unwrap_or_default());
+    Ok(ExitCode::from(code as u8))
+}

@@ -1,0 +1,225 @@
+//! Runs the test programs and tells what came of each test: a line
+//! `ok NAME`, `skipped NAME: WHY` or `FAILED NAME` for each, and one closing
+//! line. `/tests` holds Rust's test programs, `/cases` programs that list their
+//! cases and run the one they are given.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::command_line::Words;
+use crate::machine;
+
+/// How many tests ended how.
+#[derive(Default)]
+struct Counts {
+    ok: usize,
+    skipped: usize,
+    failed: usize,
+}
+
+impl Counts {
+    fn ok(&mut self, name: &str) {
+        println!("ok {name}");
+        self.ok += 1;
+    }
+
+    fn skipped(&mut self, name: &str, why: &str) {
+        println!("skipped {name}: {}", why.replace('\n', " "));
+        self.skipped += 1;
+    }
+
+    fn failed(&mut self, name: &str, why: &str) {
+        println!("FAILED {name}");
+        for line in why.lines() {
+            println!("    {line}");
+        }
+        self.failed += 1;
+    }
+}
+
+/// Runs everything and gives the closing line.
+pub(crate) fn run(words: &Words) -> String {
+    let mut counts = Counts::default();
+    let limit = words.limit();
+    let scale = words.value("scale").unwrap_or("1");
+    let program = |path: &Path| {
+        let mut command = Command::new(path);
+        command
+            .current_dir("/tmp")
+            .env_clear()
+            .env("PATH", "/bin")
+            .env("INTROSPECTION_TEST_SCALE", scale);
+        command
+    };
+    for path in programs("/tests") {
+        let begun = Instant::now();
+        let mut command = program(&path);
+        command.args(["--show-output", "--test-threads=2"]);
+        rust_tests(&name_of(&path), command, limit, &mut counts);
+        told_time(&path, begun);
+    }
+    for path in programs("/cases") {
+        let begun = Instant::now();
+        cases(&path, program, limit, &mut counts);
+        told_time(&path, begun);
+    }
+    let Counts {
+        ok,
+        skipped,
+        failed,
+    } = counts;
+    let about = machine::about();
+    format!("vmtest: closing ok={ok} failed={failed} skipped={skipped} {about}")
+}
+
+fn told_time(path: &Path, begun: Instant) {
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("vmtest: {} took {seconds:.1} s", name_of(path));
+}
+
+fn programs(directory: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut programs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    programs.sort();
+    programs
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// What a program printed, and how it ended.
+struct Ended {
+    status: Option<libc::c_int>,
+    output: String,
+}
+
+/// Runs a program; one that takes longer than `limit` is killed and has no
+/// status.
+fn run_program(mut command: Command, limit: Duration) -> io::Result<Ended> {
+    const OUTPUT: &str = "/output";
+    let output = File::create(OUTPUT)?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()?;
+    let until = Instant::now() + limit;
+    let status = loop {
+        let mut status = 0;
+        // SAFETY: writes to a live integer. Any child: process 1 reaps them all.
+        let ended = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        if ended == child.id() as libc::pid_t {
+            break Some(status);
+        }
+        if ended > 0 {
+            continue;
+        }
+        if Instant::now() > until {
+            // SAFETY: takes no memory; the PID is our unreaped child's.
+            unsafe {
+                libc::kill(child.id() as libc::pid_t, libc::SIGKILL);
+                libc::waitpid(child.id() as libc::pid_t, &mut status, 0);
+            }
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let output = String::from_utf8_lossy(&fs::read(OUTPUT)?).into_owned();
+    Ok(Ended { status, output })
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// Runs one of Rust's test programs and reads the report of its harness.
+fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts) {
+    let ended = match run_program(command, limit) {
+        Ok(ended) => ended,
+        Err(error) => return counts.failed(name, &error.to_string()),
+    };
+    let output = &ended.output;
+    let mut failed_before = counts.failed;
+    for line in output.lines() {
+        let result = line.strip_prefix("test ").and_then(|rest| {
+            let (test, result) = rest.rsplit_once(" ... ")?;
+            // "test x - should panic" and the like.
+            Some((test.split(' ').next().unwrap_or(test), result))
+        });
+        let Some((test, result)) = result else {
+            continue;
+        };
+        let full = format!("{name}::{test}");
+        match (result, said(output, test)) {
+            ("ok", Some(why)) => counts.skipped(&full, &why),
+            ("ok", None) => counts.ok(&full),
+            ("FAILED", _) => counts.failed(&full, section(output, test).unwrap_or_default()),
+            // `ignored` and its reason: a part of another test.
+            _ => {}
+        }
+    }
+    failed_before = counts.failed - failed_before;
+    match ended.status {
+        Some(0) => {}
+        Some(_) if failed_before > 0 => {}
+        Some(status) => {
+            let tail = last_lines(output, 30);
+            counts.failed(name, &format!("ended with status {status:#x}\n{tail}"));
+        }
+        None => {
+            let tail = last_lines(output, 30);
+            let seconds = limit.as_secs();
+            counts.failed(name, &format!("not done within {seconds} s\n{tail}"));
+        }
+    }
+}
+
+/// What a test has printed, out of the harness's report.
+fn section<'a>(output: &'a str, test: &str) -> Option<&'a str> {
+    let title = format!("---- {test} stdout ----\n");
+    let from = output.find(&title)? + title.len();
+    let section = &output[from..];
+    let to = section.find("\n---- ").unwrap_or(section.len());
+    let section = &section[..to];
+    let to = section.find("\nsuccesses:\n").unwrap_or(section.len());
+    Some(&section[..to])
+}
+
+/// Why a test, or a part of it, was skipped.
+fn said(output: &str, test: &str) -> Option<String> {
+    let mut lines = section(output, test)?.lines();
+    lines.find_map(|line| Some(line.strip_prefix("SKIPPED ")?.to_owned()))
+}
+
+/// Runs a program's cases one by one.
+fn cases(path: &Path, program: impl Fn(&Path) -> Command, limit: Duration, counts: &mut Counts) {
+    let name = name_of(path);
+    let listed = match run_program(program(path), limit) {
+        Ok(listed) if listed.status == Some(0) && !listed.output.is_empty() => listed.output,
+        Ok(listed) => return counts.failed(&name, &format!("lists no cases: {}", listed.output)),
+        Err(error) => return counts.failed(&name, &error.to_string()),
+    };
+    for case in listed.lines() {
+        let full = format!("{name}::{case}");
+        let mut command = program(path);
+        command.arg(case);
+        match run_program(command, limit) {
+            Err(error) => counts.failed(&full, &error.to_string()),
+            Ok(Ended { status, output }) => match status {
+                Some(0) => counts.ok(&full),
+                // Exit status 77: it cannot be tried here.
+                Some(status) if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 77 => {
+                    counts.skipped(&full, output.trim());
+                }
+                Some(status) => counts.failed(&full, &format!("status {status:#x}\n{output}")),
+                None => counts.failed(&full, &format!("not done in time\n{output}")),
+            },
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Kernels from Debian's archive: the newest package of a line, out of signed
+//! indexes, unpacked into a cache. Uses apt with a configuration and a state
+//! of its own, so that the machine's stay as they are; one of each for each
+//! architecture, so that an index that cannot be had hurts no other.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use super::table::{Arch, Kernel};
+use crate::run::{output, Result};
+
+/// How long an index is taken for fresh.
+const FRESH: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// An unpacked kernel package.
+#[derive(Clone, Debug)]
+pub(crate) struct Unpacked {
+    /// `PACKAGE VERSION`.
+    pub(crate) name: String,
+    /// The kernel.
+    pub(crate) image: PathBuf,
+    /// `kernel/` below its modules.
+    pub(crate) modules: PathBuf,
+    /// How its release begins.
+    pub(crate) release: &'static str,
+}
+
+/// The newest kernel of a line: downloaded, or from the cache.
+///
+/// # Errors
+/// There is none, or it cannot be downloaded.
+pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
+    let apt = Apt {
+        directory: cache.join("apt").join(kernel.arch.debian()),
+        arch: kernel.arch,
+    };
+    let refreshed = apt.refresh();
+    let mut why = refreshed.as_ref().err().cloned().unwrap_or_default();
+    for &(begin, end, release) in kernel.packages {
+        // The newest can be gone from the mirror already.
+        for (package, version) in apt.candidates(begin, end)?.into_iter().take(3) {
+            match unpacked(cache, &apt, &package, &version) {
+                Ok(directory) => return found(&directory, release),
+                Err(error) => why += &format!("\n{package} {version}: {error}"),
+            }
+        }
+        if let Some(directory) = kept(cache, begin, end) {
+            eprintln!("vmtest: {begin}*{end}: none in the index; the cached one is taken");
+            return found(&directory, release);
+        }
+    }
+    Err(format!("no kernel {}: {why}", kernel.line))
+}
+
+/// One of our private apts.
+struct Apt {
+    directory: PathBuf,
+    arch: Arch,
+}
+
+impl Apt {
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("-c").arg(self.directory.join("apt.conf"));
+        command.env("LC_ALL", "C");
+        command
+    }
+
+    /// Fetches the indexes, unless they are fresh. Some may be missing then.
+    fn refresh(&self) -> Result<()> {
+        let done = self.directory.join("refreshed");
+        let age = fs::metadata(&done)
+            .and_then(|metadata| metadata.modified())
+            .map(|time| SystemTime::now().duration_since(time));
+        if matches!(age, Ok(Ok(age)) if age < FRESH) {
+            return Ok(());
+        }
+        eprintln!("vmtest: {}: fetching the indexes", self.arch.debian());
+        self.configure()?;
+        let result = output(self.command("apt-get").args(["update", "-qq"]));
+        if let Err(why) = result {
+            // A suite that cannot be had now is missing from the candidates.
+            let lines = why.lines().filter(|line| line.starts_with("E:"));
+            let why: Vec<&str> = lines.collect();
+            let why = why.join("\n");
+            eprintln!("vmtest: {}: {why}", self.arch.debian());
+            return Err(why);
+        }
+        fs::write(&done, "").map_err(|error| format!("{}: {error}", done.display()))
+    }
+
+    /// Writes its configuration: the mirrors are those that this machine uses.
+    fn configure(&self) -> Result<()> {
+        let write = |name: &str, text: &str| {
+            let path = self.directory.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&path))
+                .and_then(|()| fs::write(&path, text))
+                .map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let mut sources = String::new();
+        for suite in self.arch.suites() {
+            let label = match suite.ends_with("-security") {
+                true => "Debian-Security",
+                false => "Debian",
+            };
+            let mirror = mirror(label)?;
+            let arch = self.arch.debian();
+            sources += &format!(
+                "deb [arch={arch} target=Packages \
+                 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} {suite} main\n"
+            );
+        }
+        write("sources.list", &sources)?;
+        write("status", "")?;
+        write("state/lists/partial/.keep", "")?;
+        write("cache/archives/partial/.keep", "")?;
+        write("parts/.keep", "")?;
+        let (directory, arch) = (self.directory.display(), self.arch.debian());
+        write(
+            "apt.conf",
+            &format!(
+                "#clear APT::Update::Post-Invoke;\n\
+                 #clear APT::Update::Post-Invoke-Success;\n\
+                 #clear DPkg::Post-Invoke;\n\
+                 APT::Architecture \"{arch}\";\n\
+                 #clear APT::Architectures;\n\
+                 APT::Architectures {{ \"{arch}\"; }};\n\
+                 APT::Sandbox::User \"\";\n\
+                 Acquire::Languages \"none\";\n\
+                 Acquire::Retries \"3\";\n\
+                 Dir::State \"{directory}/state\";\n\
+                 Dir::State::status \"{directory}/status\";\n\
+                 Dir::Cache \"{directory}/cache\";\n\
+                 Dir::Etc::sourcelist \"{directory}/sources.list\";\n\
+                 Dir::Etc::sourceparts \"{directory}/parts\";\n\
+                 Dir::Etc::preferences \"{directory}/none\";\n\
+                 Dir::Etc::preferencesparts \"{directory}/parts\";\n"
+            ),
+        )
+    }
+
+    /// Packages of a line and their versions, the newest first.
+    fn candidates(&self, begin: &str, end: &str) -> Result<Vec<(String, String)>> {
+        if !self.directory.join("apt.conf").exists() {
+            return Ok(Vec::new());
+        }
+        let pattern = format!("^{}.*{end}$", begin.replace('.', "\\."));
+        let found = output(
+            self.command("apt-cache")
+                .args(["search", "--names-only", &pattern]),
+        )?;
+        let names = found.lines().filter_map(|line| line.split(' ').next());
+        let mut candidates = Vec::new();
+        for name in names.filter(|name| is_of_line(name, begin, end)) {
+            let shown = output(self.command("apt-cache").args(["show", name]))?;
+            let versions = shown
+                .lines()
+                .filter_map(|line| line.strip_prefix("Version: "));
+            candidates.extend(versions.map(|version| (name.to_owned(), version.to_owned())));
+        }
+        candidates.sort_by(|one, other| compare_versions(&other.1, &one.1));
+        Ok(candidates)
+    }
+
+    /// Downloads a package, whose hash stands in the signed index.
+    fn download(&self, package: &str, version: &str, into: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(into).map_err(|error| format!("{}: {error}", into.display()))?;
+        eprintln!("vmtest: downloading {package} {version}");
+        let what = format!("{package}={version}");
+        let mut command = self.command("apt-get");
+        output(command.args(["download", "-qq", &what]).current_dir(into))?;
+        let files = fs::read_dir(into).map_err(|error| error.to_string())?;
+        let mut files = files.flatten().map(|entry| entry.path());
+        files
+            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .ok_or_else(|| format!("{what} was not downloaded"))
+    }
+}
+
+/// Whether a package belongs to a line: between the two there are only numbers
+/// of versions, and no flavour such as `rt`.
+fn is_of_line(name: &str, begin: &str, end: &str) -> bool {
+    let middle = name
+        .strip_prefix(begin)
+        .and_then(|rest| rest.strip_suffix(end));
+    middle.is_some_and(|middle| {
+        let mut parts = middle.split('-');
+        parts.all(|part| part.starts_with(|first: char| first.is_ascii_digit()))
+    })
+}
+
+/// By Debian's rules, which dpkg knows.
+fn compare_versions(one: &str, other: &str) -> Ordering {
+    let is = |relation: &str| {
+        let mut dpkg = Command::new("dpkg");
+        dpkg.args(["--compare-versions", one, relation, other]);
+        dpkg.status().is_ok_and(|status| status.success())
+    };
+    match (is("lt"), is("gt")) {
+        (true, _) => Ordering::Less,
+        (_, true) => Ordering::Greater,
+        _ => Ordering::Equal,
+    }
+}
+
+/// The address from which this machine has its packages of that label.
+fn mirror(label: &str) -> Result<String> {
+    let targets = output(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(ORIGIN)|$(LABEL)|$(REPO_URI)",
+        "Created-By: Packages",
+    ]))?;
+    let mut found = targets
+        .lines()
+        .filter_map(|line| line.strip_prefix(&format!("Debian|{label}|")));
+    found.next().map(str::to_owned).ok_or_else(|| {
+        format!("this machine's apt has no source of {label}; run `apt-get update` first")
+    })
+}
+
+/// Where a package is unpacked to. The name sorts nothing: dpkg does.
+fn place(cache: &Path, package: &str, version: &str) -> PathBuf {
+    cache.join("kernels").join(format!("{package}_{version}"))
+}
+
+fn unpacked(cache: &Path, apt: &Apt, package: &str, version: &str) -> Result<PathBuf> {
+    let directory = place(cache, package, version);
+    if directory.exists() {
+        return Ok(directory);
+    }
+    let new = directory.with_extension(format!("new-{}", std::process::id()));
+    let package = apt.download(package, version, &new.join("download"))?;
+    output(Command::new("dpkg").arg("-x").arg(&package).arg(&new))?;
+    fs::remove_dir_all(new.join("download"))
+        .and_then(|()| fs::rename(&new, &directory))
+        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    Ok(directory)
+}
+
+/// The newest of a line in the cache.
+fn kept(cache: &Path, begin: &str, end: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(cache.join("kernels")).ok()?;
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let kernels = names.filter_map(|name| {
+        let (package, version) = name.split_once('_')?;
+        let is_whole = !version.contains(".new-");
+        (is_whole && is_of_line(package, begin, end)).then(|| (version.to_owned(), name.clone()))
+    });
+    let newest = kernels.max_by(|one, other| compare_versions(&one.0, &other.0))?;
+    Some(cache.join("kernels").join(newest.1))
+}
+
+/// The parts of an unpacked package.
+fn found(directory: &Path, release: &'static str) -> Result<Unpacked> {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    // Newer packages hold everything below /usr.
+    let modules = ["lib/modules", "usr/lib/modules"]
+        .iter()
+        .find_map(|place| only_entry(&directory.join(place)))
+        .ok_or_else(|| format!("{name} holds no modules"))?;
+    let in_boot = fs::read_dir(directory.join("boot"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let image = in_boot
+        .map(|entry| entry.path())
+        .chain([modules.join("vmlinuz")])
+        .find(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("vmlinu") && path.is_file()
+        })
+        .ok_or_else(|| format!("{name} holds no kernel"))?;
+    Ok(Unpacked {
+        name: name.replace('_', " "),
+        image,
+        modules: modules.join("kernel"),
+        release,
+    })
+}
+
+fn only_entry(directory: &Path) -> Option<PathBuf> {
+    fs::read_dir(directory)
+        .ok()?
+        .flatten()
+        .next()
+        .map(|entry| entry.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_flavours_are_not_of_the_line() {
+        let is = |name| is_of_line(name, "linux-image-6.1.", "-686-pae");
+        assert!(is("linux-image-6.1.0-50-686-pae"));
+        assert!(!is("linux-image-6.1.0-50-rt-686-pae"));
+        assert!(!is("linux-image-6.12.95-686-pae"));
+        assert!(!is("linux-image-6.1.0-50-686-pae-dbg"));
+        let is = |name| is_of_line(name, "linux-image-6.12.", "-cloud-amd64");
+        assert!(is("linux-image-6.12.117+deb12-cloud-amd64"));
+        assert!(!is("linux-image-6.12.117+deb12-cloud-arm64"));
+    }
+}

@@ -1,0 +1,211 @@
+//! The programs that go into a guest, wholly static: the tests of the core, of
+//! the Rust library and of the C library, and the guest's first program. Knows
+//! which compiler builds for which architecture.
+//!
+//! For this machine's own architecture that is the Rust in use. Others need a
+//! standard library that no registry here has; it is built from Debian's
+//! sources of it, with the compiler that belongs to them, which is also the
+//! oldest Rust that is promised.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use c_library::program::{self, Linked};
+use c_library::Library;
+use serde_json::Value;
+
+use super::image::Image;
+use super::table::Arch;
+use crate::run::{cargo, output, root, Result};
+
+/// Packages whose tests are run.
+const PACKAGES: [&str; 2] = ["process-introspection-core", "process-introspection"];
+
+/// Names under which the guest's program is one that tests start.
+const STARTED_BY_TESTS: [&str; 3] = ["cat", "sleep", "unshare"];
+
+/// Static programs for one architecture.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    /// Name and file of each of Rust's test programs.
+    tests: Vec<(String, PathBuf)>,
+    /// Name and file of each C program of cases.
+    cases: Vec<(String, PathBuf)>,
+    /// The guest's first program.
+    guest: PathBuf,
+}
+
+impl Programs {
+    /// Builds them into `directory`.
+    pub(crate) fn build(arch: Arch, directory: &Path) -> Result<Self> {
+        let compiler = Compiler::for_arch(arch, directory)?;
+        let tests = compiler.tests()?;
+        let guest = compiler.guest()?;
+        let cases = compiler.cases()?;
+        Ok(Self {
+            tests,
+            cases,
+            guest,
+        })
+    }
+
+    /// Packs them, with `first` as the guest's first program: a kernel starts
+    /// programs of its own architecture, whatever the tests are built for.
+    pub(crate) fn image(&self, first: &Self) -> Result<Image> {
+        let mut image = Image::new(&[
+            "bin", "cases", "dev", "modules", "proc", "sys", "tests", "tmp",
+        ]);
+        image.add_file("init", &first.guest)?;
+        for name in STARTED_BY_TESTS {
+            image.add_file(&format!("bin/{name}"), &self.guest)?;
+        }
+        for (name, file) in &self.tests {
+            image.add_file(&format!("tests/{name}"), file)?;
+        }
+        for (name, file) in &self.cases {
+            image.add_file(&format!("cases/{name}"), file)?;
+        }
+        Ok(image)
+    }
+}
+
+/// What builds for one architecture.
+struct Compiler {
+    /// Rust's name of the target.
+    target: &'static str,
+    /// The C compiler, which also links.
+    cc: &'static str,
+    /// Whether the standard library has to be built, too.
+    is_foreign: bool,
+    directory: PathBuf,
+}
+
+impl Compiler {
+    fn for_arch(arch: Arch, directory: &Path) -> Result<Self> {
+        let (target, cc) = match arch {
+            Arch::Amd64 => ("x86_64-unknown-linux-gnu", "x86_64-linux-gnu-gcc"),
+            Arch::I386 => ("i686-unknown-linux-gnu", "i686-linux-gnu-gcc"),
+            Arch::Arm64 => ("aarch64-unknown-linux-gnu", "aarch64-linux-gnu-gcc"),
+            Arch::Riscv64 => ("riscv64gc-unknown-linux-gnu", "riscv64-linux-gnu-gcc"),
+        };
+        let is_foreign = !target.starts_with(std::env::consts::ARCH);
+        let directory = directory.join(if is_foreign { "foreign" } else { "own" });
+        let this = Self {
+            target,
+            cc,
+            is_foreign,
+            directory,
+        };
+        output(Command::new(cc).arg("--version")).map_err(|why| {
+            format!("{cc} is needed (on Debian 12 in the package of that name): {why}")
+        })?;
+        Ok(this)
+    }
+
+    /// The compiler whose sources Debian has: `MSRV_RUSTC` or Debian's own.
+    fn foreign_rustc() -> Result<PathBuf> {
+        let rustc = std::env::var_os("MSRV_RUSTC").map_or("/usr/bin/rustc".into(), PathBuf::from);
+        let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"]))?;
+        let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+        if !library.join("std").exists() {
+            return Err(format!(
+                "{} has no source of the standard library; install rustc-web and rust-web-src",
+                rustc.display()
+            ));
+        }
+        Ok(rustc)
+    }
+
+    /// A cargo that builds for the target. `standard`: the crates of the
+    /// standard library that are needed, if they have to be built.
+    fn cargo(&self, arguments: &[&str], standard: &str) -> Result<Command> {
+        let mut command = cargo(arguments);
+        command.args(["--quiet", "--target", self.target]);
+        let variable = |name: &str| {
+            let target = self.target.to_uppercase().replace('-', "_");
+            format!("CARGO_TARGET_{target}_{name}")
+        };
+        command
+            .env("CARGO_TARGET_DIR", &self.directory)
+            .env(variable("LINKER"), self.cc)
+            .env(variable("RUSTFLAGS"), "-C target-feature=+crt-static")
+            .env(format!("CC_{}", self.target.replace('-', "_")), self.cc)
+            // Those of the cargo that runs us would win over the target's.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env_remove("CARGO_BUILD_TARGET");
+        if self.is_foreign {
+            command
+                .arg(format!("-Zbuild-std={standard}"))
+                .env("RUSTC", Self::foreign_rustc()?)
+                // What rustup and clippy may have set is for another compiler.
+                .env_remove("RUSTC_WRAPPER")
+                .env_remove("RUSTC_WORKSPACE_WRAPPER")
+                .env("RUSTC_BOOTSTRAP", "1");
+        }
+        Ok(command)
+    }
+
+    fn tests(&self) -> Result<Vec<(String, PathBuf)>> {
+        let arguments = [
+            "test",
+            "--no-run",
+            "--profile=vmtest",
+            "--message-format=json",
+        ];
+        let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro")?;
+        for package in PACKAGES {
+            command.args(["--package", package]);
+        }
+        command.args(["--lib", "--tests"]);
+        let mut tests = executables(&output(&mut command)?)?;
+        tests.sort();
+        Ok(tests)
+    }
+
+    fn guest(&self) -> Result<PathBuf> {
+        let arguments = ["build", "--profile=vmtest", "--message-format=json"];
+        let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro")?;
+        command.args(["--package", "vmtest-guest"]);
+        let mut built = executables(&output(&mut command)?)?;
+        let (_, path) = built.pop().ok_or("vmtest-guest was not built")?;
+        Ok(path)
+    }
+
+    /// The archive as it is installed, and the programs with it.
+    fn cases(&self) -> Result<Vec<(String, PathBuf)>> {
+        let arguments = ["build", "--release", "--package=libintrospection"];
+        output(&mut self.cargo(&arguments, "core")?)?;
+        let built = self.directory.join(self.target).join("release");
+        let library = Library {
+            archive: built.join("libintrospection.a"),
+            shared: PathBuf::new(),
+            include: root().join("crates/libintrospection/include"),
+            dir: PathBuf::new(),
+        };
+        let build = |&name: &&str| {
+            let mut compiler = Command::new(self.cc);
+            // Without what only a debugger reads.
+            compiler.args(program::OPTIONS).arg("-s");
+            let source = program::directory(&root()).join(format!("{name}.c"));
+            let path = built.join(format!("case-{name}"));
+            program::compile(compiler, &library, Linked::Static, &source, &path)?;
+            Ok((name.to_owned(), path))
+        };
+        program::WITH_CASES.iter().map(build).collect()
+    }
+}
+
+/// The programs that cargo's messages name. A library's own tests are named by
+/// the library and stand beside its tests' files, so none has another's name.
+fn executables(messages: &str) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let (name, file) = (&message["target"]["name"], &message["executable"]);
+        if let (Some(name), Some(file)) = (name.as_str(), file.as_str()) {
+            found.push((name.to_owned(), PathBuf::from(file)));
+        }
+    }
+    Ok(found)
+}

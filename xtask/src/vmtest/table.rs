@@ -1,0 +1,366 @@
+//! The table: which kernels on which machines the tests are run on. The one
+//! place for it; `docs/KERNELS.md` holds the same, kept so by a test. Knows
+//! nothing of how a row is run.
+
+/// An architecture, for a kernel or for a program.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Arch {
+    Amd64,
+    I386,
+    Arm64,
+    Riscv64,
+}
+
+impl Arch {
+    /// Debian's name.
+    pub(crate) const fn debian(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::I386 => "i386",
+            Self::Arm64 => "arm64",
+            Self::Riscv64 => "riscv64",
+        }
+    }
+
+    /// The suites of its kernels. (riscv64 came with trixie.) Security updates
+    /// are suites of their own.
+    pub(crate) const fn suites(self) -> &'static [&'static str] {
+        match self {
+            Self::Amd64 => &[
+                "bullseye-security",
+                "bookworm",
+                "bookworm-security",
+                "bookworm-backports",
+                "sid",
+            ],
+            Self::I386 => &["bookworm", "bookworm-security"],
+            Self::Arm64 => &["bookworm", "bookworm-security", "bookworm-backports"],
+            Self::Riscv64 => &["trixie", "trixie-security", "sid"],
+        }
+    }
+}
+
+/// How the packages' names begin and end, and how the kernel's own release
+/// begins.
+pub(crate) type Packages = &'static [(&'static str, &'static str, &'static str)];
+
+/// A line of kernel packages, of which the newest is taken.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) arch: Arch,
+    /// For people.
+    pub(crate) line: &'static str,
+    /// The first that there are any of.
+    pub(crate) packages: Packages,
+}
+
+const K5_10: Kernel = Kernel {
+    arch: Arch::Amd64,
+    line: "5.10",
+    packages: &[("linux-image-5.10.", "-cloud-amd64", "5.10.")],
+};
+const K6_1: Kernel = Kernel {
+    arch: Arch::Amd64,
+    line: "6.1",
+    packages: &[("linux-image-6.1.", "-cloud-amd64", "6.1.")],
+};
+const K6_12: Kernel = Kernel {
+    arch: Arch::Amd64,
+    line: "6.12",
+    packages: &[("linux-image-6.12.", "-cloud-amd64", "6.12.")],
+};
+const K7: Kernel = Kernel {
+    arch: Arch::Amd64,
+    line: "7.x",
+    packages: &[("linux-binary-7.", "-cloud-amd64", "7.")],
+};
+const K6_1_686: Kernel = Kernel {
+    arch: Arch::I386,
+    line: "6.1",
+    packages: &[("linux-image-6.1.", "-686-pae", "6.1.")],
+};
+const K6_12_ARM64: Kernel = Kernel {
+    arch: Arch::Arm64,
+    line: "6.12",
+    packages: &[("linux-image-6.12.", "-cloud-arm64", "6.12.")],
+};
+const K6_12_ARM64_16K: Kernel = Kernel {
+    arch: Arch::Arm64,
+    line: "6.12",
+    packages: &[("linux-image-6.12.", "-arm64-16k", "6.12.")],
+};
+const RISCV64: Kernel = Kernel {
+    arch: Arch::Riscv64,
+    line: "6.12, else 7.x",
+    packages: &[
+        ("linux-image-6.12.", "-riscv64", "6.12."),
+        ("linux-binary-7.", "-riscv64", "7."),
+    ],
+};
+
+/// A row: a kernel on a machine, and the tests' programs on it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) kernel: Kernel,
+    /// What the tests are compiled for.
+    pub(crate) programs: Arch,
+    /// For people: what is special about the machine.
+    pub(crate) machine: &'static str,
+    /// RAM in MiB.
+    pub(crate) memory: u32,
+    /// Options of QEMU.
+    pub(crate) options: &'static [&'static str],
+    /// Words for the kernel's command line.
+    pub(crate) command_line: &'static str,
+    /// Modules that the guest loads, below `kernel/` in the package.
+    pub(crate) modules: &'static [&'static str],
+    /// The base page, in bytes.
+    pub(crate) page: u64,
+    /// Tests that must not be skipped: what the row is for.
+    pub(crate) runs: &'static [&'static str],
+    /// Tests that must be skipped: what this kernel or machine lacks.
+    pub(crate) lacks: &'static [&'static str],
+    /// Whether a failure is one of the whole matrix.
+    pub(crate) is_bonus: bool,
+}
+
+const PLAIN: Row = Row {
+    name: "",
+    kernel: K6_12,
+    programs: Arch::Amd64,
+    machine: "",
+    memory: 1024,
+    options: &[],
+    command_line: "transparent_hugepage=madvise",
+    modules: &[],
+    page: 4096,
+    runs: &[],
+    lacks: &[],
+    is_bonus: false,
+};
+
+const PAGE_SCAN: &str = "system_calls::huge_pages_cost_half_a_read_each";
+const AREA_QUERY: &str = "system_calls::one_address_of_oneself_takes_no_call_too_many";
+const HUGE: &str = "oracle::huge_pages_are_consecutive_and_their_leaf_entries_whole";
+const HUGETLB: &str = "oracle::hugetlb_pages_have_their_size";
+const GIGANTIC: &str = "machines::hugetlb_pages_of_a_gibibyte_are_one_leaf_entry_each";
+const NODES: &str = "machines::memory_of_each_node_is_reported_where_that_node_is";
+const MOVED: &str = "machines::a_page_that_is_moved_to_another_node_is_reported_there";
+const HIGH: &str = "machines::memory_above_the_lower_47_bits_is_reported";
+const SWAP: &str = "machines::swapped_pages_are_told_with_their_place";
+const DEVICE: &str = "machines::device_memory_is_never_told_to_be_absent_or_ram";
+const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
+const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
+
+/// All rows, in the order in which they are started: the longest first.
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "arm64-16k",
+        kernel: K6_12_ARM64_16K,
+        programs: Arch::Arm64,
+        machine: "16 KiB pages, 32 MiB huge ones",
+        memory: 1536,
+        page: 16384,
+        runs: &[PAGE_SCAN, AREA_QUERY, HUGE],
+        ..PLAIN
+    },
+    Row {
+        name: "arm64-4k",
+        kernel: K6_12_ARM64,
+        programs: Arch::Arm64,
+        machine: "4 KiB pages",
+        runs: &[PAGE_SCAN, AREA_QUERY, HUGE],
+        ..PLAIN
+    },
+    Row {
+        name: "riscv64",
+        kernel: RISCV64,
+        programs: Arch::Riscv64,
+        machine: "as it is",
+        runs: &[PAGE_SCAN, AREA_QUERY, HUGE],
+        ..PLAIN
+    },
+    Row {
+        name: "686-6.1",
+        kernel: K6_1_686,
+        programs: Arch::I386,
+        machine: "32 bit with PAE",
+        runs: &[HUGE],
+        lacks: &[PAGE_SCAN, AREA_QUERY, RESERVATION],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-5.10",
+        kernel: K5_10,
+        machine: "as it is",
+        runs: &[HUGE],
+        lacks: &[PAGE_SCAN, AREA_QUERY],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.1",
+        kernel: K6_1,
+        machine: "as it is",
+        runs: &[HUGE],
+        lacks: &[PAGE_SCAN, AREA_QUERY],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12",
+        machine: "as it is",
+        runs: &[PAGE_SCAN, AREA_QUERY, HUGE, RESERVATION],
+        lacks: &[NODES, GIGANTIC, SWAP, DEVICE, WIDER],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-numa",
+        machine: "three NUMA nodes, one without CPUs",
+        options: &[
+            "-object",
+            "memory-backend-ram,id=m0,size=512M",
+            "-object",
+            "memory-backend-ram,id=m1,size=256M",
+            "-object",
+            "memory-backend-ram,id=m2,size=256M",
+            "-numa",
+            "node,nodeid=0,cpus=0,memdev=m0",
+            "-numa",
+            "node,nodeid=1,cpus=1,memdev=m1",
+            "-numa",
+            "node,nodeid=2,memdev=m2",
+        ],
+        runs: &[NODES, MOVED],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-huge",
+        machine: "hugetlb pages of 2 MiB and 1 GiB, transparent ones always",
+        memory: 3072,
+        command_line: "default_hugepagesz=2M hugepagesz=2M hugepages=16 \
+                       hugepagesz=1G hugepages=1 transparent_hugepage=always",
+        runs: &[HUGETLB, GIGANTIC, HUGE],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-5level",
+        machine: "5-level page tables",
+        runs: &[HIGH],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-4level",
+        machine: "the same processor with `no5lvl`: the control",
+        command_line: "no5lvl transparent_hugepage=madvise",
+        lacks: &[HIGH],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-swap",
+        machine: "swap space on a RAM disk",
+        command_line: "vmtest.swap transparent_hugepage=madvise",
+        modules: &["drivers/block/brd.ko"],
+        runs: &[SWAP],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-device",
+        machine: "PCI devices whose memory programs can map",
+        options: &[
+            "-device",
+            "edu",
+            "-device",
+            "pci-testdev,membar=2M",
+            "-object",
+            "memory-backend-ram,id=iv,size=4M,share=on",
+            "-device",
+            "ivshmem-plain,memdev=iv",
+        ],
+        runs: &[DEVICE],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-32bit",
+        programs: Arch::I386,
+        machine: "32-bit programs on a 64-bit kernel",
+        runs: &[PAGE_SCAN, AREA_QUERY, HUGE, WIDER],
+        lacks: &[RESERVATION],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-7.x",
+        kernel: K7,
+        machine: "as it is; a bonus, its failure fails nothing",
+        runs: &[PAGE_SCAN, AREA_QUERY, HUGE],
+        is_bonus: true,
+        ..PLAIN
+    },
+];
+
+/// What stands before and behind the table in the document.
+const MARKS: [&str; 2] = ["<!-- vmtest: begin -->\n", "<!-- vmtest: end -->"];
+
+/// The table as Markdown.
+pub(crate) fn markdown() -> String {
+    let mut text = String::from("| row | kernel | programs | machine |\n|---|---|---|---|\n");
+    for row in ROWS {
+        let kernel = format!("{} {}", row.kernel.arch.debian(), row.kernel.line);
+        let programs = row.programs.debian();
+        text += &format!(
+            "| {} | {kernel} | {programs} | {} |\n",
+            row.name, row.machine
+        );
+    }
+    text
+}
+
+/// The document with the table in its place.
+///
+/// # Errors
+/// The document has no place for it.
+pub(crate) fn in_document(document: &str) -> Result<String, String> {
+    let [begin, end] = MARKS;
+    let (before, rest) = document
+        .split_once(begin)
+        .ok_or_else(|| format!("no line {begin}"))?;
+    let (_, after) = rest
+        .split_once(end)
+        .ok_or_else(|| format!("no line {end}"))?;
+    Ok(format!("{before}{begin}{}{end}{after}", markdown()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_holds_the_table() {
+        let path = crate::run::root().join("docs/KERNELS.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        assert!(
+            in_document(&document).unwrap() == document,
+            "run `cargo xtask vmtest --write`"
+        );
+    }
+
+    #[test]
+    fn rows_have_names_of_their_own() {
+        let mut names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ROWS.len());
+    }
+
+    /// A misspelt test would only be noticed by running the matrix.
+    #[test]
+    fn the_tests_that_rows_are_for_exist() {
+        let tests = crate::run::root().join("crates/process-introspection/tests");
+        for row in ROWS {
+            for test in row.runs.iter().chain(row.lacks) {
+                let (file, name) = test.split_once("::").unwrap();
+                let source = std::fs::read_to_string(tests.join(format!("{file}.rs"))).unwrap();
+                assert!(source.contains(&format!("\nfn {name}()")), "{test}");
+            }
+        }
+    }
+}
