@@ -92,14 +92,19 @@ impl Errno {
 pub enum Operation {
     /// Reading the caller's arguments.
     Argument,
-    /// Finding the process: `pidfd_open`, its `fdinfo`, the unique PID.
+    /// Finding the process: its `fdinfo`, the unique PID.
     FindProcess,
+    /// The system calls for pidfds: to open one, to learn whether its process
+    /// lives, and its inode. Refused only by a sandbox, or by an old kernel.
+    UsePidfd,
     /// Reading the caller's own entries under `/proc`.
     OwnProc,
     /// Opening the process's directory under `/proc`.
     OpenProcess,
     /// Opening one of the process's files, `maps` or `pagemap`.
     OpenMemory,
+    /// Opening the caller's own page map, on which that is checked.
+    OpenOwnPagemap,
     /// Checking that frame numbers are visible to this caller.
     CheckFrames,
     /// Enumerating virtual memory areas.

@@ -12,7 +12,8 @@ address, which stands for its page. --mapping NAME selects the mappings that
 have NAME in their name, such as [heap] or libc.so; with RANGE, what is in both.
 
 Privileges: the layout and what of it is in memory need nothing for your own
-processes, and the right to trace for others (same user, or CAP_SYS_PTRACE).
+processes, and the right to trace for others (same user, or CAP_SYS_PTRACE and
+CAP_DAC_READ_SEARCH).
 Physical addresses need CAP_SYS_ADMIN in the initial user namespace: run as
 root. Without it the command fails; it never prints an address that is not true.
 
@@ -100,8 +101,9 @@ Examples:
 /// Of `read`.
 pub(crate) const READ: &str = "\
 Needs the right to attach with ptrace: same user and a kernel.yama.ptrace_scope
-that allows it, or CAP_SYS_PTRACE. If not all of the range can be read, what
-comes before the first byte that cannot is written, and the exit status is 1.
+that allows it, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. If not all of the
+range can be read, what comes before the first byte that cannot is written, and
+the exit status is 1.
 Several mappings of one name are written one after the other.
 
 Examples:

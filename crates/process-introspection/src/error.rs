@@ -45,7 +45,8 @@ impl Error {
     /// This caller cannot see frame numbers; layout without addresses may
     /// still be asked for.
     pub fn is_frames_hidden(&self) -> bool {
-        self.is_permission_denied() && self.error.operation() == Operation::CheckFrames
+        let checks = [Operation::CheckFrames, Operation::OpenOwnPagemap];
+        self.is_permission_denied() && checks.contains(&self.error.operation())
     }
 
     /// There is no such process, or its memory went away while it was read.
@@ -77,11 +78,11 @@ impl Error {
     fn what(&self) -> &'static str {
         match self.error.operation() {
             Operation::Argument => "use these arguments",
-            Operation::FindProcess => "find the process",
+            Operation::FindProcess | Operation::UsePidfd => "find the process",
             Operation::OwnProc => "use /proc",
             Operation::OpenProcess => "open the process's /proc directory",
             Operation::OpenMemory => "open the process's maps and pagemap",
-            Operation::CheckFrames => "see page frame numbers",
+            Operation::OpenOwnPagemap | Operation::CheckFrames => "see page frame numbers",
             Operation::ReadMaps => "enumerate the process's mappings",
             Operation::ReadPagemap => "read the process's page map",
             Operation::ReadObject => "find the object mapped there",
@@ -102,21 +103,31 @@ impl Error {
                 "the process is not visible in this /proc, which belongs to another PID namespace \
                  (mount a /proc of this namespace)"
             }
-            (Errno::EPERM, O::OwnProc) => {
-                "the calling process may not read its own entries there (it changed its user and is \
-                 not dumpable: prctl PR_SET_DUMPABLE)"
+            (Errno::EPERM, O::OwnProc | O::OpenOwnPagemap) => NOT_DUMPABLE,
+            (Errno::EPERM, O::OpenMemory | O::ReadMemory)
+                if self.target == Some(Target::Caller) =>
+            {
+                NOT_DUMPABLE
+            }
+            (Errno::EPERM | Errno::ENOSYS, O::UsePidfd) => {
+                "a system call for pidfds is refused (by a seccomp filter, as in some containers, or \
+                 because the kernel is older than Linux 5.3)"
+            }
+            (Errno::EPERM | Errno::ENOSYS, O::ReadMaps | O::ReadPagemap) => {
+                "reading an open file is refused (by a seccomp filter or a security module)"
             }
             (Errno::EPERM, O::OpenProcess) => {
                 "this /proc is mounted with hidepid and hides the process (be its owner, be in the \
-                 mount's gid group, or have CAP_SYS_PTRACE)"
+                 mount's gid group, or have CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
             }
             (Errno::EPERM, O::ReadMemory) => {
                 "access is refused (it needs the right to attach with ptrace: same user and a \
-                 kernel.yama.ptrace_scope that allows it, or CAP_SYS_PTRACE)"
+                 kernel.yama.ptrace_scope that allows it, or CAP_SYS_PTRACE and, for another \
+                 user's process, CAP_DAC_READ_SEARCH)"
             }
             (Errno::EPERM, _) => {
-                "access is refused (it needs the right to read the process with ptrace: same user, \
-                 or CAP_SYS_PTRACE)"
+                "access is refused (it needs the right to read the process with ptrace: same user \
+                 and dumpable, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
             }
             (Errno::ESRCH, O::Argument | O::FindProcess | O::OpenProcess) => {
                 "there is no such process (a thread's id is none; a unique PID ends with its process)"
@@ -168,6 +179,11 @@ impl From<Error> for std::io::Error {
         Self::new(kind, error)
     }
 }
+
+/// The files of a process that is not dumpable belong to root, its own too.
+const NOT_DUMPABLE: &str = "the calling process may not open its own files there: it is not \
+                            dumpable, because it changed its user or gained capabilities by its \
+                            file (prctl PR_SET_DUMPABLE, or have CAP_DAC_READ_SEARCH)";
 
 #[cfg(test)]
 mod tests {

@@ -41,7 +41,7 @@
 //! | asked for | needed |
 //! |---|---|
 //! | layout ([`Process::virtual_regions`]), residence ([`Process::resident_regions`]) of one's own process | nothing |
-//! | … of another process | the right to read it with ptrace: same user, or CAP_SYS_PTRACE |
+//! | … of another process | the right to read it with ptrace: same user, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH |
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
 //!
 //! Without the last the kernel gives frame 0 for every page, silently. This

@@ -137,7 +137,7 @@ impl Process {
     ///
     /// # Errors
     /// [`Error::is_permission_denied`] when even the page map is refused (a
-    /// process that changed its user cannot open its own);
+    /// process that is not dumpable cannot open its own);
     /// [`Error::is_invalid_argument`] for a range that runs backwards.
     pub fn resident_regions(
         &self,

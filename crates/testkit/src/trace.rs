@@ -15,6 +15,11 @@ impl Calls {
         self.0.get(&number).copied().unwrap_or(0)
     }
 
+    /// Which were made at all.
+    pub fn numbers(&self) -> impl Iterator<Item = i64> + '_ {
+        self.0.keys().copied()
+    }
+
     /// How many there were in all.
     pub fn total(&self) -> u64 {
         self.0.values().sum()

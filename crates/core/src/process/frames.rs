@@ -21,7 +21,7 @@ pub struct Frames {
 pub(super) fn own_pagemap() -> Result<OwnedFd> {
     sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0)
         .map_err(no_proc)
-        .at(Operation::CheckFrames)
+        .at(Operation::OpenOwnPagemap)
 }
 
 /// Reads pages of the caller's own.
@@ -60,6 +60,6 @@ fn entries(own: &OwnedFd, address: u64) -> Result<[Entry; 2]> {
     let mut words = [0u64; 2];
     let offset = (address >> sys::base_page_shift()) * size_of::<u64>() as u64;
     // What was not read is not present.
-    sys::pread_u64(own.raw(), &mut words, offset).at(Operation::CheckFrames)?;
+    sys::pread_u64(own.raw(), &mut words, offset).at(Operation::ReadPagemap)?;
     Ok(words.map(Entry::from_raw))
 }

@@ -88,14 +88,14 @@ pub fn unique_pid(pid: u32) -> Result<i64> {
 
 /// A pidfd for a PID in the caller's namespace.
 pub(super) fn pidfd(pid: u32) -> Result<OwnedFd> {
-    sys::pidfd_open(pid)
-        .map_err(|errno| match errno {
-            // What a thread's id gives: EINVAL, ENOENT since Linux 6.9's
-            // PIDFD_THREAD (kernel/fork.c, kernel/pid.c).
-            Errno::EINVAL | Errno::ENOENT | Errno::ESRCH => Errno::ESRCH,
-            other => other,
-        })
-        .at(Operation::FindProcess)
+    sys::pidfd_open(pid).map_err(|errno| match errno {
+        // What a thread's id gives: EINVAL, ENOENT since Linux 6.9's
+        // PIDFD_THREAD (kernel/fork.c, kernel/pid.c).
+        Errno::EINVAL | Errno::ENOENT | Errno::ESRCH => {
+            Error::new(Errno::ESRCH, Operation::FindProcess)
+        }
+        other => Error::new(other, Operation::UsePidfd),
+    })
 }
 
 /// Fails with ESRCH unless the process has this mark.
@@ -115,10 +115,10 @@ pub(super) fn check_unique(pidfd: i32, dir: &OwnedFd, mark: u32) -> Result<()> {
 /// 30 bits of the pidfs inode, which no two processes of one boot share;
 /// `None` before pidfs (Linux 6.9), where all pidfds have one inode.
 fn pidfs_mark(pidfd: i32) -> Result<Option<u32>> {
-    if sys::file_system(pidfd).at(Operation::FindProcess)? != uapi::PID_FS_MAGIC {
+    if sys::file_system(pidfd).at(Operation::UsePidfd)? != uapi::PID_FS_MAGIC {
         return Ok(None);
     }
-    let ino = sys::status(pidfd).at(Operation::FindProcess)?.ino;
+    let ino = sys::status(pidfd).at(Operation::UsePidfd)?.ino;
     Ok(Some((ino as u32 & MARK_BITS).max(1)))
 }
 
@@ -242,6 +242,9 @@ impl ExecMark {
             // No memory (fs/proc/base.c, `__mem_open`), or no process: that
             // is found out by whatever is opened next.
             Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
+            // The directory's own refusal, which is not the file's EACCES: a
+            // mount with hidepid=1 (fs/proc/base.c, `proc_pid_permission`).
+            Err(Errno::EPERM) => return Err(Error::new(Errno::EPERM, Operation::OpenProcess)),
             Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenMemory)),
         };
         let mut words = [0u64; 64];
