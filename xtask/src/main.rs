@@ -3,6 +3,7 @@
 
 mod bench;
 mod edges;
+mod fuzz;
 mod install;
 mod run;
 mod steps;
@@ -37,6 +38,8 @@ enum Task {
     Install(install::Arguments),
     /// Measure against the bare kernel cost (needs root)
     Bench(bench::Arguments),
+    /// Fuzz what parses, merges and takes arguments (needs cargo-fuzz)
+    Fuzz(fuzz::Arguments),
     /// All checks but the tests themselves, in the order of continuous integration
     Check,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Check => steps::check(),
     };
     match result {
