@@ -3,6 +3,7 @@
 
 mod bench;
 mod edges;
+mod fuzz;
 mod install;
 mod run;
 mod steps;
@@ -40,6 +41,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Run the tests on other kernels and architectures, in virtual machines
     Vmtest(vmtest::Arguments),
+    /// Fuzz what parses, merges and takes arguments (needs cargo-fuzz)
+    Fuzz(fuzz::Arguments),
     /// All checks but the tests themselves, in the order of continuous integration
     Check,
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Check => steps::check(),
     };
     match result {
