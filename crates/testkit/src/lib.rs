@@ -5,6 +5,7 @@
 pub mod machine;
 pub mod memory;
 pub mod oracle;
+pub mod pci;
 pub mod random;
 pub mod target;
 pub mod trace;
