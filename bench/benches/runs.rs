@@ -23,7 +23,7 @@ const CONTEXT: PageContext = PageContext {
     page: PageSize::SIZE_4K,
     private: true,
     has_object: false,
-    unlisted: false,
+    unlisted: None,
     special: false,
     frames: true,
     zero: Some(Pfn::new(0x1234)),

@@ -1,6 +1,7 @@
 //! QNX's flag values, and which of them a region has. The one place where
 //! they are computed, for the C interface and for the command. Pure.
 
+use crate::memtype::MemoryType;
 use crate::object::{Mapping, MappingKind};
 use crate::physical::Backing;
 
@@ -68,6 +69,15 @@ pub const fn of_backing(backing: Backing, anonymous: bool) -> u32 {
     backed | if anonymous { ANON } else { 0 }
 }
 
+/// Those of them that depend on how the memory is cached; none if that is not
+/// known.
+pub fn of_memory_type(memory_type: Option<MemoryType>) -> u32 {
+    match memory_type {
+        Some(memory_type) if !memory_type.is_cached() => PROT_NOCACHE,
+        _ => 0,
+    }
+}
+
 fn shared_by_both(mapping: &Mapping) -> u32 {
     let vma = &mapping.vma;
     let set = |condition, flag| if condition { flag } else { 0 };
@@ -79,4 +89,10 @@ fn shared_by_both(mapping: &Mapping) -> u32 {
         | set(mapping.kind == MappingKind::Elf, ELF)
         | set(mapping.kind == MappingKind::Stack, STACK)
         | set(mapping.kind == MappingKind::Device, PHYS)
+        | of_memory_type(
+            mapping
+                .unlisted
+                .memory()
+                .and_then(|memory| memory.memory_type),
+        )
 }

@@ -14,7 +14,8 @@
 //! * [`pagemap`] reads and decodes its page map.
 //! * [`physical`] merges page entries into maximal physical runs.
 //! * [`page_table`] lists leaf entries.
-//! * [`object`] tells what backs a mapping, [`virtual_regions`] lists mappings,
+//! * [`object`] tells what backs a mapping, [`device`] where a device's memory
+//!   lies and [`memtype`] how it is cached, [`virtual_regions`] lists mappings,
 //!   [`memory`] copies their bytes.
 //!
 //! Most programs want the crate `process-introspection`, which adds
@@ -27,9 +28,11 @@
 extern crate std;
 
 pub mod addr;
+pub mod device;
 pub mod error;
 pub mod flags;
 pub mod memory;
+pub mod memtype;
 pub mod object;
 pub mod page_table;
 pub mod pagemap;

@@ -2,6 +2,7 @@
 //! and from the kernel's names, and the path and linked address of a mapped
 //! object. Knows nothing of pages.
 
+use crate::device::{self, UnknownReason, Unlisted};
 use crate::elf::{Header, HEADER_SIZE, SEGMENT_SIZE};
 use crate::error::{Errno, Error, Operation, Result};
 use crate::process::{PathBuffer, Process};
@@ -27,7 +28,8 @@ pub enum MappingKind {
     SharedMemory,
     /// Of huge pages that were set aside (hugetlb).
     HugeTlb,
-    /// Of a device: a character device's file, or one under `/sys`.
+    /// Of a device: a character device's file, one under `/sys` or in
+    /// `/proc`, VFIO's.
     Device,
     /// The kernel's code for user programs.
     Vdso,
@@ -61,21 +63,12 @@ pub struct Mapping {
     pub vma: Vma,
     /// Its kind.
     pub kind: MappingKind,
+    /// What the page map leaves out of it. Where a device's memory lies is
+    /// looked up by walks that are asked for addresses.
+    pub unlisted: Unlisted,
 }
 
 impl Mapping {
-    /// Whether the kernel maps frames here that the page map leaves out: a
-    /// device's, or its own clock page's (`VM_PFNMAP`: fs/proc/task_mmu.c and
-    /// mm/pagewalk.c, Linux 6.12, skip such areas). Some devices map ordinary
-    /// pages, which are then listed; what is not cannot be told from these.
-    pub fn is_unlisted(&self) -> bool {
-        match self.kind {
-            MappingKind::Device => true,
-            MappingKind::Special => !self.vma.has_object(),
-            _ => false,
-        }
-    }
-
     /// Whether it is of the kernel's own making, without an object.
     pub fn is_special(&self) -> bool {
         !self.vma.has_object() && matches!(self.kind, MappingKind::Vdso | MappingKind::Special)
@@ -84,12 +77,18 @@ impl Mapping {
 
 /// What an object is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum ObjectKind {
+pub(crate) enum ObjectKind {
     Elf,
     Regular,
+    /// `/dev/zero`.
     Zero,
-    /// Or a file in sysfs.
-    CharDevice,
+    /// Another character device, with its numbers.
+    CharDevice(u32, u32),
+    /// A file in sysfs.
+    Sysfs,
+    /// A file in proc: those that can be mapped are of PCI devices, or the
+    /// memory of a kernel that has crashed.
+    ProcFile,
     /// It could not be opened, or is none of these.
     Unknown,
 }
@@ -124,7 +123,26 @@ impl ObjectCache {
         } else {
             kind_without_object(name.bytes)
         };
-        Ok(Mapping { vma, kind })
+        Ok(Mapping {
+            vma,
+            kind,
+            unlisted: unlisted(&vma, kind),
+        })
+    }
+
+    /// Looks up where the memory of a mapping of a device lies.
+    ///
+    /// # Errors
+    /// As [`Self::mapping`].
+    pub(crate) fn locate(
+        &mut self,
+        process: &Process,
+        mapping: &mut Mapping,
+        name: VmaName<'_>,
+    ) -> Result<()> {
+        let object = self.look(process, &mapping.vma, name)?;
+        mapping.unlisted = device::locate(process, &mapping.vma, name, object)?;
+        Ok(())
     }
 
     fn kind_of_object(
@@ -142,7 +160,9 @@ impl ObjectCache {
         Ok(match self.look(process, vma, name)? {
             ObjectKind::Elf => MappingKind::Elf,
             ObjectKind::Zero => MappingKind::Anonymous,
-            ObjectKind::CharDevice => MappingKind::Device,
+            ObjectKind::CharDevice(..) | ObjectKind::Sysfs | ObjectKind::ProcFile => {
+                MappingKind::Device
+            }
             ObjectKind::Regular => kind_of_plain_file(name.bytes),
             ObjectKind::Unknown => kind_of_unseen_file(name.bytes),
         })
@@ -164,6 +184,17 @@ impl ObjectCache {
     }
 }
 
+/// Mappings of a device, and the kernel's own, can be `VM_PFNMAP`, which the
+/// page map skips. Some devices map ordinary pages, which are then listed; what
+/// is not cannot be told from these.
+fn unlisted(vma: &Vma, kind: MappingKind) -> Unlisted {
+    match kind {
+        MappingKind::Device => Unlisted::Unknown(UnknownReason::NotAsked),
+        MappingKind::Special if !vma.has_object() => Unlisted::Unknown(UnknownReason::KernelPages),
+        _ => Unlisted::Nothing,
+    }
+}
+
 fn kind_without_object(name: &[u8]) -> MappingKind {
     match name {
         b"[heap]" => MappingKind::Heap,
@@ -177,6 +208,11 @@ fn kind_without_object(name: &[u8]) -> MappingKind {
     }
 }
 
+/// Buffers that drivers share and graphics drivers keep: no files, whatever
+/// their names look like, and mapped as the driver likes (drivers/dma-buf,
+/// drivers/gpu/drm/drm_gem.c and i915/gem/i915_gem_shmem.c, Linux 6.12).
+const GRAPHICS: [&[u8]; 3] = [b"/dmabuf:", b"/drm mm object (", b"/i915 ("];
+
 /// Objects that their names tell without a look: those without a path, those
 /// that the kernel names itself, and files of devices in sysfs.
 fn kind_by_name(name: &[u8]) -> Option<MappingKind> {
@@ -185,9 +221,9 @@ fn kind_by_name(name: &[u8]) -> Option<MappingKind> {
         Some(MappingKind::HugeTlb)
     } else if name == b"/dev/zero (deleted)" || starts(b"/SYSV") || starts(b"[anon_shmem:") {
         Some(MappingKind::SharedMemory)
-    } else if starts(b"/sys/") {
+    } else if starts(b"/sys/") || name == b"anon_inode:[vfio-device]" {
         Some(MappingKind::Device)
-    } else if !name.is_empty() && !starts(b"/") {
+    } else if (!name.is_empty() && !starts(b"/")) || GRAPHICS.iter().any(|name| starts(name)) {
         Some(MappingKind::Special)
     } else {
         None
@@ -213,7 +249,7 @@ fn kind_of_unseen_file(name: &[u8]) -> MappingKind {
 
 /// A mapped object, opened without any effect on it: a device's own open is
 /// never called.
-struct OpenObject {
+pub(crate) struct OpenObject {
     path_only: OwnedFd,
     status: FileStatus,
 }
@@ -223,7 +259,7 @@ impl OpenObject {
     /// CAP_CHECKPOINT_RESTORE (fs/proc/base.c, `proc_map_files_get_link`);
     /// else by the path as the process sees it, if that still leads to the
     /// same inode.
-    fn open(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<Self>> {
+    pub(crate) fn open(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<Self>> {
         let mut link = PathBuffer::new();
         link.push(b"map_files/")
             .push_hex(vma.range.start().as_u64());
@@ -241,15 +277,22 @@ impl OpenObject {
             .map(|status| Self { path_only, status }))
     }
 
+    /// Whether it is a file in sysfs.
+    pub(crate) fn is_sysfs(&self) -> bool {
+        sys::file_system(self.path_only.raw()) == Ok(uapi::SYSFS_MAGIC)
+    }
+
     fn kind(&self) -> Result<ObjectKind> {
-        // A file of a device in sysfs, when its path did not tell.
-        if seen(sys::file_system(self.path_only.raw()))? == Some(uapi::SYSFS_MAGIC) {
-            return Ok(ObjectKind::CharDevice);
+        match seen(sys::file_system(self.path_only.raw()))? {
+            Some(uapi::SYSFS_MAGIC) => return Ok(ObjectKind::Sysfs),
+            // To read them would be to read a device's registers.
+            Some(uapi::PROC_SUPER_MAGIC) => return Ok(ObjectKind::ProcFile),
+            _ => {}
         }
         if self.status.is_char_device() {
             return Ok(match self.status.rdev {
                 (1, 5) => ObjectKind::Zero,
-                _ => ObjectKind::CharDevice,
+                (major, minor) => ObjectKind::CharDevice(major, minor),
             });
         }
         let Some(file) = self.reopen()? else {
@@ -307,7 +350,7 @@ impl OpenObject {
 
 /// What could be seen of a file, or not for a reason of the file's; an error
 /// for one of the caller's or the system's.
-fn seen<T>(found: core::result::Result<T, Errno>) -> Result<Option<T>> {
+pub(crate) fn seen<T>(found: core::result::Result<T, Errno>) -> Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => {

@@ -37,6 +37,9 @@ pub(crate) const PID_FS_MAGIC: i64 = 0x5049_4446;
 /// `SYSFS_MAGIC`, include/uapi/linux/magic.h.
 pub(crate) const SYSFS_MAGIC: i64 = 0x6265_6572;
 
+/// `PROC_SUPER_MAGIC`, include/uapi/linux/magic.h.
+pub(crate) const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use process_introspection_core::device::UnknownReason;
 use process_introspection_core::physical::runs::{Merger, PageContext, PageState, Run};
 use process_introspection_core::physical::Backing;
 use process_introspection_core::vma::text;
@@ -51,7 +52,7 @@ fn context(random: &mut Random) -> PageContext {
         page: PageSize::SIZE_4K,
         private: random.below(2) == 0,
         has_object: random.below(2) == 0,
-        unlisted: random.below(8) == 0,
+        unlisted: (random.below(8) == 0).then_some(UnknownReason::Driver),
         special: random.below(8) == 0,
         frames,
         zero: (frames && random.below(2) == 0).then_some(Pfn::new(100)),
@@ -62,7 +63,7 @@ fn of_frame(frame: Pfn) -> Backing {
     match frame.as_u64() % 3 {
         0 => Backing::Migrating,
         1 => Backing::Poisoned,
-        _ => Backing::Unknown,
+        _ => Backing::Unknown(UnknownReason::Frame),
     }
 }
 

@@ -81,6 +81,8 @@ pub use snapshot::Snapshot;
 pub use virtual_regions::VirtualRegions;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
+pub use process_introspection_core::device::{DeviceMemory, UnknownReason};
+pub use process_introspection_core::memtype::MemoryType;
 pub use process_introspection_core::object::MappingKind;
 pub use process_introspection_core::physical::{Backing, SwapPlace};
 pub use process_introspection_core::vma::{Device, Protection};

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::object;
 use process_introspection_core::page_table::LeafCursor;
 use process_introspection_core::physical::runs::Run;
@@ -43,6 +44,11 @@ impl PhysicalRegion {
     /// QNX's flags for it.
     pub fn flags(&self) -> u32 {
         flags::of_pages(self.mapping.core(), self.backing, self.anonymous)
+    }
+
+    /// How the memory is cached, as far as that follows from what is mapped.
+    pub fn memory_type(&self) -> Option<MemoryType> {
+        physical::memory_type(self.mapping.core(), self.backing)
     }
 }
 

@@ -51,7 +51,7 @@ fn assert_same(region: &PhysicalRegion, run: &Run) {
             assert_eq!(address.as_u64(), expected, "{context}")
         }
         (Backing::NotPresent, State::Nothing) => {}
-        (Backing::Unknown, State::Nothing) => {
+        (Backing::Unknown(_), State::Nothing) => {
             assert!(run.area.name.starts_with("[vvar"), "{context}")
         }
         (Backing::Guard, State::Other(_)) => {}

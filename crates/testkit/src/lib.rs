@@ -6,6 +6,7 @@ pub mod faults;
 pub mod machine;
 pub mod memory;
 pub mod oracle;
+pub mod pci;
 pub mod random;
 pub mod scale;
 pub mod storm;

@@ -3,8 +3,9 @@
 
 use super::runs::PageContext;
 use crate::addr::{AddrRange, PageSize};
+use crate::device::Unlisted;
 use crate::error::Result;
-use crate::object::{Mapping, ObjectCache};
+use crate::object::{Mapping, MappingKind, ObjectCache};
 use crate::pagemap::Part;
 use crate::process::{Access, Process};
 use crate::vma::{Vma, VmaCursor, VmaName};
@@ -141,7 +142,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         let first = left == self.range.start().as_u64();
         let low = if first { left & !mask } else { left };
         let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
-        let mapping = self.objects.mapping(process, vma, self.areas.name())?;
+        let mut mapping = self.objects.mapping(process, vma, self.areas.name())?;
+        if mapping.kind == MappingKind::Device && self.frames {
+            self.objects
+                .locate(process, &mut mapping, self.areas.name())?;
+        }
         let end = vma_end.min(high);
         // Areas that follow each other closely share a read.
         let follows = vma_start == left && !first;
@@ -176,7 +181,10 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
             page: self.page,
             private: !mapping.vma.shared,
             has_object: mapping.vma.has_object(),
-            unlisted: mapping.is_unlisted(),
+            unlisted: match mapping.unlisted {
+                Unlisted::Unknown(reason) => Some(reason),
+                _ => None,
+            },
             special: mapping.is_special(),
             frames: self.frames,
             zero: if self.frames {
@@ -191,7 +199,6 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::MappingKind;
     use crate::vma::{Device, Protection};
 
     const MIB: u64 = 1 << 20;
@@ -211,12 +218,13 @@ mod tests {
             mapping: Mapping {
                 vma,
                 kind: MappingKind::Anonymous,
+                unlisted: Unlisted::Nothing,
             },
             context: PageContext {
                 page,
                 private: true,
                 has_object: false,
-                unlisted: false,
+                unlisted: None,
                 special: false,
                 frames: true,
                 zero: None,

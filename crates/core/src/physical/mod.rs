@@ -12,11 +12,13 @@ pub use cursor::{FewEntries, PhysicalCursor};
 pub use walker::AreaWalker;
 
 use crate::addr::{AddrRange, PhysAddr, VirtAddr};
+use crate::device::{UnknownReason, Unlisted};
 use crate::error::Result;
-use crate::object::Mapping;
+use crate::memtype::MemoryType;
+use crate::object::{Mapping, MappingKind};
+use crate::pagemap::entry_at;
 pub use crate::pagemap::SwapPlace;
-use crate::pagemap::{entry_at, Entry};
-use crate::process::Process;
+use crate::process::{Access, Process};
 use crate::vma::Vma;
 
 /// What is behind the pages of a region. Addresses are those of the first page.
@@ -48,7 +50,7 @@ pub enum Backing {
     /// Something that cannot be known from here: the mapping of a device or of
     /// the kernel's own pages, which the page map leaves out, or
     /// device-private memory.
-    Unknown,
+    Unknown(UnknownReason),
 }
 
 impl Backing {
@@ -103,21 +105,58 @@ impl PhysicalRegion {
     }
 }
 
-/// The physical address of one byte: one read of one entry. `None` if nothing
-/// is mapped there, or what is mapped is not in memory.
+/// The physical address of one byte: one read of one entry, and only where that
+/// is empty a look whether the memory of a device is mapped. `None` if nothing
+/// is mapped there, or what is mapped is not in memory or cannot be known.
 ///
 /// # Errors
 /// EPERM if frame numbers are hidden, ESRCH when the process's memory has gone
-/// away.
+/// away; EMFILE, ENFILE and ENOMEM.
 pub fn address_of(process: &Process, address: VirtAddr) -> Result<Option<PhysAddr>> {
     process.frames()?;
     if !process.has_memory() {
         return Ok(None);
     }
     let (page, address) = (process.page_size(), address.as_u64());
-    let frame = entry_at(process, page, address)?.and_then(Entry::frame);
+    let Some(entry) = entry_at(process, page, address)? else {
+        return Ok(None);
+    };
+    if entry.is_empty() {
+        return device_address(process, address);
+    }
     let into_page = address & (page.bytes() - 1);
+    let frame = entry.frame();
     Ok(frame.and_then(|frame| frame.address(page).checked_add(into_page)))
+}
+
+#[cold]
+fn device_address(process: &Process, address: u64) -> Result<Option<PhysAddr>> {
+    let byte = AddrRange::new(address, address.saturating_add(1)).unwrap_or_default();
+    let mut areas = AreaCursor::new(process, byte, Access::Frames, [0u8; 512])?;
+    let area = areas.next(process)?;
+    Ok(area.and_then(|area| device_memory_at(area.mapping(), address)))
+}
+
+/// What is behind an address of a mapping, if all of that is a device's memory
+/// whose place is known.
+fn device_memory_at(mapping: &Mapping, address: u64) -> Option<PhysAddr> {
+    let into_area = address.checked_sub(mapping.vma.range.start().as_u64())?;
+    let memory = mapping.unlisted.memory()?;
+    memory.start.checked_add(into_area)
+}
+
+/// How the memory behind pages of a mapping is cached, as far as that follows
+/// from what is mapped. Ordinary memory is mapped write-back; only a driver can
+/// map it otherwise, which its mapping does not tell. Of device memory it is
+/// what [`crate::device::DeviceMemory`] says.
+pub fn memory_type(mapping: &Mapping, backing: Backing) -> Option<MemoryType> {
+    match (mapping.unlisted, backing) {
+        (Unlisted::Nothing, Backing::Ram(_) | Backing::Zero(_)) => {
+            (mapping.kind != MappingKind::Special).then_some(MemoryType::WriteBack)
+        }
+        (Unlisted::At(memory), Backing::Device(_)) => memory.memory_type,
+        _ => None,
+    }
 }
 
 /// Where the byte at an address of an area lies in the area's object; 0

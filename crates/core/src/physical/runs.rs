@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 
 use super::Backing;
 use crate::addr::{PageSize, Pfn};
+use crate::device::UnknownReason;
 use crate::pagemap::{Entry, NonPresent};
 
 /// What the meaning of an entry depends on: its mapping and the caller.
@@ -21,8 +22,8 @@ pub struct PageContext {
     /// The mapping has an object.
     pub has_object: bool,
     /// The kernel maps frames of its own or of a device here, which the page
-    /// map leaves out: what is not present is unknown.
-    pub unlisted: bool,
+    /// map leaves out: what is not present is unknown, for this reason.
+    pub unlisted: Option<UnknownReason>,
     /// A special mapping of the kernel's (`[vdso]`): no object, yet its pages
     /// count as a file's.
     pub special: bool,
@@ -73,10 +74,9 @@ impl PageContext {
     /// The state of a page that has nothing.
     pub const fn empty(&self) -> PageState {
         PageState {
-            backing: if self.unlisted {
-                Backing::Unknown
-            } else {
-                Backing::NotPresent
+            backing: match self.unlisted {
+                Some(reason) => Backing::Unknown(reason),
+                None => Backing::NotPresent,
             },
             anonymous: !self.has_object,
         }
@@ -397,7 +397,7 @@ mod tests {
         page: PageSize::SIZE_4K,
         private: true,
         has_object: false,
-        unlisted: false,
+        unlisted: None,
         special: false,
         frames: true,
         zero: Some(Pfn::new(100)),
@@ -424,7 +424,7 @@ mod tests {
     }
 
     fn runs(context: &PageContext, entries: &[u64]) -> Vec<(usize, Backing, bool)> {
-        let unknown = |_| Backing::Unknown;
+        let unknown = |_| Backing::Unknown(UnknownReason::Frame);
         let mut runs: Vec<(usize, Backing, bool)> = Vec::new();
         let mut rest = entries;
         while let Some(&first) = rest.first() {
@@ -529,10 +529,13 @@ mod tests {
     #[test]
     fn what_is_mapped_but_not_listed_is_unknown() {
         let device = PageContext {
-            unlisted: true,
+            unlisted: Some(UnknownReason::Driver),
             ..SHARED_FILE
         };
-        assert_eq!(runs(&device, &[0, 0]), [(2, Backing::Unknown, false)]);
+        assert_eq!(
+            runs(&device, &[0, 0]),
+            [(2, Backing::Unknown(UnknownReason::Driver), false)]
+        );
         assert_eq!(
             runs(&SHARED_FILE, &[ram(5)]),
             [(1, Backing::Device(at(5)), false)]

@@ -4,9 +4,10 @@
 use core::ops::ControlFlow;
 
 use super::areas::Area;
-use super::runs::{Merger, Run};
-use super::Backing;
+use super::runs::{Merger, PageState, Run};
+use super::{device_memory_at, Backing};
 use crate::addr::{PageSize, Pfn};
+use crate::device::UnknownReason;
 use crate::error::Result;
 use crate::object::Mapping;
 use crate::pagemap::{Entry, Known, PageReader};
@@ -93,6 +94,16 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
         let start = area.part.at;
         let mapping = &area.mapping;
         let give = &mut |run: &Run| give(run, mapping);
+        if let Some(address) = device_memory_at(mapping, start) {
+            // All of it, and the page map has nothing to say.
+            let (end, backing) = (area.part.end, Backing::Device(address));
+            let state = PageState {
+                backing,
+                anonymous: false,
+            };
+            area.part.at = end;
+            return Ok(self.merger.push(Run { start, end, state }, give));
+        }
         let (end, flow) = match self.pages.next(process, &area.part)? {
             Known::EmptyTo(end) => {
                 let state = area.context.empty();
@@ -127,6 +138,6 @@ fn frame_entry(frame: Pfn) -> Backing {
     match read {
         Ok(1) if flags[0] & HWPOISON != 0 => Backing::Poisoned,
         Ok(1) if flags[0] & NOPAGE == 0 => Backing::Migrating,
-        _ => Backing::Unknown,
+        _ => Backing::Unknown(UnknownReason::Frame),
     }
 }

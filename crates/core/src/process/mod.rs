@@ -17,7 +17,7 @@ pub use crate::sys::OwnedFd;
 
 pub use frames::Frames;
 use identity::ExecMark;
-pub(crate) use identity::PathBuffer;
+pub(crate) use identity::{first_dirent, PathBuffer};
 pub use identity::{unique_pid, Target};
 
 /// What a handle is opened for. Less is cheaper and needs less privilege.

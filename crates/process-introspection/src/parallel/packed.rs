@@ -96,6 +96,7 @@ impl PackedRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use process_introspection_core::device::UnknownReason;
     use process_introspection_core::physical::SwapPlace;
 
     #[test]
@@ -113,7 +114,7 @@ mod tests {
             Backing::Swapped(Some(place(5))),
             Backing::Guard,
             Backing::Poisoned,
-            Backing::Unknown,
+            Backing::Unknown(UnknownReason::Frame),
         ];
         let mut start = 0x7fff_ffff_0000;
         let mut runs = Vec::new();

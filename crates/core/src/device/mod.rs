@@ -1,0 +1,187 @@
+//! Where the memory of a device lies that a process has mapped. The page map
+//! tells nothing of such mappings (`VM_PFNMAP`: mm/pagewalk.c,
+//! `walk_page_test`, Linux 5.10 to 7.2, skips them): every page reads as not
+//! present. It follows from what is mapped: [`pci`], [`uio`], [`vfio`], and
+//! `/dev/mem` here. Opens files below `/sys` and never a device's own; where
+//! anything does not add up there is no address but a reason.
+
+mod pci;
+mod sysfs;
+mod uio;
+mod vfio;
+
+use crate::addr::PhysAddr;
+use crate::error::Result;
+use crate::memtype::MemoryType;
+use crate::object::ObjectKind;
+use crate::process::Process;
+use crate::vma::{Vma, VmaName};
+
+/// Why it is not known what is behind a page.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnknownReason {
+    /// The walk was not asked for addresses, so a device was not looked up.
+    NotAsked,
+    /// Pages of the kernel's own (`[vvar]`), which it tells nothing of.
+    KernelPages,
+    /// A device, of whose driver no rule is known that gives the address.
+    Driver,
+    /// A private mapping of a device. It can hold ordinary copies of the
+    /// device's pages, and the page map does not tell which.
+    PrivateMapping,
+    /// More than one address would explain what the kernel tells.
+    Ambiguous,
+    /// `/sys` cannot be read, or does not confirm what is mapped.
+    Unconfirmed,
+    /// The page's entry names something that is neither present nor in swap,
+    /// and its frame cannot be asked: device-private memory, for one.
+    Frame,
+}
+
+impl UnknownReason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::NotAsked,
+        Self::KernelPages,
+        Self::Driver,
+        Self::PrivateMapping,
+        Self::Ambiguous,
+        Self::Unconfirmed,
+        Self::Frame,
+    ];
+
+    /// Its name, as the command prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotAsked => "not-asked",
+            Self::KernelPages => "kernel-pages",
+            Self::Driver => "driver",
+            Self::PrivateMapping => "private-mapping",
+            Self::Ambiguous => "ambiguous",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Frame => "frame",
+        }
+    }
+}
+
+/// What is known of the pages of a mapping that the page map leaves out.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unlisted {
+    /// It leaves none out: what is not present is not there.
+    Nothing,
+    /// All of the mapping is the memory that begins here.
+    At(DeviceMemory),
+    /// What is not present may be there all the same.
+    Unknown(UnknownReason),
+}
+
+impl Unlisted {
+    /// Where the memory lies, if that is known.
+    pub const fn memory(&self) -> Option<&DeviceMemory> {
+        match self {
+            Self::At(memory) => Some(memory),
+            _ => None,
+        }
+    }
+}
+
+/// Memory of a device, as a mapping has it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceMemory {
+    /// What is behind the mapping's first byte; behind the others what follows.
+    pub start: PhysAddr,
+    /// The type that the mapping's file asks for, where that is known. On x86
+    /// another mapping of the same memory that was there before can have made
+    /// it another uncached one.
+    pub memory_type: Option<MemoryType>,
+}
+
+/// The memory of a mapping of a device or of a file below `/sys`.
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+#[inline(never)] // Its buffers are not to lie in its callers' frames.
+pub(crate) fn locate(
+    process: &Process,
+    vma: &Vma,
+    name: VmaName<'_>,
+    object: ObjectKind,
+) -> Result<Unlisted> {
+    let found = match (object, name.bytes) {
+        _ if !vma.shared => Err(UnknownReason::PrivateMapping),
+        (_, b"anon_inode:[vfio-device]") => vfio::of_any_device(vma)?,
+        (ObjectKind::CharDevice(1, 1), _) => Ok(dev_mem(vma)),
+        (ObjectKind::CharDevice(major, minor), _) if has_dynamic_number(major) => {
+            match uio::of_device(process, vma, name, major, minor)? {
+                Err(UnknownReason::Driver) => vfio::of_device(vma, major, minor)?,
+                found => found,
+            }
+        }
+        (ObjectKind::Sysfs, path) => match pci::ResourceFile::parse(path) {
+            Some(file) => file.memory(process, vma, name)?,
+            None => Err(UnknownReason::Driver),
+        },
+        (ObjectKind::ProcFile, path) => match pci::ProcFile::parse(path) {
+            Some(file) => file.memory(vma)?,
+            None => Err(UnknownReason::Driver),
+        },
+        (ObjectKind::CharDevice(..), _) => Err(UnknownReason::Driver),
+        _ => Err(UnknownReason::Unconfirmed),
+    };
+    Ok(match found {
+        // An area that would go past the end of the physical addresses is none.
+        Ok(memory) if memory.start.checked_add(vma.range.size()).is_some() => Unlisted::At(memory),
+        Ok(_) => Unlisted::Unknown(UnknownReason::Unconfirmed),
+        Err(reason) => Unlisted::Unknown(reason),
+    })
+}
+
+/// Something found, or a reason why not.
+type Found<T = DeviceMemory> = core::result::Result<T, UnknownReason>;
+
+/// `/dev/mem`: the offset is the address (drivers/char/mem.c, `mmap_mem`,
+/// Linux 5.10 to 7.2). The type depends on O_SYNC and on what the range
+/// registers say.
+fn dev_mem(vma: &Vma) -> DeviceMemory {
+    DeviceMemory {
+        start: PhysAddr::new(vma.offset),
+        memory_type: None,
+    }
+}
+
+/// Major numbers that the kernel gives to those who ask for any
+/// (fs/char_dev.c, `find_dynamic_major`): others need no look into `/sys`.
+fn has_dynamic_number(major: u32) -> bool {
+    matches!(major, 234..=254 | 384..=511)
+}
+
+/// A number in hexadecimal, with `0x`.
+fn hex(text: &[u8]) -> Option<u64> {
+    let digits = core::str::from_utf8(text).ok()?.trim_ascii();
+    u64::from_str_radix(digits.strip_prefix("0x")?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_the_kernel_writes_them() {
+        assert_eq!(hex(b"0x00000000febf0000\n"), Some(0xfebf_0000));
+        assert_eq!(hex(b"0x0"), Some(0));
+        assert_eq!(hex(b"febf0000"), None);
+        assert_eq!(hex(b"0x1ffffffffffffffff"), None);
+        assert_eq!(hex(b""), None);
+    }
+
+    #[test]
+    fn reasons_have_names_of_their_own() {
+        for (index, reason) in UnknownReason::ALL.iter().enumerate() {
+            let others = &UnknownReason::ALL[index + 1..];
+            assert!(others.iter().all(|other| other.name() != reason.name()));
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Mappings of a PCI device's memory: by its files in sysfs, `resourceN` and
+//! `resourceN_wc`, and by `/proc/bus/pci`. Owns what stands in `resource`.
+//!
+//! In all of them the area's offset is the physical address itself: the kernel
+//! adds the start of the BAR to what the program gave (drivers/pci/mmap.c,
+//! `pci_mmap_resource_range`, Linux 5.10 to 7.2; before 4.12 each architecture
+//! did). It is believed only where a BAR of the device holds all of the area.
+
+use super::{sysfs, DeviceMemory, Found, UnknownReason};
+use crate::addr::{PageSize, PhysAddr};
+use crate::error::Result;
+use crate::memtype::{self, MemoryType};
+use crate::object::{seen, OpenObject};
+use crate::process::{PathBuffer, Process};
+use crate::sys;
+use crate::vma::{Vma, VmaName};
+
+/// Flags of a resource: memory, not ports (include/linux/ioport.h).
+const IORESOURCE_MEM: u64 = 0x200;
+/// The lines of `resource` that are of interest: six BARs and the ROM, each
+/// of three numbers of a fixed width.
+const LINES: usize = 7;
+const LINE: usize = 3 * 18 + 3;
+
+/// The addresses of a piece of memory, whole pages; the end is inclusive.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bar {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl Bar {
+    /// From a line of `resource`: start, end and flags. `None` of a BAR that
+    /// is not there, or that is ports.
+    fn parse(line: &[u8], page: u64) -> Option<Self> {
+        let mut numbers = line.split(|&byte| byte == b' ').map(super::hex);
+        let (start, end, flags) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        let is_memory = flags & IORESOURCE_MEM != 0 && start != 0 && start <= end;
+        is_memory.then_some(Self {
+            first: start & !(page - 1),
+            last: end | (page - 1),
+        })
+    }
+
+    /// Whether all of these bytes are in it.
+    pub(super) fn holds(&self, first: u64, size: u64) -> bool {
+        first >= self.first
+            && first
+                .checked_add(size - 1)
+                .is_some_and(|last| last <= self.last)
+    }
+
+    /// Its size in bytes, whole pages.
+    pub(super) fn size(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+}
+
+/// The BARs and the ROM of a device, by their numbers.
+pub(super) fn bars(device: &mut PathBuffer, page: u64) -> Result<Option<[Option<Bar>; LINES]>> {
+    let mut text = [0u8; LINES * LINE];
+    let text = sysfs::read(device.push(b"/resource"), &mut text)?;
+    Ok(text.map(|text| parse_bars(text, page)))
+}
+
+fn parse_bars(text: &[u8], page: u64) -> [Option<Bar>; LINES] {
+    let mut bars = [None; LINES];
+    let lines = text.split(|&byte| byte == b'\n');
+    for (bar, line) in bars.iter_mut().zip(lines) {
+        // A line that does not end in the text is cut.
+        *bar = (line.len() == LINE - 1)
+            .then(|| Bar::parse(line, page))
+            .flatten();
+    }
+    bars
+}
+
+/// `/sys/bus/pci/devices/` and the device.
+pub(super) fn device_directory(device: &[u8]) -> PathBuffer {
+    let mut path = PathBuffer::new();
+    path.push(b"/sys/bus/pci/devices/").push(device);
+    path
+}
+
+/// A file `resourceN` or `resourceN_wc` of a device, by its path.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct ResourceFile<'a> {
+    device: &'a [u8],
+    file: &'a [u8],
+    bar: usize,
+    memory_type: Option<MemoryType>,
+}
+
+impl<'a> ResourceFile<'a> {
+    /// `None` for other files, and for one that was deleted.
+    pub(super) fn parse(path: &'a [u8]) -> Option<Self> {
+        let mut parts = path.rsplit(|&byte| byte == b'/');
+        let (file, device) = (parts.next()?, parts.next()?);
+        let (number, memory_type) = match file.strip_prefix(b"resource")? {
+            [number] => (number, memtype::UNCACHED),
+            [number, b'_', b'w', b'c'] => (number, memtype::WRITE_COMBINING),
+            _ => return None,
+        };
+        let bar = usize::from(number.checked_sub(b'0')?);
+        (bar < LINES - 1 && is_address(device)).then_some(Self {
+            device,
+            file,
+            bar,
+            memory_type,
+        })
+    }
+
+    /// The memory of an area of this file.
+    pub(super) fn memory(&self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
+        // The file that this path would lead to, and the one that is mapped.
+        let mut path = device_directory(self.device);
+        let named = sysfs::inode(path.push(b"/").push(self.file))?;
+        let mapped = OpenObject::open(process, vma, name)?;
+        if named != Some(vma.inode) || !mapped.is_some_and(|object| object.is_sysfs()) {
+            return Ok(Err(UnknownReason::Unconfirmed));
+        }
+        let bars = bars(
+            &mut device_directory(self.device),
+            process.page_size().bytes(),
+        )?;
+        let bar = bars.and_then(|bars| bars[self.bar]);
+        Ok(match bar {
+            Some(bar) if bar.holds(vma.offset, vma.range.size()) => Ok(DeviceMemory {
+                start: PhysAddr::new(vma.offset),
+                memory_type: self.memory_type,
+            }),
+            _ => Err(UnknownReason::Unconfirmed),
+        })
+    }
+}
+
+/// A device's address: domain, bus, device, function.
+pub(super) fn is_address(name: &[u8]) -> bool {
+    let mut parts = name.split(|&byte| byte == b':');
+    let (Some(domain), Some(bus), Some([device @ .., b'.', function]), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+    (4..=8).contains(&domain.len())
+        && (bus.len(), device.len()) == (2, 2)
+        && [domain, bus, device, &[*function]].into_iter().all(is_hex)
+}
+
+/// A device's file in `/proc/bus/pci`, by its path.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct ProcFile<'a> {
+    path: &'a [u8],
+    bus: &'a [u8],
+    device: &'a [u8],
+}
+
+impl<'a> ProcFile<'a> {
+    pub(super) fn parse(path: &'a [u8]) -> Option<Self> {
+        let mut parts = path
+            .strip_prefix(b"/proc/bus/pci/")?
+            .split(|&byte| byte == b'/');
+        let (bus, device) = (parts.next()?, parts.next()?);
+        let in_first_domain = bus.len() == 2 && is_hex_pair(bus);
+        let rest_is_named = matches!(device, [a, b, b'.', _] if is_hex_pair(&[*a, *b]));
+        (parts.next().is_none() && in_first_domain && rest_is_named).then_some(Self {
+            path,
+            bus,
+            device,
+        })
+    }
+
+    /// The memory of an area of this file: of whichever BAR holds it, and of
+    /// an unknown type, which a call on the open file has chosen.
+    pub(super) fn memory(&self, vma: &Vma) -> Result<Found> {
+        let unconfirmed = Ok(Err(UnknownReason::Unconfirmed));
+        let mut path = PathBuffer::new();
+        path.push(self.path).push(b"\0");
+        let named = seen(sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH))?;
+        let status = named.and_then(|named| sys::status(named.raw()).ok());
+        if status.map(|status| status.ino) != Some(vma.inode) {
+            return unconfirmed;
+        }
+        let mut directory = PathBuffer::new();
+        directory.push(b"/sys/bus/pci/devices/0000:").push(self.bus);
+        directory.push(b":").push(self.device);
+        let Some(bars) = bars(&mut directory, PageSize::base().bytes())? else {
+            return unconfirmed;
+        };
+        let (first, size) = (vma.offset, vma.range.size());
+        let holders = bars.iter().flatten().filter(|bar| bar.holds(first, size));
+        Ok(match holders.count() {
+            0 => Err(UnknownReason::Unconfirmed),
+            _ => Ok(DeviceMemory {
+                start: PhysAddr::new(first),
+                memory_type: None,
+            }),
+        })
+    }
+}
+
+fn is_hex_pair(text: &[u8]) -> bool {
+    text.len() == 2 && text.iter().all(u8::is_ascii_hexdigit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"\
+        0x00000000febf1100 0x00000000febf11ff 0x0000000000040200\n\
+        0x0000000000000000 0x0000000000000000 0x0000000000000000\n\
+        0x000000000000c000 0x000000000000c0ff 0x0000000000040101\n\
+        0x0000008000000000 0x00000080003fffff 0x000000000014220c\n\
+        0x0000000000000000 0x0000000000000000 0x0000000000000000\n\
+        0x0000000000000000 0x00000000000fffff 0x0000000000040200\n\
+        0x00000000feb00000 0x00000000feb0ffff 0x0000000000046200\n";
+
+    #[test]
+    fn the_resources_that_are_memory_are_read_whole_pages() {
+        let bars = parse_bars(TEXT, 4096);
+        let bar = |first, last| Some(Bar { first, last });
+        assert_eq!(bars[0], bar(0xfebf_1000, 0xfebf_1fff));
+        assert_eq!(bars[1..3], [None, None], "none, and ports");
+        assert_eq!(bars[3], bar(0x80_0000_0000, 0x80_003f_ffff));
+        assert_eq!(bars[5], None, "one without an address yet");
+        assert_eq!(bars[6], bar(0xfeb0_0000, 0xfeb0_ffff));
+    }
+
+    #[test]
+    fn a_line_that_is_cut_is_none() {
+        let bars = parse_bars(&TEXT[..LINE * 4 - 2], 4096);
+        assert!(bars[0].is_some() && bars[3].is_none());
+    }
+
+    #[test]
+    fn a_bar_holds_nothing_past_its_end() {
+        let bar = Bar {
+            first: 0x1000,
+            last: 0x2fff,
+        };
+        assert!(bar.holds(0x1000, 0x2000) && bar.holds(0x2000, 0x1000));
+        assert!(!bar.holds(0, 0x1000) && !bar.holds(0x2000, 0x2000));
+        assert!(!bar.holds(0x1000, u64::MAX) && !bar.holds(0, 0x3000));
+        assert_eq!(bar.size(), 0x2000);
+    }
+
+    #[test]
+    fn a_resource_file_is_told_by_its_path() {
+        let at = b"/sys/devices/pci0000:00/0000:00:02.0/".as_slice();
+        let parsed = |file: &[u8]| ResourceFile::parse(&[at, file].concat()).map(|file| file.bar);
+        assert_eq!(parsed(b"resource0"), Some(0));
+        assert_eq!(parsed(b"resource5_wc"), Some(5));
+        for other in [
+            &b"resource"[..],
+            b"resource0_rc",
+            b"resource6",
+            b"resource00",
+            b"resource/",
+            b"resource0 (deleted)",
+            b"rom",
+        ] {
+            assert_eq!(parsed(other), None, "{}", other.escape_ascii());
+        }
+        assert_eq!(ResourceFile::parse(b"/sys/devices/resource0"), None);
+        assert_eq!(ResourceFile::parse(b"resource0"), None);
+    }
+
+    #[test]
+    fn addresses_of_devices_are_told_from_other_names() {
+        for name in [&b"0000:00:02.0"[..], b"10000:e0:1f.7"] {
+            assert!(is_address(name), "{}", name.escape_ascii());
+        }
+        for name in [
+            &b"0000:00:02"[..],
+            b"..",
+            b"0000:00:0g.0",
+            b"0000:00:02.0:",
+            b"",
+        ] {
+            assert!(!is_address(name), "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_file_of_proc_is_told_by_its_path() {
+        let parsed = ProcFile::parse(b"/proc/bus/pci/00/02.0").unwrap();
+        assert_eq!((parsed.bus, parsed.device), (&b"00"[..], &b"02.0"[..]));
+        for other in [
+            &b"/proc/bus/pci/00"[..],
+            b"/proc/bus/pci/../02.0",
+            b"/proc/bus/pci/00/02.0/x",
+            b"/proc/bus/pci/0001:00/02.0",
+            b"/proc/vmcore",
+        ] {
+            assert_eq!(ProcFile::parse(other), None, "{}", other.escape_ascii());
+        }
+    }
+}

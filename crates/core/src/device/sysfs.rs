@@ -1,0 +1,44 @@
+//! Files below `/sys`, as this caller has it mounted: opened, made sure to be
+//! the kernel's, and read. Knows nothing of what they say.
+
+use crate::error::Result;
+use crate::object::seen;
+use crate::process::PathBuffer;
+use crate::sys::{self, OwnedFd};
+use crate::uapi;
+
+/// A file or a directory of sysfs; `None` if there is none, or if what is
+/// there is not sysfs. `path` has no NUL yet.
+pub(super) fn open(path: &mut PathBuffer, flags: u32) -> Result<Option<OwnedFd>> {
+    path.push(b"\0");
+    let file = seen(sys::openat(sys::CWD, path.as_bytes(), flags))?;
+    Ok(file.filter(is_sysfs))
+}
+
+/// The beginning of a file of sysfs, as much as there is room for.
+pub(super) fn read<'a>(path: &mut PathBuffer, text: &'a mut [u8]) -> Result<Option<&'a [u8]>> {
+    let Some(file) = open(path, 0)? else {
+        return Ok(None);
+    };
+    let len = sys::pread(file.raw(), text, 0);
+    Ok(len.ok().and_then(|len| text.get(..len)))
+}
+
+/// A number in hexadecimal from a file of sysfs.
+pub(super) fn read_hex(path: &mut PathBuffer) -> Result<Option<u64>> {
+    let mut text = [0u8; 32];
+    Ok(read(path, &mut text)?.and_then(super::hex))
+}
+
+/// The inode that a path leads to, through links.
+pub(super) fn inode(path: &mut PathBuffer) -> Result<Option<u64>> {
+    let file = open(path, sys::O_PATH)?;
+    Ok(file
+        .and_then(|file| sys::status(file.raw()).ok())
+        .map(|status| status.ino))
+}
+
+/// Whether an open file is one of sysfs.
+pub(super) fn is_sysfs(file: &OwnedFd) -> bool {
+    sys::file_system(file.raw()) == Ok(uapi::SYSFS_MAGIC)
+}

@@ -1,0 +1,170 @@
+//! Mappings of VFIO devices: BARs of PCI devices that a program drives itself.
+//! Owns what their offset means.
+//!
+//! Up to Linux 6.9 the kernel makes the offset the physical address; since
+//! 6.10 it leaves what the program gave: the region's number from bit 40 on
+//! and where in it below (drivers/vfio/pci/vfio_pci_core.c,
+//! `vfio_pci_core_mmap`, seen in 6.1, 6.12 and 7.2). A mapping by way of a
+//! group does not tell its device, so all that VFIO has are looked at.
+
+use super::{pci, sysfs, uio, DeviceMemory, Found, UnknownReason};
+use crate::addr::{PageSize, PhysAddr};
+use crate::error::Result;
+use crate::memtype;
+use crate::process::{first_dirent, PathBuffer};
+use crate::sys;
+use crate::vma::Vma;
+
+/// `VFIO_PCI_OFFSET_SHIFT`, include/linux/vfio_pci_core.h.
+const REGION: u32 = 40;
+/// The regions before the ROM's are the BARs.
+const BARS: usize = 6;
+/// Every device that VFIO has, since Linux 6.1.
+const CLASS: &[u8] = b"/sys/class/vfio-dev";
+
+/// The memory of an area of the character device with this number; the reason
+/// is [`UnknownReason::Driver`] if that is no VFIO device.
+pub(super) fn of_device(vma: &Vma, major: u32, minor: u32) -> Result<Found> {
+    if !uio::has_subsystem(major, minor, CLASS)? {
+        return Ok(Err(UnknownReason::Driver));
+    }
+    let mut only = Candidates::new();
+    only.add_device(uio::device_directory(major, minor).push(b"/device"), vma)?;
+    Ok(only.found())
+}
+
+/// The memory of an area of a device that is not told which.
+pub(super) fn of_any_device(vma: &Vma) -> Result<Found> {
+    let Some(class) = sysfs::open(PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
+        return Ok(Err(UnknownReason::Driver));
+    };
+    let mut candidates = Candidates::new();
+    let mut entries = [0u8; 512];
+    loop {
+        let len = match sys::getdents(class.raw(), &mut entries) {
+            Ok(0) => return Ok(candidates.found()),
+            Ok(len) => len,
+            Err(_) => return Ok(Err(UnknownReason::Unconfirmed)),
+        };
+        let mut rest = &entries[..len];
+        while let Some((name, next)) = first_dirent(rest) {
+            rest = next;
+            let name = &name[..name.len() - 1];
+            if !name.starts_with(b".") {
+                let mut device = PathBuffer::new();
+                device.push(CLASS).push(b"/").push(name).push(b"/device");
+                candidates.add_device(&mut device, vma)?;
+            }
+        }
+    }
+}
+
+/// The places where an area can lie.
+struct Candidates {
+    first: Option<u64>,
+    more: bool,
+}
+
+impl Candidates {
+    const fn new() -> Self {
+        Self {
+            first: None,
+            more: false,
+        }
+    }
+
+    /// Those in one device, whose directory in sysfs this is.
+    fn add_device(&mut self, device: &mut PathBuffer, vma: &Vma) -> Result<()> {
+        match pci::bars(device, PageSize::base().bytes())? {
+            Some(bars) => self.add_bars(&bars[..BARS], vma.offset, vma.range.size()),
+            // No PCI device: its regions can lie anywhere.
+            None => self.more = true,
+        }
+        Ok(())
+    }
+
+    fn add_bars(&mut self, bars: &[Option<pci::Bar>], offset: u64, size: u64) {
+        for bar in bars.iter().flatten() {
+            if bar.holds(offset, size) {
+                self.add(offset);
+            }
+        }
+        let (region, into) = (offset >> REGION, offset & ((1 << REGION) - 1));
+        let region = usize::try_from(region)
+            .ok()
+            .and_then(|region| bars.get(region));
+        if let Some(Some(bar)) = region {
+            if into.checked_add(size).is_some_and(|end| end <= bar.size()) {
+                self.add(bar.first + into);
+            }
+        }
+    }
+
+    fn add(&mut self, address: u64) {
+        self.more |= self.first.is_some_and(|first| first != address);
+        self.first = Some(address);
+    }
+
+    fn found(&self) -> Found {
+        match self.first {
+            _ if self.more => Err(UnknownReason::Ambiguous),
+            None => Err(UnknownReason::Unconfirmed),
+            Some(address) => Ok(DeviceMemory {
+                start: PhysAddr::new(address),
+                memory_type: memtype::UNCACHED,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bar(first: u64, size: u64) -> Option<pci::Bar> {
+        let last = first + size - 1;
+        Some(pci::Bar { first, last })
+    }
+
+    fn address(devices: &[[Option<pci::Bar>; 2]], offset: u64, size: u64) -> Found<u64> {
+        let mut candidates = Candidates::new();
+        for bars in devices {
+            candidates.add_bars(bars, offset, size);
+        }
+        candidates.found().map(|memory| memory.start.as_u64())
+    }
+
+    #[test]
+    fn an_offset_is_an_address_or_a_region_and_what_is_before_it_there() {
+        let device = [bar(0xfe00_0000, 0x4000), bar(0x80_0000_0000, 0x10_0000)];
+        assert_eq!(address(&[device], 0xfe00_1000, 0x3000), Ok(0xfe00_1000));
+        assert_eq!(address(&[device], 0x1000, 0x3000), Ok(0xfe00_1000));
+        assert_eq!(
+            address(&[device], 1 << 40 | 0x2000, 0x1000),
+            Ok(0x80_0000_2000)
+        );
+        for nowhere in [0xfe00_2000, 0x2000, 2 << 40, !0xfff] {
+            let found = address(&[device], nowhere, 0x3000);
+            assert_eq!(found, Err(UnknownReason::Unconfirmed), "{nowhere:#x}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_of_two_devices_is_of_none() {
+        let devices = [
+            [bar(0xfe00_0000, 0x4000), None],
+            [bar(0xfd00_0000, 0x2000), None],
+        ];
+        assert_eq!(address(&devices, 0, 0x1000), Err(UnknownReason::Ambiguous));
+        assert_eq!(address(&devices, 0x1000, 0x2000), Ok(0xfe00_1000));
+        // An address in one device, and a region of the other.
+        let high = [
+            [bar(1 << 40, 0x1000), None],
+            [None, bar(0xfd00_0000, 0x1000)],
+        ];
+        assert_eq!(
+            address(&high, 1 << 40, 0x1000),
+            Err(UnknownReason::Ambiguous)
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! Memory types: how the CPU caches what it reads and writes at an address.
+//! Owns their names and the architectures' rules; knows no file. Pure.
+
+/// How memory is cached. What x86 calls its types; the other architectures'
+/// attributes are given the nearest name.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MemoryType {
+    /// Cached, written back when it must: ordinary memory.
+    WriteBack,
+    /// Reads are cached, writes go through to memory.
+    WriteThrough,
+    /// Reads are cached, writes go to memory and are not (x86).
+    WriteProtected,
+    /// Not cached; writes are gathered (Arm: normal, non-cacheable).
+    WriteCombining,
+    /// Not cached, unless a range register says write-combining (x86, UC-).
+    UncachedMinus,
+    /// Not cached, in the order of the program (Arm: device memory).
+    Uncached,
+}
+
+impl MemoryType {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::WriteBack,
+        Self::WriteThrough,
+        Self::WriteProtected,
+        Self::WriteCombining,
+        Self::UncachedMinus,
+        Self::Uncached,
+    ];
+
+    /// Its name: the kernel's own on x86 (arch/x86/include/asm/memtype.h,
+    /// `cattr_name`, Linux 5.10 to 7.2).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WriteBack => "write-back",
+            Self::WriteThrough => "write-through",
+            Self::WriteProtected => "write-protected",
+            Self::WriteCombining => "write-combining",
+            Self::UncachedMinus => "uncached-minus",
+            Self::Uncached => "uncached",
+        }
+    }
+
+    /// By its name.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|memory_type| memory_type.name().as_bytes() == name)
+    }
+
+    /// Whether reads can be answered from a cache.
+    pub const fn is_cached(self) -> bool {
+        matches!(
+            self,
+            Self::WriteBack | Self::WriteThrough | Self::WriteProtected
+        )
+    }
+}
+
+/// What a driver gets that asks for uncached memory (`pgprot_noncached`) or a
+/// device's (`pgprot_device`): on x86 UC-, on Arm device memory
+/// (arch/*/include/asm/pgtable.h, Linux 5.10 to 7.2). RISC-V has no type in
+/// its page tables without the extension Svpbmt.
+pub(crate) const UNCACHED: Option<MemoryType> =
+    if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
+        Some(MemoryType::UncachedMinus)
+    } else if cfg!(any(target_arch = "arm", target_arch = "aarch64")) {
+        Some(MemoryType::Uncached)
+    } else {
+        None
+    };
+
+/// What one gets that asks for write-combining memory
+/// (`pgprot_writecombine`). On x86 only with page attributes (PAT), without
+/// which there is no file that asks for it (`arch_can_pci_mmap_wc`).
+pub(crate) const WRITE_COMBINING: Option<MemoryType> = if UNCACHED.is_some() {
+    Some(MemoryType::WriteCombining)
+} else {
+    None
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_type() {
+        for memory_type in MemoryType::ALL {
+            let name = memory_type.name();
+            assert_eq!(MemoryType::from_name(name.as_bytes()), Some(memory_type));
+        }
+        assert_eq!(MemoryType::from_name(b"broken"), None);
+    }
+
+    #[test]
+    fn what_is_gathered_or_uncached_is_not_cached() {
+        let cached = MemoryType::ALL.map(MemoryType::is_cached);
+        assert_eq!(cached, [true, true, true, false, false, false]);
+    }
+}
