@@ -1,6 +1,6 @@
 //! The record of a physical address: what is there.
 
-use process_introspection::{FrameFlags, PageSize, PhysAddr, PhysicalPlace};
+use process_introspection::{FrameFlags, PageSize, PhysAddr, PhysicalKind, PhysicalPlace};
 use serde::{Serialize, Serializer};
 
 use crate::delimited::Fields;
@@ -51,7 +51,7 @@ pub struct AddressRecord {
     /// The flags of its page frame; none if they cannot be read, or the kernel
     /// has nothing to tell of the frame.
     pub flags: Option<FlagNames>,
-    /// How often the frame is mapped.
+    /// How often the frame is mapped; none if that is not known.
     pub mapcount: Option<u64>,
 }
 
@@ -67,6 +67,13 @@ impl AddressRecord {
     ) -> Self {
         let names = place.resources.iter().map(|resource| resource.name.clone());
         let innermost = place.resources.last();
+        // Of a frame without a `struct page` the kernel does not know how often
+        // it is mapped, and says 0.
+        let is_ram = place.kind == Some(PhysicalKind::SystemRam);
+        let is_counted = |flags: FrameFlags| match flags {
+            none if none == FrameFlags::default() => is_ram,
+            some => !some.contains(FrameFlags::NOPAGE),
+        };
         Self {
             paddr: address.into(),
             pfn: address.pfn(base).as_u64(),
@@ -76,7 +83,7 @@ impl AddressRecord {
             last: innermost.map(|resource| resource.last.into()),
             node: place.node,
             flags: flags.map(FlagNames),
-            mapcount,
+            mapcount: mapcount.filter(|_| flags.is_some_and(is_counted)),
         }
     }
 
@@ -136,12 +143,12 @@ impl Record for AddressRecord {
                 .phrase(&format!("range {first:x}-{last:x}"))
                 .end_line();
         }
-        let mut names = self.flags.iter().flat_map(|flags| flags.names());
-        if let Some(name) = names.next() {
-            notes.phrase("flags").phrase(&name);
-        }
-        for name in names {
-            notes.phrase(&name);
+        if let Some(flags) = self.flags {
+            let none = flags.0 == FrameFlags::default();
+            notes.phrase(if none { "no flags" } else { "flags" });
+            for name in flags.names() {
+                notes.phrase(&name);
+            }
         }
     }
 }

@@ -81,6 +81,8 @@ flags! {
     /// The hardware reported an error there.
     HWPOISON = 19, "hwpoison";
     /// The kernel has no `struct page` for it: a hole, or a device's memory.
+    /// Newer kernels say nothing of such a frame instead: no flag at all
+    /// (fs/proc/page.c `kpage_read`; seen so on 6.18, with the flag on 6.12).
     NOPAGE = 20, "nopage";
     /// Shared by kernel samepage merging.
     KSM = 21, "ksm";

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use process_introspection::{
     FrameFlags, Frames, PageSize, PhysAddr, PhysicalKind, PhysicalMap, Process,
@@ -60,16 +61,16 @@ fn pages_of_node(node: u64, count: u64) -> u64 {
     at
 }
 
-/// The node of a page, by `move_pages`; `None` on a kernel without NUMA.
-fn node_by_move_pages(address: u64) -> Option<u32> {
-    let mut status = [-1i32];
-    // SAFETY: one address, no nodes to move to, one status.
+/// The nodes of pages, by `move_pages`; only node 0 on a kernel without NUMA.
+fn nodes_by_move_pages(pages: &[u64]) -> Vec<u32> {
+    let mut status = vec![-1i32; pages.len()];
+    // SAFETY: so many addresses, no nodes to move to, as many places for a status.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
             0u64,
-            1u64,
-            [address].as_ptr(),
+            pages.len(),
+            pages.as_ptr(),
             std::ptr::null::<i32>(),
             status.as_mut_ptr(),
             0u64,
@@ -78,9 +79,39 @@ fn node_by_move_pages(address: u64) -> Option<u32> {
     if result != 0 {
         let error = io::Error::last_os_error();
         assert_eq!(error.raw_os_error(), Some(libc::ENOSYS), "{error}");
-        return None;
+        return vec![0; pages.len()];
     }
-    Some(u32::try_from(status[0]).unwrap_or_else(|_| panic!("move_pages: {}", status[0])))
+    let node = |status: &i32| u32::try_from(*status).unwrap_or_else(|_| panic!("status {status}"));
+    status.iter().map(node).collect()
+}
+
+/// The blocks of memory that belong to several nodes, and the size of a block.
+fn divided_blocks() -> (Vec<u64>, u64) {
+    let size = fs::read_to_string(format!("{MEMORY}/block_size_bytes")).unwrap_or_default();
+    let size = u64::from_str_radix(size.trim(), 16).unwrap_or(1);
+    let mut divided = Vec::new();
+    for entry in fs::read_dir(MEMORY).into_iter().flatten() {
+        let block = entry.unwrap().path();
+        let name = block.file_name().unwrap().to_str().unwrap();
+        let number = name
+            .strip_prefix("memory")
+            .and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|_| nodes_of_block(&block).len() > 1) {
+            divided.push(number);
+        }
+    }
+    (divided, size)
+}
+
+const MEMORY: &str = "/sys/devices/system/memory";
+
+/// The nodes that a block links to.
+fn nodes_of_block(block: &Path) -> Vec<u32> {
+    let links = fs::read_dir(block).unwrap();
+    let names = links.map(|link| link.unwrap().file_name().into_string().unwrap());
+    names
+        .filter_map(|name| name.strip_prefix("node")?.parse().ok())
+        .collect()
 }
 
 #[test]
@@ -88,26 +119,30 @@ fn a_page_has_the_node_that_the_kernel_took_it_from() {
     if !is_root_or_skip("a_page_has_the_node_that_the_kernel_took_it_from") {
         return;
     }
+    const PAGES: u64 = 16 << 10;
     let map = PhysicalMap::read().unwrap();
     let process = Process::current().unwrap();
     let nodes = nodes_with_memory();
     assert!(!nodes.is_empty());
+    let (divided, block) = divided_blocks();
+    let mut on_a_border = 0;
     for &node in &nodes {
-        let start = pages_of_node(node, 64);
-        for index in 0..64 {
-            let address = start + index * page();
-            let expected = node_by_move_pages(address).unwrap_or(0);
+        let start = pages_of_node(node, PAGES);
+        let pages: Vec<u64> = (0..PAGES).map(|index| start + index * page()).collect();
+        let expected = nodes_by_move_pages(&pages);
+        for (&address, &expected) in pages.iter().zip(&expected) {
             assert_eq!(u64::from(expected), node, "the kernel did as it was told");
             let physical = process.physical_address(address).unwrap().unwrap();
             let place = map.at(physical);
             assert_eq!(place.node, Some(expected), "{physical:?}");
             assert_eq!(map.node_of(physical, page()), Some(expected));
             assert_eq!(place.kind, Some(PhysicalKind::SystemRam), "{place:?}");
+            on_a_border += u64::from(divided.contains(&(physical.as_u64() / block)));
         }
-        memory::unmap(start, 64 * page());
+        memory::unmap(start, PAGES * page());
     }
     assert_eq!(map.has_several_nodes(), nodes.len() > 1);
-    println!("compared nodes {nodes:?}");
+    println!("nodes {nodes:?}; {on_a_border} pages in divided blocks {divided:?}");
 }
 
 /// The blocks' own links to nodes, the other way round from what the map reads.
@@ -116,7 +151,6 @@ fn every_block_of_memory_has_the_node_that_it_links_to() {
     if !is_root_or_skip("every_block_of_memory_has_the_node_that_it_links_to") {
         return;
     }
-    const MEMORY: &str = "/sys/devices/system/memory";
     let Ok(size) = fs::read_to_string(format!("{MEMORY}/block_size_bytes")) else {
         eprintln!("SKIPPED: this kernel has no memory blocks");
         return;
@@ -130,13 +164,7 @@ fn every_block_of_memory_has_the_node_that_it_links_to() {
             continue;
         };
         let start = u64::from_str_radix(index.trim(), 16).unwrap() * size;
-        let links = fs::read_dir(&block).unwrap();
-        let nodes: Vec<u32> = links
-            .filter_map(|link| {
-                let link = link.unwrap().file_name().into_string().unwrap();
-                link.strip_prefix("node")?.parse().ok()
-            })
-            .collect();
+        let nodes = nodes_of_block(&block);
         for at in (start..start + size).step_by(size as usize / 64) {
             let place = map.at(PhysAddr::new(at));
             let ram = place.kind == Some(PhysicalKind::SystemRam);
