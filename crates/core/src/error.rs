@@ -117,6 +117,10 @@ pub enum Operation {
     ReadMemory,
     /// Storing into the caller's buffer.
     StoreResult,
+    /// Finding out what is at which physical address.
+    ReadPhysicalMap,
+    /// Reading what the kernel tells of page frames.
+    ReadFrames,
 }
 
 /// What went wrong, and at which step.

@@ -31,6 +31,7 @@
 //!   hexadecimal without `0x`, as in the `maps` file; sizes in the largest
 //!   unit that is exact. In names, control characters, whatever else could
 //!   upset a terminal, bytes that are not UTF-8, and backslashes are escaped.
+//!   Below a row can stand notes, indented.
 //! * **JSON**: an array of objects, one a line, and **JSON lines**: the objects
 //!   alone. `docs/schemas` has a JSON schema for each kind of record. A name
 //!   that is not UTF-8 is given lossy in `path` and whole in `path_hex`. An
@@ -40,6 +41,7 @@
 //!   and `swap_offset`; what is null is empty.
 #![forbid(unsafe_code)]
 
+mod address;
 mod delimited;
 mod extents;
 mod json;
@@ -55,16 +57,17 @@ mod table;
 mod virtual_regions;
 mod writer;
 
+pub use address::{AddressRecord, FlagNames};
 pub use delimited::Fields;
 pub use extents::ExtentRecord;
 pub use name::Name;
 pub use number::{DeviceNumber, Hex};
 pub use object::ObjectRecord;
 pub use page_table::PageTableRecord;
-pub use physical::PhysicalRecord;
+pub use physical::{PhysicalRecord, WithNode};
 pub use record::{protection_name, Align, Column, Layout, Record, Swap};
 pub use resident::ResidentRecord;
 pub use state::State;
-pub use table::Cells;
+pub use table::{Cells, Notes};
 pub use virtual_regions::VirtualRecord;
 pub use writer::{Format, UnknownFormat, Writer};

@@ -154,3 +154,43 @@ impl Record for PhysicalRecord<'_> {
             .name(self.path);
     }
 }
+
+/// The same, and a column for the NUMA node in the table.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct WithNode<'a>(pub PhysicalRecord<'a>);
+
+impl Record for WithNode<'_> {
+    const LAYOUT: Layout = Layout {
+        fields: PhysicalRecord::LAYOUT.fields,
+        columns: &[
+            Column::number("VADDR", 12),
+            Column::number("SIZE", 7),
+            Column::number("PADDR", 11),
+            Column::text("STATE", 11),
+            Column::number("NODE", 4),
+            Column::text("PROT", 4),
+            Column::number("PAGE", 4),
+            Column::text("KIND", 7),
+            Column::text("PATH", 0),
+        ],
+    };
+
+    fn fields(&self, fields: &mut Fields) {
+        self.0.fields(fields);
+    }
+
+    fn cells(&self, cells: &mut Cells<'_>) {
+        let record = &self.0;
+        cells
+            .hex(record.vaddr)
+            .size(record.size)
+            .place(record.paddr, record.swap)
+            .text(record.state.name())
+            .optional(record.node.map(u64::from))
+            .protection(record.prot, record.shared)
+            .size(record.page_size)
+            .text(record.kind)
+            .name(record.path);
+    }
+}

@@ -5,7 +5,7 @@ use process_introspection::{Backing, Protection, SwapPlace};
 use serde::Serialize;
 
 use crate::delimited::Fields;
-use crate::table::Cells;
+use crate::table::{Cells, Notes};
 
 /// A record that can be written in every format.
 pub trait Record: Serialize {
@@ -17,6 +17,9 @@ pub trait Record: Serialize {
 
     /// Appends its cells, as many as the layout has columns.
     fn cells(&self, cells: &mut Cells<'_>);
+
+    /// Appends what the table says of it below its row.
+    fn notes(&self, _notes: &mut Notes<'_>) {}
 }
 
 /// The columns of one kind of record.

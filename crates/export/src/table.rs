@@ -49,6 +49,14 @@ impl Cells<'_> {
         self.text(decimal(number, &mut [0; 21]))
     }
 
+    /// A number in decimal, or `-`.
+    pub fn optional(&mut self, number: Option<u64>) -> &mut Self {
+        match number {
+            Some(number) => self.number(number),
+            None => self.text("-"),
+        }
+    }
+
     /// A size in the largest exact unit.
     pub fn size(&mut self, bytes: impl Into<Option<u64>>) -> &mut Self {
         match bytes.into() {
@@ -108,6 +116,48 @@ impl Cells<'_> {
     }
 }
 
+/// Where notes begin, and their lines go on.
+const INDENT: usize = 4;
+/// How wide lines of notes are where no width is given.
+const NOTE_WIDTH: usize = 80;
+
+/// What stands below a row, indented: phrases, in as many lines as they need.
+#[derive(Debug)]
+pub struct Notes<'a> {
+    text: &'a mut Vec<u8>,
+    /// In the current line; 0 before the first phrase.
+    used: usize,
+    width: usize,
+}
+
+impl Notes<'_> {
+    /// A word, or words that stand in one line; printable.
+    pub fn phrase(&mut self, phrase: &str) -> &mut Self {
+        let length = phrase.chars().count();
+        if self.used == 0 || self.used + 1 + length > self.width {
+            if self.used > 0 {
+                self.text.push(b'\n');
+            }
+            self.text.resize(self.text.len() + INDENT, b' ');
+            self.used = INDENT;
+        } else {
+            self.text.push(b' ');
+            self.used += 1;
+        }
+        self.text.extend_from_slice(phrase.as_bytes());
+        self.used += length;
+        self
+    }
+
+    /// The next phrase begins a line.
+    pub fn end_line(&mut self) -> &mut Self {
+        if self.used > 0 {
+            self.used = usize::MAX / 2;
+        }
+        self
+    }
+}
+
 /// Writes records as a table.
 #[derive(Debug)]
 pub(crate) struct TableWriter<W> {
@@ -158,7 +208,18 @@ impl<W: Write> TableWriter<W> {
     }
 
     pub(crate) fn write(&mut self, record: &impl Record) -> io::Result<()> {
-        self.row(|cells| record.cells(cells))
+        self.row(|cells| record.cells(cells))?;
+        self.line.clear();
+        record.notes(&mut Notes {
+            text: &mut self.line,
+            used: 0,
+            width: self.width.unwrap_or(NOTE_WIDTH),
+        });
+        if self.line.is_empty() {
+            return Ok(());
+        }
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {

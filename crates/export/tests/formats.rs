@@ -2,7 +2,10 @@
 
 mod samples;
 
-use process_introspection_export::{Format, PhysicalRecord, Record, State, Writer};
+use process_introspection::FrameFlags;
+use process_introspection_export::{
+    AddressRecord, FlagNames, Format, Hex, PhysicalRecord, Record, State, Writer,
+};
 use proptest::prelude::*;
 use samples::{physical, swapped, written};
 use serde_json::Value;
@@ -249,5 +252,32 @@ fn an_error_of_the_output_is_passed_on() {
     assert_eq!(
         writer.finish().unwrap_err().kind(),
         std::io::ErrorKind::StorageFull
+    );
+}
+
+#[test]
+fn what_stands_below_a_row_is_indented_and_goes_on_in_further_lines() {
+    let record = AddressRecord {
+        paddr: Hex(0x1000123),
+        pfn: 0x1000,
+        kind: "system-ram",
+        resources: vec!["System RAM".to_owned(), "Kernel code".to_owned()],
+        first: Some(Hex(0x1000000)),
+        last: Some(Hex(0x220bb07)),
+        node: Some(0),
+        flags: Some(FlagNames(FrameFlags::from_bits(0x1f))),
+        mapcount: Some(0),
+    };
+    let expected = [
+        "      PADDR KIND              NODE MAPPED RESOURCE",
+        "    1000123 system-ram           0      0 S…de",
+        "    range 1000000-220bb07",
+        "    flags locked error referenced uptodate",
+        "    dirty",
+        "",
+    ];
+    assert_eq!(
+        written(Format::Table, Some(46), &[record]),
+        expected.join("\n")
     );
 }

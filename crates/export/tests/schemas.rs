@@ -5,9 +5,10 @@ mod samples;
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
-use process_introspection::MappingKind;
+use process_introspection::{FrameFlags, MappingKind, PhysicalKind};
 use process_introspection_export::{
-    ExtentRecord, Format, Hex, PhysicalRecord, Record, ResidentRecord, State,
+    AddressRecord, ExtentRecord, FlagNames, Format, Hex, PhysicalRecord, Record, ResidentRecord,
+    State,
 };
 use serde_json::{json, Value};
 
@@ -57,7 +58,7 @@ fn check<R: Record>(name: &str, records: &[R]) {
                 "{name}: no {field}"
             );
             let mut other = line.clone();
-            other[field] = json!([]);
+            other[field] = json!({"surprise": []});
             assert!(!record.is_valid(&other), "{name}: {field} of another type");
         }
         let mut more = line.clone();
@@ -82,6 +83,36 @@ fn check_names<R: Record>(name: &str, schema: &Value) {
     assert_eq!(fields, R::LAYOUT.fields.iter().copied().collect(), "{name}");
 }
 
+fn address() -> AddressRecord {
+    AddressRecord {
+        paddr: Hex(0x1000123),
+        pfn: 0x1000,
+        kind: "system-ram",
+        resources: vec!["System RAM".to_owned(), "Kernel code".to_owned()],
+        first: Some(Hex(0x1000000)),
+        last: Some(Hex(0x220bb07)),
+        node: Some(0),
+        flags: Some(FlagNames(
+            FrameFlags::RESERVED | FrameFlags::from_bits(1 << 63),
+        )),
+        mapcount: Some(0),
+    }
+}
+
+/// Of a caller who may see nothing.
+fn hidden_address() -> AddressRecord {
+    AddressRecord {
+        kind: "hidden",
+        resources: Vec::new(),
+        first: None,
+        last: None,
+        node: None,
+        flags: None,
+        mapcount: None,
+        ..address()
+    }
+}
+
 #[test]
 fn every_kind_of_record_is_as_its_schema_says() {
     for name in [b"/bin/x".as_slice(), b"/caf\xe9", b""] {
@@ -95,6 +126,7 @@ fn every_kind_of_record_is_as_its_schema_says() {
         check("object", &[samples::object(name)]);
     }
     check("extents", &[samples::extent()]);
+    check("address", &[address(), hidden_address()]);
 }
 
 fn enumerated<'a>(schema: &'a Value, pointer: &str) -> BTreeSet<&'a str> {
@@ -160,6 +192,15 @@ fn the_schemas_name_every_kind_of_mapping() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn the_schema_of_addresses_names_every_kind_of_place() {
+    let kinds = PhysicalKind::ALL.map(PhysicalKind::name);
+    let expected: BTreeSet<_> = kinds.into_iter().chain(["hidden"]).collect();
+    let schema = schema("address");
+    let stated = enumerated(&schema, "/$defs/record/properties/kind/enum");
+    assert_eq!(stated, expected);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use process_introspection_export::Format;
 
 use crate::examples;
 use crate::pid::TargetText;
-use crate::range::{Address, RangeText, Size};
+use crate::range::{Address, PhysicalText, RangeText, Size};
 use crate::selection::Selection;
 
 /// Which physical memory is behind a range of a process's addresses
@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Tells the file or other object that is mapped at an address
     #[command(after_help = examples::OBJECT)]
     Object(Object),
+    /// Tells what is at physical addresses of this machine
+    #[command(after_help = examples::ADDRESS)]
+    Address(PhysicalAddresses),
     /// Writes a process's own bytes
     #[command(after_help = examples::READ)]
     Read(Read),
@@ -59,7 +62,7 @@ impl Command {
             | Self::Pagetable(Pagetable { target, .. })
             | Self::Object(Object { target, .. })
             | Self::Read(Read { target, .. }) => Some(&target.pid),
-            Self::Completions(_) | Self::Man(_) => None,
+            Self::Address(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }
@@ -203,6 +206,15 @@ pub(crate) struct Object {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PhysicalAddresses {
+    /// Physical addresses in hexadecimal, or pfn:N, a page frame in decimal or with 0x
+    #[arg(value_name = "PADDR", required = true)]
+    pub(crate) addresses: Vec<PhysicalText>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Read {
     #[command(flatten)]
     pub(crate) target: TargetArgument,
@@ -297,6 +309,7 @@ mod tests {
         let mut texts = vec![examples::COMMAND];
         texts.extend([examples::PHYSICAL, examples::EXTENTS, examples::VIRTUAL]);
         texts.extend([examples::PAGETABLE, examples::OBJECT, examples::READ]);
+        texts.push(examples::ADDRESS);
         let lines = texts.iter().flat_map(|text| text.lines());
         let mut count = 0;
         for line in lines.filter_map(|line| line.strip_prefix("  introspect ")) {

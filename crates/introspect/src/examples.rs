@@ -28,7 +28,8 @@ Examples:
   introspect physical sshd --mapping '[heap]' --format json
   introspect extents 1234 7f0000000000+2M --contiguous --align 2M
   introspect virtual 1234 --resident
-  introspect object 1234 7f0012345678";
+  introspect object 1234 7f0012345678
+  introspect address 11c183000";
 
 /// Of `physical`.
 pub(crate) const PHYSICAL: &str = "\
@@ -37,7 +38,8 @@ physical memory, or unbacked for one reason (STATE). The records tile what is
 mapped. PADDR is the first physical address, for swapped memory the swap area
 and the slot in it (0:1f); PAGE is the size of the page-table entries (- if
 unbacked, mixed or unknown). Needs CAP_SYS_ADMIN. Long walks take several
-threads (--threads); the records and their order are the same.
+threads (--threads); the records and their order are the same. NODE is the NUMA
+node, on machines with several; - if unknown or not one.
 
 If the process ends or executes another program meanwhile, the records so far
 stand, a JSON array is left open, so that no parser takes it for complete, and
@@ -97,6 +99,20 @@ nothing, or memory without an object, is mapped there.
 Examples:
   introspect object 1234 7f0012345678
   introspect object 1234 0x7f0012345678 --format json";
+
+/// Of `address`.
+pub(crate) const ADDRESS: &str = "\
+For each address: what sort of thing is there and the range that it belongs to
+(/proc/iomem), the NUMA node whose memory it is, and the flags and the number of
+mappings of its page frame (/proc/kpageflags, /proc/kpagecount; the flags have
+the kernel's names). Whose page it is: introspect physical PID lists it.
+
+Without CAP_SYS_ADMIN the kernel shows no ranges and no flags. What is left is
+printed, KIND is hidden, and the exit status is 1.
+
+Examples:
+  introspect address 11c183000
+  introspect address 0xfee00000 pfn:1163651 --format json";
 
 /// Of `read`.
 pub(crate) const READ: &str = "\

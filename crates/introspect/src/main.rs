@@ -2,6 +2,7 @@
 //! Linux it knows through the library.
 #![forbid(unsafe_code)]
 
+mod address;
 mod arguments;
 mod conditions;
 mod destination;
@@ -51,6 +52,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Virtual(mappings) => walks::mappings(mappings),
         Command::Pagetable(pagetable) => walks::page_table(pagetable),
         Command::Object(object) => walks::object(object),
+        Command::Address(addresses) => address::address(addresses),
         Command::Read(read) => read::read(read),
         Command::Completions(completions) => generate::completions(completions.shell),
         Command::Man(man) => generate::man_pages(&man.dir),

@@ -1,9 +1,9 @@
-//! The texts RANGE, ADDR and SIZE. Pure.
+//! The texts RANGE, ADDR, PADDR and SIZE. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
-use process_introspection::{AddrRange, PageSize};
+use process_introspection::{AddrRange, PageSize, PhysAddr};
 
 /// A range of addresses, as it is given to the command: `START-END`,
 /// `START+SIZE`, or one address, which stands for its page.
@@ -19,6 +19,16 @@ pub(crate) enum RangeText {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address(pub(crate) u64);
 
+/// A physical address in hexadecimal, or `pfn:` and the number of a page frame,
+/// decimal or in hexadecimal with `0x`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PhysicalText {
+    /// An address.
+    Address(u64),
+    /// A page frame.
+    Frame(u64),
+}
+
 /// A number of bytes, not 0: decimal, in hexadecimal with `0x`, or with one of
 /// the units K, M, G, T (of 1024).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -29,6 +39,8 @@ pub(crate) struct Size(pub(crate) u64);
 pub(crate) enum Invalid {
     /// It is no hexadecimal number of 64 bits.
     Address,
+    /// It is no number of a page frame.
+    Frame,
     /// It is no size of 64 bits.
     Size,
     /// It is 0 where something is needed.
@@ -43,6 +55,7 @@ impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Address => "an address is a hexadecimal number of at most 64 bits",
+            Self::Frame => "the number of a page frame is a decimal number, or a hexadecimal one with 0x",
             Self::Size => "a size is a decimal number, a hexadecimal one with 0x, or a decimal one with K, M, G or T",
             Self::Empty => "it holds no byte",
             Self::Backwards => "its start is greater than its end",
@@ -99,6 +112,31 @@ impl FromStr for Address {
     }
 }
 
+impl PhysicalText {
+    /// The address; `None` for a frame past the end of the address space.
+    pub(crate) fn resolve(self, page: PageSize) -> Option<PhysAddr> {
+        match self {
+            Self::Address(address) => Some(PhysAddr::new(address)),
+            Self::Frame(frame) => frame.checked_mul(page.bytes()).map(PhysAddr::new),
+        }
+    }
+}
+
+impl FromStr for PhysicalText {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let Some(number) = text.strip_prefix("pfn:") else {
+            return text.parse().map(|Address(address)| Self::Address(address));
+        };
+        let frame = match number.strip_prefix("0x").or(number.strip_prefix("0X")) {
+            Some(digits) => hexadecimal(digits),
+            None => decimal(number),
+        };
+        frame.map(Self::Frame).ok_or(Invalid::Frame)
+    }
+}
+
 impl FromStr for Size {
     type Err = Invalid;
 
@@ -131,9 +169,13 @@ fn decimal_with_unit(text: &str) -> Option<u64> {
         b'T' | b't' => (&text[..text.len() - 1], 40),
         _ => (text, 0),
     };
+    decimal(digits)?.checked_mul(1 << shift)
+}
+
+/// The standard library's conversion, but no sign.
+fn decimal(digits: &str) -> Option<u64> {
     let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = valid.then(|| digits.parse::<u64>().ok()).flatten()?;
-    number.checked_mul(1 << shift)
+    valid.then(|| digits.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -218,6 +260,24 @@ mod tests {
             resolved("1fff-2001"),
             AddrRange::new(0x1fff, 0x2001).unwrap()
         );
+    }
+
+    #[test]
+    fn a_physical_place_is_an_address_or_a_frame() {
+        let parse = str::parse::<PhysicalText>;
+        let page = PageSize::SIZE_4K;
+        let resolved = |text: &str| parse(text).unwrap().resolve(page).map(u64::from);
+        assert_eq!(resolved("1000"), Some(0x1000));
+        assert_eq!(resolved("0x1234"), Some(0x1234));
+        assert_eq!(resolved("pfn:10"), Some(0xa000));
+        assert_eq!(resolved("pfn:0x10"), Some(0x10000));
+        assert_eq!(resolved("pfn:0xffffffffffffffff"), None);
+        for text in ["pfn:", "pfn:x", "pfn:-1", "pfn:0x", "pfn:1f"] {
+            assert_eq!(parse(text), Err(Invalid::Frame), "{text}");
+        }
+        for text in ["", "12g", "frame:1", "10000000000000000"] {
+            assert_eq!(parse(text), Err(Invalid::Address), "{text}");
+        }
     }
 
     proptest! {

@@ -3,10 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use process_introspection::{PhysicalRegion, Process};
+use process_introspection::{Backing, PhysicalMap, PhysicalRegion, Process};
 use process_introspection_export::{
     ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
-    VirtualRecord,
+    VirtualRecord, WithNode,
 };
 
 use crate::arguments::{Extents, Object, Pagetable, Physical, Virtual};
@@ -25,12 +25,18 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
-    let mut sink = Sink::open(&arguments.output, &PhysicalRecord::LAYOUT, &ranges)?;
+    let map = PhysicalMap::read()?;
+    let layout = if map.has_several_nodes() {
+        &WithNode::LAYOUT
+    } else {
+        &PhysicalRecord::LAYOUT
+    };
+    let mut sink = Sink::open(&arguments.output, layout, &ranges)?;
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
-            let written = physical_region(&process, region, arguments.backed, &mut sink);
+            let written = physical_region(&process, &map, region, arguments.backed, &mut sink);
             failed = written.err();
             match failed {
                 None => ControlFlow::Continue(()),
@@ -46,6 +52,7 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
 
 fn physical_region(
     process: &Process,
+    map: &PhysicalMap,
     region: &PhysicalRegion,
     backed: bool,
     sink: &mut Sink,
@@ -55,7 +62,18 @@ fn physical_region(
         return Ok(());
     }
     let page_size = process.page_size_of(region)?;
-    sink.write(&PhysicalRecord::new(region, page_size, process.page_size()))
+    let mut record = PhysicalRecord::new(region, page_size, process.page_size());
+    record.node = node_of(map, region.backing, region.size());
+    if map.has_several_nodes() {
+        sink.write(&WithNode(record))
+    } else {
+        sink.write(&record)
+    }
+}
+
+/// The node of all the memory behind a record.
+fn node_of(map: &PhysicalMap, backing: Backing, size: u64) -> Option<u32> {
+    map.node_of(backing.address()?, size)
 }
 
 /// `introspect extents`.
@@ -134,6 +152,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
+    let map = PhysicalMap::read()?;
     let mut sink = Sink::open(&arguments.output, &PageTableRecord::LAYOUT, &ranges)?;
     for &range in &ranges {
         for entry in process.page_table(range)? {
@@ -142,7 +161,9 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
             if arguments.backed && !entry.backing.is_backed() {
                 continue;
             }
-            sink.write(&PageTableRecord::new(&entry, process.page_size()))?;
+            let mut record = PageTableRecord::new(&entry, process.page_size());
+            record.node = node_of(&map, entry.backing, entry.virt.size());
+            sink.write(&record)?;
         }
     }
     sink.finish()

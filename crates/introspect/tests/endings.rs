@@ -153,6 +153,23 @@ fn without_the_privilege_no_address_and_the_way_round_is_named() {
 }
 
 #[test]
+fn without_the_privilege_what_is_at_an_address_is_hidden_and_that_is_an_error() {
+    if !is_root_or_skip("without_the_privilege_what_is_at_an_address_is_hidden") {
+        return;
+    }
+    let run = as_nobody(&["address", "1000", "--format", "json"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert_eq!(run.stderr.matches('\n').count(), 1, "{run:?}");
+    assert!(run.stderr.contains("CAP_SYS_ADMIN"), "{run:?}");
+    let record = &run.array()[0];
+    assert_eq!(record["kind"], "hidden");
+    assert_eq!(record["resources"], serde_json::json!([]));
+    for field in ["first", "last", "flags", "mapcount"] {
+        assert!(record[field].is_null(), "{record}");
+    }
+}
+
+#[test]
 fn without_the_privilege_the_layout_is_there() {
     if !is_root_or_skip("without_the_privilege_the_layout_is_there") {
         return;
@@ -494,6 +511,7 @@ fn man_pages_are_made_for_every_subcommand() {
     let pages = dir.path().join("man1");
     succeed(&["man", pages.to_str().unwrap()]);
     let expected = [
+        "introspect-address.1",
         "introspect-completions.1",
         "introspect-extents.1",
         "introspect-object.1",

@@ -432,3 +432,78 @@ fn an_object_is_told_with_the_offset_in_it() {
     let none = support::fail(&["object", &pid, &format!("{dense:x}")]);
     assert!(none.contains("no file or other object is mapped"), "{none}");
 }
+
+#[test]
+fn what_is_at_an_address_is_the_same_in_every_format() {
+    if !is_root_or_skip("what_is_at_an_address_is_the_same_in_every_format") {
+        return;
+    }
+    let target = target();
+    let own = &succeed(&[
+        "physical",
+        &target.pid().to_string(),
+        &format!("{:x}", target.addresses()[0]),
+        "--format",
+        "json",
+    ])
+    .array()[0];
+    let frame = format!("pfn:{}", own["pfn"]);
+    let address = own["paddr"].as_str().unwrap();
+    let nowhere = "ffffffffffffffff";
+    let output = |format: &str| succeed(&["address", address, &frame, nowhere, "--format", format]);
+    let records = output("json").array();
+    let whole = Value::Array(records.clone());
+    if let Err(error) = schema("address").validate(&whole) {
+        panic!("{error}: {whole}");
+    }
+    assert_eq!(records, output("jsonl").lines());
+    assert_eq!(records[0], records[1]);
+    assert_eq!(records[0]["paddr"], own["paddr"]);
+    assert_eq!(records[0]["pfn"], own["pfn"]);
+    assert_eq!(records[0]["node"], own["node"]);
+    assert_eq!(records[0]["kind"], "system-ram");
+    assert_eq!(records[0]["resources"][0], "System RAM");
+    assert_eq!(records[0]["mapcount"], 1);
+    let flags = records[0]["flags"].as_array().unwrap();
+    assert!(flags.iter().any(|flag| flag == "anon"), "{flags:?}");
+    assert_eq!(records[2]["kind"], "unclaimed");
+    assert!(records[2]["flags"].is_null() && records[2]["first"].is_null());
+
+    let text = output("csv").stdout;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(&rows[0][0], address);
+    assert_eq!(&rows[0][3], "System RAM");
+    assert!(rows[0][7].split('|').any(|flag| flag == "anon"), "{rows:?}");
+    let table = output("table").stdout;
+    assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+    assert_eq!(table.matches("system-ram").count(), 2, "{table}");
+}
+
+#[test]
+fn the_node_of_a_record_is_that_of_its_addresses() {
+    if !is_root_or_skip("the_node_of_a_record_is_that_of_its_addresses") {
+        return;
+    }
+    let target = target();
+    let pid = target.pid().to_string();
+    let range = format!("{:x}+64K", target.addresses()[0]);
+    for subcommand in ["physical", "pagetable"] {
+        let records = succeed(&[subcommand, &pid, &range, "--format", "json"]).array();
+        assert!(!records.is_empty());
+        for record in records {
+            let address = record["paddr"].as_str().unwrap();
+            let place = &succeed(&["address", address, "--format", "json"]).array()[0];
+            assert_eq!(record["node"], place["node"], "{subcommand}");
+            assert!(record["node"].is_u64(), "{subcommand}: {record}");
+        }
+    }
+    let all = succeed(&["physical", &pid, "--format", "json"]).array();
+    let unbacked: Vec<_> = all
+        .iter()
+        .filter(|record| record["paddr"].is_null())
+        .collect();
+    assert!(!unbacked.is_empty());
+    assert!(unbacked.iter().all(|record| record["node"].is_null()));
+}

@@ -36,6 +36,17 @@ impl Error {
         Self::new(core::Error::new(errno, Operation::OpenProcess), None)
     }
 
+    /// Of reading a file that is not a process's.
+    pub(crate) fn of_io(error: &std::io::Error, operation: Operation) -> Self {
+        let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
+            Some(Errno::EACCES) => Errno::EPERM,
+            Some(Errno::ENOENT | Errno::ENOTDIR) => Errno::ENOSYS,
+            Some(other) => other,
+            None => Errno::EIO,
+        };
+        Self::new(core::Error::new(errno, operation), None)
+    }
+
     /// Access to the process was refused, or it is hidden, or this caller
     /// cannot see frame numbers (then [`Error::is_frames_hidden`] too).
     pub fn is_permission_denied(&self) -> bool {
@@ -87,6 +98,8 @@ impl Error {
             Operation::ReadPagemap => "read the process's page map",
             Operation::ReadObject => "find the object mapped there",
             Operation::ReadMemory => "read the process's memory",
+            Operation::ReadPhysicalMap => "find out what is at which physical address",
+            Operation::ReadFrames => "read the facts of page frames",
             _ => "do this",
         }
     }
@@ -125,6 +138,10 @@ impl Error {
                  kernel.yama.ptrace_scope that allows it, or CAP_SYS_PTRACE and, for another \
                  user's process, CAP_DAC_READ_SEARCH)"
             }
+            (Errno::EPERM, O::ReadFrames) => {
+                "/proc/kpageflags and /proc/kpagecount are root's alone (run as root, or with \
+                 CAP_DAC_OVERRIDE)"
+            }
             (Errno::EPERM, _) => {
                 "access is refused (it needs the right to read the process with ptrace: same user \
                  and dumpable, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
@@ -139,6 +156,10 @@ impl Error {
             (Errno::ESRVRFAULT, _) => "not all of the range is mapped and readable",
             (Errno::ENOSYS, O::OpenMemory) => {
                 "this kernel has no pagemap (CONFIG_PROC_PAGE_MONITOR is off)"
+            }
+            (Errno::ENOSYS, O::ReadFrames) => {
+                "there is no /proc/kpageflags or /proc/kpagecount here (CONFIG_PROC_PAGE_MONITOR is \
+                 off, or the container hides them)"
             }
             (Errno::ENOSYS, _) => "there is no /proc here that shows the calling process (mount one)",
             (Errno::EINVAL, O::Argument) => "the range's start is greater than its end",

@@ -44,7 +44,10 @@
 //! | … of another process | the right to read it with ptrace: same user, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH |
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
 //!
-//! Without the last the kernel gives frame 0 for every page, silently. This
+//! | what is at which physical address ([`PhysicalMap`]) | the same |
+//! | facts of page frames ([`Frames`]) | to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
+//!
+//! Without it the kernel gives frame 0 for every page, silently. This
 //! crate finds that out and fails; it never gives a made-up address.
 //!
 //! # Processes that change
@@ -57,11 +60,13 @@
 
 mod error;
 mod extents;
+mod frames;
 mod mapping;
 mod object;
 mod page_table;
 mod parallel;
 mod physical;
+mod physical_map;
 mod process;
 mod processes;
 mod resident;
@@ -70,10 +75,12 @@ mod virtual_regions;
 
 pub use error::Error;
 pub use extents::{Extent, ExtentBacking, Extents};
+pub use frames::{FrameFlags, Frames};
 pub use mapping::{Mapping, MappingName};
 pub use object::Object;
 pub use page_table::{PageTable, PageTableEntry};
 pub use physical::{PhysicalRegion, PhysicalRegions};
+pub use physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
 pub use process::{Process, UniquePid};
 pub use processes::{processes_named, NamedProcess};
 pub use resident::{ResidentRegion, ResidentRegions};

@@ -403,7 +403,7 @@ fn device_memory_is_never_told_to_be_absent_or_ram() {
                 panic!("{given:x?}");
             };
             assert!(
-                matches!(region.backing, Backing::Unknown | Backing::Device(_)),
+                matches!(region.backing, Backing::Unknown(_) | Backing::Device(_)),
                 "{region:x?}"
             );
             let address = process.physical_address(at).unwrap();

@@ -130,14 +130,38 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
 /// asked (Documentation/admin-guide/mm/pagemap.rst, `/proc/kpageflags`).
 #[cold]
 fn frame_entry(frame: Pfn) -> Backing {
-    const HWPOISON: u64 = 1 << 19;
-    const NOPAGE: u64 = 1 << 20;
     let mut flags = [0u64];
     let read = sys::openat(sys::CWD, b"/proc/kpageflags\0", 0)
         .and_then(|file| sys::pread_u64(file.raw(), &mut flags, frame.as_u64() * 8));
     match read {
-        Ok(1) if flags[0] & HWPOISON != 0 => Backing::Poisoned,
-        Ok(1) if flags[0] & NOPAGE == 0 => Backing::Migrating,
+        Ok(1) => by_flags(flags[0]),
         _ => Backing::Unknown(UnknownReason::Frame),
+    }
+}
+
+/// By the flags of its frame. One that is being migrated is locked. One that
+/// the kernel has no `struct page` for has the flag NOPAGE, or on newer kernels
+/// no flag at all (fs/proc/page.c `kpage_read`; seen on 6.18).
+fn by_flags(flags: u64) -> Backing {
+    const HWPOISON: u64 = 1 << 19;
+    const NOPAGE: u64 = 1 << 20;
+    match flags {
+        0 => Backing::Unknown(UnknownReason::Frame),
+        _ if flags & HWPOISON != 0 => Backing::Poisoned,
+        _ if flags & NOPAGE != 0 => Backing::Unknown(UnknownReason::Frame),
+        _ => Backing::Migrating,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_without_a_page_is_not_taken_for_one_in_migration() {
+        assert_eq!(by_flags(0), Backing::Unknown(UnknownReason::Frame));
+        assert_eq!(by_flags(1 << 20), Backing::Unknown(UnknownReason::Frame));
+        assert_eq!(by_flags(1 << 19 | 1 << 11), Backing::Poisoned);
+        assert_eq!(by_flags(1 | 1 << 12), Backing::Migrating);
     }
 }
