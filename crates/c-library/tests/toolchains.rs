@@ -111,7 +111,7 @@ fn programs_under_the_thread_sanitizer_race_only_where_they_do_so_themselves() {
             .arg(&archive);
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-threads-{name}"));
         run(command
-            .args(programs::WARNINGS)
+            .args(c_library::program::WARNINGS)
             .arg("-I")
             .arg(&library().include)
             .arg("-o")
