@@ -112,7 +112,12 @@ static void allow_only_the_documented_calls(void) {
 #else
         __NR_mmap,
 #endif
-        __NR_msync,
+#ifdef __NR_clock_nanosleep_time64
+        __NR_clock_nanosleep_time64,
+#else
+        __NR_clock_nanosleep,
+#endif
+        __NR_getrusage,      __NR_msync,
         /* Of this program: getppid() and the end. */
         __NR_getppid,        __NR_exit_group,
         __NR_write,

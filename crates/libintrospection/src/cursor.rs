@@ -4,7 +4,6 @@
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
-use process_introspection_core::page_table::LeafCursor;
 use process_introspection_core::physical::PhysicalCursor;
 use process_introspection_core::process::Access;
 use process_introspection_core::virtual_regions::VirtualCursor;
@@ -12,7 +11,9 @@ use process_introspection_core::{AddrRange, Errno, Error, Operation, Process};
 
 use crate::output::Output;
 use crate::record::{Record, RecordRun};
-use crate::regions::{self, Name, ShortName, Walk, NO_ENTRIES, NO_NAME, NO_SHORT_NAME};
+use crate::regions::{
+    self, LeafWalk, Name, ShortName, Walk, NO_ENTRIES, NO_LEAF_ENTRIES, NO_NAME, NO_SHORT_NAME,
+};
 use crate::{range, Result};
 
 /// `introspection_cursor_t`: 8-byte aligned words of the caller's. Its parts
@@ -49,7 +50,7 @@ struct Progress {
 enum AnyWalk {
     Virtual(VirtualCursor<Name>),
     Physical(Result<PhysicalCursor<ShortName>>),
-    PageTable(Result<LeafCursor<ShortName>>),
+    PageTable(Result<LeafWalk>),
 }
 
 impl AnyWalk {
@@ -139,11 +140,11 @@ fn start_page_table<'a>(
     process: &Process,
     range: AddrRange,
 ) -> &'a AnyWalk {
-    walk.write(AnyWalk::PageTable(LeafCursor::new(
+    walk.write(AnyWalk::PageTable(LeafWalk::new(
         process,
         range,
         NO_SHORT_NAME,
-        NO_ENTRIES,
+        NO_LEAF_ENTRIES,
     )))
 }
 

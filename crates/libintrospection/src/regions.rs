@@ -29,6 +29,11 @@ pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
 /// Storage for page-map entries.
 pub(crate) const NO_ENTRIES: FewEntries = [0; 256];
 
+/// The walk of leaf entries, which keeps more than the others on its stack and
+/// so has room for fewer entries.
+pub(crate) type LeafWalk = LeafCursor<ShortName, [u64; 192]>;
+pub(crate) const NO_LEAF_ENTRIES: [u64; 192] = [0; 192];
+
 /// Something that gives records.
 pub(crate) trait Walk {
     /// The next records that are alike; `None` past the last.
@@ -51,7 +56,7 @@ impl Walk for PhysicalCursor<ShortName> {
     }
 }
 
-impl Walk for LeafCursor<ShortName> {
+impl Walk for LeafWalk {
     fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
         let run = self.next(process)?;
         Ok(run.map(|run| RecordRun::of_leaves(&run)))
@@ -187,7 +192,7 @@ pub(crate) fn page_table_entries(
 
 #[inline(never)]
 fn walk_page_table(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
-    match &mut LeafCursor::new(process, range, NO_SHORT_NAME, NO_ENTRIES) {
+    match &mut LeafWalk::new(process, range, NO_SHORT_NAME, NO_LEAF_ENTRIES) {
         Ok(walk) => fill(walk, process, output),
         Err(error) => Err(*error),
     }
