@@ -40,6 +40,10 @@ const SYS_CLOCK_GETTIME: libc::c_long = libc::SYS_clock_gettime;
 #[cfg(target_pointer_width = "32")]
 const SYS_CLOCK_GETTIME: libc::c_long = 403;
 #[cfg(target_pointer_width = "64")]
+const SYS_CLOCK_NANOSLEEP: libc::c_long = libc::SYS_clock_nanosleep;
+#[cfg(target_pointer_width = "32")]
+const SYS_CLOCK_NANOSLEEP: libc::c_long = 407;
+#[cfg(target_pointer_width = "64")]
 const SYS_MMAP: libc::c_long = libc::SYS_mmap;
 #[cfg(target_pointer_width = "32")]
 const SYS_MMAP: libc::c_long = libc::SYS_mmap2;
@@ -132,6 +136,12 @@ pub(crate) const DENIALS: &[Denial] = &[
         "denied_clock_gettime",
         "clock_gettime",
         &[SYS_CLOCK_GETTIME],
+        SAME_FOR_ALL,
+    ),
+    denial(
+        "denied_getrusage_and_clock_nanosleep",
+        "getrusage and clock_nanosleep",
+        &[libc::SYS_getrusage, SYS_CLOCK_NANOSLEEP],
         SAME_FOR_ALL,
     ),
     denial(

@@ -397,6 +397,7 @@ rows! {
         denied_statx,
         denied_getdents64,
         denied_clock_gettime,
+        denied_getrusage_and_clock_nanosleep,
         denied_getpid_and_gettid,
         denied_mmap_and_munmap,
         denied_msync,

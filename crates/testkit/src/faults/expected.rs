@@ -185,9 +185,11 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
             libc::EFAULT,
             libc::ENOSYS,
         ],
-        libc::SYS_getpid | libc::SYS_gettid | libc::SYS_clock_gettime => {
-            &[libc::EINTR, libc::EPERM, libc::EINVAL, libc::ENOSYS]
-        }
+        libc::SYS_getpid
+        | libc::SYS_gettid
+        | libc::SYS_clock_gettime
+        | libc::SYS_getrusage
+        | libc::SYS_clock_nanosleep => &[libc::EINTR, libc::EPERM, libc::EINVAL, libc::ENOSYS],
         libc::SYS_close => &[],
         // One that is new here.
         _ => &[
@@ -258,6 +260,8 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
         (libc::SYS_close | libc::SYS_getpid | libc::SYS_gettid | libc::SYS_clock_gettime, _) => {
             list()
         }
+        // Only how the walk is paced depends on these.
+        (libc::SYS_getrusage | libc::SYS_clock_nanosleep, _) => list(),
         // Refused or unknown: the descriptor's own file is asked instead.
         (libc::SYS_pidfd_send_signal, _) => match code {
             libc::ESRCH => errors(&[libc::ESRCH]),
