@@ -1,7 +1,7 @@
 //! The second table: what is left when a seccomp filter denies one system call
 //! of a walk to root.
 
-use crate::table::Expected::{self, Filters, FiltersWithPidfs, Given, GivenIfEperm};
+use crate::table::Expected::{self, Filters, FiltersWithPidfs, Given};
 use crate::table::Whom::{Itself, Roots, RootsUnique};
 use crate::table::{line, Line, ALL};
 
@@ -100,11 +100,7 @@ pub(crate) const DENIALS: &[Denial] = &[
         "denied_pidfd_send_signal",
         "pidfd_send_signal",
         &[libc::SYS_pidfd_send_signal],
-        &[
-            line(Itself, ALL),
-            line(Roots, [GivenIfEperm; 6]).saying("seccomp"),
-            line(RootsUnique, [GivenIfEperm; 6]).saying("seccomp"),
-        ],
+        SAME_FOR_ALL,
     ),
     denial(
         "denied_fstatfs",
