@@ -2,6 +2,7 @@
 //! is, made shorter, not made at all, or its result replaced. Knows how that is
 //! done with ptrace on each architecture; knows nothing of what calls mean.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -9,8 +10,10 @@ use std::os::unix::ffi::OsStringExt;
 /// A call that a child is about to make.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The child, which is stopped meanwhile.
+    /// The child.
     pub pid: libc::pid_t,
+    /// The thread of it, which is stopped meanwhile.
+    pub tid: libc::pid_t,
     /// The call's number.
     pub number: libc::c_long,
     /// Its arguments.
@@ -80,7 +83,7 @@ impl Call {
         // SAFETY: our stopped child; errno is a thread's own.
         unsafe {
             *libc::__errno_location() = 0;
-            let word = libc::ptrace(libc::PTRACE_PEEKDATA, self.pid, at as usize, 0);
+            let word = libc::ptrace(libc::PTRACE_PEEKDATA, self.tid, at as usize, 0);
             (*libc::__errno_location() == 0).then_some(word as usize)
         }
     }
@@ -88,13 +91,14 @@ impl Call {
     /// What a descriptor of the child's that is an argument stands for.
     pub fn descriptor(&self, argument: usize) -> Option<String> {
         let fd = self.arguments[argument] as i32;
-        let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.pid)).ok()?;
+        let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.tid)).ok()?;
         Some(link.to_string_lossy().into_owned())
     }
 }
 
-/// Runs `child` in a forked child and asks `decide` about each of its calls. A
-/// panic in the child is one here.
+/// Runs `child` in a forked child and asks `decide` about each call that it and
+/// its threads make. The calling thread must have no other child that ends or
+/// stops meanwhile.
 ///
 /// # Errors
 /// How the child ended, if not as it should.
@@ -141,45 +145,69 @@ impl Drop for Child {
 }
 
 impl Child {
-    /// Follows it from one stop to the next until it ends.
+    /// Follows it, and the threads that it starts, from one stop to the next
+    /// until it ends.
     fn follow(mut self, decide: &mut dyn FnMut(&Call) -> Answer) -> Result<(), &'static str> {
-        let mut answer = Answer::Make;
+        // What becomes of the call that each thread is making.
+        let mut threads = BTreeMap::from([(self.pid, Answer::Make)]);
         loop {
-            let mut status = 0;
-            // SAFETY: waits for our child; writes to a live integer.
-            assert_eq!(unsafe { libc::waitpid(self.pid, &mut status, 0) }, self.pid);
-            self.ended = !libc::WIFSTOPPED(status);
-            if libc::WIFEXITED(status) {
-                return match libc::WEXITSTATUS(status) {
-                    0 => Ok(()),
-                    _ => Err("the traced code has failed"),
+            let (tid, status) = wait_for_one();
+            if !libc::WIFSTOPPED(status) {
+                if tid != self.pid {
+                    threads.remove(&tid);
+                    continue;
+                }
+                self.ended = true;
+                return match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+                    (true, 0) => Ok(()),
+                    (true, _) => Err("the traced code has failed"),
+                    (false, _) => Err("the traced code was killed"),
                 };
             }
-            if self.ended {
-                return Err("the traced code was killed");
-            }
+            let thread = Thread { pid: self.pid, tid };
+            let is_new = !threads.contains_key(&tid);
+            let answer = threads.entry(tid).or_insert(Answer::Make);
             let signal = libc::WSTOPSIG(status);
             let mut deliver = 0;
             if signal == libc::SIGTRAP | 0x80 {
-                match self.entered() {
+                match thread.entered() {
                     Some(call) => {
-                        answer = decide(&call);
-                        self.on_entry(answer);
+                        *answer = decide(&call);
+                        thread.on_entry(*answer);
                     }
-                    None => self.on_exit(std::mem::replace(&mut answer, Answer::Make)),
+                    None => thread.on_exit(std::mem::replace(answer, Answer::Make)),
                 }
-            } else if signal == libc::SIGSTOP {
-                let options = libc::PTRACE_O_TRACESYSGOOD;
+            } else if signal == libc::SIGSTOP && tid == self.pid {
+                let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACECLONE;
                 // SAFETY: our stopped child; no memory is passed.
-                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, self.pid, 0, options) };
-            } else {
+                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options) };
+            } else if !(is_new && signal == libc::SIGSTOP) && status >> 16 == 0 {
                 deliver = signal;
             }
-            // SAFETY: our stopped child; no memory is passed.
-            unsafe { libc::ptrace(libc::PTRACE_SYSCALL, self.pid, 0, i64::from(deliver)) };
+            // SAFETY: a stopped thread of our child; no memory is passed.
+            unsafe { libc::ptrace(libc::PTRACE_SYSCALL, tid, 0, i64::from(deliver)) };
         }
     }
+}
 
+/// A thread that this thread traces, and its status. Children of the other
+/// threads of this process are theirs.
+fn wait_for_one() -> (libc::pid_t, i32) {
+    let mut status = 0;
+    let which = libc::__WALL | libc::__WNOTHREAD;
+    // SAFETY: writes to a live integer.
+    let tid = unsafe { libc::waitpid(-1, &mut status, which) };
+    assert!(tid > 0, "waitpid: {}", io::Error::last_os_error());
+    (tid, status)
+}
+
+/// A thread of a child, stopped.
+struct Thread {
+    pid: libc::pid_t,
+    tid: libc::pid_t,
+}
+
+impl Thread {
     /// The call that it is about to make; `None` if it has made one.
     fn entered(&self) -> Option<Call> {
         /// `struct ptrace_syscall_info` on entry.
@@ -198,11 +226,12 @@ impl Child {
         let mut entry = Entry::default();
         let (size, to) = (size_of::<Entry>(), &raw mut entry);
         // SAFETY: the kernel writes at most `size` bytes to a live struct.
-        let written = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO as _, self.pid, size, to) };
+        let written = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO as _, self.tid, size, to) };
         assert!(written > 0, "PTRACE_GET_SYSCALL_INFO (Linux 5.3)");
         const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
         (entry.op == PTRACE_SYSCALL_INFO_ENTRY).then_some(Call {
             pid: self.pid,
+            tid: self.tid,
             number: entry.number as libc::c_long,
             arguments: entry.arguments,
         })
@@ -212,14 +241,14 @@ impl Child {
         match answer {
             Answer::Give(_) => self.skip(),
             Answer::MakeOfAtMost(most) => {
-                let mut registers = Registers::of(self.pid);
+                let mut registers = Registers::of(self.tid);
                 let size = &mut registers.words[register::THIRD_ARGUMENT];
                 *size = (*size).min(most as usize);
-                registers.put(self.pid);
+                registers.put(self.tid);
             }
             Answer::MakeUnderSignal(signal) => {
                 // SAFETY: our stopped child; takes no memory.
-                unsafe { libc::kill(self.pid, signal) };
+                unsafe { libc::syscall(libc::SYS_tgkill, self.pid, self.tid, signal) };
             }
             Answer::Make | Answer::MakeAndGive(_) | Answer::MakeAndGiveLess(_) => {}
         }
@@ -227,10 +256,10 @@ impl Child {
 
     fn on_exit(&self, answer: Answer) {
         let result = |given: &mut dyn FnMut(i64) -> i64| {
-            let mut registers = Registers::of(self.pid);
+            let mut registers = Registers::of(self.tid);
             let result = &mut registers.words[register::RESULT];
             *result = given(*result as isize as i64) as usize;
-            registers.put(self.pid);
+            registers.put(self.tid);
         };
         match answer {
             Answer::Give(value) | Answer::MakeAndGive(value) => result(&mut |_| value),
@@ -242,9 +271,9 @@ impl Child {
     /// Makes the call one that does not exist.
     #[cfg(not(target_arch = "aarch64"))]
     fn skip(&self) {
-        let mut registers = Registers::of(self.pid);
+        let mut registers = Registers::of(self.tid);
         registers.words[register::NUMBER] = usize::MAX;
-        registers.put(self.pid);
+        registers.put(self.tid);
     }
 
     #[cfg(target_arch = "aarch64")]
@@ -257,7 +286,7 @@ impl Child {
         };
         let which = NT_ARM_SYSTEM_CALL;
         // SAFETY: our stopped child; the kernel reads a live integer.
-        let put = unsafe { libc::ptrace(libc::PTRACE_SETREGSET, self.pid, which, &raw mut vector) };
+        let put = unsafe { libc::ptrace(libc::PTRACE_SETREGSET, self.tid, which, &raw mut vector) };
         assert_eq!(put, 0, "PTRACE_SETREGSET");
     }
 }

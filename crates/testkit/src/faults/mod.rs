@@ -30,8 +30,9 @@ pub struct Given {
 pub struct Walk<'a> {
     /// For messages.
     pub name: &'a str,
-    /// It allocates: calls for memory are none of the walk's.
-    pub allocates: bool,
+    /// It has_runtime and perhaps starts threads, as Rust programs do: the calls
+    /// for that are none of the walk's.
+    pub has_runtime: bool,
     /// Its target's first thread has ended.
     pub first_thread_ended: bool,
     /// Gives what it finds, and its error, [`UNTOLD`] if that has no number.
@@ -189,7 +190,7 @@ struct Case {
 
 /// The parent's part.
 struct Trial {
-    allocates: bool,
+    has_runtime: bool,
     first_thread_ended: bool,
     /// In the run without faults: how often, and the largest third argument.
     recorded: BTreeMap<(libc::c_long, Subject), (usize, u64)>,
@@ -208,7 +209,7 @@ impl Trial {
         if call.number == libc::SYS_getpgid && call.arguments[0] as libc::pid_t == NOBODY {
             return self.marked(call);
         }
-        if !self.walking || (self.allocates && is_for_memory(call.number)) {
+        if !self.walking || (self.has_runtime && is_of_the_runtime(call.number)) {
             return Answer::Make;
         }
         let Some(current) = self.current else {
@@ -326,11 +327,23 @@ impl Trial {
     }
 }
 
-/// What an allocator or the stack of an iterator asks the kernel for.
-fn is_for_memory(number: libc::c_long) -> bool {
+/// What an allocator asks the kernel for, and what starts, holds and ends a
+/// thread. A signal mask is looked at for a C caller's buffer only.
+fn is_of_the_runtime(number: libc::c_long) -> bool {
     matches!(
         number,
-        libc::SYS_brk
+        libc::SYS_clone
+            | libc::SYS_clone3
+            | libc::SYS_exit
+            | libc::SYS_futex
+            | libc::SYS_prctl
+            | libc::SYS_rseq
+            | libc::SYS_rt_sigprocmask
+            | libc::SYS_sched_getaffinity
+            | libc::SYS_sched_yield
+            | libc::SYS_set_robust_list
+            | libc::SYS_sigaltstack
+            | libc::SYS_brk
             | libc::SYS_mmap
             | libc::SYS_munmap
             | libc::SYS_mremap
@@ -343,7 +356,7 @@ fn is_for_memory(number: libc::c_long) -> bool {
 /// that were. Panics if one ended as it must not.
 pub fn try_all(walk: &Walk<'_>) -> Tally {
     let mut trial = Trial {
-        allocates: walk.allocates,
+        has_runtime: walk.has_runtime,
         first_thread_ended: walk.first_thread_ended,
         recorded: BTreeMap::new(),
         cases: Vec::new(),
