@@ -96,16 +96,76 @@ impl Call {
     }
 }
 
+/// Whoever decides on calls.
+pub trait Decide {
+    /// What becomes of a call.
+    fn decide(&mut self, call: &Call) -> Answer;
+
+    /// Whether nothing is to be decided until the child calls
+    /// [`Waker::wake`]: it runs
+    /// without being stopped, which is much faster.
+    fn is_asleep(&self) -> bool {
+        false
+    }
+
+    /// The child has called [`Waker::wake`].
+    fn woken(&mut self) {}
+}
+
+impl<F: FnMut(&Call) -> Answer> Decide for F {
+    fn decide(&mut self, call: &Call) -> Answer {
+        self(call)
+    }
+}
+
+/// The signal that wakes, which the child never gets.
+const WAKE: i32 = libc::SIGUSR2;
+
+/// The child's means to have the tracer decide again.
+#[derive(Debug)]
+pub struct Waker {
+    pid: libc::c_long,
+    tid: libc::c_long,
+}
+
+impl Waker {
+    /// For the calling thread.
+    pub fn new() -> Self {
+        // SAFETY: takes no memory.
+        unsafe {
+            Self {
+                pid: libc::syscall(libc::SYS_getpid),
+                tid: libc::syscall(libc::SYS_gettid),
+            }
+        }
+    }
+
+    /// One system call, which is not decided on.
+    pub fn wake(&self) {
+        // SAFETY: takes no memory; the tracer takes the signal.
+        unsafe { libc::syscall(libc::SYS_tgkill, self.pid, self.tid, WAKE) };
+    }
+}
+
+impl Default for Waker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Call {
+    fn is_to_wake(&self) -> bool {
+        self.number == libc::SYS_tgkill && self.arguments[2] as i32 == WAKE
+    }
+}
+
 /// Runs `child` in a forked child and asks `decide` about each call that it and
 /// its threads make. The calling thread must have no other child that ends or
 /// stops meanwhile.
 ///
 /// # Errors
 /// How the child ended, if not as it should.
-pub fn run(
-    child: impl FnOnce(),
-    decide: &mut dyn FnMut(&Call) -> Answer,
-) -> Result<(), &'static str> {
+pub fn run(child: impl FnOnce(), decider: &mut impl Decide) -> Result<(), &'static str> {
     // SAFETY: the child goes on with what is safe after fork and never returns.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
@@ -123,7 +183,7 @@ pub fn run(
         unsafe { libc::_exit(i32::from(result.is_err())) };
     }
     let child = Child { pid, ended: false };
-    child.follow(decide)
+    child.follow(decider)
 }
 
 /// Killed and reaped when dropped, should following it have failed.
@@ -147,7 +207,7 @@ impl Drop for Child {
 impl Child {
     /// Follows it, and the threads that it starts, from one stop to the next
     /// until it ends.
-    fn follow(mut self, decide: &mut dyn FnMut(&Call) -> Answer) -> Result<(), &'static str> {
+    fn follow(mut self, decider: &mut impl Decide) -> Result<(), &'static str> {
         // What becomes of the call that each thread is making.
         let mut threads = BTreeMap::from([(self.pid, Answer::Make)]);
         loop {
@@ -171,8 +231,9 @@ impl Child {
             let mut deliver = 0;
             if signal == libc::SIGTRAP | 0x80 {
                 match thread.entered() {
+                    Some(call) if call.is_to_wake() => {}
                     Some(call) => {
-                        *answer = decide(&call);
+                        *answer = decider.decide(&call);
                         thread.on_entry(*answer);
                     }
                     None => thread.on_exit(std::mem::replace(answer, Answer::Make)),
@@ -181,11 +242,18 @@ impl Child {
                 let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACECLONE;
                 // SAFETY: our stopped child; no memory is passed.
                 unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options) };
+            } else if signal == WAKE {
+                decider.woken();
             } else if !(is_new && signal == libc::SIGSTOP) && status >> 16 == 0 {
                 deliver = signal;
             }
+            let goes_on = matches!(answer, Answer::Make) && decider.is_asleep();
+            let how = match goes_on {
+                true => libc::PTRACE_CONT,
+                false => libc::PTRACE_SYSCALL,
+            };
             // SAFETY: a stopped thread of our child; no memory is passed.
-            unsafe { libc::ptrace(libc::PTRACE_SYSCALL, tid, 0, i64::from(deliver)) };
+            unsafe { libc::ptrace(how, tid, 0, i64::from(deliver)) };
         }
     }
 }
@@ -377,7 +445,7 @@ mod tests {
                 assert_eq!(parent(), 1);
                 assert!(parent() > 1);
             },
-            &mut |call| {
+            &mut |call: &Call| {
                 if call.number != libc::SYS_getppid {
                     return Answer::Make;
                 }

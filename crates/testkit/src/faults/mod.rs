@@ -12,7 +12,7 @@ use std::fmt;
 use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use crate::tracee::{self, Answer, Call};
+use crate::tracee::{self, Answer, Call, Decide, Waker};
 use expected::{expected, faults_of, Expected};
 pub use expected::{Fault, ESRVRFAULT};
 pub use subject::Subject;
@@ -138,6 +138,7 @@ fn walk_and_tell(walk: &Walk<'_>) {
         action.sa_sigaction = on_signal as extern "C" fn(i32) as usize;
         libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
     }
+    let waker = Waker::new();
     let mut clean = Vec::new();
     let mut given = Vec::new();
     let run = |given: &mut Vec<Given>| {
@@ -158,6 +159,7 @@ fn walk_and_tell(walk: &Walk<'_>) {
             return;
         }
         let result = catch_unwind(AssertUnwindSafe(|| run(&mut given)));
+        waker.wake();
         mark(END, 0, 0, 0, "");
         let leaked = open_files().abs_diff(before) as u64;
         let is_whole = matches!(result, Ok(Ok(())));
@@ -204,7 +206,16 @@ struct Trial {
     wrong: Vec<String>,
 }
 
-impl Trial {
+impl Decide for Trial {
+    /// Behind the fault there is nothing more to do to the walk.
+    fn is_asleep(&self) -> bool {
+        self.walking && self.reached
+    }
+
+    fn woken(&mut self) {
+        self.walking = false;
+    }
+
     fn decide(&mut self, call: &Call) -> Answer {
         if call.number == libc::SYS_getpgid && call.arguments[0] as libc::pid_t == NOBODY {
             return self.marked(call);
@@ -230,7 +241,9 @@ impl Trial {
         self.reached = true;
         case.fault.answer()
     }
+}
 
+impl Trial {
     fn marked(&mut self, call: &Call) -> Answer {
         match call.arguments[1] {
             BEGIN => {
@@ -238,7 +251,7 @@ impl Trial {
                 (self.walking, self.seen, self.reached) = (!done, 0, false);
                 return Answer::Give(i64::from(done));
             }
-            END => self.walking = false,
+            END => {}
             _ => {
                 self.told(call);
                 match &mut self.current {
@@ -367,7 +380,7 @@ pub fn try_all(walk: &Walk<'_>) -> Tally {
         tally: Tally::default(),
         wrong: Vec::new(),
     };
-    let ended = tracee::run(|| walk_and_tell(walk), &mut |call| trial.decide(call));
+    let ended = tracee::run(|| walk_and_tell(walk), &mut trial);
     if let Err(how) = ended {
         let last = trial.case_name();
         trial.wrong.push(format!("{how}, at the latest at: {last}"));
@@ -380,6 +393,6 @@ pub fn try_all(walk: &Walk<'_>) -> Tally {
         trial.wrong.len(),
         trial.wrong.join("\n")
     );
-    assert!(trial.tally.cases > 0);
+    assert!(trial.tally.cases > 0 && trial.tally.cases == trial.cases.len());
     trial.tally
 }
