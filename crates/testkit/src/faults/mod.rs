@@ -393,6 +393,11 @@ pub fn try_all(walk: &Walk<'_>) -> Tally {
         trial.wrong.len(),
         trial.wrong.join("\n")
     );
-    assert!(trial.tally.cases > 0 && trial.tally.cases == trial.cases.len());
+    let tally = trial.tally;
+    assert!(
+        tally.cases > 0 && tally.cases == trial.cases.len(),
+        "{tally}"
+    );
+    assert!(tally.not_reached * 4 < tally.cases, "{tally}");
     trial.tally
 }
