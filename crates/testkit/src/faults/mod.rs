@@ -1,7 +1,7 @@
 //! Faults at every system call that a walk makes: the calls are recorded in a
 //! run without any, then each sort of them has each fault it can have, as its
 //! first, second and last occurrence, and what becomes of the walk is held
-//! against a table ([`expected`]). Knows no walk.
+//! against a table (`expected`). Knows no walk.
 
 mod expected;
 mod subject;
