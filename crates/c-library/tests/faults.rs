@@ -52,7 +52,7 @@ fn push(given: &mut Vec<Given>, record: &Record, as_pages: bool) {
 fn try_walk(name: &str, run: &dyn Fn(&mut Vec<Given>) -> Result<(), i32>) {
     try_all(&Walk {
         name,
-        allocates: false,
+        has_runtime: false,
         first_thread_ended: false,
         run,
     });

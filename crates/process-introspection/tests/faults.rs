@@ -2,6 +2,8 @@
 //! the right error, with no descriptor left. The faults and the table of what
 //! may become of them are `testkit::faults`.
 
+use std::ops::ControlFlow;
+
 use process_introspection::{
     Error, ExtentBacking, Mapping, PhysicalRegion, Process, Target as Pid, UniquePid,
 };
@@ -69,6 +71,13 @@ fn physical_regions(process: &Process, given: &mut Vec<Given>) -> Found {
         given.push(of_region(&region?));
     }
     Ok(())
+}
+
+fn in_parallel(process: &Process, given: &mut Vec<Given>) -> Found {
+    process.physical_regions_parallel(.., 3, |region| {
+        given.push(of_region(region));
+        ControlFlow::Continue(())
+    })
 }
 
 /// As pages where there are some: what is mapped by huge entries, which divides
@@ -164,7 +173,7 @@ fn try_walk(
     };
     try_all(&Walk {
         name,
-        allocates: true,
+        has_runtime: true,
         first_thread_ended: name.starts_with("first thread ended"),
         run: &run,
     })
@@ -198,6 +207,7 @@ fn faults_in_a_physical_walk() {
         try_walk(name, target.pid(), without, physical_regions);
     }
     try_walk("resident", target.pid(), EVERYTHING, resident_regions);
+    try_walk("in parallel", target.pid(), EVERYTHING, in_parallel);
 }
 
 #[test]
@@ -256,7 +266,7 @@ fn faults_in_opening_by_a_unique_pid() {
     };
     try_all(&Walk {
         name: "unique PID",
-        allocates: true,
+        has_runtime: true,
         first_thread_ended: false,
         run: &run,
     });

@@ -45,7 +45,7 @@ pub fn count<T>(prepare: impl FnOnce() -> T, counted: impl FnOnce(&T)) -> Calls 
         counted(&prepared);
         mark();
     };
-    let ended = tracee::run(child, &mut |call| {
+    let ended = tracee::run(child, &mut |call: &tracee::Call| {
         if call.number == libc::SYS_getpgid && call.arguments[0] as libc::pid_t == NOBODY {
             counting = !counting;
         } else if counting {

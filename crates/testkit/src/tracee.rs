@@ -2,6 +2,7 @@
 //! is, made shorter, not made at all, or its result replaced. Knows how that is
 //! done with ptrace on each architecture; knows nothing of what calls mean.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -9,8 +10,10 @@ use std::os::unix::ffi::OsStringExt;
 /// A call that a child is about to make.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The child, which is stopped meanwhile.
+    /// The child.
     pub pid: libc::pid_t,
+    /// The thread of it, which is stopped meanwhile.
+    pub tid: libc::pid_t,
     /// The call's number.
     pub number: libc::c_long,
     /// Its arguments.
@@ -80,7 +83,7 @@ impl Call {
         // SAFETY: our stopped child; errno is a thread's own.
         unsafe {
             *libc::__errno_location() = 0;
-            let word = libc::ptrace(libc::PTRACE_PEEKDATA, self.pid, at as usize, 0);
+            let word = libc::ptrace(libc::PTRACE_PEEKDATA, self.tid, at as usize, 0);
             (*libc::__errno_location() == 0).then_some(word as usize)
         }
     }
@@ -88,20 +91,81 @@ impl Call {
     /// What a descriptor of the child's that is an argument stands for.
     pub fn descriptor(&self, argument: usize) -> Option<String> {
         let fd = self.arguments[argument] as i32;
-        let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.pid)).ok()?;
+        let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.tid)).ok()?;
         Some(link.to_string_lossy().into_owned())
     }
 }
 
-/// Runs `child` in a forked child and asks `decide` about each of its calls. A
-/// panic in the child is one here.
+/// Whoever decides on calls.
+pub trait Decide {
+    /// What becomes of a call.
+    fn decide(&mut self, call: &Call) -> Answer;
+
+    /// Whether nothing is to be decided until the child calls
+    /// [`Waker::wake`]: it runs
+    /// without being stopped, which is much faster.
+    fn is_asleep(&self) -> bool {
+        false
+    }
+
+    /// The child has called [`Waker::wake`].
+    fn woken(&mut self) {}
+}
+
+impl<F: FnMut(&Call) -> Answer> Decide for F {
+    fn decide(&mut self, call: &Call) -> Answer {
+        self(call)
+    }
+}
+
+/// The signal that wakes, which the child never gets.
+const WAKE: i32 = libc::SIGUSR2;
+
+/// The child's means to have the tracer decide again.
+#[derive(Debug)]
+pub struct Waker {
+    pid: libc::c_long,
+    tid: libc::c_long,
+}
+
+impl Waker {
+    /// For the calling thread.
+    pub fn new() -> Self {
+        // SAFETY: takes no memory.
+        unsafe {
+            Self {
+                pid: libc::syscall(libc::SYS_getpid),
+                tid: libc::syscall(libc::SYS_gettid),
+            }
+        }
+    }
+
+    /// One system call, which is not decided on.
+    pub fn wake(&self) {
+        // SAFETY: takes no memory; the tracer takes the signal.
+        unsafe { libc::syscall(libc::SYS_tgkill, self.pid, self.tid, WAKE) };
+    }
+}
+
+impl Default for Waker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Call {
+    fn is_to_wake(&self) -> bool {
+        self.number == libc::SYS_tgkill && self.arguments[2] as i32 == WAKE
+    }
+}
+
+/// Runs `child` in a forked child and asks `decide` about each call that it and
+/// its threads make. The calling thread must have no other child that ends or
+/// stops meanwhile.
 ///
 /// # Errors
 /// How the child ended, if not as it should.
-pub fn run(
-    child: impl FnOnce(),
-    decide: &mut dyn FnMut(&Call) -> Answer,
-) -> Result<(), &'static str> {
+pub fn run(child: impl FnOnce(), decider: &mut impl Decide) -> Result<(), &'static str> {
     // SAFETY: the child goes on with what is safe after fork and never returns.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
@@ -119,7 +183,7 @@ pub fn run(
         unsafe { libc::_exit(i32::from(result.is_err())) };
     }
     let child = Child { pid, ended: false };
-    child.follow(decide)
+    child.follow(decider)
 }
 
 /// Killed and reaped when dropped, should following it have failed.
@@ -141,45 +205,77 @@ impl Drop for Child {
 }
 
 impl Child {
-    /// Follows it from one stop to the next until it ends.
-    fn follow(mut self, decide: &mut dyn FnMut(&Call) -> Answer) -> Result<(), &'static str> {
-        let mut answer = Answer::Make;
+    /// Follows it, and the threads that it starts, from one stop to the next
+    /// until it ends.
+    fn follow(mut self, decider: &mut impl Decide) -> Result<(), &'static str> {
+        // What becomes of the call that each thread is making.
+        let mut threads = BTreeMap::from([(self.pid, Answer::Make)]);
         loop {
-            let mut status = 0;
-            // SAFETY: waits for our child; writes to a live integer.
-            assert_eq!(unsafe { libc::waitpid(self.pid, &mut status, 0) }, self.pid);
-            self.ended = !libc::WIFSTOPPED(status);
-            if libc::WIFEXITED(status) {
-                return match libc::WEXITSTATUS(status) {
-                    0 => Ok(()),
-                    _ => Err("the traced code has failed"),
+            let (tid, status) = wait_for_one();
+            if !libc::WIFSTOPPED(status) {
+                if tid != self.pid {
+                    threads.remove(&tid);
+                    continue;
+                }
+                self.ended = true;
+                return match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+                    (true, 0) => Ok(()),
+                    (true, _) => Err("the traced code has failed"),
+                    (false, _) => Err("the traced code was killed"),
                 };
             }
-            if self.ended {
-                return Err("the traced code was killed");
-            }
+            let thread = Thread { pid: self.pid, tid };
+            let is_new = !threads.contains_key(&tid);
+            let answer = threads.entry(tid).or_insert(Answer::Make);
             let signal = libc::WSTOPSIG(status);
             let mut deliver = 0;
             if signal == libc::SIGTRAP | 0x80 {
-                match self.entered() {
+                match thread.entered() {
+                    Some(call) if call.is_to_wake() => {}
                     Some(call) => {
-                        answer = decide(&call);
-                        self.on_entry(answer);
+                        *answer = decider.decide(&call);
+                        thread.on_entry(*answer);
                     }
-                    None => self.on_exit(std::mem::replace(&mut answer, Answer::Make)),
+                    None => thread.on_exit(std::mem::replace(answer, Answer::Make)),
                 }
-            } else if signal == libc::SIGSTOP {
-                let options = libc::PTRACE_O_TRACESYSGOOD;
+            } else if signal == libc::SIGSTOP && tid == self.pid {
+                let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACECLONE;
                 // SAFETY: our stopped child; no memory is passed.
-                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, self.pid, 0, options) };
-            } else {
+                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options) };
+            } else if signal == WAKE {
+                decider.woken();
+            } else if !(is_new && signal == libc::SIGSTOP) && status >> 16 == 0 {
                 deliver = signal;
             }
-            // SAFETY: our stopped child; no memory is passed.
-            unsafe { libc::ptrace(libc::PTRACE_SYSCALL, self.pid, 0, i64::from(deliver)) };
+            let goes_on = matches!(answer, Answer::Make) && decider.is_asleep();
+            let how = match goes_on {
+                true => libc::PTRACE_CONT,
+                false => libc::PTRACE_SYSCALL,
+            };
+            // SAFETY: a stopped thread of our child; no memory is passed.
+            unsafe { libc::ptrace(how, tid, 0, i64::from(deliver)) };
         }
     }
+}
 
+/// A thread that this thread traces, and its status. Children of the other
+/// threads of this process are theirs.
+fn wait_for_one() -> (libc::pid_t, i32) {
+    let mut status = 0;
+    let which = libc::__WALL | libc::__WNOTHREAD;
+    // SAFETY: writes to a live integer.
+    let tid = unsafe { libc::waitpid(-1, &mut status, which) };
+    assert!(tid > 0, "waitpid: {}", io::Error::last_os_error());
+    (tid, status)
+}
+
+/// A thread of a child, stopped.
+struct Thread {
+    pid: libc::pid_t,
+    tid: libc::pid_t,
+}
+
+impl Thread {
     /// The call that it is about to make; `None` if it has made one.
     fn entered(&self) -> Option<Call> {
         /// `struct ptrace_syscall_info` on entry.
@@ -198,11 +294,12 @@ impl Child {
         let mut entry = Entry::default();
         let (size, to) = (size_of::<Entry>(), &raw mut entry);
         // SAFETY: the kernel writes at most `size` bytes to a live struct.
-        let written = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO as _, self.pid, size, to) };
+        let written = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO as _, self.tid, size, to) };
         assert!(written > 0, "PTRACE_GET_SYSCALL_INFO (Linux 5.3)");
         const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
         (entry.op == PTRACE_SYSCALL_INFO_ENTRY).then_some(Call {
             pid: self.pid,
+            tid: self.tid,
             number: entry.number as libc::c_long,
             arguments: entry.arguments,
         })
@@ -212,14 +309,14 @@ impl Child {
         match answer {
             Answer::Give(_) => self.skip(),
             Answer::MakeOfAtMost(most) => {
-                let mut registers = Registers::of(self.pid);
+                let mut registers = Registers::of(self.tid);
                 let size = &mut registers.words[register::THIRD_ARGUMENT];
                 *size = (*size).min(most as usize);
-                registers.put(self.pid);
+                registers.put(self.tid);
             }
             Answer::MakeUnderSignal(signal) => {
                 // SAFETY: our stopped child; takes no memory.
-                unsafe { libc::kill(self.pid, signal) };
+                unsafe { libc::syscall(libc::SYS_tgkill, self.pid, self.tid, signal) };
             }
             Answer::Make | Answer::MakeAndGive(_) | Answer::MakeAndGiveLess(_) => {}
         }
@@ -227,10 +324,10 @@ impl Child {
 
     fn on_exit(&self, answer: Answer) {
         let result = |given: &mut dyn FnMut(i64) -> i64| {
-            let mut registers = Registers::of(self.pid);
+            let mut registers = Registers::of(self.tid);
             let result = &mut registers.words[register::RESULT];
             *result = given(*result as isize as i64) as usize;
-            registers.put(self.pid);
+            registers.put(self.tid);
         };
         match answer {
             Answer::Give(value) | Answer::MakeAndGive(value) => result(&mut |_| value),
@@ -242,9 +339,9 @@ impl Child {
     /// Makes the call one that does not exist.
     #[cfg(not(target_arch = "aarch64"))]
     fn skip(&self) {
-        let mut registers = Registers::of(self.pid);
+        let mut registers = Registers::of(self.tid);
         registers.words[register::NUMBER] = usize::MAX;
-        registers.put(self.pid);
+        registers.put(self.tid);
     }
 
     #[cfg(target_arch = "aarch64")]
@@ -257,7 +354,7 @@ impl Child {
         };
         let which = NT_ARM_SYSTEM_CALL;
         // SAFETY: our stopped child; the kernel reads a live integer.
-        let put = unsafe { libc::ptrace(libc::PTRACE_SETREGSET, self.pid, which, &raw mut vector) };
+        let put = unsafe { libc::ptrace(libc::PTRACE_SETREGSET, self.tid, which, &raw mut vector) };
         assert_eq!(put, 0, "PTRACE_SETREGSET");
     }
 }
@@ -348,7 +445,7 @@ mod tests {
                 assert_eq!(parent(), 1);
                 assert!(parent() > 1);
             },
-            &mut |call| {
+            &mut |call: &Call| {
                 if call.number != libc::SYS_getppid {
                     return Answer::Make;
                 }

@@ -1,7 +1,7 @@
 //! Faults at every system call that a walk makes: the calls are recorded in a
 //! run without any, then each sort of them has each fault it can have, as its
 //! first, second and last occurrence, and what becomes of the walk is held
-//! against a table ([`expected`]). Knows no walk.
+//! against a table (`expected`). Knows no walk.
 
 mod expected;
 mod subject;
@@ -12,7 +12,7 @@ use std::fmt;
 use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use crate::tracee::{self, Answer, Call};
+use crate::tracee::{self, Answer, Call, Decide, Waker};
 use expected::{expected, faults_of, Expected};
 pub use expected::{Fault, ESRVRFAULT};
 pub use subject::Subject;
@@ -30,8 +30,9 @@ pub struct Given {
 pub struct Walk<'a> {
     /// For messages.
     pub name: &'a str,
-    /// It allocates: calls for memory are none of the walk's.
-    pub allocates: bool,
+    /// It has_runtime and perhaps starts threads, as Rust programs do: the calls
+    /// for that are none of the walk's.
+    pub has_runtime: bool,
     /// Its target's first thread has ended.
     pub first_thread_ended: bool,
     /// Gives what it finds, and its error, [`UNTOLD`] if that has no number.
@@ -137,6 +138,7 @@ fn walk_and_tell(walk: &Walk<'_>) {
         action.sa_sigaction = on_signal as extern "C" fn(i32) as usize;
         libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
     }
+    let waker = Waker::new();
     let mut clean = Vec::new();
     let mut given = Vec::new();
     let run = |given: &mut Vec<Given>| {
@@ -157,6 +159,7 @@ fn walk_and_tell(walk: &Walk<'_>) {
             return;
         }
         let result = catch_unwind(AssertUnwindSafe(|| run(&mut given)));
+        waker.wake();
         mark(END, 0, 0, 0, "");
         let leaked = open_files().abs_diff(before) as u64;
         let is_whole = matches!(result, Ok(Ok(())));
@@ -189,7 +192,7 @@ struct Case {
 
 /// The parent's part.
 struct Trial {
-    allocates: bool,
+    has_runtime: bool,
     first_thread_ended: bool,
     /// In the run without faults: how often, and the largest third argument.
     recorded: BTreeMap<(libc::c_long, Subject), (usize, u64)>,
@@ -203,12 +206,21 @@ struct Trial {
     wrong: Vec<String>,
 }
 
-impl Trial {
+impl Decide for Trial {
+    /// Behind the fault there is nothing more to do to the walk.
+    fn is_asleep(&self) -> bool {
+        self.walking && self.reached
+    }
+
+    fn woken(&mut self) {
+        self.walking = false;
+    }
+
     fn decide(&mut self, call: &Call) -> Answer {
         if call.number == libc::SYS_getpgid && call.arguments[0] as libc::pid_t == NOBODY {
             return self.marked(call);
         }
-        if !self.walking || (self.allocates && is_for_memory(call.number)) {
+        if !self.walking || (self.has_runtime && is_of_the_runtime(call.number)) {
             return Answer::Make;
         }
         let Some(current) = self.current else {
@@ -229,7 +241,9 @@ impl Trial {
         self.reached = true;
         case.fault.answer()
     }
+}
 
+impl Trial {
     fn marked(&mut self, call: &Call) -> Answer {
         match call.arguments[1] {
             BEGIN => {
@@ -237,7 +251,7 @@ impl Trial {
                 (self.walking, self.seen, self.reached) = (!done, 0, false);
                 return Answer::Give(i64::from(done));
             }
-            END => self.walking = false,
+            END => {}
             _ => {
                 self.told(call);
                 match &mut self.current {
@@ -326,11 +340,23 @@ impl Trial {
     }
 }
 
-/// What an allocator or the stack of an iterator asks the kernel for.
-fn is_for_memory(number: libc::c_long) -> bool {
+/// What an allocator asks the kernel for, and what starts, holds and ends a
+/// thread. A signal mask is looked at for a C caller's buffer only.
+fn is_of_the_runtime(number: libc::c_long) -> bool {
     matches!(
         number,
-        libc::SYS_brk
+        libc::SYS_clone
+            | libc::SYS_clone3
+            | libc::SYS_exit
+            | libc::SYS_futex
+            | libc::SYS_prctl
+            | libc::SYS_rseq
+            | libc::SYS_rt_sigprocmask
+            | libc::SYS_sched_getaffinity
+            | libc::SYS_sched_yield
+            | libc::SYS_set_robust_list
+            | libc::SYS_sigaltstack
+            | libc::SYS_brk
             | libc::SYS_mmap
             | libc::SYS_munmap
             | libc::SYS_mremap
@@ -343,7 +369,7 @@ fn is_for_memory(number: libc::c_long) -> bool {
 /// that were. Panics if one ended as it must not.
 pub fn try_all(walk: &Walk<'_>) -> Tally {
     let mut trial = Trial {
-        allocates: walk.allocates,
+        has_runtime: walk.has_runtime,
         first_thread_ended: walk.first_thread_ended,
         recorded: BTreeMap::new(),
         cases: Vec::new(),
@@ -354,7 +380,7 @@ pub fn try_all(walk: &Walk<'_>) -> Tally {
         tally: Tally::default(),
         wrong: Vec::new(),
     };
-    let ended = tracee::run(|| walk_and_tell(walk), &mut |call| trial.decide(call));
+    let ended = tracee::run(|| walk_and_tell(walk), &mut trial);
     if let Err(how) = ended {
         let last = trial.case_name();
         trial.wrong.push(format!("{how}, at the latest at: {last}"));
@@ -367,6 +393,11 @@ pub fn try_all(walk: &Walk<'_>) -> Tally {
         trial.wrong.len(),
         trial.wrong.join("\n")
     );
-    assert!(trial.tally.cases > 0);
+    let tally = trial.tally;
+    assert!(
+        tally.cases > 0 && tally.cases == trial.cases.len(),
+        "{tally}"
+    );
+    assert!(tally.not_reached * 4 < tally.cases, "{tally}");
     trial.tally
 }
