@@ -2,6 +2,7 @@
 //! list of these, so whatever it does a person can do, one by one.
 
 mod bench;
+mod dependencies;
 mod edges;
 mod fuzz;
 mod install;
@@ -33,6 +34,10 @@ enum Task {
     Edges,
     /// Compile what users get with the oldest Rust that is promised (1.85)
     Msrv,
+    /// Build with the oldest versions of dependencies that the manifests allow
+    MinimalVersions,
+    /// Check the dependencies' licences, sources, doubles and advisories (needs cargo-deny)
+    Deny(dependencies::Arguments),
     /// Check the C library with C and C++ compilers and pkg-config
     C,
     /// Install library, header, command, man pages, completions and licences
@@ -54,6 +59,8 @@ fn main() -> ExitCode {
         Task::Doc => steps::doc(),
         Task::Edges => edges::check(),
         Task::Msrv => steps::msrv(),
+        Task::MinimalVersions => dependencies::minimal_versions(),
+        Task::Deny(arguments) => dependencies::deny(&arguments),
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),

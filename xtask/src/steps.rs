@@ -5,38 +5,46 @@ use std::process::Command;
 use crate::edges;
 use crate::run::{cargo, output, run, target, Result};
 
-/// The workspaces beside the main one, by their manifests.
-const OTHER_WORKSPACES: [&str; 1] = ["bench/Cargo.toml"];
+/// The workspaces beside the main one: their manifests, and what their compiler
+/// must be told.
+const OTHER_WORKSPACES: [(&str, &str); 2] = [
+    ("bench/Cargo.toml", ""),
+    // As cargo-fuzz does: without it the C library has a panic handler.
+    ("fuzz/Cargo.toml", "--cfg fuzzing"),
+];
 
 /// The oldest Rust that compiles what users get.
 const MSRV: &str = "1.85";
 
+/// The manifests of all workspaces.
+pub(crate) fn workspaces() -> impl Iterator<Item = &'static str> {
+    let others = OTHER_WORKSPACES.iter().map(|(manifest, _)| *manifest);
+    std::iter::once("Cargo.toml").chain(others)
+}
+
 pub(crate) fn fmt() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    for manifest in OTHER_WORKSPACES {
+    for (manifest, _) in OTHER_WORKSPACES {
         run(&mut cargo(&["fmt", "--manifest-path", manifest, "--check"]))?;
     }
     Ok(())
 }
 
 pub(crate) fn clippy() -> Result<()> {
-    run(&mut cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    for manifest in OTHER_WORKSPACES {
-        run(&mut cargo(&[
-            "clippy",
-            "--manifest-path",
-            manifest,
-            "--",
-            "-D",
-            "warnings",
-        ]))?;
+    let workspace = ["clippy", "--workspace", "--all-targets"];
+    let denied = ["--", "-D", "warnings"];
+    run(cargo(&workspace).args(denied))?;
+    for (manifest, flags) in OTHER_WORKSPACES {
+        let mut clippy = cargo(&workspace);
+        clippy.args(["--manifest-path", manifest]).args(denied);
+        if !flags.is_empty() {
+            // Another place, or each would undo the other's work.
+            let directory = target().join("clippy").join(manifest);
+            clippy
+                .env("RUSTFLAGS", flags)
+                .env("CARGO_TARGET_DIR", directory);
+        }
+        run(&mut clippy)?;
     }
     Ok(())
 }

@@ -52,7 +52,11 @@ int main(void) {
     SHOW(sizeof(pid64_t));
     SHOW((pid64_t)-1 < 0);
     SHOW(sizeof(procfs_mapinfo));
+    SHOW(sizeof(procfs_debuginfo));
     SHOW(sizeof(introspection_cursor_t));
+    SHOW(_Alignof(procfs_mapinfo));
+    SHOW(_Alignof(procfs_debuginfo));
+    SHOW(_Alignof(introspection_cursor_t));
     SHOW_FIELD(procfs_mapinfo, vaddr);
     SHOW_FIELD(procfs_mapinfo, size);
     SHOW_FIELD(procfs_mapinfo, flags);

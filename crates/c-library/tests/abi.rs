@@ -163,7 +163,11 @@ fn the_headers_numbers_are_rusts() {
         ("sizeof(pid64_t)", 8),
         ("(pid64_t)-1 < 0", 1),
         ("sizeof(procfs_mapinfo)", 48),
+        ("sizeof(procfs_debuginfo)", 16),
         ("sizeof(introspection_cursor_t)", 960 * 8),
+        ("_Alignof(procfs_mapinfo)", 8),
+        ("_Alignof(procfs_debuginfo)", 8),
+        ("_Alignof(introspection_cursor_t)", 8),
     ];
     for (name, value) in others {
         same(name, value);

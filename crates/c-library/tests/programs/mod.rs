@@ -4,6 +4,7 @@
 // Each test binary uses its part of this.
 #![allow(dead_code)]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -81,9 +82,19 @@ impl Program {
         Self { path }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A command that runs it, to add arguments to.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+        self.command_under(&self.path)
+    }
+
+    /// A command that runs another program, which runs this one.
+    pub(crate) fn command_under(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command.env("LD_LIBRARY_PATH", &library().dir);
         command
     }
@@ -95,19 +106,23 @@ impl Program {
 
     /// Runs one case.
     pub(crate) fn run_case(&self, case: &str, linked: Linked) {
-        let Output { status, stderr, .. } = self
-            .command()
-            .arg(case)
-            // What a case makes, it makes in the target directory.
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
-            .output()
-            .expect("a compiled program");
-        let stderr = String::from_utf8_lossy(&stderr);
-        match status.code() {
-            Some(0) => print!("{stderr}"),
-            Some(77) => println!("skipped ({linked:?}): {stderr}"),
-            _ => panic!("{case} ({linked:?}): {status}\n{stderr}"),
-        }
+        run_case_of(self.command(), case, linked);
+    }
+}
+
+/// Runs one case by a command that takes its name.
+pub(crate) fn run_case_of(mut command: Command, case: &str, linked: Linked) {
+    let Output { status, stderr, .. } = command
+        .arg(case)
+        // What a case makes, it makes in the target directory.
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .expect("a compiled program");
+    let stderr = String::from_utf8_lossy(&stderr);
+    match status.code() {
+        Some(0) => print!("{stderr}"),
+        Some(77) => println!("skipped ({linked:?}): {stderr}"),
+        _ => panic!("{case} ({linked:?}): {status}\n{stderr}"),
     }
 }
 

@@ -1,0 +1,85 @@
+//! What comes in with dependencies: licences, sources, doubles, known
+//! vulnerabilities, and whether our own manifests ask for enough.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{cargo, output, root, run, target, Result};
+use crate::steps::workspaces;
+
+/// Where `cargo deny` has its vulnerabilities from.
+const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
+
+/// What to check.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Exit with an error if the advisories cannot be had
+    #[arg(long)]
+    advisories: bool,
+}
+
+/// All workspaces by the rules in `deny.toml`. Advisories are checked where their
+/// database can be reached, and it is said where not.
+pub(crate) fn deny(arguments: &Arguments) -> Result<()> {
+    run(&mut cargo(&["deny", "--version"]))
+        .map_err(|why| format!("cargo install cargo-deny --locked ({why})"))?;
+    for manifest in workspaces() {
+        run(deny_check(manifest).args(["bans", "licenses", "sources"]))?;
+    }
+    let reached = output(
+        Command::new("git")
+            // Ends also where connections are swallowed.
+            .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20"])
+            .args(["ls-remote", "--exit-code", ADVISORIES, "HEAD"])
+            .env("GIT_TERMINAL_PROMPT", "0"),
+    );
+    match reached {
+        Ok(_) => workspaces().try_for_each(|manifest| run(deny_check(manifest).arg("advisories"))),
+        Err(why) if arguments.advisories => Err(why),
+        Err(why) => {
+            eprintln!("  advisories NOT checked, their database cannot be reached: {why}");
+            Ok(())
+        }
+    }
+}
+
+fn deny_check(manifest: &str) -> Command {
+    let mut command = cargo(&["deny", "--manifest-path", manifest]);
+    command.args(["--config", "deny.toml", "check"]);
+    // One list of exceptions for all workspaces, of which none has all.
+    command.args(["--allow", "unmatched-skip"]);
+    command
+}
+
+/// Builds everything with the oldest versions that our manifests allow. In a
+/// copy, because cargo would write them into the lock file that is kept.
+pub(crate) fn minimal_versions() -> Result<()> {
+    let directory = target().join("minimal-versions");
+    let source = directory.join("source");
+    let _ = fs::remove_dir_all(&source);
+    fs::create_dir_all(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+    for part in ["Cargo.toml", "crates", "examples", "xtask"] {
+        copy(&root().join(part), &source.join(part)).map_err(|error| format!("{part}: {error}"))?;
+    }
+    // An unstable option, which with this the stable cargo takes too; the build
+    // itself goes without.
+    let mut lock = cargo(&["generate-lockfile", "-Z", "direct-minimal-versions"]);
+    run(lock.current_dir(&source).env("RUSTC_BOOTSTRAP", "1"))?;
+    let mut check = cargo(&["check", "--locked", "--workspace", "--all-targets"]);
+    let build: PathBuf = directory.join("build");
+    run(check.current_dir(&source).env("CARGO_TARGET_DIR", build))
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return fs::copy(from, to).map(drop);
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
