@@ -11,7 +11,7 @@ use super::table::{Arch, Row};
 use crate::run::Result;
 
 /// How long a guest may take in all.
-const LIMIT: Duration = Duration::from_secs(420);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// A running QEMU: killed and reaped when dropped.
 struct Guest(Child);
