@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use process_introspection::{Backing, Process, Target as Which, UniquePid};
 use testkit::machine::is_root_or_skip;
@@ -129,7 +130,16 @@ fn an_exec_ends_what_a_handle_can_tell() {
         assert!(ended.is_gone(), "{ended}");
         assert!(mappings.next().is_none());
         assert!(count(&process).unwrap_err().is_gone());
-        assert!(count(&Process::open(target.pid()).unwrap()).unwrap() > 3);
+        // The new program has its name before it has its mappings.
+        let until = Instant::now() + Duration::from_secs(20);
+        let has_mappings = || {
+            let process = Process::open(target.pid());
+            process.and_then(|process| count(&process)).unwrap() > 3
+        };
+        while !has_mappings() {
+            assert!(Instant::now() < until, "a program has mappings");
+            std::thread::yield_now();
+        }
     }
 }
 
