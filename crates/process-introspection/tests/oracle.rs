@@ -107,7 +107,7 @@ fn compare(target: &Target, start: u64, end: u64, whole: &[Run]) {
         }
         assert_eq!(regions_of_all.len(), whole.len(), "{path:?}");
         let pages = (end - start) / page();
-        for _ in 0..20 {
+        for _ in 0..scaled(20).max(4) {
             let first = random.below(pages);
             let count = 1 + random.below((pages - first).min(700));
             let (low, high) = (start + first * page(), start + (first + count) * page());

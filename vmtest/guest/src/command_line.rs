@@ -30,6 +30,6 @@ impl Words {
     /// How long one test program may take.
     pub(crate) fn limit(&self) -> Duration {
         let seconds = self.value("limit").and_then(|value| value.parse().ok());
-        Duration::from_secs(seconds.unwrap_or(120))
+        Duration::from_secs(seconds.unwrap_or(300))
     }
 }

@@ -54,14 +54,15 @@ pub(crate) fn run(words: &Words) -> String {
             .env("INTROSPECTION_TEST_SCALE", scale);
         command
     };
-    for path in programs("/tests") {
+    let chosen = words.value("program");
+    for path in programs("/tests", chosen) {
         let begun = Instant::now();
         let mut command = program(&path);
         command.args(["--show-output", "--test-threads=2"]);
         rust_tests(&name_of(&path), command, limit, &mut counts);
         told_time(&path, begun);
     }
-    for path in programs("/cases") {
+    for path in programs("/cases", chosen) {
         let begun = Instant::now();
         cases(&path, program, limit, &mut counts);
         told_time(&path, begun);
@@ -80,9 +81,11 @@ fn told_time(path: &Path, begun: Instant) {
     println!("vmtest: {} took {seconds:.1} s", name_of(path));
 }
 
-fn programs(directory: &str) -> Vec<PathBuf> {
+/// The programs there: all, or the one of this name.
+fn programs(directory: &str, chosen: Option<&str>) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut programs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    programs.retain(|path| chosen.is_none_or(|chosen| name_of(path) == chosen));
     programs.sort();
     programs
 }

@@ -8,10 +8,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::table::{Arch, Row};
+use super::Extent;
 use crate::run::Result;
 
 /// How long a guest may take in all.
-const LIMIT: Duration = Duration::from_secs(420);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// A running QEMU: killed and reaped when dropped.
 struct Guest(Child);
@@ -32,18 +33,20 @@ pub(crate) fn run(
     row: &Row,
     kernel: &Path,
     image: &Path,
-    scale: u64,
+    extent: &Extent,
     log: &Path,
 ) -> Result<String> {
     let shown = |error: std::io::Error| format!("{}: {error}", log.display());
     let console = File::create(log).map_err(shown)?;
     let errors = console.try_clone().map_err(shown)?;
-    let (program, options, console_name) = machine(row.kernel.arch);
+    let (emulator, options, console_name) = machine(row.kernel.arch);
+    let program = extent.program.as_ref();
+    let program = program.map_or(String::new(), |name| format!("vmtest.program={name} "));
     let line = format!(
-        "console={console_name} quiet loglevel=2 panic=-1 vmtest.guest vmtest.scale={scale} {}",
-        row.command_line
+        "console={console_name} quiet loglevel=2 panic=-1 vmtest.guest vmtest.scale={} {program}{}",
+        extent.scale, row.command_line
     );
-    let mut command = Command::new(program);
+    let mut command = Command::new(emulator);
     command
         .args(options)
         .args(["-smp", "2", "-m", &row.memory.to_string()])
@@ -59,7 +62,7 @@ pub(crate) fn run(
         .stderr(errors);
     let child = command.spawn();
     let mut guest = Guest(child.map_err(|error| {
-        format!("{program} (in Debian's qemu-system-x86, -arm and -misc): {error}")
+        format!("{emulator} (in Debian's qemu-system-x86, -arm and -misc): {error}")
     })?);
     let until = Instant::now() + LIMIT;
     let mut stopped = String::new();

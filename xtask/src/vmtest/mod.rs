@@ -31,6 +31,8 @@ Examples:
   cargo xtask vmtest --list               the rows
   cargo xtask vmtest --only numa          rows whose names contain this
   cargo xtask vmtest --only amd64-6.1$    the row of exactly this name's end
+  cargo xtask vmtest --only swap --program machines
+                                          one test program of a row
   cargo xtask vmtest --write              the table into docs/KERNELS.md
 
 Kernels come from Debian's archive by the mirrors that this machine's apt uses,
@@ -50,13 +52,31 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 2,
           value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
-    /// The sizes of the tests' largest targets are divided by this
-    #[arg(long, value_name = "N", default_value_t = 8,
-          value_parser = clap::value_parser!(u64).range(1..))]
-    scale: u64,
+    #[command(flatten)]
+    extent: Extent,
     /// Write the table into docs/KERNELS.md and do nothing else
     #[arg(long)]
     write: bool,
+}
+
+/// How much of the tests is run in each guest.
+#[derive(Debug, Default, clap::Args)]
+struct Extent {
+    /// The sizes of the tests' largest targets are divided by this
+    #[arg(long, value_name = "N", default_value_t = 16,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    scale: u64,
+    /// Only this test program, such as machines: a part of what a row is
+    #[arg(long, value_name = "NAME")]
+    program: Option<String>,
+}
+
+impl Extent {
+    /// Whether `PROGRAM::TEST` is part of it.
+    fn has(&self, test: &str) -> bool {
+        let program = self.program.as_ref();
+        program.is_none_or(|program| test.split("::").next() == Some(program))
+    }
 }
 
 /// A row that has been run, or could not be.
@@ -174,7 +194,7 @@ fn run_all(
         let kernel = &kernels[row.kernel.packages];
         let report = kernel.as_ref().map_err(Clone::clone).and_then(|kernel| {
             let image = prepare(row, kernel, programs)?;
-            run(row, kernel, &image, arguments.scale)
+            run(row, kernel, &image, &arguments.extent)
         });
         let kernel = kernel.as_ref().map_or("", |kernel| &kernel.name).to_owned();
         let report = report.unwrap_or_else(|why| Report {
@@ -243,17 +263,17 @@ fn module_bytes(path: &Path) -> Result<Vec<u8>> {
 
 /// Boots a row and judges it; once more if the kernel died before the tests
 /// began.
-fn run(row: &Row, kernel: &Unpacked, image: &Path, scale: u64) -> Result<Report> {
+fn run(row: &Row, kernel: &Unpacked, image: &Path, extent: &Extent) -> Result<Report> {
     let consoles = directory().join("consoles");
     fs::create_dir_all(&consoles).map_err(|error| format!("{}: {error}", consoles.display()))?;
     let file = consoles.join(format!("{}.log", row.name));
-    let mut console = boot::run(row, &kernel.image, image, scale, &file)?;
+    let mut console = boot::run(row, &kernel.image, image, extent, &file)?;
     if !report::has_begun(&console) {
         eprintln!("vmtest: {}: did not come up; once more", row.name);
-        console = boot::run(row, &kernel.image, image, scale, &file)?;
+        console = boot::run(row, &kernel.image, image, extent, &file)?;
     }
     let _ = fs::remove_file(image);
-    Ok(report::judge(&console, row, kernel.release))
+    Ok(report::judge(&console, row, kernel.release, extent))
 }
 
 /// The table of rows and times; an error unless all rows hold.

@@ -134,6 +134,8 @@ impl Apt {
                  Dir::State \"{directory}/state\";\n\
                  Dir::State::status \"{directory}/status\";\n\
                  Dir::Cache \"{directory}/cache\";\n\
+                 Dir::Cache::pkgcache \"pkgcache.bin\";\n\
+                 Dir::Cache::srcpkgcache \"srcpkgcache.bin\";\n\
                  Dir::Etc::sourcelist \"{directory}/sources.list\";\n\
                  Dir::Etc::sourceparts \"{directory}/parts\";\n\
                  Dir::Etc::preferences \"{directory}/none\";\n\
@@ -153,13 +155,19 @@ impl Apt {
                 .args(["search", "--names-only", &pattern]),
         )?;
         let names = found.lines().filter_map(|line| line.split(' ').next());
+        let names: Vec<&str> = names.filter(|name| is_of_line(name, begin, end)).collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let shown = output(self.command("apt-cache").arg("show").args(names))?;
         let mut candidates = Vec::new();
-        for name in names.filter(|name| is_of_line(name, begin, end)) {
-            let shown = output(self.command("apt-cache").args(["show", name]))?;
-            let versions = shown
-                .lines()
-                .filter_map(|line| line.strip_prefix("Version: "));
-            candidates.extend(versions.map(|version| (name.to_owned(), version.to_owned())));
+        let mut package = "";
+        for line in shown.lines() {
+            if let Some(name) = line.strip_prefix("Package: ") {
+                package = name;
+            } else if let Some(version) = line.strip_prefix("Version: ") {
+                candidates.push((package.to_owned(), version.to_owned()));
+            }
         }
         candidates.sort_by(|one, other| compare_versions(&other.1, &one.1));
         Ok(candidates)

@@ -21,6 +21,21 @@ use crate::run::{cargo, output, root, Result};
 /// Packages whose tests are run.
 const PACKAGES: [&str; 2] = ["process-introspection-core", "process-introspection"];
 
+/// What is compiled of the standard library is not what is tested: compiled
+/// quickly, it takes a fraction of the time.
+const QUICK_STANDARD: [&str; 10] = [
+    "--config=profile.vmtest.package.core.opt-level=1",
+    "--config=profile.vmtest.package.alloc.opt-level=1",
+    "--config=profile.vmtest.package.std.opt-level=1",
+    "--config=profile.vmtest.package.test.opt-level=1",
+    "--config=profile.vmtest.package.gimli.opt-level=1",
+    "--config=profile.vmtest.package.compiler_builtins.opt-level=1",
+    "--config=profile.release.package.core.opt-level=1",
+    "--config=profile.release.package.core.codegen-units=16",
+    "--config=profile.release.package.compiler_builtins.opt-level=1",
+    "--config=profile.release.package.compiler_builtins.codegen-units=16",
+];
+
 /// Names under which the guest's program is one that tests start.
 const STARTED_BY_TESTS: [&str; 3] = ["cat", "sleep", "unshare"];
 
@@ -137,6 +152,7 @@ impl Compiler {
         if self.is_foreign {
             command
                 .arg(format!("-Zbuild-std={standard}"))
+                .args(QUICK_STANDARD)
                 .env("RUSTC", Self::foreign_rustc()?)
                 // What rustup and clippy may have set is for another compiler.
                 .env_remove("RUSTC_WRAPPER")
