@@ -40,6 +40,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Run the tests on other kernels and architectures, in virtual machines
     Vmtest(vmtest::Arguments),
+    /// Check reported addresses in the RAM of a virtual machine, from outside
+    Truth(vmtest::truth::Arguments),
     /// All checks but the tests themselves, in the order of continuous integration
     Check,
 }
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
+        Task::Truth(arguments) => vmtest::truth::truth(&arguments),
         Task::Check => steps::check(),
     };
     match result {
