@@ -20,14 +20,16 @@ pub(crate) fn fmt() -> Result<()> {
 }
 
 pub(crate) fn clippy() -> Result<()> {
-    run(&mut cargo(&[
+    let mut clippy = cargo(&[
         "clippy",
         "--workspace",
         "--all-targets",
         "--",
         "-D",
         "warnings",
-    ]))?;
+    ]);
+    // So that the part of it is seen that links the C library; nothing links here.
+    run(clippy.env("TRUTH_C_OBJECT", "/dev/null"))?;
     for manifest in OTHER_WORKSPACES {
         run(&mut cargo(&[
             "clippy",

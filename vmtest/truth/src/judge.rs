@@ -137,3 +137,110 @@ fn wrong_page(kind: usize, post: &Post, record: &Record, page: u64) -> String {
         INTERFACES.get(post.interface).unwrap_or(&"?"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::FromRawFd;
+
+    use super::*;
+
+    /// Two slots' worth of RAM; the slot is in the second, at this address.
+    const AT: u64 = SIZE;
+
+    fn ram() -> File {
+        // SAFETY: a NUL-terminated name; the descriptor is new and ours alone.
+        let file = unsafe {
+            let fd = libc::memfd_create(c"ram".as_ptr(), libc::MFD_CLOEXEC);
+            assert!(fd >= 0);
+            File::from_raw_fd(fd)
+        };
+        file.set_len(2 * SIZE).unwrap();
+        file
+    }
+
+    /// A guest that has written three pages, and posts these records of them.
+    fn judged(records: &[Record], pages: u64, is_control: bool) -> Counts {
+        let file = ram();
+        let guest = Ram::map(&file).unwrap();
+        for page in 0..3 {
+            let at = guest.memory(page * PAGE, PAGE).unwrap();
+            // SAFETY: a page of the file, which only this test has mapped.
+            unsafe { pattern::write(at, 5, 0x7000 + page * PAGE) };
+        }
+        // SAFETY: mapped as long as `guest` is, and accessed by slots only.
+        let slot = unsafe { Slot::new(guest.memory(AT, SIZE).unwrap()) };
+        slot.begin(0);
+        let mut judge = Judge::new(Ram::map(&file).unwrap());
+        judge.add(0, AT).unwrap();
+        assert!(!judge.look());
+        for (index, &record) in records.iter().enumerate() {
+            slot.store(index, record);
+        }
+        slot.post(Post {
+            records: records.len(),
+            pages,
+            interface: 1,
+            is_control,
+        });
+        assert!(judge.look() && !slot.is_open() && !judge.look());
+        judge.counts().clone()
+    }
+
+    const RIGHT: Record = Record {
+        label: 0x7000,
+        paddr: 0,
+        pages: 3,
+        stamp: 5,
+    };
+
+    #[test]
+    fn what_is_right_is_counted() {
+        let counts = judged(&[RIGHT], 3, false);
+        assert_eq!((counts.pages(), counts.wrong, counts.controls), (3, 0, 0));
+        assert_eq!(counts.by_interface[1], 3);
+    }
+
+    #[test]
+    fn a_wrong_address_a_stale_stamp_and_no_ram_are_wrong() {
+        let moved = Record {
+            paddr: PAGE,
+            ..RIGHT
+        };
+        assert_eq!(judged(&[moved], 3, false).wrong, 3);
+        let stale = Record { stamp: 4, ..RIGHT };
+        assert_eq!(judged(&[stale], 3, false).wrong, 3);
+        let nowhere = Record {
+            paddr: 2 * SIZE,
+            ..RIGHT
+        };
+        assert_eq!(judged(&[nowhere], 3, false).wrong, 3);
+        let beyond = Record { pages: 4, ..RIGHT };
+        assert_eq!(judged(&[beyond], 4, false).wrong, 1);
+    }
+
+    #[test]
+    fn pages_that_are_missing_are_wrong() {
+        let two = Record { pages: 2, ..RIGHT };
+        assert_eq!(judged(&[two], 3, false).wrong, 1);
+        assert_eq!(judged(&[], 3, false).wrong, 3);
+    }
+
+    #[test]
+    fn a_control_that_holds_is_wrong() {
+        let moved = Record {
+            paddr: PAGE,
+            ..RIGHT
+        };
+        let counts = judged(&[moved], 3, true);
+        assert_eq!((counts.controls, counts.wrong, counts.pages()), (3, 0, 0));
+        assert_eq!(judged(&[RIGHT], 3, true).wrong, 3);
+    }
+
+    #[test]
+    fn a_slot_must_be_where_it_is_said_to_be() {
+        let mut judge = Judge::new(Ram::map(&ram()).unwrap());
+        assert!(judge.add(0, AT).is_err());
+        assert!(judge.add(0, 1 << 40).is_err());
+    }
+}

@@ -116,10 +116,8 @@ fn file(size: u64, path: Option<&std::ffi::CStr>) -> Result<i32, String> {
     };
     let fd = check(fd, "a file")?;
     // SAFETY: takes no memory.
-    check(
-        unsafe { libc::ftruncate(fd, size as libc::off_t) },
-        "its size",
-    )?;
+    let sized = unsafe { libc::ftruncate(fd, size as libc::off_t) };
+    check(sized, "its size")?;
     Ok(fd)
 }
 

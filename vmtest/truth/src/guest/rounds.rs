@@ -174,7 +174,7 @@ pub(crate) fn run() -> Result<String, String> {
     let begun = Instant::now();
     let (mut pages, mut rounds) = (0, 0);
     let mut spent = [[Duration::ZERO; 3]; AREAS.len()];
-    let mut since = |spent: &mut Duration, from: Instant| *spent += from.elapsed();
+    let since = |spent: &mut Duration, from: Instant| *spent += from.elapsed();
     while begun.elapsed() < Duration::from_secs(seconds) || rounds < INTERFACES.len() as u64 {
         for (number, (slot, area)) in areas.iter_mut().enumerate() {
             let from = Instant::now();
