@@ -48,6 +48,8 @@ enum Task {
     Vmtest(vmtest::Arguments),
     /// Fuzz what parses, merges and takes arguments (needs cargo-fuzz)
     Fuzz(fuzz::Arguments),
+    /// Check reported addresses in the RAM of a virtual machine, from outside
+    Truth(vmtest::truth::Arguments),
     /// All checks but the tests themselves, in the order of continuous integration
     Check,
 }
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
+        Task::Truth(arguments) => vmtest::truth::truth(&arguments),
         Task::Check => steps::check(),
     };
     match result {

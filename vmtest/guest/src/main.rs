@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let closing = match machine::set_up(&words) {
+        Ok(()) if words.has("program") => suite::one_program(),
         Ok(()) => suite::run(&words),
         Err(error) => format!("vmtest: not set up: {error}"),
     };

@@ -15,7 +15,7 @@ use crate::run::Result;
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// A running QEMU: killed and reaped when dropped.
-struct Guest(Child);
+pub(super) struct Guest(pub(super) Child);
 
 impl Drop for Guest {
     fn drop(&mut self) {
@@ -79,7 +79,7 @@ pub(crate) fn run(
 }
 
 /// The program, its options and the name of its console. Never KVM.
-fn machine(arch: Arch) -> (&'static str, &'static [&'static str], &'static str) {
+pub(super) fn machine(arch: Arch) -> (&'static str, &'static [&'static str], &'static str) {
     const X86: &[&str] = &["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"];
     match arch {
         // With cx16 QEMU 7.2 crashed 6.12 guests in 5 of 44 boots.

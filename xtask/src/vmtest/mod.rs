@@ -8,6 +8,7 @@ mod packages;
 mod programs;
 mod report;
 mod table;
+pub(crate) mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -136,15 +137,19 @@ fn write() -> Result<()> {
     fs::write(&path, table::in_document(&document)?).map_err(failed)
 }
 
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     target().join("vmtest")
+}
+
+fn cache() -> PathBuf {
+    env::var_os("VMTEST_CACHE").map_or(directory().join("cache"), PathBuf::from)
 }
 
 /// The rows' kernels, by the names of their packages.
 type Kernels = BTreeMap<table::Packages, Result<Unpacked>>;
 
 fn kernels(rows: &[&'static Row]) -> Kernels {
-    let cache = env::var_os("VMTEST_CACHE").map_or(directory().join("cache"), PathBuf::from);
+    let cache = cache();
     let mut kernels = Kernels::new();
     for row in rows {
         kernels.entry(row.kernel.packages).or_insert_with(|| {

@@ -188,17 +188,23 @@ impl Compiler {
         Ok(path)
     }
 
-    /// The archive as it is installed, and the programs with it.
-    fn cases(&self) -> Result<Vec<(String, PathBuf)>> {
+    /// The archive as it is installed.
+    fn archive(&self) -> Result<PathBuf> {
         let arguments = ["build", "--release", "--package=libintrospection"];
         output(&mut self.cargo(&arguments, "core")?)?;
         let built = self.directory.join(self.target).join("release");
+        Ok(built.join("libintrospection.a"))
+    }
+
+    /// The C programs with the library.
+    fn cases(&self) -> Result<Vec<(String, PathBuf)>> {
         let library = Library {
-            archive: built.join("libintrospection.a"),
+            archive: self.archive()?,
             shared: PathBuf::new(),
             include: root().join("crates/libintrospection/include"),
             dir: PathBuf::new(),
         };
+        let built = self.directory.join(self.target).join("release");
         let build = |&name: &&str| {
             let mut compiler = Command::new(self.cc);
             // Without what only a debugger reads.
@@ -210,6 +216,43 @@ impl Compiler {
         };
         program::WITH_CASES.iter().map(build).collect()
     }
+}
+
+/// The programs of a guest whose RAM is looked into, in `directory`: its first
+/// program, and the one that fills memory.
+pub(crate) fn of_truth(directory: &Path) -> Result<[PathBuf; 2]> {
+    let compiler = Compiler::for_arch(Arch::Amd64, directory)?;
+    let guest = compiler.guest()?;
+    let object = own_symbols(&compiler.archive()?)?;
+    let arguments = [
+        "build",
+        "--release",
+        "--message-format=json-render-diagnostics",
+        "--package=truth",
+        "--bin=truth-guest",
+    ];
+    let mut command = compiler.cargo(&arguments, "std,panic_unwind")?;
+    command.env("TRUTH_C_OBJECT", object);
+    let mut built = executables(&output(&mut command)?)?;
+    let (_, program) = built.pop().ok_or("truth-guest was not built")?;
+    Ok([guest, program])
+}
+
+/// What of an archive the library's own functions need, as one object with no
+/// other symbols: a Rust program has a panic handler already.
+fn own_symbols(archive: &Path) -> Result<PathBuf> {
+    let object = archive.with_extension("o");
+    let mut link = Command::new("ld");
+    link.arg("-r").arg("-o").arg(&object);
+    for name in ["physical_regions", "pagetableinfo"] {
+        link.arg(format!("--undefined=introspection_get_{name}"));
+    }
+    link.arg("--undefined=introspection_cursor_open");
+    output(link.arg(archive))?;
+    let mut keep = Command::new("objcopy");
+    keep.args(["--wildcard", "--keep-global-symbol=introspection_*"]);
+    output(keep.arg(&object))?;
+    Ok(object)
 }
 
 /// The programs that cargo's messages name. A library's own tests are named by

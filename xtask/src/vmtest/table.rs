@@ -64,7 +64,7 @@ const K6_1: Kernel = Kernel {
     line: "6.1",
     packages: &[("linux-image-6.1.", "-cloud-amd64", "6.1.")],
 };
-const K6_12: Kernel = Kernel {
+pub(super) const K6_12: Kernel = Kernel {
     arch: Arch::Amd64,
     line: "6.12",
     packages: &[("linux-image-6.12.", "-cloud-amd64", "6.12.")],

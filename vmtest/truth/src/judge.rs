@@ -1,0 +1,246 @@
+//! Checks what a guest posts, byte for byte. Knows nothing of how the guest was
+//! started.
+
+use crate::pattern::{self, PAGE};
+use crate::ram::Ram;
+use crate::slot::{Post, Record, Slot, INTERFACES, KINDS, SIZE};
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Pages that were checked, by their kind.
+    pub by_kind: [u64; KINDS.len()],
+    /// The same, by the interface that reported them.
+    pub by_interface: [u64; INTERFACES.len()],
+    /// Of those, pages above 4 GiB.
+    pub high: u64,
+    /// The first few that were wrong.
+    pub examples: Vec<String>,
+    /// How many pages were wrong, missing, or too many.
+    pub wrong: u64,
+    /// Pages that were false on purpose and found to be.
+    pub controls: u64,
+}
+
+impl Counts {
+    /// All pages that were checked, the controls not among them.
+    pub fn pages(&self) -> u64 {
+        self.by_kind.iter().sum()
+    }
+
+    fn wrong(&mut self, pages: u64, what: impl FnOnce() -> String) {
+        if self.wrong < 20 {
+            self.examples.push(what());
+        }
+        self.wrong += pages;
+    }
+}
+
+/// Looks into a guest's RAM.
+#[derive(Debug)]
+pub struct Judge {
+    ram: Ram,
+    slots: Vec<(usize, Slot)>,
+    counts: Counts,
+}
+
+impl Judge {
+    /// One that knows no slot yet.
+    pub fn new(ram: Ram) -> Self {
+        Self {
+            ram,
+            slots: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Where the slot of a kind is, as a library in the guest has reported it.
+    ///
+    /// # Errors
+    /// That nothing of the kind is there.
+    pub fn add(&mut self, kind: usize, paddr: u64) -> Result<(), String> {
+        let wrong = || format!("slot {kind} is not at {paddr:#x}, where it was reported");
+        let at = self.ram.memory(paddr, SIZE).ok_or_else(wrong)?;
+        // SAFETY: mapped as long as `ram` is; the guest accesses it as a slot.
+        let slot = unsafe { Slot::new(at) };
+        if kind >= KINDS.len() || !slot.is(kind) {
+            return Err(wrong());
+        }
+        self.slots.push((kind, slot));
+        Ok(())
+    }
+
+    /// Checks what has been posted since; false if that was nothing.
+    pub fn look(&mut self) -> bool {
+        let mut found = false;
+        for (kind, slot) in &self.slots {
+            if slot.is_open() {
+                found = true;
+                check(&self.ram, *kind, slot, &mut self.counts);
+                slot.close();
+            }
+        }
+        found
+    }
+
+    /// What was found so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+fn check(ram: &Ram, kind: usize, slot: &Slot, counts: &mut Counts) {
+    let post = slot.posted();
+    let (mut pages, mut held) = (0, 0);
+    for index in 0..post.records {
+        let record = slot.record(index);
+        for page in 0..record.pages {
+            pages += 1;
+            let label = record.label + page * PAGE;
+            let paddr = record.paddr + page * PAGE;
+            let memory = ram.memory(paddr, PAGE);
+            // SAFETY: a page of RAM that is mapped.
+            let is_held =
+                memory.is_some_and(|at| unsafe { pattern::holds(at, record.stamp, label) });
+            held += u64::from(is_held);
+            counts.high += u64::from(is_held && !post.is_control && paddr >= 4 << 30);
+            if is_held == post.is_control {
+                counts.wrong(1, || wrong_page(kind, &post, &record, page));
+            }
+        }
+    }
+    if pages != post.pages {
+        let (kind, expected) = (KINDS[kind], post.pages);
+        counts.wrong(pages.abs_diff(expected), || {
+            format!("{kind}: {pages} pages were reported of {expected}")
+        });
+    }
+    if post.is_control {
+        counts.controls += pages - held;
+    } else {
+        counts.by_kind[kind] += pages;
+        if let Some(count) = counts.by_interface.get_mut(post.interface) {
+            *count += pages;
+        }
+    }
+}
+
+fn wrong_page(kind: usize, post: &Post, record: &Record, page: u64) -> String {
+    let what = if post.is_control {
+        "holds what a control said"
+    } else {
+        "does not hold what was written"
+    };
+    format!(
+        "{}, {}: page {page} of {record:x?} {what}",
+        KINDS[kind],
+        INTERFACES.get(post.interface).unwrap_or(&"?"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::FromRawFd;
+
+    use super::*;
+
+    /// Two slots' worth of RAM; the slot is in the second, at this address.
+    const AT: u64 = SIZE;
+
+    fn ram() -> File {
+        // SAFETY: a NUL-terminated name; the descriptor is new and ours alone.
+        let file = unsafe {
+            let fd = libc::memfd_create(c"ram".as_ptr(), libc::MFD_CLOEXEC);
+            assert!(fd >= 0);
+            File::from_raw_fd(fd)
+        };
+        file.set_len(2 * SIZE).unwrap();
+        file
+    }
+
+    /// A guest that has written three pages, and posts these records of them.
+    fn judged(records: &[Record], pages: u64, is_control: bool) -> Counts {
+        let file = ram();
+        let guest = Ram::map(&file).unwrap();
+        for page in 0..3 {
+            let at = guest.memory(page * PAGE, PAGE).unwrap();
+            // SAFETY: a page of the file, which only this test has mapped.
+            unsafe { pattern::write(at, 5, 0x7000 + page * PAGE) };
+        }
+        // SAFETY: mapped as long as `guest` is, and accessed by slots only.
+        let slot = unsafe { Slot::new(guest.memory(AT, SIZE).unwrap()) };
+        slot.begin(0);
+        let mut judge = Judge::new(Ram::map(&file).unwrap());
+        judge.add(0, AT).unwrap();
+        assert!(!judge.look());
+        for (index, &record) in records.iter().enumerate() {
+            slot.store(index, record);
+        }
+        slot.post(Post {
+            records: records.len(),
+            pages,
+            interface: 1,
+            is_control,
+        });
+        assert!(judge.look() && !slot.is_open() && !judge.look());
+        judge.counts().clone()
+    }
+
+    const RIGHT: Record = Record {
+        label: 0x7000,
+        paddr: 0,
+        pages: 3,
+        stamp: 5,
+    };
+
+    #[test]
+    fn what_is_right_is_counted() {
+        let counts = judged(&[RIGHT], 3, false);
+        assert_eq!((counts.pages(), counts.wrong, counts.controls), (3, 0, 0));
+        assert_eq!(counts.by_interface[1], 3);
+    }
+
+    #[test]
+    fn a_wrong_address_a_stale_stamp_and_no_ram_are_wrong() {
+        let moved = Record {
+            paddr: PAGE,
+            ..RIGHT
+        };
+        assert_eq!(judged(&[moved], 3, false).wrong, 3);
+        let stale = Record { stamp: 4, ..RIGHT };
+        assert_eq!(judged(&[stale], 3, false).wrong, 3);
+        let nowhere = Record {
+            paddr: 2 * SIZE,
+            ..RIGHT
+        };
+        assert_eq!(judged(&[nowhere], 3, false).wrong, 3);
+        let beyond = Record { pages: 4, ..RIGHT };
+        assert_eq!(judged(&[beyond], 4, false).wrong, 1);
+    }
+
+    #[test]
+    fn pages_that_are_missing_are_wrong() {
+        let two = Record { pages: 2, ..RIGHT };
+        assert_eq!(judged(&[two], 3, false).wrong, 1);
+        assert_eq!(judged(&[], 3, false).wrong, 3);
+    }
+
+    #[test]
+    fn a_control_that_holds_is_wrong() {
+        let moved = Record {
+            paddr: PAGE,
+            ..RIGHT
+        };
+        let counts = judged(&[moved], 3, true);
+        assert_eq!((counts.controls, counts.wrong, counts.pages()), (3, 0, 0));
+        assert_eq!(judged(&[RIGHT], 3, true).wrong, 3);
+    }
+
+    #[test]
+    fn a_slot_must_be_where_it_is_said_to_be() {
+        let mut judge = Judge::new(Ram::map(&ram()).unwrap());
+        assert!(judge.add(0, AT).is_err());
+        assert!(judge.add(0, 1 << 40).is_err());
+    }
+}

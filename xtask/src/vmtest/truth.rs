@@ -1,0 +1,251 @@
+//! Boots a guest whose RAM is a file, and looks there for what the guest's
+//! libraries have reported: `cargo xtask truth`. Knows how the guest is started;
+//! what is written, posted and checked is in the package `truth`.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use truth::judge::{Counts, Judge};
+use truth::ram::{Ram, LOW};
+use truth::slot::{INTERFACES, KINDS};
+
+use super::boot::{machine, Guest};
+use super::image::Image;
+use super::table::{Arch, K6_12};
+use super::{cache, directory, packages, programs};
+use crate::run::Result;
+
+/// How long, and on what.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A kernel image to boot instead of the newest package of 6.12
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// How many seconds the guest goes on
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u64,
+    /// Fail unless at least so many pages are checked
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pages: u64,
+}
+
+/// MiB of RAM: the greater part of it lies above 4 GiB.
+const MEMORY: u64 = 3072;
+
+/// How much longer than it was told to go on a guest may take in all.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub(crate) fn truth(arguments: &Arguments) -> Result<()> {
+    let kernel = match &arguments.kernel {
+        Some(kernel) => kernel.clone(),
+        None => packages::newest(&cache(), &K6_12)?.image,
+    };
+    let counts = run(&kernel, arguments.seconds)?;
+    for (pages, kind) in counts.by_kind.iter().zip(KINDS) {
+        println!("{pages:>12} pages  {kind}");
+    }
+    for (pages, interface) in counts.by_interface.iter().zip(INTERFACES) {
+        println!("{pages:>12} pages  by {interface}");
+    }
+    println!("{:>12} pages  above 4 GiB", counts.high);
+    println!(
+        "{:>12} pages  false on purpose, and seen to be",
+        counts.controls
+    );
+    println!("{:>12} pages checked, none wrong", counts.pages());
+    if counts.pages() < arguments.pages {
+        return Err(format!("that is fewer than {}", arguments.pages));
+    }
+    Ok(())
+}
+
+/// A RAM file, removed when dropped.
+struct RamFile(PathBuf);
+
+impl RamFile {
+    /// In memory if there is room: the kernel would write a disk's file back.
+    fn create() -> Result<(Self, File)> {
+        let name = format!("introspection-truth-{}", std::process::id());
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() {
+            memory
+        } else {
+            &directory()
+        };
+        let path = place.join(name);
+        let failed = |error| format!("{}: {error}", path.display());
+        let mut options = File::options();
+        let file = options.read(true).write(true).create_new(true).open(&path);
+        let file = file.map_err(failed)?;
+        let this = Self(path.clone());
+        file.set_len(MEMORY << 20).map_err(failed)?;
+        Ok((this, file))
+    }
+}
+
+impl Drop for RamFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Boots `kernel` for `seconds` of rounds, and checks every byte that its
+/// libraries say something of.
+///
+/// # Errors
+/// Anything wrong, or that could not be tried; the guest's console is left
+/// behind.
+pub(crate) fn run(kernel: &Path, seconds: u64) -> Result<Counts> {
+    fs::create_dir_all(directory()).map_err(|error| error.to_string())?;
+    let image = directory().join("truth.cpio");
+    pack(&image)?;
+    let (ram, file) = RamFile::create()?;
+    let mut guest = start(kernel, &image, &ram.0, seconds)?;
+    let lines = console(guest.0.stdout.take().ok_or("no console")?)?;
+    let mut judge = Judge::new(Ram::map(&file).map_err(|error| format!("RAM: {error}"))?);
+    let until = Instant::now() + Duration::from_secs(seconds) + PATIENCE;
+    let told = follow(&mut judge, &lines, until)?;
+    drop(guest);
+    drop(ram);
+    let _ = fs::remove_file(image);
+    verdict(judge.counts(), told)
+}
+
+fn pack(to: &Path) -> Result<()> {
+    let [guest, program] = programs::of_truth(&directory().join("build"))?;
+    let mut image = Image::new(&["dev", "proc", "sys", "tmp"]);
+    image.add_file("init", &guest)?;
+    image.add_file("program", &program)?;
+    image.write(to)
+}
+
+fn start(kernel: &Path, image: &Path, ram: &Path, seconds: u64) -> Result<Guest> {
+    let (program, options, console) = machine(Arch::Amd64);
+    // In the place of the processor among the options. Without these two the
+    // kernel clears and copies pages not by bytes but by words: an emulator
+    // takes as long for either.
+    let cpu = "max,-cx16,-erms,-fsrm";
+    let line = format!(
+        "console={console} quiet loglevel=2 panic=-1 vmtest.guest vmtest.program \
+         truth.seconds={seconds} transparent_hugepage=madvise \
+         hugepagesz=1G hugepages=1 hugepagesz=2M hugepages={}",
+        64 + KINDS.len()
+    );
+    let backend = format!(
+        "memory-backend-file,id=ram,size={MEMORY}M,share=on,mem-path={}",
+        ram.display()
+    );
+    let child = Command::new(program)
+        .args(options)
+        .args(["-cpu", cpu, "-smp", "2", "-m", &MEMORY.to_string()])
+        .args(["-object", &backend, "-machine"])
+        .arg(format!("pc,memory-backend=ram,max-ram-below-4g={LOW}"))
+        .args(["-nodefaults", "-display", "none", "-serial", "stdio"])
+        .args(["-no-reboot", "-append", &line, "-kernel"])
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(image)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn();
+    let child = child.map_err(|error| format!("{program} (qemu-system-x86): {error}"))?;
+    Ok(Guest(child))
+}
+
+/// The console's lines as they come, and all of them in a file.
+fn console(from: ChildStdout) -> Result<Receiver<String>> {
+    let consoles = directory().join("consoles");
+    let path = consoles.join("truth.log");
+    let file = fs::create_dir_all(consoles).and_then(|()| File::create(&path));
+    let mut file = file.map_err(|error| format!("{}: {error}", path.display()))?;
+    let (send, lines) = channel();
+    // Ends with the guest.
+    thread::spawn(move || {
+        for line in BufReader::new(from)
+            .split(b'\n')
+            .map_while(|line| line.ok())
+        {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            let _ = writeln!(file, "{line}");
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(lines)
+}
+
+/// Checks what is posted until the guest is done; gives how many pages it says
+/// to have posted.
+fn follow(judge: &mut Judge, lines: &Receiver<String>, until: Instant) -> Result<u64> {
+    loop {
+        let wait = match judge.look() {
+            true => Duration::ZERO,
+            false => Duration::from_micros(100),
+        };
+        if Instant::now() > until {
+            return Err("the guest does not come to an end".to_owned());
+        }
+        let line = match lines.recv_timeout(wait) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err("the guest ended before it was done".to_owned());
+            }
+        };
+        let Some(told) = line.strip_prefix("truth: ") else {
+            continue;
+        };
+        match told.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+            ["slot", kind, "at", paddr] => {
+                let number = paddr.strip_prefix("0x").unwrap_or(paddr);
+                let paddr = u64::from_str_radix(number, 16);
+                let both = kind.parse().ok().zip(paddr.ok());
+                let (kind, paddr) = both.ok_or_else(|| line.clone())?;
+                judge.add(kind, paddr)?;
+            }
+            ["begun"] => {}
+            ["done", ..] => {
+                let mut words = told.split_ascii_whitespace();
+                let pages = words.find_map(|word| word.strip_prefix("pages=")?.parse().ok());
+                eprintln!("truth: {told}");
+                return pages.ok_or(line);
+            }
+            _ => return Err(with_examples(line, judge.counts())),
+        }
+    }
+}
+
+fn with_examples(what: String, counts: &Counts) -> String {
+    let mut text = what;
+    for example in &counts.examples {
+        text += &format!("\n  {example}");
+    }
+    text
+}
+
+fn verdict(counts: &Counts, told: u64) -> Result<Counts> {
+    let missing: Vec<&str> = KINDS
+        .iter()
+        .zip(counts.by_kind)
+        .filter(|(_, pages)| *pages == 0)
+        .map(|(kind, _)| *kind)
+        .collect();
+    let what = if counts.wrong > 0 {
+        format!("{} of {} pages are wrong", counts.wrong, counts.pages())
+    } else if counts.pages() != told {
+        format!("{} pages were checked, {told} posted", counts.pages())
+    } else if !missing.is_empty() {
+        format!("never checked: {}", missing.join(", "))
+    } else if counts.controls == 0 || counts.high == 0 {
+        "no control was posted, or nothing lay above 4 GiB".to_owned()
+    } else {
+        return Ok(counts.clone());
+    };
+    Err(with_examples(what, counts))
+}
