@@ -12,7 +12,9 @@ use process_introspection_core::{AddrRange, Errno, Error, Operation, Process};
 
 use crate::output::Output;
 use crate::record::{Record, RecordRun};
-use crate::regions::{self, Name, ShortName, Walk, NO_ENTRIES, NO_NAME, NO_SHORT_NAME};
+use crate::regions::{
+    self, Name, PageTableWalk, ShortName, Walk, NO_ENTRIES, NO_FEW_ENTRIES, NO_NAME, NO_SHORT_NAME,
+};
 use crate::{range, Result};
 
 /// `introspection_cursor_t`: 8-byte aligned words of the caller's. Its parts
@@ -49,7 +51,7 @@ struct Progress {
 enum AnyWalk {
     Virtual(VirtualCursor<Name>),
     Physical(Result<PhysicalCursor<ShortName>>),
-    PageTable(Result<LeafCursor<ShortName>>),
+    PageTable(Result<PageTableWalk>),
 }
 
 impl AnyWalk {
@@ -143,7 +145,7 @@ fn start_page_table<'a>(
         process,
         range,
         NO_SHORT_NAME,
-        NO_ENTRIES,
+        NO_FEW_ENTRIES,
     )))
 }
 
