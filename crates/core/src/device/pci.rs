@@ -10,10 +10,10 @@ use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::{PageSize, PhysAddr};
 use crate::error::Result;
 use crate::memtype::{self, MemoryType};
-use crate::object::{seen, OpenObject};
+use crate::object::seen;
 use crate::process::{PathBuffer, Process};
 use crate::sys::{self, OwnedFd};
-use crate::vma::{Vma, VmaName};
+use crate::vma::Vma;
 
 /// Flags of a resource: memory, not ports (include/linux/ioport.h).
 const IORESOURCE_MEM: u64 = 0x200;
@@ -116,14 +116,14 @@ impl<'a> ResourceFile<'a> {
         })
     }
 
-    /// The memory of an area of this file.
+    /// The memory of an area of this file, which is one of sysfs.
     #[inline(never)]
-    pub(super) fn memory(&self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
-        // The file that this path would lead to, and the one that is mapped.
+    pub(super) fn memory(&self, process: &Process, vma: &Vma) -> Result<Found> {
+        // The path is the target's, and may be anything: what it would lead to
+        // here has to be what is mapped.
         let mut path = device_directory(self.device);
         let named = sysfs::inode(path.push(b"/").push(self.file))?;
-        let mapped = OpenObject::open(process, vma, name)?;
-        if named != Some(vma.inode) || !mapped.is_some_and(|object| object.is_sysfs()) {
+        if named != Some(vma.inode) {
             return Ok(Err(UnknownReason::Unconfirmed));
         }
         let page = process.page_size().bytes();
