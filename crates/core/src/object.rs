@@ -2,7 +2,7 @@
 //! and from the kernel's names, and the path and linked address of a mapped
 //! object. Knows nothing of pages.
 
-use crate::device::{self, UnknownReason, Unlisted};
+use crate::device::{UnknownReason, Unlisted};
 use crate::elf::{Header, HEADER_SIZE, SEGMENT_SIZE};
 use crate::error::{Errno, Error, Operation, Result};
 use crate::process::{PathBuffer, Process};
@@ -28,8 +28,8 @@ pub enum MappingKind {
     SharedMemory,
     /// Of huge pages that were set aside (hugetlb).
     HugeTlb,
-    /// Of a device: a character device's file, one under `/sys` or in
-    /// `/proc`, VFIO's.
+    /// Of a device: a character device's file, one under `/sys`, a PCI
+    /// device's in `/proc`, VFIO's.
     Device,
     /// The kernel's code for user programs.
     Vdso,
@@ -63,12 +63,40 @@ pub struct Mapping {
     pub vma: Vma,
     /// Its kind.
     pub kind: MappingKind,
-    /// What the page map leaves out of it. Where a device's memory lies is
-    /// looked up by walks that are asked for addresses.
+    /// What is known of the pages that the page map leaves out. Where a
+    /// device's memory lies is looked up by walks that are asked for addresses.
     pub unlisted: Unlisted,
 }
 
 impl Mapping {
+    fn new(vma: Vma, kind: MappingKind) -> Self {
+        let unlisted = Unlisted::Nothing;
+        let mut mapping = Self {
+            vma,
+            kind,
+            unlisted,
+        };
+        if mapping.is_unlisted() {
+            mapping.unlisted = Unlisted::Unknown(match kind {
+                MappingKind::Device => UnknownReason::NotAsked,
+                _ => UnknownReason::KernelPages,
+            });
+        }
+        mapping
+    }
+
+    /// Whether the kernel maps frames here that the page map leaves out: a
+    /// device's, or its own clock page's (`VM_PFNMAP`: fs/proc/task_mmu.c and
+    /// mm/pagewalk.c, Linux 6.12, skip such areas). Some devices map ordinary
+    /// pages, which are then listed; what is not cannot be told from these.
+    pub fn is_unlisted(&self) -> bool {
+        match self.kind {
+            MappingKind::Device => true,
+            MappingKind::Special => !self.vma.has_object(),
+            _ => false,
+        }
+    }
+
     /// Whether it is of the kernel's own making, without an object.
     pub fn is_special(&self) -> bool {
         !self.vma.has_object() && matches!(self.kind, MappingKind::Vdso | MappingKind::Special)
@@ -77,18 +105,12 @@ impl Mapping {
 
 /// What an object is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ObjectKind {
+enum ObjectKind {
     Elf,
     Regular,
-    /// `/dev/zero`.
     Zero,
-    /// Another character device, with its numbers.
-    CharDevice(u32, u32),
-    /// A file in sysfs.
-    Sysfs,
-    /// A file in proc: those that can be mapped are of PCI devices, or the
-    /// memory of a kernel that has crashed.
-    ProcFile,
+    /// Or a file in sysfs.
+    CharDevice,
     /// It could not be opened, or is none of these.
     Unknown,
 }
@@ -123,26 +145,7 @@ impl ObjectCache {
         } else {
             kind_without_object(name.bytes)
         };
-        Ok(Mapping {
-            vma,
-            kind,
-            unlisted: unlisted(&vma, kind),
-        })
-    }
-
-    /// Looks up where the memory of a mapping of a device lies.
-    ///
-    /// # Errors
-    /// As [`Self::mapping`].
-    pub(crate) fn locate(
-        &mut self,
-        process: &Process,
-        mapping: &mut Mapping,
-        name: VmaName<'_>,
-    ) -> Result<()> {
-        let object = self.look(process, &mapping.vma, name)?;
-        mapping.unlisted = device::locate(process, &mapping.vma, name, object)?;
-        Ok(())
+        Ok(Mapping::new(vma, kind))
     }
 
     fn kind_of_object(
@@ -160,9 +163,7 @@ impl ObjectCache {
         Ok(match self.look(process, vma, name)? {
             ObjectKind::Elf => MappingKind::Elf,
             ObjectKind::Zero => MappingKind::Anonymous,
-            ObjectKind::CharDevice(..) | ObjectKind::Sysfs | ObjectKind::ProcFile => {
-                MappingKind::Device
-            }
+            ObjectKind::CharDevice => MappingKind::Device,
             ObjectKind::Regular => kind_of_plain_file(name.bytes),
             ObjectKind::Unknown => kind_of_unseen_file(name.bytes),
         })
@@ -184,17 +185,6 @@ impl ObjectCache {
     }
 }
 
-/// Mappings of a device, and the kernel's own, can be `VM_PFNMAP`, which the
-/// page map skips. Some devices map ordinary pages, which are then listed; what
-/// is not cannot be told from these.
-fn unlisted(vma: &Vma, kind: MappingKind) -> Unlisted {
-    match kind {
-        MappingKind::Device => Unlisted::Unknown(UnknownReason::NotAsked),
-        MappingKind::Special if !vma.has_object() => Unlisted::Unknown(UnknownReason::KernelPages),
-        _ => Unlisted::Nothing,
-    }
-}
-
 fn kind_without_object(name: &[u8]) -> MappingKind {
     match name {
         b"[heap]" => MappingKind::Heap,
@@ -208,11 +198,6 @@ fn kind_without_object(name: &[u8]) -> MappingKind {
     }
 }
 
-/// Buffers that drivers share and graphics drivers keep: no files, whatever
-/// their names look like, and mapped as the driver likes (drivers/dma-buf,
-/// drivers/gpu/drm/drm_gem.c and i915/gem/i915_gem_shmem.c, Linux 6.12).
-const GRAPHICS: [&[u8]; 3] = [b"/dmabuf:", b"/drm mm object (", b"/i915 ("];
-
 /// Objects that their names tell without a look: those without a path, those
 /// that the kernel names itself, and files of devices in sysfs.
 fn kind_by_name(name: &[u8]) -> Option<MappingKind> {
@@ -223,11 +208,19 @@ fn kind_by_name(name: &[u8]) -> Option<MappingKind> {
         Some(MappingKind::SharedMemory)
     } else if starts(b"/sys/") || name == b"anon_inode:[vfio-device]" {
         Some(MappingKind::Device)
-    } else if (!name.is_empty() && !starts(b"/")) || GRAPHICS.iter().any(|name| starts(name)) {
+    } else if is_kernels_own(name) {
         Some(MappingKind::Special)
     } else {
         None
     }
+}
+
+/// Whether it is no path: a name of the kernel's, or one of those that graphics
+/// drivers give to memory which they map as they like
+/// (drivers/gpu/drm/drm_gem.c, i915/gem/i915_gem_shmem.c, Linux 6.12).
+fn is_kernels_own(name: &[u8]) -> bool {
+    const GRAPHICS: [&[u8]; 2] = [b"/drm mm object (deleted)", b"/i915 (deleted)"];
+    (!name.is_empty() && !name.starts_with(b"/")) || GRAPHICS.contains(&name)
 }
 
 fn kind_of_plain_file(name: &[u8]) -> MappingKind {
@@ -277,22 +270,29 @@ impl OpenObject {
             .map(|status| Self { path_only, status }))
     }
 
-    /// Whether it is a file in sysfs.
-    pub(crate) fn is_sysfs(&self) -> bool {
-        sys::file_system(self.path_only.raw()) == Ok(uapi::SYSFS_MAGIC)
+    /// The magic number of the file system that it is in.
+    pub(crate) fn file_system(&self) -> Result<Option<i64>> {
+        seen(sys::file_system(self.path_only.raw()))
+    }
+
+    /// Its numbers, if it is a character device.
+    pub(crate) fn char_device(&self) -> Option<(u32, u32)> {
+        self.status.is_char_device().then_some(self.status.rdev)
     }
 
     fn kind(&self) -> Result<ObjectKind> {
-        match seen(sys::file_system(self.path_only.raw()))? {
-            Some(uapi::SYSFS_MAGIC) => return Ok(ObjectKind::Sysfs),
-            // To read them would be to read a device's registers.
-            Some(uapi::PROC_SUPER_MAGIC) => return Ok(ObjectKind::ProcFile),
-            _ => {}
+        // A file of a device in sysfs, when its path did not tell.
+        // A PCI device's in proc: to read it would be to read its registers.
+        if matches!(
+            self.file_system()?,
+            Some(uapi::SYSFS_MAGIC | uapi::PROC_SUPER_MAGIC)
+        ) {
+            return Ok(ObjectKind::CharDevice);
         }
         if self.status.is_char_device() {
             return Ok(match self.status.rdev {
                 (1, 5) => ObjectKind::Zero,
-                (major, minor) => ObjectKind::CharDevice(major, minor),
+                _ => ObjectKind::CharDevice,
             });
         }
         let Some(file) = self.reopen()? else {

@@ -25,8 +25,9 @@ pub struct LeafRun {
     pub backing: Backing,
     /// Anonymous memory, see [`crate::physical::PhysicalRegion::anonymous`].
     pub anonymous: bool,
-    /// The mapping; `None` for the record of a start address in no mapping.
-    pub mapping: Option<Mapping>,
+    /// Whether it lies in a mapping, which is [`LeafCursor::mapping`] then; not
+    /// so the record of a start address in none.
+    pub is_mapped: bool,
 }
 
 impl LeafRun {
@@ -77,6 +78,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
         })
     }
 
+    /// The mapping that the last run belongs to, if it belongs to one.
+    pub fn mapping(&self) -> Option<&Mapping> {
+        self.regions.mapping()
+    }
+
     /// The name of the area that the last run belongs to.
     pub fn name(&self) -> VmaName<'_> {
         self.regions.name()
@@ -117,7 +123,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
             page_size: self.page,
             backing: Backing::NotPresent,
             anonymous: false,
-            mapping: None,
+            is_mapped: false,
         }
     }
 
@@ -148,7 +154,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
                     page_size,
                     backing: region.state.backing.further(start - region.start),
                     anonymous: region.state.anonymous,
-                    mapping: Some(*mapping),
+                    is_mapped: true,
                 }));
             }
         }

@@ -12,7 +12,7 @@ use process_introspection_core::{AddrRange, Errno, Error, Operation, Process};
 use crate::output::Output;
 use crate::record::{Record, RecordRun};
 use crate::regions::{
-    self, LeafWalk, Name, ShortName, Walk, NO_ENTRIES, NO_LEAF_ENTRIES, NO_NAME, NO_SHORT_NAME,
+    self, Name, PageTableWalk, ShortName, Walk, NO_ENTRIES, NO_FEW_ENTRIES, NO_NAME, NO_SHORT_NAME,
 };
 use crate::{range, Result};
 
@@ -50,7 +50,7 @@ struct Progress {
 enum AnyWalk {
     Virtual(VirtualCursor<Name>),
     Physical(Result<PhysicalCursor<ShortName>>),
-    PageTable(Result<LeafWalk>),
+    PageTable(Result<PageTableWalk>),
 }
 
 impl AnyWalk {
@@ -144,7 +144,7 @@ fn start_page_table<'a>(
         process,
         range,
         NO_SHORT_NAME,
-        NO_LEAF_ENTRIES,
+        NO_FEW_ENTRIES,
     )))
 }
 

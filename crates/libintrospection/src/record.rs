@@ -51,7 +51,7 @@ impl Record {
         shared.of(mapping).record(run)
     }
 
-    fn of_first_leaf(run: &LeafRun) -> Self {
+    fn of_first_leaf(run: &LeafRun, mapping: Option<&Mapping>) -> Self {
         let bare = Self {
             vaddr: run.virt.start().as_u64(),
             size: run.page_size.bytes(),
@@ -61,7 +61,7 @@ impl Record {
             ino: 0,
             paddr: address(run.backing),
         };
-        let Some(mapping) = &run.mapping else {
+        let Some(mapping) = mapping.filter(|_| run.is_mapped) else {
             return bare;
         };
         let vma = &mapping.vma;
@@ -191,10 +191,10 @@ impl RecordRun {
         }
     }
 
-    /// A record for each leaf entry.
-    pub(crate) fn of_leaves(run: &LeafRun) -> Self {
+    /// A record for each leaf entry of a mapping.
+    pub(crate) fn of_leaves(run: &LeafRun, mapping: Option<&Mapping>) -> Self {
         Self {
-            first: Record::of_first_leaf(run),
+            first: Record::of_first_leaf(run, mapping),
             count: run.count(),
         }
     }

@@ -28,11 +28,11 @@ pub(crate) type ShortName = [u8; 192];
 pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
 /// Storage for page-map entries.
 pub(crate) const NO_ENTRIES: FewEntries = [0; 256];
+/// Fewer, in a walk that also holds what it knows of leaf entries.
+pub(crate) const NO_FEW_ENTRIES: [u64; 192] = [0; 192];
 
-/// The walk of leaf entries, which keeps more than the others on its stack and
-/// so has room for fewer entries.
-pub(crate) type LeafWalk = LeafCursor<ShortName, [u64; 192]>;
-pub(crate) const NO_LEAF_ENTRIES: [u64; 192] = [0; 192];
+/// The walk of leaf entries.
+pub(crate) type PageTableWalk = LeafCursor<ShortName, [u64; 192]>;
 
 /// Something that gives records.
 pub(crate) trait Walk {
@@ -56,10 +56,10 @@ impl Walk for PhysicalCursor<ShortName> {
     }
 }
 
-impl Walk for LeafWalk {
+impl Walk for PageTableWalk {
     fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
         let run = self.next(process)?;
-        Ok(run.map(|run| RecordRun::of_leaves(&run)))
+        Ok(run.map(|run| RecordRun::of_leaves(&run, self.mapping())))
     }
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn page_table_entries(
 
 #[inline(never)]
 fn walk_page_table(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
-    match &mut LeafWalk::new(process, range, NO_SHORT_NAME, NO_LEAF_ENTRIES) {
+    match &mut PageTableWalk::new(process, range, NO_SHORT_NAME, NO_FEW_ENTRIES) {
         Ok(walk) => fill(walk, process, output),
         Err(error) => Err(*error),
     }

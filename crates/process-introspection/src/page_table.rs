@@ -68,12 +68,13 @@ impl<'a> PageTable<'a> {
     }
 
     fn take_up(&mut self, run: LeafRun) {
-        self.mapping = run.mapping.map(|mapping| match self.mapping.take() {
-            Some(same) if *same.core() == mapping => same,
+        let mapping = self.cursor.mapping().filter(|_| run.is_mapped);
+        self.mapping = mapping.map(|mapping| match self.mapping.take() {
+            Some(same) if same.core() == mapping => same,
             _ => {
                 let name =
                     MappingName::complete(self.process.as_core(), &mapping.vma, self.cursor.name());
-                Arc::new(Mapping::new(mapping, name))
+                Arc::new(Mapping::new(*mapping, name))
             }
         });
         (self.run, self.given) = (Some(run), 0);

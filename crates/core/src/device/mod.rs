@@ -13,9 +13,10 @@ mod vfio;
 use crate::addr::PhysAddr;
 use crate::error::Result;
 use crate::memtype::MemoryType;
-use crate::object::ObjectKind;
+use crate::object::OpenObject;
 use crate::process::Process;
-use crate::vma::{Vma, VmaName};
+use crate::uapi;
+use crate::vma::{Device, Vma, VmaName};
 
 /// Why it is not known what is behind a page.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,44 +100,94 @@ pub struct DeviceMemory {
     pub memory_type: Option<MemoryType>,
 }
 
-/// The memory of a mapping of a device or of a file below `/sys`.
-///
-/// # Errors
-/// EMFILE, ENFILE and ENOMEM.
-#[inline(never)] // Its buffers are not to lie in its callers' frames.
-pub(crate) fn locate(
+/// Looks up the memory of devices, and remembers the last object that has none
+/// to be found: neighbouring areas share it.
+#[derive(Debug)]
+pub(crate) struct DeviceCache {
+    without_rule: Option<(Device, u64)>,
+}
+
+impl DeviceCache {
+    pub(crate) const fn new() -> Self {
+        Self { without_rule: None }
+    }
+
+    /// The memory of a mapping of a device.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE and ENOMEM.
+    #[inline(never)] // Its buffers are not to lie in its callers' frames.
+    pub(crate) fn locate(
+        &mut self,
+        process: &Process,
+        vma: &Vma,
+        name: VmaName<'_>,
+    ) -> Result<Unlisted> {
+        if !vma.shared {
+            return Ok(Unlisted::Unknown(UnknownReason::PrivateMapping));
+        }
+        let object = (vma.device, vma.inode);
+        if self.without_rule == Some(object) {
+            return Ok(Unlisted::Unknown(UnknownReason::Driver));
+        }
+        let found = if name.bytes == b"anon_inode:[vfio-device]" {
+            vfio::of_any_device(vma)?
+        } else {
+            by_file(process, vma, name)?
+        };
+        if found == Err(UnknownReason::Driver) {
+            self.without_rule = Some(object);
+        }
+        Ok(match found {
+            // One that went past the last physical address would be none.
+            Ok(memory) if memory.start.checked_add(vma.range.size()).is_some() => {
+                Unlisted::At(memory)
+            }
+            Ok(_) => Unlisted::Unknown(UnknownReason::Unconfirmed),
+            Err(reason) => Unlisted::Unknown(reason),
+        })
+    }
+}
+
+fn by_file(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
+    let Some((numbers, file_system)) = look(process, vma, name)? else {
+        return Ok(Err(UnknownReason::Unconfirmed));
+    };
+    match (numbers, file_system) {
+        (Some((1, 1)), _) => Ok(Ok(dev_mem(vma))),
+        (Some((major, minor)), _) if has_dynamic_number(major) => {
+            match uio::of_device(process, vma, name, major, minor)? {
+                Err(UnknownReason::Driver) => vfio::of_device(vma, major, minor),
+                found => Ok(found),
+            }
+        }
+        (None, Some(uapi::SYSFS_MAGIC)) => match pci::ResourceFile::parse(name.bytes) {
+            Some(file) => file.memory(process, vma),
+            None => Ok(Err(UnknownReason::Driver)),
+        },
+        (None, Some(uapi::PROC_SUPER_MAGIC)) => match pci::ProcFile::parse(name.bytes) {
+            Some(file) => file.memory(vma),
+            None => Ok(Err(UnknownReason::Driver)),
+        },
+        (Some(_), _) => Ok(Err(UnknownReason::Driver)),
+        (None, _) => Ok(Err(UnknownReason::Unconfirmed)),
+    }
+}
+
+/// The numbers of a character device.
+type Numbers = (u32, u32);
+
+/// What is mapped: the numbers of a character device, the file system.
+#[inline(never)]
+fn look(
     process: &Process,
     vma: &Vma,
     name: VmaName<'_>,
-    object: ObjectKind,
-) -> Result<Unlisted> {
-    let found = match (object, name.bytes) {
-        _ if !vma.shared => Err(UnknownReason::PrivateMapping),
-        (_, b"anon_inode:[vfio-device]") => vfio::of_any_device(vma)?,
-        (ObjectKind::CharDevice(1, 1), _) => Ok(dev_mem(vma)),
-        (ObjectKind::CharDevice(major, minor), _) if has_dynamic_number(major) => {
-            match uio::of_device(process, vma, name, major, minor)? {
-                Err(UnknownReason::Driver) => vfio::of_device(vma, major, minor)?,
-                found => found,
-            }
-        }
-        (ObjectKind::Sysfs, path) => match pci::ResourceFile::parse(path) {
-            Some(file) => file.memory(process, vma, name)?,
-            None => Err(UnknownReason::Driver),
-        },
-        (ObjectKind::ProcFile, path) => match pci::ProcFile::parse(path) {
-            Some(file) => file.memory(vma)?,
-            None => Err(UnknownReason::Driver),
-        },
-        (ObjectKind::CharDevice(..), _) => Err(UnknownReason::Driver),
-        _ => Err(UnknownReason::Unconfirmed),
-    };
-    Ok(match found {
-        // An area that would go past the end of the physical addresses is none.
-        Ok(memory) if memory.start.checked_add(vma.range.size()).is_some() => Unlisted::At(memory),
-        Ok(_) => Unlisted::Unknown(UnknownReason::Unconfirmed),
-        Err(reason) => Unlisted::Unknown(reason),
-    })
+) -> Result<Option<(Option<Numbers>, Option<i64>)>> {
+    let object = OpenObject::open(process, vma, name)?;
+    object
+        .map(|object| Ok((object.char_device(), object.file_system()?)))
+        .transpose()
 }
 
 /// Something found, or a reason why not.

@@ -10,17 +10,18 @@ use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::{PageSize, PhysAddr};
 use crate::error::Result;
 use crate::memtype::{self, MemoryType};
-use crate::object::{seen, OpenObject};
+use crate::object::seen;
 use crate::process::{PathBuffer, Process};
-use crate::sys;
-use crate::vma::{Vma, VmaName};
+use crate::sys::{self, OwnedFd};
+use crate::vma::Vma;
 
 /// Flags of a resource: memory, not ports (include/linux/ioport.h).
 const IORESOURCE_MEM: u64 = 0x200;
-/// The lines of `resource` that are of interest: six BARs and the ROM, each
-/// of three numbers of a fixed width.
-const LINES: usize = 7;
+/// A line of `resource`: three numbers of a fixed width (drivers/pci/pci-sysfs.c,
+/// `resource_show`, Linux 5.10 to 7.2). The first are the BARs' and the ROM's.
 const LINE: usize = 3 * 18 + 3;
+/// How many BARs there can be.
+pub(super) const BARS: usize = 6;
 
 /// The addresses of a piece of memory, whole pages; the end is inclusive.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -31,8 +32,11 @@ pub(super) struct Bar {
 
 impl Bar {
     /// From a line of `resource`: start, end and flags. `None` of a BAR that
-    /// is not there, or that is ports.
+    /// is not there, or that is ports, and of what is no such line.
     fn parse(line: &[u8], page: u64) -> Option<Self> {
+        let line = line
+            .strip_suffix(b"\n")
+            .filter(|line| line.len() == LINE - 1)?;
         let mut numbers = line.split(|&byte| byte == b' ').map(super::hex);
         let (start, end, flags) = (numbers.next()??, numbers.next()??, numbers.next()??);
         let is_memory = flags & IORESOURCE_MEM != 0 && start != 0 && start <= end;
@@ -56,23 +60,25 @@ impl Bar {
     }
 }
 
-/// The BARs and the ROM of a device, by their numbers.
-pub(super) fn bars(device: &mut PathBuffer, page: u64) -> Result<Option<[Option<Bar>; LINES]>> {
-    let mut text = [0u8; LINES * LINE];
-    let text = sysfs::read(device.push(b"/resource"), &mut text)?;
-    Ok(text.map(|text| parse_bars(text, page)))
+/// The file `resource` of a device, open. Read a line at a time: stacks are small.
+pub(super) struct Resources {
+    file: OwnedFd,
+    page: u64,
 }
 
-fn parse_bars(text: &[u8], page: u64) -> [Option<Bar>; LINES] {
-    let mut bars = [None; LINES];
-    let lines = text.split(|&byte| byte == b'\n');
-    for (bar, line) in bars.iter_mut().zip(lines) {
-        // A line that does not end in the text is cut.
-        *bar = (line.len() == LINE - 1)
-            .then(|| Bar::parse(line, page))
-            .flatten();
+impl Resources {
+    /// By the device's directory in sysfs; `None` if it has no such file.
+    pub(super) fn open(device: &mut PathBuffer, page: u64) -> Result<Option<Self>> {
+        let file = sysfs::open(device.push(b"/resource"), 0)?;
+        Ok(file.map(|file| Self { file, page }))
     }
-    bars
+
+    /// A BAR, or the ROM, by its number; `None` also if the line is cut.
+    pub(super) fn bar(&self, number: usize) -> Option<Bar> {
+        let mut line = [0u8; LINE];
+        let len = sys::pread(self.file.raw(), &mut line, (number * LINE) as u64).ok()?;
+        Bar::parse(line.get(..len)?, self.page)
+    }
 }
 
 /// `/sys/bus/pci/devices/` and the device.
@@ -102,7 +108,7 @@ impl<'a> ResourceFile<'a> {
             _ => return None,
         };
         let bar = usize::from(number.checked_sub(b'0')?);
-        (bar < LINES - 1 && is_address(device)).then_some(Self {
+        (bar < BARS && is_address(device)).then_some(Self {
             device,
             file,
             bar,
@@ -110,20 +116,19 @@ impl<'a> ResourceFile<'a> {
         })
     }
 
-    /// The memory of an area of this file.
-    pub(super) fn memory(&self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
-        // The file that this path would lead to, and the one that is mapped.
+    /// The memory of an area of this file, which is one of sysfs.
+    #[inline(never)]
+    pub(super) fn memory(&self, process: &Process, vma: &Vma) -> Result<Found> {
+        // The path is the target's, and may be anything: what it would lead to
+        // here has to be what is mapped.
         let mut path = device_directory(self.device);
         let named = sysfs::inode(path.push(b"/").push(self.file))?;
-        let mapped = OpenObject::open(process, vma, name)?;
-        if named != Some(vma.inode) || !mapped.is_some_and(|object| object.is_sysfs()) {
+        if named != Some(vma.inode) {
             return Ok(Err(UnknownReason::Unconfirmed));
         }
-        let bars = bars(
-            &mut device_directory(self.device),
-            process.page_size().bytes(),
-        )?;
-        let bar = bars.and_then(|bars| bars[self.bar]);
+        let page = process.page_size().bytes();
+        let resources = Resources::open(&mut device_directory(self.device), page)?;
+        let bar = resources.and_then(|resources| resources.bar(self.bar));
         Ok(match bar {
             Some(bar) if bar.holds(vma.offset, vma.range.size()) => Ok(DeviceMemory {
                 start: PhysAddr::new(vma.offset),
@@ -173,6 +178,7 @@ impl<'a> ProcFile<'a> {
 
     /// The memory of an area of this file: of whichever BAR holds it, and of
     /// an unknown type, which a call on the open file has chosen.
+    #[inline(never)]
     pub(super) fn memory(&self, vma: &Vma) -> Result<Found> {
         let unconfirmed = Ok(Err(UnknownReason::Unconfirmed));
         let mut path = PathBuffer::new();
@@ -185,14 +191,15 @@ impl<'a> ProcFile<'a> {
         let mut directory = PathBuffer::new();
         directory.push(b"/sys/bus/pci/devices/0000:").push(self.bus);
         directory.push(b":").push(self.device);
-        let Some(bars) = bars(&mut directory, PageSize::base().bytes())? else {
+        let page = PageSize::base().bytes();
+        let Some(resources) = Resources::open(&mut directory, page)? else {
             return unconfirmed;
         };
         let (first, size) = (vma.offset, vma.range.size());
-        let holders = bars.iter().flatten().filter(|bar| bar.holds(first, size));
-        Ok(match holders.count() {
-            0 => Err(UnknownReason::Unconfirmed),
-            _ => Ok(DeviceMemory {
+        let mut bars = (0..=BARS).filter_map(|number| resources.bar(number));
+        Ok(match bars.any(|bar| bar.holds(first, size)) {
+            false => Err(UnknownReason::Unconfirmed),
+            true => Ok(DeviceMemory {
                 start: PhysAddr::new(first),
                 memory_type: None,
             }),
@@ -219,7 +226,10 @@ mod tests {
 
     #[test]
     fn the_resources_that_are_memory_are_read_whole_pages() {
-        let bars = parse_bars(TEXT, 4096);
+        let bars: std::vec::Vec<_> = TEXT
+            .chunks(LINE)
+            .map(|line| Bar::parse(line, 4096))
+            .collect();
         let bar = |first, last| Some(Bar { first, last });
         assert_eq!(bars[0], bar(0xfebf_1000, 0xfebf_1fff));
         assert_eq!(bars[1..3], [None, None], "none, and ports");
@@ -229,9 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_cut_is_none() {
-        let bars = parse_bars(&TEXT[..LINE * 4 - 2], 4096);
-        assert!(bars[0].is_some() && bars[3].is_none());
+    fn a_line_that_is_cut_or_out_of_step_is_none() {
+        assert_eq!(Bar::parse(&TEXT[..LINE - 1], 4096), None);
+        assert_eq!(Bar::parse(&TEXT[1..LINE + 1], 4096), None);
+        assert_eq!(Bar::parse(b"", 4096), None);
     }
 
     #[test]

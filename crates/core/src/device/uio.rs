@@ -24,6 +24,7 @@ struct Map {
 
 /// The memory of an area of the character device with this number; the reason
 /// is [`UnknownReason::Driver`] if that is no UIO device.
+#[inline(never)]
 pub(super) fn of_device(
     process: &Process,
     vma: &Vma,
@@ -65,6 +66,7 @@ pub(super) fn device_directory(major: u32, minor: u32) -> PathBuffer {
     path
 }
 
+#[inline(never)]
 fn read_map(major: u32, minor: u32, number: u64) -> Result<Option<Map>> {
     let field = |name: &[u8]| {
         let mut path = device_directory(major, minor);

@@ -15,15 +15,15 @@ use crate::process::{first_dirent, PathBuffer};
 use crate::sys;
 use crate::vma::Vma;
 
-/// `VFIO_PCI_OFFSET_SHIFT`, include/linux/vfio_pci_core.h.
+/// `VFIO_PCI_OFFSET_SHIFT`, include/linux/vfio_pci_core.h. The first regions are
+/// the BARs.
 const REGION: u32 = 40;
-/// The regions before the ROM's are the BARs.
-const BARS: usize = 6;
 /// Every device that VFIO has, since Linux 6.1.
 const CLASS: &[u8] = b"/sys/class/vfio-dev";
 
 /// The memory of an area of the character device with this number; the reason
 /// is [`UnknownReason::Driver`] if that is no VFIO device.
+#[inline(never)]
 pub(super) fn of_device(vma: &Vma, major: u32, minor: u32) -> Result<Found> {
     if !uio::has_subsystem(major, minor, CLASS)? {
         return Ok(Err(UnknownReason::Driver));
@@ -34,12 +34,13 @@ pub(super) fn of_device(vma: &Vma, major: u32, minor: u32) -> Result<Found> {
 }
 
 /// The memory of an area of a device that is not told which.
+#[inline(never)]
 pub(super) fn of_any_device(vma: &Vma) -> Result<Found> {
     let Some(class) = sysfs::open(PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
         return Ok(Err(UnknownReason::Driver));
     };
     let mut candidates = Candidates::new();
-    let mut entries = [0u8; 512];
+    let mut entries = [0u8; 256];
     loop {
         let len = match sys::getdents(class.raw(), &mut entries) {
             Ok(0) => return Ok(candidates.found()),
@@ -75,28 +76,28 @@ impl Candidates {
 
     /// Those in one device, whose directory in sysfs this is.
     fn add_device(&mut self, device: &mut PathBuffer, vma: &Vma) -> Result<()> {
-        match pci::bars(device, PageSize::base().bytes())? {
-            Some(bars) => self.add_bars(&bars[..BARS], vma.offset, vma.range.size()),
+        match pci::Resources::open(device, PageSize::base().bytes())? {
+            Some(resources) => {
+                for number in 0..pci::BARS {
+                    if let Some(bar) = resources.bar(number) {
+                        self.add_bar(number, bar, vma.offset, vma.range.size());
+                    }
+                }
+            }
             // No PCI device: its regions can lie anywhere.
             None => self.more = true,
         }
         Ok(())
     }
 
-    fn add_bars(&mut self, bars: &[Option<pci::Bar>], offset: u64, size: u64) {
-        for bar in bars.iter().flatten() {
-            if bar.holds(offset, size) {
-                self.add(offset);
-            }
+    fn add_bar(&mut self, number: usize, bar: pci::Bar, offset: u64, size: u64) {
+        if bar.holds(offset, size) {
+            self.add(offset);
         }
         let (region, into) = (offset >> REGION, offset & ((1 << REGION) - 1));
-        let region = usize::try_from(region)
-            .ok()
-            .and_then(|region| bars.get(region));
-        if let Some(Some(bar)) = region {
-            if into.checked_add(size).is_some_and(|end| end <= bar.size()) {
-                self.add(bar.first + into);
-            }
+        let fits = into.checked_add(size).is_some_and(|end| end <= bar.size());
+        if region == number as u64 && fits {
+            self.add(bar.first + into);
         }
     }
 
@@ -128,8 +129,10 @@ mod tests {
 
     fn address(devices: &[[Option<pci::Bar>; 2]], offset: u64, size: u64) -> Found<u64> {
         let mut candidates = Candidates::new();
-        for bars in devices {
-            candidates.add_bars(bars, offset, size);
+        for (number, bar) in devices.iter().flat_map(|bars| bars.iter().enumerate()) {
+            if let Some(bar) = *bar {
+                candidates.add_bar(number, bar, offset, size);
+            }
         }
         candidates.found().map(|memory| memory.start.as_u64())
     }

@@ -3,7 +3,7 @@
 
 use super::runs::PageContext;
 use crate::addr::{AddrRange, PageSize};
-use crate::device::Unlisted;
+use crate::device::{DeviceCache, Unlisted};
 use crate::error::Result;
 use crate::object::{Mapping, MappingKind, ObjectCache};
 use crate::pagemap::Part;
@@ -59,6 +59,7 @@ impl Area {
 pub struct AreaCursor<N> {
     areas: VmaCursor<N>,
     objects: ObjectCache,
+    devices: DeviceCache,
     /// Everything below was given.
     next: u64,
     range: AddrRange,
@@ -94,6 +95,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         Self {
             areas: VmaCursor::new(name),
             objects: ObjectCache::new(),
+            devices: DeviceCache::new(),
             next: range.start().as_u64(),
             range,
             page,
@@ -144,8 +146,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
         let mut mapping = self.objects.mapping(process, vma, self.areas.name())?;
         if mapping.kind == MappingKind::Device && self.frames {
-            self.objects
-                .locate(process, &mut mapping, self.areas.name())?;
+            mapping.unlisted = self.devices.locate(process, &vma, self.areas.name())?;
         }
         let end = vma_end.min(high);
         // Areas that follow each other closely share a read.
