@@ -140,7 +140,7 @@ fn start_page_table<'a>(
     process: &Process,
     range: AddrRange,
 ) -> &'a AnyWalk {
-    walk.write(AnyWalk::PageTable(LeafWalk::new(
+    walk.write(AnyWalk::PageTable(PageTableWalk::new(
         process,
         range,
         NO_SHORT_NAME,
