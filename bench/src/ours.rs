@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use process_introspection::Process;
+use testkit::memory::page;
 
 use crate::c_library::{CLibrary, Record};
 use crate::targets::Memory;
@@ -47,6 +48,31 @@ fn two_threads(pid: u32, start: u64, end: u64) {
     process
         .physical_regions_parallel(start..end, 2, each)
         .expect("a walk");
+}
+
+/// Walks the range and reads the facts of its pages, so many regions at a time
+/// as the command does.
+pub(crate) fn rust_details(memory: &Memory) {
+    const BATCH: usize = 1024;
+    let process = Process::open(memory.pid()).expect("the target");
+    let mut facts = process.page_facts().expect("root's files");
+    let mut batch = Vec::with_capacity(BATCH);
+    let range = memory.start..memory.end();
+    let mut pages = 0;
+    let mut read = |batch: &mut Vec<_>| {
+        for facts in facts.read(batch.drain(..)).expect("facts") {
+            pages += black_box(facts).frames();
+        }
+    };
+    for region in process.physical_regions(range).expect("a walk") {
+        let region = region.expect("a region");
+        batch.push((region.virt, region.backing));
+        if batch.len() == BATCH {
+            read(&mut batch);
+        }
+    }
+    read(&mut batch);
+    assert_eq!(pages, memory.size / page(), "every page has facts");
 }
 
 /// The Rust path over the whole process.

@@ -3,6 +3,7 @@
 mod address;
 mod areas;
 mod dense;
+mod details;
 mod growth;
 mod huge;
 mod latency;
@@ -18,6 +19,7 @@ pub(crate) fn run(session: &mut Session) {
     sparse::run(session);
     areas::run(session);
     huge::run(session);
+    details::run(session);
     address::run(session);
     memory::run(session);
     growth::run(session);

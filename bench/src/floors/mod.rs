@@ -2,11 +2,13 @@
 
 mod bulk;
 pub(crate) mod calls;
+mod frames;
 mod kept;
 mod maps;
 mod scan;
 
 pub(crate) use bulk::Bulk;
+pub(crate) use frames::SortedFrames;
 pub(crate) use kept::Kept;
 pub(crate) use maps::{read_maps, Areas};
 pub(crate) use scan::Scan;

@@ -43,6 +43,7 @@
 
 mod address;
 mod delimited;
+mod details;
 mod extents;
 mod json;
 mod name;
@@ -59,6 +60,7 @@ mod writer;
 
 pub use address::{AddressRecord, FlagNames};
 pub use delimited::Fields;
+pub use details::{Detailed, Details, FlagCounts, Span};
 pub use extents::ExtentRecord;
 pub use name::Name;
 pub use number::{DeviceNumber, Hex};

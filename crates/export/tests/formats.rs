@@ -4,7 +4,8 @@ mod samples;
 
 use process_introspection::FrameFlags;
 use process_introspection_export::{
-    AddressRecord, FlagNames, Format, Hex, PhysicalRecord, Record, State, Writer,
+    AddressRecord, Detailed, Details, FlagCounts, FlagNames, Format, Hex, PhysicalRecord, Record,
+    Span, State, WithNode, Writer,
 };
 use proptest::prelude::*;
 use samples::{physical, swapped, written};
@@ -279,5 +280,37 @@ fn what_stands_below_a_row_is_indented_and_goes_on_in_further_lines() {
     assert_eq!(
         written(Format::Table, Some(46), &[record]),
         expected.join("\n")
+    );
+}
+
+#[test]
+fn facts_of_pages_stand_below_a_row_and_say_of_how_many_pages_they_are() {
+    let counts = |flags: &[(&str, u64)]| {
+        let owned = flags.iter().map(|&(name, count)| (name.to_owned(), count));
+        FlagCounts(owned.collect())
+    };
+    let record = Detailed {
+        record: WithNode(physical(b"/x")),
+        details: Details {
+            pages: 33,
+            frames: 33,
+            flags: counts(&[("anon", 33), ("lru", 20)]),
+            entries: counts(&[("soft_dirty", 2), ("present", 33)]),
+            mapcount: Some(Span { min: 1, max: 2 }),
+            swap_area: None,
+        },
+    };
+    let table = written(Format::Table, Some(80), &[record.clone()]);
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 3, "{table}");
+    assert!(lines.iter().all(|line| line.len() <= 80), "{table}");
+    assert_eq!(
+        lines[2],
+        "    mapped: 1-2 entries: soft_dirty:2 frames: anon lru:20"
+    );
+    let csv = written(Format::Csv, None, &[record]);
+    assert!(
+        csv.ends_with(",33,33,anon:33|lru:20,soft_dirty:2|present:33,1,2,\n"),
+        "{csv}"
     );
 }

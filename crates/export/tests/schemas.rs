@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 use process_introspection::{FrameFlags, MappingKind, PhysicalKind};
 use process_introspection_export::{
-    AddressRecord, ExtentRecord, FlagNames, Format, Hex, PhysicalRecord, Record, ResidentRecord,
-    State,
+    AddressRecord, Detailed, Details, ExtentRecord, FlagCounts, FlagNames, Format, Hex,
+    PhysicalRecord, Record, ResidentRecord, Span, State, WithNode,
 };
 use serde_json::{json, Value};
 
@@ -54,7 +54,7 @@ fn check<R: Record>(name: &str, records: &[R]) {
             lacking.as_object_mut().unwrap().remove(field);
             assert_eq!(
                 record.is_valid(&lacking),
-                field == "path_hex",
+                matches!(&**field, "path_hex" | "details"),
                 "{name}: no {field}"
             );
             let mut other = line.clone();
@@ -66,6 +66,18 @@ fn check<R: Record>(name: &str, records: &[R]) {
         assert!(!record.is_valid(&more), "{name}: one more");
     }
     check_names::<R>(name, &schema);
+}
+
+/// The fields of CSV that facts of pages have.
+fn details_fields(schema: &Value) -> Vec<String> {
+    let properties = schema["$defs"]["details"]["properties"]
+        .as_object()
+        .unwrap();
+    let fields = properties.keys().flat_map(|name| match &**name {
+        "mapcount" => vec!["mapcount_min", "mapcount_max"],
+        other => vec![other],
+    });
+    fields.map(|field| format!("details_{field}")).collect()
 }
 
 /// The schema's fields are those of CSV.
@@ -80,6 +92,13 @@ fn check_names<R: Record>(name: &str, schema: &Value) {
     if fields.remove("swap") {
         fields.extend(["swap_type", "swap_offset"]);
     }
+    // Optional in JSON; in CSV its fields stand beside the others.
+    let has_details = R::LAYOUT.fields.contains(&"details_flags");
+    let details: Vec<_> = match fields.remove("details") && has_details {
+        true => details_fields(schema),
+        false => Vec::new(),
+    };
+    fields.extend(details.iter().map(String::as_str));
     assert_eq!(fields, R::LAYOUT.fields.iter().copied().collect(), "{name}");
 }
 
@@ -191,6 +210,63 @@ fn the_schemas_name_every_kind_of_mapping() {
             expected,
             "{name}"
         );
+    }
+}
+
+fn details(swap_area: Option<&str>) -> Details {
+    let counts = |flags: &[(&str, u64)]| {
+        FlagCounts(
+            flags
+                .iter()
+                .map(|&(name, count)| (name.to_owned(), count))
+                .collect(),
+        )
+    };
+    Details {
+        pages: 33,
+        frames: 33,
+        flags: counts(&[("anon", 33), ("lru", 20), ("bit63", 1)]),
+        entries: counts(&[("soft_dirty", 2), ("present", 33)]),
+        mapcount: Some(Span { min: 1, max: 2 }),
+        swap_area: swap_area.map(str::to_owned),
+    }
+}
+
+#[test]
+fn facts_of_pages_are_as_the_schemas_say() {
+    let (some, none) = (
+        details(Some("/swap file")),
+        Details {
+            frames: 0,
+            flags: FlagCounts::default(),
+            entries: FlagCounts::default(),
+            mapcount: None,
+            ..details(None)
+        },
+    );
+    for details in [some, none] {
+        let record = samples::physical(b"/bin/x");
+        let detailed = Detailed {
+            record,
+            details: details.clone(),
+        };
+        check("physical", &[detailed.clone()]);
+        check(
+            "physical",
+            &[Detailed {
+                record: WithNode(record),
+                details: details.clone(),
+            }],
+        );
+        let record = samples::page_table(b"/bin/x");
+        check("pagetable", &[Detailed { record, details }]);
+        let whole = serde_json::to_value(&detailed).unwrap();
+        let of_record = of_record(&schema("physical"));
+        for field in whole["details"].as_object().unwrap().keys() {
+            let mut lacking = whole.clone();
+            lacking["details"].as_object_mut().unwrap().remove(field);
+            assert!(!of_record.is_valid(&lacking), "no {field}");
+        }
     }
 }
 

@@ -144,6 +144,9 @@ pub(crate) struct Physical {
     /// Walks with up to N threads, at most 64; 0 means as many as help
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
     pub(crate) threads: u8,
+    /// Adds facts of the pages: flags of entries and frames, numbers of mappings
+    #[arg(long)]
+    pub(crate) details: bool,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }
@@ -190,6 +193,9 @@ pub(crate) struct Pagetable {
     /// Leaves out what is not backed by memory
     #[arg(long)]
     pub(crate) backed: bool,
+    /// Adds facts of the pages: flags of entries and frames, numbers of mappings
+    #[arg(long)]
+    pub(crate) details: bool,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }

@@ -41,6 +41,12 @@ unbacked, mixed or unknown). Needs CAP_SYS_ADMIN. Long walks take several
 threads (--threads); the records and their order are the same. NODE is the NUMA
 node, on machines with several; - if unknown or not one.
 
+--details adds facts of the pages, below each row: how often the frames are
+mapped (least-most), the flags of their entries in the page map and those of the
+frames (/proc/kpageflags), by the kernel's names; NAME:N if only N pages have
+it. dirty is the frame's own (to be written back); soft_dirty is the entry's.
+That file is root's alone.
+
 If the process ends or executes another program meanwhile, the records so far
 stand, a JSON array is left open, so that no parser takes it for complete, and
 the exit status is 1. With -o the file is not replaced then.
@@ -50,6 +56,7 @@ Examples:
   introspect physical 1234 7ffd1c000000-7ffd1c021000
   introspect physical postgres --mapping /dev/shm --backed
   introspect physical 1234 --format jsonl | jq 'select(.state == \"swapped\")'
+  introspect physical 1234 --mapping '[heap]' --details
   introspect physical 1234 --format csv -o pages.csv";
 
 /// Of `extents`.
@@ -83,7 +90,8 @@ Examples:
 pub(crate) const PAGETABLE: &str = "\
 A record for each page-table entry that maps memory, of the size that it maps,
 and one for each base page that is not there. If RANGE begins in no mapping, the
-first record is that page, unmapped. Needs CAP_SYS_ADMIN.
+first record is that page, unmapped. Needs CAP_SYS_ADMIN. --details adds facts
+of the pages as it does for introspect physical.
 
 Examples:
   introspect pagetable 1234 7f0000000000+16K

@@ -6,6 +6,7 @@ mod address;
 mod arguments;
 mod conditions;
 mod destination;
+mod details;
 mod examples;
 mod failure;
 mod generate;

@@ -3,14 +3,15 @@
 
 use std::ops::ControlFlow;
 
-use process_introspection::{Backing, PhysicalMap, PhysicalRegion, Process};
+use process_introspection::{Backing, PageTableEntry, PhysicalMap, PhysicalRegion, Process};
 use process_introspection_export::{
-    ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
+    Detailed, ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
     VirtualRecord, WithNode,
 };
 
 use crate::arguments::{Extents, Object, Pagetable, Physical, Virtual};
 use crate::conditions::Conditions;
+use crate::details::{Batch, Details};
 use crate::failure::Failure;
 use crate::sink::Sink;
 
@@ -26,17 +27,38 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     let map = PhysicalMap::read()?;
-    let layout = if map.has_several_nodes() {
-        &WithNode::LAYOUT
-    } else {
-        &PhysicalRecord::LAYOUT
+    let details = Details::wanted(arguments.details, &process)?;
+    let with_node = map.has_several_nodes() || arguments.details;
+    let layout = match (arguments.details, with_node) {
+        (true, _) => &Detailed::<WithNode>::LAYOUT,
+        (_, true) => &WithNode::LAYOUT,
+        (_, false) => &PhysicalRecord::LAYOUT,
     };
     let mut sink = Sink::open(&arguments.output, layout, &ranges)?;
+    let write = |region: &PhysicalRegion, details, sink: &mut Sink| {
+        let page_size = process.page_size_of(region)?;
+        let mut record = PhysicalRecord::new(region, page_size, process.page_size());
+        record.node = node_of(&map, region.backing, region.size());
+        match details {
+            Some(details) => sink.write(&Detailed {
+                record: WithNode(record),
+                details,
+            }),
+            None if with_node => sink.write(&WithNode(record)),
+            None => sink.write(&record),
+        }
+    };
+    let mut batch = Batch::new(details, write);
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
-            let written = physical_region(&process, &map, region, arguments.backed, &mut sink);
+            let written = sink.passed(region.virt).and_then(|()| {
+                if arguments.backed && !region.backing.is_backed() {
+                    return Ok(());
+                }
+                batch.add(region, &mut sink)
+            });
             failed = written.err();
             match failed {
                 None => ControlFlow::Continue(()),
@@ -47,28 +69,8 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
             return Err(failure);
         }
     }
+    batch.write_all(&mut sink)?;
     sink.finish()
-}
-
-fn physical_region(
-    process: &Process,
-    map: &PhysicalMap,
-    region: &PhysicalRegion,
-    backed: bool,
-    sink: &mut Sink,
-) -> Result<(), Failure> {
-    sink.passed(region.virt)?;
-    if backed && !region.backing.is_backed() {
-        return Ok(());
-    }
-    let page_size = process.page_size_of(region)?;
-    let mut record = PhysicalRecord::new(region, page_size, process.page_size());
-    record.node = node_of(map, region.backing, region.size());
-    if map.has_several_nodes() {
-        sink.write(&WithNode(record))
-    } else {
-        sink.write(&record)
-    }
 }
 
 /// The node of all the memory behind a record.
@@ -153,7 +155,21 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     let map = PhysicalMap::read()?;
-    let mut sink = Sink::open(&arguments.output, &PageTableRecord::LAYOUT, &ranges)?;
+    let details = Details::wanted(arguments.details, &process)?;
+    let layout = match arguments.details {
+        true => &Detailed::<PageTableRecord>::LAYOUT,
+        false => &PageTableRecord::LAYOUT,
+    };
+    let mut sink = Sink::open(&arguments.output, layout, &ranges)?;
+    let write = |entry: &PageTableEntry, details, sink: &mut Sink| {
+        let mut record = PageTableRecord::new(entry, process.page_size());
+        record.node = node_of(&map, entry.backing, entry.virt.size());
+        match details {
+            Some(details) => sink.write(&Detailed { record, details }),
+            None => sink.write(&record),
+        }
+    };
+    let mut batch = Batch::new(details, write);
     for &range in &ranges {
         for entry in process.page_table(range)? {
             let entry = entry?;
@@ -161,11 +177,10 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
             if arguments.backed && !entry.backing.is_backed() {
                 continue;
             }
-            let mut record = PageTableRecord::new(&entry, process.page_size());
-            record.node = node_of(&map, entry.backing, entry.virt.size());
-            sink.write(&record)?;
+            batch.add(&entry, &mut sink)?;
         }
     }
+    batch.write_all(&mut sink)?;
     sink.finish()
 }
 

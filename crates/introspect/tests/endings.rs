@@ -134,6 +134,7 @@ fn without_the_privilege_no_address_and_the_way_round_is_named() {
         &["physical", pid, "--format", "json"],
         &["extents", pid, "1000+1"],
         &["pagetable", pid, "1000+1"],
+        &["physical", pid, "--details"],
     ] {
         let run = as_nobody(arguments);
         assert_eq!((run.status, run.stdout.as_str()), (1, ""), "{arguments:?}");

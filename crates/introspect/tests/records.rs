@@ -507,3 +507,59 @@ fn the_node_of_a_record_is_that_of_its_addresses() {
     assert!(!unbacked.is_empty());
     assert!(unbacked.iter().all(|record| record["node"].is_null()));
 }
+
+#[test]
+fn facts_of_pages_are_the_same_in_every_format() {
+    if !is_root_or_skip("facts_of_pages_are_the_same_in_every_format") {
+        return;
+    }
+    let target = target();
+    let pid = target.pid().to_string();
+    let [dense, sparse, _] = target.addresses() else {
+        panic!("three addresses")
+    };
+    let ranges = [format!("{dense:x}+64K"), format!("{sparse:x}+256K")];
+    for (subcommand, range) in [("physical", &ranges[0]), ("pagetable", &ranges[1])] {
+        let output =
+            |format: &str| succeed(&[subcommand, &pid, range, "--details", "--format", format]);
+        let records = output("json").array();
+        if let Err(error) = schema(subcommand).validate(&Value::Array(records.clone())) {
+            panic!("{subcommand}: {error}");
+        }
+        let plain = succeed(&[subcommand, &pid, range, "--format", "json"]).array();
+        assert_eq!(records.len(), plain.len());
+        let text = output("csv").stdout;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let header = reader.headers().unwrap().clone();
+        let column = |name: &str| header.iter().position(|field| field == name).unwrap();
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        let mut anonymous = 0;
+        for ((record, plain), row) in records.iter().zip(&plain).zip(&rows) {
+            let mut without = record.clone();
+            let details = without.as_object_mut().unwrap().remove("details").unwrap();
+            assert_eq!(&without, plain, "only the facts are more");
+            let pages = number(record, "size") / memory::page();
+            assert_eq!(number(&details, "pages"), pages);
+            let backed = if record["paddr"].is_null() { 0 } else { pages };
+            assert_eq!(number(&details, "frames"), backed);
+            anonymous += details["flags"]["anon"].as_u64().unwrap_or(0);
+            for (kind, flags) in [("flags", "details_flags"), ("entries", "details_entries")] {
+                let names = details[kind].as_object().unwrap();
+                let mut text: Vec<_> = row[column(flags)].split('|').collect();
+                text.retain(|flag| !flag.is_empty());
+                // Whether a frame was used lately and the like changes by itself.
+                assert_eq!(text.is_empty(), names.is_empty(), "{row:?}");
+            }
+            assert_eq!(row[column("details_pages")], pages.to_string());
+        }
+        // Those that were touched; the zero page is nobody's.
+        let expected = if subcommand == "physical" { 16 } else { 8 };
+        assert_eq!(anonymous, expected, "{subcommand}");
+        let table = output("table").stdout;
+        assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+        assert!(
+            table.contains("    mapped: 1 entries: mmap_exclusive"),
+            "{table}"
+        );
+    }
+}

@@ -101,7 +101,8 @@ flags! {
     RESERVED = 32, "reserved";
     /// Locked in memory by `mlock`.
     MLOCKED = 33, "mlocked";
-    /// For its owner; in older kernels "mapped to disk".
+    /// For its owner. Of anonymous memory: no other process has it (that is what
+    /// PG_anon_exclusive is, since 5.19). In older kernels "mapped to disk".
     OWNER_2 = 34, "owner_2";
     /// The file system has data of its own for it.
     PRIVATE = 35, "private";

@@ -7,6 +7,7 @@ mod reader;
 mod scan;
 
 pub use huge::HugeRuns;
+pub use reader::read_entries;
 pub(crate) use reader::{entry_at, Known, PageReader, Part};
 
 use crate::addr::Pfn;

@@ -300,8 +300,19 @@ pub(crate) fn entry_at(process: &Process, page: PageSize, address: u64) -> Resul
     Ok(None)
 }
 
-/// Reads the entries of the pages from `at` on; at least one.
-fn read_entries(process: &Process, page: PageSize, at: u64, entries: &mut [u64]) -> Result<usize> {
+/// Reads the entries of the pages from the one of address `at` on, at least one;
+/// how many. `page` is the base page size. The kernel's 64 bits, for
+/// [`Entry::from_raw`].
+///
+/// # Errors
+/// ESRCH when the memory has gone away, and where the address space of processes
+/// has ended; EPERM when the page map was refused.
+pub fn read_entries(
+    process: &Process,
+    page: PageSize,
+    at: u64,
+    entries: &mut [u64],
+) -> Result<usize> {
     let offset = (at >> page.shift()) * size_of::<u64>() as u64;
     let count = sys::pread_u64(process.pagemap()?, entries, offset)
         .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadPagemap))?;

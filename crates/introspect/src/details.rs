@@ -1,0 +1,117 @@
+//! Facts of pages for records: reads them for many records at a time, and hands
+//! on records as they come where none are wanted.
+
+use process_introspection::{
+    AddrRange, Backing, PageFactsReader, PageTableEntry, PhysicalRegion, Process, SwapAreas,
+};
+use process_introspection_export as export;
+
+use crate::failure::Failure;
+use crate::sink::Sink;
+
+/// So many records are kept until the facts of their pages are read: the more,
+/// the longer are the runs of frames.
+const BATCH: usize = 1024;
+
+/// What facts are read with.
+#[derive(Debug)]
+pub(crate) struct Details<'a> {
+    process: &'a Process,
+    facts: PageFactsReader<'a>,
+    swap: SwapAreas,
+}
+
+impl<'a> Details<'a> {
+    /// If they are wanted.
+    pub(crate) fn wanted(wanted: bool, process: &'a Process) -> Result<Option<Self>, Failure> {
+        if !wanted {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            process,
+            facts: process.page_facts()?,
+            swap: SwapAreas::read()?,
+        }))
+    }
+
+    fn of<P: Pages>(&mut self, all: &[P]) -> Result<Vec<export::Details>, Failure> {
+        let page = self.process.page_size();
+        let facts = self.facts.read(all.iter().map(Pages::place))?;
+        let details = all.iter().zip(&facts).map(|(pages, facts)| {
+            let (virt, backing) = pages.place();
+            let area = match backing {
+                Backing::Swapped(Some(place)) => self.swap.area_of(place, page),
+                _ => None,
+            };
+            let area = area.map(|area| area.path.clone());
+            export::Details::new(virt.size() >> page.shift(), facts, area)
+        });
+        Ok(details.collect())
+    }
+}
+
+/// Pages that a walk found.
+pub(crate) trait Pages: Clone {
+    /// Where they are, and what is behind them.
+    fn place(&self) -> (AddrRange, Backing);
+}
+
+impl Pages for PhysicalRegion {
+    fn place(&self) -> (AddrRange, Backing) {
+        (self.virt, self.backing)
+    }
+}
+
+impl Pages for PageTableEntry {
+    fn place(&self) -> (AddrRange, Backing) {
+        (self.virt, self.backing)
+    }
+}
+
+/// What was found and is not yet written.
+#[derive(Debug)]
+pub(crate) struct Batch<'a, P, W> {
+    details: Option<Details<'a>>,
+    kept: Vec<P>,
+    write: W,
+}
+
+impl<'a, P, W> Batch<'a, P, W>
+where
+    P: Pages,
+    W: Fn(&P, Option<export::Details>, &mut Sink) -> Result<(), Failure>,
+{
+    /// `write` writes one record, with facts if `details` are wanted.
+    pub(crate) fn new(details: Option<Details<'a>>, write: W) -> Self {
+        Self {
+            details,
+            kept: Vec::new(),
+            write,
+        }
+    }
+
+    /// Writes these pages, or keeps them for later.
+    pub(crate) fn add(&mut self, pages: &P, sink: &mut Sink) -> Result<(), Failure> {
+        if self.details.is_none() {
+            return (self.write)(pages, None, sink);
+        }
+        self.kept.push(pages.clone());
+        if self.kept.len() < BATCH {
+            return Ok(());
+        }
+        self.write_all(sink)
+    }
+
+    /// Writes what was kept.
+    pub(crate) fn write_all(&mut self, sink: &mut Sink) -> Result<(), Failure> {
+        let Some(details) = &mut self.details else {
+            return Ok(());
+        };
+        let of_each = details.of(&self.kept)?;
+        for (pages, details) in self.kept.iter().zip(of_each) {
+            (self.write)(pages, Some(details), sink)?;
+        }
+        self.kept.clear();
+        Ok(())
+    }
+}
