@@ -104,15 +104,25 @@ pub(crate) fn run(kernel: &Path, seconds: u64) -> Result<Counts> {
     fs::create_dir_all(directory()).map_err(|error| error.to_string())?;
     let image = directory().join("truth.cpio");
     pack(&image)?;
+    let mut has_come_up = false;
+    let mut counts = attempt(kernel, &image, seconds, &mut has_come_up);
+    if !has_come_up {
+        // Emulated kernels die now and then while they boot.
+        eprintln!("truth: did not come up; once more");
+        counts = attempt(kernel, &image, seconds, &mut has_come_up);
+    }
+    let _ = fs::remove_file(image);
+    counts
+}
+
+fn attempt(kernel: &Path, image: &Path, seconds: u64, has_come_up: &mut bool) -> Result<Counts> {
     let (ram, file) = RamFile::create()?;
-    let mut guest = start(kernel, &image, &ram.0, seconds)?;
+    let mut guest = start(kernel, image, &ram.0, seconds)?;
     let lines = console(guest.0.stdout.take().ok_or("no console")?)?;
     let mut judge = Judge::new(Ram::map(&file).map_err(|error| format!("RAM: {error}"))?);
     let until = Instant::now() + Duration::from_secs(seconds) + PATIENCE;
-    let told = follow(&mut judge, &lines, until)?;
+    let told = follow(&mut judge, &lines, until, has_come_up)?;
     drop(guest);
-    drop(ram);
-    let _ = fs::remove_file(image);
     verdict(judge.counts(), told)
 }
 
@@ -181,8 +191,13 @@ fn console(from: ChildStdout) -> Result<Receiver<String>> {
 }
 
 /// Checks what is posted until the guest is done; gives how many pages it says
-/// to have posted.
-fn follow(judge: &mut Judge, lines: &Receiver<String>, until: Instant) -> Result<u64> {
+/// to have posted. Notes whether its kernel has started its first program.
+fn follow(
+    judge: &mut Judge,
+    lines: &Receiver<String>,
+    until: Instant,
+    has_come_up: &mut bool,
+) -> Result<u64> {
     loop {
         let wait = match judge.look() {
             true => Duration::ZERO,
@@ -198,6 +213,7 @@ fn follow(judge: &mut Judge, lines: &Receiver<String>, until: Instant) -> Result
                 return Err("the guest ended before it was done".to_owned());
             }
         };
+        *has_come_up |= line.starts_with("vmtest: guest ");
         let Some(told) = line.strip_prefix("truth: ") else {
             continue;
         };
