@@ -250,7 +250,7 @@ fn facts_of_pages_are_as_the_schemas_say() {
             record,
             details: details.clone(),
         };
-        check("physical", &[detailed.clone()]);
+        check("physical", std::slice::from_ref(&detailed));
         check(
             "physical",
             &[Detailed {
