@@ -238,7 +238,10 @@ pub struct PageFactsReader<'a> {
     words: Vec<u64>,
     /// The bytes of as many words.
     buffer: Vec<u8>,
+    /// Runs of frames and of pages, and facts, of the regions read last.
     runs: Vec<Run>,
+    pages: Vec<Run>,
+    facts: Vec<PageFacts>,
 }
 
 impl<'a> PageFactsReader<'a> {
@@ -251,10 +254,12 @@ impl<'a> PageFactsReader<'a> {
             words: vec![0; PIECE],
             buffer: vec![0; 8 * PIECE],
             runs: Vec::new(),
+            pages: Vec::new(),
+            facts: Vec::new(),
         })
     }
 
-    /// The facts of each of these regions: their addresses, and what is behind
+    /// The facts of each of these regions, in their order: their addresses, and what is behind
     /// them as a walk found it.
     ///
     /// A region can have changed since it was found. Its entries are those of
@@ -265,13 +270,13 @@ impl<'a> PageFactsReader<'a> {
     pub fn read(
         &mut self,
         regions: impl IntoIterator<Item = (AddrRange, Backing)>,
-    ) -> Result<Vec<PageFacts>, Error> {
-        let mut facts = Vec::new();
-        let mut pages = Vec::new();
+    ) -> Result<&[PageFacts], Error> {
+        self.facts.clear();
+        self.pages.clear();
         self.runs.clear();
         let shift = self.page.shift();
         for (region, (virt, backing)) in regions.into_iter().enumerate() {
-            facts.push(PageFacts::default());
+            self.facts.push(PageFacts::default());
             let count = virt.size() >> shift;
             if let Some(address) = backing.address() {
                 let start = address.pfn(self.page).as_u64();
@@ -281,17 +286,17 @@ impl<'a> PageFactsReader<'a> {
             if backing.is_backed() || matches!(backing, Backing::Swapped(_)) {
                 let start = virt.start().as_u64() >> shift;
                 let end = start + count;
-                pages.push(Run { start, end, region });
+                self.pages.push(Run { start, end, region });
             }
         }
         self.runs.sort_unstable_by_key(|run| run.start);
-        pages.sort_unstable_by_key(|run| run.start);
-        self.read_frames(&mut facts)?;
-        self.read_entries(&pages, &mut facts)?;
-        Ok(facts)
+        self.pages.sort_unstable_by_key(|run| run.start);
+        self.read_frames()?;
+        self.read_entries()?;
+        Ok(&self.facts)
     }
 
-    fn read_frames(&mut self, facts: &mut [PageFacts]) -> Result<(), Error> {
+    fn read_frames(&mut self) -> Result<(), Error> {
         let mut pieces = Pieces::of(&self.runs);
         while let Some((start, size)) = pieces.next() {
             let first = Pfn::new(start);
@@ -300,7 +305,7 @@ impl<'a> PageFactsReader<'a> {
             let counts = &mut self.words[..told];
             let told = frames.read_mapcounts_through(buffer, first, counts)?;
             for (region, part) in pieces.parts(told) {
-                facts[region].add_frames(&self.flags[part.clone()], &self.words[part]);
+                self.facts[region].add_frames(&self.flags[part.clone()], &self.words[part]);
             }
             // Of frames past those that were told of, nothing is known.
             pieces.advance(size);
@@ -308,19 +313,19 @@ impl<'a> PageFactsReader<'a> {
         Ok(())
     }
 
-    fn read_entries(&mut self, pages: &[Run], facts: &mut [PageFacts]) -> Result<(), Error> {
-        let mut pieces = Pieces::of(pages);
+    fn read_entries(&mut self) -> Result<(), Error> {
+        let mut pieces = Pieces::of(&self.pages);
         while let Some((start, size)) = pieces.next() {
             let at = start << self.page.shift();
             let entries = &mut self.words[..size];
             let read = read_entries(self.process.as_core(), self.page, at, entries)
                 .map_err(|error| self.process.error(error))?;
             for (region, part) in pieces.parts(read) {
-                facts[region].entries += part.len() as u64;
+                self.facts[region].entries += part.len() as u64;
                 let flags = self.words[part]
                     .iter()
                     .map(|&word| EntryFlags::from_entry(word).0);
-                facts[region].entry_flags.add(flags);
+                self.facts[region].entry_flags.add(flags);
             }
             pieces.advance(read);
         }
