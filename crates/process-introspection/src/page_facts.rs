@@ -387,19 +387,19 @@ impl Process {
     /// use process_introspection::{FrameFlags, Process};
     ///
     /// let process = Process::current()?;
-    /// let buffer = vec![1u8; 1 << 20];
-    /// let start = buffer.as_ptr() as u64;
-    /// let (mut facts, snapshot) = match (process.page_facts(), process.snapshot(start..start + 1)) {
-    ///     (Ok(facts), Ok(snapshot)) => (facts, snapshot),
-    ///     (Err(error), _) | (_, Err(error)) => {
-    ///         assert!(error.is_permission_denied() || error.is_unsupported(), "{error}");
-    ///         return Ok(());
+    /// let byte = Box::new(1u8);
+    /// let address = &raw const *byte as u64;
+    /// match process.page_facts() {
+    ///     Ok(mut reader) => {
+    ///         for region in process.physical_regions(address..=address)? {
+    ///             let region = region?;
+    ///             let facts = &reader.read([(region.virt, region.backing)])?[0];
+    ///             assert_eq!(facts.frames_with(FrameFlags::ANON), 1);
+    ///         }
     ///     }
-    /// };
-    /// let regions = snapshot.regions().iter().map(|region| (region.virt, region.backing));
-    /// for facts in facts.read(regions)? {
-    ///     println!("{} of them dirty", facts.frames_with(FrameFlags::DIRTY));
-    ///     assert_eq!(facts.frames_with(FrameFlags::ANON), 1);
+    ///     Err(error) => {
+    ///         assert!(error.is_permission_denied() || error.is_unsupported(), "{error}");
+    ///     }
     /// }
     /// # Ok::<(), process_introspection::Error>(())
     /// ```
