@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
-use process_introspection::Process;
+use process_introspection::{AddrRange, Backing, Process};
 use testkit::memory::page;
 
 use crate::c_library::{CLibrary, Record};
@@ -50,28 +50,43 @@ fn two_threads(pid: u32, start: u64, end: u64) {
         .expect("a walk");
 }
 
-/// Walks the range and reads the facts of its pages, so many regions at a time
-/// as the command does.
+/// Walks the range and reads the facts of its pages.
 pub(crate) fn rust_details(memory: &Memory) {
-    const BATCH: usize = 1024;
     let process = Process::open(memory.pid()).expect("the target");
-    let mut facts = process.page_facts().expect("root's files");
-    let mut batch = Vec::with_capacity(BATCH);
-    let range = memory.start..memory.end();
-    let mut pages = 0;
-    let mut read = |batch: &mut Vec<_>| {
-        for facts in facts.read(batch.drain(..)).expect("facts") {
-            pages += black_box(facts).frames();
-        }
-    };
-    for region in process.physical_regions(range).expect("a walk") {
+    let regions = process.physical_regions(memory.start..memory.end());
+    let regions = regions.expect("a walk").map(|region| {
         let region = region.expect("a region");
-        batch.push((region.virt, region.backing));
-        if batch.len() == BATCH {
-            read(&mut batch);
+        (region.virt, region.backing)
+    });
+    read_facts(&process, memory, regions);
+}
+
+/// Reads the facts of the pages of regions that a walk found before.
+pub(crate) fn rust_details_of(
+    process: &Process,
+    memory: &Memory,
+    regions: &[(AddrRange, Backing)],
+) {
+    read_facts(process, memory, regions.iter().copied());
+}
+
+/// So many regions at a time as the command does.
+fn read_facts(
+    process: &Process,
+    memory: &Memory,
+    mut regions: impl Iterator<Item = (AddrRange, Backing)>,
+) {
+    const BATCH: usize = 8192;
+    let mut reader = process.page_facts().expect("root's files");
+    let mut pages = 0;
+    loop {
+        let facts = reader.read(regions.by_ref().take(BATCH)).expect("facts");
+        if facts.is_empty() {
+            break;
         }
+        pages += facts.iter().map(|facts| facts.frames()).sum::<u64>();
+        black_box(facts);
     }
-    read(&mut batch);
     assert_eq!(pages, memory.size / page(), "every page has facts");
 }
 

@@ -300,7 +300,7 @@ fn facts_of_pages_stand_below_a_row_and_say_of_how_many_pages_they_are() {
             swap_area: None,
         },
     };
-    let table = written(Format::Table, Some(80), &[record.clone()]);
+    let table = written(Format::Table, Some(80), std::slice::from_ref(&record));
     let lines: Vec<_> = table.lines().collect();
     assert_eq!(lines.len(), 3, "{table}");
     assert!(lines.iter().all(|line| line.len() <= 80), "{table}");

@@ -250,7 +250,7 @@ fn facts_of_pages_are_as_the_schemas_say() {
             record,
             details: details.clone(),
         };
-        check("physical", &[detailed.clone()]);
+        check("physical", std::slice::from_ref(&detailed));
         check(
             "physical",
             &[Detailed {
@@ -310,4 +310,64 @@ fn the_schemas_tie_addresses_to_states() {
     };
     let schema = of_record(&schema("virtual-resident"));
     assert!(!valid(&schema, &|| serde_json::to_value(resident).unwrap()));
+}
+
+/// The fields that the table in docs/KERNELS.md has rows for.
+fn documented_fields() -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/KERNELS.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, section) = text.split_once("\n## Fields\n").expect("a section Fields");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    // Of `kind` of `address`: the words after "of" tell where a field is.
+    let cells = rows.map(|row| row.split(" | ").next().unwrap_or_default());
+    let fields = cells.flat_map(|cell| cell.split(", ").map(|field| field.split('`')));
+    fields
+        .filter_map(|mut parts| parts.find(|part| !part.is_empty()).map(str::to_owned))
+        .collect()
+}
+
+/// The fields of a record, those of facts of pages as `details.NAME`.
+fn fields_of(schema: &Value) -> BTreeSet<String> {
+    let names = |of: &str| {
+        let properties = schema["$defs"][of]["properties"].as_object();
+        properties
+            .into_iter()
+            .flat_map(|fields| fields.keys().cloned())
+            .collect::<Vec<_>>()
+    };
+    let details = names("details")
+        .into_iter()
+        .map(|name| format!("details.{name}"));
+    names("record").into_iter().chain(details).collect()
+}
+
+#[test]
+fn the_table_of_fields_names_fields_that_there_are_and_all_facts_of_pages_and_places() {
+    let documented = documented_fields();
+    let schemas = [
+        "physical",
+        "pagetable",
+        "extents",
+        "virtual",
+        "virtual-resident",
+        "object",
+        "address",
+    ];
+    let all: BTreeSet<_> = schemas
+        .iter()
+        .flat_map(|name| fields_of(&schema(name)))
+        .collect();
+    for field in &documented {
+        assert!(all.contains(field), "no record has {field}");
+    }
+    let mut needed: BTreeSet<_> = fields_of(&schema("address"));
+    // What was asked for.
+    needed.remove("paddr");
+    needed.remove("pfn");
+    let details = all.iter().filter(|field| field.starts_with("details."));
+    needed.extend(details.cloned());
+    for field in &needed {
+        assert!(documented.contains(field), "{field} has no row");
+    }
 }

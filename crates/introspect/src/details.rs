@@ -11,7 +11,7 @@ use crate::sink::Sink;
 
 /// So many records are kept until the facts of their pages are read: the more,
 /// the longer are the runs of frames.
-const BATCH: usize = 1024;
+const BATCH: usize = 8192;
 
 /// What facts are read with.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl<'a> Details<'a> {
     fn of<P: Pages>(&mut self, all: &[P]) -> Result<Vec<export::Details>, Failure> {
         let page = self.process.page_size();
         let facts = self.facts.read(all.iter().map(Pages::place))?;
-        let details = all.iter().zip(&facts).map(|(pages, facts)| {
+        let details = all.iter().zip(facts).map(|(pages, facts)| {
             let (virt, backing) = pages.place();
             let area = match backing {
                 Backing::Swapped(Some(place)) => self.swap.area_of(place, page),

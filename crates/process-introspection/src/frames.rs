@@ -214,7 +214,17 @@ impl Frames {
     /// # Errors
     /// The system's.
     pub fn read_flags(&self, first: Pfn, flags: &mut [FrameFlags]) -> Result<usize, Error> {
-        read_words(&self.flags, first, flags, |slot, word| {
+        self.read_flags_through(&mut [0; 4096], first, flags)
+    }
+
+    /// The same through a buffer of the caller's.
+    pub(crate) fn read_flags_through(
+        &self,
+        buffer: &mut [u8],
+        first: Pfn,
+        flags: &mut [FrameFlags],
+    ) -> Result<usize, Error> {
+        read_words(&self.flags, buffer, first, flags, |slot, word| {
             *slot = FrameFlags(word)
         })
     }
@@ -232,7 +242,19 @@ impl Frames {
     /// # Errors
     /// The system's.
     pub fn read_mapcounts(&self, first: Pfn, counts: &mut [u64]) -> Result<usize, Error> {
-        read_words(&self.counts, first, counts, |slot, word| *slot = word)
+        self.read_mapcounts_through(&mut [0; 4096], first, counts)
+    }
+
+    /// The same through a buffer of the caller's.
+    pub(crate) fn read_mapcounts_through(
+        &self,
+        buffer: &mut [u8],
+        first: Pfn,
+        counts: &mut [u64],
+    ) -> Result<usize, Error> {
+        read_words(&self.counts, buffer, first, counts, |slot, word| {
+            *slot = word
+        })
     }
 }
 
@@ -243,11 +265,11 @@ fn of_frames(error: io::Error) -> Error {
 /// Fills slots with the words of a file, an 8-byte word for each frame.
 fn read_words<T>(
     file: &File,
+    bytes: &mut [u8],
     first: Pfn,
     slots: &mut [T],
     mut fill: impl FnMut(&mut T, u64),
 ) -> Result<usize, Error> {
-    let mut bytes = [0; 8 * 2048];
     let mut done = 0;
     while done < slots.len() {
         let Some(at) = (first.as_u64().checked_add(done as u64)).and_then(|at| at.checked_mul(8))

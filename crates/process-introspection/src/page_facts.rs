@@ -74,11 +74,15 @@ impl fmt::Debug for EntryFlags {
     }
 }
 
-/// Of how many pages each bit is set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct BitCounts([u64; 64]);
+/// Words, each with the number of pages that have it. Pages of one region are
+/// mostly alike: a few words, and most often one.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+struct WordCounts {
+    first: (u64, u64),
+    more: Vec<(u64, u64)>,
+}
 
-impl BitCounts {
+impl WordCounts {
     /// Adds words, of which neighbours are mostly alike.
     fn add(&mut self, words: impl Iterator<Item = u64>) {
         let (mut last, mut times) = (0, 0);
@@ -94,58 +98,68 @@ impl BitCounts {
     }
 
     fn add_times(&mut self, word: u64, times: u64) {
-        let mut rest = word;
-        while rest != 0 {
-            self.0[rest.trailing_zeros() as usize] += times;
-            rest &= rest - 1;
+        if times == 0 {
+            return;
+        }
+        if self.first.1 == 0 {
+            self.first.0 = word;
+        }
+        if self.first.0 == word {
+            self.first.1 += times;
+            return;
+        }
+        match self.more.iter_mut().find(|known| known.0 == word) {
+            Some(known) => known.1 += times,
+            None => self.more.push((word, times)),
         }
     }
 
-    fn of(&self, bits: u64) -> u64 {
-        let bits = FrameFlags::from_bits(bits).set_bits();
-        bits.map(|bit| self.0[bit as usize]).min().unwrap_or(0)
+    fn words(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        std::iter::once(self.first).chain(self.more.iter().copied())
     }
 
-    fn each(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        let counts = (0..).zip(self.0.iter().copied());
-        counts.filter(|&(_, count)| count > 0)
+    /// How many pages have all of these bits.
+    fn of(&self, bits: u64) -> u64 {
+        let having = self.words().filter(|(word, _)| word & bits == bits);
+        having.map(|(_, count)| count).sum()
+    }
+
+    /// Each bit that any page has, with the number of pages.
+    fn each(&self) -> impl Iterator<Item = (u32, u64)> + use<> {
+        let mut counts = [0; 64];
+        for (word, count) in self.words() {
+            for bit in FrameFlags::from_bits(word).set_bits() {
+                counts[bit as usize] += count;
+            }
+        }
+        (0..).zip(counts).filter(|&(_, count)| count > 0)
     }
 }
 
 /// Facts of the pages of one region, as counts of pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct PageFacts {
     frames: u64,
-    flags: BitCounts,
+    flags: WordCounts,
     entries: u64,
-    entry_flags: BitCounts,
+    entry_flags: WordCounts,
     mapcounts: Option<(u64, u64)>,
 }
 
 impl PageFacts {
-    const fn new() -> Self {
-        Self {
-            frames: 0,
-            flags: BitCounts([0; 64]),
-            entries: 0,
-            entry_flags: BitCounts([0; 64]),
-            mapcounts: None,
-        }
-    }
-
     /// Of how many pages the frame's flags are known: those in memory, less
     /// frames that the kernel knows nothing of.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Of how many pages the frame has this flag. (Of several: the least.)
+    /// Of how many pages the frame has this flag. (Of several: all of them.)
     pub fn frames_with(&self, flag: FrameFlags) -> u64 {
         self.flags.of(flag.bits())
     }
 
     /// Each bit of kpageflags that any frame has, with the number of pages.
-    pub fn frame_flags(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+    pub fn frame_flags(&self) -> impl Iterator<Item = (u32, u64)> {
         self.flags.each()
     }
 
@@ -155,13 +169,13 @@ impl PageFacts {
         self.entries
     }
 
-    /// Of how many pages the entry has this flag. (Of several: the least.)
+    /// Of how many pages the entry has this flag. (Of several: all of them.)
     pub fn entries_with(&self, flag: EntryFlags) -> u64 {
         self.entry_flags.of(flag.bits())
     }
 
     /// Each flag that any entry has, as its bit, with the number of pages.
-    pub fn entry_flags(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+    pub fn entry_flags(&self) -> impl Iterator<Item = (u32, u64)> {
         self.entry_flags.each()
     }
 
@@ -171,15 +185,31 @@ impl PageFacts {
         self.mapcounts
     }
 
+    /// Adds frames, of which neighbours are mostly alike.
     fn add_frames(&mut self, flags: &[FrameFlags], counts: &[u64]) {
         self.frames += flags.len() as u64;
-        self.flags.add(flags.iter().map(|flags| flags.bits()));
-        for (flags, &count) in flags.iter().zip(counts) {
-            // Of a frame without a `struct page` the kernel says 0.
-            if *flags != FrameFlags::default() && !flags.contains(FrameFlags::NOPAGE) {
-                let (least, most) = self.mapcounts.unwrap_or((count, count));
-                self.mapcounts = Some((least.min(count), most.max(count)));
+        let mut frames = flags.iter().zip(counts);
+        let Some(mut last) = frames.next() else {
+            return;
+        };
+        let mut times = 1;
+        for frame in frames {
+            if frame == last {
+                times += 1;
+            } else {
+                self.add_alike(last, times);
+                (last, times) = (frame, 1);
             }
+        }
+        self.add_alike(last, times);
+    }
+
+    fn add_alike(&mut self, (flags, &count): (&FrameFlags, &u64), times: u64) {
+        self.flags.add_times(flags.bits(), times);
+        // Of a frame without a `struct page` the kernel says 0.
+        if *flags != FrameFlags::default() && !flags.contains(FrameFlags::NOPAGE) {
+            let (least, most) = self.mapcounts.unwrap_or((count, count));
+            self.mapcounts = Some((least.min(count), most.max(count)));
         }
     }
 }
@@ -194,6 +224,8 @@ struct Run {
 
 /// So many frames, or entries, are read at once.
 const PIECE: usize = 2048;
+/// So many frames between two runs cost less to read than a call.
+const SMALL_GAP: u64 = 2;
 
 /// Reads facts of a process's pages, for many regions at a time: the more, the
 /// longer the runs of frames. Memory for the regions given, and a constant.
@@ -204,7 +236,12 @@ pub struct PageFactsReader<'a> {
     page: PageSize,
     flags: Vec<FrameFlags>,
     words: Vec<u64>,
+    /// The bytes of as many words.
+    buffer: Vec<u8>,
+    /// Runs of frames and of pages, and facts, of the regions read last.
     runs: Vec<Run>,
+    pages: Vec<Run>,
+    facts: Vec<PageFacts>,
 }
 
 impl<'a> PageFactsReader<'a> {
@@ -215,11 +252,14 @@ impl<'a> PageFactsReader<'a> {
             page: process.page_size(),
             flags: vec![FrameFlags::default(); PIECE],
             words: vec![0; PIECE],
+            buffer: vec![0; 8 * PIECE],
             runs: Vec::new(),
+            pages: Vec::new(),
+            facts: Vec::new(),
         })
     }
 
-    /// The facts of each of these regions: their addresses, and what is behind
+    /// The facts of each of these regions, in their order: their addresses, and what is behind
     /// them as a walk found it.
     ///
     /// A region can have changed since it was found. Its entries are those of
@@ -230,13 +270,13 @@ impl<'a> PageFactsReader<'a> {
     pub fn read(
         &mut self,
         regions: impl IntoIterator<Item = (AddrRange, Backing)>,
-    ) -> Result<Vec<PageFacts>, Error> {
-        let mut facts = Vec::new();
-        let mut pages = Vec::new();
+    ) -> Result<&[PageFacts], Error> {
+        self.facts.clear();
+        self.pages.clear();
         self.runs.clear();
         let shift = self.page.shift();
         for (region, (virt, backing)) in regions.into_iter().enumerate() {
-            facts.push(PageFacts::new());
+            self.facts.push(PageFacts::default());
             let count = virt.size() >> shift;
             if let Some(address) = backing.address() {
                 let start = address.pfn(self.page).as_u64();
@@ -246,26 +286,26 @@ impl<'a> PageFactsReader<'a> {
             if backing.is_backed() || matches!(backing, Backing::Swapped(_)) {
                 let start = virt.start().as_u64() >> shift;
                 let end = start + count;
-                pages.push(Run { start, end, region });
+                self.pages.push(Run { start, end, region });
             }
         }
         self.runs.sort_unstable_by_key(|run| run.start);
-        pages.sort_unstable_by_key(|run| run.start);
-        self.read_frames(&mut facts)?;
-        self.read_entries(&pages, &mut facts)?;
-        Ok(facts)
+        self.pages.sort_unstable_by_key(|run| run.start);
+        self.read_frames()?;
+        self.read_entries()?;
+        Ok(&self.facts)
     }
 
-    fn read_frames(&mut self, facts: &mut [PageFacts]) -> Result<(), Error> {
+    fn read_frames(&mut self) -> Result<(), Error> {
         let mut pieces = Pieces::of(&self.runs);
         while let Some((start, size)) = pieces.next() {
             let first = Pfn::new(start);
-            let told = self.frames.read_flags(first, &mut self.flags[..size])?;
+            let (frames, buffer) = (&self.frames, &mut self.buffer);
+            let told = frames.read_flags_through(buffer, first, &mut self.flags[..size])?;
             let counts = &mut self.words[..told];
-            counts.fill(0);
-            self.frames.read_mapcounts(first, counts)?;
+            let told = frames.read_mapcounts_through(buffer, first, counts)?;
             for (region, part) in pieces.parts(told) {
-                facts[region].add_frames(&self.flags[part.clone()], &self.words[part]);
+                self.facts[region].add_frames(&self.flags[part.clone()], &self.words[part]);
             }
             // Of frames past those that were told of, nothing is known.
             pieces.advance(size);
@@ -273,19 +313,19 @@ impl<'a> PageFactsReader<'a> {
         Ok(())
     }
 
-    fn read_entries(&mut self, pages: &[Run], facts: &mut [PageFacts]) -> Result<(), Error> {
-        let mut pieces = Pieces::of(pages);
+    fn read_entries(&mut self) -> Result<(), Error> {
+        let mut pieces = Pieces::of(&self.pages);
         while let Some((start, size)) = pieces.next() {
             let at = start << self.page.shift();
             let entries = &mut self.words[..size];
             let read = read_entries(self.process.as_core(), self.page, at, entries)
                 .map_err(|error| self.process.error(error))?;
             for (region, part) in pieces.parts(read) {
-                facts[region].entries += part.len() as u64;
+                self.facts[region].entries += part.len() as u64;
                 let flags = self.words[part]
                     .iter()
                     .map(|&word| EntryFlags::from_entry(word).0);
-                facts[region].entry_flags.add(flags);
+                self.facts[region].entry_flags.add(flags);
             }
             pieces.advance(read);
         }
@@ -317,7 +357,7 @@ impl<'a> Pieces<'a> {
         let most = self.at.saturating_add(PIECE as u64);
         let mut end = first.end;
         for run in &self.runs[1..] {
-            if run.start > end || end >= most {
+            if run.start > end.saturating_add(SMALL_GAP) || end >= most {
                 break;
             }
             end = end.max(run.end);
@@ -347,19 +387,19 @@ impl Process {
     /// use process_introspection::{FrameFlags, Process};
     ///
     /// let process = Process::current()?;
-    /// let buffer = vec![1u8; 1 << 20];
-    /// let start = buffer.as_ptr() as u64;
-    /// let (mut facts, snapshot) = match (process.page_facts(), process.snapshot(start..start + 1)) {
-    ///     (Ok(facts), Ok(snapshot)) => (facts, snapshot),
-    ///     (Err(error), _) | (_, Err(error)) => {
-    ///         assert!(error.is_permission_denied() || error.is_unsupported(), "{error}");
-    ///         return Ok(());
+    /// let byte = Box::new(1u8);
+    /// let address = &raw const *byte as u64;
+    /// match process.page_facts() {
+    ///     Ok(mut reader) => {
+    ///         for region in process.physical_regions(address..=address)? {
+    ///             let region = region?;
+    ///             let facts = &reader.read([(region.virt, region.backing)])?[0];
+    ///             assert_eq!(facts.frames_with(FrameFlags::ANON), 1);
+    ///         }
     ///     }
-    /// };
-    /// let regions = snapshot.regions().iter().map(|region| (region.virt, region.backing));
-    /// for facts in facts.read(regions)? {
-    ///     println!("{} of them dirty", facts.frames_with(FrameFlags::DIRTY));
-    ///     assert_eq!(facts.frames_with(FrameFlags::ANON), 1);
+    ///     Err(error) => {
+    ///         assert!(error.is_permission_denied() || error.is_unsupported(), "{error}");
+    ///     }
     /// }
     /// # Ok::<(), process_introspection::Error>(())
     /// ```
@@ -424,25 +464,27 @@ mod tests {
     fn runs_that_touch_are_read_together() {
         let touching: Vec<_> = (0..100).map(|at| run(at, at + 1, at as usize)).collect();
         assert_eq!(read(&touching, PIECE).1, 1);
-        let apart: Vec<_> = (0..100)
-            .map(|at| run(2 * at, 2 * at + 1, at as usize))
-            .collect();
-        assert_eq!(read(&apart, PIECE).1, 100);
+        let apart = |distance: u64| -> Vec<_> {
+            let place = |at: u64| run(distance * at, distance * at + 1, at as usize);
+            (0..100).map(place).collect()
+        };
+        assert_eq!(read(&apart(SMALL_GAP + 1), PIECE).1, 1);
+        assert_eq!(read(&apart(SMALL_GAP + 2), PIECE).1, 100);
     }
 
     #[test]
     fn words_that_repeat_count_as_often() {
-        let mut counts = BitCounts([0; 64]);
+        let mut counts = WordCounts::default();
         counts.add([0, 5, 5, 5, 4, 1 << 63, 5].into_iter());
         let expected = [(0, 4), (2, 5), (63, 1)];
         assert!(counts.each().eq(expected));
         assert_eq!(counts.of(5), 4);
-        assert_eq!(counts.of(0), 0);
+        assert_eq!((counts.of(4), counts.of(1 << 63), counts.of(2)), (5, 1, 0));
     }
 
     #[test]
     fn a_count_of_mappings_is_not_taken_from_frames_without_a_page() {
-        let mut facts = PageFacts::new();
+        let mut facts = PageFacts::default();
         let flags = [FrameFlags::NOPAGE, FrameFlags::default()];
         facts.add_frames(&flags, &[0, 0]);
         assert_eq!((facts.frames(), facts.mapcounts()), (2, None));

@@ -30,7 +30,7 @@ fn facts_of(target: &Target, start: u64, pages: u64) -> Vec<(PhysicalRegion, Pag
         .read(regions.iter().map(|region| (region.virt, region.backing)))
         .unwrap();
     assert_eq!(facts.len(), regions.len());
-    regions.into_iter().zip(facts).collect()
+    regions.into_iter().zip(facts.to_vec()).collect()
 }
 
 /// How many pages of a range have these flags, of their frames and entries.
