@@ -54,7 +54,7 @@ const MOST_PAGES: usize = 3000;
 /// A page as the kernel can report it: frames have no more bits than memory.
 fn possible(raw: u64) -> u64 {
     if raw & PRESENT != 0 {
-        raw & !LOW | raw % MOST_FRAMES
+        (raw & !LOW) | (raw % MOST_FRAMES)
     } else {
         raw
     }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{fchown, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -59,8 +59,9 @@ impl Destination {
         let file = builder.tempfile_in(dir)?;
         if let Some(present) = present {
             // Only the superuser can keep another owner; others get a file of
-            // their own, as with any replacement.
-            let _ = chown(file.path(), Some(present.uid()), Some(present.gid()));
+            // their own, as with any replacement. Never by name: whoever owns the
+            // directory could have put a link to somebody else's file there.
+            let _ = fchown(file.as_file(), Some(present.uid()), Some(present.gid()));
             file.as_file()
                 .set_permissions(Permissions::from_mode(mode))?;
         }
@@ -115,5 +116,33 @@ impl Write for Destination {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use testkit::trace;
+
+    // Newer architectures lack some of the calls by name, hence the one.
+    #[test]
+    fn a_files_owner_and_mode_are_changed_through_the_descriptor_alone() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("present");
+        fs::write(&path, "").unwrap();
+        // The temporary file goes with the directory: the child only forgets it.
+        let calls = trace::count(
+            || path.clone(),
+            |path| std::mem::forget(Destination::open(Some(path)).unwrap()),
+        );
+        // By name it could be another file's by now.
+        for by_name in [libc::SYS_chown, libc::SYS_lchown, libc::SYS_fchownat] {
+            assert_eq!(calls.of(by_name), 0);
+        }
+        for by_name in [libc::SYS_chmod, libc::SYS_fchmodat] {
+            assert_eq!(calls.of(by_name), 0);
+        }
+        assert_eq!(calls.of(libc::SYS_fchown), 1);
+        assert_eq!(calls.of(libc::SYS_fchmod), 1);
     }
 }

@@ -135,10 +135,7 @@ pub(crate) fn check_order(array: Array, records: &[Record], (start, last): (usiz
         let record_last = record.vaddr + (record.size - 1);
         assert!(record.size > 0 && record.size % page() == 0, "{record:x?}");
         assert!(record.vaddr % page() == 0, "{record:x?}");
-        assert!(
-            record.vaddr >= not_below,
-            "{record:x?} after {not_below:x}"
-        );
+        assert!(record.vaddr >= not_below, "{record:x?} after {not_below:x}");
         let is_first_leaf = array == Array::PageTable && index == 0;
         assert!(
             record_last >= start as u64 && record.vaddr <= last as u64,
