@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use crate::name::Name;
 use crate::number::{decimal, size, DeviceNumber, Hex};
 use crate::record::{Align, Column, Layout, Record, Swap};
+use crate::state::State;
 
 /// The cells of one row. What is null is `-`.
 #[derive(Debug)]
@@ -69,6 +70,14 @@ impl Cells<'_> {
         let _ = write!(rest, "{}:{:x}", swap.area, swap.offset);
         let left = rest.len();
         self.text(std::str::from_utf8(&text[..24 - left]).unwrap_or_default())
+    }
+
+    /// A state, and after a colon why it is unknown.
+    pub fn state(&mut self, state: State, reason: Option<&str>) -> &mut Self {
+        match reason {
+            Some(reason) => self.text(&format!("{}:{reason}", state.name())),
+            None => self.text(state.name()),
+        }
     }
 
     /// A protection and `s` or `p` for shared or private, as in

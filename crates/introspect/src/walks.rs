@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use process_introspection::{PhysicalRegion, Process};
+use process_introspection::{MemoryTypes, PhysicalRegion, Process};
 use process_introspection_export::{
     ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
     VirtualRecord,
@@ -26,11 +26,12 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     let mut sink = Sink::open(&arguments.output, &PhysicalRecord::LAYOUT, &ranges)?;
+    let types = MemoryTypes::new();
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
-            let written = physical_region(&process, region, arguments.backed, &mut sink);
+            let written = physical_region(&process, region, &types, arguments.backed, &mut sink);
             failed = written.err();
             match failed {
                 None => ControlFlow::Continue(()),
@@ -47,6 +48,7 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
 fn physical_region(
     process: &Process,
     region: &PhysicalRegion,
+    types: &MemoryTypes,
     backed: bool,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
@@ -55,7 +57,16 @@ fn physical_region(
         return Ok(());
     }
     let page_size = process.page_size_of(region)?;
-    sink.write(&PhysicalRecord::new(region, page_size, process.page_size()))
+    let base = process.page_size();
+    if !types.says_more_of(region) {
+        return sink.write(&PhysicalRecord::new(region, page_size, base));
+    }
+    for (piece, memory_type) in types.pieces(region) {
+        let mut record = PhysicalRecord::new(&piece, page_size, base);
+        record.set_memory_type(memory_type);
+        sink.write(&record)?;
+    }
+    Ok(())
 }
 
 /// `introspect extents`.
@@ -135,6 +146,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     let mut sink = Sink::open(&arguments.output, &PageTableRecord::LAYOUT, &ranges)?;
+    let types = MemoryTypes::new();
     for &range in &ranges {
         for entry in process.page_table(range)? {
             let entry = entry?;
@@ -142,7 +154,9 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
             if arguments.backed && !entry.backing.is_backed() {
                 continue;
             }
-            sink.write(&PageTableRecord::new(&entry, process.page_size()))?;
+            let mut record = PageTableRecord::new(&entry, process.page_size());
+            record.set_memory_type(types.of_entry(&entry));
+            sink.write(&record)?;
         }
     }
     sink.finish()

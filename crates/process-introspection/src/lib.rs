@@ -58,6 +58,7 @@
 mod error;
 mod extents;
 mod mapping;
+mod memory_types;
 mod object;
 mod page_table;
 mod parallel;
@@ -71,6 +72,7 @@ mod virtual_regions;
 pub use error::Error;
 pub use extents::{Extent, ExtentBacking, Extents};
 pub use mapping::{Mapping, MappingName};
+pub use memory_types::MemoryTypes;
 pub use object::Object;
 pub use page_table::{PageTable, PageTableEntry};
 pub use physical::{PhysicalRegion, PhysicalRegions};
