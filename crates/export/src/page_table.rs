@@ -141,8 +141,8 @@ impl Record for PageTableRecord<'_> {
         cells
             .hex(self.vaddr)
             .size(self.size)
-            .place(self.paddr, self.swap)
-            .state(self.state, self.reason);
+            .place_or_reason(self.paddr, self.swap, self.reason)
+            .text(self.state.name());
         match self.kind {
             Some(kind) => cells.protection(self.prot, self.shared).text(kind),
             None => cells.text("-").text("-"),

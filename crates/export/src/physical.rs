@@ -160,8 +160,8 @@ impl Record for PhysicalRecord<'_> {
         cells
             .hex(self.vaddr)
             .size(self.size)
-            .place(self.paddr, self.swap)
-            .state(self.state, self.reason)
+            .place_or_reason(self.paddr, self.swap, self.reason)
+            .text(self.state.name())
             .protection(self.prot, self.shared)
             .size(self.page_size)
             .text(self.kind)

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use crate::name::Name;
 use crate::number::{decimal, size, DeviceNumber, Hex};
 use crate::record::{Align, Column, Layout, Record, Swap};
-use crate::state::State;
 
 /// The cells of one row. What is null is `-`.
 #[derive(Debug)]
@@ -72,11 +71,16 @@ impl Cells<'_> {
         self.text(std::str::from_utf8(&text[..24 - left]).unwrap_or_default())
     }
 
-    /// A state, and after a colon why it is unknown.
-    pub fn state(&mut self, state: State, reason: Option<&str>) -> &mut Self {
+    /// The same, or why the place is unknown.
+    pub fn place_or_reason(
+        &mut self,
+        address: Option<Hex>,
+        swap: Option<Swap>,
+        reason: Option<&str>,
+    ) -> &mut Self {
         match reason {
-            Some(reason) => self.text(&format!("{}:{reason}", state.name())),
-            None => self.text(state.name()),
+            Some(reason) => self.text(reason),
+            None => self.place(address, swap),
         }
     }
 

@@ -56,7 +56,7 @@ fn the_table_of_physical_records_fits_80_columns() {
          7f44236fc000    132K   11c183000 ram         rw-p   4K file    /usr/lib…ibc.so.6\n\
          7f44236fc000    132K        1:20 swapped     rw-p    - file    [heap]\n\
          7f44236fc000    132K   11c183000 ram         rw-p   4K file\n\
-         7f44236fc000    132K           - unknown:driver rw-p    - file    /dev/x\n"
+         7f44236fc000    132K      driver unknown     rw-p    - file    /dev/x\n"
     );
     let whole = written(Format::Table, None, &[long]);
     assert!(

@@ -27,10 +27,23 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
     let ranges = arguments.range.selection().ranges(&process)?;
     let mut sink = Sink::open(&arguments.output, &PhysicalRecord::LAYOUT, &ranges)?;
     let types = MemoryTypes::new();
+    let flags = match arguments.vm_flags {
+        true => Some(process.vm_flags()?),
+        false => None,
+    };
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
+            let mut told = None;
+            let region = match &flags {
+                Some(flags) => {
+                    let told = told.insert(region.clone());
+                    told.backing = flags.backing_of(region);
+                    told
+                }
+                None => region,
+            };
             let written = physical_region(&process, region, &types, arguments.backed, &mut sink);
             failed = written.err();
             match failed {

@@ -68,6 +68,7 @@ mod processes;
 mod resident;
 mod snapshot;
 mod virtual_regions;
+mod vm_flags;
 
 pub use error::Error;
 pub use extents::{Extent, ExtentBacking, Extents};
@@ -81,6 +82,7 @@ pub use processes::{processes_named, NamedProcess};
 pub use resident::{ResidentRegion, ResidentRegions};
 pub use snapshot::Snapshot;
 pub use virtual_regions::VirtualRegions;
+pub use vm_flags::VmFlags;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
 pub use process_introspection_core::device::{DeviceMemory, UnknownReason};

@@ -82,6 +82,9 @@ fn the_memory_of_pci_devices_lies_where_the_kernel_has_put_it() {
                 let context = format!("{}: {region:x?}", file.display());
                 assert_eq!(device_address(&region), first, "{context}");
                 assert_eq!(region.mapping.kind(), MappingKind::Device, "{context}");
+                let kernels = process.vm_flags().unwrap();
+                assert_eq!(kernels.is_left_out(&region), Some(true), "{context}");
+                assert_eq!(kernels.backing_of(&region), region.backing, "{context}");
                 let expected = flags::PHYS | flags::PG_MASK | flags::SHARED;
                 let seen = flags::PHYS | flags::PG_MASK | flags::TYPE | flags::SYSRAM | flags::ANON;
                 assert_eq!(region.flags() & seen, expected, "{context}");
@@ -611,4 +614,46 @@ fn the_kernels_own_list_tells_how_device_memory_is_cached() {
             "the first decides"
         );
     }
+}
+
+#[test]
+fn the_kernels_flags_confirm_what_is_told_from_the_mapped_files() {
+    let test = "the kernel's flags of areas";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let target = Target::spawn(|| vec![memory::anonymous(4 * page())]);
+    let process = Process::open(target.pid()).unwrap();
+    let kernels = process.vm_flags().unwrap();
+    let (mut left_out, mut listed) = (0, 0);
+    for region in process.physical_regions(..).unwrap() {
+        let region = region.unwrap();
+        match (kernels.is_left_out(&region), region.backing) {
+            (Some(true), backing) => {
+                left_out += 1;
+                assert!(
+                    !matches!(backing, Backing::NotPresent | Backing::Ram(_)),
+                    "{region:x?}"
+                );
+                assert_eq!(kernels.backing_of(&region), backing);
+            }
+            (Some(false), Backing::Unknown(_)) => {
+                let told = kernels.backing_of(&region);
+                assert_eq!(told, Backing::NotPresent, "{region:x?}");
+            }
+            (Some(false), backing) => {
+                listed += 1;
+                assert_eq!(kernels.backing_of(&region), backing);
+            }
+            (None, _) => panic!("the target has stood still: {region:x?}"),
+        }
+    }
+    // [vvar], and everything else.
+    assert!(left_out > 0 && listed > 3, "{left_out} {listed}");
+    // Of another memory it says nothing.
+    let own = Process::current().unwrap();
+    let region = own.physical_regions(..).unwrap().last().unwrap().unwrap();
+    let nothing = process_introspection::VmFlags::default();
+    assert_eq!(nothing.is_left_out(&region), None);
+    assert_eq!(nothing.backing_of(&region), region.backing);
 }
