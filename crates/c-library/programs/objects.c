@@ -153,6 +153,30 @@ static void a_read_is_whole_or_a_fault_of_the_target(void) {
     CHECK_EQ(memory[0], 1);
 }
 
+/* Firmware, which every kernel with a /dev/mem lets be mapped: where its offset
+ * says. Not touched. */
+static void device_memory_has_its_address(void) {
+    need_root();
+    int file = open("/dev/mem", O_RDONLY);
+    if (file < 0) SKIP("no /dev/mem here");
+    void *memory = mmap(NULL, 8192, PROT_READ, MAP_SHARED, file, 0xf0000);
+    if (memory == MAP_FAILED) SKIP("/dev/mem cannot be mapped");
+    close(file);
+    for (int kind = 0; kind < 2; kind++) {
+        procfs_mapinfo records[2];
+        uintptr_t at = (uintptr_t)memory;
+        int size = kind == 0
+                       ? introspection_get_physical_regions(0, at, at + 8191, records, sizeof records)
+                       : introspection_get_pagetableinfo(0, at, at + 8191, records, sizeof records);
+        CHECK_EQ(size, kind == 0 ? RECORD : 2 * RECORD);
+        CHECK_EQ(records[0].paddr, 0xf0000);
+        if (kind == 1) CHECK_EQ(records[1].paddr, 0xf1000);
+        CHECK(records[0].flags & INTROSPECTION_PHYS);
+        CHECK((records[0].flags & INTROSPECTION_PG_MASK) == INTROSPECTION_PG_MASK);
+        CHECK(!(records[0].flags & (INTROSPECTION_SYSRAM | INTROSPECTION_ANON)));
+    }
+}
+
 int main(int argc, char **argv) {
     static const struct test_case cases[] = {
         {"the_path_of_a_file_is_found_whole", the_path_of_a_file_is_found_whole},
@@ -164,6 +188,7 @@ int main(int argc, char **argv) {
          there_is_no_object_in_anonymous_memory_or_nowhere},
         {"another_processs_memory_is_read", another_processs_memory_is_read},
         {"a_read_is_whole_or_a_fault_of_the_target", a_read_is_whole_or_a_fault_of_the_target},
+        {"device_memory_has_its_address", device_memory_has_its_address},
         {NULL, NULL},
     };
     return run_case(cases, argc, argv);

@@ -55,6 +55,7 @@ cases! { objects:
     there_is_no_object_in_anonymous_memory_or_nowhere,
     another_processs_memory_is_read,
     a_read_is_whole_or_a_fault_of_the_target,
+    device_memory_has_its_address,
 }
 
 cases! { cursor:

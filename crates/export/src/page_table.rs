@@ -1,13 +1,15 @@
 //! The record of a leaf entry of a page table.
 
-use process_introspection::{PageSize, PageTableEntry};
+use process_introspection::{MemoryType, PageSize, PageTableEntry};
 use serde::Serialize;
 
 use crate::delimited::Fields;
 use crate::name::Name;
 use crate::number::{DeviceNumber, Hex};
 use crate::physical::PhysicalRecord;
-use crate::record::{protection_name, Column, Layout, Record, Swap};
+use crate::record::{
+    protection_name, unknown_reason, with_memory_type, Column, Layout, Record, Swap,
+};
 use crate::state::State;
 use crate::table::Cells;
 
@@ -28,6 +30,8 @@ pub struct PageTableRecord<'a> {
     /// What is behind it; [`State::Unmapped`] for the first page of a range
     /// that begins in no mapping.
     pub state: State,
+    /// Why that is unknown, if it is.
+    pub reason: Option<&'static str>,
     /// Where it is in swap, if it is there.
     pub swap: Option<Swap>,
     /// `rwx`, with `-` for what is not allowed.
@@ -49,15 +53,15 @@ pub struct PageTableRecord<'a> {
     pub path: Name<'a>,
     /// The NUMA node that the memory belongs to, if that was looked up.
     pub node: Option<u32>,
-    /// How the memory is cached, if that was looked up.
+    /// How the memory is cached, if that follows from what is mapped.
     pub cache: Option<&'static str>,
     /// QNX's flags; 0 without a mapping.
     pub flags: Hex,
 }
 
 impl<'a> PageTableRecord<'a> {
-    /// The record of an entry. `base` is the base page size. Node and cache are
-    /// left unknown.
+    /// The record of an entry. `base` is the base page size. The node is left
+    /// unknown.
     pub fn new(entry: &'a PageTableEntry, base: PageSize) -> Self {
         let (vaddr, paddr) = (entry.virt.start(), entry.backing.address());
         let mapping = entry.mapping.as_deref();
@@ -73,6 +77,7 @@ impl<'a> PageTableRecord<'a> {
             paddr: paddr.map(Hex::from),
             pfn: paddr.map(|address| address.pfn(base).as_u64()),
             state,
+            reason: unknown_reason(entry.backing),
             swap: Swap::of(entry.backing),
             prot: mapping.map_or("---", |mapping| protection_name(mapping.protection)),
             shared: mapping.is_some_and(|mapping| mapping.shared),
@@ -83,9 +88,15 @@ impl<'a> PageTableRecord<'a> {
             ino: mapping.map_or(0, |mapping| mapping.inode),
             path: Name(mapping.map_or(b"", |mapping| mapping.name().as_bytes())),
             node: None,
-            cache: None,
+            cache: entry.memory_type().map(MemoryType::name),
             flags: Hex(u64::from(entry.flags())),
         }
+    }
+
+    /// Says how the memory is cached, also in the flags.
+    pub fn set_memory_type(&mut self, memory_type: Option<MemoryType>) {
+        self.cache = memory_type.map(MemoryType::name);
+        self.flags = with_memory_type(self.flags, memory_type);
     }
 }
 
@@ -111,6 +122,7 @@ impl Record for PageTableRecord<'_> {
             .hex(self.paddr)
             .number(self.pfn)
             .text(self.state.name())
+            .text(self.reason.unwrap_or_default())
             .swap(self.swap)
             .text(self.prot)
             .truth(self.shared)
@@ -129,7 +141,7 @@ impl Record for PageTableRecord<'_> {
         cells
             .hex(self.vaddr)
             .size(self.size)
-            .place(self.paddr, self.swap)
+            .place_or_reason(self.paddr, self.swap, self.reason)
             .text(self.state.name());
         match self.kind {
             Some(kind) => cells.protection(self.prot, self.shared).text(kind),

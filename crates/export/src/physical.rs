@@ -1,12 +1,14 @@
 //! The record of a physical region.
 
-use process_introspection::{PageSize, PhysicalRegion};
+use process_introspection::{MemoryType, PageSize, PhysicalRegion};
 use serde::Serialize;
 
 use crate::delimited::Fields;
 use crate::name::Name;
 use crate::number::{DeviceNumber, Hex};
-use crate::record::{protection_name, Column, Layout, Record, Swap};
+use crate::record::{
+    protection_name, unknown_reason, with_memory_type, Column, Layout, Record, Swap,
+};
 use crate::state::State;
 use crate::table::Cells;
 
@@ -26,6 +28,8 @@ pub struct PhysicalRecord<'a> {
     pub pfn: Option<u64>,
     /// What is behind it.
     pub state: State,
+    /// Why that is unknown, if it is.
+    pub reason: Option<&'static str>,
     /// Where its first page is in swap, if it is there.
     pub swap: Option<Swap>,
     /// `rwx`, with `-` for what is not allowed.
@@ -49,7 +53,7 @@ pub struct PhysicalRecord<'a> {
     /// The NUMA node that the memory belongs to, if all of it is of one and it
     /// was looked up.
     pub node: Option<u32>,
-    /// How the memory is cached, if that was looked up.
+    /// How the memory is cached, if that is known.
     pub cache: Option<&'static str>,
     /// QNX's flags.
     pub flags: Hex,
@@ -57,7 +61,8 @@ pub struct PhysicalRecord<'a> {
 
 impl<'a> PhysicalRecord<'a> {
     /// The record of a region. `page_size` is what was found out for it, `base`
-    /// the base page size. Node and cache are left unknown.
+    /// the base page size. The node is left unknown; how the memory is cached is
+    /// what follows from what is mapped, see [`Self::set_memory_type`].
     pub fn new(region: &'a PhysicalRegion, page_size: Option<PageSize>, base: PageSize) -> Self {
         let mapping = &*region.mapping;
         let (vaddr, paddr) = (region.virt.start(), region.backing.address());
@@ -68,6 +73,7 @@ impl<'a> PhysicalRecord<'a> {
             paddr: paddr.map(Hex::from),
             pfn: paddr.map(|address| address.pfn(base).as_u64()),
             state: region.backing.into(),
+            reason: unknown_reason(region.backing),
             swap: Swap::of(region.backing),
             prot: protection_name(mapping.protection),
             shared: mapping.shared,
@@ -78,9 +84,15 @@ impl<'a> PhysicalRecord<'a> {
             ino: mapping.inode,
             path: Name(mapping.name().as_bytes()),
             node: None,
-            cache: None,
+            cache: region.memory_type().map(MemoryType::name),
             flags: Hex(u64::from(region.flags())),
         }
+    }
+
+    /// Says how the memory is cached, also in the flags.
+    pub fn set_memory_type(&mut self, memory_type: Option<MemoryType>) {
+        self.cache = memory_type.map(MemoryType::name);
+        self.flags = with_memory_type(self.flags, memory_type);
     }
 }
 
@@ -93,6 +105,7 @@ impl Record for PhysicalRecord<'_> {
             "paddr",
             "pfn",
             "state",
+            "reason",
             "swap_type",
             "swap_offset",
             "prot",
@@ -128,6 +141,7 @@ impl Record for PhysicalRecord<'_> {
             .hex(self.paddr)
             .number(self.pfn)
             .text(self.state.name())
+            .text(self.reason.unwrap_or_default())
             .swap(self.swap)
             .text(self.prot)
             .truth(self.shared)
@@ -146,7 +160,7 @@ impl Record for PhysicalRecord<'_> {
         cells
             .hex(self.vaddr)
             .size(self.size)
-            .place(self.paddr, self.swap)
+            .place_or_reason(self.paddr, self.swap, self.reason)
             .text(self.state.name())
             .protection(self.prot, self.shared)
             .size(self.page_size)

@@ -1,10 +1,11 @@
 //! What every kind of record is to the writers: fields for JSON, fields for
 //! CSV, cells of a table. Knows no format.
 
-use process_introspection::{Backing, Protection, SwapPlace};
+use process_introspection::{Backing, MemoryType, Protection, SwapPlace};
 use serde::Serialize;
 
 use crate::delimited::Fields;
+use crate::number::Hex;
 use crate::table::{Cells, Notes};
 
 /// A record that can be written in every format.
@@ -99,6 +100,24 @@ impl From<SwapPlace> for Swap {
             offset: place.offset,
         }
     }
+}
+
+/// Why it is unknown what is behind a page, by name; `None` if it is known.
+pub(crate) fn unknown_reason(backing: Backing) -> Option<&'static str> {
+    match backing {
+        Backing::Unknown(reason) => Some(reason.name()),
+        _ => None,
+    }
+}
+
+/// Flags with what they say of a memory type.
+pub(crate) fn with_memory_type(flags: Hex, memory_type: Option<MemoryType>) -> Hex {
+    const NOCACHE: u64 = 0x800;
+    Hex(match memory_type {
+        Some(memory_type) if memory_type.is_cached() => flags.0 & !NOCACHE,
+        Some(_) => flags.0 | NOCACHE,
+        None => flags.0,
+    })
 }
 
 /// A protection's name: `rwx`, with `-` for what is not allowed.

@@ -79,6 +79,19 @@ impl Cells<'_> {
         self.text(std::str::from_utf8(&text[..24 - left]).unwrap_or_default())
     }
 
+    /// The same, or why the place is unknown.
+    pub fn place_or_reason(
+        &mut self,
+        address: Option<Hex>,
+        swap: Option<Swap>,
+        reason: Option<&str>,
+    ) -> &mut Self {
+        match reason {
+            Some(reason) => self.text(reason),
+            None => self.place(address, swap),
+        }
+    }
+
     /// A protection and `s` or `p` for shared or private, as in
     /// the `maps` file.
     pub fn protection(&mut self, protection: &str, shared: bool) -> &mut Self {

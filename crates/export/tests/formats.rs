@@ -8,7 +8,7 @@ use process_introspection_export::{
     Span, State, WithNode, Writer,
 };
 use proptest::prelude::*;
-use samples::{physical, swapped, written};
+use samples::{physical, swapped, unknown, written};
 use serde_json::Value;
 
 const ODD: &[&[u8]] = &[
@@ -34,12 +34,12 @@ fn json_of_a_physical_record_is_as_documented() {
         concat!(
             "[\n",
             r#"{"vaddr":"0x7f44236fc000","vpn":34162751228,"size":135168,"paddr":"0x11c183000","#,
-            r#""pfn":1163651,"state":"ram","swap":null,"prot":"rw-","shared":false,"kind":"file","#,
+            r#""pfn":1163651,"state":"ram","reason":null,"swap":null,"prot":"rw-","shared":false,"kind":"file","#,
             r#""page_size":4096,"offset":"0x1000","dev":"fe:00","ino":247030,"#,
             r#""path":"/usr/bin/cat","node":null,"cache":null,"flags":"0x1700302"}"#,
             ",\n",
             r#"{"vaddr":"0x7f44236fc000","vpn":34162751228,"size":135168,"paddr":null,"#,
-            r#""pfn":null,"state":"swapped","swap":{"type":1,"offset":32},"prot":"rw-","shared":false,"#,
+            r#""pfn":null,"state":"swapped","reason":null,"swap":{"type":1,"offset":32},"prot":"rw-","shared":false,"#,
             r#""kind":"file","page_size":null,"offset":"0x1000","dev":"fe:00","ino":247030,"#,
             r#""path":null,"node":null,"cache":null,"flags":"0x1700302"}"#,
             "\n]\n",
@@ -54,12 +54,13 @@ fn the_table_of_physical_records_fits_80_columns() {
         written(
             Format::Table,
             Some(80),
-            &[long, swapped(b"[heap]"), physical(b"")]
+            &[long, swapped(b"[heap]"), physical(b""), unknown(b"/dev/x")]
         ),
         "       VADDR    SIZE       PADDR STATE       PROT PAGE KIND    PATH\n\
          7f44236fc000    132K   11c183000 ram         rw-p   4K file    /usr/lib…ibc.so.6\n\
          7f44236fc000    132K        1:20 swapped     rw-p    - file    [heap]\n\
-         7f44236fc000    132K   11c183000 ram         rw-p   4K file\n"
+         7f44236fc000    132K   11c183000 ram         rw-p   4K file\n\
+         7f44236fc000    132K      driver unknown     rw-p    - file    /dev/x\n"
     );
     let whole = written(Format::Table, None, &[long]);
     assert!(

@@ -5,7 +5,7 @@ mod samples;
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
-use process_introspection::{FrameFlags, MappingKind, PhysicalKind};
+use process_introspection::{FrameFlags, MappingKind, MemoryType, PhysicalKind, UnknownReason};
 use process_introspection_export::{
     AddressRecord, Detailed, Details, ExtentRecord, FlagCounts, FlagNames, Format, Hex,
     PhysicalRecord, Record, ResidentRecord, Span, State, WithNode,
@@ -137,7 +137,11 @@ fn every_kind_of_record_is_as_its_schema_says() {
     for name in [b"/bin/x".as_slice(), b"/caf\xe9", b""] {
         check(
             "physical",
-            &[samples::physical(name), samples::swapped(name)],
+            &[
+                samples::physical(name),
+                samples::swapped(name),
+                samples::unknown(name),
+            ],
         );
         check("pagetable", &[samples::page_table(name)]);
         check("virtual", &[samples::virtual_region(name)]);
@@ -181,6 +185,40 @@ fn the_schemas_name_every_state_that_a_record_can_have() {
         let stated = enumerated(&schema, "/$defs/record/properties/state/enum");
         assert_eq!(stated, expected, "{name}");
     }
+}
+
+#[test]
+fn the_schemas_name_every_memory_type_and_reason() {
+    let types: BTreeSet<_> = MemoryType::ALL.iter().map(|known| known.name()).collect();
+    let reasons: BTreeSet<_> = UnknownReason::ALL
+        .iter()
+        .map(|known| known.name())
+        .collect();
+    for name in ["physical", "pagetable"] {
+        let schema = schema(name);
+        let fields = "/$defs/record/properties";
+        let stated = enumerated(&schema, &format!("{fields}/cache/enum"));
+        assert_eq!(stated, types, "{name}");
+        let stated = enumerated(&schema, &format!("{fields}/reason/enum"));
+        assert_eq!(stated, reasons, "{name}");
+    }
+}
+
+#[test]
+fn a_reason_is_there_for_what_is_unknown_and_for_nothing_else() {
+    let schema = of_record(&schema("physical"));
+    let of = |record: PhysicalRecord<'_>| serde_json::to_value(record).unwrap();
+    assert!(schema.is_valid(&of(samples::unknown(b""))));
+    let without = PhysicalRecord {
+        reason: None,
+        ..samples::unknown(b"")
+    };
+    assert!(!schema.is_valid(&of(without)));
+    let known = PhysicalRecord {
+        reason: Some("driver"),
+        ..samples::physical(b"")
+    };
+    assert!(!schema.is_valid(&of(known)));
 }
 
 #[test]

@@ -141,6 +141,10 @@ pub(crate) struct Physical {
     /// Leaves out what is not backed by memory
     #[arg(long)]
     pub(crate) backed: bool,
+    /// Reads the kernel's flags of mappings first, which tell for certain what the page map leaves
+    /// out; holds the target's memory lock for long
+    #[arg(long)]
+    pub(crate) vm_flags: bool,
     /// Walks with up to N threads, at most 64; 0 means as many as help
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
     pub(crate) threads: u8,

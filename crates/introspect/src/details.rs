@@ -2,7 +2,8 @@
 //! on records as they come where none are wanted.
 
 use process_introspection::{
-    AddrRange, Backing, PageFactsReader, PageTableEntry, PhysicalRegion, Process, SwapAreas,
+    AddrRange, Backing, MemoryType, PageFactsReader, PageTableEntry, PhysicalRegion, Process,
+    SwapAreas,
 };
 use process_introspection_export as export;
 
@@ -34,10 +35,12 @@ impl<'a> Details<'a> {
         }))
     }
 
-    fn of<P: Pages>(&mut self, all: &[P]) -> Result<Vec<export::Details>, Failure> {
+    fn of<P: Pages, T>(&mut self, all: &[(P, T)]) -> Result<Vec<export::Details>, Failure> {
         let page = self.process.page_size();
-        let facts = self.facts.read(all.iter().map(Pages::place))?;
-        let details = all.iter().zip(facts).map(|(pages, facts)| {
+        let facts = self
+            .facts
+            .read(all.iter().map(|(pages, _)| pages.place()))?;
+        let details = all.iter().zip(facts).map(|((pages, _), facts)| {
             let (virt, backing) = pages.place();
             let area = match backing {
                 Backing::Swapped(Some(place)) => self.swap.area_of(place, page),
@@ -72,14 +75,14 @@ impl Pages for PageTableEntry {
 #[derive(Debug)]
 pub(crate) struct Batch<'a, P, W> {
     details: Option<Details<'a>>,
-    kept: Vec<P>,
+    kept: Vec<(P, Option<MemoryType>)>,
     write: W,
 }
 
 impl<'a, P, W> Batch<'a, P, W>
 where
     P: Pages,
-    W: Fn(&P, Option<export::Details>, &mut Sink) -> Result<(), Failure>,
+    W: Fn(&P, Option<MemoryType>, Option<export::Details>, &mut Sink) -> Result<(), Failure>,
 {
     /// `write` writes one record, with facts if `details` are wanted.
     pub(crate) fn new(details: Option<Details<'a>>, write: W) -> Self {
@@ -90,12 +93,17 @@ where
         }
     }
 
-    /// Writes these pages, or keeps them for later.
-    pub(crate) fn add(&mut self, pages: &P, sink: &mut Sink) -> Result<(), Failure> {
+    /// Writes these pages, which are cached in this way, or keeps them for later.
+    pub(crate) fn add(
+        &mut self,
+        pages: &P,
+        memory_type: Option<MemoryType>,
+        sink: &mut Sink,
+    ) -> Result<(), Failure> {
         if self.details.is_none() {
-            return (self.write)(pages, None, sink);
+            return (self.write)(pages, memory_type, None, sink);
         }
-        self.kept.push(pages.clone());
+        self.kept.push((pages.clone(), memory_type));
         if self.kept.len() < BATCH {
             return Ok(());
         }
@@ -108,8 +116,8 @@ where
             return Ok(());
         };
         let of_each = details.of(&self.kept)?;
-        for (pages, details) in self.kept.iter().zip(of_each) {
-            (self.write)(pages, Some(details), sink)?;
+        for ((pages, memory_type), details) in self.kept.iter().zip(of_each) {
+            (self.write)(pages, *memory_type, Some(details), sink)?;
         }
         self.kept.clear();
         Ok(())

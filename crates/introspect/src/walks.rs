@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use process_introspection::{Backing, PageTableEntry, PhysicalMap, PhysicalRegion, Process};
+use process_introspection::{
+    Backing, MemoryTypes, PageTableEntry, PhysicalMap, PhysicalRegion, Process,
+};
 use process_introspection_export::{
     Detailed, ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
     VirtualRecord, WithNode,
@@ -35,9 +37,10 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
         (_, false) => &PhysicalRecord::LAYOUT,
     };
     let mut sink = Sink::open(&arguments.output, layout, &ranges)?;
-    let write = |region: &PhysicalRegion, details, sink: &mut Sink| {
+    let write = |region: &PhysicalRegion, memory_type, details, sink: &mut Sink| {
         let page_size = process.page_size_of(region)?;
         let mut record = PhysicalRecord::new(region, page_size, process.page_size());
+        record.set_memory_type(memory_type);
         record.node = node_of(&map, region.backing, region.size());
         match details {
             Some(details) => sink.write(&Detailed {
@@ -49,15 +52,35 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
         }
     };
     let mut batch = Batch::new(details, write);
+    let types = MemoryTypes::new();
+    let flags = match arguments.vm_flags {
+        true => Some(process.vm_flags()?),
+        false => None,
+    };
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
+            let mut told = None;
+            let region = match &flags {
+                Some(flags) => {
+                    let told = told.insert(region.clone());
+                    told.backing = flags.backing_of(region);
+                    told
+                }
+                None => region,
+            };
             let written = sink.passed(region.virt).and_then(|()| {
                 if arguments.backed && !region.backing.is_backed() {
                     return Ok(());
                 }
-                batch.add(region, &mut sink)
+                if !types.says_more_of(region) {
+                    return batch.add(region, region.memory_type(), &mut sink);
+                }
+                for (piece, memory_type) in types.pieces(region) {
+                    batch.add(&piece, memory_type, &mut sink)?;
+                }
+                Ok(())
             });
             failed = written.err();
             match failed {
@@ -161,8 +184,9 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
         false => &PageTableRecord::LAYOUT,
     };
     let mut sink = Sink::open(&arguments.output, layout, &ranges)?;
-    let write = |entry: &PageTableEntry, details, sink: &mut Sink| {
+    let write = |entry: &PageTableEntry, memory_type, details, sink: &mut Sink| {
         let mut record = PageTableRecord::new(entry, process.page_size());
+        record.set_memory_type(memory_type);
         record.node = node_of(&map, entry.backing, entry.virt.size());
         match details {
             Some(details) => sink.write(&Detailed { record, details }),
@@ -170,6 +194,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
         }
     };
     let mut batch = Batch::new(details, write);
+    let types = MemoryTypes::new();
     for &range in &ranges {
         for entry in process.page_table(range)? {
             let entry = entry?;
@@ -177,7 +202,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
             if arguments.backed && !entry.backing.is_backed() {
                 continue;
             }
-            batch.add(&entry, &mut sink)?;
+            batch.add(&entry, types.of_entry(&entry), &mut sink)?;
         }
     }
     batch.write_all(&mut sink)?;

@@ -30,6 +30,11 @@ fn subcommands(pid: &str, range: &str, address: &str) -> Vec<(Vec<String>, &'sta
     vec![
         (words(&format!("physical {pid}")), "physical", true),
         (words(&format!("physical {pid} --backed")), "physical", true),
+        (
+            words(&format!("physical {pid} --vm-flags")),
+            "physical",
+            true,
+        ),
         (words(&format!("extents {pid} {range}")), "extents", true),
         (words(&format!("virtual {pid}")), "virtual", false),
         (

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::page_table::{LeafCursor, LeafRun};
 use process_introspection_core::physical::{self, Backing};
 use process_introspection_core::{flags, AddrRange, PageSize};
@@ -39,6 +40,14 @@ impl PageTableEntry {
         let flags =
             |mapping: &Arc<Mapping>| flags::of_pages(mapping.core(), self.backing, self.anonymous);
         self.mapping.as_ref().map_or(0, flags)
+    }
+}
+
+impl PageTableEntry {
+    /// How the memory is cached, as far as that follows from what is mapped.
+    pub fn memory_type(&self) -> Option<MemoryType> {
+        let mapping = self.mapping.as_ref()?;
+        physical::memory_type(mapping.core(), self.backing)
     }
 }
 

@@ -6,6 +6,7 @@ use std::ffi::CString;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use process_introspection::{
     Backing, ExtentBacking, MappingKind, MemoryType, PhysicalRegion, Process, UnknownReason,
@@ -17,6 +18,13 @@ use testkit::pci::{self, test_devices_or_skip};
 use testkit::target::Target;
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+/// One test at a time maps what the devices have: on x86 the first mapping of
+/// memory decides how all others are cached.
+fn alone() -> MutexGuard<'static, ()> {
+    static DEVICES: Mutex<()> = Mutex::new(());
+    DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Opens a file and maps so much of it, or says why not.
 fn try_map(path: &Path, size: u64, flags: i32, offset: u64) -> std::io::Result<u64> {
@@ -58,6 +66,7 @@ fn device_address(region: &PhysicalRegion) -> u64 {
 #[test]
 fn the_memory_of_pci_devices_lies_where_the_kernel_has_put_it() {
     let test = "the memory of PCI devices";
+    let _alone = alone();
     if !is_root_or_skip(test) {
         return;
     }
@@ -73,6 +82,9 @@ fn the_memory_of_pci_devices_lies_where_the_kernel_has_put_it() {
                 let context = format!("{}: {region:x?}", file.display());
                 assert_eq!(device_address(&region), first, "{context}");
                 assert_eq!(region.mapping.kind(), MappingKind::Device, "{context}");
+                let kernels = process.vm_flags().unwrap();
+                assert_eq!(kernels.is_left_out(&region), Some(true), "{context}");
+                assert_eq!(kernels.backing_of(&region), region.backing, "{context}");
                 let expected = flags::PHYS | flags::PG_MASK | flags::SHARED;
                 let seen = flags::PHYS | flags::PG_MASK | flags::TYPE | flags::SYSRAM | flags::ANON;
                 assert_eq!(region.flags() & seen, expected, "{context}");
@@ -92,6 +104,7 @@ fn the_memory_of_pci_devices_lies_where_the_kernel_has_put_it() {
 #[test]
 fn every_part_of_a_bar_that_is_mapped_by_itself_lies_in_its_place() {
     let test = "parts of BARs";
+    let _alone = alone();
     if !is_root_or_skip(test) {
         return;
     }
@@ -132,6 +145,7 @@ fn every_part_of_a_bar_that_is_mapped_by_itself_lies_in_its_place() {
 #[test]
 fn every_way_to_ask_gives_the_same_address() {
     let test = "ways to ask for device memory";
+    let _alone = alone();
     if !is_root_or_skip(test) {
         return;
     }
@@ -183,6 +197,7 @@ fn every_way_to_ask_gives_the_same_address() {
 #[test]
 fn what_is_written_through_a_mapping_is_at_its_address() {
     let test = "bytes of device memory";
+    let _alone = alone();
     if !is_root_or_skip(test) {
         return;
     }
@@ -258,6 +273,7 @@ fn dev_mem_is_mapped_at_its_offset_also_at_0() {
 #[test]
 fn a_private_mapping_of_a_device_is_unknown_because_it_can_hold_copies() {
     let test = "private mappings of devices";
+    let _alone = alone();
     if !is_root_or_skip(test) {
         return;
     }
@@ -275,6 +291,15 @@ fn a_private_mapping_of_a_device_is_unknown_because_it_can_hold_copies() {
             vec![at]
         });
         let at = target.addresses()[0];
+        let pagemap = fs::File::open(format!("/proc/{}/pagemap", target.pid())).unwrap();
+        let mut entry = [0; 8];
+        std::os::unix::fs::FileExt::read_exact_at(&pagemap, &mut entry, (at / page() + 1) * 8)
+            .unwrap();
+        assert_eq!(
+            u64::from_ne_bytes(entry) & 1 << 63,
+            0,
+            "the copy is not listed"
+        );
         let process = Process::open(target.pid()).unwrap();
         let region = only(&process, at, 4 * page());
         let reason = UnknownReason::PrivateMapping;
@@ -394,6 +419,7 @@ fn uio_maps() -> Vec<(std::path::PathBuf, u64, u64, u64)> {
 #[test]
 fn the_maps_of_uio_devices_lie_where_sysfs_says() {
     let test = "UIO";
+    let _alone = alone();
     if !is_root_or_skip(test) {
         return;
     }
@@ -473,6 +499,7 @@ mod vfio {
 #[test]
 fn a_vfio_region_lies_in_its_bar() {
     let test = "VFIO";
+    let _alone = alone();
     if !is_root_or_skip(test) {
         return;
     }
@@ -510,4 +537,123 @@ fn a_vfio_region_lies_in_its_bar() {
         };
         assert_eq!(region.backing, expected, "{region:x?}");
     }
+}
+
+/// The types that the kernel's own list has for exactly these bytes.
+fn listed_types(start: u64, size: u64) -> Option<Vec<String>> {
+    let list = fs::read_to_string("/sys/kernel/debug/x86/pat_memtype_list").ok()?;
+    let range = format!("[mem {start:#018x}-{:#018x}] ", start + size);
+    let types = list.lines().filter_map(|line| line.split_once(&range));
+    Some(types.map(|(_, name)| name.to_owned()).collect())
+}
+
+#[test]
+fn the_kernels_own_list_tells_how_device_memory_is_cached() {
+    let test = "the list of memory types";
+    let _alone = alone();
+    if !is_root_or_skip(test) {
+        return;
+    }
+    if listed_types(0, 0).is_none() {
+        eprintln!("SKIPPED {test}: no such file in debugfs");
+        return;
+    }
+    let dev_mem = Path::new("/dev/mem").to_path_buf();
+    let devices = test_devices_or_skip(test);
+    let bars = devices.iter().flat_map(|device| &device.bars);
+    for bar in bars.filter(|bar| bar.files.len() == 2 && bar.size >= 4 * page()) {
+        // The last pages, which no other test maps by themselves: the kernel forgets
+        // to drop entries of its list when a mapping was cut in parts.
+        let size = 4 * page();
+        let into = bar.size - size;
+        let start = bar.start + into;
+        let (plain, combining) = (&bar.files[0].0, &bar.files[1].0);
+        // A size of its own for each, so that the list tells them apart.
+        let make = |path: &Path, size, offset| Target::spawn(|| vec![map(path, size, offset)]);
+        // With nothing mapped before, each gets what it asks for; then the first decides.
+        let mut seen = Vec::new();
+        for (paths, offset) in [
+            ([plain, combining], into),
+            ([combining, plain], into),
+            ([&dev_mem, plain], start),
+        ] {
+            let first = make(paths[0], size, offset);
+            let second = make(paths[1], size - page(), into);
+            for (target, size) in [(&first, size), (&second, size - page())] {
+                let process = Process::open(target.pid()).unwrap();
+                let region = only(&process, target.addresses()[0], size);
+                let listed = listed_types(start, size).unwrap();
+                assert_eq!(listed.len(), 1, "{paths:?}: {listed:?}");
+                let types = process_introspection::MemoryTypes::new();
+                let pieces: Vec<_> = types.pieces(&region).collect();
+                let [(piece, memory_type)] = &pieces[..] else {
+                    panic!("{pieces:x?}")
+                };
+                assert_eq!(*piece, region);
+                let name = memory_type.unwrap().name();
+                println!(
+                    "{paths:?}: the file says {:?}, the list {name}",
+                    region.memory_type()
+                );
+                assert_eq!(name, listed[0], "{paths:?}");
+                seen.push(memory_type.unwrap());
+                let entry = process
+                    .page_table(region.virt)
+                    .unwrap()
+                    .next()
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(types.of_entry(&entry), *memory_type);
+            }
+        }
+        let (minus, gathered) = (MemoryType::UncachedMinus, MemoryType::WriteCombining);
+        let [with_plain, with_combining] = [[minus; 2], [gathered; 2]];
+        assert_eq!(
+            seen[..4],
+            [with_plain, with_combining].concat(),
+            "the first decides"
+        );
+    }
+}
+
+#[test]
+fn the_kernels_flags_confirm_what_is_told_from_the_mapped_files() {
+    let test = "the kernel's flags of areas";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let target = Target::spawn(|| vec![memory::anonymous(4 * page())]);
+    let process = Process::open(target.pid()).unwrap();
+    let kernels = process.vm_flags().unwrap();
+    let (mut left_out, mut listed) = (0, 0);
+    for region in process.physical_regions(..).unwrap() {
+        let region = region.unwrap();
+        match (kernels.is_left_out(&region), region.backing) {
+            (Some(true), backing) => {
+                left_out += 1;
+                assert!(
+                    !matches!(backing, Backing::NotPresent | Backing::Ram(_)),
+                    "{region:x?}"
+                );
+                assert_eq!(kernels.backing_of(&region), backing);
+            }
+            (Some(false), Backing::Unknown(_)) => {
+                let told = kernels.backing_of(&region);
+                assert_eq!(told, Backing::NotPresent, "{region:x?}");
+            }
+            (Some(false), backing) => {
+                listed += 1;
+                assert_eq!(kernels.backing_of(&region), backing);
+            }
+            (None, _) => panic!("the target has stood still: {region:x?}"),
+        }
+    }
+    // [vvar], and everything else.
+    assert!(left_out > 0 && listed > 3, "{left_out} {listed}");
+    // Of another memory it says nothing.
+    let own = Process::current().unwrap();
+    let region = own.physical_regions(..).unwrap().last().unwrap().unwrap();
+    let nothing = process_introspection::VmFlags::default();
+    assert_eq!(nothing.is_left_out(&region), None);
+    assert_eq!(nothing.backing_of(&region), region.backing);
 }

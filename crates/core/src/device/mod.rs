@@ -56,9 +56,9 @@ impl UnknownReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotAsked => "not-asked",
-            Self::KernelPages => "kernel-pages",
+            Self::KernelPages => "kernel",
             Self::Driver => "driver",
-            Self::PrivateMapping => "private-mapping",
+            Self::PrivateMapping => "private",
             Self::Ambiguous => "ambiguous",
             Self::Unconfirmed => "unconfirmed",
             Self::Frame => "frame",

@@ -223,7 +223,13 @@ impl Process {
         PageSize::base()
     }
 
-    /// The process's directory, for what else is opened under it.
+    /// The descriptor of the process's directory, opened for its path only;
+    /// valid while this lives.
+    pub fn directory(&self) -> i32 {
+        self.dir.raw()
+    }
+
+    /// The same, for what else is opened under it.
     pub(crate) fn dir(&self) -> i32 {
         self.dir.raw()
     }
@@ -245,7 +251,10 @@ impl Process {
 
     /// Fails with ESRCH unless the memory this was opened for is still the
     /// process's memory.
-    pub(crate) fn check_same_memory(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// ESRCH.
+    pub fn check_same_memory(&self) -> Result<()> {
         match &self.mark {
             None => Ok(()),
             Some(mark) if ExecMark::read(&self.dir)?.as_ref() == Some(mark) => Ok(()),

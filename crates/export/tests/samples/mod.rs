@@ -19,6 +19,7 @@ pub(crate) fn physical(name: &[u8]) -> PhysicalRecord<'_> {
         paddr: Some(Hex(0x11c183000)),
         pfn: Some(0x11c183),
         state: State::Ram,
+        reason: None,
         swap: None,
         prot: "rw-",
         shared: false,
@@ -48,6 +49,17 @@ pub(crate) fn swapped(name: &[u8]) -> PhysicalRecord<'_> {
     }
 }
 
+pub(crate) fn unknown(name: &[u8]) -> PhysicalRecord<'_> {
+    PhysicalRecord {
+        paddr: None,
+        pfn: None,
+        state: State::Unknown,
+        reason: Some("driver"),
+        page_size: None,
+        ..physical(name)
+    }
+}
+
 pub(crate) fn page_table(name: &[u8]) -> PageTableRecord<'_> {
     let like = physical(name);
     PageTableRecord {
@@ -57,6 +69,7 @@ pub(crate) fn page_table(name: &[u8]) -> PageTableRecord<'_> {
         paddr: like.paddr,
         pfn: like.pfn,
         state: like.state,
+        reason: like.reason,
         swap: None,
         prot: like.prot,
         shared: true,

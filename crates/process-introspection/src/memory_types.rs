@@ -1,0 +1,291 @@
+//! How memory is cached, as the kernel itself keeps it: of device memory in
+//! `pat_memtype_list` of debugfs, of a driver's RAM in the flags of its frames.
+//! Both are x86's. Opens them only for memory that they can say more of than
+//! what is mapped says.
+
+use std::cell::OnceCell;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use process_introspection_core::memtype::MemoryType;
+use process_introspection_core::physical::Backing;
+use process_introspection_core::{AddrRange, PageSize, PhysAddr};
+
+use crate::{MappingKind, PageTableEntry, PhysicalRegion};
+
+/// The kernel's own list, since Linux 2.6.28; needs root, a debugfs that is
+/// mounted where it always is, and a kernel that uses page attributes.
+const LIST: &str = "/sys/kernel/debug/x86/pat_memtype_list";
+
+/// The memory types of physical memory. What it needs is read when it is
+/// needed for the first time, and the list then kept: device memory that is
+/// mapped later is not in it.
+#[derive(Debug, Default)]
+pub struct MemoryTypes {
+    list: OnceCell<Vec<Range>>,
+    frames: OnceCell<Option<File>>,
+}
+
+/// A range that the kernel has promised to map so; the end is exclusive.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+struct Range {
+    start: u64,
+    end: u64,
+    memory_type: Option<MemoryType>,
+}
+
+impl MemoryTypes {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A region in pieces of one memory type each, nearly always one; `None`
+    /// of memory whose type cannot be known and of what is no memory.
+    ///
+    /// ```
+    /// use process_introspection::{MemoryTypes, Process};
+    ///
+    /// let types = MemoryTypes::new();
+    /// if let Ok(regions) = Process::current()?.physical_regions(..) {
+    ///     for region in regions {
+    ///         for (piece, memory_type) in types.pieces(&region?) {
+    ///             println!("{} {memory_type:?}", piece.virt);
+    ///         }
+    ///     }
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    pub fn pieces(
+        &self,
+        region: &PhysicalRegion,
+    ) -> impl Iterator<Item = (PhysicalRegion, Option<MemoryType>)> {
+        let (kind, otherwise) = (region.mapping.kind(), region.memory_type());
+        let lengths = self.lengths(region.backing, kind, region.size(), otherwise);
+        let (region, mut passed) = (region.clone(), 0);
+        lengths.into_iter().map(move |(length, memory_type)| {
+            let mut piece = region.clone();
+            let start = region.virt.start().as_u64() + passed;
+            piece.virt = AddrRange::new(start, start + length).unwrap_or_default();
+            piece.backing = region.backing.further(passed);
+            passed += length;
+            (piece, memory_type)
+        })
+    }
+
+    /// Whether there may be more to say of a region than what is mapped says:
+    /// of others [`Self::pieces`] gives them as they are.
+    pub fn says_more_of(&self, region: &PhysicalRegion) -> bool {
+        match region.backing {
+            Backing::Device(_) => true,
+            Backing::Ram(_) => is_drivers(region.mapping.kind()),
+            _ => false,
+        }
+    }
+
+    /// The memory type of a leaf entry; `None` also if it has several.
+    pub fn of_entry(&self, entry: &PageTableEntry) -> Option<MemoryType> {
+        let kind = entry.mapping.as_ref()?.kind();
+        let (size, otherwise) = (entry.virt.size(), entry.memory_type());
+        match self.lengths(entry.backing, kind, size, otherwise)[..] {
+            [(_, memory_type)] => memory_type,
+            _ => None,
+        }
+    }
+
+    fn lengths(
+        &self,
+        backing: Backing,
+        kind: MappingKind,
+        size: u64,
+        otherwise: Option<MemoryType>,
+    ) -> Vec<(u64, Option<MemoryType>)> {
+        match backing {
+            Backing::Device(start) => {
+                let list = self.list.get_or_init(read_list);
+                pieces_of(list, start.as_u64(), size, otherwise)
+            }
+            // The driver maps it as it likes, but never in two ways at a time.
+            Backing::Ram(start) if is_drivers(kind) => self.of_frames(start, size),
+            _ => vec![(size, otherwise)],
+        }
+    }
+
+    /// Of RAM that a driver has, which the kernel keeps in its frames' flags.
+    fn of_frames(&self, start: PhysAddr, size: u64) -> Vec<(u64, Option<MemoryType>)> {
+        let open = || {
+            let x86 = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
+            x86.then(|| File::open("/proc/kpageflags").ok()).flatten()
+        };
+        let Some(file) = self.frames.get_or_init(open) else {
+            return vec![(size, None)];
+        };
+        let page = PageSize::base();
+        let (first, mut left) = (start.pfn(page).as_u64(), size >> page.shift());
+        let mut pieces = Pieces::default();
+        let mut buffer = [0; 4096];
+        while left > 0 {
+            let wanted = usize::try_from(left * 8)
+                .unwrap_or(buffer.len())
+                .min(buffer.len());
+            let at = (first + (size >> page.shift()) - left) * 8;
+            let read = file.read_at(&mut buffer[..wanted], at).unwrap_or(0) & !7;
+            if read == 0 {
+                pieces.add(left << page.shift(), None);
+                break;
+            }
+            for flags in buffer[..read].chunks_exact(8) {
+                let flags = flags.try_into().map(u64::from_ne_bytes).unwrap_or_default();
+                pieces.add(page.bytes(), Some(of_flags(flags)));
+            }
+            left -= (read / 8) as u64;
+        }
+        pieces.0
+    }
+}
+
+/// Whether its pages are mapped by a driver, which can choose their type.
+fn is_drivers(kind: MappingKind) -> bool {
+    matches!(kind, MappingKind::Device | MappingKind::Special)
+}
+
+/// Lengths in bytes, each of another type than the one before.
+#[derive(Debug, Default)]
+struct Pieces(Vec<(u64, Option<MemoryType>)>);
+
+impl Pieces {
+    fn add(&mut self, length: u64, memory_type: Option<MemoryType>) {
+        match self.0.last_mut() {
+            Some((last, same)) if *same == memory_type => *last += length,
+            _ => self.0.push((length, memory_type)),
+        }
+    }
+}
+
+/// The type that a frame's flags tell: two bits (arch/x86/mm/pat/memtype.c,
+/// `_PGMT_WC`, Linux 5.10 to 7.2). The second was PG_uncached up to 6.11 and is
+/// PG_arch_2 since (include/uapi/linux/kernel-page-flags.h).
+fn of_flags(flags: u64) -> MemoryType {
+    const ARCH: u64 = 1 << 38;
+    const UNCACHED: u64 = 1 << 39;
+    const ARCH_2: u64 = 1 << 41;
+    match (flags & ARCH != 0, flags & (UNCACHED | ARCH_2) != 0) {
+        (false, false) => MemoryType::WriteBack,
+        (true, false) => MemoryType::WriteCombining,
+        (false, true) => MemoryType::UncachedMinus,
+        (true, true) => MemoryType::WriteThrough,
+    }
+}
+
+fn read_list() -> Vec<Range> {
+    parse_list(&fs::read_to_string(LIST).unwrap_or_default())
+}
+
+/// Lines such as `PAT: [mem 0x…-0x…] uncached-minus`.
+fn parse_list(text: &str) -> Vec<Range> {
+    let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    let range = |line: &str| {
+        let (range, name) = line.strip_prefix("PAT: [mem ")?.split_once("] ")?;
+        let (start, end) = range.split_once('-')?;
+        Some(Range {
+            start: hex(start)?,
+            end: hex(end)?,
+            memory_type: MemoryType::from_name(name.trim().as_bytes()),
+        })
+    };
+    text.lines().filter_map(range).collect()
+}
+
+/// The types of `size` bytes from `start` on: the list's where it has them all
+/// of one type, else `otherwise`.
+fn pieces_of(
+    list: &[Range],
+    start: u64,
+    size: u64,
+    otherwise: Option<MemoryType>,
+) -> Vec<(u64, Option<MemoryType>)> {
+    let end = start.saturating_add(size);
+    let touching = |range: &&Range| range.start < end && range.end > start;
+    let ranges: Vec<_> = list.iter().filter(touching).collect();
+    let mut borders: Vec<u64> = ranges
+        .iter()
+        .flat_map(|range| [range.start, range.end])
+        .collect();
+    borders.extend([start, end]);
+    borders.retain(|border| (start..=end).contains(border));
+    borders.sort_unstable();
+    borders.dedup();
+    let mut pieces = Pieces::default();
+    for part in borders.windows(2) {
+        let mut here = ranges
+            .iter()
+            .filter(|range| range.start <= part[0] && range.end >= part[1])
+            .map(|range| range.memory_type);
+        let memory_type = match here.next() {
+            None => otherwise,
+            // The kernel lets ranges overlap only if their types are the same.
+            Some(first) => first.filter(|_| here.all(|other| other == first)),
+        };
+        pieces.add(part[1] - part[0], memory_type);
+    }
+    pieces.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "PAT memtype list:\n\
+        PAT: [mem 0x000000001ffe0000-0x000000001ffe2000] write-back\n\
+        PAT: [mem 0x00000000fd000000-0x00000000fd400000] write-combining\n\
+        PAT: [mem 0x00000000fd000000-0x00000000fd001000] write-combining\n\
+        PAT: [mem 0x00000000fd400000-0x00000000fd401000] uncached-minus\n\
+        PAT: [mem 0x00000000fe000000-0x00000000fe001000] broken\n";
+
+    fn pieces(start: u64, size: u64) -> Vec<(u64, Option<MemoryType>)> {
+        let otherwise = Some(MemoryType::Uncached);
+        pieces_of(&parse_list(LIST), start, size, otherwise)
+    }
+
+    #[test]
+    fn the_kernels_list_goes_before_what_the_file_says() {
+        let combining = Some(MemoryType::WriteCombining);
+        assert_eq!(pieces(0xfd00_0000, 0x2000), [(0x2000, combining)]);
+        assert_eq!(pieces(0xfd20_0000, 0x1000), [(0x1000, combining)]);
+        assert_eq!(
+            pieces(0xc000_0000, 0x1000),
+            [(0x1000, Some(MemoryType::Uncached))]
+        );
+        assert_eq!(
+            pieces(0xfe00_0000, 0x1000),
+            [(0x1000, None)],
+            "a name not known"
+        );
+        assert_eq!(pieces_of(&[], 0, 0x1000, None), [(0x1000, None)]);
+    }
+
+    #[test]
+    fn a_piece_ends_where_the_type_changes() {
+        assert_eq!(
+            pieces(0xfd3f_f000, 0x3000),
+            [
+                (0x1000, Some(MemoryType::WriteCombining)),
+                (0x1000, Some(MemoryType::UncachedMinus)),
+                (0x1000, Some(MemoryType::Uncached)),
+            ]
+        );
+    }
+
+    #[test]
+    fn two_bits_of_a_frame_tell_its_type() {
+        let types = [0, 1 << 38, 1 << 39, 1 << 41, 1 << 38 | 1 << 41].map(of_flags);
+        let expected = [
+            MemoryType::WriteBack,
+            MemoryType::WriteCombining,
+            MemoryType::UncachedMinus,
+            MemoryType::UncachedMinus,
+            MemoryType::WriteThrough,
+        ];
+        assert_eq!(types, expected);
+    }
+}
