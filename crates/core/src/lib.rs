@@ -39,7 +39,10 @@ pub mod virtual_regions;
 pub mod vma;
 
 mod elf;
+mod elf_file;
 mod features;
+mod image;
+mod kind;
 mod sys;
 mod uapi;
 

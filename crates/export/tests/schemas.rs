@@ -134,19 +134,7 @@ fn the_schemas_name_every_state_that_a_record_can_have() {
 
 #[test]
 fn the_schemas_name_every_kind_of_mapping() {
-    let kinds = [
-        MappingKind::Anonymous,
-        MappingKind::Heap,
-        MappingKind::Stack,
-        MappingKind::Elf,
-        MappingKind::File,
-        MappingKind::SharedMemory,
-        MappingKind::HugeTlb,
-        MappingKind::Device,
-        MappingKind::Vdso,
-        MappingKind::Special,
-    ];
-    let expected: BTreeSet<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let expected: BTreeSet<_> = MappingKind::ALL.iter().map(|kind| kind.name()).collect();
     for name in [
         "physical",
         "pagetable",

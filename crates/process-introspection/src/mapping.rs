@@ -114,6 +114,14 @@ impl MappingName {
             .then(|| Path::new(self.as_os_str()))
     }
 
+    /// The name that the process itself has given to anonymous or shared
+    /// anonymous memory (`PR_SET_VMA_ANON_NAME`, Linux 5.17; shared: 6.2).
+    pub fn given(&self) -> Option<&[u8]> {
+        let name = self.0.strip_suffix(b"]")?;
+        let private = name.strip_prefix(b"[anon:");
+        private.or_else(|| name.strip_prefix(b"[anon_shmem:"))
+    }
+
     /// As text; what is not UTF-8 is replaced.
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)

@@ -53,10 +53,7 @@ impl Process {
     pub fn open(target: impl Into<Target>) -> Result<Self, Error> {
         let target = target.into();
         core::Process::open(target, Access::Pages)
-            .map(|core| Self {
-                core,
-                target: Some(target),
-            })
+            .map(|core| Self::new(core, Some(target)))
             .map_err(|error| Error::new(error, Some(target)))
     }
 
@@ -74,7 +71,7 @@ impl Process {
     /// As [`Process::open`], and an error of `EBADF` for another descriptor.
     pub fn from_pidfd(pidfd: BorrowedFd<'_>) -> Result<Self, Error> {
         core::Process::from_pidfd(pidfd.as_raw_fd(), Access::Pages)
-            .map(|core| Self { core, target: None })
+            .map(|core| Self::new(core, None))
             .map_err(|error| Error::new(error, None))
     }
 
@@ -104,8 +101,15 @@ impl Process {
             .open(path);
         let dir = opened.map_err(|error| Error::of_open(&error))?;
         core::Process::from_proc_dir(OwnedFd::from_raw(dir.into_raw_fd()), Access::Pages)
-            .map(|core| Self { core, target: None })
+            .map(|core| Self::new(core, None))
             .map_err(|error| Error::new(error, None))
+    }
+
+    fn new(core: core::Process, target: Option<Target>) -> Self {
+        Self {
+            core: core.telling_zeroed(),
+            target,
+        }
     }
 
     /// The mappings that touch `range`, whole, in the order of addresses.

@@ -4,6 +4,7 @@
 
 pub mod machine;
 pub mod memory;
+pub mod objects;
 pub mod oracle;
 pub mod random;
 pub mod target;

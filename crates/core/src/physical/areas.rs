@@ -141,6 +141,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         let first = left == self.range.start().as_u64();
         let low = if first { left & !mask } else { left };
         let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
+        if first {
+            self.objects.look_behind(process, &mut self.areas, &vma)?;
+        }
         let mapping = self.objects.mapping(process, vma, self.areas.name())?;
         let end = vma_end.min(high);
         // Areas that follow each other closely share a read.
