@@ -169,6 +169,16 @@ impl BuildId {
     /// The most bytes that one can have here; linkers make 8 to 32.
     pub const LONGEST: usize = 64;
 
+    /// From its bytes; `None` of none, or of too many.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut id = Self {
+            bytes: [0; Self::LONGEST],
+            len: u8::try_from(bytes.len()).ok().filter(|&len| len > 0)?,
+        };
+        id.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(id)
+    }
+
     /// Its bytes, at least one.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()

@@ -116,6 +116,22 @@ pub(crate) fn by_name(vma: &Vma, name: &[u8]) -> Option<MappingKind> {
     }
 }
 
+/// Whether the name is a path: of an object that had a place in a file system
+/// that can be mounted. Unnamed files have names of the kernel's making.
+pub fn has_path(vma: &Vma, name: &[u8]) -> bool {
+    const UNNAMED: [&[u8]; 6] = [
+        b"/memfd:",
+        b"/SYSV",
+        b"/secretmem",
+        b"/dmabuf:",
+        b"/[aio]",
+        b"/anon_hugepage",
+    ];
+    let starts = |prefix: &&[u8]| name.starts_with(prefix);
+    let unnamed = UNNAMED.iter().any(starts) || name == b"/dev/zero (deleted)";
+    name.starts_with(b"/") && !(vma.device.major == 0 && unnamed)
+}
+
 /// A file that this caller may not look at: by its path, then.
 pub(crate) fn of_unseen_file(vma: &Vma, name: &[u8]) -> MappingKind {
     let starts = |prefix: &[u8]| name.starts_with(prefix);

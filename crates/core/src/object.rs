@@ -8,7 +8,7 @@ use crate::elf_file::ElfFile;
 use crate::error::{Errno, Error, Operation, Result};
 use crate::image::{self, ZeroedMemory};
 use crate::kind;
-pub use crate::kind::MappingKind;
+pub use crate::kind::{has_path, MappingKind};
 use crate::process::{PathBuffer, Process};
 use crate::sys::{self, FileStatus, OwnedFd};
 use crate::uapi;
@@ -339,7 +339,11 @@ fn open_by_mapping(process: &Process, vma: &Vma) -> Result<Option<OwnedFd>> {
     link.push(b"-")
         .push_hex(vma.range.end().as_u64())
         .push(b"\0");
-    seen(sys::openat(process.dir(), link.as_bytes(), sys::O_PATH))
+    seen(sys::openat(
+        process.directory(),
+        link.as_bytes(),
+        sys::O_PATH,
+    ))
 }
 
 fn open_by_path(process: &Process, name: VmaName<'_>) -> Result<Option<OwnedFd>> {
@@ -348,7 +352,7 @@ fn open_by_path(process: &Process, name: VmaName<'_>) -> Result<Option<OwnedFd>>
         return Ok(None);
     };
     let flags = sys::O_PATH | sys::O_DIRECTORY;
-    match seen(sys::openat(process.dir(), b"root\0", flags))? {
+    match seen(sys::openat(process.directory(), b"root\0", flags))? {
         Some(root) => seen(sys::openat(root.raw(), below_root, sys::O_PATH)),
         None => Ok(None),
     }

@@ -68,11 +68,13 @@ Mappings are listed whole, also those that only touch RANGE. With --resident,
 runs of pages within RANGE that are in memory or not (STATE), and whether huge
 pages map them; that needs no privilege for your own processes. Without
 CAP_SYS_ADMIN the kernel does not tell pages in swap from those that are being
-moved: both are swapped here.
+moved: both are swapped here. Stacks of threads that no C library has named are told
+by the stack pointers (--thread-stacks), with the right to attach with ptrace.
 
 Examples:
   introspect virtual 1234
   introspect virtual 1234 --mapping libc.so
+  introspect virtual 1234 --thread-stacks
   introspect virtual 1234 --resident --backed
   introspect virtual self --format csv";
 

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use process_introspection::{PhysicalRegion, Process};
+use process_introspection::{PhysicalRegion, Process, ThreadStacks};
 use process_introspection_export::{
     ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
     VirtualRecord,
@@ -25,11 +25,18 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     check_frames(&process)?;
     let ranges = arguments.range.selection().ranges(&process)?;
+    let stacks = thread_stacks(&process, arguments.thread_stacks)?;
     let mut sink = Sink::open(&arguments.output, &PhysicalRecord::LAYOUT, &ranges)?;
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
+            let told = stacks.as_ref().map(|stacks| {
+                let mut told = region.clone();
+                told.mapping = stacks.tell(&region.mapping);
+                told
+            });
+            let region = told.as_ref().unwrap_or(region);
             let written = physical_region(&process, region, arguments.backed, &mut sink);
             failed = written.err();
             match failed {
@@ -42,6 +49,11 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
         }
     }
     sink.finish()
+}
+
+/// Where stack pointers stand, if that is asked for.
+fn thread_stacks(process: &Process, wanted: bool) -> Result<Option<ThreadStacks>, Failure> {
+    Ok(wanted.then(|| process.thread_stacks()).transpose()?)
 }
 
 fn physical_region(
@@ -101,9 +113,13 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
     if selection.mapping.is_some() && selected.peek().is_none() {
         return Err(selection.nothing());
     }
+    let stacks = thread_stacks(&process, arguments.thread_stacks)?;
     let mut sink = Sink::open(&arguments.output, &VirtualRecord::LAYOUT, &[bounds])?;
     for mapping in selected {
-        let mapping = mapping?;
+        let mut mapping = mapping?;
+        if let Some(stacks) = &stacks {
+            mapping = stacks.tell(&mapping);
+        }
         sink.passed(mapping.range)?;
         sink.write(&VirtualRecord::new(&mapping, process.page_size()))?;
     }

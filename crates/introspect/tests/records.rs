@@ -432,3 +432,38 @@ fn an_object_is_told_with_the_offset_in_it() {
     let none = support::fail(&["object", &pid, &format!("{dense:x}")]);
     assert!(none.contains("no file or other object is mapped"), "{none}");
 }
+
+#[test]
+fn stacks_of_threads_are_told_when_that_is_asked_for() {
+    let target = Target::spawn_reporting(|report| {
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let local = 1u64;
+            send.send(&raw const local as u64).unwrap();
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+        });
+        report.send(&[receive.recv().unwrap()]);
+        report.wait();
+    });
+    let (pid, at) = (target.pid().to_string(), target.addresses()[0]);
+    let address = format!("{at:x}");
+    let told = |command: &str| {
+        // The thread may not sleep yet.
+        let kind = || {
+            let run = succeed(&[
+                command,
+                &pid,
+                &address,
+                "--thread-stacks",
+                "--format",
+                "json",
+            ]);
+            run.array()[0]["kind"].as_str().unwrap().to_owned()
+        };
+        (0..100).any(|_| kind() == "thread-stack")
+    };
+    assert!(told("virtual"));
+    if testkit::machine::is_root_or_skip("stacks of threads in physical") {
+        assert!(told("physical"));
+    }
+}

@@ -57,6 +57,7 @@
 
 mod error;
 mod extents;
+mod location;
 mod mapping;
 mod object;
 mod page_table;
@@ -66,6 +67,7 @@ mod process;
 mod processes;
 mod resident;
 mod snapshot;
+mod thread_stacks;
 mod virtual_regions;
 
 pub use error::Error;
@@ -78,10 +80,12 @@ pub use process::{Process, UniquePid};
 pub use processes::{processes_named, NamedProcess};
 pub use resident::{ResidentRegion, ResidentRegions};
 pub use snapshot::Snapshot;
+pub use thread_stacks::ThreadStacks;
 pub use virtual_regions::VirtualRegions;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
-pub use process_introspection_core::object::MappingKind;
+pub use process_introspection_core::object::{BuildId, MappingKind};
 pub use process_introspection_core::physical::{Backing, SwapPlace};
+pub use process_introspection_core::threads::Thread;
 pub use process_introspection_core::vma::{Device, Protection};
 pub use process_introspection_core::Target;

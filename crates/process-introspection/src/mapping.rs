@@ -49,6 +49,13 @@ impl Mapping {
         self.mapping.kind
     }
 
+    /// The same, as the stack of a thread.
+    pub(crate) fn as_thread_stack(&self) -> Self {
+        let mut told = self.clone();
+        told.mapping.kind = object::MappingKind::ThreadStack;
+        told
+    }
+
     /// QNX's flags for it as a virtual region.
     pub fn flags(&self) -> u32 {
         flags::of_mapping(&self.mapping)

@@ -363,3 +363,99 @@ fn kinds_that_names_tell_are_told_without_privilege() {
         assert_eq!(*told, reported(expected), "{expected:?}");
     }
 }
+
+/// A target with a second thread: an address in that one's stack, and one of
+/// memory that is nobody's stack.
+fn with_thread(run: fn()) -> Target {
+    Target::spawn_reporting(|report| {
+        let other = memory::anonymous(page());
+        memory::touch(other, 1, 1);
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let local = 1u64;
+            send.send(&raw const local as u64).unwrap();
+            run();
+        });
+        report.send(&[receive.recv().unwrap(), other]);
+        report.wait();
+    })
+}
+
+fn sleep() {
+    std::thread::sleep(std::time::Duration::from_secs(3600));
+}
+
+#[test]
+fn a_threads_stack_is_told_by_its_stack_pointer_for_those_who_ask() {
+    const STACK: u32 = 0x1000;
+    let target = with_thread(sleep);
+    let process = Process::open(target.pid()).unwrap();
+    let at = |address: u64| {
+        let mut regions = process.virtual_regions(address..=address).unwrap();
+        regions.next().unwrap().unwrap()
+    };
+    let [local, other] = *target.addresses() else {
+        panic!()
+    };
+    // The thread may not sleep yet.
+    let stacks = loop {
+        let stacks = process.thread_stacks().unwrap();
+        if stacks
+            .threads()
+            .iter()
+            .all(|thread| thread.stack_pointer.is_some())
+        {
+            break stacks;
+        }
+    };
+    assert_eq!(stacks.threads().len(), 2);
+    assert!(stacks
+        .threads()
+        .iter()
+        .any(|thread| thread.tid == target.pid()));
+    let stack = stacks.tell(&at(local));
+    assert_eq!(stack.kind(), MappingKind::ThreadStack);
+    assert_eq!(stack.flags() & STACK, STACK);
+    // By a name, where there are names; else not without being asked.
+    if at(local).name().is_empty() {
+        assert_eq!(at(local).kind(), MappingKind::Anonymous);
+        assert_eq!(at(local).flags() & STACK, 0);
+    }
+    assert_eq!(stacks.tell(&at(other)).kind(), MappingKind::Anonymous);
+    let main = process.virtual_regions(..).unwrap().map(Result::unwrap);
+    let mut main = main.filter(|mapping| mapping.name().as_bytes() == b"[stack]");
+    assert_eq!(
+        stacks.tell(&main.next().unwrap()).kind(),
+        MappingKind::Stack
+    );
+}
+
+#[test]
+fn the_stack_pointer_of_a_thread_that_runs_is_none_or_right() {
+    let target = with_thread(|| loop {
+        std::hint::spin_loop();
+    });
+    let process = Process::open(target.pid()).unwrap();
+    let mut regions = process.virtual_regions(target.addresses()[0]..).unwrap();
+    let stack = regions.next().unwrap().unwrap().range;
+    for _ in 0..20 {
+        let stacks = process.thread_stacks().unwrap();
+        let mut running = stacks
+            .threads()
+            .iter()
+            .filter(|thread| thread.tid != target.pid());
+        let pointer = running.next().unwrap().stack_pointer;
+        assert!(
+            pointer.is_none_or(|pointer| stack.contains(pointer)),
+            "{pointer:?}"
+        );
+    }
+}
+
+#[test]
+fn stack_pointers_of_a_process_that_has_ended_are_an_error() {
+    let target = with_thread(sleep);
+    let process = Process::open(target.pid()).unwrap();
+    drop(target);
+    assert!(process.thread_stacks().unwrap_err().is_gone());
+}

@@ -211,7 +211,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
 }
 
 /// The name, with its NUL, of the first `struct linux_dirent64`, and the rest.
-fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     let size = u16::from_ne_bytes(entries.get(16..18)?.try_into().ok()?) as usize;
     let name = entries.get(19..size)?;
     let len = name.iter().position(|&byte| byte == 0)? + 1;

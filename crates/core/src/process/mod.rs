@@ -17,7 +17,7 @@ pub use crate::sys::OwnedFd;
 
 pub use frames::Frames;
 use identity::ExecMark;
-pub(crate) use identity::PathBuffer;
+pub(crate) use identity::{first_dirent, PathBuffer};
 pub use identity::{unique_pid, Target};
 
 /// What a handle is opened for. Less is cheaper and needs less privilege.
@@ -238,8 +238,9 @@ impl Process {
         PageSize::base()
     }
 
-    /// The process's directory, for what else is opened under it.
-    pub(crate) fn dir(&self) -> i32 {
+    /// The descriptor of the process's directory, opened for its path only;
+    /// valid while this lives.
+    pub fn directory(&self) -> i32 {
         self.dir.raw()
     }
 
