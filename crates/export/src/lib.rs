@@ -57,8 +57,8 @@ mod writer;
 
 pub use delimited::Fields;
 pub use extents::ExtentRecord;
-pub use name::Name;
-pub use number::{DeviceNumber, Hex};
+pub use name::{Name, OtherPath};
+pub use number::{DeviceNumber, Hex, SignedHex};
 pub use object::ObjectRecord;
 pub use page_table::PageTableRecord;
 pub use physical::PhysicalRecord;

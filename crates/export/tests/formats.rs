@@ -2,7 +2,9 @@
 
 mod samples;
 
-use process_introspection_export::{Format, PhysicalRecord, Record, State, Writer};
+use process_introspection_export::{
+    Format, Name, ObjectRecord, OtherPath, PhysicalRecord, Record, SignedHex, State, Writer,
+};
 use proptest::prelude::*;
 use samples::{physical, swapped, written};
 use serde_json::Value;
@@ -250,4 +252,42 @@ fn an_error_of_the_output_is_passed_on() {
         writer.finish().unwrap_err().kind(),
         std::io::ErrorKind::StorageFull
     );
+}
+
+#[test]
+fn a_table_shows_where_an_object_is_opened_if_its_name_does_not_do() {
+    let table = |record| written(Format::Table, None, &[record]);
+    let plain = samples::object(b"/bin/x");
+    assert!(table(plain).ends_with(" /bin/x\n"));
+    let open = OtherPath::open(Name(b"/proc/7/root/bin/x"));
+    let elsewhere = ObjectRecord {
+        open_path: open,
+        ..plain
+    };
+    assert!(table(elsewhere).ends_with(" /bin/x -> /proc/7/root/bin/x\n"));
+    let unreachable = ObjectRecord {
+        open_path: OtherPath::open(Name(b"")),
+        ..plain
+    };
+    assert!(table(unreachable).ends_with(" /bin/x\n"));
+}
+
+#[test]
+fn a_relocation_downwards_has_a_sign() {
+    for (relocation, text) in [
+        (0, "0x0"),
+        (0x1000, "0x1000"),
+        (-0x1000, "-0x1000"),
+        (i64::MIN, "-0x8000000000000000"),
+    ] {
+        let record = ObjectRecord {
+            relocation: Some(SignedHex(relocation)),
+            ..samples::object(b"/x")
+        };
+        let line = written(Format::JsonLines, None, &[record]);
+        assert!(
+            line.contains(&format!("\"relocation\":\"{text}\"")),
+            "{line}"
+        );
+    }
 }

@@ -92,7 +92,11 @@ Examples:
 /// Of `object`.
 pub(crate) const OBJECT: &str = "\
 LINKED is the address that the byte was linked to, as nm and addr2line know it:
-for executables and shared libraries whose file can be read. Exit status 1 if
+for executables and shared libraries whose file can be read. RELOCATION is by
+how much the file was moved, the same in each of its mappings; BUILD ID tells it
+from others of its name. PATH is the kernel's name for it; where that does not
+lead to it, because it was deleted or replaced or the process has another root,
+a path that does follows behind an arrow, if there is one. Exit status 1 if
 nothing, or memory without an object, is mapped there.
 
 Examples:

@@ -428,9 +428,37 @@ fn an_object_is_told_with_the_offset_in_it() {
     assert_eq!(number(&records[0], "vaddr"), shared + 0x1234);
     assert_eq!(number(&records[0], "offset"), 0x1234);
     assert_eq!(records[0]["path"], "/memfd:testkit (deleted)");
+    assert_eq!(records[0]["target_path"], Value::Null);
     let dense = target.addresses()[0];
     let none = support::fail(&["object", &pid, &format!("{dense:x}")]);
     assert!(none.contains("no file or other object is mapped"), "{none}");
+}
+
+#[test]
+fn a_programs_own_file_is_told_with_what_identifies_it() {
+    let exe = std::fs::canonicalize("/proc/self/exe").unwrap();
+    let code = target as fn() -> Target as usize;
+    let target = target();
+    let pid = target.pid().to_string();
+    let record = &succeed(&["object", &pid, &format!("{code:x}"), "--format", "json"]).array()[0];
+    let path = exe.to_str().unwrap();
+    for field in ["path", "target_path", "open_path"] {
+        assert_eq!(record[field], path, "{field}");
+    }
+    assert_eq!(record["deleted"], false);
+    let address = |field: &str| {
+        let text = record[field].as_str().unwrap();
+        i64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
+    };
+    let linked = address("linked_vaddr");
+    assert_eq!(linked + address("relocation"), code as i64);
+    // Where there is a build id, the file has its bytes.
+    if let Some(id) = record["build_id"].as_str() {
+        let digits = |at| u8::from_str_radix(&id[at..at + 2], 16).unwrap();
+        let id: Vec<_> = (0..id.len()).step_by(2).map(digits).collect();
+        let file = std::fs::read(&exe).unwrap();
+        assert!(file.windows(id.len()).any(|bytes| bytes == id));
+    }
 }
 
 #[test]

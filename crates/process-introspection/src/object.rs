@@ -1,6 +1,6 @@
 //! The object mapped at an address: what it is, and how its file is reached.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use process_introspection_core::object::BuildId;
 use process_introspection_core::{physical, VirtAddr};
@@ -69,8 +69,8 @@ impl Object {
     /// the process's root, or that of the mapping below `/proc`, which takes
     /// CAP_CHECKPOINT_RESTORE. It was tried; `None` if none of these led to
     /// the object.
-    pub fn open_path(&self) -> Option<&PathBuf> {
-        self.location.open.as_ref()
+    pub fn open_path(&self) -> Option<&Path> {
+        self.location.open.as_deref()
     }
 
     /// Whether the path that it was mapped by leads to it no more: it was

@@ -49,7 +49,7 @@ fn a_file_that_is_where_it_was_is_opened_by_its_own_name() {
         let target = Target::spawn(|| vec![map(&path)]);
         let object = object(&target);
         assert_eq!(object.target_path(), Some(&*path));
-        assert_eq!(object.open_path(), Some(&path));
+        assert_eq!(object.open_path(), Some(&*path));
         assert!(!object.is_deleted());
     }
 }
@@ -94,7 +94,7 @@ fn a_file_in_a_root_of_the_processs_own_has_a_path_from_there() {
     assert!(path.starts_with(outside.canonicalize().unwrap()));
     let object = object(&target);
     assert_eq!(object.target_path(), Some(Path::new("/inside")));
-    assert_eq!(object.open_path(), Some(&path));
+    assert_eq!(object.open_path(), Some(&*path));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_file_outside_the_processs_root_has_no_path_for_it() {
     });
     let object = object(&target);
     assert_eq!(object.target_path(), None);
-    assert_eq!(object.open_path(), Some(&path));
+    assert_eq!(object.open_path(), Some(&*path));
 }
 
 /// A target with a mount namespace and a tmpfs of its own, which hides a file
@@ -151,7 +151,7 @@ fn a_file_in_another_mount_namespace_is_opened_below_the_processs_root() {
     assert_eq!(object.target_path(), Some(&*path));
     assert!(!object.is_deleted());
     let below = format!("/proc/{}/root{}", target.pid(), path.display());
-    assert_eq!(object.open_path(), Some(&PathBuf::from(below)));
+    assert_eq!(object.open_path(), Some(Path::new(&below)));
     assert_eq!(opened(&object), "the target's");
 }
 
@@ -192,7 +192,7 @@ fn without_privilege_the_name_is_held_against_the_numbers_of_maps() {
         let at = |address: u64| process.object_at(address).unwrap().unwrap();
         let (kept, gone) = (at(mapped[0]), at(mapped[1]));
         vec![
-            u64::from(kept.open_path() == Some(&path)),
+            u64::from(kept.open_path() == Some(&*path)),
             u64::from(gone.open_path().is_none()),
             u64::from(!kept.is_deleted() && gone.is_deleted()),
         ]
