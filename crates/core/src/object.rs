@@ -31,8 +31,9 @@ impl Mapping {
     /// pages, which are then listed; what is not cannot be told from these.
     pub fn is_unlisted(&self) -> bool {
         match self.kind {
-            // Exporters of dma-bufs differ; io_uring's rings are frames before
-            // Linux 6.10, those of perf events since 6.14.
+            // Exporters of dma-bufs differ (udmabuf's are frames on 6.12), and so
+            // do versions of other rings (io_uring's are frames on 5.10, those of
+            // perf events since 6.14).
             MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => true,
             MappingKind::Vvar => true,
             _ => false,

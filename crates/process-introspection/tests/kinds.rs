@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use process_introspection::{MappingKind, Process};
+use process_introspection::{Backing, MappingKind, Process};
 use testkit::machine::{is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
 use testkit::objects;
@@ -38,7 +38,23 @@ fn check(what: &str, expected: MappingKind, make: impl FnOnce() -> io::Result<u6
     });
     if let [address] = *target.addresses() {
         assert_eq!(kinds_of(target.pid(), address), [expected; 2], "{what}");
+        if matches!(expected, MappingKind::Special | MappingKind::DmaBuf) {
+            is_in_memory_or_unknown(what, target.pid(), address);
+        }
     }
+}
+
+/// What is mapped is there, if perhaps as frames that the page map leaves out.
+fn is_in_memory_or_unknown(what: &str, pid: u32, address: u64) {
+    if !is_root_or_skip("the frames of what the kernel maps") {
+        return;
+    }
+    let process = Process::open(pid).unwrap();
+    let mut regions = process.physical_regions(address..=address).unwrap();
+    let backing = regions.next().unwrap().unwrap().backing;
+    eprintln!("{what}: {backing:?}");
+    let known = matches!(backing, Backing::Ram(_) | Backing::Unknown);
+    assert!(known, "{what}: {backing:?}");
 }
 
 fn map_file(path: &Path, flags: i32) -> io::Result<u64> {

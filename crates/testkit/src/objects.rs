@@ -1,10 +1,11 @@
 //! Mapping objects of every sort that Linux has, within a target: those of
-//! files, and those that a call of its own makes. Addresses are plain numbers.
+//! files, and those that a call of its own makes. What such a call makes was
+//! touched. Addresses are plain numbers.
 
 use std::ffi::CString;
 use std::io;
 
-use crate::memory::{page, try_map};
+use crate::memory::{self, page, try_map};
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
@@ -16,7 +17,12 @@ fn checked(result: i64) -> io::Result<i64> {
 }
 
 fn map_shared(fd: i64, size: u64) -> io::Result<u64> {
-    try_map(size, READ_WRITE, libc::MAP_SHARED, fd as i32, 0)
+    try_map(size, READ_WRITE, libc::MAP_SHARED, fd as i32, 0).map(touched)
+}
+
+fn touched(at: u64) -> u64 {
+    memory::read(at, 1);
+    at
 }
 
 /// A page of System V shared memory, which ends with the target. `flags` are
@@ -72,7 +78,7 @@ pub fn aio_ring() -> io::Result<u64> {
     let to = &raw mut context;
     // SAFETY: the kernel writes a word into a live one.
     checked(unsafe { libc::syscall(libc::SYS_io_setup, 1, to) })?;
-    Ok(context)
+    Ok(touched(context))
 }
 
 /// The values of a BPF array (Linux 5.5).
