@@ -49,6 +49,10 @@ static void the_path_of_a_file_is_found_whole(void) {
 
 static const char literal[] = "in the program's own file";
 
+/* In each of the program's writable and constant segments. */
+static const char *const pointers[] = {literal, literal + 1};
+static char data[2] = {1, 2};
+
 static void a_programs_own_path_and_linked_address_are_found(void) {
     char self[4096];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -69,6 +73,15 @@ static void a_programs_own_path_and_linked_address_are_found(void) {
     CHECK_EQ(introspection_get_mapped_object_path(0, (uintptr_t)__ehdr_start, &found.object,
                                                   sizeof found), len + 1);
     CHECK_EQ((uintptr_t)__ehdr_start - found.object.vaddr, load);
+    /* What the linker makes read-only after relocation shares a page of the
+       file with what is before it. */
+    const void *volatile others[] = {pointers, data};
+    for (size_t i = 0; i < 2; i++) {
+        uintptr_t at = (uintptr_t)others[i];
+        CHECK_EQ(introspection_get_mapped_object_path(0, at, &found.object, sizeof found),
+                 len + 1);
+        CHECK_EQ(at - found.object.vaddr, load);
+    }
 }
 
 static void a_short_buffer_gets_an_empty_path(void) {

@@ -2,6 +2,8 @@
 //! or a shared library, and where its bytes were linked to. Pure; both word
 //! sizes and byte orders, whatever the machine's own.
 
+use core::num::NonZeroU32;
+
 /// Enough bytes of a file's beginning for [`Header::parse`].
 pub(crate) const HEADER_SIZE: usize = 64;
 /// Enough for [`Header::segment`], of either word size.
@@ -26,11 +28,38 @@ pub(crate) struct Segment {
     pub(crate) offset: u64,
     pub(crate) address: u64,
     pub(crate) file_size: u64,
+    /// Greater than the size in the file where zeroed memory follows: `.bss`.
+    pub(crate) memory_size: u64,
+    /// What its linker wanted it to allow, as [`EXECUTE`] and [`WRITE`].
+    pub(crate) flags: u64,
+}
+
+/// `PF_X`.
+pub(crate) const EXECUTE: u64 = 1;
+/// `PF_W`.
+pub(crate) const WRITE: u64 = 2;
+
+/// A part of a file: notes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notes {
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    /// What each part of a note is padded to: 4 or 8 bytes.
+    pub(crate) align: u64,
+}
+
+/// What a program header tells of.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Segment(Segment),
+    Notes(Notes),
+    Other,
 }
 
 const ET_EXEC: u64 = 2;
 const ET_DYN: u64 = 3;
 const PT_LOAD: u64 = 1;
+const PT_NOTE: u64 = 4;
 
 impl Header {
     /// `None` unless the bytes begin an executable or a shared library.
@@ -66,37 +95,162 @@ impl Header {
         })
     }
 
-    /// The segment of one program header; `None` if it is not a loadable one.
-    pub(crate) fn segment(&self, bytes: &[u8]) -> Option<Segment> {
-        let field = |at, size| number(bytes, at, size, self.big_endian);
-        if field(0, 4)? != PT_LOAD {
-            return None;
-        }
-        let (offset, address, file_size) = if self.wide {
-            (field(8, 8)?, field(16, 8)?, field(32, 8)?)
-        } else {
-            (field(4, 4)?, field(8, 4)?, field(16, 4)?)
+    /// The part of one program header; `None` if that is cut.
+    pub(crate) fn part(&self, bytes: &[u8]) -> Option<Part> {
+        let word = |narrow, wide| {
+            let (at, size) = if self.wide { (wide, 8) } else { (narrow, 4) };
+            number(bytes, at, size, self.big_endian)
         };
-        Some(Segment {
-            offset,
-            address,
-            file_size,
+        let flags = number(bytes, if self.wide { 4 } else { 24 }, 4, self.big_endian)?;
+        let (offset, file_size, align) = (word(4, 8)?, word(16, 32)?, word(28, 48)?);
+        Some(match number(bytes, 0, 4, self.big_endian)? {
+            PT_LOAD => Part::Segment(Segment {
+                offset,
+                address: word(8, 16)?,
+                file_size,
+                memory_size: word(20, 40)?,
+                flags,
+            }),
+            PT_NOTE => Part::Notes(Notes {
+                offset,
+                size: file_size,
+                align: if align == 8 { 8 } else { 4 },
+            }),
+            _ => Part::Other,
         })
     }
 }
 
 impl Segment {
-    /// The address that the byte at `offset` of the file was linked to, if
-    /// this segment, in whole pages, holds it.
-    pub(crate) fn linked_address(&self, offset: u64, page: u64) -> Option<u64> {
-        let first = self.offset & !(page - 1);
-        let last = self
-            .offset
-            .checked_add(self.file_size)?
-            .checked_add(page - 1)?
-            & !(page - 1);
-        (first <= offset && offset < last)
-            .then(|| self.address.wrapping_add(offset.wrapping_sub(self.offset)))
+    /// Whether it holds these bytes of the file, in whole pages.
+    pub(crate) fn holds(&self, offset: u64, size: u64, page: u64) -> bool {
+        let wanted_end = offset.checked_add(size);
+        match (self.file_end(page), wanted_end) {
+            (Some(end), Some(wanted_end)) => {
+                self.offset & !(page - 1) <= offset && wanted_end <= end
+            }
+            _ => false,
+        }
+    }
+
+    /// The address that the byte at `offset` of the file was linked to, if the
+    /// segment holds it.
+    pub(crate) fn linked_address(&self, offset: u64) -> u64 {
+        self.address.wrapping_add(offset.wrapping_sub(self.offset))
+    }
+
+    /// Where it ends in the file, in whole pages.
+    fn file_end(&self, page: u64) -> Option<u64> {
+        whole_pages(self.offset.checked_add(self.file_size)?, page)
+    }
+
+    /// The linked addresses, in whole pages, of the memory behind what the
+    /// file has of it.
+    fn zeroed(&self, page: u64) -> Option<(u64, u64)> {
+        let start = whole_pages(self.address.checked_add(self.file_size)?, page)?;
+        let end = whole_pages(self.address.checked_add(self.memory_size)?, page)?;
+        Some((start, end))
+    }
+}
+
+fn whole_pages(end: u64, page: u64) -> Option<u64> {
+    Some(end.checked_add(page - 1)? & !(page - 1))
+}
+
+/// Memory of an image that is not in its file: `.bss`, in pages.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Zeroed {
+    /// Where the part of the file ends that is mapped right before it.
+    behind: u32,
+    pages: NonZeroU32,
+}
+
+impl Zeroed {
+    /// The size in bytes of what follows the mapping that ends at
+    /// `file_offset`; `None` if nothing does.
+    pub(crate) fn behind(&self, file_offset: u64, page: u64) -> Option<u64> {
+        (u64::from(self.behind).checked_mul(page)? == file_offset)
+            .then(|| u64::from(self.pages.get()) * page)
+    }
+}
+
+/// Finds the zeroed memory of an image, fed with its segments in the order of
+/// the program headers, which is that of their addresses.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct ZeroedFinder {
+    /// Of the last segment that the file has a part of: where that ends in the
+    /// file, and in linked addresses, what is zeroed behind it included.
+    last: Option<(u64, u64)>,
+    found: [Option<Zeroed>; 2],
+}
+
+impl ZeroedFinder {
+    pub(crate) fn feed(&mut self, segment: &Segment, page: u64) {
+        let Some((start, end)) = segment.zeroed(page) else {
+            return;
+        };
+        if segment.file_size > 0 {
+            self.last = segment.file_end(page).map(|file_end| (file_end, start));
+        }
+        // A segment without any byte in the file belongs to the one before if
+        // it follows directly.
+        let Some((file_end, expected)) = self.last else {
+            return;
+        };
+        if start != expected || end <= start {
+            return;
+        }
+        self.last = Some((file_end, end));
+        let in_pages = |bytes: u64| u32::try_from(bytes / page).ok();
+        let pages = in_pages(end - start).and_then(NonZeroU32::new);
+        let (Some(behind), Some(pages)) = (in_pages(file_end), pages) else {
+            return;
+        };
+        let before = self.found.iter_mut().flatten();
+        if let Some(same) = before.into_iter().find(|zeroed| zeroed.behind == behind) {
+            same.pages = same.pages.saturating_add(pages.get());
+        } else if let Some(free) = self.found.iter_mut().find(|found| found.is_none()) {
+            *free = Some(Zeroed { behind, pages });
+        }
+    }
+
+    /// What was found; of images that have more of it, the first two.
+    pub(crate) fn found(self) -> [Option<Zeroed>; 2] {
+        self.found
+    }
+}
+
+/// One note's lengths and sort, at its beginning.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Whether it is the linker's build id.
+    pub(crate) is_build_id: bool,
+    /// How far behind the note's beginning its content begins.
+    pub(crate) content_at: u64,
+    pub(crate) content_size: u64,
+    /// How far behind its beginning the next one begins.
+    pub(crate) next_at: u64,
+}
+
+/// Enough of a note for [`Header::note`].
+pub(crate) const NOTE_SIZE: usize = 16;
+
+impl Header {
+    /// The note that begins with these bytes, if they are as many.
+    pub(crate) fn note(&self, bytes: &[u8], align: u64) -> Option<Note> {
+        const NT_GNU_BUILD_ID: u64 = 3;
+        let field = |at| number(bytes, at, 4, self.big_endian);
+        let (name_size, content_size, sort) = (field(0)?, field(4)?, field(8)?);
+        let padded = |size: u64| (size + (align - 1)) & !(align - 1);
+        let content_at = padded(12 + name_size);
+        Some(Note {
+            is_build_id: sort == NT_GNU_BUILD_ID
+                && bytes.get(12..16)? == b"GNU\0"
+                && name_size == 4,
+            content_at,
+            content_size,
+            next_at: content_at + padded(content_size),
+        })
     }
 }
 
@@ -138,17 +292,91 @@ mod tests {
         assert_eq!(segments(b""), None);
     }
 
+    const PAGE: u64 = 0x1000;
+
+    fn segment(offset: u64, address: u64, file_size: u64, memory_size: u64) -> Segment {
+        Segment {
+            offset,
+            address,
+            file_size,
+            memory_size,
+            flags: 0,
+        }
+    }
+
     #[test]
-    fn a_byte_of_a_segment_has_a_linked_address() {
-        let segment = Segment {
-            offset: 0x2e10,
-            address: 0x403e10,
-            file_size: 0x300,
-        };
-        assert_eq!(segment.linked_address(0x2e10, 0x1000), Some(0x403e10));
-        assert_eq!(segment.linked_address(0x2000, 0x1000), Some(0x403000));
-        assert_eq!(segment.linked_address(0x3fff, 0x1000), Some(0x404fff));
-        assert_eq!(segment.linked_address(0x4000, 0x1000), None);
-        assert_eq!(segment.linked_address(0x1fff, 0x1000), None);
+    fn a_segment_holds_bytes_in_whole_pages() {
+        let segment = segment(0x2e10, 0x403e10, 0x300, 0x300);
+        assert!(segment.holds(0x2e10, 1, PAGE));
+        assert!(segment.holds(0x2000, 0x2000, PAGE));
+        assert!(!segment.holds(0x2000, 0x2001, PAGE));
+        assert!(!segment.holds(0x1fff, 1, PAGE));
+        assert!(!segment.holds(0x4000, 1, PAGE));
+        assert_eq!(segment.linked_address(0x2e10), 0x403e10);
+        assert_eq!(segment.linked_address(0x2000), 0x403000);
+        assert_eq!(segment.linked_address(0x3fff), 0x404fff);
+    }
+
+    fn zeroed(segments: &[Segment]) -> [Option<Zeroed>; 2] {
+        let mut finder = ZeroedFinder::default();
+        segments
+            .iter()
+            .for_each(|segment| finder.feed(segment, PAGE));
+        finder.found()
+    }
+
+    #[test]
+    fn what_the_file_lacks_of_a_segment_is_zeroed_memory() {
+        let text = segment(0, 0, 0x1800, 0x1800);
+        let [first, second] = zeroed(&[text, segment(0x2e10, 0x3e10, 0x300, 0x2300)]);
+        assert_eq!(second, None);
+        assert_eq!(first.unwrap().behind(0x4000, PAGE), Some(0x2000));
+        assert_eq!(first.unwrap().behind(0x3000, PAGE), None);
+        // What ends within the last page of the file is no memory of its own.
+        assert_eq!(zeroed(&[segment(0x2e10, 0x3e10, 0x300, 0x400)]), [None; 2]);
+        // A segment of its own, directly behind the data or elsewhere.
+        let data = segment(0x1000, 0x1000, 0x1000, 0x1000);
+        let [first, _] = zeroed(&[text, data, segment(0x2000, 0x2000, 0, 0x3000)]);
+        assert_eq!(first.unwrap().behind(0x2000, PAGE), Some(0x3000));
+        assert_eq!(
+            zeroed(&[data, segment(0x2000, 0x8000, 0, 0x3000)]),
+            [None; 2]
+        );
+    }
+
+    #[test]
+    fn impossible_sizes_are_no_memory_and_no_overflow() {
+        for hostile in [
+            segment(u64::MAX, u64::MAX, u64::MAX, u64::MAX),
+            segment(0, u64::MAX - 5, 1, 5),
+            segment(u64::MAX - 0x1000, 0, 0x1000, 0x9000),
+            segment(0, 0, 1, u64::MAX - 0x1000),
+            segment(1 << 60, 0, 1, 0x9000),
+        ] {
+            assert_eq!(zeroed(&[hostile]), [None; 2], "{hostile:?}");
+            assert!(!hostile.holds(u64::MAX, u64::MAX, PAGE));
+        }
+    }
+
+    #[test]
+    fn notes_follow_each_other_padded() {
+        let header = Header::parse(&header(true, 3)).unwrap();
+        let mut bytes = [0u8; NOTE_SIZE];
+        (bytes[0], bytes[4], bytes[8]) = (4, 20, 3);
+        bytes[12..].copy_from_slice(b"GNU\0");
+        let note = header.note(&bytes, 4).unwrap();
+        assert!(note.is_build_id);
+        assert_eq!(
+            (note.content_at, note.content_size, note.next_at),
+            (16, 20, 36)
+        );
+        bytes[4] = 17;
+        assert_eq!(header.note(&bytes, 8).unwrap().next_at, 40);
+        bytes[8] = 1;
+        assert!(!header.note(&bytes, 4).unwrap().is_build_id);
+        bytes[..8].fill(0xff);
+        let hostile = header.note(&bytes, 8).unwrap();
+        assert!(hostile.next_at > 1 << 32 && !hostile.is_build_id);
+        assert_eq!(header.note(&bytes[..11], 4), None);
     }
 }

@@ -86,8 +86,9 @@ fn shared_by_both(mapping: &Mapping) -> u32 {
         | set(vma.protection.read(), PROT_READ)
         | set(vma.protection.write(), PROT_WRITE)
         | set(vma.protection.execute(), PROT_EXEC)
-        | set(mapping.kind == MappingKind::Elf, ELF)
-        | set(mapping.kind == MappingKind::Stack, STACK)
+        // Of the file's own mappings: what a walk finds without looking behind it.
+        | set(mapping.kind == MappingKind::Elf && vma.has_object(), ELF)
+        | set(matches!(mapping.kind, MappingKind::Stack | MappingKind::ThreadStack), STACK)
         | set(mapping.kind == MappingKind::Device, PHYS)
         | of_memory_type(
             mapping

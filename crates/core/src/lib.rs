@@ -14,6 +14,7 @@
 //! * [`pagemap`] reads and decodes its page map.
 //! * [`physical`] merges page entries into maximal physical runs.
 //! * [`page_table`] lists leaf entries.
+//! * [`threads`] tells where stack pointers stand.
 //! * [`object`] tells what backs a mapping, [`device`] where a device's memory
 //!   lies and [`memtype`] how it is cached, [`virtual_regions`] lists mappings,
 //!   [`memory`] copies their bytes.
@@ -38,11 +39,15 @@ pub mod page_table;
 pub mod pagemap;
 pub mod physical;
 pub mod process;
+pub mod threads;
 pub mod virtual_regions;
 pub mod vma;
 
 mod elf;
+mod elf_file;
 mod features;
+mod image;
+mod kind;
 mod sys;
 mod uapi;
 

@@ -35,7 +35,7 @@ impl Memory {
     /// # Errors
     /// EPERM if that is refused, ESRCH if the process has ended.
     pub fn open(process: &Process) -> Result<Self> {
-        let file = sys::openat(process.dir(), b"mem\0", 0)
+        let file = sys::openat(process.directory(), b"mem\0", 0)
             .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMemory))?;
         // Not bound to the memory that the other files were opened for.
         process.check_same_memory()?;

@@ -3,57 +3,17 @@
 //! object. Knows nothing of pages.
 
 use crate::device::{UnknownReason, Unlisted};
-use crate::elf::{Header, HEADER_SIZE, SEGMENT_SIZE};
+use crate::elf::Zeroed;
+pub use crate::elf_file::BuildId;
+use crate::elf_file::ElfFile;
 use crate::error::{Errno, Error, Operation, Result};
+use crate::image::{self, ZeroedMemory};
+use crate::kind;
+pub use crate::kind::{has_path, MappingKind};
 use crate::process::{PathBuffer, Process};
 use crate::sys::{self, FileStatus, OwnedFd};
 use crate::uapi;
 use crate::vma::{Device, Vma, VmaCursor, VmaName};
-
-/// What sort of mapping it is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MappingKind {
-    /// Memory without an object, and private mappings of `/dev/zero`.
-    Anonymous,
-    /// The heap that `brk` moves.
-    Heap,
-    /// The main thread's stack, or a thread's whose allocator has named it.
-    Stack,
-    /// Of an executable or a shared library, told by the file's ELF header.
-    Elf,
-    /// Of another file.
-    File,
-    /// Shared memory: memfd, System V, `/dev/shm`, shared anonymous.
-    SharedMemory,
-    /// Of huge pages that were set aside (hugetlb).
-    HugeTlb,
-    /// Of a device: a character device's file, one under `/sys`, a PCI
-    /// device's in `/proc`, VFIO's.
-    Device,
-    /// The kernel's code for user programs.
-    Vdso,
-    /// Another mapping that the kernel made.
-    Special,
-}
-
-impl MappingKind {
-    /// Its name, as the command prints it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Anonymous => "anon",
-            Self::Heap => "heap",
-            Self::Stack => "stack",
-            Self::Elf => "elf",
-            Self::File => "file",
-            Self::SharedMemory => "shm",
-            Self::HugeTlb => "hugetlb",
-            Self::Device => "device",
-            Self::Vdso => "vdso",
-            Self::Special => "special",
-        }
-    }
-}
 
 /// An area and its kind.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -91,15 +51,22 @@ impl Mapping {
     /// pages, which are then listed; what is not cannot be told from these.
     pub fn is_unlisted(&self) -> bool {
         match self.kind {
-            MappingKind::Device => true,
-            MappingKind::Special => !self.vma.has_object(),
+            // Exporters of dma-bufs differ (udmabuf's are frames on 6.12), and so
+            // do versions of other rings (io_uring's are frames on 5.10, those of
+            // perf events since 6.14).
+            MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => true,
+            MappingKind::Vvar => true,
             _ => false,
         }
     }
 
     /// Whether it is of the kernel's own making, without an object.
     pub fn is_special(&self) -> bool {
-        !self.vma.has_object() && matches!(self.kind, MappingKind::Vdso | MappingKind::Special)
+        let by_kernel = matches!(
+            self.kind,
+            MappingKind::Vdso | MappingKind::Vvar | MappingKind::Special
+        );
+        by_kernel && !self.vma.has_object()
     }
 }
 
@@ -109,17 +76,35 @@ enum ObjectKind {
     Elf,
     Regular,
     Zero,
+    /// In tmpfs, and what else is shared memory.
+    Memory,
+    HugeTlb,
     /// Or a file in sysfs.
     CharDevice,
+    DmaBuf,
+    /// Of one of the kernel's own file systems.
+    Kernel,
     /// It could not be opened, or is none of these.
     Unknown,
+}
+
+/// An object that was looked at.
+#[derive(Copy, Clone, Debug)]
+struct Known {
+    device: Device,
+    inode: u64,
+    kind: ObjectKind,
+    /// Where it has zeroed memory, if that is told.
+    zeroed: [Option<Zeroed>; 2],
 }
 
 /// Remembers the objects looked at last: neighbouring areas share them.
 #[derive(Debug)]
 pub(crate) struct ObjectCache {
-    known: [Option<(Device, u64, ObjectKind)>; 4],
+    known: [Option<Known>; 4],
     next: usize,
+    /// What is expected to follow the area that was seen last.
+    zeroed: ZeroedMemory,
 }
 
 impl ObjectCache {
@@ -127,6 +112,7 @@ impl ObjectCache {
         Self {
             known: [None; 4],
             next: 0,
+            zeroed: ZeroedMemory::NONE,
         }
     }
 
@@ -141,11 +127,63 @@ impl ObjectCache {
         name: VmaName<'_>,
     ) -> Result<Mapping> {
         let kind = if vma.has_object() {
+            self.zeroed = ZeroedMemory::NONE;
             self.kind_of_object(process, &vma, name)?
+        } else if name.bytes.is_empty() && !vma.shared && self.zeroed.takes(&vma) {
+            MappingKind::Elf
         } else {
-            kind_without_object(name.bytes)
+            kind::without_object(name.bytes)
         };
         Ok(Mapping::new(vma, kind))
+    }
+
+    /// Before the first area of a walk: sees to it that its kind is the one
+    /// that it has in a walk that began below it.
+    ///
+    /// # Errors
+    /// As [`VmaCursor::next_from`] and [`Self::mapping`].
+    #[inline]
+    pub(crate) fn look_behind<N: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        process: &Process,
+        areas: &mut VmaCursor<N>,
+        first: &Vma,
+    ) -> Result<()> {
+        if !process.tells_zeroed() || !image::can_be_zeroed(first) || !areas.name().bytes.is_empty()
+        {
+            return Ok(());
+        }
+        self.find_image_behind(process, areas, first)
+    }
+
+    /// Apart: walks that do not tell zeroed memory have no stack for it.
+    #[inline(never)]
+    fn find_image_behind<N: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        process: &Process,
+        areas: &mut VmaCursor<N>,
+        first: &Vma,
+    ) -> Result<()> {
+        let mut passed = [None; image::MOST_ZEROED_AREAS as usize];
+        let mut start = first.range.start().as_u64();
+        for slot in 0..passed.len() {
+            let Some(before) = areas.area_before(process, start)? else {
+                break;
+            };
+            if before.has_object() {
+                self.mapping(process, before, areas.name())?;
+                let passed = passed[..slot].iter().rev().flatten();
+                passed.for_each(|vma| _ = self.zeroed.takes(vma));
+                break;
+            }
+            if !image::can_be_zeroed(&before) || !areas.name().bytes.is_empty() {
+                break;
+            }
+            passed[slot] = Some(before);
+            start = before.range.start().as_u64();
+        }
+        areas.forget_name();
+        Ok(())
     }
 
     fn kind_of_object(
@@ -157,86 +195,63 @@ impl ObjectCache {
         if vma.page_size.is_some_and(|size| size > process.page_size()) {
             return Ok(MappingKind::HugeTlb);
         }
-        if let Some(kind) = kind_by_name(name.bytes) {
+        if let Some(kind) = kind::by_name(vma, name.bytes) {
             return Ok(kind);
         }
         Ok(match self.look(process, vma, name)? {
             ObjectKind::Elf => MappingKind::Elf,
+            ObjectKind::Regular => MappingKind::File,
             ObjectKind::Zero => MappingKind::Anonymous,
+            ObjectKind::Memory => MappingKind::SharedMemory,
+            ObjectKind::HugeTlb => MappingKind::HugeTlb,
             ObjectKind::CharDevice => MappingKind::Device,
-            ObjectKind::Regular => kind_of_plain_file(name.bytes),
-            ObjectKind::Unknown => kind_of_unseen_file(name.bytes),
+            ObjectKind::DmaBuf => MappingKind::DmaBuf,
+            ObjectKind::Kernel => MappingKind::Special,
+            ObjectKind::Unknown => kind::of_unseen_file(vma, name.bytes),
         })
     }
 
     fn look(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<ObjectKind> {
-        let of_this =
-            |known: &&(Device, u64, ObjectKind)| (known.0, known.1) == (vma.device, vma.inode);
-        if let Some(&(.., kind)) = self.known.iter().flatten().find(of_this) {
-            return Ok(kind);
-        }
-        let kind = match OpenObject::open(process, vma, name)? {
-            Some(object) => object.kind()?,
-            None => ObjectKind::Unknown,
+        let of_this = |known: &Known| (known.device, known.inode) == (vma.device, vma.inode);
+        let mut slots = self.known.iter();
+        let seen = slots.position(|slot| slot.as_ref().is_some_and(of_this));
+        let at = match seen {
+            Some(at) => at,
+            None => {
+                look_at(process, vma, name, &mut self.known[self.next])?;
+                let at = self.next;
+                self.next = (at + 1) % self.known.len();
+                at
+            }
         };
-        self.known[self.next] = Some((vma.device, vma.inode, kind));
-        self.next = (self.next + 1) % self.known.len();
-        Ok(kind)
+        let Some(known) = &self.known[at] else {
+            return Ok(ObjectKind::Unknown);
+        };
+        if process.tells_zeroed() {
+            let page = process.page_size().bytes();
+            self.zeroed = ZeroedMemory::behind(vma, &known.zeroed, page);
+        }
+        Ok(known.kind)
     }
 }
 
-fn kind_without_object(name: &[u8]) -> MappingKind {
-    match name {
-        b"[heap]" => MappingKind::Heap,
-        b"[stack]" => MappingKind::Stack,
-        b"[vdso]" => MappingKind::Vdso,
-        // Names given with prctl(PR_SET_VMA): bionic's and glibc's for stacks.
-        _ if name.starts_with(b"[anon:stack_and_tls:") => MappingKind::Stack,
-        _ if name.starts_with(b"[anon: glibc: pthread stack") => MappingKind::Stack,
-        _ if name.is_empty() || name.starts_with(b"[anon:") => MappingKind::Anonymous,
-        _ => MappingKind::Special,
-    }
-}
-
-/// Objects that their names tell without a look: those without a path, those
-/// that the kernel names itself, and files of devices in sysfs.
-fn kind_by_name(name: &[u8]) -> Option<MappingKind> {
-    let starts = |prefix: &[u8]| name.starts_with(prefix);
-    if name == b"/anon_hugepage (deleted)" || name == b"/anon_hugepage" {
-        Some(MappingKind::HugeTlb)
-    } else if name == b"/dev/zero (deleted)" || starts(b"/SYSV") || starts(b"[anon_shmem:") {
-        Some(MappingKind::SharedMemory)
-    } else if starts(b"/sys/") || name == b"anon_inode:[vfio-device]" {
-        Some(MappingKind::Device)
-    } else if is_kernels_own(name) {
-        Some(MappingKind::Special)
-    } else {
-        None
-    }
-}
-
-/// Whether it is no path: a name of the kernel's, or one of those that graphics
-/// drivers give to memory which they map as they like
-/// (drivers/gpu/drm/drm_gem.c, i915/gem/i915_gem_shmem.c, Linux 6.12).
-fn is_kernels_own(name: &[u8]) -> bool {
-    const GRAPHICS: [&[u8]; 2] = [b"/drm mm object (deleted)", b"/i915 (deleted)"];
-    (!name.is_empty() && !name.starts_with(b"/")) || GRAPHICS.contains(&name)
-}
-
-fn kind_of_plain_file(name: &[u8]) -> MappingKind {
-    if name.starts_with(b"/memfd:") || name.starts_with(b"/dev/shm/") {
-        MappingKind::SharedMemory
-    } else {
-        MappingKind::File
-    }
-}
-
-/// A file that this caller may not look at: by its path, then.
-fn kind_of_unseen_file(name: &[u8]) -> MappingKind {
-    match kind_of_plain_file(name) {
-        MappingKind::File if name == b"/dev/zero" => MappingKind::Anonymous,
-        MappingKind::File if name.starts_with(b"/dev/") => MappingKind::Device,
-        kind => kind,
+/// Apart, so that what opening takes of the stack is given back.
+#[inline(never)]
+fn look_at(
+    process: &Process,
+    vma: &Vma,
+    name: VmaName<'_>,
+    known: &mut Option<Known>,
+) -> Result<()> {
+    let known = known.insert(Known {
+        device: vma.device,
+        inode: vma.inode,
+        kind: ObjectKind::Unknown,
+        zeroed: [None; 2],
+    });
+    match OpenObject::open(process, vma, name)? {
+        Some(object) => object.look(process, known),
+        None => Ok(()),
     }
 }
 
@@ -253,13 +268,7 @@ impl OpenObject {
     /// else by the path as the process sees it, if that still leads to the
     /// same inode.
     pub(crate) fn open(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<Self>> {
-        let mut link = PathBuffer::new();
-        link.push(b"map_files/")
-            .push_hex(vma.range.start().as_u64());
-        link.push(b"-")
-            .push_hex(vma.range.end().as_u64())
-            .push(b"\0");
-        let exact = seen(sys::openat(process.dir(), link.as_bytes(), sys::O_PATH))?;
+        let exact = open_by_mapping(process, vma)?;
         let Some(path_only) =
             exact.map_or_else(|| open_by_path(process, name), |fd| Ok(Some(fd)))?
         else {
@@ -280,33 +289,47 @@ impl OpenObject {
         self.status.is_char_device().then_some(self.status.rdev)
     }
 
-    fn kind(&self) -> Result<ObjectKind> {
-        // A file of a device in sysfs, when its path did not tell.
-        // A PCI device's in proc: to read it would be to read its registers.
-        if matches!(
-            self.file_system()?,
-            Some(uapi::SYSFS_MAGIC | uapi::PROC_SUPER_MAGIC)
-        ) {
-            return Ok(ObjectKind::CharDevice);
-        }
-        if self.status.is_char_device() {
-            return Ok(match self.status.rdev {
-                (1, 5) => ObjectKind::Zero,
-                _ => ObjectKind::CharDevice,
-            });
+    /// Finds out what it is.
+    #[inline(never)] // Not while it is still being opened.
+    fn look(&self, process: &Process, known: &mut Known) -> Result<()> {
+        let (kind, can_be_elf) = match self.file_system()? {
+            // A file of a device in sysfs, when its path did not tell.
+            // A PCI device's in proc: to read it would be to read its registers.
+            Some(uapi::SYSFS_MAGIC | uapi::PROC_SUPER_MAGIC) => (ObjectKind::CharDevice, false),
+            Some(uapi::HUGETLBFS_MAGIC) => (ObjectKind::HugeTlb, false),
+            Some(uapi::DMA_BUF_MAGIC) => (ObjectKind::DmaBuf, false),
+            Some(uapi::SECRETMEM_MAGIC) => (ObjectKind::Memory, false),
+            Some(uapi::AIO_RING_MAGIC | uapi::ANON_INODE_FS_MAGIC) => (ObjectKind::Kernel, false),
+            _ if self.status.is_char_device() && self.status.rdev == (1, 5) => {
+                (ObjectKind::Zero, false)
+            }
+            _ if self.status.is_char_device() => (ObjectKind::CharDevice, false),
+            Some(uapi::TMPFS_MAGIC) => (ObjectKind::Memory, true),
+            _ => (ObjectKind::Unknown, true),
+        };
+        known.kind = kind;
+        if !can_be_elf {
+            return Ok(());
         }
         let Some(file) = self.reopen()? else {
-            return Ok(ObjectKind::Unknown);
+            return Ok(());
         };
-        let mut start = [0u8; HEADER_SIZE];
-        Ok(match seen(sys::pread_all(file.raw(), &mut start, 0))? {
-            Some(len) if Header::parse(&start[..len]).is_some() => ObjectKind::Elf,
-            Some(_) => ObjectKind::Regular,
-            None => ObjectKind::Unknown,
-        })
+        match seen(ElfFile::open(file))? {
+            Some(Some(file)) => {
+                known.kind = ObjectKind::Elf;
+                if process.tells_zeroed() {
+                    known.zeroed = file.zeroed(process.page_size().bytes());
+                    seen(file.was_read())?;
+                }
+            }
+            Some(None) if kind == ObjectKind::Unknown => known.kind = ObjectKind::Regular,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// For reading; `None` if that is refused, or it is no regular file.
+    #[inline(never)] // Its path is not to lie in its callers' frames.
     fn reopen(&self) -> Result<Option<OwnedFd>> {
         if !self.status.is_regular() {
             return Ok(None);
@@ -320,31 +343,12 @@ impl OpenObject {
         seen(sys::openat(sys::CWD, path.as_bytes(), flags))
     }
 
-    /// The address that a byte of the file was linked to, if it is ELF.
-    fn linked_address(&self, offset: u64, page: u64) -> Result<Option<u64>> {
-        let Some(file) = self.reopen()? else {
-            return Ok(None);
-        };
-        let read = |bytes: &mut [u8], at| seen(sys::pread_all(file.raw(), bytes, at));
-        let mut start = [0u8; HEADER_SIZE];
-        let len = read(&mut start, 0)?.unwrap_or(0);
-        let Some(header) = Header::parse(&start[..len]) else {
-            return Ok(None);
-        };
-        for index in 0..header.segments {
-            let mut bytes = [0u8; SEGMENT_SIZE];
-            let into_table = index * header.segment_stride;
-            let Some(at) = header.segments_at.checked_add(into_table) else {
-                break;
-            };
-            let len = read(&mut bytes, at)?.unwrap_or(0);
-            let segment = header.segment(&bytes[..len]);
-            let address = segment.and_then(|segment| segment.linked_address(offset, page));
-            if address.is_some() {
-                return Ok(address);
-            }
+    /// As an executable or a shared library; `None` if it is none or cannot be read.
+    fn elf(&self) -> Result<Option<ElfFile>> {
+        match self.reopen()? {
+            Some(file) => Ok(seen(ElfFile::open(file))?.flatten()),
+            None => Ok(None),
         }
-        Ok(None)
     }
 }
 
@@ -360,13 +364,28 @@ pub(crate) fn seen<T>(found: core::result::Result<T, Errno>) -> Result<Option<T>
     }
 }
 
+#[inline(never)] // Its path is not to lie in its callers' frames.
+fn open_by_mapping(process: &Process, vma: &Vma) -> Result<Option<OwnedFd>> {
+    let mut link = PathBuffer::new();
+    link.push(b"map_files/")
+        .push_hex(vma.range.start().as_u64());
+    link.push(b"-")
+        .push_hex(vma.range.end().as_u64())
+        .push(b"\0");
+    seen(sys::openat(
+        process.directory(),
+        link.as_bytes(),
+        sys::O_PATH,
+    ))
+}
+
 fn open_by_path(process: &Process, name: VmaName<'_>) -> Result<Option<OwnedFd>> {
     // The kernel's paths hold no symbolic links: none leads out of the root.
     let Some([b'/', below_root @ ..]) = name.with_nul().filter(|_| name.complete) else {
         return Ok(None);
     };
     let flags = sys::O_PATH | sys::O_DIRECTORY;
-    match seen(sys::openat(process.dir(), b"root\0", flags))? {
+    match seen(sys::openat(process.directory(), b"root\0", flags))? {
         Some(root) => seen(sys::openat(root.raw(), below_root, sys::O_PATH)),
         None => Ok(None),
     }
@@ -398,16 +417,18 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     if !vma.range.contains(address.into()) || !vma.has_object() {
         return Err(none);
     }
-    let mapping = ObjectCache::new().mapping(process, vma, areas.name())?;
-    let linked_address = match mapping.kind {
-        MappingKind::Elf => match OpenObject::open(process, &vma, areas.name())? {
-            Some(object) => {
-                let offset = vma.offset + (address - vma.range.start().as_u64());
-                object.linked_address(offset, process.page_size().bytes())?
-            }
-            None => None,
-        },
+    let mapping = mapping_alone(process, vma, areas.name())?;
+    let file = match mapping.kind {
+        MappingKind::Elf => open_elf(process, &vma, areas.name())?,
         _ => None,
+    };
+    let linked_address = match file {
+        Some(file) => {
+            let moved = image::relocation(process, &file, &vma, address, areas)?;
+            seen(file.was_read())?;
+            moved.map(|moved| address.wrapping_sub(moved))
+        }
+        None => None,
     };
     Ok(ObjectAt {
         mapping,
@@ -415,36 +436,31 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Apart, as below.
+#[inline(never)]
+fn mapping_alone(process: &Process, vma: Vma, name: VmaName<'_>) -> Result<Mapping> {
+    ObjectCache::new().mapping(process, vma, name)
+}
 
-    #[test]
-    fn the_kernels_names_tell_kinds() {
-        assert_eq!(kind_without_object(b""), MappingKind::Anonymous);
-        assert_eq!(kind_without_object(b"[anon:scudo]"), MappingKind::Anonymous);
-        assert_eq!(kind_without_object(b"[vvar_vclock]"), MappingKind::Special);
-        assert_eq!(
-            kind_without_object(b"[anon:stack_and_tls:7]"),
-            MappingKind::Stack
-        );
-        assert_eq!(
-            kind_by_name(b"/dev/zero (deleted)"),
-            Some(MappingKind::SharedMemory)
-        );
-        assert_eq!(
-            kind_by_name(b"anon_inode:[perf_event]"),
-            Some(MappingKind::Special)
-        );
-        assert_eq!(
-            kind_by_name(b"/sys/bus/pci/devices/0000:00:02.0/resource0"),
-            Some(MappingKind::Device)
-        );
-        assert_eq!(kind_by_name(b"/usr/bin/cat"), None);
-        assert_eq!(kind_of_unseen_file(b"/dev/uio0"), MappingKind::Device);
-        assert_eq!(
-            kind_of_unseen_file(b"/dev/shm/x"),
-            MappingKind::SharedMemory
-        );
+/// The build id of a mapped executable or shared library, from the mapped file
+/// itself, also if it was deleted; `None` if it has none or cannot be read.
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+pub fn build_id(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<BuildId>> {
+    let Some(file) = open_elf(process, vma, name)? else {
+        return Ok(None);
+    };
+    let id = file.build_id();
+    seen(file.was_read())?;
+    Ok(id)
+}
+
+/// Apart, so that what opening takes of the stack is given back.
+#[inline(never)]
+fn open_elf(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
+    match OpenObject::open(process, vma, name)? {
+        Some(object) => object.elf(),
+        None => Ok(None),
     }
 }

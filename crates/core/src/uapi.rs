@@ -36,6 +36,19 @@ pub(crate) const PID_FS_MAGIC: i64 = 0x5049_4446;
 
 /// `SYSFS_MAGIC`, include/uapi/linux/magic.h.
 pub(crate) const SYSFS_MAGIC: i64 = 0x6265_6572;
+/// `TMPFS_MAGIC`, include/uapi/linux/magic.h: also of memfd, System V and
+/// shared anonymous memory.
+pub(crate) const TMPFS_MAGIC: i64 = 0x0102_1994;
+/// `HUGETLBFS_MAGIC`, include/uapi/linux/magic.h.
+pub(crate) const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
+/// `SECRETMEM_MAGIC`, include/uapi/linux/magic.h, since 5.14.
+pub(crate) const SECRETMEM_MAGIC: i64 = 0x5345_434d;
+/// `DMA_BUF_MAGIC`, include/uapi/linux/magic.h, since 5.3.
+pub(crate) const DMA_BUF_MAGIC: i64 = 0x444d_4142;
+/// `ANON_INODE_FS_MAGIC`, include/uapi/linux/magic.h.
+pub(crate) const ANON_INODE_FS_MAGIC: i64 = 0x0904_1934;
+/// `AIO_RING_MAGIC`, fs/aio.c.
+pub(crate) const AIO_RING_MAGIC: i64 = 0xa10a_10a1;
 
 /// `PROC_SUPER_MAGIC`, include/uapi/linux/magic.h.
 pub(crate) const PROC_SUPER_MAGIC: i64 = 0x9fa0;

@@ -46,6 +46,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
             self.next = self.end;
             return Ok(None);
         };
+        if self.first {
+            self.objects.look_behind(process, &mut self.areas, &vma)?;
+        }
         let reported = if self.first { 0 } else { self.next };
         self.first = false;
         self.next = vma.range.end().as_u64();

@@ -76,6 +76,36 @@ impl<'a> Name<'a> {
     }
 }
 
+/// A path that is not the mapping's name, as two fields of its record: the
+/// text, null if there is none, and all its bytes where it is not UTF-8. To be
+/// flattened into its record, as [`Name`] is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct OtherPath<'a> {
+    /// The field of the text, and that of the bytes.
+    fields: [&'static str; 2],
+    pub(crate) path: Name<'a>,
+}
+
+impl<'a> OtherPath<'a> {
+    /// `target_path`: from the process's own root; empty if there is none.
+    pub const fn target(path: Name<'a>) -> Self {
+        let fields = ["target_path", "target_path_hex"];
+        Self { fields, path }
+    }
+
+    /// `open_path`: for the caller to open; empty if there is none.
+    pub const fn open(path: Name<'a>) -> Self {
+        let fields = ["open_path", "open_path_hex"];
+        Self { fields, path }
+    }
+}
+
+impl Serialize for OtherPath<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_as(self.path, self.fields, serializer)
+    }
+}
+
 /// Control characters, and those without a width of their own or that turn the
 /// direction of what follows.
 fn upsets_terminals(character: char) -> bool {
@@ -137,16 +167,24 @@ impl fmt::Debug for Name<'_> {
 
 impl Serialize for Name<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let hex = self.hex();
-        let mut fields = serializer.serialize_struct("Name", 1 + usize::from(hex.is_some()))?;
-        let text = (!self.0.is_empty()).then(|| self.lossy());
-        fields.serialize_field("path", &text)?;
-        match hex {
-            Some(hex) => fields.serialize_field("path_hex", &hex)?,
-            None => fields.skip_field("path_hex")?,
-        }
-        fields.end()
+        serialize_as(*self, ["path", "path_hex"], serializer)
     }
+}
+
+fn serialize_as<S: Serializer>(
+    name: Name<'_>,
+    [text_field, hex_field]: [&'static str; 2],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let hex = name.hex();
+    let mut fields = serializer.serialize_struct("Name", 1 + usize::from(hex.is_some()))?;
+    let text = (!name.0.is_empty()).then(|| name.lossy());
+    fields.serialize_field(text_field, &text)?;
+    match hex {
+        Some(hex) => fields.serialize_field(hex_field, &hex)?,
+        None => fields.skip_field(hex_field)?,
+    }
+    fields.end()
 }
 
 #[cfg(test)]

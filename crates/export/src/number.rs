@@ -59,6 +59,26 @@ impl Serialize for Hex {
     }
 }
 
+/// A difference of addresses, in hexadecimal with its sign: `-0x1000`. In JSON
+/// a string, for the same reason.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SignedHex(pub i64);
+
+impl SignedHex {
+    /// The text with `0x`, and with `-` before that if it is negative.
+    pub(crate) fn text(self) -> String {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let mut digits = [0; 18];
+        format!("{sign}{}", Hex(self.0.unsigned_abs()).prefixed(&mut digits))
+    }
+}
+
+impl Serialize for SignedHex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
 /// The number of the device that holds an object, as the kernel's `maps` file writes
 /// it: `fe:00`; `00:00` without an object.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]

@@ -1,11 +1,15 @@
 //! The record of the object mapped at an address.
 
-use process_introspection::Object;
-use serde::Serialize;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use process_introspection::{BuildId, Object};
+use serde::{Serialize, Serializer};
 
 use crate::delimited::Fields;
-use crate::name::Name;
-use crate::number::{DeviceNumber, Hex};
+use crate::name::{Name, OtherPath};
+use crate::number::{DeviceNumber, Hex, SignedHex};
 use crate::record::{protection_name, Column, Layout, Record};
 use crate::table::Cells;
 
@@ -17,6 +21,8 @@ pub struct ObjectRecord<'a> {
     /// The address that the byte was linked to; none for objects that are no
     /// executables or libraries, or that could not be read.
     pub linked_vaddr: Option<Hex>,
+    /// By how much the file was moved when it was loaded; none as above.
+    pub relocation: Option<SignedHex>,
     /// `rwx` of the mapping, with `-` for what is not allowed.
     pub prot: &'static str,
     /// Mapped shared, not private.
@@ -29,25 +35,52 @@ pub struct ObjectRecord<'a> {
     pub dev: DeviceNumber,
     /// The object's inode.
     pub ino: u64,
-    /// The object's path.
+    /// What its linker noted to tell it from others; none as above.
+    #[serde(serialize_with = "as_text")]
+    pub build_id: Option<BuildId>,
+    /// Whether its path leads to it no more.
+    pub deleted: bool,
+    /// The object's name, as the kernel gives it.
     #[serde(flatten)]
     pub path: Name<'a>,
+    /// The path by which the process itself reaches it.
+    #[serde(flatten)]
+    pub target_path: OtherPath<'a>,
+    /// A path by which the caller reaches it.
+    #[serde(flatten)]
+    pub open_path: OtherPath<'a>,
+}
+
+fn as_text<S: Serializer>(id: &Option<BuildId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
 }
 
 impl<'a> ObjectRecord<'a> {
     /// The record of an object.
     pub fn new(object: &'a Object) -> Self {
         let mapping = &object.mapping;
+        let path = |path: Option<&'a Path>| {
+            let path = path.map(Path::as_os_str).map(OsStr::as_bytes);
+            Name(path.unwrap_or_default())
+        };
         Self {
             vaddr: object.address.into(),
             linked_vaddr: object.linked_address.map(Hex::from),
+            relocation: object.relocation().map(SignedHex),
             prot: protection_name(mapping.protection),
             shared: mapping.shared,
             kind: mapping.kind().name(),
             offset: Hex(object.offset()),
             dev: mapping.device.into(),
             ino: mapping.inode,
+            build_id: object.build_id,
+            deleted: object.is_deleted(),
             path: Name(mapping.name().as_bytes()),
+            target_path: OtherPath::target(path(object.target_path())),
+            open_path: OtherPath::open(path(object.open_path())),
         }
     }
 }
@@ -57,23 +90,32 @@ impl Record for ObjectRecord<'_> {
         fields: &[
             "vaddr",
             "linked_vaddr",
+            "relocation",
             "prot",
             "shared",
             "kind",
             "offset",
             "dev",
             "ino",
+            "build_id",
+            "deleted",
             "path",
             "path_hex",
+            "target_path",
+            "target_path_hex",
+            "open_path",
+            "open_path_hex",
         ],
         columns: &[
             Column::number("VADDR", 12),
             Column::number("LINKED", 8),
+            Column::number("RELOCATION", 12),
             Column::number("OFFSET", 8),
             Column::text("PROT", 4),
             Column::text("KIND", 7),
             Column::text("DEV", 5),
             Column::number("INO", 9),
+            Column::text("BUILD ID", 40),
             Column::text("PATH", 0),
         ],
     };
@@ -82,24 +124,45 @@ impl Record for ObjectRecord<'_> {
         fields
             .hex(self.vaddr)
             .hex(self.linked_vaddr)
+            .text(&self.relocation.map(SignedHex::text).unwrap_or_default())
             .text(self.prot)
             .truth(self.shared)
             .text(self.kind)
             .hex(self.offset)
             .device(self.dev)
             .number(self.ino)
-            .name(self.path);
+            .text(&self.build_id.map(|id| id.to_string()).unwrap_or_default())
+            .truth(self.deleted)
+            .name(self.path)
+            .name(self.target_path.path)
+            .name(self.open_path.path);
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {
+        let relocation = self.relocation.map(|it| it.text().replacen("0x", "", 1));
+        let build_id = self.build_id.map(|id| id.to_string());
+        let path = self.path_and_where_to_open_it();
         cells
             .hex(self.vaddr)
             .hex(self.linked_vaddr)
+            .text(relocation.as_deref().unwrap_or("-"))
             .hex(self.offset)
             .protection(self.prot, self.shared)
             .text(self.kind)
             .device(self.dev)
             .number(self.ino)
-            .name(self.path);
+            .text(build_id.as_deref().unwrap_or("-"))
+            .name(Name(&path));
+    }
+}
+
+impl ObjectRecord<'_> {
+    /// One path, or two with an arrow between where the name does not do.
+    fn path_and_where_to_open_it(&self) -> Vec<u8> {
+        let (name, open) = (self.path.0, self.open_path.path.0);
+        match open.is_empty() || open == name {
+            true => name.to_vec(),
+            false => [name, b" -> ", open].concat(),
+        }
     }
 }

@@ -4,8 +4,8 @@ mod samples;
 
 use process_introspection::FrameFlags;
 use process_introspection_export::{
-    AddressRecord, Detailed, Details, FlagCounts, FlagNames, Format, Hex, PhysicalRecord, Record,
-    Span, State, WithNode, Writer,
+    AddressRecord, Detailed, Details, FlagCounts, FlagNames, Format, Hex, Name, ObjectRecord,
+    OtherPath, PhysicalRecord, Record, SignedHex, Span, State, WithNode, Writer,
 };
 use proptest::prelude::*;
 use samples::{physical, swapped, unknown, written};
@@ -314,4 +314,42 @@ fn facts_of_pages_stand_below_a_row_and_say_of_how_many_pages_they_are() {
         csv.ends_with(",33,33,anon:33|lru:20,soft_dirty:2|present:33,1,2,\n"),
         "{csv}"
     );
+}
+
+#[test]
+fn a_table_shows_where_an_object_is_opened_if_its_name_does_not_do() {
+    let table = |record| written(Format::Table, None, &[record]);
+    let plain = samples::object(b"/bin/x");
+    assert!(table(plain).ends_with(" /bin/x\n"));
+    let open = OtherPath::open(Name(b"/proc/7/root/bin/x"));
+    let elsewhere = ObjectRecord {
+        open_path: open,
+        ..plain
+    };
+    assert!(table(elsewhere).ends_with(" /bin/x -> /proc/7/root/bin/x\n"));
+    let unreachable = ObjectRecord {
+        open_path: OtherPath::open(Name(b"")),
+        ..plain
+    };
+    assert!(table(unreachable).ends_with(" /bin/x\n"));
+}
+
+#[test]
+fn a_relocation_downwards_has_a_sign() {
+    for (relocation, text) in [
+        (0, "0x0"),
+        (0x1000, "0x1000"),
+        (-0x1000, "-0x1000"),
+        (i64::MIN, "-0x8000000000000000"),
+    ] {
+        let record = ObjectRecord {
+            relocation: Some(SignedHex(relocation)),
+            ..samples::object(b"/x")
+        };
+        let line = written(Format::JsonLines, None, &[record]);
+        assert!(
+            line.contains(&format!("\"relocation\":\"{text}\"")),
+            "{line}"
+        );
+    }
 }

@@ -145,6 +145,9 @@ pub(crate) struct Physical {
     /// out; holds the target's memory lock for long
     #[arg(long)]
     pub(crate) vm_flags: bool,
+    /// Tells threads' stacks by where their stack pointers stand
+    #[arg(long)]
+    pub(crate) thread_stacks: bool,
     /// Walks with up to N threads, at most 64; 0 means as many as help
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
     pub(crate) threads: u8,
@@ -181,6 +184,9 @@ pub(crate) struct Virtual {
     /// Lists what is in memory and what is not, without addresses
     #[arg(long)]
     pub(crate) resident: bool,
+    /// Tells threads' stacks by where their stack pointers stand
+    #[arg(long, conflicts_with = "resident")]
+    pub(crate) thread_stacks: bool,
     /// With --resident, leaves out what is not in memory
     #[arg(long, requires = "resident")]
     pub(crate) backed: bool,

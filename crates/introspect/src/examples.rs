@@ -78,11 +78,13 @@ Mappings are listed whole, also those that only touch RANGE. With --resident,
 runs of pages within RANGE that are in memory or not (STATE), and whether huge
 pages map them; that needs no privilege for your own processes. Without
 CAP_SYS_ADMIN the kernel does not tell pages in swap from those that are being
-moved: both are swapped here.
+moved: both are swapped here. Stacks of threads that no C library has named are told
+by the stack pointers (--thread-stacks), with the right to attach with ptrace.
 
 Examples:
   introspect virtual 1234
   introspect virtual 1234 --mapping libc.so
+  introspect virtual 1234 --thread-stacks
   introspect virtual 1234 --resident --backed
   introspect virtual self --format csv";
 
@@ -101,7 +103,11 @@ Examples:
 /// Of `object`.
 pub(crate) const OBJECT: &str = "\
 LINKED is the address that the byte was linked to, as nm and addr2line know it:
-for executables and shared libraries whose file can be read. Exit status 1 if
+for executables and shared libraries whose file can be read. RELOCATION is by
+how much the file was moved, the same in each of its mappings; BUILD ID tells it
+from others of its name. PATH is the kernel's name for it; where that does not
+lead to it, because it was deleted or replaced or the process has another root,
+a path that does follows behind an arrow, if there is one. Exit status 1 if
 nothing, or memory without an object, is mapped there.
 
 Examples:

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    Backing, MemoryTypes, PageTableEntry, PhysicalMap, PhysicalRegion, Process,
+    Backing, MemoryTypes, PageTableEntry, PhysicalMap, PhysicalRegion, Process, ThreadStacks,
 };
 use process_introspection_export::{
     Detailed, ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
@@ -57,19 +57,22 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
         true => Some(process.vm_flags()?),
         false => None,
     };
+    let stacks = thread_stacks(&process, arguments.thread_stacks)?;
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
-            let mut told = None;
-            let region = match &flags {
-                Some(flags) => {
-                    let told = told.insert(region.clone());
+            let told = (flags.is_some() || stacks.is_some()).then(|| {
+                let mut told = region.clone();
+                if let Some(flags) = &flags {
                     told.backing = flags.backing_of(region);
-                    told
                 }
-                None => region,
-            };
+                if let Some(stacks) = &stacks {
+                    told.mapping = stacks.tell(&region.mapping);
+                }
+                told
+            });
+            let region = told.as_ref().unwrap_or(region);
             let written = sink.passed(region.virt).and_then(|()| {
                 if arguments.backed && !region.backing.is_backed() {
                     return Ok(());
@@ -94,6 +97,11 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
     }
     batch.write_all(&mut sink)?;
     sink.finish()
+}
+
+/// Where stack pointers stand, if that is asked for.
+fn thread_stacks(process: &Process, wanted: bool) -> Result<Option<ThreadStacks>, Failure> {
+    Ok(wanted.then(|| process.thread_stacks()).transpose()?)
 }
 
 /// The node of all the memory behind a record.
@@ -144,9 +152,13 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
     if selection.mapping.is_some() && selected.peek().is_none() {
         return Err(selection.nothing());
     }
+    let stacks = thread_stacks(&process, arguments.thread_stacks)?;
     let mut sink = Sink::open(&arguments.output, &VirtualRecord::LAYOUT, &[bounds])?;
     for mapping in selected {
-        let mapping = mapping?;
+        let mut mapping = mapping?;
+        if let Some(stacks) = &stacks {
+            mapping = stacks.tell(&mapping);
+        }
         sink.passed(mapping.range)?;
         sink.write(&VirtualRecord::new(&mapping, process.page_size()))?;
     }

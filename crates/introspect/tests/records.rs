@@ -433,6 +433,7 @@ fn an_object_is_told_with_the_offset_in_it() {
     assert_eq!(number(&records[0], "vaddr"), shared + 0x1234);
     assert_eq!(number(&records[0], "offset"), 0x1234);
     assert_eq!(records[0]["path"], "/memfd:testkit (deleted)");
+    assert_eq!(records[0]["target_path"], Value::Null);
     let dense = target.addresses()[0];
     let none = support::fail(&["object", &pid, &format!("{dense:x}")]);
     assert!(none.contains("no file or other object is mapped"), "{none}");
@@ -566,5 +567,67 @@ fn facts_of_pages_are_the_same_in_every_format() {
             table.contains("    mapped: 1 entries: mmap_exclusive"),
             "{table}"
         );
+    }
+}
+
+#[test]
+fn a_programs_own_file_is_told_with_what_identifies_it() {
+    let exe = std::fs::canonicalize("/proc/self/exe").unwrap();
+    let code = target as fn() -> Target as usize;
+    let target = target();
+    let pid = target.pid().to_string();
+    let record = &succeed(&["object", &pid, &format!("{code:x}"), "--format", "json"]).array()[0];
+    let path = exe.to_str().unwrap();
+    for field in ["path", "target_path", "open_path"] {
+        assert_eq!(record[field], path, "{field}");
+    }
+    assert_eq!(record["deleted"], false);
+    let address = |field: &str| {
+        let text = record[field].as_str().unwrap();
+        i64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
+    };
+    let linked = address("linked_vaddr");
+    assert_eq!(linked + address("relocation"), code as i64);
+    // Where there is a build id, the file has its bytes.
+    if let Some(id) = record["build_id"].as_str() {
+        let digits = |at| u8::from_str_radix(&id[at..at + 2], 16).unwrap();
+        let id: Vec<_> = (0..id.len()).step_by(2).map(digits).collect();
+        let file = std::fs::read(&exe).unwrap();
+        assert!(file.windows(id.len()).any(|bytes| bytes == id));
+    }
+}
+
+#[test]
+fn stacks_of_threads_are_told_when_that_is_asked_for() {
+    let target = Target::spawn_reporting(|report| {
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let local = 1u64;
+            send.send(&raw const local as u64).unwrap();
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+        });
+        report.send(&[receive.recv().unwrap()]);
+        report.wait();
+    });
+    let (pid, at) = (target.pid().to_string(), target.addresses()[0]);
+    let address = format!("{at:x}");
+    let told = |command: &str| {
+        // The thread may not sleep yet.
+        let kind = || {
+            let run = succeed(&[
+                command,
+                &pid,
+                &address,
+                "--thread-stacks",
+                "--format",
+                "json",
+            ]);
+            run.array()[0]["kind"].as_str().unwrap().to_owned()
+        };
+        (0..100).any(|_| kind() == "thread-stack")
+    };
+    assert!(told("virtual"));
+    if testkit::machine::is_root_or_skip("stacks of threads in physical") {
+        assert!(told("physical"));
     }
 }

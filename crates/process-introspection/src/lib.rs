@@ -61,6 +61,7 @@
 mod error;
 mod extents;
 mod frames;
+mod location;
 mod mapping;
 mod memory_types;
 mod object;
@@ -74,6 +75,7 @@ mod processes;
 mod resident;
 mod snapshot;
 mod swap_areas;
+mod thread_stacks;
 mod virtual_regions;
 mod vm_flags;
 
@@ -92,13 +94,15 @@ pub use processes::{processes_named, NamedProcess};
 pub use resident::{ResidentRegion, ResidentRegions};
 pub use snapshot::Snapshot;
 pub use swap_areas::{SwapArea, SwapAreas};
+pub use thread_stacks::ThreadStacks;
 pub use virtual_regions::VirtualRegions;
 pub use vm_flags::VmFlags;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
 pub use process_introspection_core::device::{DeviceMemory, UnknownReason};
 pub use process_introspection_core::memtype::MemoryType;
-pub use process_introspection_core::object::MappingKind;
+pub use process_introspection_core::object::{BuildId, MappingKind};
 pub use process_introspection_core::physical::{Backing, SwapPlace};
+pub use process_introspection_core::threads::Thread;
 pub use process_introspection_core::vma::{Device, Protection};
 pub use process_introspection_core::Target;

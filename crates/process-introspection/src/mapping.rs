@@ -49,6 +49,13 @@ impl Mapping {
         self.mapping.kind
     }
 
+    /// The same, as the stack of a thread.
+    pub(crate) fn as_thread_stack(&self) -> Self {
+        let mut told = self.clone();
+        told.mapping.kind = object::MappingKind::ThreadStack;
+        told
+    }
+
     /// QNX's flags for it as a virtual region.
     pub fn flags(&self) -> u32 {
         flags::of_mapping(&self.mapping)
@@ -112,6 +119,14 @@ impl MappingName {
         self.0
             .starts_with(b"/")
             .then(|| Path::new(self.as_os_str()))
+    }
+
+    /// The name that the process itself has given to anonymous or shared
+    /// anonymous memory (`PR_SET_VMA_ANON_NAME`, Linux 5.17; shared: 6.2).
+    pub fn given(&self) -> Option<&[u8]> {
+        let name = self.0.strip_suffix(b"]")?;
+        let private = name.strip_prefix(b"[anon:");
+        private.or_else(|| name.strip_prefix(b"[anon_shmem:"))
     }
 
     /// As text; what is not UTF-8 is replaced.

@@ -146,7 +146,10 @@ impl MemoryTypes {
 
 /// Whether its pages are mapped by a driver, which can choose their type.
 fn is_drivers(kind: MappingKind) -> bool {
-    matches!(kind, MappingKind::Device | MappingKind::Special)
+    matches!(
+        kind,
+        MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special
+    )
 }
 
 /// Lengths in bytes, each of another type than the one before.

@@ -8,16 +8,17 @@ use std::str::FromStr;
 
 use process_introspection_core as core;
 use process_introspection_core::memory::Memory;
-use process_introspection_core::object::object_at;
+use process_introspection_core::object::{build_id, object_at, MappingKind};
 use process_introspection_core::physical;
 use process_introspection_core::process::{unique_pid, Access, OwnedFd};
 use process_introspection_core::vma::VmaCursor;
 use process_introspection_core::{AddrRange, PageSize, PhysAddr, Target, VirtAddr};
 
+use crate::location::Location;
 use crate::mapping::name_storage;
 use crate::{
     Error, Extents, Mapping, MappingName, Object, PageTable, PhysicalRegions, ResidentRegions,
-    Snapshot, VirtualRegions,
+    Snapshot, ThreadStacks, VirtualRegions,
 };
 
 /// A process to look at: one process and one memory.
@@ -53,10 +54,7 @@ impl Process {
     pub fn open(target: impl Into<Target>) -> Result<Self, Error> {
         let target = target.into();
         core::Process::open(target, Access::Pages)
-            .map(|core| Self {
-                core,
-                target: Some(target),
-            })
+            .map(|core| Self::new(core, Some(target)))
             .map_err(|error| Error::new(error, Some(target)))
     }
 
@@ -74,7 +72,7 @@ impl Process {
     /// As [`Process::open`], and an error of `EBADF` for another descriptor.
     pub fn from_pidfd(pidfd: BorrowedFd<'_>) -> Result<Self, Error> {
         core::Process::from_pidfd(pidfd.as_raw_fd(), Access::Pages)
-            .map(|core| Self { core, target: None })
+            .map(|core| Self::new(core, None))
             .map_err(|error| Error::new(error, None))
     }
 
@@ -104,8 +102,15 @@ impl Process {
             .open(path);
         let dir = opened.map_err(|error| Error::of_open(&error))?;
         core::Process::from_proc_dir(OwnedFd::from_raw(dir.into_raw_fd()), Access::Pages)
-            .map(|core| Self { core, target: None })
+            .map(|core| Self::new(core, None))
             .map_err(|error| Error::new(error, None))
+    }
+
+    fn new(core: core::Process, target: Option<Target>) -> Self {
+        Self {
+            core: core.telling_zeroed(),
+            target,
+        }
     }
 
     /// The mappings that touch `range`, whole, in the order of addresses.
@@ -197,11 +202,20 @@ impl Process {
         let mut areas = VmaCursor::new(name_storage());
         match object_at(&self.core, address.as_u64(), &mut areas) {
             Ok(found) => {
-                let name = MappingName::complete(&self.core, &found.mapping.vma, areas.name());
+                let vma = &found.mapping.vma;
+                let build_id = match found.mapping.kind {
+                    MappingKind::Elf => build_id(&self.core, vma, areas.name()),
+                    _ => Ok(None),
+                }
+                .map_err(|error| self.error(error))?;
+                let name = MappingName::complete(&self.core, vma, areas.name());
+                let location = Location::find(&self.core, vma, name.as_bytes());
                 Ok(Some(Object::new(
                     address,
                     Mapping::new(found.mapping, name),
                     found.linked_address,
+                    build_id,
+                    location,
                 )))
             }
             Err(error) if error.errno() == core::Errno::ENXIO => Ok(None),
@@ -231,6 +245,16 @@ impl Process {
     /// As [`Process::physical_regions`] and its iterator.
     pub fn snapshot(&self, range: impl RangeBounds<u64>) -> Result<Snapshot, Error> {
         Snapshot::take(self, bounds(range)?)
+    }
+
+    /// Where the threads' stack pointers stand now, which tells their stacks.
+    ///
+    /// # Errors
+    /// [`Error::is_permission_denied`] without the right to attach to the
+    /// process with ptrace; [`Error::is_gone`]; [`Error::is_unsupported`] if
+    /// this kernel does not tell stack pointers.
+    pub fn thread_stacks(&self) -> Result<ThreadStacks, Error> {
+        ThreadStacks::look(self).map_err(|error| self.error(error))
     }
 
     /// Whether physical addresses can be asked for.

@@ -155,7 +155,7 @@ fn mappings_of_every_kind_are_told_apart() {
     assert_eq!(named("[stack]"), Some(MappingKind::Stack));
     assert_eq!(named("[heap]"), Some(MappingKind::Heap));
     assert_eq!(named("[vdso]"), Some(MappingKind::Vdso));
-    assert_eq!(named("[vvar]"), Some(MappingKind::Special));
+    assert_eq!(named("[vvar]"), Some(MappingKind::Vvar));
     let this = std::env::current_exe()
         .unwrap()
         .to_string_lossy()

@@ -85,6 +85,28 @@ fn one_address_with_a_kept_handle_is_one_read() {
 }
 
 #[test]
+fn one_region_with_its_kind_is_one_look_behind_it_more() {
+    if !is_root_or_skip("calls for one region") || !has_area_query_or_skip("calls for one region") {
+        return;
+    }
+    let calls = trace::count(
+        || {
+            let at = memory::anonymous(3 * page());
+            memory::unmap(at, page());
+            memory::touch(at + page(), 1, 1);
+            (Process::current().unwrap(), at + page())
+        },
+        |(process, at)| {
+            let regions = process.physical_regions(*at..at + page()).unwrap();
+            assert_eq!(regions.count(), 1);
+        },
+    );
+    // The area, and what lies before it, whose .bss it could be. C does not ask.
+    assert_eq!(calls.of(libc::SYS_ioctl), 2);
+    assert_eq!(calls.of(libc::SYS_pread64), 1);
+}
+
+#[test]
 fn dense_memory_is_read_once_and_never_scanned() {
     if !is_root_or_skip("calls for dense memory")
         || !has_area_query_or_skip("calls for dense memory")

@@ -144,6 +144,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         let first = left == self.range.start().as_u64();
         let low = if first { left & !mask } else { left };
         let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
+        if first {
+            self.objects.look_behind(process, &mut self.areas, &vma)?;
+        }
         let mut mapping = self.objects.mapping(process, vma, self.areas.name())?;
         if mapping.kind == MappingKind::Device && self.frames {
             mapping.unlisted = self.devices.locate(process, &vma, self.areas.name())?;

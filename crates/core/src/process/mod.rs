@@ -45,6 +45,7 @@ pub struct Process {
     /// What an exec changes; `None` for the caller, who does not outlive one.
     mark: Option<ExecMark>,
     has_memory: bool,
+    tells_zeroed: bool,
     features: Features,
 }
 
@@ -184,8 +185,22 @@ impl Process {
             frames,
             mark,
             has_memory,
+            tells_zeroed: false,
             features: Features::new(),
         })
+    }
+
+    /// From now on walks tell an image's zeroed memory (`.bss`) from other
+    /// anonymous memory. Costs a read of each file's program headers, and of a
+    /// walk that begins at anonymous memory a look at what lies before it.
+    pub fn telling_zeroed(mut self) -> Self {
+        self.tells_zeroed = true;
+        self
+    }
+
+    /// Whether walks are to tell images' zeroed memory.
+    pub(crate) fn tells_zeroed(&self) -> bool {
+        self.tells_zeroed
     }
 
     /// Whether it has memory at all; a zombie and a kernel thread do not.
@@ -226,11 +241,6 @@ impl Process {
     /// The descriptor of the process's directory, opened for its path only;
     /// valid while this lives.
     pub fn directory(&self) -> i32 {
-        self.dir.raw()
-    }
-
-    /// The same, for what else is opened under it.
-    pub(crate) fn dir(&self) -> i32 {
         self.dir.raw()
     }
 

@@ -322,6 +322,36 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         }
     }
 
+    /// As [`Self::next_from`], at any address, also below the last one.
+    pub(crate) fn seek(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
+        self.text = None;
+        self.next_from(process, address)
+    }
+
+    /// The area that ends where another begins, its name being left here. The
+    /// position is kept, the name of the area that was given last is not:
+    /// [`Self::forget_name`] says that it had none.
+    pub(crate) fn area_before(&mut self, process: &Process, start: u64) -> Result<Option<Vma>> {
+        let Some(last) = start.checked_sub(1) else {
+            return Ok(None);
+        };
+        let found = match self.source {
+            Source::TextOnly => {
+                let mut again = VmaCursor::from_text(self.name.as_mut());
+                let found = again.next_line(process, last, u32::MAX)?;
+                (self.name_len, self.name_complete) = (again.name_len, again.name_complete);
+                found
+            }
+            _ => self.query(process, last)?,
+        };
+        Ok(found.filter(|vma| vma.range.end().as_u64() == start))
+    }
+
+    /// The area that was given last has no name.
+    pub(crate) fn forget_name(&mut self) {
+        (self.name_len, self.name_complete) = (0, true);
+    }
+
     /// The name of the area that was given last; empty if it has none.
     pub fn name(&self) -> VmaName<'_> {
         let storage = self.name.as_ref();

@@ -1,9 +1,9 @@
 //! One record of each kind, with any name.
 
-use process_introspection::Device;
+use process_introspection::{BuildId, Device};
 use process_introspection_export::{
-    DeviceNumber, ExtentRecord, Format, Hex, Name, ObjectRecord, PageTableRecord, PhysicalRecord,
-    Record, ResidentRecord, State, Swap, VirtualRecord, Writer,
+    DeviceNumber, ExtentRecord, Format, Hex, Name, ObjectRecord, OtherPath, PageTableRecord,
+    PhysicalRecord, Record, ResidentRecord, SignedHex, State, Swap, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -135,13 +135,18 @@ pub(crate) fn object(name: &[u8]) -> ObjectRecord<'_> {
     ObjectRecord {
         vaddr: Hex(0x7f44236fc123),
         linked_vaddr: Some(Hex(0x1123)),
+        relocation: Some(SignedHex(0x7f44236fb000)),
         prot: "r-x",
         shared: false,
         kind: "elf",
         offset: Hex(0x1123),
         dev: DEVICE,
         ino: 5,
+        build_id: BuildId::from_bytes(&[0xab; 20]),
+        deleted: false,
         path: Name(name),
+        target_path: OtherPath::target(Name(name)),
+        open_path: OtherPath::open(Name(name)),
     }
 }
 

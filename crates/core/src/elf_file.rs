@@ -1,0 +1,219 @@
+//! An ELF file, open: its program headers and notes read, bounded, whatever
+//! they claim. Knows nothing of processes.
+
+use core::cell::Cell;
+use core::ops::ControlFlow;
+
+use crate::elf::{Header, Notes, Part, Segment, ZeroedFinder, HEADER_SIZE, NOTE_SIZE};
+use crate::elf::{Zeroed, SEGMENT_SIZE};
+use crate::error::Errno;
+use crate::sys::{self, OwnedFd};
+
+/// A file that begins as an executable or a shared library does.
+pub(crate) struct ElfFile {
+    file: OwnedFd,
+    header: Header,
+    /// Why something could not be read.
+    failed: Cell<Option<Errno>>,
+}
+
+/// More program headers than this are not looked at: linkers make about a
+/// dozen, and each costs a read at worst.
+const MOST_PARTS: u64 = 256;
+/// Space for so many headers of the usual size, which then are one read: where
+/// stack is scarce, and where it is not.
+const FEW: usize = 2 * SEGMENT_SIZE;
+const MANY: usize = 8 * SEGMENT_SIZE;
+/// More notes than this are not looked at.
+const MOST_NOTES: u32 = 64;
+
+impl ElfFile {
+    /// `None` if it is no executable and no shared library.
+    ///
+    /// # Errors
+    /// The kernel's, of a read.
+    pub(crate) fn open(file: OwnedFd) -> Result<Option<Self>, Errno> {
+        let mut start = [0u8; HEADER_SIZE];
+        let len = sys::pread_all(file.raw(), &mut start, 0)?;
+        Ok(Header::parse(&start[..len]).map(|header| Self {
+            file,
+            header,
+            failed: Cell::new(None),
+        }))
+    }
+
+    /// Reads at a place that the file claims; short where there is less.
+    fn read(&self, bytes: &mut [u8], at: Option<u64>) -> usize {
+        // The kernel takes offsets as signed.
+        let Some(at) = at.filter(|&at| i64::try_from(at).is_ok()) else {
+            return 0;
+        };
+        sys::pread_all(self.file.raw(), bytes, at).unwrap_or_else(|errno| {
+            self.failed.set(Some(errno));
+            0
+        })
+    }
+
+    /// Whether all that was wanted of it could be read.
+    ///
+    /// # Errors
+    /// The kernel's, of a read.
+    pub(crate) fn was_read(&self) -> Result<(), Errno> {
+        self.failed.get().map_or(Ok(()), Err)
+    }
+
+    /// Gives what the program headers tell of, in their order.
+    #[inline(never)] // Its buffer is not to lie in its callers' frames.
+    fn each_part<const SIZE: usize>(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) {
+        let mut bytes = [0u8; SIZE];
+        let stride = self.header.segment_stride;
+        // Headers that lie apart are read one by one.
+        let a_read = if (1..=SEGMENT_SIZE as u64).contains(&stride) {
+            bytes.len() as u64 / stride
+        } else {
+            1
+        };
+        let count = self.parts();
+        let mut index = 0;
+        while index < count {
+            let at = self.header.segments_at.checked_add(index * stride);
+            let len = self.read(&mut bytes, at);
+            let left = a_read.min(count - index);
+            for number in 0..left {
+                let part = bytes[..len]
+                    .get((number * stride) as usize..)
+                    .and_then(|bytes| self.header.part(bytes));
+                let Some(part) = part else { return };
+                if each(part).is_break() {
+                    return;
+                }
+            }
+            index += left;
+        }
+    }
+
+    /// How many program headers are looked at.
+    pub(crate) fn parts(&self) -> u64 {
+        self.header.segments.min(MOST_PARTS)
+    }
+
+    /// The loadable segment of one program header, by a read of its own.
+    #[inline(never)] // As above.
+    pub(crate) fn segment(&self, index: u64) -> Option<Segment> {
+        let mut bytes = [0u8; SEGMENT_SIZE];
+        let into = index.checked_mul(self.header.segment_stride)?;
+        let len = self.read(&mut bytes, self.header.segments_at.checked_add(into));
+        match self.header.part(&bytes[..len])? {
+            Part::Segment(segment) => Some(segment),
+            _ => None,
+        }
+    }
+
+    /// Gives the loadable segments.
+    pub(crate) fn each_segment(&self, each: &mut dyn FnMut(&Segment)) {
+        self.each_part::<FEW>(&mut |part| {
+            if let Part::Segment(segment) = part {
+                each(&segment);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// The memory that its image has behind parts of the file.
+    #[inline(never)] // Most callers never want it.
+    pub(crate) fn zeroed(&self, page: u64) -> [Option<Zeroed>; 2] {
+        let mut finder = ZeroedFinder::default();
+        self.each_part::<MANY>(&mut |part| {
+            if let Part::Segment(segment) = part {
+                finder.feed(&segment, page);
+            }
+            ControlFlow::Continue(())
+        });
+        finder.found()
+    }
+
+    /// The build id that its linker has noted.
+    pub(crate) fn build_id(&self) -> Option<BuildId> {
+        let mut notes_left = MOST_NOTES;
+        let mut found = None;
+        self.each_part::<MANY>(&mut |part| {
+            if let Part::Notes(notes) = part {
+                found = self.build_id_in(&notes, &mut notes_left);
+            }
+            match found {
+                None => ControlFlow::Continue(()),
+                Some(_) => ControlFlow::Break(()),
+            }
+        });
+        found
+    }
+
+    fn build_id_in(&self, notes: &Notes, notes_left: &mut u32) -> Option<BuildId> {
+        let end = notes.offset.checked_add(notes.size)?;
+        let mut at = notes.offset;
+        while at < end && *notes_left > 0 {
+            *notes_left -= 1;
+            let mut start = [0u8; NOTE_SIZE];
+            let len = self.read(&mut start, Some(at));
+            let note = self.header.note(&start[..len], notes.align)?;
+            if note.is_build_id {
+                return self.content(at.checked_add(note.content_at)?, note.content_size, end);
+            }
+            at = at.checked_add(note.next_at)?;
+        }
+        None
+    }
+
+    fn content(&self, at: u64, size: u64, end: u64) -> Option<BuildId> {
+        let mut id = BuildId {
+            bytes: [0; BuildId::LONGEST],
+            len: u8::try_from(size).ok()?,
+        };
+        let bytes = id.bytes.get_mut(..usize::from(id.len))?;
+        let whole = size > 0 && at.checked_add(size)? <= end;
+        (whole && self.read(bytes, Some(at)) == bytes.len()).then_some(id)
+    }
+}
+
+/// What a linker has noted in an executable or a shared library so that it can
+/// be told from others of its name (`NT_GNU_BUILD_ID`).
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+pub struct BuildId {
+    bytes: [u8; Self::LONGEST],
+    len: u8,
+}
+
+impl BuildId {
+    /// The most bytes that one can have here; linkers make 8 to 32.
+    pub const LONGEST: usize = 64;
+
+    /// From its bytes; `None` of none, or of too many.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut id = Self {
+            bytes: [0; Self::LONGEST],
+            len: u8::try_from(bytes.len()).ok().filter(|&len| len > 0)?,
+        };
+        id.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(id)
+    }
+
+    /// Its bytes, at least one.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// In hexadecimal, as `file` and `readelf` print it.
+impl core::fmt::Display for BuildId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.as_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl core::fmt::Debug for BuildId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,243 @@
+//! The kinds of mapping, and what names tell of them. Pure: looks at nothing.
+
+use crate::vma::Vma;
+
+/// What sort of mapping it is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MappingKind {
+    /// Memory without an object, and private mappings of `/dev/zero`.
+    Anonymous,
+    /// The heap that `brk` moves.
+    Heap,
+    /// The main thread's stack.
+    Stack,
+    /// Another thread's stack, if its C library has named it; else it is told
+    /// only by the thread's stack pointer, for those who ask for that.
+    ThreadStack,
+    /// Of an executable or a shared library, told by the file's ELF header; or
+    /// the zeroed memory (`.bss`) directly behind its data, if that is told.
+    Elf,
+    /// Of another file.
+    File,
+    /// Of a file in memory: memfd, System V, shared anonymous, tmpfs.
+    SharedMemory,
+    /// Of huge pages that were set aside (hugetlb).
+    HugeTlb,
+    /// Of a device: a character device's file, one under `/sys`, a PCI
+    /// device's in `/proc`, VFIO's.
+    Device,
+    /// Of a buffer that drivers share (dma-buf).
+    DmaBuf,
+    /// The kernel's code for user programs.
+    Vdso,
+    /// The data of that code: clocks.
+    Vvar,
+    /// Another mapping that the kernel made, as its name says: rings of
+    /// io_uring, of perf events and of aio, BPF maps.
+    Special,
+}
+
+impl MappingKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Anonymous,
+        Self::Heap,
+        Self::Stack,
+        Self::ThreadStack,
+        Self::Elf,
+        Self::File,
+        Self::SharedMemory,
+        Self::HugeTlb,
+        Self::Device,
+        Self::DmaBuf,
+        Self::Vdso,
+        Self::Vvar,
+        Self::Special,
+    ];
+
+    /// Its name, as the command prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anon",
+            Self::Heap => "heap",
+            Self::Stack => "stack",
+            Self::ThreadStack => "thread-stack",
+            Self::Elf => "elf",
+            Self::File => "file",
+            Self::SharedMemory => "shm",
+            Self::HugeTlb => "hugetlb",
+            Self::Device => "device",
+            Self::DmaBuf => "dma-buf",
+            Self::Vdso => "vdso",
+            Self::Vvar => "vvar",
+            Self::Special => "special",
+        }
+    }
+}
+
+/// The kind of an area without an object: by the name that it has.
+pub(crate) fn without_object(name: &[u8]) -> MappingKind {
+    match name {
+        b"[heap]" => MappingKind::Heap,
+        b"[stack]" => MappingKind::Stack,
+        b"[vdso]" => MappingKind::Vdso,
+        b"[vvar]" | b"[vvar_vclock]" => MappingKind::Vvar,
+        // Names given with prctl(PR_SET_VMA), Linux 5.17: bionic's, and
+        // glibc's since 2.39.
+        _ if name.starts_with(b"[anon:stack_and_tls:") => MappingKind::ThreadStack,
+        _ if name.starts_with(b"[anon: glibc: pthread stack:") => MappingKind::ThreadStack,
+        // Bionic's linker names what it zeroes behind the data.
+        b"[anon:.bss]" => MappingKind::Elf,
+        _ if name.is_empty() || name.starts_with(b"[anon:") => MappingKind::Anonymous,
+        _ => MappingKind::Special,
+    }
+}
+
+/// Names that graphics drivers give to memory which they map as they like
+/// (drivers/gpu/drm/drm_gem.c, i915/gem/i915_gem_shmem.c, Linux 6.12).
+const GRAPHICS: [&[u8]; 2] = [b"/drm mm object (deleted)", b"/i915 (deleted)"];
+
+/// Objects that their names tell without a look: those without a path, those
+/// that the kernel names itself, and files of devices in sysfs.
+pub(crate) fn by_name(vma: &Vma, name: &[u8]) -> Option<MappingKind> {
+    let starts = |prefix: &[u8]| name.starts_with(prefix);
+    // The kernel's internal mounts have no real device, as any file system
+    // without a disk; somebody's own file may have such a name elsewhere.
+    let internal = vma.device.major == 0;
+    if internal && (name == b"/anon_hugepage (deleted)" || name == b"/anon_hugepage") {
+        Some(MappingKind::HugeTlb)
+    } else if internal && (name == b"/dev/zero (deleted)" || starts(b"[anon_shmem:")) {
+        Some(MappingKind::SharedMemory)
+    } else if internal && starts(b"/SYSV") && vma.page_size.is_some() {
+        // Its pages are base pages: System V memory of huge pages has them too.
+        Some(MappingKind::SharedMemory)
+    } else if starts(b"/sys/") || name == b"anon_inode:[vfio-device]" {
+        Some(MappingKind::Device)
+    } else if !name.is_empty() && !starts(b"/") || internal && GRAPHICS.contains(&name) {
+        Some(MappingKind::Special)
+    } else {
+        None
+    }
+}
+
+/// Whether the name is a path: of an object that had a place in a file system
+/// that can be mounted. Unnamed files have names of the kernel's making.
+pub fn has_path(vma: &Vma, name: &[u8]) -> bool {
+    const UNNAMED: [&[u8]; 6] = [
+        b"/memfd:",
+        b"/SYSV",
+        b"/secretmem",
+        b"/dmabuf:",
+        b"/[aio]",
+        b"/anon_hugepage",
+    ];
+    let starts = |prefix: &&[u8]| name.starts_with(prefix);
+    let unnamed = UNNAMED.iter().any(starts) || name == b"/dev/zero (deleted)";
+    name.starts_with(b"/") && !(vma.device.major == 0 && unnamed)
+}
+
+/// A file that this caller may not look at: by its path, then.
+pub(crate) fn of_unseen_file(vma: &Vma, name: &[u8]) -> MappingKind {
+    let starts = |prefix: &[u8]| name.starts_with(prefix);
+    let internal = vma.device.major == 0;
+    match () {
+        _ if internal && starts(b"/dmabuf:") => MappingKind::DmaBuf,
+        _ if internal && starts(b"/[aio]") => MappingKind::Special,
+        _ if internal
+            && [&b"/memfd:"[..], b"/SYSV", b"/secretmem"]
+                .into_iter()
+                .any(starts) =>
+        {
+            MappingKind::SharedMemory
+        }
+        _ if starts(b"/dev/shm/") => MappingKind::SharedMemory,
+        _ if name == b"/dev/zero" => MappingKind::Anonymous,
+        _ if starts(b"/dev/") => MappingKind::Device,
+        _ => MappingKind::File,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vma::Device;
+
+    fn object(major: u32, page_size: Option<crate::PageSize>) -> Vma {
+        Vma {
+            range: crate::AddrRange::new(0x1000, 0x2000).unwrap(),
+            protection: Default::default(),
+            shared: true,
+            offset: 0,
+            device: Device { major, minor: 1 },
+            inode: 7,
+            page_size,
+        }
+    }
+
+    #[test]
+    fn the_kernels_names_tell_kinds() {
+        for (name, kind) in [
+            (&b""[..], MappingKind::Anonymous),
+            (b"[anon:scudo]", MappingKind::Anonymous),
+            (b"[vvar_vclock]", MappingKind::Vvar),
+            (b"[uprobes]", MappingKind::Special),
+            (b"[anon:stack_and_tls:7]", MappingKind::ThreadStack),
+            (b"[anon: glibc: pthread stack: 7]", MappingKind::ThreadStack),
+            (b"[anon:.bss]", MappingKind::Elf),
+            (b"[stack]", MappingKind::Stack),
+        ] {
+            assert_eq!(without_object(name), kind, "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn objects_without_a_path_are_told_by_their_names() {
+        let internal = object(0, Some(crate::PageSize::SIZE_4K));
+        let shared = Some(MappingKind::SharedMemory);
+        let special = Some(MappingKind::Special);
+        assert_eq!(by_name(&internal, b"/dev/zero (deleted)"), shared);
+        assert_eq!(by_name(&internal, b"[anon_shmem:mine]"), shared);
+        assert_eq!(by_name(&internal, b"/SYSV00000000 (deleted)"), shared);
+        // The text does not tell whether its pages are huge.
+        let from_text = object(0, None);
+        assert_eq!(by_name(&from_text, b"/SYSV00000000 (deleted)"), None);
+        assert_eq!(by_name(&internal, b"anon_inode:[perf_event]"), special);
+        assert_eq!(by_name(&internal, b"anon_inode:[io_uring]"), special);
+        let device = b"/sys/bus/pci/devices/0000:00:02.0/resource0";
+        assert_eq!(by_name(&internal, device), Some(MappingKind::Device));
+        assert_eq!(by_name(&internal, b"/usr/bin/cat"), None);
+    }
+
+    #[test]
+    fn somebodys_own_file_is_not_told_by_the_kernels_names() {
+        let on_disk = object(8, Some(crate::PageSize::SIZE_4K));
+        for name in [
+            &b"/dev/zero (deleted)"[..],
+            b"/SYSV00000000 (deleted)",
+            b"/anon_hugepage",
+        ] {
+            assert_eq!(by_name(&on_disk, name), None, "{}", name.escape_ascii());
+        }
+        for name in [&b"/memfd:x"[..], b"/dmabuf:x", b"/[aio]"] {
+            assert_eq!(of_unseen_file(&on_disk, name), MappingKind::File);
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_looked_at_are_told_by_their_paths() {
+        let vma = object(0, None);
+        for (name, kind) in [
+            (&b"/dev/uio0"[..], MappingKind::Device),
+            (b"/dev/zero", MappingKind::Anonymous),
+            (b"/dev/shm/x", MappingKind::SharedMemory),
+            (b"/memfd:x (deleted)", MappingKind::SharedMemory),
+            (b"/secretmem (deleted)", MappingKind::SharedMemory),
+            (b"/dmabuf:camera", MappingKind::DmaBuf),
+            (b"/[aio] (deleted)", MappingKind::Special),
+            (b"/usr/bin/cat", MappingKind::File),
+        ] {
+            assert_eq!(of_unseen_file(&vma, name), kind, "{}", name.escape_ascii());
+        }
+    }
+}

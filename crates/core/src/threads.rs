@@ -1,0 +1,159 @@
+//! The threads of a process and where their stack pointers stand. Knows
+//! nothing of mappings.
+
+use core::ops::ControlFlow;
+
+use crate::addr::VirtAddr;
+use crate::error::{Errno, Error, Operation, Result};
+use crate::process::{first_dirent, gone_or_refused, PathBuffer, Process};
+use crate::sys::{self, OwnedFd};
+
+/// A thread.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Thread {
+    /// Its number, in the PID namespace of the `/proc` that was used.
+    pub tid: u32,
+    /// Where its stack pointer stood in user mode; `None` if it was running
+    /// each time that it was looked at, or has ended.
+    pub stack_pointer: Option<VirtAddr>,
+}
+
+/// Gives the threads of a process, each as it was when it was looked at. The
+/// calling thread's pointer is that of the look itself.
+///
+/// `/proc/PID/task/TID/syscall` tells (`CONFIG_HAVE_ARCH_TRACEHOOK`, Linux
+/// 2.6.27). The pointer in `stat` is 0 for living threads since 4.11
+/// (fs/proc/array.c, `do_task_stat`).
+///
+/// # Errors
+/// ESRCH if the process has ended; EPERM without the right to attach to it
+/// with ptrace; ENOSYS if this kernel does not tell stack pointers.
+pub fn each_thread(
+    process: &Process,
+    mut each: impl FnMut(Thread) -> ControlFlow<()>,
+) -> Result<()> {
+    let tasks = open_tasks(process)?;
+    let mut entries = [0u8; 512];
+    loop {
+        let len = match sys::getdents(tasks.raw(), &mut entries) {
+            Ok(0) => break,
+            Ok(len) => len,
+            Err(errno) => return Err(failed(errno)),
+        };
+        let mut rest = &entries[..len];
+        while let Some((name, next)) = first_dirent(rest) {
+            rest = next;
+            let Some(tid) = number(name) else {
+                continue;
+            };
+            let stack_pointer = stack_pointer(&tasks, tid)?;
+            if each(Thread { tid, stack_pointer }).is_break() {
+                return Ok(());
+            }
+        }
+    }
+    process.check_same_memory()
+}
+
+fn failed(errno: Errno) -> Error {
+    Error::new(gone_or_refused(errno), Operation::OpenProcess)
+}
+
+fn open_tasks(process: &Process) -> Result<OwnedFd> {
+    match sys::openat(process.directory(), b"task\0", sys::O_DIRECTORY) {
+        // The directory is a thread's, whose first thread has ended.
+        Err(Errno::ENOENT) => sys::openat(process.directory(), b"..\0", sys::O_DIRECTORY),
+        opened => opened,
+    }
+    .map_err(failed)
+}
+
+/// The name of a thread's directory, with its NUL.
+fn number(name: &[u8]) -> Option<u32> {
+    let digits = name.strip_suffix(b"\0")?;
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// How often a thread is looked at that is running.
+const LOOKS: u32 = 5;
+
+fn stack_pointer(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
+    let mut path = PathBuffer::new();
+    path.push_decimal(tid.into()).push(b"/syscall\0");
+    let file = match sys::openat(tasks.raw(), path.as_bytes(), 0) {
+        Ok(file) => file,
+        Err(Errno::ENOENT) => return without_file(tasks, tid),
+        Err(Errno::ESRCH) => return Ok(None),
+        Err(errno) => return Err(failed(errno)),
+    };
+    for look in 0..LOOKS {
+        if look > 0 {
+            sys::rest();
+        }
+        let mut text = [0u8; 256];
+        match sys::pread(file.raw(), &mut text, 0) {
+            Ok(len) => match pointer_in(&text[..len]) {
+                None => {}
+                found => return Ok(found),
+            },
+            Err(Errno::ESRCH) => return Ok(None),
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    Ok(None)
+}
+
+/// The thread has ended meanwhile, or no thread has such a file.
+#[cold]
+fn without_file(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
+    let mut path = PathBuffer::new();
+    path.push_decimal(tid.into()).push(b"/stat\0");
+    match sys::openat(tasks.raw(), path.as_bytes(), sys::O_PATH) {
+        Ok(_) => Err(Error::new(Errno::ENOSYS, Operation::OpenProcess)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The last but one of the fields: the call's number and arguments, the stack
+/// pointer, the program counter; or -1 and the latter two; or `running`
+/// (fs/proc/base.c, `proc_pid_syscall`).
+fn pointer_in(text: &[u8]) -> Option<VirtAddr> {
+    let text = core::str::from_utf8(text).ok()?;
+    let field = text.trim_end().rsplit(' ').nth(1)?;
+    let pointer = u64::from_str_radix(field.strip_prefix("0x")?, 16).ok()?;
+    // A kernel thread's.
+    (pointer != 0).then(|| VirtAddr::new(pointer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_pointer_stands_before_the_program_counter() {
+        let pointer = |text: &str| pointer_in(text.as_bytes()).map(VirtAddr::as_u64);
+        let blocked = "230 0x1 0x1 0x7f3418998ab0 0x0 0x0 0x7f34 0x7f3418998a70 0x7f34190ed545\n";
+        assert_eq!(pointer(blocked), Some(0x7f34_1899_8a70));
+        assert_eq!(
+            pointer("-1 0x7ffd063d8430 0x7f34191162ec\n"),
+            Some(0x7ffd_063d_8430)
+        );
+        for none in [
+            "running\n",
+            "",
+            "0 0x0 0x0\n",
+            "-1 zz 0x1\n",
+            "-1 0x10000000000000000 0x1\n",
+        ] {
+            assert_eq!(pointer(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn directories_of_threads_are_numbers() {
+        assert_eq!(number(b"4711\0"), Some(4711));
+        assert_eq!(number(b"..\0"), None);
+        assert_eq!(number(b"4711"), None);
+    }
+}

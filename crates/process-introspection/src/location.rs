@@ -1,0 +1,172 @@
+//! Where a mapped object's file is: for the process that maps it, and for the
+//! caller, who may have another root or another mount namespace. Opens nothing.
+
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use process_introspection_core::object::has_path;
+use process_introspection_core::vma::{Device, Vma};
+use process_introspection_core::Process;
+
+/// Of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// From the process's root.
+    pub(crate) target: Option<PathBuf>,
+    /// For the caller, who was seen to reach the object by it.
+    pub(crate) open: Option<PathBuf>,
+    /// No name leads to it any more.
+    pub(crate) deleted: bool,
+}
+
+/// What the kernel appends to the name of what was unlinked (fs/d_path.c).
+const DELETED: &[u8] = b" (deleted)";
+
+impl Location {
+    /// Of the object of a mapping that has this name.
+    pub(crate) fn find(process: &Process, vma: &Vma, name: &[u8]) -> Self {
+        let Some(directory) = directory_of(process) else {
+            return Self::default();
+        };
+        let identity = Identity::of(&directory, vma);
+        let by_mapping = || identity.exact.is_some().then(|| identity.link.clone());
+        if !has_path(vma, name) {
+            return Self {
+                open: by_mapping(),
+                ..Self::default()
+            };
+        }
+        let reached = |name: &[u8]| reach(&directory, &identity, name);
+        let whole = reached(name);
+        // A file can really be called so.
+        let is_deleted = name.ends_with(DELETED) && whole.is_none();
+        let name = match is_deleted {
+            true => &name[..name.len() - DELETED.len()],
+            false => name,
+        };
+        Self {
+            target: below_root(&directory, name),
+            open: whole.or_else(by_mapping),
+            deleted: is_deleted,
+        }
+    }
+}
+
+/// The process's directory as the caller can name it.
+fn directory_of(process: &Process) -> Option<PathBuf> {
+    let directory = fs::read_link(format!("/proc/thread-self/fd/{}", process.directory())).ok()?;
+    // A thread's directory, whose first thread has ended: it has `root` too.
+    directory.is_absolute().then_some(directory)
+}
+
+/// Which object it is, so that another one by the same name is noticed.
+struct Identity<'a> {
+    vma: &'a Vma,
+    /// The mapping's own link.
+    link: PathBuf,
+    /// What that leads to, for those who may follow it.
+    exact: Option<Metadata>,
+}
+
+impl<'a> Identity<'a> {
+    fn of(directory: &Path, vma: &'a Vma) -> Self {
+        let (start, end) = (vma.range.start().as_u64(), vma.range.end().as_u64());
+        let link = directory.join(format!("map_files/{start:x}-{end:x}"));
+        let exact = fs::metadata(&link).ok();
+        Self { vma, link, exact }
+    }
+
+    /// Whether this is the object. Without the exact one to compare with, by
+    /// the numbers of `maps`; those of btrfs and overlay file systems are not
+    /// those that `stat` gives, but of no real device either.
+    fn is(&self, found: &Metadata) -> bool {
+        if let Some(exact) = &self.exact {
+            return (exact.dev(), exact.ino()) == (found.dev(), found.ino());
+        }
+        let device = device(found.dev());
+        found.ino() == self.vma.inode
+            && (device == self.vma.device || (device.major, self.vma.device.major) == (0, 0))
+    }
+}
+
+/// `dev_t` as the C library has it (gnu_dev_major).
+fn device(number: u64) -> Device {
+    Device {
+        major: ((number >> 8) & 0xfff | (number >> 32) & !0xfff) as u32,
+        minor: (number & 0xff | (number >> 12) & !0xff) as u32,
+    }
+}
+
+/// A path by which the caller reaches an object of this name.
+fn reach(directory: &Path, identity: &Identity<'_>, name: &[u8]) -> Option<PathBuf> {
+    let leads_there = |path: &Path| fs::metadata(path).is_ok_and(|found| identity.is(&found));
+    let plain = Path::new(OsStr::from_bytes(name));
+    // The same numbers in another mount namespace are no proof.
+    let comparable = identity.exact.is_some() || has_callers_view(directory);
+    if comparable && leads_there(plain) {
+        return Some(plain.to_owned());
+    }
+    let mut below = directory.join("root").into_os_string();
+    below.push(below_root(directory, name)?);
+    let below = PathBuf::from(below);
+    leads_there(&below).then_some(below)
+}
+
+/// Whether the process sees the same files by the same paths as the caller.
+fn has_callers_view(directory: &Path) -> bool {
+    let namespace = |of: &Path| fs::read_link(of.join("ns/mnt")).ok();
+    let root = |of: &Path| {
+        let found = fs::metadata(of.join("root")).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    let own = Path::new("/proc/thread-self");
+    let same_namespace = namespace(directory).is_some_and(|it| Some(it) == namespace(own));
+    same_namespace && root(directory).is_some_and(|it| Some(it) == root(own))
+}
+
+/// A name as the kernel gives it to the caller, from the process's own root.
+/// Both are from the root of the process's mount namespace, or from the
+/// caller's where that lies on the way (fs/d_path.c, `prepend_path`).
+fn below_root(directory: &Path, name: &[u8]) -> Option<PathBuf> {
+    let root = fs::read_link(directory.join("root")).ok()?;
+    without_root(root.as_os_str().as_bytes(), name)
+        .map(|name| PathBuf::from(OsStr::from_bytes(name)))
+}
+
+fn without_root<'a>(root: &[u8], name: &'a [u8]) -> Option<&'a [u8]> {
+    match root {
+        b"/" => Some(name),
+        _ => name
+            .strip_prefix(root)
+            .filter(|below| below.first() == Some(&b'/')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_at_the_processs_root() {
+        assert_eq!(without_root(b"/", b"/lib/x"), Some(&b"/lib/x"[..]));
+        assert_eq!(
+            without_root(b"/srv/a", b"/srv/a/lib/x"),
+            Some(&b"/lib/x"[..])
+        );
+        assert_eq!(without_root(b"/srv/a", b"/srv/ab/x"), None);
+        assert_eq!(without_root(b"/srv/a", b"/srv/a"), None);
+        assert_eq!(without_root(b"/srv/a", b"/lib/x"), None);
+    }
+
+    #[test]
+    fn device_numbers_are_taken_apart_as_the_c_library_does() {
+        // makedev(259, 0x12345) and makedev(0x12345, 7).
+        let numbers = |number| (device(number).major, device(number).minor);
+        assert_eq!(numbers(0x1231_0345), (259, 0x12345));
+        assert_eq!(numbers(0x0001_2000_0003_4507), (0x12345, 7));
+        assert_eq!(numbers(0xfe00), (0xfe, 0));
+    }
+}
