@@ -199,7 +199,7 @@ impl Record for WithNode<'_> {
         cells
             .hex(record.vaddr)
             .size(record.size)
-            .place(record.paddr, record.swap)
+            .place_or_reason(record.paddr, record.swap, record.reason)
             .text(record.state.name())
             .optional(record.node.map(u64::from))
             .protection(record.prot, record.shared)
