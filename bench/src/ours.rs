@@ -76,7 +76,7 @@ fn read_facts(
     memory: &Memory,
     mut regions: impl Iterator<Item = (AddrRange, Backing)>,
 ) {
-    const BATCH: usize = 8192;
+    const BATCH: usize = 1024;
     let mut reader = process.page_facts().expect("root's files");
     let mut pages = 0;
     loop {

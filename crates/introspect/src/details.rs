@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::sink::Sink;
 
 /// So many records are kept until the facts of their pages are read: the more,
-/// the longer are the runs of frames.
-const BATCH: usize = 8192;
+/// the longer are the runs of frames. (More than these saved no time.)
+const BATCH: usize = 1024;
 
 /// What facts are read with.
 #[derive(Debug)]
