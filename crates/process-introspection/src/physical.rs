@@ -246,6 +246,11 @@ impl Process {
         let Some(address) = region.backing.address() else {
             return Ok(None);
         };
+        // Of device memory a scan tells nothing, and some drivers map huge pages
+        // (VFIO, Linux 6.12).
+        if region.mapping.core().unlisted.memory().is_some() {
+            return Ok(None);
+        }
         let base = self.page_size();
         match region.mapping.page_size {
             Some(size) if size > base => return Ok(Some(size)),
