@@ -68,6 +68,12 @@ errnos! {
     ENOSYS,
     /// Too many symbolic links.
     ELOOP,
+    /// Somebody else's, at the moment.
+    EBUSY,
+    /// It would wait for itself.
+    EDEADLK,
+    /// It did not come about in time.
+    ETIMEDOUT,
 }
 
 impl Errno {
@@ -112,6 +118,8 @@ pub enum Operation {
     ReadMemory,
     /// Storing into the caller's buffer.
     StoreResult,
+    /// Stopping the process for a while.
+    StopProcess,
 }
 
 /// What went wrong, and at which step.

@@ -223,8 +223,10 @@ impl Process {
         PageSize::base()
     }
 
-    /// The process's directory, for what else is opened under it.
-    pub(crate) fn dir(&self) -> i32 {
+    /// The descriptor of the process's directory under `/proc`, for what else
+    /// is opened below it; that of a thread of it where the first has ended.
+    /// Opened with O_PATH, and open for as long as this handle is.
+    pub fn dir(&self) -> i32 {
         self.dir.raw()
     }
 
