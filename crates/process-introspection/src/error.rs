@@ -86,6 +86,7 @@ impl Error {
             Operation::ReadPagemap => "read the process's page map",
             Operation::ReadObject => "find the object mapped there",
             Operation::ReadMemory => "read the process's memory",
+            Operation::StopProcess => "stop the process",
             _ => "do this",
         }
     }
@@ -114,9 +115,25 @@ impl Error {
                 "access is refused (it needs the right to attach with ptrace: same user and a \
                  kernel.yama.ptrace_scope that allows it, or CAP_SYS_PTRACE)"
             }
+            (Errno::EPERM, O::StopProcess) => {
+                "it may not be signalled (that needs the same user, or CAP_KILL; the first process of \
+                 the system is never stopped)"
+            }
+            (Errno::EDEADLK, O::StopProcess) => "it is the calling process itself",
+            (Errno::EBUSY, O::StopProcess) => {
+                "a tracer has it running, and would take the SIGSTOP for its own affair (stop it there)"
+            }
+            (Errno::ETIMEDOUT, O::StopProcess) => {
+                "it did not come to a stand within two seconds, and runs on (a thread in an \
+                 uninterruptible wait, state D, cannot be stopped)"
+            }
             (Errno::EPERM, _) => {
                 "access is refused (it needs the right to read the process with ptrace: same user, \
                  or CAP_SYS_PTRACE)"
+            }
+            (Errno::ESRCH, O::StopProcess) => "it has ended",
+            (Errno::EINVAL, O::StopProcess) => {
+                "it is in no PID namespace below the caller's"
             }
             (Errno::ESRCH, O::Argument | O::FindProcess | O::OpenProcess) => {
                 "there is no such process (a thread's id is none; a unique PID ends with its process)"

@@ -57,6 +57,8 @@
 
 mod error;
 mod extents;
+mod freeze;
+mod launch;
 mod mapping;
 mod object;
 mod page_table;
@@ -66,10 +68,13 @@ mod process;
 mod processes;
 mod resident;
 mod snapshot;
+mod sys;
 mod virtual_regions;
 
 pub use error::Error;
 pub use extents::{Extent, ExtentBacking, Extents};
+pub use freeze::Frozen;
+pub use launch::{LaunchError, Moment, Program, StandingAtExit};
 pub use mapping::{Mapping, MappingName};
 pub use object::Object;
 pub use page_table::{PageTable, PageTableEntry};
