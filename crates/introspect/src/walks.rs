@@ -12,7 +12,8 @@ use process_introspection_export::{
 use crate::arguments::{Extents, Object, Pagetable, Physical, Virtual};
 use crate::conditions::Conditions;
 use crate::failure::Failure;
-use crate::sink::Sink;
+use crate::pid::TargetText;
+use crate::sink::{Setting, Sink};
 
 /// Fails unless physical addresses can be seen, before anything is written.
 fn check_frames(process: &Process) -> Result<(), Failure> {
@@ -21,16 +22,34 @@ fn check_frames(process: &Process) -> Result<(), Failure> {
 }
 
 /// `introspect physical`.
-pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
-    let process = arguments.target.pid.open()?;
+pub(crate) fn physical(pid: &TargetText, arguments: &Physical) -> Result<(), Failure> {
+    let process = pid.open()?;
     check_frames(&process)?;
-    let ranges = arguments.range.selection().ranges(&process)?;
-    let mut sink = Sink::open(&arguments.output, &PhysicalRecord::LAYOUT, &ranges)?;
+    let standing = arguments.freeze.stop(&process, pid)?;
+    physical_of(&process, arguments, standing.into())
+}
+
+/// `introspect physical -- COMMAND`. Gives the status to end with.
+pub(crate) fn physical_of_command(arguments: &Physical) -> Result<u8, Failure> {
+    // Before the program does anything.
+    arguments.selection()?;
+    let check = || check_frames(&Process::current()?);
+    arguments
+        .launch
+        .run(check, &arguments.freeze, |process, setting| {
+            physical_of(process, arguments, setting)
+        })
+}
+
+fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Result<(), Failure> {
+    let selection = arguments.selection()?;
+    let ranges = selection.ranges(process)?;
+    let mut sink = Sink::open(&arguments.output, &PhysicalRecord::LAYOUT, &ranges, setting)?;
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
         process.physical_regions_parallel(range, threads, |region| {
-            let written = physical_region(&process, region, arguments.backed, &mut sink);
+            let written = physical_region(process, region, arguments.backed, &mut sink);
             failed = written.err();
             match failed {
                 None => ControlFlow::Continue(()),
@@ -62,8 +81,14 @@ fn physical_region(
 pub(crate) fn extents(arguments: &Extents) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     check_frames(&process)?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
-    let mut sink = Sink::open(&arguments.output, &ExtentRecord::LAYOUT, &ranges)?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &ExtentRecord::LAYOUT,
+        &ranges,
+        standing.into(),
+    )?;
     let align = arguments.align.map(|size| size.0);
     let mut conditions = Conditions::new(arguments.contiguous, align);
     for &range in &ranges {
@@ -88,6 +113,7 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
         return resident(arguments);
     }
     let process = arguments.target.pid.open()?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let selection = arguments.range.selection();
     let bounds = selection.bounds(&process);
     let mut selected = process
@@ -101,7 +127,12 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
     if selection.mapping.is_some() && selected.peek().is_none() {
         return Err(selection.nothing());
     }
-    let mut sink = Sink::open(&arguments.output, &VirtualRecord::LAYOUT, &[bounds])?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &VirtualRecord::LAYOUT,
+        &[bounds],
+        standing.into(),
+    )?;
     for mapping in selected {
         let mapping = mapping?;
         sink.passed(mapping.range)?;
@@ -114,8 +145,14 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
 fn resident(arguments: &Virtual) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     process.resident_regions(0..0)?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
-    let mut sink = Sink::open(&arguments.output, &ResidentRecord::LAYOUT, &ranges)?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &ResidentRecord::LAYOUT,
+        &ranges,
+        standing.into(),
+    )?;
     for &range in &ranges {
         for region in process.resident_regions(range)? {
             let region = region?;
@@ -133,8 +170,14 @@ fn resident(arguments: &Virtual) -> Result<(), Failure> {
 pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     check_frames(&process)?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
-    let mut sink = Sink::open(&arguments.output, &PageTableRecord::LAYOUT, &ranges)?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &PageTableRecord::LAYOUT,
+        &ranges,
+        standing.into(),
+    )?;
     for &range in &ranges {
         for entry in process.page_table(range)? {
             let entry = entry?;
@@ -158,7 +201,12 @@ pub(crate) fn object(arguments: &Object) -> Result<(), Failure> {
             arguments.target.pid
         )));
     };
-    let mut sink = Sink::open(&arguments.output, &ObjectRecord::LAYOUT, &[])?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &ObjectRecord::LAYOUT,
+        &[],
+        Setting::default(),
+    )?;
     sink.write(&ObjectRecord::new(&object))?;
     sink.finish()
 }
