@@ -99,13 +99,10 @@ impl Launch {
         let (send, events) = channel();
         let on = self.on.map(On::number);
         let mut signals = Signals::new(on).map_err(cannot)?;
-        let (handle, program) = (signals.handle(), self.start(send.clone())?);
-        let program = Arc::new(program);
+        let program = Arc::new(self.start(send.clone(), signals.handle())?);
         let deadline = self
             .after
             .and_then(|after| Instant::now().checked_add(after));
-        // After its start: it has the dispositions that this had before.
-        survive(&handle).map_err(cannot)?;
         let to_program = Arc::clone(&program);
         thread::Builder::new()
             .name("signals".to_owned())
@@ -135,15 +132,18 @@ impl Launch {
         })
     }
 
-    fn start(&self, send: Sender<Event>) -> Result<Program, Failure> {
+    fn start(&self, send: Sender<Event>, signals: Handle) -> Result<Program, Failure> {
         let mut words = self.command.iter();
         let name = words.next().cloned().unwrap_or_default();
         let mut command = process::Command::new(&name);
         command.args(words);
         let notify = move |moment| drop(send.send(Event::Program(moment)));
+        // It keeps the dispositions that this had before; and from its first
+        // instruction on, what ends it does not end this.
+        let ready = move || survive(&signals);
         let started = match (self.after, self.on) {
-            (None, None) => Program::start_traced(command, notify),
-            _ => Program::start(command, notify),
+            (None, None) => Program::start_traced(command, ready, notify),
+            _ => Program::start(command, ready, notify),
         };
         started.map_err(|error| {
             let name = printable(&name);
@@ -169,10 +169,11 @@ impl Launch {
 
 /// Has the signals of a terminal, and SIGTERM, not end this process from now
 /// on. Not SIGHUP: a handler would undo what `nohup` did.
-fn survive(signals: &Handle) -> io::Result<()> {
-    [SIGINT, SIGQUIT, SIGTERM]
-        .into_iter()
-        .try_for_each(|signal| signals.add_signal(signal))
+fn survive(signals: &Handle) {
+    for signal in [SIGINT, SIGQUIT, SIGTERM] {
+        // It fails for signals that are not there, which none of these is.
+        let _ = signals.add_signal(signal);
+    }
 }
 
 /// The program while it runs, and what is done about it.

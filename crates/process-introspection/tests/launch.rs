@@ -103,7 +103,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 fn traced(command: Command) -> (Program, Receiver<Moment>) {
     let (send, moments) = channel();
-    let program = Program::start_traced(command, move |moment| drop(send.send(moment)));
+    let program = Program::start_traced(command, || (), move |moment| drop(send.send(moment)));
     (program.expect("it starts"), moments)
 }
 
@@ -235,8 +235,8 @@ fn what_cannot_be_executed_is_an_error_and_leaves_nothing() {
         ("/etc/passwd", std::io::ErrorKind::PermissionDenied),
     ] {
         let start = |traced: bool| match traced {
-            true => Program::start_traced(Command::new(name), |_| ()),
-            false => Program::start(Command::new(name), |_| ()),
+            true => Program::start_traced(Command::new(name), || (), |_| ()),
+            false => Program::start(Command::new(name), || (), |_| ()),
         };
         for traced in [true, false] {
             match start(traced).map(drop) {
@@ -267,8 +267,8 @@ fn a_program_is_asked_to_end() {
         let mut command = Command::new("sleep");
         command.arg("60");
         let program = match traced {
-            true => Program::start_traced(command, notify),
-            false => Program::start(command, notify),
+            true => Program::start_traced(command, || (), notify),
+            false => Program::start(command, || (), notify),
         }
         .unwrap();
         program.terminate().unwrap();

@@ -7,8 +7,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, ExitStatus};
-use std::sync::mpsc::{channel, Sender};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread;
 
 use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
@@ -24,7 +24,7 @@ use crate::sys;
 ///
 /// let (send, moments) = channel();
 /// let notify = move |moment| drop(send.send(moment));
-/// let program = match Program::start_traced(Command::new("true"), notify) {
+/// let program = match Program::start_traced(Command::new("true"), || (), notify) {
 ///     Ok(program) => program,
 ///     Err(LaunchError::Trace(error)) => return Ok(println!("may not trace: {error}")),
 ///     Err(error) => return Err(error.into()),
@@ -105,16 +105,20 @@ impl Program {
     /// ended. (`Stdio::piped` is of no use here: the ends of its pipes are
     /// closed at once. Give it an end of `std::io::pipe`.)
     ///
+    /// `ready` is called once there is a child, with the signal dispositions
+    /// that this program had before, and before it executes: the place to
+    /// install handlers that the program is not to lose its ignored signals to.
+    ///
     /// # Errors
     /// [`LaunchError::Start`].
     pub fn start(
-        mut command: Command,
+        command: Command,
+        ready: impl FnOnce() + Send + 'static,
         mut notify: impl FnMut(Moment) + Send + 'static,
     ) -> Result<Self, LaunchError> {
-        let mut child = command.spawn().map_err(LaunchError::Start)?;
+        let hold = move |line, report: &_, _: &_| tracer::let_go(line, report, ready);
+        let (mut child, pidfd) = spawn(command, hold)?;
         let pid = child.id();
-        // Not yet reaped: the number is its own.
-        let pidfd = pidfd_of(pid as i32);
         let reap = move || notify(Moment::Ended(child.wait()));
         thread::Builder::new()
             .name("program".to_owned())
@@ -136,57 +140,25 @@ impl Program {
     ///
     /// A program that is killed by SIGKILL while it stands at its end loses its
     /// memory at once, and one that is killed while it executes is never seen.
-    /// (`Stdio::piped` is of no use here, as with [`Program::start`].)
+    /// (`Stdio::piped` is of no use here, and `ready` is, as with
+    /// [`Program::start`].)
     ///
     /// # Errors
     /// [`LaunchError::Start`]; [`LaunchError::Trace`] where ptrace is not
     /// allowed.
     pub fn start_traced(
-        mut command: Command,
+        command: Command,
+        ready: impl FnOnce() + Send + 'static,
         notify: impl FnMut(Moment) + Send + 'static,
     ) -> Result<Self, LaunchError> {
-        let (line, childs_end) = UnixStream::pair().map_err(LaunchError::Trace)?;
-        let (report, seized) = channel();
-        let (executed, is_executed) = channel();
-        thread::Builder::new()
-            .name("tracer".to_owned())
-            .spawn(move || tracer::run(line, &report, &is_executed, notify))
-            .map_err(LaunchError::Trace)?;
-        // The child says its number, and executes when it is traced.
-        sys::before_exec(&mut command, move || {
-            let mut line = &childs_end;
-            let own = rustix::process::getpid().as_raw_nonzero().get();
-            line.write_all(&own.to_ne_bytes())?;
-            let mut word = [0; 4];
-            line.read_exact(&mut word)?;
-            match i32::from_ne_bytes(word) {
-                0 => Ok(()),
-                refused => Err(io::Error::from_raw_os_error(refused)),
-            }
-        });
-        let child = command.spawn();
-        // Its end of the line with it: if no child was forked the tracer ends.
-        drop(command);
-        let result = match &child {
-            Ok(_) => {
-                // It is there: it waits for the child's end, or this word.
-                let _ = executed.send(());
-                seized.recv()
-            }
-            Err(_) => {
-                drop(executed);
-                seized.recv()
-            }
+        let follow = move |line, report: &_, executed: &_| {
+            tracer::run(line, report, executed, ready, notify)
         };
-        match (child, result) {
-            (Ok(child), Ok(Ok(pidfd))) => Ok(Self {
-                pid: child.id(),
-                pidfd,
-            }),
-            (_, Ok(Err(refused))) => Err(LaunchError::Trace(refused)),
-            (Err(error), _) => Err(LaunchError::Start(error)),
-            (Ok(_), Err(_)) => Err(LaunchError::Trace(io::ErrorKind::BrokenPipe.into())),
-        }
+        let (child, pidfd) = spawn(command, follow)?;
+        Ok(Self {
+            pid: child.id(),
+            pidfd,
+        })
     }
 
     /// Its PID, which can be another process's once it has ended.
@@ -204,6 +176,49 @@ impl Program {
             Some(pidfd) => Ok(pidfd_send_signal(pidfd, Signal::TERM)?),
             None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         }
+    }
+}
+
+/// Where a child's pidfd goes that may execute, or why it may not.
+type Report = Sender<io::Result<Option<OwnedFd>>>;
+
+/// Forks a child that executes when `hold`, in a thread of its own, lets it.
+fn spawn(
+    mut command: Command,
+    hold: impl FnOnce(UnixStream, &Report, &Receiver<()>) + Send + 'static,
+) -> Result<(Child, Option<OwnedFd>), LaunchError> {
+    let (line, childs_end) = UnixStream::pair().map_err(LaunchError::Start)?;
+    let (report, held) = channel();
+    let (executed, is_executed) = channel();
+    thread::Builder::new()
+        .name("tracer".to_owned())
+        .spawn(move || hold(line, &report, &is_executed))
+        .map_err(LaunchError::Start)?;
+    // The child says its number, and waits for a word.
+    sys::before_exec(&mut command, move || {
+        let mut line = &childs_end;
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        line.write_all(&own.to_ne_bytes())?;
+        let mut word = [0; 4];
+        line.read_exact(&mut word)?;
+        match i32::from_ne_bytes(word) {
+            0 => Ok(()),
+            refused => Err(io::Error::from_raw_os_error(refused)),
+        }
+    });
+    let child = command.spawn();
+    // Its end of the line with it: if no child was forked the thread ends.
+    drop(command);
+    if child.is_ok() {
+        // It is there: it waits for the child's end, or this word.
+        let _ = executed.send(());
+    }
+    drop(executed);
+    match (child, held.recv()) {
+        (Ok(child), Ok(Ok(pidfd))) => Ok((child, pidfd)),
+        (_, Ok(Err(refused))) => Err(LaunchError::Trace(refused)),
+        (Err(error), _) => Err(LaunchError::Start(error)),
+        (Ok(_), Err(_)) => Err(LaunchError::Start(io::ErrorKind::BrokenPipe.into())),
     }
 }
 

@@ -9,18 +9,17 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::mpsc::{channel, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{channel, Receiver, TryRecvError};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{waitid, waitpid, Pid, WaitId, WaitIdOptions, WaitOptions};
 
-use super::{pidfd_of, Moment, StandingAtExit};
+use super::{pidfd_of, Moment, Report, StandingAtExit};
 use crate::sys::{ptrace, Request};
 
 /// From the stop at the first exec on.
@@ -32,8 +31,9 @@ const OPTIONS: i32 =
 /// or its end when it has not.
 pub(super) fn run(
     mut line: UnixStream,
-    report: &Sender<io::Result<Option<OwnedFd>>>,
+    report: &Report,
     executed: &Receiver<()>,
+    ready: impl FnOnce(),
     mut notify: impl FnMut(Moment),
 ) {
     let mut number = [0; 4];
@@ -47,6 +47,9 @@ pub(super) fn run(
         .as_ref()
         .err()
         .map_or(0, |error| error.raw_os_error().unwrap_or(libc::EPERM));
+    if refused == 0 {
+        ready();
+    }
     // Before the child goes on: who started it asks for this when it is gone.
     let _ = report.send(seized.map(|()| pidfd_of(pid)));
     let _ = line.write_all(&refused.to_ne_bytes());
@@ -60,6 +63,20 @@ pub(super) fn run(
     };
     let status = tracer.follow(&mut notify);
     notify(Moment::Ended(status));
+}
+
+/// Has the child at the other end of `line` execute, untraced, when `ready`
+/// has been called.
+pub(super) fn let_go(mut line: UnixStream, report: &Report, ready: impl FnOnce()) {
+    let mut number = [0; 4];
+    // No child was forked.
+    if line.read_exact(&mut number).is_err() {
+        return;
+    }
+    ready();
+    // Not yet reaped: the number is its own.
+    let _ = report.send(Ok(pidfd_of(i32::from_ne_bytes(number))));
+    let _ = line.write_all(&0i32.to_ne_bytes());
 }
 
 /// Waits for the stop at the exec, and leaves the child's end, should it come
