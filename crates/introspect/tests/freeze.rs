@@ -238,3 +238,28 @@ fn a_file_is_complete_and_the_target_runs_on() {
     assert!(records.len() > 5);
     wait_until(|| state(waiting.pid()) == "S");
 }
+
+#[test]
+fn the_terminal_that_shows_the_records_can_be_the_target() {
+    let test = "the_terminal_that_shows_the_records_can_be_the_target";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let there = Command::new("script").arg("--version").output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED {test}: needs util-linux's script");
+        return;
+    }
+    // Far more text than a terminal takes before somebody reads it, from the
+    // process that reads it.
+    let program = env!("CARGO_BIN_EXE_introspect");
+    let line = format!("'{program}' pagetable $PPID --mapping /lib --freeze; echo status $?");
+    let mut command = Command::new("timeout");
+    command.args(["60", "script", "-qec", &line, "/dev/null"]);
+    command.env("SHELL", "/bin/sh").env("TERM", "xterm");
+    let run = finish(command);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(run.stdout.len() > 16 << 10, "{} bytes", run.stdout.len());
+    assert!(run.stdout.contains(" stood still for "), "{}", run.stdout);
+    assert!(run.stdout.contains("status 0"), "{}", run.stdout);
+}
