@@ -79,14 +79,16 @@ pub(super) fn let_go(mut line: UnixStream, report: &Report, ready: impl FnOnce()
     let _ = line.write_all(&0i32.to_ne_bytes());
 }
 
-/// Waits for the stop at the exec, and leaves the child's end, should it come
-/// first, for its parent, the thread that started it, to reap.
+/// Waits until the child is about to stop at its exec, and leaves that stop to
+/// be waited for. Its end, should it come first, is left for its parent, the
+/// thread that started it, to reap.
 fn reaches_exec(pid: i32, executed: &Receiver<()>) -> bool {
     let Some(child) = Pid::from_raw(pid) else {
         return false;
     };
     let options = WaitIdOptions::STOPPED
         | WaitIdOptions::NOHANG
+        | WaitIdOptions::NOWAIT
         | WaitIdOptions::from_bits_retain(libc::__WALL as u32);
     let mut has_executed = false;
     loop {
@@ -141,8 +143,6 @@ struct Tracer {
 
 impl Tracer {
     fn follow(&mut self, notify: &mut impl FnMut(Moment)) -> io::Result<ExitStatus> {
-        // It stands at its exec, unless that is still to come or it was killed.
-        self.executes();
         // This thread has no children, only what it traces; not to wait for
         // those of other threads leaves them to their own waits.
         let all = WaitOptions::from_bits_retain((libc::__WALL | libc::__WNOTHREAD) as u32);
