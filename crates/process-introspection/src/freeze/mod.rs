@@ -19,7 +19,7 @@ use rustix::fs::{openat, Mode, OFlags};
 use crate::{sys, Error, Process};
 use brake::Brake;
 use freezer::Freezer;
-use threads::Threads;
+pub(crate) use threads::Threads;
 use watchdog::Watchdog;
 
 /// How long a process may take to come to a stand.
@@ -250,7 +250,8 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .map(str::trim)
 }
 
-fn wait_until(mut reached: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+/// Waits for it within a process's patience.
+pub(crate) fn wait_until(mut reached: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(20);
     while !reached()? {

@@ -9,13 +9,13 @@ use super::read;
 
 /// The threads of a process, at one look.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Threads {
+pub(crate) struct Threads {
     running: usize,
 }
 
 impl Threads {
     /// Of the process with this directory. ESRCH when it has gone.
-    pub(super) fn of(dir: &OwnedFd) -> io::Result<Self> {
+    pub(crate) fn of(dir: &OwnedFd) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let tasks = openat(dir, "task", flags, Mode::empty())?;
         let mut threads = Self::default();
@@ -38,7 +38,7 @@ impl Threads {
     }
 
     /// Whether none runs program code, nor will before it is let go.
-    pub(super) fn stand_still(self) -> bool {
+    pub(crate) fn stand_still(self) -> bool {
         self.running == 0
     }
 }

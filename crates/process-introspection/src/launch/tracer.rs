@@ -16,10 +16,12 @@ use std::process::ExitStatus;
 use std::sync::mpsc::{channel, Receiver, TryRecvError};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{waitid, waitpid, Pid, WaitId, WaitIdOptions, WaitOptions};
 
 use super::{pidfd_of, Moment, Report, StandingAtExit};
+use crate::freeze::{wait_until, Threads};
 use crate::sys::{ptrace, Request};
 
 /// From the stop at the first exec on.
@@ -170,6 +172,7 @@ impl Tracer {
                 self.threads.remove(&thread);
                 if self.threads.is_empty() && !self.has_stood {
                     self.has_stood = true;
+                    self.await_others();
                     let (go_on, wait) = channel();
                     notify(Moment::AtExit(StandingAtExit { _go_on: go_on }));
                     // Nothing is sent; this is its end.
@@ -192,6 +195,18 @@ impl Tracer {
                 go_on(thread, stop.signal);
             }
             _ => go_on(thread, 0),
+        }
+    }
+
+    /// Waits until the threads that were let go are behind giving up their
+    /// memory: to look at a process through one that is about to, as its first
+    /// may be, ends in the middle.
+    fn await_others(&self) {
+        let path = format!("/proc/{}", self.pid);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Ok(dir) = rustix::fs::open(path, flags, Mode::empty()) {
+            // Should one take very long, it is looked at all the same.
+            let _ = wait_until(|| Ok(Threads::of(&dir)?.stand_still()));
         }
     }
 
