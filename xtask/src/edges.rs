@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str], Others); 10] = [
     (
         "process-introspection",
         &["process-introspection-core"],
-        Others::Only(&[]),
+        Others::Only(&["libc", "rustix"]),
     ),
     (
         "libintrospection",

@@ -68,6 +68,12 @@ errnos! {
     ENOSYS,
     /// Too many symbolic links.
     ELOOP,
+    /// Somebody else's, at the moment.
+    EBUSY,
+    /// It would wait for itself.
+    EDEADLK,
+    /// It did not come about in time.
+    ETIMEDOUT,
 }
 
 impl Errno {
@@ -121,6 +127,8 @@ pub enum Operation {
     ReadPhysicalMap,
     /// Reading what the kernel tells of page frames.
     ReadFrames,
+    /// Stopping the process for a while.
+    StopProcess,
 }
 
 /// What went wrong, and at which step.

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser, ValueParserFactory};
-use clap::{value_parser, Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{value_parser, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use process_introspection_export::Format;
 
 use crate::examples;
+use crate::launch::Launch;
 use crate::pid::TargetText;
 use crate::range::{Address, PhysicalText, RangeText, Size};
 use crate::selection::Selection;
@@ -56,8 +58,10 @@ impl Command {
     /// The process that is asked about, if any is.
     pub(crate) fn target(&self) -> Option<&TargetText> {
         match self {
-            Self::Physical(Physical { target, .. })
-            | Self::Extents(Extents { target, .. })
+            Self::Physical(Physical { pid, launch, .. }) => {
+                pid.as_ref().filter(|_| !launch.is_asked_for())
+            }
+            Self::Extents(Extents { target, .. })
             | Self::Virtual(Virtual { target, .. })
             | Self::Pagetable(Pagetable { target, .. })
             | Self::Object(Object { target, .. })
@@ -72,6 +76,13 @@ pub(crate) struct TargetArgument {
     /// The process: PID, unique PID, `self`, or an exact name
     #[arg(value_name = "PID")]
     pub(crate) pid: TargetText,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FreezeOption {
+    /// Stops the process for the walk, and sets it going again
+    #[arg(long)]
+    pub(crate) freeze: bool,
 }
 
 #[derive(Debug, Args)]
@@ -134,10 +145,13 @@ pub(crate) struct OutputOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct Physical {
-    #[command(flatten)]
-    pub(crate) target: TargetArgument,
+    /// The process: PID, unique PID, `self`, or an exact name
+    #[arg(value_name = "PID", required_unless_present = "command")]
+    pub(crate) pid: Option<TargetText>,
     #[command(flatten)]
     pub(crate) range: OptionalRange,
+    #[command(flatten)]
+    pub(crate) freeze: FreezeOption,
     /// Leaves out what is not backed by memory
     #[arg(long)]
     pub(crate) backed: bool,
@@ -156,6 +170,38 @@ pub(crate) struct Physical {
     pub(crate) details: bool,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) launch: Launch,
+}
+
+impl Physical {
+    /// What is selected. With COMMAND there is no PID, and what stands in its
+    /// place is RANGE.
+    pub(crate) fn selection(&self) -> Result<Selection<'_>, clap::Error> {
+        let selection = self.range.selection();
+        let Some(text) = self.pid.as_ref().filter(|_| self.launch.is_asked_for()) else {
+            return Ok(selection);
+        };
+        let wrong =
+            |message: String| Arguments::command().error(ErrorKind::ValueValidation, message);
+        // A number alone is rather a PID than an address.
+        let is_range = matches!(text, TargetText::Named(_)) && selection.range.is_none();
+        if !is_range {
+            return Err(wrong(format!(
+                "both the process {text} and COMMAND are given"
+            )));
+        }
+        let range = text.to_string().parse::<RangeText>();
+        let range = range.map_err(|error| {
+            wrong(format!(
+                "before -- COMMAND there can be RANGE, which {text} is not: {error}"
+            ))
+        })?;
+        Ok(Selection {
+            range: Some(range),
+            ..selection
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +210,8 @@ pub(crate) struct Extents {
     pub(crate) target: TargetArgument,
     #[command(flatten)]
     pub(crate) range: RequiredRange,
+    #[command(flatten)]
+    pub(crate) freeze: FreezeOption,
     /// Demands that all is one extent
     #[arg(long)]
     pub(crate) contiguous: bool,
@@ -181,6 +229,8 @@ pub(crate) struct Virtual {
     pub(crate) target: TargetArgument,
     #[command(flatten)]
     pub(crate) range: OptionalRange,
+    #[command(flatten)]
+    pub(crate) freeze: FreezeOption,
     /// Lists what is in memory and what is not, without addresses
     #[arg(long)]
     pub(crate) resident: bool,
@@ -200,6 +250,8 @@ pub(crate) struct Pagetable {
     pub(crate) target: TargetArgument,
     #[command(flatten)]
     pub(crate) range: RequiredRange,
+    #[command(flatten)]
+    pub(crate) freeze: FreezeOption,
     /// Leaves out what is not backed by memory
     #[arg(long)]
     pub(crate) backed: bool,
@@ -236,6 +288,8 @@ pub(crate) struct Read {
     pub(crate) target: TargetArgument,
     #[command(flatten)]
     pub(crate) range: RequiredRange,
+    #[command(flatten)]
+    pub(crate) freeze: FreezeOption,
     /// Writes a hex dump [default on a terminal]
     #[arg(long, conflicts_with = "raw")]
     pub(crate) hex: bool,
@@ -296,7 +350,6 @@ impl ValueEnum for FormatArgument {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {

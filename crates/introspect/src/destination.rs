@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{fchown, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use crate::interruption::Interruption;
+use crate::place::Place;
 
 /// An output, unbuffered.
 #[derive(Debug)]
@@ -27,12 +28,13 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Opens standard output for no path and for `-`.
-    pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-            return Ok(Self::Stream(File::from(
-                io::stdout().as_fd().try_clone_to_owned()?,
-            )));
+    /// Opens a place for writing.
+    pub(crate) fn open(place: &Place) -> io::Result<Self> {
+        let stream = |fd: BorrowedFd<'_>| Ok(Self::Stream(File::from(fd.try_clone_to_owned()?)));
+        let path = match place {
+            Place::StandardOutput => return stream(io::stdout().as_fd()),
+            Place::StandardError => return stream(io::stderr().as_fd()),
+            Place::At(path) => path,
         };
         match fs::metadata(path) {
             Ok(present) if present.is_file() => {

@@ -20,6 +20,16 @@ root. Without it the command fails; it never prints an address that is not true.
 An address is true when it is read. It stays so only while the page is pinned;
 mlock does not pin. A device behind an IOMMU uses other addresses.
 
+--freeze stops the process for the walk and always sets it going again, also if
+introspect is killed: a watchdog sees to that (unless it is killed too). Where
+the process is alone in a cgroup (v2), its freezer is used, unseen. Elsewhere it
+is SIGSTOP, and SIGCONT in the end: the parent gets SIGCHLD, a shell with job
+control reports a stopped job, and some waits such as epoll_wait can end with
+EINTR. A process that was stopped before stays so. The records are kept until it
+goes on; then one line on standard error says how long it stood still. It needs
+the right to signal the process (same user, or CAP_KILL). This command itself,
+the system's first process, and what a debugger has running are refused.
+
 Exit status: 0; 1 for an error, said on standard error; 2 for wrong usage. If
 the reader of the output goes away, that is no error.
 
@@ -28,6 +38,8 @@ Examples:
   introspect physical sshd --mapping '[heap]' --format json
   introspect extents 1234 7f0000000000+2M --contiguous --align 2M
   introspect virtual 1234 --resident
+  introspect physical 1234 --freeze
+  introspect physical -- make -C src
   introspect object 1234 7f0012345678
   introspect address 11c183000";
 
@@ -51,13 +63,31 @@ If the process ends or executes another program meanwhile, the records so far
 stand, a JSON array is left open, so that no parser takes it for complete, and
 the exit status is 1. With -o the file is not replaced then.
 
+[RANGE] -- COMMAND starts a program and looks at it: at its exit, while all its
+memory is there; with --after a time after its start; with --on whenever the
+signal comes. Standard output is the program's: the records go to standard error
+unless -o says where. The exit status is the program's, 128+N if signal N killed
+it; 127 if it is not found, 126 if it cannot be executed; 125 if introspect
+failed and the program did not. ^C reaches the program and ends nothing but a
+list under way; SIGTERM is handed on to it.
+
+For a look at the exit the program is traced (ptrace): nobody else can trace it,
+set-user-ID programs gain no privileges unless you have CAP_SYS_PTRACE, and each
+signal and new thread takes a detour; --after and --on do without. A program that
+executes another is followed into that. The processes that it starts are not
+looked at: name the one that is meant, not a shell that runs it.
+
 Examples:
   introspect physical self
   introspect physical 1234 7ffd1c000000-7ffd1c021000
   introspect physical postgres --mapping /dev/shm --backed
   introspect physical 1234 --format jsonl | jq 'select(.state == \"swapped\")'
   introspect physical 1234 --mapping '[heap]' --details
-  introspect physical 1234 --format csv -o pages.csv";
+  introspect physical 1234 --format csv -o pages.csv
+  introspect physical 1234 --freeze --backed
+  introspect physical --backed -o pages.txt -- sort -n words
+  introspect physical --mapping '[heap]' --after 2s --freeze -- qemu-system-x86_64
+  introspect physical --on USR1 --format jsonl -o now.jsonl -- redis-server";
 
 /// Of `extents`.
 pub(crate) const EXTENTS: &str = "\

@@ -18,6 +18,15 @@ pub(crate) enum Failure {
     Interrupted(i32),
     /// Something else, in words.
     Message(String),
+    /// A program that was to be started was not, or not followed.
+    Launch {
+        /// The exit status that tells which.
+        status: u8,
+        /// What is to be said.
+        message: String,
+    },
+    /// Wrong usage that shows only when several arguments are seen together.
+    Usage(clap::Error),
 }
 
 impl Failure {
@@ -29,6 +38,15 @@ impl Failure {
         Self::Message(format!("cannot {doing}: {error}"))
     }
 
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::ReaderGone => 0,
+            Self::Launch { status, .. } => *status,
+            _ => 1,
+        }
+    }
+
     /// What to say.
     pub(crate) fn message(&self, target: Option<&TargetText>) -> String {
         match (self, target) {
@@ -38,8 +56,15 @@ impl Failure {
             (Self::Library(error), _) => error.to_string(),
             (Self::ReaderGone, _) => "the reader of the output has gone".to_owned(),
             (Self::Interrupted(signal), _) => format!("ended by signal {signal}"),
-            (Self::Message(message), _) => message.clone(),
+            (Self::Message(message) | Self::Launch { message, .. }, _) => message.clone(),
+            (Self::Usage(error), _) => error.to_string(),
         }
+    }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
     }
 }
 

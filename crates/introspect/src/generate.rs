@@ -10,20 +10,20 @@ use clap_complete::Shell;
 use crate::arguments::Arguments;
 use crate::destination::Destination;
 use crate::failure::Failure;
-use crate::sink::Place;
+use crate::place::Place;
 
 /// Prints completions.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "introspect", &mut script);
-    Destination::open(None)
+    Destination::open(&Place::StandardOutput)
         .and_then(|mut out| out.write_all(&script))
-        .map_err(|error| Place(None).write(&error))
+        .map_err(|error| Place::StandardOutput.write(&error))
 }
 
 /// Writes `introspect.1` and one page for each subcommand.
 pub(crate) fn man_pages(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(Arguments::command(), dir))
-        .map_err(|error| Place(Some(dir.to_owned())).write(&error))
+        .map_err(|error| Place::At(dir.to_owned()).write(&error))
 }

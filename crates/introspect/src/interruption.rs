@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{flag, low_level, SigId};
 
 use crate::failure::Failure;
 
@@ -18,6 +18,20 @@ const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 pub(crate) struct Interruption {
     /// The signal that came, or 0.
     signal: Arc<AtomicUsize>,
+    _watch: Arc<Watch>,
+}
+
+/// Signals are noted until this is dropped, and from then on nothing is done
+/// about them.
+#[derive(Debug, Default)]
+struct Watch(Vec<SigId>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        for &id in &self.0 {
+            low_level::unregister(id);
+        }
+    }
 }
 
 impl Interruption {
@@ -25,13 +39,26 @@ impl Interruption {
     pub(crate) fn watch() -> io::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
         let noted = Arc::new(AtomicBool::new(false));
+        let mut watch = Watch::default();
+        let mut note = |id: io::Result<SigId>| id.map(|id| watch.0.push(id));
         for number in SIGNALS {
             // In this order: the first takes effect from the second signal on.
-            flag::register_conditional_default(number, Arc::clone(&noted))?;
-            flag::register(number, Arc::clone(&noted))?;
-            flag::register_usize(number, Arc::clone(&signal), number as usize)?;
+            note(flag::register_conditional_default(
+                number,
+                Arc::clone(&noted),
+            ))?;
+            note(flag::register(number, Arc::clone(&noted)))?;
+            note(flag::register_usize(
+                number,
+                Arc::clone(&signal),
+                number as usize,
+            ))?;
         }
-        Ok(Self { signal })
+        let watch = Arc::new(watch);
+        Ok(Self {
+            signal,
+            _watch: watch,
+        })
     }
 
     /// Fails once a signal has come.

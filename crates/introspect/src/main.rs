@@ -12,12 +12,16 @@ mod failure;
 mod generate;
 mod hex_dump;
 mod interruption;
+mod launch;
+mod output;
 mod pid;
+mod place;
 mod progress;
 mod range;
 mod read;
 mod selection;
 mod sink;
+mod standing;
 mod target;
 mod walks;
 
@@ -34,21 +38,27 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let target = arguments.command.target();
     match run(&arguments.command) {
-        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
+        Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Usage(error)) => error.exit(),
         Err(failure) => {
             if let Failure::Interrupted(signal) = failure {
                 interruption::end_by(signal);
             }
             // Where nobody can be told, the status still tells.
             let _ = writeln!(std::io::stderr(), "introspect: {}", failure.message(target));
-            ExitCode::FAILURE
+            ExitCode::from(failure.status())
         }
     }
 }
 
-fn run(command: &Command) -> Result<(), Failure> {
+/// Gives the exit status.
+fn run(command: &Command) -> Result<u8, Failure> {
     match command {
-        Command::Physical(physical) => walks::physical(physical),
+        Command::Physical(physical) => match (&physical.pid, physical.launch.is_asked_for()) {
+            (Some(pid), false) => walks::physical(pid, physical),
+            _ => return walks::physical_of_command(physical),
+        },
         Command::Extents(extents) => walks::extents(extents),
         Command::Virtual(mappings) => walks::mappings(mappings),
         Command::Pagetable(pagetable) => walks::page_table(pagetable),
@@ -58,4 +68,5 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Completions(completions) => generate::completions(completions.shell),
         Command::Man(man) => generate::man_pages(&man.dir),
     }
+    .map(|()| 0)
 }

@@ -8,8 +8,11 @@ use crate::arguments::Read;
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::hex_dump::HexDump;
+use crate::output::Output;
+use crate::place::Place;
 use crate::progress::Progress;
-use crate::sink::{Place, BUFFER};
+use crate::sink::BUFFER;
+use crate::standing::Standing;
 
 /// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;
@@ -17,6 +20,7 @@ const CHUNK: u64 = 1 << 20;
 /// `introspect read`.
 pub(crate) fn read(arguments: &Read) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     // Refused or gone: said before anything is opened for writing.
     if let Err(error) = process.read_memory(0, &mut []) {
@@ -24,17 +28,27 @@ pub(crate) fn read(arguments: &Read) -> Result<(), Failure> {
             return Err(error.into());
         }
     }
-    let place = Place(arguments.output.clone());
-    let out = Destination::open(arguments.output.as_deref()).map_err(|error| place.open(&error))?;
+    let place = Place::of(arguments.output.as_deref(), Place::StandardOutput);
+    let out = Destination::open(&place).map_err(|error| place.open(&error))?;
     let (interruption, is_terminal) = (out.interruption(), out.is_terminal());
-    let progress = Progress::new(&ranges, is_terminal);
+    let out = match standing {
+        Some(_) => Output::in_the_end(out),
+        None => Output::direct(out),
+    };
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    let (note, stop) = match standing {
+        Some(Standing { stop, note }) => (Some(note), Some(stop)),
+        None => (None, None),
+    };
+    let progress = Progress::new(&ranges, is_terminal && stop.is_none());
+    // Dropped first: the process goes on before anything is waited for.
+    let stop = stop;
     let passed = |range| {
         progress.passed(range);
         interruption
             .as_ref()
             .map_or(Ok(()), |interruption| interruption.check())
     };
-    let mut out = BufWriter::with_capacity(BUFFER, out);
     for range in ranges {
         if arguments.hex || (!arguments.raw && is_terminal) {
             let mut dump = HexDump::new(&mut out, range.start().as_u64());
@@ -49,10 +63,12 @@ pub(crate) fn read(arguments: &Read) -> Result<(), Failure> {
             })?;
         }
     }
+    drop(stop);
     drop(progress);
+    drop(note);
     out.into_inner()
         .map_err(io::IntoInnerError::into_error)
-        .and_then(Destination::keep)
+        .and_then(Output::keep)
         .map_err(|error| place.write(&error))
 }
 

@@ -1,8 +1,6 @@
 //! Where a walk's records go: a format, a destination, and the progress line.
 
-use std::fmt;
 use std::io::{self, BufWriter};
-use std::path::PathBuf;
 
 use process_introspection::AddrRange;
 use process_introspection_export::{Layout, Record, Writer};
@@ -11,19 +9,46 @@ use crate::arguments::OutputOptions;
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::interruption::Interruption;
+use crate::output::Output;
+use crate::place::Place;
 use crate::progress::Progress;
+use crate::standing::{Note, Standing, Stop};
 
 /// Bytes that are gathered before they are written.
 pub(crate) const BUFFER: usize = 64 << 10;
 
+/// Around what a walk is made.
+#[derive(Debug, Default)]
+pub(crate) struct Setting {
+    /// The process, if it stands still for the walk.
+    pub(crate) standing: Option<Standing>,
+    /// Standard output is that of a program that was started, which is not to
+    /// be left alone by a signal.
+    pub(crate) beside_program: bool,
+}
+
+impl From<Option<Standing>> for Setting {
+    fn from(standing: Option<Standing>) -> Self {
+        Self {
+            standing,
+            beside_program: false,
+        }
+    }
+}
+
 /// Takes the records of one walk.
+///
+/// Its fields are dropped in this order: a process that stands still goes on
+/// before anything is waited for that it may have to do.
 #[derive(Debug)]
 pub(crate) struct Sink {
-    writer: Writer<BufWriter<Destination>>,
+    stop: Option<Stop>,
+    progress: Progress,
+    note: Option<Note>,
+    writer: Writer<BufWriter<Output>>,
     /// A person sees each record at once.
     each_at_once: bool,
-    progress: Progress,
-    /// Watched while there is a temporary file.
+    /// Watched while something is to be put in order.
     interruption: Option<Interruption>,
     place: Place,
 }
@@ -35,20 +60,38 @@ impl Sink {
         options: &OutputOptions,
         layout: &Layout,
         ranges: &[AddrRange],
+        setting: Setting,
     ) -> Result<Self, Failure> {
-        let place = Place(options.output.clone());
-        let out =
-            Destination::open(options.output.as_deref()).map_err(|error| place.open(&error))?;
-        let interruption = out.interruption();
-        let (width, each_at_once) = (out.width(), out.is_terminal());
+        let (stop, note) = match setting.standing {
+            Some(Standing { stop, note }) => (Some(stop), Some(note)),
+            None => (None, None),
+        };
+        let otherwise = match setting.beside_program {
+            true => Place::StandardError,
+            false => Place::StandardOutput,
+        };
+        let place = Place::of(options.output.as_deref(), otherwise);
+        let out = Destination::open(&place).map_err(|error| place.open(&error))?;
+        let mut interruption = out.interruption();
+        if setting.beside_program && interruption.is_none() {
+            interruption = Some(Interruption::watch().map_err(|error| place.open(&error))?);
+        }
+        let (width, is_terminal) = (out.width(), out.is_terminal());
+        let each_at_once = is_terminal && stop.is_none();
+        let out = match stop {
+            Some(_) => Output::in_the_end(out),
+            None => Output::direct(out),
+        };
         let out = BufWriter::with_capacity(BUFFER, out);
         let writer = Writer::begin(options.format.0, out, layout, width)
             .map_err(|error| place.write(&error))?;
         let progress = Progress::new(ranges, each_at_once);
         Ok(Self {
+            stop,
+            progress,
+            note,
             writer,
             each_at_once,
-            progress,
             interruption,
             place,
         })
@@ -81,43 +124,18 @@ impl Sink {
     /// Ends a complete output.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let Self {
-            writer,
+            stop,
             progress,
+            note,
+            writer,
             place,
             ..
         } = self;
-        drop(progress);
+        drop((stop, progress, note));
         writer
             .finish()
             .and_then(|out| out.into_inner().map_err(io::IntoInnerError::into_error))
-            .and_then(Destination::keep)
+            .and_then(Output::keep)
             .map_err(|error| place.write(&error))
-    }
-}
-
-/// What the output is called in messages.
-#[derive(Debug)]
-pub(crate) struct Place(pub(crate) Option<PathBuf>);
-
-impl Place {
-    /// That it cannot be opened.
-    pub(crate) fn open(&self, error: &io::Error) -> Failure {
-        Failure::io(format_args!("open {self} for writing"), error)
-    }
-
-    /// That it cannot be written.
-    pub(crate) fn write(&self, error: &io::Error) -> Failure {
-        Failure::io(format_args!("write to {self}"), error)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(path) if path.as_os_str() != "-" => {
-                f.write_str(&crate::target::printable(path.as_os_str()))
-            }
-            _ => f.write_str("standard output"),
-        }
     }
 }

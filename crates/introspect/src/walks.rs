@@ -15,7 +15,8 @@ use crate::arguments::{Extents, Object, Pagetable, Physical, Virtual};
 use crate::conditions::Conditions;
 use crate::details::{Batch, Details};
 use crate::failure::Failure;
-use crate::sink::Sink;
+use crate::pid::TargetText;
+use crate::sink::{Setting, Sink};
 
 /// Fails unless physical addresses can be seen, before anything is written.
 fn check_frames(process: &Process) -> Result<(), Failure> {
@@ -24,19 +25,37 @@ fn check_frames(process: &Process) -> Result<(), Failure> {
 }
 
 /// `introspect physical`.
-pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
-    let process = arguments.target.pid.open()?;
+pub(crate) fn physical(pid: &TargetText, arguments: &Physical) -> Result<(), Failure> {
+    let process = pid.open()?;
     check_frames(&process)?;
-    let ranges = arguments.range.selection().ranges(&process)?;
+    let standing = arguments.freeze.stop(&process, pid)?;
+    physical_of(&process, arguments, standing.into())
+}
+
+/// `introspect physical -- COMMAND`. Gives the status to end with.
+pub(crate) fn physical_of_command(arguments: &Physical) -> Result<u8, Failure> {
+    // Before the program does anything.
+    arguments.selection()?;
+    let check = || check_frames(&Process::current()?);
+    arguments
+        .launch
+        .run(check, &arguments.freeze, |process, setting| {
+            physical_of(process, arguments, setting)
+        })
+}
+
+fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Result<(), Failure> {
+    let selection = arguments.selection()?;
+    let ranges = selection.ranges(process)?;
     let map = PhysicalMap::read()?;
-    let details = Details::wanted(arguments.details, &process)?;
+    let details = Details::wanted(arguments.details, process)?;
     let with_node = map.has_several_nodes() || arguments.details;
     let layout = match (arguments.details, with_node) {
         (true, _) => &Detailed::<WithNode>::LAYOUT,
         (_, true) => &WithNode::LAYOUT,
         (_, false) => &PhysicalRecord::LAYOUT,
     };
-    let mut sink = Sink::open(&arguments.output, layout, &ranges)?;
+    let mut sink = Sink::open(&arguments.output, layout, &ranges, setting)?;
     let write = |region: &PhysicalRegion, memory_type, details, sink: &mut Sink| {
         let page_size = process.page_size_of(region)?;
         let mut record = PhysicalRecord::new(region, page_size, process.page_size());
@@ -57,7 +76,7 @@ pub(crate) fn physical(arguments: &Physical) -> Result<(), Failure> {
         true => Some(process.vm_flags()?),
         false => None,
     };
-    let stacks = thread_stacks(&process, arguments.thread_stacks)?;
+    let stacks = thread_stacks(process, arguments.thread_stacks)?;
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
@@ -113,8 +132,14 @@ fn node_of(map: &PhysicalMap, backing: Backing, size: u64) -> Option<u32> {
 pub(crate) fn extents(arguments: &Extents) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     check_frames(&process)?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
-    let mut sink = Sink::open(&arguments.output, &ExtentRecord::LAYOUT, &ranges)?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &ExtentRecord::LAYOUT,
+        &ranges,
+        standing.into(),
+    )?;
     let align = arguments.align.map(|size| size.0);
     let mut conditions = Conditions::new(arguments.contiguous, align);
     for &range in &ranges {
@@ -139,6 +164,7 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
         return resident(arguments);
     }
     let process = arguments.target.pid.open()?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let selection = arguments.range.selection();
     let bounds = selection.bounds(&process);
     let mut selected = process
@@ -153,7 +179,12 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
         return Err(selection.nothing());
     }
     let stacks = thread_stacks(&process, arguments.thread_stacks)?;
-    let mut sink = Sink::open(&arguments.output, &VirtualRecord::LAYOUT, &[bounds])?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &VirtualRecord::LAYOUT,
+        &[bounds],
+        standing.into(),
+    )?;
     for mapping in selected {
         let mut mapping = mapping?;
         if let Some(stacks) = &stacks {
@@ -169,8 +200,14 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
 fn resident(arguments: &Virtual) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     process.resident_regions(0..0)?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
-    let mut sink = Sink::open(&arguments.output, &ResidentRecord::LAYOUT, &ranges)?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &ResidentRecord::LAYOUT,
+        &ranges,
+        standing.into(),
+    )?;
     for &range in &ranges {
         for region in process.resident_regions(range)? {
             let region = region?;
@@ -188,6 +225,7 @@ fn resident(arguments: &Virtual) -> Result<(), Failure> {
 pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
     let process = arguments.target.pid.open()?;
     check_frames(&process)?;
+    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     let map = PhysicalMap::read()?;
     let details = Details::wanted(arguments.details, &process)?;
@@ -195,7 +233,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
         true => &Detailed::<PageTableRecord>::LAYOUT,
         false => &PageTableRecord::LAYOUT,
     };
-    let mut sink = Sink::open(&arguments.output, layout, &ranges)?;
+    let mut sink = Sink::open(&arguments.output, layout, &ranges, standing.into())?;
     let write = |entry: &PageTableEntry, memory_type, details, sink: &mut Sink| {
         let mut record = PageTableRecord::new(entry, process.page_size());
         record.set_memory_type(memory_type);
@@ -231,7 +269,12 @@ pub(crate) fn object(arguments: &Object) -> Result<(), Failure> {
             arguments.target.pid
         )));
     };
-    let mut sink = Sink::open(&arguments.output, &ObjectRecord::LAYOUT, &[])?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &ObjectRecord::LAYOUT,
+        &[],
+        Setting::default(),
+    )?;
     sink.write(&ObjectRecord::new(&object))?;
     sink.finish()
 }

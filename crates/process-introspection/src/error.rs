@@ -100,6 +100,7 @@ impl Error {
             Operation::ReadMemory => "read the process's memory",
             Operation::ReadPhysicalMap => "find out what is at which physical address",
             Operation::ReadFrames => "read the facts of page frames",
+            Operation::StopProcess => "stop the process",
             _ => "do this",
         }
     }
@@ -142,9 +143,25 @@ impl Error {
                 "/proc/kpageflags and /proc/kpagecount are root's alone (run as root, or with \
                  CAP_DAC_OVERRIDE)"
             }
+            (Errno::EPERM, O::StopProcess) => {
+                "it may not be signalled (that needs the same user, or CAP_KILL; the first process of \
+                 the system is never stopped)"
+            }
+            (Errno::EDEADLK, O::StopProcess) => "it is the calling process itself",
+            (Errno::EBUSY, O::StopProcess) => {
+                "a tracer has it running, and would take the SIGSTOP for its own affair (stop it there)"
+            }
+            (Errno::ETIMEDOUT, O::StopProcess) => {
+                "it did not come to a stand within two seconds, and runs on (a thread in an \
+                 uninterruptible wait, state D, cannot be stopped)"
+            }
             (Errno::EPERM, _) => {
                 "access is refused (it needs the right to read the process with ptrace: same user \
                  and dumpable, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
+            }
+            (Errno::ESRCH, O::StopProcess) => "it has ended",
+            (Errno::EINVAL, O::StopProcess) => {
+                "it is in no PID namespace below the caller's"
             }
             (Errno::ESRCH, O::Argument | O::FindProcess | O::OpenProcess) => {
                 "there is no such process (a thread's id is none; a unique PID ends with its process)"

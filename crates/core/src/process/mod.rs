@@ -238,8 +238,9 @@ impl Process {
         PageSize::base()
     }
 
-    /// The descriptor of the process's directory, opened for its path only;
-    /// valid while this lives.
+    /// The descriptor of the process's directory under `/proc`, for what else
+    /// is opened below it; that of a thread of it where the first has ended.
+    /// Opened with O_PATH, and open for as long as this handle is.
     pub fn directory(&self) -> i32 {
         self.dir.raw()
     }

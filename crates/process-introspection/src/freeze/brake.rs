@@ -1,0 +1,45 @@
+//! What stops one process and lets it go: a handle, never a number or a path,
+//! so that it works in a forked child and can hit no other process.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{pidfd_send_signal, Signal};
+
+/// A means of stopping a process. Its functions allocate nothing.
+#[derive(Debug)]
+pub(super) enum Brake {
+    /// Signals through its directory under `/proc`, which serves as a pidfd.
+    Signal(OwnedFd),
+    /// The `cgroup.freeze` of a cgroup that it has for itself.
+    Freezer(File),
+}
+
+impl Brake {
+    pub(super) fn stop(&self) -> io::Result<()> {
+        match self {
+            Self::Signal(process) => pidfd_send_signal(process, Signal::STOP)?,
+            Self::Freezer(switch) => rustix::io::pwrite(switch, b"1", 0).map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// Fails only if the process has gone, or its cgroup, and then there is
+    /// nothing to do.
+    pub(super) fn release(&self) {
+        match self {
+            Self::Signal(process) => drop(pidfd_send_signal(process, Signal::CONT)),
+            Self::Freezer(switch) => drop(rustix::io::pwrite(switch, b"0", 0)),
+        }
+    }
+}
+
+impl AsFd for Brake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Signal(process) => process.as_fd(),
+            Self::Freezer(switch) => switch.as_fd(),
+        }
+    }
+}

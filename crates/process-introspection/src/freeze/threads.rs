@@ -1,0 +1,76 @@
+//! In which states a process's threads are.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{openat, Dir, Mode, OFlags};
+
+use super::read;
+
+/// The threads of a process, at one look.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Threads {
+    running: usize,
+}
+
+impl Threads {
+    /// Of the process with this directory. ESRCH when it has gone.
+    pub(crate) fn of(dir: &OwnedFd) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let tasks = openat(dir, "task", flags, Mode::empty())?;
+        let mut threads = Self::default();
+        for entry in Dir::read_from(&tasks)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            match read(tasks.as_fd(), &format!("{name}/stat")) {
+                Ok(stat) => threads.running += usize::from(!stands_still(&stat)),
+                // It has ended meanwhile.
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(threads)
+    }
+
+    /// Whether none runs program code, nor will before it is let go.
+    pub(crate) fn stand_still(self) -> bool {
+        self.running == 0
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+}
+
+/// Whether a thread with this `stat` is stopped, held by a tracer, or has
+/// ended.
+fn stands_still(stat: &str) -> bool {
+    // The name can hold anything, also what looks like its end.
+    let state = stat.rsplit(") ").next().unwrap_or_default();
+    state.starts_with(['T', 't', 'Z', 'X', 'x'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_read_behind_any_name() {
+        for (stat, still) in [
+            ("7 (cat) T 1 7", true),
+            ("7 (cat) t 1 7", true),
+            ("7 (a) T (b) S 1 7", false),
+            ("7 () R) T 1 7", true),
+            ("7 (cat) S 1 7", false),
+            ("7 (cat) D 1 7", false),
+            ("7 (cat) Z 1 7", true),
+        ] {
+            assert_eq!(stands_still(stat), still, "{stat}");
+        }
+    }
+}

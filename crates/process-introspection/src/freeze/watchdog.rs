@@ -1,0 +1,93 @@
+//! The process that lets another one go when this one has ended without doing
+//! so. Knows what a brake is, not what it stops.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{poll, PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::{getpid, pidfd_open, setsid, waitpid, Pid, PidfdFlags, WaitOptions};
+
+use super::brake::Brake;
+use crate::sys;
+
+const READY: u8 = b'+';
+const DISMISSED: u8 = b'-';
+
+/// A child of this process that waits for its end.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    pid: Pid,
+    line: UnixStream,
+}
+
+impl Watchdog {
+    /// Starts one, and returns when it is on guard.
+    ///
+    /// It waits for the end of its line, which also an exec closes, and for the
+    /// end of this process: some other child, forked by another thread
+    /// meanwhile, could hold the line open.
+    pub(super) fn start(brake: &Brake) -> io::Result<Self> {
+        let (mut line, its_end) = UnixStream::pair()?;
+        let parent = pidfd_open(getpid(), PidfdFlags::empty())?;
+        let pid = sys::fork_unseen(|| guard(brake, its_end.as_fd(), &parent))?;
+        drop(its_end);
+        let mut answer = [0];
+        // Made before it is read from: whatever happens, the child is reaped.
+        let result = line.read_exact(&mut answer);
+        let watchdog = Self { pid, line };
+        match result {
+            Ok(()) if answer[0] == READY => Ok(watchdog),
+            _ => {
+                watchdog.dismiss();
+                Err(io::Error::from_raw_os_error(libc::ECHILD))
+            }
+        }
+    }
+
+    /// Ends it: there is nothing to release any more.
+    pub(super) fn dismiss(self) {
+        // If it was killed there is nobody to tell.
+        let _ = (&self.line).write_all(&[DISMISSED]);
+        let all = WaitOptions::from_bits_retain(libc::__WALL as u32);
+        while matches!(waitpid(Some(self.pid), all), Err(Errno::INTR)) {}
+    }
+}
+
+/// The life of the child. It allocates nothing.
+fn guard(brake: &Brake, line: BorrowedFd<'_>, parent: &OwnedFd) {
+    // Out of reach of the terminal's signals; they are blocked as well.
+    let _ = setsid();
+    let _ = rustix::thread::set_name(c"introspect-free");
+    // Among others the line's other end, and pipes whose readers wait for
+    // the last writer.
+    sys::close_all_but(&sys::ascending([brake.as_fd(), line, parent.as_fd()]));
+    if rustix::io::write(line, &[READY]).is_err() {
+        return;
+    }
+    loop {
+        let mut events = [
+            PollFd::new(&line, PollFlags::IN),
+            PollFd::new(parent, PollFlags::IN),
+        ];
+        match poll(&mut events, None) {
+            Err(Errno::INTR) => continue,
+            Err(_) => break,
+            Ok(_) => {}
+        }
+        // A word that was said counts, whoever has ended since.
+        if !events[0].revents().is_empty() {
+            let mut word = [0];
+            match rustix::io::read(line, &mut word) {
+                Err(Errno::INTR) => continue,
+                Ok(1) if word[0] == DISMISSED => return,
+                _ => break,
+            }
+        }
+        if !events[1].revents().is_empty() {
+            break;
+        }
+    }
+    brake.release();
+}

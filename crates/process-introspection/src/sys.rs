@@ -1,0 +1,135 @@
+//! The few things that cannot be done without unsafe code: a forked child,
+//! ptrace, code of ours between fork and exec, another handle's descriptor.
+//! Knows nothing of what they are done for.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use process_introspection_core as core;
+
+/// The directory that a core handle has open.
+pub(crate) fn directory(process: &core::Process) -> BorrowedFd<'_> {
+    // SAFETY: the handle keeps its descriptor open, and is borrowed for as long.
+    unsafe { BorrowedFd::borrow_raw(process.directory()) }
+}
+
+/// Forks a child that runs `child` and ends, with all signals blocked. Its end
+/// raises no SIGCHLD, and only a wait with `__WALL` sees it, so nobody else of
+/// this process can take it for a child of his own.
+///
+/// `child` must allocate nothing and take no lock: other threads of this
+/// process can have held them, and do not exist in the child.
+pub(crate) fn fork_unseen(child: impl FnOnce()) -> io::Result<rustix::process::Pid> {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the first call fills `all`; the second reads it and fills `before`.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    // SAFETY: without flags clone is fork, without the C library's handlers:
+    // the child goes on on a copy of this stack. Of all zeros it does not
+    // matter in which order an architecture takes them.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    let error = io::Error::last_os_error();
+    if pid == 0 {
+        child();
+        // SAFETY: ends this process without running anything of the parent's.
+        unsafe { libc::_exit(0) };
+    }
+    // SAFETY: `before` was filled above.
+    unsafe {
+        libc::pthread_sigmask(
+            libc::SIG_SETMASK,
+            before.as_ptr(),
+            std::ptr::null_mut::<libc::sigset_t>(),
+        );
+    }
+    rustix::process::Pid::from_raw(pid as i32)
+        .filter(|_| pid > 0)
+        .ok_or(error)
+}
+
+/// Closes every descriptor of a forked child but these, which ascend.
+/// Allocates nothing.
+pub(crate) fn close_all_but(keep: &[i32]) {
+    let mut from = 0u32;
+    for &fd in keep {
+        let fd = fd.unsigned_abs();
+        if from < fd {
+            close_from_to(from, fd - 1);
+        }
+        from = from.max(fd + 1);
+    }
+    close_from_to(from, u32::MAX);
+}
+
+fn close_from_to(first: u32, last: u32) {
+    // SAFETY: this is only called in a forked child, which uses no descriptor
+    // but those that are kept, and drops nothing that owns another.
+    unsafe {
+        // Linux 5.9.
+        if libc::syscall(libc::SYS_close_range, first, last, 0) == 0 {
+            return;
+        }
+        let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(1024, 1 << 20) as u32;
+        for fd in first..=last.min(most) {
+            libc::close(fd as i32);
+        }
+    }
+}
+
+/// Has the command's child run `run` before it executes the program.
+///
+/// `run` must allocate nothing and take no lock, as in [`fork_unseen`].
+pub(crate) fn before_exec(
+    command: &mut Command,
+    run: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+) {
+    // SAFETY: its caller, `launch`, keeps to the rule above.
+    unsafe { command.pre_exec(run) };
+}
+
+/// What a tracer asks of a thread that it traces.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To be traced, with these options.
+    Seize(i32),
+    /// To be traced with these options from now on.
+    Options(i32),
+    /// To go on, and receive this signal if it is not 0.
+    Continue(i32),
+    /// To stay stopped, as by job control, until SIGCONT.
+    Listen,
+    /// To go on untraced.
+    Detach,
+}
+
+/// Makes a request of a thread.
+pub(crate) fn ptrace(thread: i32, request: Request) -> io::Result<()> {
+    let (request, data) = match request {
+        Request::Seize(options) => (libc::PTRACE_SEIZE, options),
+        Request::Options(options) => (libc::PTRACE_SETOPTIONS, options),
+        Request::Continue(signal) => (libc::PTRACE_CONT, signal),
+        Request::Listen => (libc::PTRACE_LISTEN, 0),
+        Request::Detach => (libc::PTRACE_DETACH, 0),
+    };
+    // SAFETY: none of these requests reads or writes this process's memory:
+    // what they take for data is a number.
+    let made = unsafe { libc::ptrace(request, thread, 0usize, data as usize) };
+    match made {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The numbers of descriptors, ascending, as [`close_all_but`] takes them.
+pub(crate) fn ascending<const N: usize>(fds: [BorrowedFd<'_>; N]) -> [i32; N] {
+    let mut numbers = fds.map(|fd| fd.as_raw_fd());
+    numbers.sort_unstable();
+    numbers
+}
