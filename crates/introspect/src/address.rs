@@ -5,7 +5,7 @@ use process_introspection_export::{AddressRecord, Record};
 
 use crate::arguments::PhysicalAddresses;
 use crate::failure::Failure;
-use crate::sink::Sink;
+use crate::sink::{Setting, Sink};
 
 /// `introspect address`.
 pub(crate) fn address(arguments: &PhysicalAddresses) -> Result<(), Failure> {
@@ -20,7 +20,12 @@ pub(crate) fn address(arguments: &PhysicalAddresses) -> Result<(), Failure> {
     }
     let map = PhysicalMap::read()?;
     let frames = Frames::open();
-    let mut sink = Sink::open(&arguments.output, &AddressRecord::LAYOUT, &[])?;
+    let mut sink = Sink::open(
+        &arguments.output,
+        &AddressRecord::LAYOUT,
+        &[],
+        Setting::default(),
+    )?;
     for address in addresses {
         let (flags, mapcount) = match &frames {
             Ok(frames) => facts(frames, address.pfn(base))?,

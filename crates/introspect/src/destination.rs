@@ -134,8 +134,8 @@ mod tests {
         fs::write(&path, "").unwrap();
         // The temporary file goes with the directory: the child only forgets it.
         let calls = trace::count(
-            || path.clone(),
-            |path| std::mem::forget(Destination::open(Some(path)).unwrap()),
+            || Place::At(path.clone()),
+            |place| std::mem::forget(Destination::open(place).unwrap()),
         );
         // By name it could be another file's by now.
         for by_name in [libc::SYS_chown, libc::SYS_lchown, libc::SYS_fchownat] {
