@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::edges;
 use crate::run::{cargo, output, run, target, Result};
+use crate::{dependencies, edges, fuzz};
 
 /// The workspaces beside the main one: their manifests, and what their compiler
 /// must be told.
@@ -102,5 +102,8 @@ pub(crate) fn check() -> Result<()> {
     doc()?;
     edges::check()?;
     msrv()?;
-    c()
+    dependencies::minimal_versions()?;
+    dependencies::deny(&dependencies::Arguments::default())?;
+    c()?;
+    fuzz::fuzz(&fuzz::Arguments::default())
 }

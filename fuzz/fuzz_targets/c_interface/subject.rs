@@ -74,6 +74,8 @@ impl Subject {
             let (child, zombie) = (Target::spawn(Vec::new), Target::spawn(Vec::new));
             zombie.kill();
             let gone = Target::spawn(Vec::new);
+            // SAFETY: the function stays, and does what is allowed at exit.
+            unsafe { libc::atexit(end_children) };
             let unique = |target: &Target| introspection_getpid64(target.pid() as i32);
             Self {
                 still,
@@ -155,6 +157,17 @@ impl Subject {
     /// Whether this process may see frame numbers at all.
     pub(crate) fn is_privileged(&self) -> bool {
         self.capabilities.is_some()
+    }
+}
+
+/// Statics are not dropped, and what is left over is not always waited for. (A
+/// finding ends the fuzzer without this; then the children end by themselves.)
+extern "C" fn end_children() {
+    let subject = Subject::of_this_run();
+    for target in [&subject.child, &subject.zombie] {
+        target.kill();
+        // SAFETY: our child, just killed; no status is wanted.
+        unsafe { libc::waitpid(target.pid() as i32, std::ptr::null_mut(), 0) };
     }
 }
 

@@ -263,6 +263,8 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
         (libc::SYS_close | libc::SYS_getpid | libc::SYS_gettid | libc::SYS_clock_gettime, _) => {
             list()
         }
+        // By its path: one way less to a mapped file.
+        (libc::SYS_statx, Subject::None) => list(),
         // Only how the walk is paced depends on these.
         (libc::SYS_getrusage | libc::SYS_clock_nanosleep, _) => list(),
         // Refused or unknown: the descriptor's own file is asked instead.
