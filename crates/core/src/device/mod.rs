@@ -1,7 +1,7 @@
 //! Where the memory of a device lies that a process has mapped. The page map
 //! tells nothing of such mappings (`VM_PFNMAP`: mm/pagewalk.c,
 //! `walk_page_test`, Linux 5.10 to 7.2, skips them): every page reads as not
-//! present. It follows from what is mapped: [`pci`], [`uio`], [`vfio`], and
+//! present. It follows from what is mapped: `pci`, `uio`, `vfio`, and
 //! `/dev/mem` here. Opens files below `/sys` and never a device's own; where
 //! anything does not add up there is no address but a reason.
 
