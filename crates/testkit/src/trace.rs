@@ -16,7 +16,7 @@ impl Calls {
     }
 
     /// Which were made at all.
-    pub fn numbers(&self) -> impl Iterator<Item = i64> + '_ {
+    pub fn numbers(&self) -> impl Iterator<Item = libc::c_long> + '_ {
         self.0.keys().copied()
     }
 

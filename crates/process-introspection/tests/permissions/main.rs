@@ -325,8 +325,8 @@ fn every_system_call_of_a_walk_has_a_row() {
     let allocator = [libc::SYS_brk, libc::SYS_mprotect];
     let rows = DENIALS.iter().flat_map(|denial| denial.calls);
     let known: Vec<libc::c_long> = rows.chain(&allocator).copied().collect();
-    let is_unknown = |number: &i64| !known.contains(&(*number as libc::c_long));
-    let without: Vec<i64> = calls.numbers().filter(is_unknown).collect();
+    let is_unknown = |number: &libc::c_long| !known.contains(number);
+    let without: Vec<libc::c_long> = calls.numbers().filter(is_unknown).collect();
     assert_eq!(without, []);
     assert!(calls.of(libc::SYS_openat) > 0 && calls.of(libc::SYS_pidfd_open) == 5);
 }
