@@ -37,7 +37,7 @@ const QUICK_STANDARD: [&str; 10] = [
 ];
 
 /// Names under which the guest's program is one that tests start.
-const STARTED_BY_TESTS: [&str; 3] = ["cat", "sleep", "unshare"];
+const STARTED_BY_TESTS: [&str; 4] = ["cat", "sh", "sleep", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
