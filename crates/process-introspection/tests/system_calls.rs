@@ -63,8 +63,11 @@ fn one_address_of_oneself_takes_no_call_too_many() {
     assert_eq!(calls.of(libc::SYS_pread64), 2);
     // The area.
     assert_eq!(calls.of(libc::SYS_ioctl), 1);
+    // The page size, where there are several: by the first of this process.
+    let page_size = calls.of(libc::SYS_msync);
+    assert!(page_size <= 3, "{calls:?}");
     // A thread that is not the first looks whether that one still lives.
-    let other_thread = calls.total() - 11;
+    let other_thread = calls.total() - 11 - page_size;
     assert!(other_thread == 0 || other_thread == 3, "{calls:?}");
 }
 
