@@ -13,7 +13,8 @@ use crate::vma::{Vma, VmaName};
 
 /// A run of leaf entries of one size, backed by consecutive memory, or of base
 /// pages that are unbacked for one reason. It stands for
-/// `virt.size() / page_size` records.
+/// `virt.size() / page_size` records. What follows may go on with it: it is as
+/// long as can be told without looking further than its records are worth.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeafRun {
@@ -48,7 +49,8 @@ impl LeafRun {
 #[derive(Debug)]
 pub struct LeafCursor<N, E = FewEntries> {
     regions: PhysicalCursor<N, E>,
-    /// Of the mapping that `regions` gave last.
+    /// Of the mapping that `regions` gave last: consecutive memory to its end,
+    /// or as much of what is unbacked as was known at once.
     region: Option<Run>,
     huge: HugeRuns,
     range: AddrRange,
@@ -97,7 +99,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
             if let Some(run) = self.split(process)? {
                 return Ok(Some(run));
             }
-            self.region = self.regions.next_run(process)?;
+            // Base pages that are unbacked need not be counted to the last.
+            self.region = self.regions.next_part(process)?;
             let region_start = self.region.map(|region| region.start);
             if let Some(region_start) = region_start {
                 self.next = region_start;

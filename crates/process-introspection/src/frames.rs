@@ -84,7 +84,9 @@ flags! {
     /// Newer kernels say nothing of such a frame instead: no flag at all
     /// (fs/proc/page.c `kpage_read`; seen so on 6.18, with the flag on 6.12).
     NOPAGE = 20, "nopage";
-    /// Shared by kernel samepage merging.
+    /// Shared by kernel samepage merging. Some kernels set it for all anonymous
+    /// memory: one of two bits that tell is enough for them (fs/proc/page.c,
+    /// `stable_page_flags`; so on 6.12, not on 5.10, 6.1 and 6.18).
     KSM = 21, "ksm";
     /// Of a large folio that processes can map: a transparent huge page, or where
     /// the kernel makes them a smaller one. Not of hugetlb.

@@ -346,6 +346,18 @@ fn swapped_pages_are_told_with_their_place() {
                 _ => panic!("{region:x?}\n{run:x?}"),
             }
         }
+        // Each page-table record has its own page's place.
+        let pagemap = Pagemap::open(target.pid());
+        for entry in process.page_table(at..at + pages * page()).unwrap() {
+            let entry = entry.unwrap();
+            let raw = pagemap.entry(entry.virt.start().as_u64());
+            if let Backing::Swapped(place) = entry.backing {
+                let place = place.map(|place| u64::from(place.area) | place.offset << 5);
+                assert_eq!(place, Some(raw & ((1 << 55) - 1)), "{entry:x?}");
+            } else {
+                assert_eq!(raw >> 62 & 1, 0, "{entry:x?}");
+            }
+        }
         // Layout without addresses tells swap, too.
         let resident = process.resident_regions(at..at + pages * page()).unwrap();
         let swapped = resident

@@ -13,6 +13,15 @@ pub fn is_root_or_skip(test: &str) -> bool {
     root
 }
 
+/// The first two numbers of the kernel's release: for the few things that it
+/// changed without a way to find out.
+pub fn kernel() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|number| number.parse().ok());
+    number().zip(number()).expect("two numbers")
+}
+
 /// Whether the kernel has PAGEMAP_SCAN (Linux 6.7); prints that the test is
 /// skipped if not.
 pub fn has_page_scan_or_skip(test: &str) -> bool {

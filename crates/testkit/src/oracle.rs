@@ -191,8 +191,10 @@ fn page_state(area: &Area, entry: u64, zero: u64) -> (State, bool) {
             }
         };
     }
-    // The huge zero page is the only page of no object that is not anonymous.
-    let huge_zero = anonymous && area.is_private() && file == 1 && area.name != "[vdso]";
+    // The huge zero page is the only page of no object that is not anonymous,
+    // but for the kernel's own. (Those of [vvar] are in the page map of 7.2.)
+    let special = area.name == "[vdso]" || area.name.starts_with("[vvar");
+    let huge_zero = anonymous && area.is_private() && file == 1 && !special;
     if frame == zero || huge_zero {
         return (State::Zero(address), anonymous);
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::tracee::{self, Answer};
+use crate::tracee::{self, Answer, Call, Decide, Waker};
 
 /// How often each system call was made, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,35 +26,51 @@ impl Calls {
     }
 }
 
-/// No process has this group: a call that marks where counting begins and ends.
+/// No process has this group: a call that marks where counting ends.
 const NOBODY: libc::pid_t = -7;
 
-fn mark() {
-    // SAFETY: takes no memory, and fails.
-    unsafe { libc::syscall(libc::SYS_getpgid, NOBODY) };
+/// Counts between the child's waking it and its mark; sleeps before and after,
+/// because making what is walked can take many calls.
+#[derive(Default)]
+struct Counter {
+    calls: Calls,
+    counting: bool,
+}
+
+impl Decide for Counter {
+    fn decide(&mut self, call: &Call) -> Answer {
+        if call.number == libc::SYS_getpgid && call.arguments[0] as libc::pid_t == NOBODY {
+            self.counting = false;
+        } else if self.counting {
+            *self.calls.0.entry(call.number).or_default() += 1;
+        }
+        Answer::Make
+    }
+
+    fn is_asleep(&self) -> bool {
+        !self.counting
+    }
+
+    fn woken(&mut self) {
+        self.counting = true;
+    }
 }
 
 /// Runs `prepare` and then `counted` on its result in a forked child, and
 /// counts the system calls of the latter. A panic in either is one here.
 pub fn count<T>(prepare: impl FnOnce() -> T, counted: impl FnOnce(&T)) -> Calls {
-    let mut calls = Calls::default();
-    let mut counting = false;
     let child = || {
+        let waker = Waker::new();
         let prepared = prepare();
-        mark();
+        waker.wake();
         counted(&prepared);
-        mark();
+        // SAFETY: takes no memory, and fails.
+        unsafe { libc::syscall(libc::SYS_getpgid, NOBODY) };
     };
-    let ended = tracee::run(child, &mut |call: &tracee::Call| {
-        if call.number == libc::SYS_getpgid && call.arguments[0] as libc::pid_t == NOBODY {
-            counting = !counting;
-        } else if counting {
-            *calls.0.entry(call.number).or_default() += 1;
-        }
-        Answer::Make
-    });
+    let mut counter = Counter::default();
+    let ended = tracee::run(child, &mut counter);
     ended.unwrap_or_else(|how| panic!("{how}"));
-    calls
+    counter.calls
 }
 
 #[cfg(test)]

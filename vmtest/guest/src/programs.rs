@@ -1,20 +1,22 @@
-//! The few programs that tests start: just what they ask of `cat`, `sleep` and
-//! `unshare`. Which one is told by the file, not by argument 0: one test
+//! The few programs that tests start: just what they ask of `cat`, `sh`, `sleep`
+//! and `unshare`. Which one is told by the file, not by argument 0: one test
 //! names itself by that.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 use std::{env, io, thread};
 
 /// Runs the one that this file is named as.
 pub(crate) fn run() -> ExitCode {
-    let file = env::current_exe().unwrap_or_default();
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let path = env::current_exe().unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match (&*name, &arguments[..]) {
         ("cat", ["-"]) => cat(),
+        ("sh", ["-c", script, zero]) if script == zero => execute_again(&path, &arguments),
         ("sleep", [seconds]) => sleep(seconds),
         ("unshare", ["--pid", "--fork", program, rest @ ..]) => unshare_pid(program, rest),
         _ => Err(io::Error::other("nothing to do under this name")),
@@ -36,6 +38,12 @@ fn cat() -> io::Result<ExitCode> {
         }
         to.flush()?;
     }
+}
+
+/// What the shell makes of `exec sh -c "$0" "$0"`, given to it twice: it
+/// executes itself with the same arguments, for ever.
+fn execute_again(file: &Path, arguments: &[&str]) -> io::Result<ExitCode> {
+    Err(Command::new(file).args(arguments).exec())
 }
 
 fn sleep(seconds: &str) -> io::Result<ExitCode> {

@@ -205,7 +205,10 @@ fn section<'a>(output: &'a str, test: &str) -> Option<&'a str> {
 /// Why a test, or a part of it, was skipped.
 fn said(output: &str, test: &str) -> Option<String> {
     let mut lines = section(output, test)?.lines();
-    lines.find_map(|line| Some(line.strip_prefix("SKIPPED ")?.to_owned()))
+    lines.find_map(|line| {
+        let why = line.strip_prefix("SKIPPED")?;
+        Some(why.trim_start_matches(':').trim_start().to_owned())
+    })
 }
 
 /// Runs a program's cases one by one.

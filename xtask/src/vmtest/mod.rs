@@ -9,6 +9,7 @@ mod programs;
 mod report;
 mod table;
 pub(crate) mod truth;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -86,6 +87,8 @@ struct Outcome {
     kernel: String,
     report: Report,
     took: Duration,
+    /// The processor time of its emulator.
+    used: Duration,
 }
 
 impl Outcome {
@@ -120,9 +123,14 @@ pub(crate) fn vmtest(arguments: &Arguments) -> Result<()> {
         (kernels.join(), programs)
     });
     let kernels = kernels.map_err(|_| "fetching the kernels panicked")?;
-    eprintln!("vmtest: ready after {} s", begun.elapsed().as_secs());
+    let built = usage::of_children();
+    eprintln!(
+        "vmtest: ready after {} s and {} s of processor time",
+        begun.elapsed().as_secs(),
+        built.as_secs()
+    );
     let outcomes = run_all(&rows, &kernels, &programs, arguments);
-    print(&outcomes, begun.elapsed())
+    print(&outcomes, built, begun.elapsed())
 }
 
 fn is_chosen(row: &Row, only: &[String]) -> bool {
@@ -197,20 +205,24 @@ fn run_all(
         eprintln!("vmtest: {}: started", row.name);
         let begun = Instant::now();
         let kernel = &kernels[row.kernel.packages];
-        let report = kernel.as_ref().map_err(Clone::clone).and_then(|kernel| {
+        let run = kernel.as_ref().map_err(Clone::clone).and_then(|kernel| {
             let image = prepare(row, kernel, programs)?;
             run(row, kernel, &image, &arguments.extent)
         });
         let kernel = kernel.as_ref().map_or("", |kernel| &kernel.name).to_owned();
-        let report = report.unwrap_or_else(|why| Report {
-            problems: vec![why],
-            ..Report::default()
+        let (report, used) = run.unwrap_or_else(|why| {
+            let report = Report {
+                problems: vec![why],
+                ..Report::default()
+            };
+            (report, Duration::ZERO)
         });
         let outcome = Outcome {
             row,
             kernel,
             report,
             took: begun.elapsed(),
+            used,
         };
         let seconds = outcome.took.as_secs();
         match outcome.report.problems.first() {
@@ -238,7 +250,7 @@ fn prepare(
     programs: &BTreeMap<Arch, Result<Programs>>,
 ) -> Result<PathBuf> {
     let of = |arch: Arch| programs[&arch].as_ref().map_err(Clone::clone);
-    let mut image = of(row.programs)?.image(of(row.kernel.arch)?)?;
+    let mut image = of(row.programs)?.image(of(row.kernel.arch)?, row)?;
     for module in row.modules {
         let name = Path::new(module).file_name().unwrap_or_default();
         let name = format!("modules/{}", name.to_string_lossy());
@@ -268,24 +280,28 @@ fn module_bytes(path: &Path) -> Result<Vec<u8>> {
 
 /// Boots a row and judges it; once more if the kernel died before the tests
 /// began.
-fn run(row: &Row, kernel: &Unpacked, image: &Path, extent: &Extent) -> Result<Report> {
+fn run(row: &Row, kernel: &Unpacked, image: &Path, extent: &Extent) -> Result<(Report, Duration)> {
     let consoles = directory().join("consoles");
     fs::create_dir_all(&consoles).map_err(|error| format!("{}: {error}", consoles.display()))?;
     let file = consoles.join(format!("{}.log", row.name));
-    let mut console = boot::run(row, &kernel.image, image, extent, &file)?;
-    if !report::has_begun(&console) {
+    let mut ended = boot::run(row, &kernel.image, image, extent, &file)?;
+    if !report::has_begun(&ended.console) {
         eprintln!("vmtest: {}: did not come up; once more", row.name);
-        console = boot::run(row, &kernel.image, image, extent, &file)?;
+        let before = ended.used;
+        ended = boot::run(row, &kernel.image, image, extent, &file)?;
+        ended.used += before;
     }
     let _ = fs::remove_file(image);
-    Ok(report::judge(&console, row, kernel.release, extent))
+    let report = report::judge(&ended.console, row, kernel.release, extent);
+    Ok((report, ended.used))
 }
 
-/// The table of rows and times; an error unless all rows hold.
-fn print(outcomes: &[Outcome], took: Duration) -> Result<()> {
+/// The table of rows and times; an error unless all rows hold. `built`: the
+/// processor time before the first guest.
+fn print(outcomes: &[Outcome], built: Duration, took: Duration) -> Result<()> {
     println!(
-        "\n{:<19} {:<10} {:>4} {:>7} {:>6}  kernel",
-        "row", "result", "ok", "skipped", "time"
+        "\n{:<19} {:<10} {:>4} {:>7} {:>6} {:>6}  kernel",
+        "row", "result", "ok", "skipped", "time", "CPU"
     );
     for outcome in outcomes {
         let result = match (outcome.holds(), outcome.row.is_bonus) {
@@ -295,8 +311,10 @@ fn print(outcomes: &[Outcome], took: Duration) -> Result<()> {
         };
         let (ok, skipped) = (outcome.report.ok, outcome.report.skipped.len());
         let (name, seconds) = (outcome.row.name, outcome.took.as_secs());
-        let kernel = &outcome.kernel;
-        println!("{name:<19} {result:<10} {ok:>4} {skipped:>7} {seconds:>4} s  {kernel}");
+        let (used, kernel) = (outcome.used.as_secs(), &outcome.kernel);
+        println!(
+            "{name:<19} {result:<10} {ok:>4} {skipped:>7} {seconds:>4} s {used:>4} s  {kernel}"
+        );
     }
     println!();
     for outcome in outcomes {
@@ -311,7 +329,13 @@ fn print(outcomes: &[Outcome], took: Duration) -> Result<()> {
     }
     let consoles = directory().join("consoles");
     println!("\nconsoles: {}", consoles.display());
-    println!("all in {} s", took.as_secs());
+    let used: Duration = outcomes.iter().map(|outcome| outcome.used).sum();
+    println!(
+        "all in {} s; processor time: {} s for what is built, {} s for the guests",
+        took.as_secs(),
+        built.as_secs(),
+        used.as_secs()
+    );
     let failed = outcomes
         .iter()
         .filter(|outcome| !outcome.holds() && !outcome.row.is_bonus)

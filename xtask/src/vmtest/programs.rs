@@ -15,7 +15,7 @@ use c_library::Library;
 use serde_json::Value;
 
 use super::image::Image;
-use super::table::Arch;
+use super::table::{Arch, Row};
 use crate::run::{cargo, output, root, Result};
 
 /// Packages whose tests are run.
@@ -37,7 +37,7 @@ const QUICK_STANDARD: [&str; 10] = [
 ];
 
 /// Names under which the guest's program is one that tests start.
-const STARTED_BY_TESTS: [&str; 3] = ["cat", "sleep", "unshare"];
+const STARTED_BY_TESTS: [&str; 4] = ["cat", "sh", "sleep", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
@@ -64,9 +64,10 @@ impl Programs {
         })
     }
 
-    /// Packs them, with `first` as the guest's first program: a kernel starts
-    /// programs of its own architecture, whatever the tests are built for.
-    pub(crate) fn image(&self, first: &Self) -> Result<Image> {
+    /// Packs those that `row` runs, with `first` as the guest's first program: a
+    /// kernel starts programs of its own architecture, whatever the tests are
+    /// built for.
+    pub(crate) fn image(&self, first: &Self, row: &Row) -> Result<Image> {
         let mut image = Image::new(&[
             "bin", "cases", "dev", "modules", "proc", "sys", "tests", "tmp",
         ]);
@@ -74,11 +75,10 @@ impl Programs {
         for name in STARTED_BY_TESTS {
             image.add_file(&format!("bin/{name}"), &self.guest)?;
         }
-        for (name, file) in &self.tests {
-            image.add_file(&format!("tests/{name}"), file)?;
-        }
-        for (name, file) in &self.cases {
-            image.add_file(&format!("cases/{name}"), file)?;
+        for (directory, programs) in [("tests", &self.tests), ("cases", &self.cases)] {
+            for (name, file) in programs.iter().filter(|(name, _)| row.has(name)) {
+                image.add_file(&format!("{directory}/{name}"), file)?;
+            }
         }
         Ok(image)
     }
@@ -167,7 +167,7 @@ impl Compiler {
             "test",
             "--no-run",
             "--profile=vmtest",
-            "--message-format=json",
+            "--message-format=json-render-diagnostics",
         ];
         let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro")?;
         for package in PACKAGES {
@@ -180,7 +180,11 @@ impl Compiler {
     }
 
     fn guest(&self) -> Result<PathBuf> {
-        let arguments = ["build", "--profile=vmtest", "--message-format=json"];
+        let arguments = [
+            "build",
+            "--profile=vmtest",
+            "--message-format=json-render-diagnostics",
+        ];
         let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro")?;
         command.args(["--package", "vmtest-guest"]);
         let mut built = executables(&output(&mut command)?)?;

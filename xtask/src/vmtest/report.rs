@@ -81,6 +81,16 @@ pub(crate) fn judge(log: &str, row: &Row, release: &str, extent: &Extent) -> Rep
         let problem = format!("pages of {}, not of {}", value("page"), row.page);
         report.problems.push(problem);
     }
+    for program in row.also.iter().filter(|program| extent.has(program)) {
+        if !ok
+            .iter()
+            .any(|test| test.split("::").next() == Some(program))
+        {
+            report
+                .problems
+                .push(format!("nothing of {program} was run"));
+        }
+    }
     for test in row
         .runs
         .iter()

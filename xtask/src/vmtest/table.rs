@@ -117,6 +117,8 @@ pub(crate) struct Row {
     pub(crate) modules: &'static [&'static str],
     /// The base page, in bytes.
     pub(crate) page: u64,
+    /// Which of [`LONG`] it runs, besides all the others.
+    pub(crate) also: &'static [&'static str],
     /// Tests that must not be skipped: what the row is for.
     pub(crate) runs: &'static [&'static str],
     /// Tests that must be skipped: what this kernel or machine lacks.
@@ -124,6 +126,17 @@ pub(crate) struct Row {
     /// Whether a failure is one of the whole matrix.
     pub(crate) is_bonus: bool,
 }
+
+impl Row {
+    /// Whether it runs this test program.
+    pub(crate) fn has(&self, program: &str) -> bool {
+        !LONG.contains(&program) || self.also.contains(&program)
+    }
+}
+
+/// Test programs, without `.rs` or `.c`, that take an emulator minutes: only
+/// rows that name them run them.
+pub(crate) const LONG: &[&str] = &["faults", "handlers", "permissions", "storm"];
 
 const PLAIN: Row = Row {
     name: "",
@@ -135,6 +148,7 @@ const PLAIN: Row = Row {
     command_line: "transparent_hugepage=madvise",
     modules: &[],
     page: 4096,
+    also: &[],
     runs: &[],
     lacks: &[],
     is_bonus: false,
@@ -195,6 +209,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-5.10",
         kernel: K5_10,
         machine: "as it is",
+        also: LONG,
         runs: &[HUGE_WALK],
         lacks: &[PAGE_SCAN, AREA_QUERY],
         ..PLAIN
@@ -210,6 +225,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "amd64-6.12",
         machine: "as it is",
+        also: LONG,
         runs: &[PAGE_SCAN, AREA_QUERY, HUGE, RESERVATION],
         lacks: &[NODES, GIGANTIC, SWAP, DEVICE, WIDER],
         ..PLAIN
@@ -306,12 +322,20 @@ const MARKS: [&str; 2] = ["<!-- vmtest: begin -->\n", "<!-- vmtest: end -->"];
 
 /// The table as Markdown.
 pub(crate) fn markdown() -> String {
-    let mut text = String::from("| row | kernel | programs | machine |\n|---|---|---|---|\n");
+    let quoted = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    };
+    let mut text = format!(
+        "Every row runs every test program, but for those that take an emulator long ({}): these run on the rows that name them.\n\n",
+        quoted(LONG)
+    );
+    text += "| row | kernel | programs | machine | long ones |\n|---|---|---|---|---|\n";
     for row in ROWS {
         let kernel = format!("{} {}", row.kernel.arch.debian(), row.kernel.line);
-        let programs = row.programs.debian();
+        let (programs, long) = (row.programs.debian(), quoted(row.also));
         text += &format!(
-            "| {} | {kernel} | {programs} | {} |\n",
+            "| {} | {kernel} | {programs} | {} | {long} |\n",
             row.name, row.machine
         );
     }
@@ -353,6 +377,30 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ROWS.len());
+    }
+
+    #[test]
+    fn long_programs_exist_and_each_runs_on_some_row() {
+        let root = crate::run::root();
+        for name in LONG {
+            let places = [
+                format!("crates/process-introspection/tests/{name}.rs"),
+                format!("crates/process-introspection/tests/{name}/main.rs"),
+                format!("crates/c-library/programs/{name}.c"),
+            ];
+            assert!(
+                places.iter().any(|place| root.join(place).exists()),
+                "{name}"
+            );
+            assert!(ROWS.iter().any(|row| row.also.contains(name)), "{name}");
+        }
+        for row in ROWS {
+            assert!(
+                row.also.iter().all(|name| LONG.contains(name)),
+                "{}",
+                row.name
+            );
+        }
     }
 
     /// A misspelt test would only be noticed by running the matrix.

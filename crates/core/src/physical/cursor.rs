@@ -49,7 +49,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     }
 
     /// The same without a check. With `whole_leaves` the first and the last
-    /// area are walked from and to the border of the largest page they can hold.
+    /// area are walked from and to the border of the largest page they can hold,
+    /// and pages in swap are not merged: each is a leaf entry with its place.
     ///
     /// Inline, and never moved after, because a move of so much is a second
     /// copy on the stack.
@@ -64,7 +65,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     ) -> Self {
         Self {
             areas: AreaCursor::start(process, range, frames, whole_leaves, name),
-            walker: AreaWalker::new(process, entries),
+            walker: AreaWalker::start(process, whole_leaves, entries),
             current: None,
         }
     }
@@ -135,6 +136,42 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         process: &Process,
         mut give: impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
+        match self.unfinished(process)? {
+            Some((walker, area)) => walker.walk(process, area, &mut give),
+            None => Ok(ControlFlow::Break(())),
+        }
+    }
+
+    /// As [`Self::next_run`], but an unbacked run comes in parts, each as soon
+    /// as it is known: the first page of a hole can be had without looking for
+    /// the hole's end, which without a scan means to read an entry for each page.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub(crate) fn next_part(&mut self, process: &Process) -> Result<Option<Run>> {
+        while let Some((walker, area)) = self.unfinished(process)? {
+            let is_unbacked = |run: &Run| !run.state.backing.is_backed();
+            if area.left().is_empty() || walker.pending().is_some_and(is_unbacked) {
+                return Ok(walker.take());
+            }
+            let mut found = None;
+            let mut one = |run: &Run, _: &Mapping| {
+                found = Some(*run);
+                ControlFlow::Break(())
+            };
+            // What breaks it off is here.
+            let _ = walker.step(process, area, &mut one)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The area of which something is left to be walked or given, and who walks
+    /// it; `None` past the last.
+    #[inline]
+    fn unfinished(&mut self, process: &Process) -> Result<Option<(&mut AreaWalker<E>, &mut Area)>> {
         let walked = self
             .current
             .as_ref()
@@ -142,12 +179,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         if walked {
             match self.areas.next(process)? {
                 Some(area) => self.current = Some(area),
-                None => return Ok(ControlFlow::Break(())),
+                None => return Ok(None),
             }
         }
-        match &mut self.current {
-            Some(area) => self.walker.walk(process, area, &mut give),
-            None => Ok(ControlFlow::Break(())),
-        }
+        Ok(self.current.as_mut().map(|area| (&mut self.walker, area)))
     }
 }

@@ -207,12 +207,27 @@ impl PageContext {
 #[derive(Debug, Default)]
 pub struct Merger {
     pending: Option<Run>,
+    each_place: bool,
 }
 
 impl Merger {
     /// Nothing pending.
     pub const fn new() -> Self {
-        Self { pending: None }
+        Self::start(false)
+    }
+
+    /// The same; with `each_place` pages in swap are runs of their own, each
+    /// with its place.
+    pub(crate) const fn start(each_place: bool) -> Self {
+        Self {
+            pending: None,
+            each_place,
+        }
+    }
+
+    /// Whether a page in this state is never merged with others.
+    const fn is_apart(&self, state: &PageState) -> bool {
+        self.each_place && matches!(state.backing, Backing::Swapped(_))
     }
 
     /// The run that is not complete yet.
@@ -232,8 +247,11 @@ impl Merger {
         run: Run,
         give: &mut impl FnMut(&Run) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let apart = self.is_apart(&run.state);
         match &mut self.pending {
-            Some(pending) if pending.end == run.start && pending.continues_with(&run.state) => {
+            Some(pending)
+                if pending.end == run.start && pending.continues_with(&run.state) && !apart =>
+            {
                 pending.end = run.end;
                 ControlFlow::Continue(())
             }
@@ -262,7 +280,10 @@ impl Merger {
             let (len, flow) = match state.backing {
                 Backing::Ram(_) => self.feed_ram(context, start, rest, state.anonymous, give),
                 _ => {
-                    let len = context.run_length(rest, state, &mut of_frame);
+                    let len = match self.is_apart(&state) {
+                        true => 1,
+                        false => context.run_length(rest, state, &mut of_frame),
+                    };
                     let end = start + ((len as u64) << context.page.shift());
                     (len, self.push(Run { start, end, state }, give))
                 }
@@ -522,6 +543,35 @@ mod tests {
                     Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset: 4 })),
                     true
                 )
+            ]
+        );
+    }
+
+    #[test]
+    fn each_page_in_swap_has_its_place_where_that_is_asked_for() {
+        let mut given = Vec::new();
+        let mut merger = Merger::start(true);
+        let entries = [swapped(9), swapped(10), ram(5), ram(6), swapped(4), 0, 0];
+        let unknown = |_| Backing::Unknown(UnknownReason::Frame);
+        let (taken, _) = merger.feed(&ANONYMOUS, 0, &entries, unknown, &mut |run| {
+            given.push(*run);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(taken, entries.len());
+        given.extend(merger.take());
+        let place = |offset| Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset }));
+        let given: Vec<_> = given
+            .iter()
+            .map(|run| ((run.end - run.start) >> 12, run.state.backing))
+            .collect();
+        assert_eq!(
+            given,
+            [
+                (1, place(9)),
+                (1, place(10)),
+                (2, Backing::Ram(at(5))),
+                (1, place(4)),
+                (2, Backing::NotPresent)
             ]
         );
     }

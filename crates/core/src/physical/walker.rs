@@ -29,10 +29,16 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
     /// Inline for the reason that `PhysicalCursor::start` is.
     #[inline(always)]
     pub fn new(process: &Process, entries: E) -> Self {
+        Self::start(process, false, entries)
+    }
+
+    /// The same; with `each_place` pages in swap are runs of their own.
+    #[inline(always)]
+    pub(super) fn start(process: &Process, each_place: bool, entries: E) -> Self {
         let page = process.page_size();
         Self {
             pages: PageReader::new(page, entries),
-            merger: Merger::new(),
+            merger: Merger::start(each_place),
             page,
         }
     }

@@ -2,6 +2,8 @@
 //! a table is made of. The tests hold it, docs/SAFETY.md shows it. Knows nothing
 //! of how it is tried.
 
+use testkit::machine::kernel;
+
 use crate::confinement::{Step, DAC_READ_SEARCH, PERFMON, SYS_ADMIN, SYS_PTRACE};
 
 /// Whom the process in the situation asks about.
@@ -96,13 +98,6 @@ fn yama_scope() -> u32 {
 fn has_pidfs() -> bool {
     let own = process_introspection::UniquePid::of(std::process::id()).expect("a unique PID");
     own.as_i64() >> 62 == 0
-}
-
-fn kernel() -> (u32, u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut number = || numbers.next().and_then(|number| number.parse().ok());
-    number().zip(number()).expect("two numbers")
 }
 
 /// The expected answers about one process.

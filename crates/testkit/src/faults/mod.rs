@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use crate::scale::one_case_in;
 use crate::tracee::{self, Answer, Call, Decide, Waker};
 use expected::{expected, faults_of, Expected};
 pub use expected::{Fault, ESRVRFAULT};
@@ -82,10 +83,10 @@ fn mark(what: u64, one: u64, other: u64, leaked: u64, text: &str) -> libc::c_lon
         libc::syscall(
             libc::SYS_getpgid,
             NOBODY,
-            what,
-            one,
-            other,
-            leaked,
+            what as libc::c_ulong,
+            one as libc::c_ulong,
+            other as libc::c_ulong,
+            leaked as libc::c_ulong,
             text.as_ptr(),
         )
     }
@@ -266,7 +267,8 @@ impl Trial {
         Answer::Make
     }
 
-    /// Every fault of every sort of call, at its first, second and last.
+    /// Every fault of every sort of call, at its first, second and last; of all
+    /// these as many as the machine has time for.
     fn plan(&mut self) {
         self.tally.sorts = self.recorded.len();
         for (&(number, subject), &(count, size)) in &self.recorded {
@@ -285,6 +287,8 @@ impl Trial {
                 }
             }
         }
+        let cases = std::mem::take(&mut self.cases);
+        self.cases = cases.into_iter().step_by(one_case_in()).collect();
     }
 
     fn told(&mut self, call: &Call) {

@@ -218,8 +218,8 @@ impl Area {
             return;
         }
         let node = self.nodes[random.below(self.nodes.len() as u64) as usize];
-        let pages: Vec<u64> = (0..HUGE)
-            .map(|index| self.huge + index * HUGE_SIZE)
+        let pages: Vec<usize> = (0..HUGE)
+            .map(|index| (self.huge + index * HUGE_SIZE) as usize)
             .collect();
         let to = vec![node; pages.len()];
         let mut status = vec![0i32; pages.len()];
