@@ -29,7 +29,7 @@ const NOT_FOUND: u8 = 127;
 /// A program to start, and when to look at it.
 #[derive(Debug, Args)]
 pub(crate) struct Launch {
-    /// Looks at COMMAND before its memory goes [default]
+    /// Looks at COMMAND before its memory goes (the default)
     #[arg(long, value_name = "MOMENT", requires = "command", conflicts_with_all = ["after", "on"])]
     at: Option<At>,
     /// Looks at COMMAND so long after its start, such as 2s or 500ms
