@@ -22,8 +22,10 @@ const THP: [&str; 2] = [
 ];
 const SORTED: &str = "sorted reads of kpageflags and kpagecount";
 
+type Make = fn(u64) -> Memory;
+
 pub(crate) fn run(session: &mut Session) {
-    let cases: [([&str; 2], fn(u64) -> Memory); 3] = [
+    let cases: [(_, Make); 3] = [
         (DENSE, targets::dense_of_large_blocks),
         (SCATTERED, targets::dense),
         (THP, targets::transparent_huge),

@@ -217,12 +217,27 @@ fn the_output_does_not_depend_on_the_number_of_threads() {
             if format != "json" {
                 assert_eq!(alone.lines().count(), records + header, "{format}");
             }
-            for threads in ["0", "2", "3", "64"] {
-                assert!(output(threads) == alone, "{format} {backed:?} {threads}");
+            // The kernel may move pages at any time, to make room for huge ones:
+            // then alone it gives something else, too.
+            let mut alone = alone;
+            for threads in ["0", "2", "3", "64", "default"] {
+                let same = (0..20).any(|_| {
+                    let given = match threads {
+                        "default" => {
+                            let arguments = ["physical", &pid, &range, "--format", format];
+                            succeed(&[&arguments[..], backed].concat()).stdout
+                        }
+                        threads => output(threads),
+                    };
+                    let before = std::mem::replace(&mut alone, output("1"));
+                    assert!(
+                        given == before || before != alone,
+                        "{format} {backed:?} {threads}"
+                    );
+                    given == before
+                });
+                assert!(same, "pages never come to rest");
             }
-            let arguments = ["physical", &pid, &range, "--format", format];
-            let default = succeed(&[&arguments[..], backed].concat()).stdout;
-            assert!(default == alone, "{format} {backed:?}");
         }
     }
 }
