@@ -1,5 +1,5 @@
 //! The few programs that tests start: just what they ask of `cat`, `sh`, `sleep`
-//! and `unshare`. Which one is told by the file, not by argument 0: one test
+//! and `unshare`; and a parent for them. Which one is told by the file, not by argument 0: one test
 //! names itself by that.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -18,6 +18,7 @@ pub(crate) fn run() -> ExitCode {
         ("cat", ["-"]) => cat(),
         ("sh", ["-c", script, zero]) if script == zero => execute_again(&path, &arguments),
         ("sleep", [seconds]) => sleep(seconds),
+        ("parent", [program, rest @ ..]) => run_program(program, rest),
         ("unshare", ["--pid", "--fork", program, rest @ ..]) => unshare_pid(program, rest),
         _ => Err(io::Error::other("nothing to do under this name")),
     };
@@ -58,6 +59,12 @@ fn unshare_pid(program: &str, arguments: &[&str]) -> io::Result<ExitCode> {
     if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
         return Err(io::Error::last_os_error());
     }
+    run_program(program, arguments)
+}
+
+/// Runs a program and ends as it does: a parent that is compiled for the same
+/// processor as the tests, which process 1 need not be.
+fn run_program(program: &str, arguments: &[&str]) -> io::Result<ExitCode> {
     let status = Command::new(program).args(arguments).status()?;
     let code = status
         .code()

@@ -36,8 +36,9 @@ const QUICK_STANDARD: [&str; 10] = [
     "--config=profile.release.package.compiler_builtins.codegen-units=16",
 ];
 
-/// Names under which the guest's program is one that tests start.
-const STARTED_BY_TESTS: [&str; 4] = ["cat", "sh", "sleep", "unshare"];
+/// Names under which the guest's program is one that tests start, or are started
+/// by.
+const AROUND_TESTS: [&str; 5] = ["cat", "parent", "sh", "sleep", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ impl Programs {
             "bin", "cases", "dev", "modules", "proc", "sys", "tests", "tmp",
         ]);
         image.add_file("init", &first.guest)?;
-        for name in STARTED_BY_TESTS {
+        for name in AROUND_TESTS {
             image.add_file(&format!("bin/{name}"), &self.guest)?;
         }
         for (directory, programs) in [("tests", &self.tests), ("cases", &self.cases)] {
