@@ -16,7 +16,7 @@ pub(crate) fn run() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match (&*name, &arguments[..]) {
         ("cat", ["-"]) => cat(),
-        ("sh", ["-c", script, zero]) if script == zero => execute_again(&path, &arguments),
+        ("sh", ["-c", script, zero]) if script == zero => again(&path, script, &arguments),
         ("sleep", [seconds]) => sleep(seconds),
         ("parent", [program, rest @ ..]) => run_program(program, rest),
         ("unshare", ["--pid", "--fork", program, rest @ ..]) => unshare_pid(program, rest),
@@ -42,8 +42,14 @@ fn cat() -> io::Result<ExitCode> {
 }
 
 /// What the shell makes of `exec sh -c "$0" "$0"`, given to it twice: it
-/// executes itself with the same arguments, for ever.
-fn execute_again(file: &Path, arguments: &[&str]) -> io::Result<ExitCode> {
+/// executes itself with the same arguments, for ever; each time it says so and
+/// waits for a line if that is in front.
+fn again(file: &Path, script: &str, arguments: &[&str]) -> io::Result<ExitCode> {
+    use io::{Read, Write};
+    if script.starts_with("echo; read line; ") {
+        io::stdout().write_all(b"\n")?;
+        io::stdin().lock().read_exact(&mut [0])?;
+    }
     Err(Command::new(file).args(arguments).exec())
 }
 
