@@ -18,14 +18,14 @@ enum { SIGNALS = 1500 };
 #endif
 
 static timer_t timer;
-static unsigned long seed;
+static uint64_t seed;
 static volatile sig_atomic_t signals;
 static const char *volatile failed;
 static char *known_memory;
 
 /* The next signal comes 10 to 150 microseconds from now, wherever that is. */
 static void arm(void) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     struct itimerspec moment = {{0, 0}, {0, 10000 + (long)((seed >> 33) % 140000)}};
     if (timer_settime(timer, 0, &moment, NULL) != 0) failed = "timer_settime";
 }

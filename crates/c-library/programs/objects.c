@@ -156,7 +156,7 @@ static void a_read_is_whole_or_a_fault_of_the_target(void) {
     CHECK_EQ(introspection_read_process_memory(0, end, copy, 0), -ESRVRFAULT);
     CHECK_EQ(introspection_read_process_memory(0, at, NULL, 0), 0);
     CHECK_EQ(introspection_read_process_memory(0, ~(uintptr_t)0, copy, 1), -ESRVRFAULT);
-    CHECK_EQ(introspection_read_process_memory(0, (uintptr_t)1 << 63, copy, 1), -ESRVRFAULT);
+    CHECK_EQ(introspection_read_process_memory(0, ~(~(uintptr_t)0 >> 1), copy, 1), -ESRVRFAULT);
     CHECK_EQ(introspection_read_process_memory(0, ~(uintptr_t)0, copy, 0), -ESRVRFAULT);
     CHECK_EQ(introspection_read_process_memory(0, at, copy, (size_t)INT_MAX + 1), -EOVERFLOW);
     CHECK_EQ(introspection_read_process_memory(0, at, NULL, 8), -EFAULT);

@@ -65,6 +65,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
     ///
     /// # Errors
     /// EPERM if frame numbers are hidden.
+    // Inline for the reason that `PhysicalCursor::start` is.
+    #[inline(always)]
     pub fn new(process: &Process, range: AddrRange, name: N, entries: E) -> Result<Self> {
         process.frames()?;
         let page = process.page_size();

@@ -35,21 +35,21 @@ fn nodes_with_memory() -> Vec<u64> {
 /// Pages that the kernel is told to take from a node. Node 0 of a kernel
 /// without NUMA needs no telling.
 fn pages_of_node(node: u64, count: u64) -> u64 {
-    const MPOL_BIND: u64 = 2;
+    const MPOL_BIND: usize = 2;
     let at = memory::anonymous(count * page());
-    let mut mask = [0u64; 16];
-    mask[node as usize / 64] |= 1 << (node % 64);
-    let bits = mask.len() as u64 * 64;
+    let mut mask = [0usize; 1024 / usize::BITS as usize];
+    mask[(node / u64::from(usize::BITS)) as usize] |= 1 << (node % u64::from(usize::BITS));
+    let bits = mask.len() * usize::BITS as usize;
     // SAFETY: a mapping made for this, and a mask with its length.
     let bound = unsafe {
         libc::syscall(
             libc::SYS_mbind,
-            at,
-            count * page(),
+            at as usize,
+            (count * page()) as usize,
             MPOL_BIND,
             mask.as_ptr(),
             bits,
-            0u64,
+            0usize,
         )
     };
     let error = io::Error::last_os_error();
@@ -64,16 +64,17 @@ fn pages_of_node(node: u64, count: u64) -> u64 {
 /// The nodes of pages, by `move_pages`; only node 0 on a kernel without NUMA.
 fn nodes_by_move_pages(pages: &[u64]) -> Vec<u32> {
     let mut status = vec![-1i32; pages.len()];
+    let pages: Vec<usize> = pages.iter().map(|&at| at as usize).collect();
     // SAFETY: so many addresses, no nodes to move to, as many places for a status.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
-            0u64,
+            0usize,
             pages.len(),
             pages.as_ptr(),
             std::ptr::null::<i32>(),
             status.as_mut_ptr(),
-            0u64,
+            0usize,
         )
     };
     if result != 0 {

@@ -1,6 +1,7 @@
 //! Which process is meant, and what becomes of a handle when the process
 //! changes: threads, zombies, execs, exits, unique PIDs, other proc mounts.
 
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -90,6 +91,52 @@ fn a_process_whose_first_thread_has_ended_is_read_through_another() {
         .unwrap();
     assert_eq!(region.backing, Backing::Resident);
     assert!(count(&process).unwrap() > 3);
+}
+
+/// Killed and reaped when dropped.
+struct Shell(std::process::Child);
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Without random addresses nothing but the memory itself tells two from each
+/// other.
+#[test]
+fn an_exec_that_changes_no_address_ends_a_walk_too() {
+    use std::os::unix::process::CommandExt;
+    const AGAIN: &str = "echo; read line; exec sh -c \"$0\" \"$0\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", AGAIN, AGAIN]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    // SAFETY: takes no memory.
+    unsafe {
+        command.pre_exec(|| {
+            libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
+            Ok(())
+        });
+    }
+    let mut shell = Shell(command.spawn().unwrap());
+    let mut stdin = shell.0.stdin.take().unwrap();
+    let mut stdout = shell.0.stdout.take().unwrap();
+    let mut is_ready = || stdout.read_exact(&mut [0]).unwrap();
+    is_ready();
+    // From the second on they are alike, their environments too.
+    stdin.write_all(b"\n").unwrap();
+    is_ready();
+    for no_query in [false, true] {
+        let process = Process::open(shell.0.id()).unwrap();
+        process.as_core().disable_features(no_query, true);
+        let mut regions = process.virtual_regions(..).unwrap();
+        assert!(regions.next().unwrap().is_ok());
+        stdin.write_all(b"\n").unwrap();
+        is_ready();
+        let rest: Result<Vec<_>, _> = regions.collect();
+        assert!(rest.unwrap_err().is_gone(), "{no_query}");
+    }
 }
 
 #[test]

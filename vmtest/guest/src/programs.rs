@@ -1,5 +1,5 @@
 //! The few programs that tests start: just what they ask of `cat`, `sh`, `sleep`
-//! and `unshare`. Which one is told by the file, not by argument 0: one test
+//! and `unshare`; and a parent for them. Which one is told by the file, not by argument 0: one test
 //! names itself by that.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -16,8 +16,9 @@ pub(crate) fn run() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match (&*name, &arguments[..]) {
         ("cat", ["-"]) => cat(),
-        ("sh", ["-c", script, zero]) if script == zero => execute_again(&path, &arguments),
+        ("sh", ["-c", script, zero]) if script == zero => again(&path, script, &arguments),
         ("sleep", [seconds]) => sleep(seconds),
+        ("parent", [program, rest @ ..]) => run_program(program, rest),
         ("unshare", ["--pid", "--fork", program, rest @ ..]) => unshare_pid(program, rest),
         _ => Err(io::Error::other("nothing to do under this name")),
     };
@@ -41,8 +42,14 @@ fn cat() -> io::Result<ExitCode> {
 }
 
 /// What the shell makes of `exec sh -c "$0" "$0"`, given to it twice: it
-/// executes itself with the same arguments, for ever.
-fn execute_again(file: &Path, arguments: &[&str]) -> io::Result<ExitCode> {
+/// executes itself with the same arguments, for ever; each time it says so and
+/// waits for a line if that is in front.
+fn again(file: &Path, script: &str, arguments: &[&str]) -> io::Result<ExitCode> {
+    use io::{Read, Write};
+    if script.starts_with("echo; read line; ") {
+        io::stdout().write_all(b"\n")?;
+        io::stdin().lock().read_exact(&mut [0])?;
+    }
     Err(Command::new(file).args(arguments).exec())
 }
 
@@ -58,6 +65,12 @@ fn unshare_pid(program: &str, arguments: &[&str]) -> io::Result<ExitCode> {
     if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
         return Err(io::Error::last_os_error());
     }
+    run_program(program, arguments)
+}
+
+/// Runs a program and ends as it does: a parent that is compiled for the same
+/// processor as the tests, which process 1 need not be.
+fn run_program(program: &str, arguments: &[&str]) -> io::Result<ExitCode> {
     let status = Command::new(program).args(arguments).status()?;
     let code = status
         .code()

@@ -21,23 +21,21 @@ use crate::run::{cargo, output, root, Result};
 /// Packages whose tests are run.
 const PACKAGES: [&str; 2] = ["process-introspection-core", "process-introspection"];
 
-/// What is compiled of the standard library is not what is tested: compiled
-/// quickly, it takes a fraction of the time.
-const QUICK_STANDARD: [&str; 10] = [
+/// What is compiled of the standard library for the tests is not what is tested:
+/// compiled quickly, it takes a fraction of the time. For the archive it is
+/// compiled as for everybody: the stack that a call takes depends on it.
+const QUICK_STANDARD: [&str; 6] = [
     "--config=profile.vmtest.package.core.opt-level=1",
     "--config=profile.vmtest.package.alloc.opt-level=1",
     "--config=profile.vmtest.package.std.opt-level=1",
     "--config=profile.vmtest.package.test.opt-level=1",
     "--config=profile.vmtest.package.gimli.opt-level=1",
     "--config=profile.vmtest.package.compiler_builtins.opt-level=1",
-    "--config=profile.release.package.core.opt-level=1",
-    "--config=profile.release.package.core.codegen-units=16",
-    "--config=profile.release.package.compiler_builtins.opt-level=1",
-    "--config=profile.release.package.compiler_builtins.codegen-units=16",
 ];
 
-/// Names under which the guest's program is one that tests start.
-const STARTED_BY_TESTS: [&str; 4] = ["cat", "sh", "sleep", "unshare"];
+/// Names under which the guest's program is one that tests start, or are started
+/// by.
+const AROUND_TESTS: [&str; 5] = ["cat", "parent", "sh", "sleep", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
@@ -72,7 +70,7 @@ impl Programs {
             "bin", "cases", "dev", "modules", "proc", "sys", "tests", "tmp",
         ]);
         image.add_file("init", &first.guest)?;
-        for name in STARTED_BY_TESTS {
+        for name in AROUND_TESTS {
             image.add_file(&format!("bin/{name}"), &self.guest)?;
         }
         for (directory, programs) in [("tests", &self.tests), ("cases", &self.cases)] {

@@ -233,9 +233,10 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "amd64-6.12-numa",
         machine: "three NUMA nodes, one without CPUs",
+        memory: 1536,
         options: &[
             "-object",
-            "memory-backend-ram,id=m0,size=512M",
+            "memory-backend-ram,id=m0,size=1G",
             "-object",
             "memory-backend-ram,id=m1,size=256M",
             "-object",

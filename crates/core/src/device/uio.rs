@@ -142,23 +142,23 @@ mod tests {
 
     #[test]
     fn a_map_is_found_by_its_number_and_what_is_left_of_it() {
-        let maps = [map(0xfe00_0000, 4)];
-        assert_eq!(address(&maps, 0, 4), Ok(0xfe00_0000));
-        assert_eq!(address(&maps, 0, 1), Ok(0xfe00_0000));
-        assert_eq!(address(&maps, 3, 1), Ok(0xfe00_3000));
+        let maps = [map(0x3e00_0000, 4)];
+        assert_eq!(address(&maps, 0, 4), Ok(0x3e00_0000));
+        assert_eq!(address(&maps, 0, 1), Ok(0x3e00_0000));
+        assert_eq!(address(&maps, 3, 1), Ok(0x3e00_3000));
         assert_eq!(address(&maps, 1, 4), Err(UnknownReason::Unconfirmed));
         assert_eq!(address(&[], 0, 1), Err(UnknownReason::Unconfirmed));
     }
 
     #[test]
     fn what_can_be_of_two_maps_is_of_none() {
-        let maps = [map(0xfe00_0000, 2), map(0xfd00_0000, 2)];
-        assert_eq!(address(&maps, 0, 2), Ok(0xfe00_0000));
+        let maps = [map(0x3e00_0000, 2), map(0x3d00_0000, 2)];
+        assert_eq!(address(&maps, 0, 2), Ok(0x3e00_0000));
         // Map 1, or the second page of map 0.
         assert_eq!(address(&maps, 1, 1), Err(UnknownReason::Ambiguous));
-        assert_eq!(address(&maps, 1, 2), Ok(0xfd00_0000));
-        assert_eq!(address(&maps, 2, 1), Ok(0xfd00_1000));
-        let kernel = [map(0xfe00_0000, 2), map(0x7 << 60, 2)];
+        assert_eq!(address(&maps, 1, 2), Ok(0x3d00_0000));
+        assert_eq!(address(&maps, 2, 1), Ok(0x3d00_1000));
+        let kernel = [map(0x3e00_0000, 2), map(0x7 << 60, 2)];
         assert_eq!(address(&kernel, 1, 1), Err(UnknownReason::Ambiguous));
     }
 
@@ -167,7 +167,7 @@ mod tests {
         let maps = [map(0xffff_8880_0123_4000, 4)];
         assert_eq!(address(&maps, 0, 1), Err(UnknownReason::Driver));
         let unaligned = [Some(Map {
-            address: 0xfe00_0100,
+            address: 0x3e00_0100,
             size: 0x100,
         })];
         assert_eq!(address(&unaligned, 0, 1), Err(UnknownReason::Driver));

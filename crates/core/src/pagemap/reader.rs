@@ -81,6 +81,8 @@ pub(crate) struct PageReader<E> {
 }
 
 impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
+    // Inline for the reason that `PhysicalCursor::start` is.
+    #[inline(always)]
     pub(crate) fn new(page: PageSize, entries: E) -> Self {
         Self {
             page,

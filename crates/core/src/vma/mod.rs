@@ -183,6 +183,8 @@ const LONG_WALK: u32 = 64;
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     /// A cursor that stores names in `name`; 4096 bytes hold nearly all, an
     /// empty storage asks for none.
+    // Inline for the reason that `PhysicalCursor::start` is.
+    #[inline(always)]
     pub fn new(name: N) -> Self {
         Self {
             source: Source::Query {

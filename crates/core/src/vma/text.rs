@@ -263,6 +263,14 @@ impl Reader {
                     return Ok(read);
                 }
             }
+            // Only of a memory that is still there does the text begin anew: of
+            // two the marks can be alike, where addresses are not chosen anew, or
+            // while an exec has not yet written the second one.
+            let begin = sys::pread(file, &mut [0; 8], 0)
+                .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
+            if begin == 0 {
+                return Err(Error::new(Errno::ESRCH, Operation::ReadMaps));
+            }
             process.check_same_memory()?;
             Ok(0)
         })?;

@@ -347,7 +347,7 @@ fn of_less(number: libc::c_long, subject: Subject, fault: Fault) -> Expected {
             list_or(&[libc::ESRCH])
         }
         (libc::SYS_pread64, Subject::Auxv) if nothing => no_memory(),
-        (libc::SYS_pread64, Subject::Memory) if nothing => errors(&[libc::ESRCH]),
+        (libc::SYS_pread64, Subject::Memory | Subject::Maps) if nothing => errors(&[libc::ESRCH]),
         // An entry in part is none that the kernel gives.
         (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap) => list_or(&[libc::EIO]),
         (libc::SYS_pread64, Subject::Auxv) => list_or(&[libc::ESRCH, libc::EIO]),
