@@ -146,7 +146,8 @@ pub(crate) fn rough(bytes: u64) -> String {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
     let exponent = (bytes.checked_ilog2().unwrap_or(0) / 10) as usize;
     let Some(&unit) = exponent.checked_sub(1).and_then(|at| UNITS.get(at)) else {
-        return bytes.to_string();
+        let unit = if bytes == 0 { "" } else { "B" };
+        return format!("{bytes}{unit}");
     };
     let shift = 10 * exponent;
     let (whole, rest) = (bytes >> shift, bytes & ((1 << shift) - 1));
@@ -223,7 +224,7 @@ mod tests {
     fn a_rough_size_is_never_more_and_never_wide() {
         for (bytes, text) in [
             (0, "0"),
-            (1023, "1023"),
+            (1023, "1023B"),
             (4096, "4K"),
             (4097, "4.00K"),
             (68_500, "66.8K"),

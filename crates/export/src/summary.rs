@@ -403,16 +403,16 @@ pub struct MappingUsageRecord<'a> {
 impl<'a> MappingUsageRecord<'a> {
     /// Of a mapping of the process of this summary.
     pub fn new(pid: u32, summary: &Summary, of: &'a MappingSummary) -> Self {
-        let (mapping, contiguity) = (&*of.mapping, &of.contiguity);
+        let mapping = &*of.mapping;
         let has_addresses = summary.knows_addresses;
         Self {
             pid,
             vaddr: mapping.range.start().into(),
             usage: UsageRecord::new(&of.usage, summary.into()),
             huge: summary.coverage.map(|_| of.huge),
-            extents: has_addresses.then(|| contiguity.extents()),
-            median: contiguity.median(),
-            largest: contiguity.largest(1).first().copied(),
+            extents: has_addresses.then_some(of.extents),
+            median: of.median,
+            largest: of.largest,
             prot: protection_name(mapping.protection),
             shared: mapping.shared,
             kind: mapping.kind().name(),

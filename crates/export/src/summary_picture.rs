@@ -135,7 +135,8 @@ impl Page {
         for kind in &record.kinds {
             self.line(&row(kind.kind, cells(&kind.usage)));
         }
-        let all = format!("all {}", record.mappings);
+        let plural = if record.mappings == 1 { "" } else { "s" };
+        let all = format!("{} mapping{plural}", record.mappings);
         self.line(&row(&all, cells(&record.total)));
     }
 
@@ -227,14 +228,14 @@ impl Page {
             largest.join(" ")
         ));
         let at_least = contiguity.at_least.iter().map(|least| {
-            let share = percent(least.bytes, contiguity.bytes);
-            format!(
-                "{} or more: {} {share}",
-                rough(least.size),
-                rough(least.bytes)
-            )
+            let share = match least.bytes {
+                0 => String::new(),
+                bytes => format!(" ({})", percent(bytes, contiguity.bytes)),
+            };
+            format!("{}: {}{share}", rough(least.size), rough(least.bytes))
         });
-        self.line(&format!("  in {}", at_least.collect::<Vec<_>>().join(", ")));
+        let at_least = at_least.collect::<Vec<_>>().join(", ");
+        self.line(&format!("  in extents of at least {at_least}"));
         for class in &contiguity.histogram {
             let name = format!("{}-{}", rough(class.least), rough(2 * class.least));
             let count = format!("{:>9}", format!("{}x", class.count));

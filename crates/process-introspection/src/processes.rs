@@ -68,7 +68,11 @@ impl Process {
     /// has ended.
     pub fn command_line(&self) -> OsString {
         let dir = format!("/proc/thread-self/fd/{}", self.as_core().directory());
-        command_line(Path::new(&dir))
+        match command_line(Path::new(&dir)) {
+            // Not even a name in brackets.
+            nameless if nameless == "[]" => OsString::new(),
+            line => line,
+        }
     }
 }
 

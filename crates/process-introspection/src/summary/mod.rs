@@ -82,8 +82,13 @@ pub struct MappingSummary {
     pub usage: Usage,
     /// How many bytes huge entries map; hugetlb is not in it.
     pub huge: u64,
-    /// Its extents, ended at its borders; none without addresses.
-    pub contiguity: Contiguity,
+    /// How many extents of memory it has, ended at its borders; 0 without
+    /// addresses.
+    pub extents: u64,
+    /// The median of their sizes in bytes.
+    pub median: Option<u64>,
+    /// The size of the largest in bytes.
+    pub largest: Option<u64>,
 }
 
 /// Pages that a walk found, of one mapping, and all that is known of them.
@@ -109,6 +114,8 @@ struct Adder<'a> {
     nodes: BTreeMap<Option<u32>, u64>,
     mappings: u64,
     current: Option<MappingSummary>,
+    /// The extents of that.
+    of_current: Contiguity,
 }
 
 /// Whether it is of huge pages that were set aside, which the kernel counts
@@ -130,6 +137,7 @@ impl<'a> Adder<'a> {
             nodes: BTreeMap::new(),
             mappings: 0,
             current: None,
+            of_current: Contiguity::default(),
         }
     }
 
@@ -150,7 +158,9 @@ impl<'a> Adder<'a> {
             mapping: Arc::clone(mapping),
             usage: Usage::default(),
             huge: 0,
-            contiguity: Contiguity::default(),
+            extents: 0,
+            median: None,
+            largest: None,
         });
         ended
     }
@@ -158,7 +168,11 @@ impl<'a> Adder<'a> {
     /// Nothing more of the current mapping.
     fn end(&mut self) -> Option<MappingSummary> {
         let mut ended = self.current.take()?;
-        ended.contiguity.close();
+        let mut contiguity = std::mem::take(&mut self.of_current);
+        contiguity.close();
+        ended.extents = contiguity.extents();
+        ended.median = contiguity.median();
+        ended.largest = contiguity.largest(1).first().copied();
         self.total.add(&ended.usage);
         let kinds = MappingKind::ALL.iter().zip(&mut self.kinds);
         for (_, usage) in kinds.filter(|(&kind, _)| kind == ended.mapping.kind()) {
@@ -214,12 +228,12 @@ impl<'a> Adder<'a> {
             }
             _ => return,
         }
-        let (Some(address), Some(current)) = (pages.backing.address(), &mut self.current) else {
+        let Some(address) = pages.backing.address() else {
             return;
         };
         let (virt, phys) = (pages.virt.start().as_u64(), address.as_u64());
         self.contiguity.add(virt, phys, size);
-        current.contiguity.add(virt, phys, size);
+        self.of_current.add(virt, phys, size);
         for (node, size) in self.map.nodes_of(address, size) {
             *self.nodes.entry(node).or_default() += size;
         }
