@@ -90,7 +90,8 @@ fn check_names<R: Record>(name: &str, schema: &Value) {
         .keys()
         .map(String::as_str)
         .collect();
-    if fields.remove("swap") {
+    // A place is two fields in CSV, an amount is one.
+    if !R::LAYOUT.fields.contains(&"swap") && fields.remove("swap") {
         fields.extend(["swap_type", "swap_offset"]);
     }
     // Optional in JSON; in CSV its fields stand beside the others.

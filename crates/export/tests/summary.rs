@@ -199,12 +199,12 @@ fn a_picture_shows_what_is_known_and_says_what_is_not() {
     for part in [
         "4711 database --port 1",
         "anon              300M      12M    9.00M       8M       4K       8K       2M",
-        "64K folio            2M   14%",
+        "64K folio             2M   14%",
         "map 4M, 33% of what is resident",
         "EXTENTS 1540 (scatter-gather descriptors for all 14M)",
         "largest 4M 4M 4K",
         "at least 64K: 8M (57%)",
-        "4M-8M                8M   57%       2x ####",
+        "4M-8M                 8M   57%       2x ####",
         "unknown: 4M 28%   1: 10M 71%",
     ] {
         assert!(known.contains(part), "{part} is not in\n{known}");
