@@ -7,10 +7,12 @@ use crate::name::Name;
 use crate::number::{decimal, DeviceNumber, Hex};
 use crate::record::{Layout, Record, Swap};
 
-/// The fields of one record.
+/// The fields of one record: of one line, or of several.
 #[derive(Debug, Default)]
 pub struct Fields {
     row: csv::ByteRecord,
+    /// The lines before it.
+    complete: Vec<csv::ByteRecord>,
 }
 
 impl Fields {
@@ -23,6 +25,12 @@ impl Fields {
     /// A field without a value.
     pub fn null(&mut self) -> &mut Self {
         self.text("")
+    }
+
+    /// What follows is in a line of its own.
+    pub fn next_line(&mut self) -> &mut Self {
+        self.complete.push(std::mem::take(&mut self.row));
+        self
     }
 
     /// A number in decimal.
@@ -91,6 +99,9 @@ impl<W: Write> CsvWriter<W> {
     pub(crate) fn write(&mut self, record: &impl Record) -> io::Result<()> {
         self.fields.row.clear();
         record.fields(&mut self.fields);
+        for line in self.fields.complete.drain(..) {
+            self.out.write_byte_record(&line).map_err(of_output)?;
+        }
         // Fails if the number of fields is not the header's.
         self.out
             .write_byte_record(&self.fields.row)

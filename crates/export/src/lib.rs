@@ -31,7 +31,7 @@
 //!   hexadecimal without `0x`, as in the `maps` file; sizes in the largest
 //!   unit that is exact. In names, control characters, whatever else could
 //!   upset a terminal, bytes that are not UTF-8, and backslashes are escaped.
-//!   Below a row can stand notes, indented.
+//!   Below a row can stand notes, indented. A summary is no row but a picture.
 //! * **JSON**: an array of objects, one a line, and **JSON lines**: the objects
 //!   alone. `docs/schemas` has a JSON schema for each kind of record. A name
 //!   that is not UTF-8 is given lossy in `path` and whole in `path_hex`. An
@@ -54,6 +54,8 @@ mod physical;
 mod record;
 mod resident;
 mod state;
+mod summary;
+mod summary_picture;
 mod table;
 mod virtual_regions;
 mod writer;
@@ -70,6 +72,11 @@ pub use physical::{PhysicalRecord, WithNode};
 pub use record::{protection_name, Align, Column, Layout, Record, Swap};
 pub use resident::ResidentRecord;
 pub use state::State;
+pub use summary::{
+    AtLeastRecord, ContiguityRecord, ExtentClassRecord, HugePagesRecord, KindRecord,
+    MappingUsageRecord, NodeRecord, PagesRecord, ProcessLine, SummaryRecord, UsageRecord, WithPid,
+};
+pub use summary_picture::SummaryPicture;
 pub use table::{Cells, Notes};
 pub use virtual_regions::VirtualRecord;
 pub use writer::{Format, UnknownFormat, Writer};

@@ -140,6 +140,26 @@ pub(crate) fn size(bytes: u64, buffer: &mut [u8; 21]) -> &str {
     ascii(&buffer[at..])
 }
 
+/// About so many bytes, rounded down, in at most five characters: three digits
+/// or more, and the unit; exact where that is shorter.
+pub(crate) fn rough(bytes: u64) -> String {
+    const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
+    let exponent = (bytes.checked_ilog2().unwrap_or(0) / 10) as usize;
+    let Some(&unit) = exponent.checked_sub(1).and_then(|at| UNITS.get(at)) else {
+        let unit = if bytes == 0 { "" } else { "B" };
+        return format!("{bytes}{unit}");
+    };
+    let shift = 10 * exponent;
+    let (whole, rest) = (bytes >> shift, bytes & ((1 << shift) - 1));
+    let hundredths = (u128::from(rest) * 100) >> shift;
+    match (whole, hundredths) {
+        _ if rest == 0 => format!("{whole}{unit}"),
+        (..10, _) => format!("{whole}.{hundredths:02}{unit}"),
+        (10..100, _) => format!("{whole}.{}{unit}", hundredths / 10),
+        _ => format!("{whole}{unit}"),
+    }
+}
+
 fn decimal_at(number: u64, buffer: &mut [u8; 21], end: usize) -> usize {
     let (mut at, mut rest) = (end, number);
     loop {
@@ -198,5 +218,23 @@ mod tests {
         assert_eq!(text((1 << 30) + 4096), "1048580K");
         assert_eq!(text(u64::MAX), u64::MAX.to_string());
         assert_eq!(text(1 << 63), "8589934592G");
+    }
+
+    #[test]
+    fn a_rough_size_is_never_more_and_never_wide() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1023, "1023B"),
+            (4096, "4K"),
+            (4097, "4.00K"),
+            (68_500, "66.8K"),
+            (132 << 10, "132K"),
+            ((1 << 20) - 1, "1023K"),
+            (3 << 19, "1.50M"),
+            (u64::MAX, "15.9E"),
+        ] {
+            assert_eq!(rough(bytes), text, "{bytes}");
+            assert!(rough(bytes).len() <= 5);
+        }
     }
 }

@@ -13,7 +13,8 @@ pub trait Record: Serialize {
     /// What its columns are.
     const LAYOUT: Layout;
 
-    /// Appends its fields, as many as the layout names.
+    /// Appends its fields, as many as the layout names; of several lines, as many
+    /// in each.
     fn fields(&self, fields: &mut Fields);
 
     /// Appends its cells, as many as the layout has columns.
@@ -21,6 +22,12 @@ pub trait Record: Serialize {
 
     /// Appends what the table says of it below its row.
     fn notes(&self, _notes: &mut Notes<'_>) {}
+
+    /// All that the table shows of it, in lines, if its layout has no columns;
+    /// `width` is the terminal's.
+    fn picture(&self, _width: Option<usize>) -> String {
+        String::new()
+    }
 }
 
 /// The columns of one kind of record.
@@ -29,7 +36,7 @@ pub struct Layout {
     /// The fields in CSV.
     pub fields: &'static [&'static str],
     /// The columns of the table. The last one takes the names, and what is
-    /// left of the line.
+    /// left of the line. None for a record that is shown as a picture.
     pub columns: &'static [Column],
 }
 

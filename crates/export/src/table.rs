@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use crate::name::Name;
-use crate::number::{decimal, size, DeviceNumber, Hex};
+use crate::number::{decimal, rough, size, DeviceNumber, Hex};
 use crate::record::{Align, Column, Layout, Record, Swap};
 
 /// The cells of one row. What is null is `-`.
@@ -61,6 +61,14 @@ impl Cells<'_> {
     pub fn size(&mut self, bytes: impl Into<Option<u64>>) -> &mut Self {
         match bytes.into() {
             Some(bytes) => self.text(size(bytes, &mut [0; 21])),
+            None => self.text("-"),
+        }
+    }
+
+    /// About so many bytes, in at most five characters.
+    pub fn rough(&mut self, bytes: impl Into<Option<u64>>) -> &mut Self {
+        match bytes.into() {
+            Some(bytes) => self.text(&rough(bytes)),
             None => self.text("-"),
         }
     }
@@ -189,6 +197,9 @@ impl<W: Write> TableWriter<W> {
             width,
             line: Vec::new(),
         };
+        if columns.is_empty() {
+            return Ok(table);
+        }
         table.row(|cells| {
             for column in columns {
                 cells.text(column.title);
@@ -221,6 +232,13 @@ impl<W: Write> TableWriter<W> {
     }
 
     pub(crate) fn write(&mut self, record: &impl Record) -> io::Result<()> {
+        if self.columns.is_empty() {
+            // A blank line between two.
+            let before: &[u8] = if self.line.is_empty() { b"" } else { b"\n" };
+            self.out.write_all(before)?;
+            self.line = record.picture(self.width).into_bytes();
+            return self.out.write_all(&self.line);
+        }
         self.row(|cells| record.cells(cells))?;
         self.line.clear();
         record.notes(&mut Notes {

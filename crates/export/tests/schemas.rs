@@ -8,7 +8,8 @@ use jsonschema::Validator;
 use process_introspection::{FrameFlags, MappingKind, MemoryType, PhysicalKind, UnknownReason};
 use process_introspection_export::{
     AddressRecord, Detailed, Details, ExtentRecord, FlagCounts, FlagNames, Format, Hex,
-    PhysicalRecord, Record, ResidentRecord, Span, State, WithNode,
+    MappingUsageRecord, Name, PhysicalRecord, Record, ResidentRecord, Span, State, UsageRecord,
+    WithNode, WithPid,
 };
 use serde_json::{json, Value};
 
@@ -89,7 +90,8 @@ fn check_names<R: Record>(name: &str, schema: &Value) {
         .keys()
         .map(String::as_str)
         .collect();
-    if fields.remove("swap") {
+    // A place is two fields in CSV, an amount is one.
+    if !R::LAYOUT.fields.contains(&"swap") && fields.remove("swap") {
         fields.extend(["swap_type", "swap_offset"]);
     }
     // Optional in JSON; in CSV its fields stand beside the others.
@@ -100,6 +102,30 @@ fn check_names<R: Record>(name: &str, schema: &Value) {
     };
     fields.extend(details.iter().map(String::as_str));
     assert_eq!(fields, R::LAYOUT.fields.iter().copied().collect(), "{name}");
+}
+
+fn mapping_usage(name: &[u8], known: bool) -> MappingUsageRecord<'_> {
+    MappingUsageRecord {
+        pid: 4711,
+        vaddr: Hex(0x7f44236fc000),
+        usage: UsageRecord {
+            virt: 300 << 20,
+            resident: 12 << 20,
+            pss: known.then_some(9_437_513),
+            uss: known.then_some(8 << 20),
+            swap: 4096,
+            zero: known.then_some(8192),
+            hugetlb: 2 << 20,
+        },
+        huge: known.then_some(2 << 20),
+        extents: known.then_some(812),
+        median: known.then_some(4096),
+        largest: known.then_some(2 << 20),
+        prot: "rw-",
+        shared: false,
+        kind: "file",
+        path: Name(name),
+    }
 }
 
 fn address() -> AddressRecord {
@@ -147,6 +173,9 @@ fn every_kind_of_record_is_as_its_schema_says() {
         check("virtual", &[samples::virtual_region(name)]);
         check("virtual-resident", &[samples::resident(name)]);
         check("object", &[samples::object(name)]);
+        let of_mapping = mapping_usage(name, true);
+        check("summary-mapping", &[of_mapping]);
+        check("summary-mapping", &[WithPid(mapping_usage(name, false))]);
     }
     check("extents", &[samples::extent()]);
     check("address", &[address(), hidden_address()]);

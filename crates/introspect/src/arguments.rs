@@ -29,6 +29,9 @@ pub(crate) enum Command {
     /// Lists the physical memory behind a process's addresses
     #[command(after_help = examples::PHYSICAL)]
     Physical(Physical),
+    /// Tells what a process's memory is made of, on one screen
+    #[command(after_help = examples::SUMMARY)]
+    Summary(Summary),
     /// Lists byte-exact physical extents, and checks that all is RAM
     #[command(after_help = examples::EXTENTS)]
     Extents(Extents),
@@ -61,6 +64,10 @@ impl Command {
             Self::Physical(Physical { pid, launch, .. }) => {
                 pid.as_ref().filter(|_| !launch.is_asked_for())
             }
+            Self::Summary(Summary { pids, .. }) => match &pids[..] {
+                [one] => Some(one),
+                _ => None,
+            },
             Self::Extents(Extents { target, .. })
             | Self::Virtual(Virtual { target, .. })
             | Self::Pagetable(Pagetable { target, .. })
@@ -202,6 +209,45 @@ impl Physical {
             ..selection
         })
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Summary {
+    /// The processes: PID, unique PID, `self`, or an exact name
+    #[arg(value_name = "PID", required_unless_present_any = ["all", "command"],
+        conflicts_with_all = ["all", "command"])]
+    pub(crate) pids: Vec<TargetText>,
+    /// Every process, one line each, by PSS
+    #[arg(long, conflicts_with_all = ["command", "by", "mapping", "freeze"])]
+    pub(crate) all: bool,
+    /// Lists what each mapping is made of, by PSS
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) by: Option<By>,
+    /// Only mappings with NAME in their name, such as `[heap]` or `libc.so`
+    #[arg(long, value_name = "NAME", value_parser = non_empty())]
+    pub(crate) mapping: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) freeze: FreezeOption,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) launch: Launch,
+}
+
+impl Summary {
+    /// What is selected of a process.
+    pub(crate) fn selection(&self) -> Selection<'_> {
+        Selection {
+            range: None,
+            mapping: self.mapping.as_deref(),
+        }
+    }
+}
+
+/// What a line is of.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Mapping,
 }
 
 #[derive(Debug, Args)]
@@ -378,7 +424,7 @@ mod tests {
         let mut texts = vec![examples::COMMAND];
         texts.extend([examples::PHYSICAL, examples::EXTENTS, examples::VIRTUAL]);
         texts.extend([examples::PAGETABLE, examples::OBJECT, examples::READ]);
-        texts.push(examples::ADDRESS);
+        texts.extend([examples::ADDRESS, examples::SUMMARY]);
         let lines = texts.iter().flat_map(|text| text.lines());
         let mut count = 0;
         for line in lines.filter_map(|line| line.strip_prefix("  introspect ")) {

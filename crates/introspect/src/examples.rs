@@ -36,6 +36,7 @@ the reader of the output goes away, that is no error.
 Examples:
   introspect physical 1234
   introspect physical sshd --mapping '[heap]' --format json
+  introspect summary 1234
   introspect extents 1234 7f0000000000+2M --contiguous --align 2M
   introspect virtual 1234 --resident
   introspect physical 1234 --freeze
@@ -88,6 +89,51 @@ Examples:
   introspect physical --backed -o pages.txt -- sort -n words
   introspect physical --mapping '[heap]' --after 2s --freeze -- qemu-system-x86_64
   introspect physical --on USR1 --format jsonl -o now.jsonl -- redis-server";
+
+/// Of `summary`.
+pub(crate) const SUMMARY: &str = "\
+By kind of mapping: what is mapped (VIRTUAL), in memory (RESIDENT), that divided
+by how often each page is mapped (PSS), what nobody else maps (USS), in swap, the
+zero page, and huge pages that were set aside (HUGETLB), which are no part of
+RESIDENT. The numbers are the kernel's own, as in smaps_rollup, except that SWAP
+is without pages of shared memory in swap: page tables do not have them.
+
+PAGES is what memory comes in: single base pages, larger folios that are mapped
+whole (by their size), parts of larger ones, hugetlb.
+
+HUGE PAGES is what huge entries map, and why not the rest: the mapping is smaller
+than a huge page; alignment: it lies at the edge of its mapping, or the file is
+mapped out of step; holes: other pages of the same block are not there; frames
+scattered: they are not consecutive or not aligned; small entries: the frames
+would do (khugepaged, or a new madvise, can change that).
+
+EXTENTS are consecutive in both address spaces, hugetlb included, the zero page
+not: as many descriptors as a scatter-gather list of all of it has. By their
+size: how many, how much memory. --mapping asks of a part.
+
+--by mapping has a line for each mapping, by PSS (MEMORY is resident and hugetlb
+together). --all has a line for each process, by PSS, and the sum (of PSS: what
+all have together); HALF IN is the size that half of the memory's extents have at
+least, by bytes. Processes that cannot be read are counted on standard error.
+
+Without CAP_SYS_ADMIN there are no addresses; what can be known of your own
+processes is shown all the same, and what is missing is said. In JSON and CSV,
+what is not known is null or empty, and all sizes are in bytes. CSV has a line
+for each number or group of them.
+
+-- COMMAND starts a program and looks at it as introspect physical does: at its
+exit, or with --after or --on. What is found goes to standard error or to -o.
+
+Examples:
+  introspect summary 1234
+  introspect summary redis-server chromium --freeze
+  introspect summary --all
+  introspect summary --all --format json | jq '.[] | [.pid, .total.pss]'
+  introspect summary 1234 --by mapping
+  introspect summary 1234 --mapping '[heap]'
+  introspect summary 1234 --format csv -o summary.csv
+  introspect summary -- sort -n words
+  introspect summary --after 2s -- qemu-system-x86_64";
 
 /// Of `extents`.
 pub(crate) const EXTENTS: &str = "\

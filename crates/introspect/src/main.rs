@@ -22,6 +22,7 @@ mod read;
 mod selection;
 mod sink;
 mod standing;
+mod summary;
 mod target;
 mod walks;
 
@@ -59,6 +60,7 @@ fn run(command: &Command) -> Result<u8, Failure> {
             (Some(pid), false) => walks::physical(pid, physical),
             _ => return walks::physical_of_command(physical),
         },
+        Command::Summary(asked) => return summary::summary(asked),
         Command::Extents(extents) => walks::extents(extents),
         Command::Virtual(mappings) => walks::mappings(mappings),
         Command::Pagetable(pagetable) => walks::page_table(pagetable),

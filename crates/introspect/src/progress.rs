@@ -35,9 +35,24 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Of looks at so many processes.
+    pub(crate) fn of_processes(count: u64, records_are_seen: bool) -> Self {
+        // They are what is passed, in place of addresses.
+        let all = AddrRange::new(0, count).unwrap_or_default();
+        Self::showing(&[all], records_are_seen, Position::show_processes)
+    }
+
     /// Of a walk over `ranges`. Shows itself only to a person who does not see
     /// the records.
     pub(crate) fn new(ranges: &[AddrRange], records_are_seen: bool) -> Self {
+        Self::showing(ranges, records_are_seen, Position::show)
+    }
+
+    fn showing(
+        ranges: &[AddrRange],
+        records_are_seen: bool,
+        show: fn(&Position, &ProgressBar),
+    ) -> Self {
         let position = Arc::new(Position::default());
         if records_are_seen || !io::stderr().is_terminal() {
             return Self {
@@ -58,7 +73,7 @@ impl Progress {
             }
             let bar = bar(total);
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                seen.show(&bar);
+                show(&seen, &bar);
             }
             bar.finish_and_clear();
         };
@@ -110,13 +125,20 @@ fn bytes_before(ranges: &[(AddrRange, u64)], address: u64) -> u64 {
     before.saturating_add(address.min(range.end().as_u64()) - range.start().as_u64())
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
+impl Progress {
+    /// Shows nothing any more.
+    pub(crate) fn end(&mut self) {
         if let Some((stop, thread)) = self.shown.take() {
             drop(stop);
             // It panics only if drawing does, and then there is nothing to draw.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -129,6 +151,14 @@ impl Position {
             records => format!("{records} records, at {address:x}"),
         });
         bar.set_position(self.done.load(Ordering::Relaxed));
+        bar.tick();
+    }
+
+    fn show_processes(&self, bar: &ProgressBar) {
+        let done = self.done.load(Ordering::Relaxed);
+        let all = bar.length().unwrap_or_default();
+        bar.set_message(format!("{done} of {all} processes"));
+        bar.set_position(done);
         bar.tick();
     }
 }

@@ -62,6 +62,41 @@ impl Sink {
         ranges: &[AddrRange],
         setting: Setting,
     ) -> Result<Self, Failure> {
+        Self::with_progress(options, layout, setting, |is_seen| {
+            Progress::new(ranges, is_seen)
+        })
+    }
+
+    /// Opens the output for what is said when all was walked, see
+    /// [`Sink::end_progress`].
+    pub(crate) fn gathering(
+        options: &OutputOptions,
+        layout: &Layout,
+        ranges: &[AddrRange],
+        setting: Setting,
+    ) -> Result<Self, Failure> {
+        Self::with_progress(options, layout, setting, |_| Progress::new(ranges, false))
+    }
+
+    /// Opens the output for what is said of so many processes when all have been
+    /// looked at; [`Sink::passed`] is then given their numbers in that order.
+    pub(crate) fn of_processes(
+        options: &OutputOptions,
+        layout: &Layout,
+        count: u64,
+        setting: Setting,
+    ) -> Result<Self, Failure> {
+        Self::with_progress(options, layout, setting, |_| {
+            Progress::of_processes(count, false)
+        })
+    }
+
+    fn with_progress(
+        options: &OutputOptions,
+        layout: &Layout,
+        setting: Setting,
+        progress: impl FnOnce(bool) -> Progress,
+    ) -> Result<Self, Failure> {
         let (stop, note) = match setting.standing {
             Some(Standing { stop, note }) => (Some(stop), Some(note)),
             None => (None, None),
@@ -85,7 +120,7 @@ impl Sink {
         let out = BufWriter::with_capacity(BUFFER, out);
         let writer = Writer::begin(options.format.0, out, layout, width)
             .map_err(|error| place.write(&error))?;
-        let progress = Progress::new(ranges, each_at_once);
+        let progress = progress(each_at_once);
         Ok(Self {
             stop,
             progress,
@@ -104,6 +139,11 @@ impl Sink {
         self.interruption
             .as_ref()
             .map_or(Ok(()), Interruption::check)
+    }
+
+    /// Nothing more is walked: what is written now stands alone on a terminal.
+    pub(crate) fn end_progress(&mut self) {
+        self.progress.end();
     }
 
     /// Writes a record.

@@ -26,7 +26,8 @@ impl TargetText {
         Ok(Process::open(self.find()?)?)
     }
 
-    fn find(&self) -> Result<Target, Failure> {
+    /// Which one is meant.
+    pub(crate) fn find(&self) -> Result<Target, Failure> {
         match self {
             Self::This => Ok(Target::Caller),
             Self::Number(number) => target_of_number(*number).ok_or_else(|| {
@@ -65,7 +66,7 @@ fn find_named(name: &OsStr) -> Result<Target, Failure> {
 }
 
 /// As much of a command line as tells processes apart; a browser's fills screens.
-fn beginning(line: &str) -> String {
+pub(crate) fn beginning(line: &str) -> String {
     const LONGEST: usize = 100;
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -76,6 +76,7 @@ mod process;
 mod processes;
 mod resident;
 mod snapshot;
+mod summary;
 mod swap_areas;
 mod sys;
 mod thread_stacks;
@@ -95,9 +96,12 @@ pub use page_table::{PageTable, PageTableEntry};
 pub use physical::{PhysicalRegion, PhysicalRegions};
 pub use physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
 pub use process::{Process, UniquePid};
-pub use processes::{processes_named, NamedProcess};
+pub use processes::{all_processes, processes_named, NamedProcess};
 pub use resident::{ResidentRegion, ResidentRegions};
 pub use snapshot::Snapshot;
+pub use summary::{
+    Contiguity, Coverage, ExtentClass, MappingSummary, PageClass, Summary, SummaryStep, Usage,
+};
 pub use swap_areas::{SwapArea, SwapAreas};
 pub use thread_stacks::ThreadStacks;
 pub use virtual_regions::VirtualRegions;

@@ -257,6 +257,15 @@ impl Process {
         ThreadStacks::look(self).map_err(|error| self.error(error))
     }
 
+    /// Its PID in the caller's PID namespace; `None` if it was opened by a pidfd
+    /// or a directory.
+    pub fn pid(&self) -> Option<u32> {
+        Some(match self.target? {
+            Target::Pid(pid) | Target::Unique { pid, .. } => pid,
+            Target::Caller => std::process::id(),
+        })
+    }
+
     /// Whether physical addresses can be asked for.
     pub fn sees_frames(&self) -> bool {
         self.core.frames().is_ok()

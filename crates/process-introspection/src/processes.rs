@@ -1,4 +1,4 @@
-//! Finds processes by name. Knows nothing of their memory.
+//! Finds processes by name, or all. Knows nothing of their memory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 use process_introspection_core::error::{Errno, Operation};
 use process_introspection_core::Error as CoreError;
 
-use crate::{Error, Target, UniquePid};
+use crate::{Error, Process, Target, UniquePid};
 
 /// A process that was found by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,38 @@ impl NamedProcess {
 /// namespace.
 pub fn processes_named(name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Error> {
     let name = name.as_ref().as_bytes();
+    processes_where(|dir| !name.is_empty() && has_name(dir, name))
+}
+
+/// All processes that `/proc` shows to this caller, kernel threads and those
+/// that have ended included, in the order of their PIDs.
+///
+/// ```
+/// let all = process_introspection::all_processes()?;
+/// assert!(all.iter().any(|process| process.pid() == std::process::id()));
+/// # Ok::<(), process_introspection::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`processes_named`].
+pub fn all_processes() -> Result<Vec<NamedProcess>, Error> {
+    processes_where(|_| true)
+}
+
+impl Process {
+    /// What it was started with, see [`NamedProcess::command_line`]; empty if it
+    /// has ended.
+    pub fn command_line(&self) -> OsString {
+        let dir = format!("/proc/thread-self/fd/{}", self.as_core().directory());
+        match command_line(Path::new(&dir)) {
+            // Not even a name in brackets.
+            nameless if nameless == "[]" => OsString::new(),
+            line => line,
+        }
+    }
+}
+
+fn processes_where(is_meant: impl Fn(&Path) -> bool) -> Result<Vec<NamedProcess>, Error> {
     let proc = Path::new("/proc");
     let cannot = |errno| Error::new(CoreError::new(errno, Operation::FindProcess), None);
     let this = fs::read_link(proc.join("self")).map_err(|_| cannot(Errno::ENOSYS))?;
@@ -59,12 +91,12 @@ pub fn processes_named(name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Err
             continue;
         };
         let dir = entry.path();
-        if name.is_empty() || !has_name(&dir, name) {
+        if !is_meant(&dir) {
             continue;
         }
         // Looked at twice: the number could be another process's by now.
         match UniquePid::of(pid) {
-            Ok(unique_pid) if has_name(&dir, name) => found.push(NamedProcess {
+            Ok(unique_pid) if is_meant(&dir) => found.push(NamedProcess {
                 unique_pid,
                 command_line: command_line(&dir),
             }),

@@ -132,6 +132,16 @@ impl PhysicalMap {
     pub fn node_of(&self, start: PhysAddr, size: u64) -> Option<u32> {
         nodes::node_of(&self.memory, start.as_u64(), size)
     }
+
+    /// How many of `size` bytes belong to which NUMA node, piece by piece in
+    /// the order of addresses; `None` where that is not known.
+    pub fn nodes_of(
+        &self,
+        start: PhysAddr,
+        size: u64,
+    ) -> impl Iterator<Item = (Option<u32>, u64)> + '_ {
+        nodes::parts(&self.memory, start.as_u64(), size)
+    }
 }
 
 /// The memory blocks of each node: the links in its directory. A block's number

@@ -175,6 +175,34 @@ pub(super) fn node_of(pieces: &[Piece], start: u64, size: u64) -> Option<u32> {
     None
 }
 
+/// How many of `size` bytes from `start` belong to which node, in pieces;
+/// `None` where that is not known.
+pub(super) fn parts(
+    pieces: &[Piece],
+    start: u64,
+    size: u64,
+) -> impl Iterator<Item = (Option<u32>, u64)> + '_ {
+    let end = start.saturating_add(size);
+    let mut rest = &pieces[pieces.partition_point(|piece| piece.end <= start)..];
+    let mut at = start;
+    std::iter::from_fn(move || {
+        if at >= end {
+            return None;
+        }
+        let (node, to) = match rest.first() {
+            Some(piece) if piece.start <= at => {
+                rest = &rest[1..];
+                (Some(piece.node), piece.end.min(end))
+            }
+            Some(piece) => (None, piece.start.min(end)),
+            None => (None, end),
+        };
+        let part = (node, to - at);
+        at = to;
+        Some(part)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,5 +323,25 @@ Node 1, zone   Normal
             piece(0x1f0, 0x200, 1),
         ];
         assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn parts_are_all_of_it_each_with_its_own_node() {
+        let piece = |start, end, node| Piece { start, end, node };
+        let pieces = [piece(10, 20, 0), piece(20, 30, 1), piece(40, 50, 0)];
+        let of = |start, size| parts(&pieces, start, size).collect::<Vec<_>>();
+        assert_eq!(of(12, 3), [(Some(0), 3)]);
+        assert_eq!(of(15, 10), [(Some(0), 5), (Some(1), 5)]);
+        let all = [
+            (None, 5),
+            (Some(0), 10),
+            (Some(1), 10),
+            (None, 10),
+            (Some(0), 10),
+            (None, 7),
+        ];
+        assert_eq!(of(5, 52), all);
+        assert_eq!(of(60, 4), [(None, 4)]);
+        assert_eq!(of(10, 0), []);
     }
 }

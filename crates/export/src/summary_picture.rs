@@ -1,0 +1,245 @@
+//! One screen of text that shows a summary: what stands where, and bars. Knows
+//! nothing of where the numbers come from.
+
+use std::fmt::Write;
+
+use serde::{Serialize, Serializer};
+
+use crate::delimited::Fields;
+use crate::name::Name;
+use crate::number::rough;
+use crate::record::{Layout, Record};
+use crate::summary::{ContiguityRecord, HugePagesRecord, SummaryRecord, UsageRecord};
+use crate::table::Cells;
+
+/// A summary as a picture in tables; in other formats the record itself.
+#[derive(Clone, Debug)]
+pub struct SummaryPicture<'a> {
+    /// What is shown.
+    pub record: &'a SummaryRecord,
+    /// What cannot be known, in words: a line each.
+    pub missing: &'a [String],
+    /// Bars of `#` alone, for terminals that have no other blocks.
+    pub ascii: bool,
+}
+
+impl Serialize for SummaryPicture<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.record.serialize(serializer)
+    }
+}
+
+impl Record for SummaryPicture<'_> {
+    const LAYOUT: Layout = SummaryRecord::LAYOUT;
+
+    fn fields(&self, fields: &mut Fields) {
+        self.record.fields(fields);
+    }
+
+    fn cells(&self, _cells: &mut Cells<'_>) {}
+
+    fn picture(&self, width: Option<usize>) -> String {
+        let mut page = Page {
+            text: String::new(),
+            width: width.unwrap_or(WIDTH).clamp(60, 100),
+            ascii: self.ascii,
+        };
+        page.draw(self.record, self.missing);
+        page.text
+    }
+}
+
+/// Where nothing says how wide the terminal is.
+const WIDTH: usize = 80;
+
+struct Page {
+    text: String,
+    width: usize,
+    ascii: bool,
+}
+
+/// A part of a whole, as `12%`; `<1%` is something, and 100% is all.
+fn percent(part: u64, whole: u64) -> String {
+    match (u128::from(part) * 100).checked_div(u128::from(whole)) {
+        None => "-".to_owned(),
+        Some(0) if part > 0 => "<1%".to_owned(),
+        Some(share) => format!("{share}%"),
+    }
+}
+
+/// `-` for what is not known.
+fn or_dash(bytes: Option<u64>) -> String {
+    bytes.map_or("-".to_owned(), rough)
+}
+
+impl Page {
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+
+    fn draw(&mut self, record: &SummaryRecord, missing: &[String]) {
+        let mut title = format!("{} ", record.pid).into_bytes();
+        let left = self.width - title.len();
+        Name(record.command.as_bytes()).push_printable(Some(left), &mut title);
+        self.line(&String::from_utf8_lossy(&title));
+        for why in missing {
+            self.line(&format!("  ({why})"));
+        }
+        self.line("");
+        self.usage(record);
+        self.pages(record);
+        if let Some(huge) = &record.huge_pages {
+            self.huge_pages(huge, record.total.resident);
+        }
+        if let Some(contiguity) = &record.contiguity {
+            self.contiguity(contiguity);
+        }
+        if let Some(nodes) = &record.nodes {
+            let all: u64 = nodes.iter().map(|node| node.bytes).sum();
+            let mut line = "nodes".to_owned();
+            for node in nodes {
+                let name = node
+                    .node
+                    .map_or("unknown".to_owned(), |node| node.to_string());
+                let share = percent(node.bytes, all);
+                // Writing to a string does not fail.
+                let _ = write!(line, "   {name}: {} {share}", rough(node.bytes));
+            }
+            if !nodes.is_empty() {
+                self.line("");
+                self.line(&line);
+            }
+        }
+    }
+
+    fn usage(&mut self, record: &SummaryRecord) {
+        let row = |name: &str, [a, b, c, d, e, f, g]: [String; 7]| {
+            format!("{name:<13}{a:>9}{b:>9}{c:>9}{d:>9}{e:>9}{f:>9}{g:>9}")
+        };
+        let titles = [
+            "VIRTUAL", "RESIDENT", "PSS", "USS", "SWAP", "ZERO", "HUGETLB",
+        ];
+        self.line(&row("KIND", titles.map(str::to_owned)));
+        let cells = |usage: &UsageRecord| {
+            [
+                rough(usage.virt),
+                rough(usage.resident),
+                or_dash(usage.pss),
+                or_dash(usage.uss),
+                rough(usage.swap),
+                or_dash(usage.zero),
+                rough(usage.hugetlb),
+            ]
+        };
+        for kind in &record.kinds {
+            self.line(&row(kind.kind, cells(&kind.usage)));
+        }
+        let plural = if record.mappings == 1 { "" } else { "s" };
+        let all = format!("{} mapping{plural}", record.mappings);
+        self.line(&row(&all, cells(&record.total)));
+    }
+
+    /// A name, bytes, their part of a whole, and a bar.
+    fn bar_line(&mut self, name: &str, bytes: u64, whole: u64, more: &str) {
+        let start = format!(
+            "  {name:<16}{:>8} {:>5}{more} ",
+            rough(bytes),
+            percent(bytes, whole)
+        );
+        let room = self.width.saturating_sub(start.chars().count()).min(40);
+        let bar = self.bar(bytes, whole, room);
+        self.line(&(start + &bar));
+    }
+
+    fn bar(&self, part: u64, whole: u64, room: usize) -> String {
+        const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+        let eighths = u128::from(part) * room as u128 * 8;
+        let eighths = eighths.checked_div(u128::from(whole)).unwrap_or(0) as usize;
+        // Whatever there is can be seen.
+        let eighths = if part > 0 { eighths.max(1) } else { 0 };
+        match self.ascii {
+            true => "#".repeat(eighths.div_ceil(8)),
+            false => "█".repeat(eighths / 8) + EIGHTHS[eighths % 8],
+        }
+    }
+
+    fn pages(&mut self, record: &SummaryRecord) {
+        let Some(pages) = record.page_sizes.as_ref().filter(|pages| !pages.is_empty()) else {
+            return;
+        };
+        let all: u64 = pages.iter().map(|pages| pages.bytes).sum();
+        self.line("");
+        self.line("PAGES (of memory)");
+        for pages in pages {
+            let size = pages.size.map(rough).unwrap_or_default();
+            let name = match pages.pages {
+                "base" => size,
+                "part" => "parts of larger".to_owned(),
+                other => format!("{size} {other}"),
+            };
+            self.bar_line(&name, pages.bytes, all, "");
+        }
+    }
+
+    fn huge_pages(&mut self, huge: &HugePagesRecord, resident: u64) {
+        self.line("");
+        let mapped = rough(huge.mapped);
+        let share = percent(huge.mapped, resident);
+        self.line(&format!(
+            "HUGE PAGES of {} map {mapped}, {share} of what is resident; the rest:",
+            rough(huge.size)
+        ));
+        let names = [
+            "mapping small",
+            "alignment",
+            "holes",
+            "frames scattered",
+            "small entries",
+            "frames hidden",
+        ];
+        let mut any = false;
+        for (name, (_, bytes)) in names.into_iter().zip(huge.missed()) {
+            if bytes > 0 {
+                any = true;
+                self.bar_line(name, bytes, resident, "");
+            }
+        }
+        if !any {
+            self.line("  nothing");
+        }
+    }
+
+    fn contiguity(&mut self, contiguity: &ContiguityRecord) {
+        self.line("");
+        let largest: Vec<_> = contiguity.largest.iter().map(|&size| rough(size)).collect();
+        self.line(&format!(
+            "EXTENTS {} (scatter-gather descriptors for all {})",
+            contiguity.extents,
+            rough(contiguity.bytes)
+        ));
+        if contiguity.extents == 0 {
+            return;
+        }
+        self.line(&format!(
+            "  median {}, half of the memory in {} or more, largest {}",
+            or_dash(contiguity.median),
+            or_dash(contiguity.half_in),
+            largest.join(" ")
+        ));
+        let at_least = contiguity.at_least.iter().map(|least| {
+            let share = match least.bytes {
+                0 => String::new(),
+                bytes => format!(" ({})", percent(bytes, contiguity.bytes)),
+            };
+            format!("{}: {}{share}", rough(least.size), rough(least.bytes))
+        });
+        let at_least = at_least.collect::<Vec<_>>().join(", ");
+        self.line(&format!("  in extents of at least {at_least}"));
+        for class in &contiguity.histogram {
+            let name = format!("{}-{}", rough(class.least), rough(2 * class.least));
+            let count = format!("{:>9}", format!("{}x", class.count));
+            self.bar_line(&name, class.bytes, contiguity.bytes, &count);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! A summary as a picture, in JSON and in CSV: the same numbers, what is not known
+//! never a number, and what the schema says.
+
+use process_introspection_export::{
+    AtLeastRecord, ContiguityRecord, ExtentClassRecord, Format, HugePagesRecord, KindRecord,
+    NodeRecord, PagesRecord, ProcessLine, Record, SummaryPicture, SummaryRecord, UsageRecord,
+    Writer,
+};
+use serde_json::{json, Value};
+
+fn usage(known: bool) -> UsageRecord {
+    UsageRecord {
+        virt: 300 << 20,
+        resident: 12 << 20,
+        pss: known.then_some(9_437_513),
+        uss: known.then_some(8 << 20),
+        swap: 4096,
+        zero: known.then_some(8192),
+        hugetlb: 2 << 20,
+    }
+}
+
+fn written<R: Record>(format: Format, width: Option<usize>, records: &[R]) -> String {
+    let mut writer = Writer::begin(format, Vec::new(), &R::LAYOUT, width).unwrap();
+    for record in records {
+        writer.write(record).unwrap();
+    }
+    String::from_utf8(writer.finish().unwrap()).unwrap()
+}
+
+/// As it is with all privileges, and with none.
+fn summary(known: bool) -> SummaryRecord {
+    SummaryRecord {
+        pid: 4711,
+        command: "database --port 1".to_owned(),
+        mappings: 12,
+        total: usage(known),
+        kinds: vec![KindRecord {
+            kind: "anon",
+            usage: usage(known),
+        }],
+        page_sizes: known.then(|| {
+            let of = |pages, size, bytes| PagesRecord { pages, size, bytes };
+            vec![
+                of("base", Some(4096), 9 << 20),
+                of("folio", Some(65536), 2 << 20),
+                of("part", None, 1 << 20),
+                of("hugetlb", Some(2 << 20), 2 << 20),
+            ]
+        }),
+        huge_pages: known.then_some(HugePagesRecord {
+            size: 2 << 20,
+            mapped: 4 << 20,
+            too_small: 3 << 20,
+            alignment: 2 << 20,
+            holes: 1 << 20,
+            fragmented: 1 << 20,
+            small_entries: 1 << 20,
+            frames_hidden: 0,
+        }),
+        contiguity: known.then(|| ContiguityRecord {
+            bytes: 14 << 20,
+            extents: 1540,
+            median: Some(4096),
+            half_in: Some(2 << 20),
+            largest: vec![4 << 20, 4 << 20, 4096],
+            at_least: vec![AtLeastRecord {
+                size: 65536,
+                bytes: 8 << 20,
+            }],
+            histogram: vec![
+                ExtentClassRecord {
+                    least: 4096,
+                    count: 1538,
+                    bytes: 6 << 20,
+                },
+                ExtentClassRecord {
+                    least: 4 << 20,
+                    count: 2,
+                    bytes: 8 << 20,
+                },
+            ],
+        }),
+        nodes: known.then(|| {
+            vec![
+                NodeRecord {
+                    node: None,
+                    bytes: 4 << 20,
+                },
+                NodeRecord {
+                    node: Some(1),
+                    bytes: 10 << 20,
+                },
+            ]
+        }),
+    }
+}
+
+fn schema() -> Value {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/schemas/summary.json"
+    );
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Every field of a value and of what is in it: a way to take it away, or to
+/// make something else of it.
+fn spoilt(value: &Value) -> Vec<Value> {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut other = value.clone();
+        change(&mut other);
+        other
+    };
+    let mut all = Vec::new();
+    if let Some(object) = value.as_object() {
+        all.push(with(&|value| value["surprise"] = json!(1)));
+        for (name, inner) in object {
+            all.push(with(&|value| {
+                value.as_object_mut().unwrap().remove(name);
+            }));
+            all.push(with(&|value| value[name] = json!({"surprise": []})));
+            let within = spoilt(inner).into_iter();
+            all.extend(within.map(|inner| with(&|value| value[name] = inner.clone())));
+        }
+    }
+    for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
+        let within = spoilt(inner).into_iter();
+        all.extend(within.map(|inner| with(&|value| value[index] = inner.clone())));
+    }
+    all
+}
+
+#[test]
+fn the_schema_of_summaries_takes_what_is_written_and_nothing_else() {
+    let schema = schema();
+    assert!(jsonschema::draft202012::meta::is_valid(&schema));
+    let array = jsonschema::draft202012::new(&schema).unwrap();
+    for known in [true, false] {
+        let records = [summary(known)];
+        let json = written(Format::Json, None, &records);
+        let whole: Value = serde_json::from_str(&json).unwrap();
+        if let Err(error) = array.validate(&whole) {
+            panic!("{error} in {whole}");
+        }
+        let all = spoilt(&whole);
+        assert!(all.len() > 40, "{}", all.len());
+        for spoilt in all {
+            assert!(!array.is_valid(&spoilt), "{spoilt}");
+        }
+        // A picture is the same record.
+        let picture = SummaryPicture {
+            record: &records[0],
+            missing: &[],
+            ascii: false,
+        };
+        assert_eq!(written(Format::Json, None, &[picture]), json);
+        let line = [ProcessLine(&records[0])];
+        assert_eq!(written(Format::Json, None, &line), json);
+    }
+}
+
+fn picture(record: &SummaryRecord, width: Option<usize>, ascii: bool) -> String {
+    let missing = ["no addresses".to_owned()];
+    let missing: &[String] = if record.total.pss.is_some() {
+        &[]
+    } else {
+        &missing
+    };
+    let picture = SummaryPicture {
+        record,
+        missing,
+        ascii,
+    };
+    written(Format::Table, width, &[picture])
+}
+
+#[test]
+fn a_picture_fits_the_terminal_and_one_screen() {
+    for width in [None, Some(60), Some(80), Some(200)] {
+        for ascii in [true, false] {
+            let text = picture(&summary(true), width, ascii);
+            for line in text.lines() {
+                let columns = line.chars().count();
+                // The table of usage takes 76.
+                assert!(columns <= width.unwrap_or(80).max(76), "{columns}: {line}");
+                assert!(!ascii || line.is_ascii(), "{line}");
+                assert_eq!(line.trim_end(), line);
+            }
+            assert!(text.lines().count() < 40, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_shows_what_is_known_and_says_what_is_not() {
+    let known = picture(&summary(true), Some(80), true);
+    for part in [
+        "4711 database --port 1",
+        "anon              300M      12M    9.00M       8M       4K       8K       2M",
+        "64K folio             2M   14%",
+        "map 4M, 33% of what is resident",
+        "EXTENTS 1540 (scatter-gather descriptors for all 14M)",
+        "largest 4M 4M 4K",
+        "at least 64K: 8M (57%)",
+        "4M-8M                 8M   57%       2x ####",
+        "unknown: 4M 28%   1: 10M 71%",
+    ] {
+        assert!(known.contains(part), "{part} is not in\n{known}");
+    }
+    let unknown = picture(&summary(false), Some(80), true);
+    let anon = "anon              300M      12M        -        -       4K        -       2M";
+    assert!(unknown.contains(anon), "{unknown}");
+    assert!(unknown.contains("(no addresses)"), "{unknown}");
+    for part in ["EXTENTS", "PAGES", "nodes"] {
+        assert!(!unknown.contains(part), "{unknown}");
+    }
+}
+
+#[test]
+fn a_command_line_cannot_upset_a_terminal() {
+    let mut record = summary(true);
+    record.command = "evil\u{1b}[2J\nname ".to_owned() + &"x".repeat(300);
+    let text = picture(&record, Some(80), true);
+    assert!(text.starts_with("4711 evil\\x1b[2J\\nname "), "{text}");
+    assert!(text.lines().next().unwrap().chars().count() <= 80);
+}
+
+#[test]
+fn pictures_stand_apart() {
+    let record = summary(true);
+    let one = SummaryPicture {
+        record: &record,
+        missing: &[],
+        ascii: true,
+    };
+    let alone = written(Format::Table, Some(80), &[one.clone()]);
+    let two = written(Format::Table, Some(80), &[one.clone(), one]);
+    assert_eq!(two, format!("{alone}\n{alone}"));
+}
+
+/// All numbers of a JSON value.
+fn numbers(value: &Value, all: &mut Vec<u64>) {
+    match value {
+        Value::Number(number) => all.push(number.as_u64().unwrap()),
+        Value::Array(values) => values.iter().for_each(|value| numbers(value, all)),
+        Value::Object(fields) => fields.values().for_each(|value| numbers(value, all)),
+        _ => {}
+    }
+}
+
+#[test]
+fn csv_has_the_numbers_of_json() {
+    for known in [true, false] {
+        let records = [summary(known)];
+        let json = written(Format::Json, None, &records);
+        let mut expected = Vec::new();
+        numbers(&serde_json::from_str(&json).unwrap(), &mut expected);
+        let text = written(Format::Csv, None, &records);
+        let mut lines = text.lines();
+        let header: Vec<_> = lines.next().unwrap().split(',').collect();
+        assert_eq!(header, SummaryRecord::LAYOUT.fields);
+        let mut found = Vec::new();
+        for line in lines {
+            let cells: Vec<_> = line.split(',').collect();
+            assert_eq!(cells.len(), header.len(), "{line}");
+            assert_eq!(cells[..2], ["4711", "database --port 1"]);
+            let item = if cells[2] == "node" {
+                &cells[3..]
+            } else {
+                &cells[4..]
+            };
+            found.extend(item.iter().filter_map(|cell| cell.parse::<u64>().ok()));
+        }
+        for number in &found {
+            assert!(expected.contains(number), "{number} is not in {json}");
+        }
+        // The process, and how many mappings, are told otherwise.
+        for number in expected
+            .iter()
+            .filter(|&&number| number != 4711 && number != 12)
+        {
+            assert!(found.contains(number), "{number} is not in {text}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! `introspect summary` on targets, in every format, and what it says where it
+//! cannot see everything.
+
+mod support;
+
+use std::os::unix::process::CommandExt;
+
+use serde_json::Value;
+use support::{fail, finish, introspect, number, run, succeed, Waiting};
+use testkit::machine::is_root_or_skip;
+use testkit::memory::{self, page};
+use testkit::target::Target;
+
+fn target() -> Target {
+    let target = Target::spawn(|| {
+        memory::keep_page_sizes();
+        let at = memory::anonymous(64 * page());
+        memory::touch(at, 32, 2);
+        vec![at]
+    });
+    target.stop();
+    target
+}
+
+fn check_schema(name: &str, value: &Value) {
+    let path = format!(
+        "{}/../../docs/schemas/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let schema = jsonschema::draft202012::new(&serde_json::from_str(&text).unwrap()).unwrap();
+    if let Err(error) = schema.validate(value) {
+        panic!("{name}: {error} in {value}");
+    }
+}
+
+#[test]
+fn mappings_add_up_to_the_process_in_every_format() {
+    if !is_root_or_skip("mappings_add_up_to_the_process_in_every_format") {
+        return;
+    }
+    let target = target();
+    let pid = target.pid().to_string();
+    let whole = succeed(&["summary", &pid, "--format", "json"]).array();
+    check_schema("summary", &Value::from(whole.clone()));
+    let whole = &whole[0];
+    assert_eq!(number(whole, "pid"), u64::from(target.pid()));
+    let by = ["summary", &pid, "--by", "mapping", "--format"];
+    let mappings = succeed(&[&by[..], &["json"]].concat()).array();
+    check_schema("summary-mapping", &Value::from(mappings.clone()));
+    assert_eq!(mappings.len() as u64, number(whole, "mappings"));
+    // PSS and USS change with those that share: not between two readings.
+    for field in ["virtual", "resident", "swap", "zero", "hugetlb"] {
+        let sum: u64 = mappings.iter().map(|mapping| number(mapping, field)).sum();
+        assert_eq!(sum, number(&whole["total"], field), "{field}");
+    }
+    // Sorted, and in each format the same.
+    let pss: Vec<_> = mappings
+        .iter()
+        .map(|mapping| number(mapping, "pss"))
+        .collect();
+    assert!(pss.is_sorted_by(|one, next| one >= next), "{pss:?}");
+    let csv = succeed(&[&by[..], &["csv"]].concat()).stdout;
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let column = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|name| name == "resident");
+    let row = |row: Result<csv::StringRecord, csv::Error>| row.unwrap()[column.unwrap()].to_owned();
+    let mut of_csv: Vec<u64> = reader
+        .records()
+        .map(|line| row(line).parse().unwrap())
+        .collect();
+    let resident = mappings.iter().map(|mapping| number(mapping, "resident"));
+    let mut resident: Vec<_> = resident.collect();
+    // The order is by PSS, too.
+    of_csv.sort_unstable();
+    resident.sort_unstable();
+    assert_eq!(of_csv, resident);
+    let table = succeed(&["summary", &pid]).stdout;
+    assert!(table.starts_with(&format!("{pid} ")), "{table}");
+    assert!(table.contains("scatter-gather descriptors"), "{table}");
+    let part = succeed(&["summary", &pid, "--mapping", "[stack]", "--format", "json"]).array();
+    assert_eq!(number(&part[0], "mappings"), 1);
+}
+
+#[test]
+fn several_processes_have_a_screen_each_and_a_column_by_mapping() {
+    if !is_root_or_skip("several_processes_have_a_screen_each_and_a_column_by_mapping") {
+        return;
+    }
+    let (one, other) = (Waiting::named("one"), Waiting::named("other"));
+    let pids = [one.pid().to_string(), other.pid().to_string()];
+    let screens = succeed(&["summary", &pids[0], &pids[1]]).stdout;
+    for pid in &pids {
+        let title = format!("{pid} ");
+        assert!(
+            screens.lines().any(|line| line.starts_with(&title)),
+            "{screens}"
+        );
+    }
+    let mappings = succeed(&["summary", "--by", "mapping", &pids[0], &pids[1]]).stdout;
+    assert!(mappings.trim_start().starts_with("PID "), "{mappings}");
+    // Those before one that fails are shown.
+    let run = run(&["summary", &pids[0], "2147483647"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.stdout.contains("EXTENTS"), "{run:?}");
+    assert!(run.stderr.contains("no such process"), "{run:?}");
+}
+
+#[test]
+fn all_processes_are_listed_by_pss_with_their_sum() {
+    if !is_root_or_skip("all_processes_are_listed_by_pss_with_their_sum") {
+        return;
+    }
+    let waiting = Waiting::named("waiting");
+    let run = run(&["summary", "--all"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let mut lines = run.stdout.lines();
+    assert!(lines.next().unwrap().contains("RESIDENT"), "{run:?}");
+    let first_words = run
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let pids: Vec<_> = first_words.collect();
+    assert!(pids.contains(&&*waiting.pid().to_string()), "{run:?}");
+    assert_eq!(pids.last(), Some(&"total"));
+    let json = finish({
+        let mut command = introspect();
+        command.args(["summary", "--all", "--format", "json"]);
+        command
+    });
+    let records = json.array();
+    check_schema("summary", &Value::from(records.clone()));
+    let pss: Vec<_> = records
+        .iter()
+        .map(|record| number(&record["total"], "pss"))
+        .collect();
+    assert!(pss.is_sorted_by(|one, next| one >= next), "{pss:?}");
+}
+
+#[test]
+fn without_the_privilege_it_says_what_is_missing_and_shows_the_rest() {
+    if !is_root_or_skip("without_the_privilege_it_says_what_is_missing_and_shows_the_rest") {
+        return;
+    }
+    // Where the user can execute it.
+    let dir = tempfile::Builder::new()
+        .prefix("introspect")
+        .tempdir()
+        .unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    let program = dir.path().join("introspect");
+    std::fs::copy(env!("CARGO_BIN_EXE_introspect"), &program).unwrap();
+    let waiting = Waiting::of(65534);
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.args(arguments).uid(65534).gid(65534);
+        finish(command)
+    };
+    let pid = waiting.pid().to_string();
+    let screen = as_nobody(&["summary", &pid]);
+    assert_eq!((screen.status, &*screen.stderr), (0, ""), "{screen:?}");
+    assert!(
+        screen.stdout.contains("(addresses need CAP_SYS_ADMIN"),
+        "{screen:?}"
+    );
+    let json = as_nobody(&["summary", &pid, "--format", "json"]);
+    assert_eq!(json.status, 0, "{json:?}");
+    assert!(
+        json.stderr.contains("addresses need CAP_SYS_ADMIN"),
+        "{json:?}"
+    );
+    let records = json.array();
+    check_schema("summary", &Value::from(records.clone()));
+    assert!(number(&records[0]["total"], "resident") > 0);
+    for unknown in ["pss", "uss", "zero"] {
+        assert!(records[0]["total"][unknown].is_null(), "{json:?}");
+    }
+    assert!(records[0]["contiguity"].is_null() && records[0]["nodes"].is_null());
+    let all = as_nobody(&["summary", "--all"]);
+    assert_eq!(all.status, 0, "{all:?}");
+    assert!(
+        all.stderr.contains("because reading them is refused"),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn a_program_that_is_started_is_looked_at() {
+    if !is_root_or_skip("a_program_that_is_started_is_looked_at") {
+        return;
+    }
+    let run = run(&[
+        "summary",
+        "--format",
+        "json",
+        "--",
+        "sh",
+        "-c",
+        "echo out; exit 3",
+    ]);
+    assert_eq!((run.status, &*run.stdout), (3, "out\n"), "{run:?}");
+    let records: Value = serde_json::from_str(&run.stderr).unwrap();
+    check_schema("summary", &records);
+    assert!(number(&records[0]["total"], "resident") > 0);
+}
+
+#[test]
+fn a_process_is_still_while_it_is_summed_up_and_goes_on_then() {
+    if !is_root_or_skip("a_process_is_still_while_it_is_summed_up_and_goes_on_then") {
+        return;
+    }
+    let waiting = Waiting::named("waiting");
+    let pid = waiting.pid().to_string();
+    let run = run(&["summary", &pid, "--freeze"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(run.stderr.contains("stood still for"), "{run:?}");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    assert!(!stat.contains(") T "), "{stat}");
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    for wrong in [
+        &["summary"][..],
+        &["summary", "1", "--all"],
+        &["summary", "--all", "--by", "mapping"],
+        &["summary", "--all", "--freeze"],
+        &["summary", "1", "--", "true"],
+    ] {
+        assert_eq!(run(wrong).status, 2, "{wrong:?}");
+    }
+    let said = fail(&["summary", "self", "--mapping", "nothing has this name"]);
+    assert!(said.contains("no mapping"), "{said}");
+}

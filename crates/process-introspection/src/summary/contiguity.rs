@@ -1,0 +1,200 @@
+//! How much memory is consecutive: the sizes of extents. Pure; knows no process.
+//!
+//! What is kept is how many extents there are of each size. Sizes that differ
+//! add up to no more than the memory, so N pages have at most √(2N) of them: 2,290
+//! for 10 GiB of 4 KiB pages, whatever they look like.
+
+use std::collections::BTreeMap;
+
+/// The sizes of extents: memory that is consecutive in both address spaces, as
+/// a list for scatter-gather needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Contiguity {
+    /// By size in bytes, how many.
+    sizes: BTreeMap<u64, u64>,
+    /// The last one, which what comes next can lengthen.
+    open: Option<Open>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+struct Open {
+    virt_end: u64,
+    phys_end: u64,
+    size: u64,
+}
+
+/// The extents of at least one size, and less than the double.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct ExtentClass {
+    /// The least size in bytes, a power of two.
+    pub least: u64,
+    /// How many extents.
+    pub count: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+impl Contiguity {
+    /// Adds memory; virtual addresses never decrease.
+    pub(crate) fn add(&mut self, virt: u64, phys: u64, size: u64) {
+        if let Some(open) = &mut self.open {
+            if (open.virt_end, open.phys_end) == (virt, phys) {
+                open.virt_end += size;
+                open.phys_end += size;
+                open.size += size;
+                return;
+            }
+        }
+        self.close();
+        self.open = Some(Open {
+            virt_end: virt + size,
+            phys_end: phys + size,
+            size,
+        });
+    }
+
+    /// Nothing lengthens the last extent any more.
+    pub(crate) fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            *self.sizes.entry(open.size).or_default() += 1;
+        }
+    }
+
+    /// How many extents: so many descriptors a scatter-gather list of all of it
+    /// has.
+    pub fn extents(&self) -> u64 {
+        self.sizes.values().sum()
+    }
+
+    /// The bytes of all.
+    pub fn bytes(&self) -> u64 {
+        self.sizes.iter().map(|(size, count)| size * count).sum()
+    }
+
+    /// The bytes that lie in extents of at least this many.
+    pub fn bytes_in_extents_of(&self, least: u64) -> u64 {
+        let of_size = self.sizes.range(least..);
+        of_size.map(|(size, count)| size * count).sum()
+    }
+
+    /// The sizes of the largest extents, in descending order.
+    pub fn largest(&self, count: usize) -> Vec<u64> {
+        let each = self.sizes.iter().rev();
+        let each = each.flat_map(|(&size, &times)| {
+            std::iter::repeat_n(
+                size,
+                usize::try_from(times).unwrap_or(usize::MAX).min(count),
+            )
+        });
+        each.take(count).collect()
+    }
+
+    /// The median size: of an even number the lower one in the middle; `None`
+    /// without extents.
+    pub fn median(&self) -> Option<u64> {
+        let middle = self.extents().div_ceil(2);
+        let mut so_far = 0;
+        let mut each = self.sizes.iter();
+        each.find_map(|(&size, &count)| {
+            so_far += count;
+            (so_far >= middle).then_some(size)
+        })
+    }
+
+    /// The greatest size such that at least half of the memory lies in extents
+    /// of at least that; `None` without extents.
+    pub fn half_in(&self) -> Option<u64> {
+        let half = self.bytes().div_ceil(2);
+        let mut so_far = 0;
+        let mut each = self.sizes.iter().rev();
+        each.find_map(|(&size, &count)| {
+            so_far += size * count;
+            (so_far >= half).then_some(size)
+        })
+    }
+
+    /// The extents by size, in classes from one power of two to the next, in
+    /// ascending order; without those that have none.
+    pub fn classes(&self) -> Vec<ExtentClass> {
+        let mut classes: Vec<ExtentClass> = Vec::new();
+        for (&size, &count) in &self.sizes {
+            let least = 1 << size.ilog2();
+            let bytes = size * count;
+            match classes.last_mut() {
+                Some(last) if last.least == least => {
+                    last.count += count;
+                    last.bytes += bytes;
+                }
+                _ => classes.push(ExtentClass {
+                    least,
+                    count,
+                    bytes,
+                }),
+            }
+        }
+        classes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Page by page, and everything kept.
+    fn naive(pages: &[(u64, u64)]) -> Vec<u64> {
+        let mut sizes: Vec<u64> = Vec::new();
+        for (index, &(virt, phys)) in pages.iter().enumerate() {
+            let goes_on =
+                index > 0 && pages[index - 1] == (virt.wrapping_sub(1), phys.wrapping_sub(1));
+            match sizes.last_mut() {
+                Some(last) if goes_on => *last += 4096,
+                _ => sizes.push(4096),
+            }
+        }
+        sizes.sort_unstable();
+        sizes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_told_of_extents_is_what_their_list_tells(
+            runs in prop::collection::vec((0u64..3, 0u64..4, 1u64..40), 0..60),
+        ) {
+            let (mut contiguity, mut pages) = (Contiguity::default(), Vec::new());
+            let (mut virt, mut phys) = (16, 1000);
+            for (hole, jump, length) in runs {
+                virt += hole;
+                phys += 2 * jump;
+                contiguity.add(virt << 12, phys << 12, length << 12);
+                pages.extend((0..length).map(|page| (virt + page, phys + page)));
+                virt += length;
+                phys += length;
+            }
+            contiguity.close();
+            let sizes = naive(&pages);
+            prop_assert_eq!(contiguity.extents(), sizes.len() as u64);
+            prop_assert_eq!(contiguity.bytes(), pages.len() as u64 * 4096);
+            let median = (!sizes.is_empty()).then(|| sizes[(sizes.len() - 1) / 2]);
+            prop_assert_eq!(contiguity.median(), median);
+            let mut largest = sizes.clone();
+            largest.reverse();
+            largest.truncate(5);
+            prop_assert_eq!(contiguity.largest(5), largest);
+            let of = |least: u64| sizes.iter().filter(|&&size| size >= least).sum::<u64>();
+            for least in [4096, 65536, 100_000] {
+                prop_assert_eq!(contiguity.bytes_in_extents_of(least), of(least));
+            }
+            let half = sizes.iter().rev().find(|&&size| 2 * of(size) >= of(0)).copied();
+            prop_assert_eq!(contiguity.half_in(), half);
+            let classes = contiguity.classes();
+            prop_assert!(classes.windows(2).all(|two| two[0].least < two[1].least));
+            for class in classes {
+                let within: Vec<_> = sizes.iter()
+                    .filter(|&&size| (class.least..2 * class.least).contains(&size)).collect();
+                prop_assert_eq!(class.count, within.len() as u64);
+                prop_assert_eq!(class.bytes, within.into_iter().sum::<u64>());
+            }
+        }
+    }
+}

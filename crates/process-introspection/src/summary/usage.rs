@@ -1,0 +1,96 @@
+//! How much memory, as the kernel counts it. Pure; knows no process.
+
+/// How many bytes, as `smaps` and `smaps_rollup` count them (fs/proc/task_mmu.c
+/// `smaps_account`, `smaps_pte_entry`, `smaps_hugetlb_range`, 5.10 to 6.18), but
+/// for `swap`, see there.
+///
+/// `resident` and what is made of it are without hugetlb, the zero page, and
+/// frames that have no `struct page` (device memory).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Mapped, in memory or not.
+    pub virt: u64,
+    /// In memory (Rss).
+    pub resident: u64,
+    /// Its own, in memory: mapped once, by this process (USS: Private_Clean and
+    /// Private_Dirty).
+    pub unique: u64,
+    /// Swapped out, by entries of the page table. Unlike the kernel's Swap it is
+    /// without pages of shared memory in swap, of which page tables know nothing.
+    pub swap: u64,
+    /// The zero page, or the huge one.
+    pub zero: u64,
+    /// Huge pages that were set aside (hugetlb; Private_ and Shared_Hugetlb).
+    pub hugetlb: u64,
+    /// The same as `proportional`, in 4096ths of a byte: the kernel's PSS_SHIFT.
+    pub(crate) shares: u64,
+}
+
+/// The kernel divides pages in this fine a measure, and rounds down each.
+pub(crate) const SHARE_SHIFT: u32 = 12;
+
+impl Usage {
+    /// Each page in memory divided by how often it is mapped (PSS).
+    pub fn proportional(&self) -> u64 {
+        self.shares >> SHARE_SHIFT
+    }
+
+    /// Adds base pages in memory that are mapped so often.
+    pub(crate) fn add_mapped(&mut self, pages: u64, times: u64, page: u64) {
+        self.resident += pages * page;
+        if times < 2 {
+            self.unique += pages * page;
+        }
+        self.shares += pages * ((page << SHARE_SHIFT) / times.max(1));
+    }
+
+    /// Adds pages on their way to another frame: in memory, and nobody says how
+    /// often they are mapped; the kernel counts them whole and as shared.
+    pub(crate) fn add_migrating(&mut self, bytes: u64) {
+        self.resident += bytes;
+        self.shares += bytes << SHARE_SHIFT;
+    }
+
+    /// Adds what another part has.
+    pub fn add(&mut self, other: &Self) {
+        self.virt += other.virt;
+        self.resident += other.resident;
+        self.unique += other.unique;
+        self.swap += other.swap;
+        self.zero += other.zero;
+        self.hugetlb += other.hugetlb;
+        self.shares += other.shares;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn shares_are_what_pages_give_one_by_one(
+            groups in prop::collection::vec((0u64..50, 0u64..200), 0..20),
+        ) {
+            let mut usage = Usage::default();
+            let (mut resident, mut unique, mut shares) = (0, 0, 0u64);
+            for &(pages, times) in &groups {
+                usage.add_mapped(pages, times, 4096);
+                for _ in 0..pages {
+                    resident += 4096;
+                    // As `smaps_account` writes it.
+                    let mut share = 4096u64 << 12;
+                    if times >= 2 {
+                        share /= times;
+                    } else {
+                        unique += 4096;
+                    }
+                    shares += share;
+                }
+            }
+            prop_assert_eq!((usage.resident, usage.unique), (resident, unique));
+            prop_assert_eq!(usage.proportional(), shares >> 12);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Walks a process for its summary: regions by the batch, facts of their frames
+//! in sorted runs, and which pages huge entries map.
+
+use std::ops::{ControlFlow, RangeBounds};
+
+use process_introspection_core::pagemap::HugeRuns;
+use process_introspection_core::physical::Backing;
+use process_introspection_core::AddrRange;
+
+use super::{is_hugetlb, Adder, MappingSummary, Pages, Summary};
+use crate::{Error, Frames, PageFactsReader, PhysicalMap, PhysicalRegion, Process};
+
+/// So many regions are kept until the facts of their frames are read: the more,
+/// the longer are the runs.
+const BATCH: usize = 1024;
+
+/// How far a walk for a summary has come.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SummaryStep {
+    /// Past these addresses.
+    Passed(AddrRange),
+    /// A mapping is done.
+    Mapping(MappingSummary),
+}
+
+impl Process {
+    /// What the memory of `range` is made of: how much there is of it, in what
+    /// pages, what huge pages there are and why not more, how consecutive it is
+    /// and on which nodes.
+    ///
+    /// Needs no privilege for one's own process; but then it has no PSS, no USS,
+    /// no addresses and what follows from them, see [`Summary::knows_addresses`].
+    /// A mapping that `range` cuts counts as one that ends there, except that
+    /// huge pages are thought of for all of it.
+    ///
+    /// ```
+    /// use process_introspection::{PhysicalMap, Process};
+    ///
+    /// let summary = Process::current()?.summary(.., &PhysicalMap::read()?)?;
+    /// assert!(summary.total.virt >= summary.total.resident);
+    /// if let Some(contiguity) = &summary.contiguity {
+    ///     println!("a scatter-gather list has {} descriptors", contiguity.extents());
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Process::resident_regions`] and its iterator.
+    pub fn summary(
+        &self,
+        range: impl RangeBounds<u64>,
+        map: &PhysicalMap,
+    ) -> Result<Summary, Error> {
+        let range = AddrRange::from_bounds(range).ok_or_else(Error::argument)?;
+        self.summary_of(&[range], map, |_| ControlFlow::Continue(()))
+    }
+
+    /// The same of several ranges, which ascend. `watch` is told how far it has
+    /// come and what each mapping is made of; if it breaks off, the summary is
+    /// of what was counted until then.
+    ///
+    /// # Errors
+    /// As [`Process::summary`].
+    pub fn summary_of(
+        &self,
+        ranges: &[AddrRange],
+        map: &PhysicalMap,
+        watch: impl FnMut(SummaryStep) -> ControlFlow<()>,
+    ) -> Result<Summary, Error> {
+        let mut walk = Walk {
+            process: self,
+            adder: Adder::new(self.page_size(), map),
+            watch,
+            tells_huge: true,
+        };
+        if !self.sees_frames() {
+            walk.resident(ranges)?;
+            return Ok(walk.finish(false, false));
+        }
+        let mut facts = match Frames::open() {
+            Ok(_) => Some(self.page_facts()?.of_frames_only()),
+            Err(error) if error.is_permission_denied() || error.is_unsupported() => None,
+            Err(error) => return Err(error),
+        };
+        let knows_frames = facts.is_some();
+        walk.physical(ranges, facts.as_mut())?;
+        Ok(walk.finish(true, knows_frames))
+    }
+}
+
+struct Walk<'a, W> {
+    process: &'a Process,
+    adder: Adder<'a>,
+    watch: W,
+    /// The kernel tells which pages huge entries map.
+    tells_huge: bool,
+}
+
+impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
+    fn physical(
+        &mut self,
+        ranges: &[AddrRange],
+        mut facts: Option<&mut PageFactsReader<'_>>,
+    ) -> Result<(), Error> {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut huge = HugeRuns::new();
+        let mut ended = Ok(ControlFlow::Continue(()));
+        for &range in ranges {
+            self.process.physical_regions_parallel(range, 0, |region| {
+                batch.push(region.clone());
+                if batch.len() < BATCH {
+                    return ControlFlow::Continue(());
+                }
+                ended = self.add_batch(&batch, facts.as_deref_mut(), &mut huge);
+                batch.clear();
+                match ended {
+                    Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
+                    _ => ControlFlow::Break(()),
+                }
+            })?;
+            if !matches!(ended, Ok(ControlFlow::Continue(()))) {
+                return ended.map(|_| ());
+            }
+        }
+        self.add_batch(&batch, facts, &mut huge).map(|_| ())
+    }
+
+    fn add_batch(
+        &mut self,
+        batch: &[PhysicalRegion],
+        facts: Option<&mut PageFactsReader<'_>>,
+        huge: &mut HugeRuns,
+    ) -> Result<ControlFlow<()>, Error> {
+        let facts = match facts {
+            Some(reader) => {
+                // Of others nothing is asked: hugetlb is not shared out, and the
+                // zero page is nobody's.
+                let place = |region: &PhysicalRegion| match region.backing {
+                    Backing::Ram(_) if !is_hugetlb(&region.mapping) => {
+                        (region.virt, region.backing)
+                    }
+                    _ => (region.virt, Backing::NotPresent),
+                };
+                Some(reader.read(batch.iter().map(place))?)
+            }
+            None => None,
+        };
+        let mut runs = Vec::new();
+        for (index, region) in batch.iter().enumerate() {
+            runs.clear();
+            if matches!(region.backing, Backing::Ram(_)) && !is_hugetlb(&region.mapping) {
+                self.find_huge(region, huge, &mut runs)?;
+            }
+            if let Some(mapping) = self.adder.begin(&region.mapping) {
+                if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            self.adder.add(&Pages {
+                virt: region.virt,
+                backing: region.backing,
+                facts: facts.map(|facts| &facts[index]),
+                huge: &runs,
+            });
+        }
+        let passed = batch.last().map(|last| SummaryStep::Passed(last.virt));
+        Ok(passed.map_or(ControlFlow::Continue(()), &mut self.watch))
+    }
+
+    /// Which pages of a region huge entries map.
+    fn find_huge(
+        &mut self,
+        region: &PhysicalRegion,
+        huge: &mut HugeRuns,
+        runs: &mut Vec<(u64, u64)>,
+    ) -> Result<(), Error> {
+        // Only whole blocks that are aligned in both address spaces can be.
+        let block = self.process.page_size().pmd().bytes();
+        let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
+        let Some(address) = region.backing.address() else {
+            return Ok(());
+        };
+        let first = start.checked_next_multiple_of(block).unwrap_or(u64::MAX);
+        let last = end - end % block;
+        if address.as_u64() % block != start % block || first >= last || !self.tells_huge {
+            return Ok(());
+        }
+        let mut at = first;
+        while at < last {
+            let next = huge.next(self.process.as_core(), at, last);
+            match next.map_err(|error| self.process.error(error))? {
+                Some((is_huge, to)) => {
+                    if is_huge {
+                        runs.push((at, to));
+                    }
+                    at = to;
+                }
+                None => {
+                    self.tells_huge = false;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resident(&mut self, ranges: &[AddrRange]) -> Result<(), Error> {
+        for &range in ranges {
+            for region in self.process.resident_regions(range)? {
+                let region = region?;
+                if let Some(mapping) = self.adder.begin(&region.mapping) {
+                    if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
+                        return Ok(());
+                    }
+                }
+                let whole = [(region.virt.start().as_u64(), region.virt.end().as_u64())];
+                let is_resident = region.backing == Backing::Resident;
+                self.tells_huge &= !is_resident || region.huge.is_some();
+                let huge = match region.huge {
+                    Some(true) if !is_hugetlb(&region.mapping) => &whole[..],
+                    _ => &[],
+                };
+                self.adder.add(&Pages {
+                    virt: region.virt,
+                    backing: region.backing,
+                    facts: None,
+                    huge,
+                });
+                if (self.watch)(SummaryStep::Passed(region.virt)).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, knows_addresses: bool, knows_frames: bool) -> Summary {
+        let (mut summary, last) = self.adder.finish();
+        if let Some(last) = last {
+            // There is nothing left to break off.
+            let _ = (self.watch)(SummaryStep::Mapping(last));
+        }
+        summary.knows_addresses = knows_addresses;
+        summary.knows_frames = knows_frames;
+        if !knows_addresses {
+            summary.contiguity = None;
+            summary.nodes = None;
+        }
+        if !self.tells_huge {
+            summary.coverage = None;
+        }
+        summary
+    }
+}
