@@ -329,10 +329,10 @@ impl Record for OwnerRecord<'_> {
         match (self.mapcount_min, self.mapcount_max) {
             (Some(0), Some(0)) | (None, _) | (_, None) => {}
             (Some(least), Some(most)) if least == most => {
-                notes.phrase(&format!("(mapped {least} times in all)"));
+                notes.phrase(&format!("mapcount {least}"));
             }
             (Some(least), Some(most)) => {
-                notes.phrase(&format!("(mapped {least} to {most} times in all)"));
+                notes.phrase(&format!("mapcount {least}-{most}"));
             }
         }
         if self.record == OwnerKind::Moved {

@@ -151,22 +151,23 @@ impl MemoryErrors {
             let (digits, rest) = hexadecimal(rest)?;
             rest.starts_with(behind).then_some(digits)
         });
-        if let Some(frame) = frame {
-            each(self.frame(frame, 0));
+        if let Some(reported) = frame.and_then(|frame| self.frame(frame, 0)) {
+            each(reported);
         }
         if let Some(page) = hex_after(line, " page:0x").or(hex_after(line, "(page:0x")) {
-            match hex_after(line, " offset:0x") {
-                // A driver that does not know says 0 and 0.
-                Some(offset) if page != 0 || offset != 0 => each(self.frame(page, offset)),
-                _ => {}
+            // A driver that does not know says 0 and 0.
+            let offset = hex_after(line, " offset:0x");
+            let offset = offset.filter(|&offset| page != 0 || offset != 0);
+            if let Some(reported) = offset.and_then(|offset| self.frame(page, offset)) {
+                each(reported);
             }
         }
-        let stated = ["physical_address: 0x", " address:0x", " address: 0x"];
-        let is_of_memory = |&before: &&str| {
-            before.starts_with('p') || line.contains(" grain:") && !line.contains(" page:0x")
-        };
-        let stated = stated.iter().filter(is_of_memory);
-        if let Some(address) = stated.filter_map(|before| hex_after(line, before)).next() {
+        let of_memory = line.contains(" grain:") && !line.contains("page:0x");
+        let stated = hex_after(line, "physical_address: 0x").or_else(|| {
+            let address = hex_after(line, " address:0x").or(hex_after(line, " address: 0x"));
+            address.filter(|_| of_memory)
+        });
+        if let Some(address) = stated {
             if address != 0 {
                 each(Reported::Physical(PhysAddr::new(address)));
             }
@@ -205,13 +206,12 @@ impl MemoryErrors {
         self.end(each);
     }
 
-    fn frame(&self, frame: u64, offset: u64) -> Reported {
+    /// `None` if there can be no such place.
+    fn frame(&self, frame: u64, offset: u64) -> Option<Reported> {
         let shift = self.page.shift();
-        if frame >> (64 - shift) != 0 || offset >> shift != 0 {
-            return Reported::Not(frame, NotPhysical::OtherMode);
-        }
+        let fits = frame >> (64 - shift) == 0 && offset >> shift == 0;
         let address = Pfn::new(frame).address(self.page).as_u64() | offset;
-        Reported::Physical(PhysAddr::new(address))
+        fits.then_some(Reported::Physical(PhysAddr::new(address)))
     }
 }
 
