@@ -167,7 +167,9 @@ impl Position {
         if let Some(processes) = &self.processes {
             let processes = processes.load(Ordering::Relaxed);
             bar.set_length(processes);
-            bar.set_message(format!("{done} of {processes} processes, {records} records"));
+            bar.set_message(format!(
+                "{done} of {processes} processes, {records} records"
+            ));
             bar.set_position(done);
             bar.tick();
             return;

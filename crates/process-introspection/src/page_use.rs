@@ -92,6 +92,29 @@ impl PageUse {
         Self::Kernel
     }
 
+    /// All of them, each sort of what is no RAM by itself.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let plain = [
+            Self::Free,
+            Self::Slab,
+            Self::PageTable,
+            Self::PageCache,
+            Self::Anonymous,
+            Self::SwapCache,
+            Self::Ksm,
+            Self::Zero,
+            Self::Hugetlb,
+            Self::Poisoned,
+            Self::Offline,
+            Self::Kernel,
+            Self::KernelOrFree,
+            Self::Reserved,
+            Self::Unknown,
+        ];
+        let not_ram = PhysicalKind::ALL.into_iter().map(Self::NotRam);
+        plain.into_iter().chain(not_ram)
+    }
+
     /// Its name in every output.
     pub const fn name(self) -> &'static str {
         match self {
