@@ -91,16 +91,19 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let mut failed = None;
     let options = OwnerOptions::new().threads(usize::from(arguments.threads));
     let coverage = owners(&wanted, options, |event| {
-        let done = match event {
-            OwnerEvent::Owner(owner) => mapped(&owner, &mut uses, &mut sink, watch.as_mut()),
+        let step = |sink: &mut Sink| match event {
+            OwnerEvent::Owner(owner) => mapped(&owner, &mut uses, sink, watch.as_mut()),
             OwnerEvent::Unread(process, error) if lists_unread => {
                 sink.write(&OwnerRecord::unread(&process, reason(&error)))
             }
-            OwnerEvent::Progress { done, of } => sink.passed_processes(done, of),
-            OwnerEvent::Unmapped(range) => unmapped(range, &mut uses, &mut sink),
+            OwnerEvent::Progress { done, of } => {
+                sink.passed_processes(done, of);
+                Ok(())
+            }
+            OwnerEvent::Unmapped(range) => unmapped(range, &mut uses, sink),
             _ => Ok(()),
         };
-        failed = done.err();
+        failed = sink.check().and_then(|()| step(&mut sink)).err();
         match failed {
             None => ControlFlow::Continue(()),
             Some(_) => ControlFlow::Break(()),
@@ -134,6 +137,7 @@ fn mapped(
     });
     if let Some(range) = range {
         runs_of(range, uses, |run| {
+            sink.check()?;
             sink.write(&OwnerRecord::mapped(owner, run, base))
         })?;
     }
@@ -146,6 +150,7 @@ fn mapped(
 /// Writes that no process maps it.
 fn unmapped(range: PhysRange, uses: &mut PageUses, sink: &mut Sink) -> Result<(), Failure> {
     runs_of(range, uses, |run| {
+        sink.check()?;
         sink.write(&OwnerRecord::unmapped(run, PageSize::base()))
     })
 }

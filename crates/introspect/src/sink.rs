@@ -111,10 +111,13 @@ impl Sink {
             .map_or(Ok(()), Interruption::check)
     }
 
-    /// Notes that so many processes of so many are done with. Fails when a
-    /// signal has ended it.
-    pub(crate) fn passed_processes(&self, done: usize, of: usize) -> Result<(), Failure> {
+    /// Notes that so many processes of so many are done with.
+    pub(crate) fn passed_processes(&self, done: usize, of: usize) {
         self.progress.passed_processes(done, of);
+    }
+
+    /// Fails when a signal has ended it.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         self.interruption
             .as_ref()
             .map_or(Ok(()), Interruption::check)

@@ -79,7 +79,7 @@ impl Watch {
         while self.processes.iter().any(|(_, process)| process.is_some()) {
             let until = Instant::now() + self.interval;
             loop {
-                sink.passed_processes(0, self.processes.len())?;
+                sink.check()?;
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     break;

@@ -45,7 +45,8 @@
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
 //!
 //! | what is at which physical address ([`PhysicalMap`]) | the same |
-//! | facts of page frames ([`Frames`]) | to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
+//! | which processes map physical memory ([`owners`]) | the same, and the right to read each of them |
+//! | facts of page frames ([`Frames`], [`PageUses`]) | to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
 //!
 //! Without it the kernel gives frame 0 for every page, silently. This
 //! crate finds that out and fails; it never gives a made-up address.

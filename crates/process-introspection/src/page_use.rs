@@ -1,9 +1,9 @@
 //! What the pages of physical memory are used for, whosever they are: from the
 //! frames' flags and from what is at their addresses. Knows no process.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-use process_introspection_core::{PageSize, Pfn};
+use process_introspection_core::{PageSize, Pfn, PhysAddr};
 
 use crate::{Error, FrameFlags, Frames, PhysRange, PhysicalKind, PhysicalMap};
 
@@ -161,6 +161,9 @@ pub struct PageRun {
 /// So many frames are read at once.
 const PIECE: usize = 2048;
 
+/// No run of memory that the kernel manages goes past a multiple of this.
+const LONGEST: u64 = 1 << 30;
+
 /// Tells what pages are used for.
 #[derive(Debug)]
 pub struct PageUses {
@@ -192,7 +195,9 @@ impl PageUses {
     }
 
     /// Lends the runs of a range, widened to whole pages, to `each`, which can
-    /// break off. A run has one use, one node, and flags or none.
+    /// break off. A run has one use, one node, and flags or none. What the kernel
+    /// has frames for is divided at multiples of 1 GiB too: nobody waits long for
+    /// a run.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -234,10 +239,20 @@ impl PageUses {
             let counted = self
                 .frames
                 .read_mapcounts(first, &mut self.counts[..told])?;
-            for (index, frame) in (at..at + size as u64).enumerate() {
-                let flags = self.flags[..told].get(index).copied();
-                let count = self.counts[..counted].get(index).copied();
-                let page = self.page_run(frame, flags, count);
+            let mut done = 0;
+            while done < size {
+                let frame = at + done as u64;
+                let flags = self.flags[..told].get(done).copied();
+                let count = self.counts[..counted].get(done).copied();
+                // Of what the kernel has no frames for, all up to where
+                // something else can be at once.
+                let alike = match done < told {
+                    true => 1,
+                    false => self.map.alike_from(self.address(frame), self.page),
+                };
+                let frames = frame..frame.saturating_add(alike).min(end);
+                done += (frames.end - frame) as usize;
+                let page = self.page_run(&frames, flags, count);
                 if run.as_mut().is_some_and(|run| run.joins(&page)) {
                     continue;
                 }
@@ -245,7 +260,7 @@ impl PageUses {
                     return Ok(());
                 }
             }
-            at += size as u64;
+            at += done as u64;
         }
         if let Some(run) = run {
             // Nothing comes after it.
@@ -254,8 +269,17 @@ impl PageUses {
         Ok(())
     }
 
-    fn page_run(&self, frame: u64, flags: Option<FrameFlags>, count: Option<u64>) -> PageRun {
-        let range = PhysRange::of_frames(&(frame..frame + 1), self.page);
+    fn address(&self, frame: u64) -> PhysAddr {
+        PhysRange::of_frames(&(frame..frame + 1), self.page).start()
+    }
+
+    fn page_run(
+        &self,
+        frames: &Range<u64>,
+        flags: Option<FrameFlags>,
+        count: Option<u64>,
+    ) -> PageRun {
+        let range = PhysRange::of_frames(frames, self.page);
         let page_use = PageUse::of(flags, || self.map.at(range.start()).kind);
         let has_page = !matches!(page_use, PageUse::NotRam(_) | PageUse::Unknown);
         let node = self.map.node_of(range.start(), 1);
@@ -277,7 +301,9 @@ impl PageRun {
             && self.node == next.node
             && self.flags.is_some() == next.flags.is_some()
             && self.range.end() == next.range.start();
-        if !alike {
+        let has_frames = self.flags.is_some();
+        let is_border = next.range.start().as_u64() % LONGEST == 0;
+        if !alike || has_frames && is_border {
             return false;
         }
         self.range = PhysRange::new(self.range.start(), next.range.end()).unwrap_or(self.range);
