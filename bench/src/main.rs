@@ -48,6 +48,9 @@ enum Command {
     /// Ask for one address, between two calls of getppid, for strace
     #[command(hide = true)]
     Calls(trace::Arguments),
+    /// Find the owners of all memory; print the peak of this process
+    #[command(hide = true)]
+    Pass,
 }
 
 #[derive(clap::Args)]
@@ -64,6 +67,9 @@ struct Measure {
     /// How often each pair is measured
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
+    /// GiB in use by the 200 processes of the rows that pass over all
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=200))]
+    resident: u64,
     /// Exit with an error if a target is missed
     #[arg(long)]
     strict: bool,
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
         Command::Measure(arguments) => measure(&arguments),
         Command::Stream(arguments) => streaming::run(&arguments),
         Command::Calls(arguments) => trace::run(&arguments),
+        Command::Pass => cases::processes::run_pass(),
     };
     match result {
         Ok(code) => code,
@@ -103,6 +110,7 @@ fn measure(arguments: &Measure) -> Result<ExitCode, String> {
         arguments.peers.clone(),
         arguments.only.clone(),
         arguments.rounds as usize,
+        arguments.resident,
     );
     let machine = machine::description();
     println!("{machine}\n");

@@ -58,6 +58,8 @@ pub(crate) struct Session {
     /// The file that the library was loaded from.
     pub(crate) library_path: PathBuf,
     pub(crate) rounds: usize,
+    /// How much memory is in use on the machine with many processes.
+    pub(crate) resident_gib: u64,
     /// A buffer for the C library, every page of it in memory.
     pub(crate) records: Vec<Record>,
     peers: PathBuf,
@@ -72,6 +74,7 @@ impl Session {
         peers: PathBuf,
         only: Option<String>,
         rounds: usize,
+        resident_gib: u64,
     ) -> Self {
         let mut records = Vec::new();
         records.resize_with(RECORDS, || Record([1; 6]));
@@ -79,6 +82,7 @@ impl Session {
             library,
             library_path,
             rounds,
+            resident_gib,
             records,
             peers,
             only,

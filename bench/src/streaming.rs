@@ -80,7 +80,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn status(name: &str) -> Result<u64, String> {
+/// A size in this process's status, in KiB.
+pub(crate) fn status(name: &str) -> Result<u64, String> {
     let text = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
     size(&text, name).ok_or_else(|| format!("no {name} in /proc/self/status"))
 }

@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// How often each pair is measured
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
+    /// GiB in use by the 200 processes of the rows that pass over all
+    #[arg(long, value_name = "GIB", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=200))]
+    resident: u64,
     /// Exit with an error if a target is missed
     #[arg(long)]
     strict: bool,
@@ -40,6 +43,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     bench.arg("--library").arg(library.shared);
     bench.arg("--peers").arg(peers);
     bench.args(["--rounds", &arguments.rounds.to_string()]);
+    bench.args(["--resident", &arguments.resident.to_string()]);
     if let Some(only) = &arguments.only {
         bench.args(["--only", only]);
     }

@@ -9,6 +9,7 @@ mod huge;
 mod latency;
 mod memory;
 mod peers;
+pub(crate) mod processes;
 mod sparse;
 
 use crate::session::Session;
@@ -25,4 +26,5 @@ pub(crate) fn run(session: &mut Session) {
     growth::run(session);
     latency::run(session);
     peers::run(session);
+    processes::run(session);
 }

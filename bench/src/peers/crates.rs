@@ -25,6 +25,19 @@ pub(crate) fn procfs_ranges(memory: &Memory) {
     assert!(mappings > 0);
 }
 
+/// `procfs`: all pages of all mappings of a process. Those outside of what the
+/// page map covers fail, and are passed over.
+pub(crate) fn procfs_everything(memory: &Memory) {
+    let process = procfs::process::Process::new(memory.pid() as i32).expect("the target");
+    let maps = process.maps().expect("maps");
+    let mut pagemap = process.pagemap().expect("pagemap");
+    for map in maps {
+        let (start, end) = map.address;
+        let pages = (start / page()) as usize..(end / page()) as usize;
+        let _ = black_box(pagemap.get_range_info(pages));
+    }
+}
+
 /// `procfs`: page by page.
 pub(crate) fn procfs_each_page(memory: &Memory) {
     let process = procfs::process::Process::new(memory.pid() as i32).expect("the target");

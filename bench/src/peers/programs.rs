@@ -7,9 +7,13 @@ use std::process::{Command, Stdio};
 
 /// Runs a program on a process, its output thrown away.
 pub(crate) fn run(program: &Path, arguments: &[&str], pid: u32) {
+    run_alone(program, &[arguments, &[&pid.to_string()]].concat());
+}
+
+/// Runs a program, its output thrown away.
+pub(crate) fn run_alone(program: &Path, arguments: &[&str]) {
     let status = Command::new(program)
         .args(arguments)
-        .arg(pid.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status();

@@ -5,7 +5,7 @@ mod samples;
 use process_introspection::FrameFlags;
 use process_introspection_export::{
     AddressRecord, Detailed, Details, FlagCounts, FlagNames, Format, Hex, Name, ObjectRecord,
-    OtherPath, PhysicalRecord, Record, SignedHex, Span, State, WithNode, Writer,
+    OtherPath, OwnerRecord, PhysicalRecord, Record, SignedHex, Span, State, WithNode, Writer,
 };
 use proptest::prelude::*;
 use samples::{physical, swapped, unknown, written};
@@ -22,6 +22,27 @@ const ODD: &[&[u8]] = &[
     b"\xff\xfe\n,\"",
     b" lead and trail ",
 ];
+
+#[test]
+fn an_owner_stands_in_a_row_and_its_mapping_below() {
+    let written = |record: &OwnerRecord<'_>| {
+        let table = samples::written(Format::Table, Some(80), std::slice::from_ref(record));
+        table.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let row = "  11c183000     4K page-cache        0    4711 7f44236fc000 x";
+    let below = "    r-xp elf /bin/x offset 1000 mapcount 1-2";
+    assert_eq!(written(&samples::owner(b"/bin/x")), [row, below]);
+    let alone = written(&samples::unmapped());
+    assert!(
+        alone[1].starts_with("    mapped by no process; the kernel does not tell"),
+        "{alone:?}"
+    );
+    let unread = written(&samples::unread());
+    assert_eq!(unread[1..], ["    could not be read", "    it has ended"]);
+    let gone = written(&samples::gone(b"/bin/x"));
+    assert!(gone[0].contains(" swapped "), "{gone:?}");
+    assert!(gone[1].ends_with("was at 11c183000"), "{gone:?}");
+}
 
 #[test]
 fn json_of_a_physical_record_is_as_documented() {

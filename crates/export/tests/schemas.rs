@@ -5,11 +5,13 @@ mod samples;
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
-use process_introspection::{FrameFlags, MappingKind, MemoryType, PhysicalKind, UnknownReason};
+use process_introspection::{
+    FrameFlags, MappingKind, MemoryType, PageUse, PhysicalKind, UnknownReason,
+};
 use process_introspection_export::{
     AddressRecord, Detailed, Details, ExtentRecord, FlagCounts, FlagNames, Format, Hex,
-    MappingUsageRecord, Name, PhysicalRecord, Record, ResidentRecord, Span, State, UsageRecord,
-    WithNode, WithPid,
+    MappingUsageRecord, Name, OwnerKind, PhysicalRecord, Record, ResidentRecord, Span, State,
+    UsageRecord, WithNode, WithPid,
 };
 use serde_json::{json, Value};
 
@@ -179,6 +181,17 @@ fn every_kind_of_record_is_as_its_schema_says() {
     }
     check("extents", &[samples::extent()]);
     check("address", &[address(), hidden_address()]);
+    for name in [b"/bin/x".as_slice(), b"/caf\xe9", b""] {
+        check(
+            "owner",
+            &[
+                samples::owner(name),
+                samples::unmapped(),
+                samples::unread(),
+                samples::gone(name),
+            ],
+        );
+    }
 }
 
 fn enumerated<'a>(schema: &'a Value, pointer: &str) -> BTreeSet<&'a str> {
@@ -204,6 +217,7 @@ fn the_schemas_name_every_state_that_a_record_can_have() {
     for (name, expected) in [
         ("physical", without(&[State::Resident, State::Unmapped])),
         ("pagetable", without(&[State::Resident])),
+        ("owner", names(&State::ALL)),
         ("extents", without(&[State::Resident])),
         (
             "virtual-resident",
@@ -214,6 +228,17 @@ fn the_schemas_name_every_state_that_a_record_can_have() {
         let stated = enumerated(&schema, "/$defs/record/properties/state/enum");
         assert_eq!(stated, expected, "{name}");
     }
+}
+
+#[test]
+fn the_schema_of_owners_names_every_use_and_record() {
+    let schema = schema("owner");
+    let records: BTreeSet<_> = OwnerKind::ALL.iter().map(|kind| kind.name()).collect();
+    let stated = enumerated(&schema, "/$defs/record/properties/record/enum");
+    assert_eq!(stated, records);
+    let uses: BTreeSet<_> = PageUse::all().map(PageUse::name).collect();
+    let stated = enumerated(&schema, "/$defs/record/properties/use/enum");
+    assert_eq!(stated, uses);
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn pictures_stand_apart() {
         missing: &[],
         ascii: true,
     };
-    let alone = written(Format::Table, Some(80), &[one.clone()]);
+    let alone = written(Format::Table, Some(80), std::slice::from_ref(&one));
     let two = written(Format::Table, Some(80), &[one.clone(), one]);
     assert_eq!(two, format!("{alone}\n{alone}"));
 }

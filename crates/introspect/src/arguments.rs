@@ -10,6 +10,7 @@ use process_introspection_export::Format;
 
 use crate::examples;
 use crate::launch::Launch;
+use crate::owner::OwnerArguments;
 use crate::pid::TargetText;
 use crate::range::{Address, PhysicalText, RangeText, Size};
 use crate::selection::Selection;
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// Tells what is at physical addresses of this machine
     #[command(after_help = examples::ADDRESS)]
     Address(PhysicalAddresses),
+    /// Tells which processes map physical memory, and what its pages are
+    #[command(after_help = examples::OWNER)]
+    Owner(OwnerArguments),
     /// Writes a process's own bytes
     #[command(after_help = examples::READ)]
     Read(Read),
@@ -73,7 +77,7 @@ impl Command {
             | Self::Pagetable(Pagetable { target, .. })
             | Self::Object(Object { target, .. })
             | Self::Read(Read { target, .. }) => Some(&target.pid),
-            Self::Address(_) | Self::Completions(_) | Self::Man(_) => None,
+            Self::Address(_) | Self::Owner(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }
@@ -424,7 +428,7 @@ mod tests {
         let mut texts = vec![examples::COMMAND];
         texts.extend([examples::PHYSICAL, examples::EXTENTS, examples::VIRTUAL]);
         texts.extend([examples::PAGETABLE, examples::OBJECT, examples::READ]);
-        texts.extend([examples::ADDRESS, examples::SUMMARY]);
+        texts.extend([examples::ADDRESS, examples::SUMMARY, examples::OWNER]);
         let lines = texts.iter().flat_map(|text| text.lines());
         let mut count = 0;
         for line in lines.filter_map(|line| line.strip_prefix("  introspect ")) {

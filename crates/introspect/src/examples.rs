@@ -42,7 +42,8 @@ Examples:
   introspect physical 1234 --freeze
   introspect physical -- make -C src
   introspect object 1234 7f0012345678
-  introspect address 11c183000";
+  introspect address 11c183000
+  introspect owner 11c183000";
 
 /// Of `physical`.
 pub(crate) const PHYSICAL: &str = "\
@@ -195,7 +196,7 @@ pub(crate) const ADDRESS: &str = "\
 For each address: what sort of thing is there and the range that it belongs to
 (/proc/iomem), the NUMA node whose memory it is, and the flags and the number of
 mappings of its page frame (/proc/kpageflags, /proc/kpagecount; the flags have
-the kernel's names). Whose page it is: introspect physical PID lists it.
+the kernel's names). Whose page it is: introspect owner.
 
 Without CAP_SYS_ADMIN the kernel shows no ranges and no flags. What is left is
 printed, KIND is hidden, and the exit status is 1.
@@ -203,6 +204,47 @@ printed, KIND is hidden, and the exit status is 1.
 Examples:
   introspect address 11c183000
   introspect address 0xfee00000 pfn:1163651 --format json";
+
+/// Of `owner`.
+pub(crate) const OWNER: &str = "\
+PADDR is a physical address in hexadecimal or pfn:N, a page frame in decimal or
+with 0x: its page. START-END and START+SIZE are ranges of addresses. However many
+are given, all processes are looked at once. Needs root: CAP_SYS_ADMIN, and the
+right to trace every process.
+
+A record for each run of pages and each process that maps it, processes in the
+order of PIDs; below its row the mapping, and how often page tables map each
+page by the kernel's count (mapcount). Then a record for pages that no process
+was found to map. USE is what a page is: free, slab, page-table, page-cache
+(files and shared memory), anonymous, swap-cache, ksm, zero, hugetlb, poisoned,
+offline (a balloon's), kernel, kernel-or-free (the kernel marks neither its own
+pages nor those free in the stock of a CPU), reserved (at boot), and where there
+is no RAM that the kernel manages pci, device, firmware, firmware-reserved,
+persistent-memory, unclaimed or not-managed. A device's memory is found where a
+process maps it, if its address can be known.
+
+Processes that ended meanwhile, or were refused, are counted on standard error,
+and listed with --unread; the other formats always have a record of each. What a
+process maps in the moment that it is looked at is found: a page that moves, or
+a process that starts meanwhile, can be missed. A mapcount that is greater than
+the number of owners found says so, too. A poisoned page is taken away from the
+processes that had it: introspect physical shows that they lost one.
+
+--from-log and --kmsg take the addresses out of messages of machine checks, EDAC,
+firmware, memory failure and rasdaemon. Those that are no physical address of
+the system's by what the message says are left out, and said.
+
+--watch looks at the addresses where the memory was found mapped again and
+again, and prints a record when a page there has moved, until all the processes
+have ended. Of a range of over 4096 pages found it refuses to.
+
+Examples:
+  introspect owner 11c183000
+  introspect owner pfn:1163651 100000+2M --format json
+  introspect owner 11c183000 --watch --interval 100ms
+  introspect owner --kmsg
+  introspect owner --from-log /var/log/kern.log --unread
+  introspect owner --from-log - --format csv -o owners.csv";
 
 /// Of `read`.
 pub(crate) const READ: &str = "\

@@ -237,6 +237,7 @@ impl Watched<'_> {
         let setting = Setting {
             standing: standing.transpose()?,
             beside_program: true,
+            ..Setting::default()
         };
         (self.report)(&process, setting)
     }

@@ -13,7 +13,9 @@ mod generate;
 mod hex_dump;
 mod interruption;
 mod launch;
+mod log;
 mod output;
+mod owner;
 mod pid;
 mod place;
 mod progress;
@@ -25,6 +27,7 @@ mod standing;
 mod summary;
 mod target;
 mod walks;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -66,6 +69,7 @@ fn run(command: &Command) -> Result<u8, Failure> {
         Command::Pagetable(pagetable) => walks::page_table(pagetable),
         Command::Object(object) => walks::object(object),
         Command::Address(addresses) => address::address(addresses),
+        Command::Owner(arguments) => owner::owner(arguments),
         Command::Read(read) => read::read(read),
         Command::Completions(completions) => generate::completions(completions.shell),
         Command::Man(man) => generate::man_pages(&man.dir),

@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{channel, RecvTimeoutError, Sender};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ struct Position {
     address: AtomicU64,
     /// Its distance from the beginning of the walk, in bytes of the ranges.
     done: AtomicU64,
+    /// The number of processes, if it goes over those.
+    processes: Option<AtomicU64>,
+    /// What is drawn.
+    bar: OnceLock<ProgressBar>,
 }
 
 /// Shows the progress of one walk until it is dropped.
@@ -39,21 +43,50 @@ impl Progress {
     pub(crate) fn of_processes(count: u64, records_are_seen: bool) -> Self {
         // They are what is passed, in place of addresses.
         let all = AddrRange::new(0, count).unwrap_or_default();
-        Self::showing(&[all], records_are_seen, Position::show_processes)
+        let (ranges, total) = with_bytes_before(&[all]);
+        Self::of(
+            Position::default(),
+            ranges,
+            Some(total),
+            records_are_seen,
+            Position::show_processes,
+        )
     }
 
     /// Of a walk over `ranges`. Shows itself only to a person who does not see
     /// the records.
     pub(crate) fn new(ranges: &[AddrRange], records_are_seen: bool) -> Self {
-        Self::showing(ranges, records_are_seen, Position::show)
+        let whole = ranges.first() == Some(&AddrRange::ALL);
+        let (ranges, total) = with_bytes_before(ranges);
+        // Of the whole address space any part is nothing or all.
+        let total = (!whole).then_some(total);
+        Self::of(
+            Position::default(),
+            ranges,
+            total,
+            records_are_seen,
+            Position::show,
+        )
     }
 
-    fn showing(
-        ranges: &[AddrRange],
+    /// Of a pass over processes. Records are few: the line is taken away for
+    /// each.
+    pub(crate) fn over_processes() -> Self {
+        let position = Position {
+            processes: Some(AtomicU64::new(0)),
+            ..Position::default()
+        };
+        Self::of(position, Vec::new(), Some(0), false, Position::show)
+    }
+
+    fn of(
+        position: Position,
+        ranges: Vec<(AddrRange, u64)>,
+        total: Option<u64>,
         records_are_seen: bool,
         show: fn(&Position, &ProgressBar),
     ) -> Self {
-        let position = Arc::new(Position::default());
+        let position = Arc::new(position);
         if records_are_seen || !io::stderr().is_terminal() {
             return Self {
                 position,
@@ -61,19 +94,15 @@ impl Progress {
                 shown: None,
             };
         }
-        let whole = ranges.first() == Some(&AddrRange::ALL);
-        let (ranges, total) = with_bytes_before(ranges);
-        // Of the whole address space any part is nothing or all.
-        let total = (!whole).then_some(total);
         let (stop, stopped) = channel::<()>();
         let seen = Arc::clone(&position);
         let draw = move || {
             if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let bar = bar(total);
+            let bar = seen.bar.get_or_init(|| bar(total));
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                show(&seen, &bar);
+                show(&seen, bar);
             }
             bar.finish_and_clear();
         };
@@ -90,6 +119,22 @@ impl Progress {
     /// Counts a record.
     pub(crate) fn record(&self) {
         self.position.records.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Does something that may write to the terminal, without the line there.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match self.position.bar.get() {
+            Some(bar) if !bar.is_finished() => bar.suspend(write),
+            _ => write(),
+        }
+    }
+
+    /// Notes that so many processes of so many are done with.
+    pub(crate) fn passed_processes(&self, done: usize, of: usize) {
+        self.position.done.store(done as u64, Ordering::Relaxed);
+        if let Some(processes) = &self.position.processes {
+            processes.store(of as u64, Ordering::Relaxed);
+        }
     }
 
     /// Notes that the walk has come past these addresses.
@@ -146,11 +191,22 @@ impl Position {
     fn show(&self, bar: &ProgressBar) {
         let records = self.records.load(Ordering::Relaxed);
         let address = self.address.load(Ordering::Relaxed);
+        let done = self.done.load(Ordering::Relaxed);
+        if let Some(processes) = &self.processes {
+            let processes = processes.load(Ordering::Relaxed);
+            bar.set_length(processes);
+            bar.set_message(format!(
+                "{done} of {processes} processes, {records} records"
+            ));
+            bar.set_position(done);
+            bar.tick();
+            return;
+        }
         bar.set_message(match records {
             0 => format!("at {address:x}"),
             records => format!("{records} records, at {address:x}"),
         });
-        bar.set_position(self.done.load(Ordering::Relaxed));
+        bar.set_position(done);
         bar.tick();
     }
 

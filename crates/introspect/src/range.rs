@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use process_introspection::{AddrRange, PageSize, PhysAddr};
+use process_introspection::{AddrRange, PageSize, PhysAddr, PhysRange};
 
 /// A range of addresses, as it is given to the command: `START-END`,
 /// `START+SIZE`, or one address, which stands for its page.
@@ -27,6 +27,16 @@ pub(crate) enum PhysicalText {
     Address(u64),
     /// A page frame.
     Frame(u64),
+}
+
+/// Physical memory: an address or `pfn:` and a page frame, which stand for a
+/// page, or a range of addresses as of a process's.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PhysicalRangeText {
+    /// One place.
+    Page(PhysicalText),
+    /// From one address to before another.
+    Span(AddrRange),
 }
 
 /// A number of bytes, not 0: decimal, in hexadecimal with `0x`, or with one of
@@ -134,6 +144,37 @@ impl FromStr for PhysicalText {
             None => decimal(number),
         };
         frame.map(Self::Frame).ok_or(Invalid::Frame)
+    }
+}
+
+impl PhysicalRangeText {
+    /// The addresses; `None` for a frame past the end of the address space.
+    pub(crate) fn resolve(self, page: PageSize) -> Option<PhysRange> {
+        match self {
+            Self::Page(place) => {
+                let address = place.resolve(page)?;
+                Some(PhysRange::page_of(address, page))
+            }
+            Self::Span(range) => {
+                let [start, end] =
+                    [range.start(), range.end()].map(|bound| PhysAddr::new(bound.as_u64()));
+                PhysRange::new(start, end)
+            }
+        }
+    }
+}
+
+impl FromStr for PhysicalRangeText {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.starts_with("pfn:") || !text.contains(['-', '+']) {
+            return text.parse().map(Self::Page);
+        }
+        match text.parse()? {
+            RangeText::Span(range) => Ok(Self::Span(range)),
+            RangeText::Page(address) => Ok(Self::Page(PhysicalText::Address(address))),
+        }
     }
 }
 
@@ -277,6 +318,28 @@ mod tests {
         }
         for text in ["", "12g", "frame:1", "10000000000000000"] {
             assert_eq!(parse(text), Err(Invalid::Address), "{text}");
+        }
+    }
+
+    #[test]
+    fn physical_memory_is_a_page_or_a_range() {
+        let page = PageSize::SIZE_4K;
+        let resolved = |text: &str| {
+            let range = text.parse::<PhysicalRangeText>().unwrap().resolve(page)?;
+            Some((range.start().as_u64(), range.end().as_u64()))
+        };
+        assert_eq!(resolved("1234"), Some((0x1000, 0x2000)));
+        assert_eq!(resolved("pfn:0x10"), Some((0x10000, 0x11000)));
+        assert_eq!(resolved("0x1000-0x1800"), Some((0x1000, 0x1800)));
+        assert_eq!(resolved("100000+2M"), Some((0x10_0000, 0x30_0000)));
+        assert_eq!(resolved("pfn:0xffffffffffffffff"), None);
+        for (text, why) in [
+            ("pfn:1-2", Invalid::Frame),
+            ("2000-1000", Invalid::Backwards),
+            ("1000+0", Invalid::Empty),
+            ("page", Invalid::Address),
+        ] {
+            assert_eq!(text.parse::<PhysicalRangeText>(), Err(why), "{text}");
         }
     }
 

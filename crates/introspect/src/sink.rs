@@ -25,13 +25,15 @@ pub(crate) struct Setting {
     /// Standard output is that of a program that was started, which is not to
     /// be left alone by a signal.
     pub(crate) beside_program: bool,
+    /// It goes over processes, not over ranges.
+    pub(crate) over_processes: bool,
 }
 
 impl From<Option<Standing>> for Setting {
     fn from(standing: Option<Standing>) -> Self {
         Self {
             standing,
-            beside_program: false,
+            ..Self::default()
         }
     }
 }
@@ -120,7 +122,10 @@ impl Sink {
         let out = BufWriter::with_capacity(BUFFER, out);
         let writer = Writer::begin(options.format.0, out, layout, width)
             .map_err(|error| place.write(&error))?;
-        let progress = progress(each_at_once);
+        let progress = match setting.over_processes {
+            true => Progress::over_processes(),
+            false => progress(each_at_once),
+        };
         Ok(Self {
             stop,
             progress,
@@ -146,19 +151,41 @@ impl Sink {
         self.progress.end();
     }
 
+    /// Notes that so many processes of so many are done with.
+    pub(crate) fn passed_processes(&self, done: usize, of: usize) {
+        self.progress.passed_processes(done, of);
+    }
+
+    /// Fails when a signal has ended it.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.interruption
+            .as_ref()
+            .map_or(Ok(()), Interruption::check)
+    }
+
     /// Writes a record.
     pub(crate) fn write(&mut self, record: &impl Record) -> Result<(), Failure> {
         self.progress.record();
-        self.writer
-            .write(record)
-            .and_then(|()| {
-                if self.each_at_once {
-                    self.writer.flush()
-                } else {
-                    Ok(())
-                }
-            })
-            .map_err(|error| self.place.write(&error))
+        let Self {
+            progress,
+            writer,
+            each_at_once,
+            ..
+        } = self;
+        let written = progress.aside(|| {
+            writer.write(record)?;
+            match each_at_once {
+                true => writer.flush(),
+                false => Ok(()),
+            }
+        });
+        written.map_err(|error| self.place.write(&error))
+    }
+
+    /// Hands on what was written.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        let flushed = self.writer.flush();
+        flushed.map_err(|error| self.place.write(&error))
     }
 
     /// Ends a complete output.

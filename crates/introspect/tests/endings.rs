@@ -527,6 +527,7 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect-completions.1",
         "introspect-extents.1",
         "introspect-object.1",
+        "introspect-owner.1",
         "introspect-pagetable.1",
         "introspect-physical.1",
         "introspect-read.1",

@@ -26,6 +26,14 @@ impl Error {
         Self::new(core::Error::new(Errno::EINVAL, Operation::Argument), None)
     }
 
+    /// Of asking for more page frames at once than there are marks for.
+    pub(crate) fn too_many_frames() -> Self {
+        Self::new(
+            core::Error::new(Errno::EINVAL, Operation::ReadPhysicalMap),
+            None,
+        )
+    }
+
     /// Of opening a process's directory.
     pub(crate) fn of_open(error: &std::io::Error) -> Self {
         let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
@@ -180,6 +188,9 @@ impl Error {
             }
             (Errno::ENOSYS, _) => "there is no /proc here that shows the calling process (mount one)",
             (Errno::EINVAL, O::Argument) => "the range's start is greater than its end",
+            (Errno::EINVAL, O::ReadPhysicalMap) => {
+                "more than 2^27 pages are asked for at once (ask for parts)"
+            }
             (Errno::EMFILE, _) => "this process has too many open files (raise ulimit -n)",
             (Errno::ENFILE, _) => "the system has too many open files",
             (Errno::ENOMEM, _) => "the kernel is out of memory",

@@ -45,7 +45,8 @@
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
 //!
 //! | what is at which physical address ([`PhysicalMap`]) | the same |
-//! | facts of page frames ([`Frames`]) | to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
+//! | which processes map physical memory ([`owners`]) | the same, and the right to read each of them |
+//! | facts of page frames ([`Frames`], [`PageUses`]) | to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
 //!
 //! Without it the kernel gives frame 0 for every page, silently. This
 //! crate finds that out and fails; it never gives a made-up address.
@@ -65,10 +66,13 @@ mod freeze;
 mod launch;
 mod location;
 mod mapping;
+mod memory_errors;
 mod memory_types;
 mod object;
+mod owners;
 mod page_facts;
 mod page_table;
+mod page_use;
 mod parallel;
 mod physical;
 mod physical_map;
@@ -89,10 +93,13 @@ pub use frames::{FrameFlags, Frames};
 pub use freeze::Frozen;
 pub use launch::{LaunchError, Moment, Program, StandingAtExit};
 pub use mapping::{Mapping, MappingName};
+pub use memory_errors::{MemoryErrors, NotPhysical, Reported};
 pub use memory_types::MemoryTypes;
 pub use object::Object;
+pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerOptions, PassedProcess, PhysRange};
 pub use page_facts::{EntryFlags, PageFacts, PageFactsReader};
 pub use page_table::{PageTable, PageTableEntry};
+pub use page_use::{PageRun, PageUse, PageUses};
 pub use physical::{PhysicalRegion, PhysicalRegions};
 pub use physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
 pub use process::{Process, UniquePid};
@@ -100,7 +107,7 @@ pub use processes::{all_processes, processes_named, NamedProcess};
 pub use resident::{ResidentRegion, ResidentRegions};
 pub use snapshot::Snapshot;
 pub use summary::{
-    Contiguity, Coverage, ExtentClass, MappingSummary, PageClass, Summary, SummaryStep, Usage,
+    Contiguity, ExtentClass, HugeCoverage, MappingSummary, PageClass, Summary, SummaryStep, Usage,
 };
 pub use swap_areas::{SwapArea, SwapAreas};
 pub use thread_stacks::ThreadStacks;

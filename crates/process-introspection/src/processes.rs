@@ -77,20 +77,9 @@ impl Process {
 }
 
 fn processes_where(is_meant: impl Fn(&Path) -> bool) -> Result<Vec<NamedProcess>, Error> {
-    let proc = Path::new("/proc");
-    let cannot = |errno| Error::new(CoreError::new(errno, Operation::FindProcess), None);
-    let this = fs::read_link(proc.join("self")).map_err(|_| cannot(Errno::ENOSYS))?;
-    if this.as_os_str() != OsStr::new(&std::process::id().to_string()) {
-        return Err(cannot(Errno::EPERM));
-    }
     let mut found = Vec::new();
-    for entry in fs::read_dir(proc).map_err(|_| cannot(Errno::ENOSYS))? {
-        let Ok(entry) = entry else { break };
-        let number = entry.file_name();
-        let Some(pid) = number.to_str().and_then(|text| text.parse::<u32>().ok()) else {
-            continue;
-        };
-        let dir = entry.path();
+    for pid in pids()? {
+        let dir = Path::new(PROC).join(pid.to_string());
         if !is_meant(&dir) {
             continue;
         }
@@ -105,8 +94,35 @@ fn processes_where(is_meant: impl Fn(&Path) -> bool) -> Result<Vec<NamedProcess>
             Err(error) => return Err(error),
         }
     }
-    found.sort_by_key(NamedProcess::pid);
     Ok(found)
+}
+
+const PROC: &str = "/proc";
+
+/// The PIDs of all processes that are visible here, ascending.
+pub(crate) fn pids() -> Result<Vec<u32>, Error> {
+    let proc = Path::new(PROC);
+    let cannot = |errno| Error::new(CoreError::new(errno, Operation::FindProcess), None);
+    let this = fs::read_link(proc.join("self")).map_err(|_| cannot(Errno::ENOSYS))?;
+    if this.as_os_str() != OsStr::new(&std::process::id().to_string()) {
+        return Err(cannot(Errno::EPERM));
+    }
+    let mut pids = Vec::new();
+    for entry in fs::read_dir(proc).map_err(|_| cannot(Errno::ENOSYS))? {
+        let Ok(entry) = entry else { break };
+        let number = entry.file_name();
+        pids.extend(number.to_str().and_then(|text| text.parse::<u32>().ok()));
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// Whether all of the machine's processes have a PID here: whether the caller's
+/// PID namespace is the first one, whose number never changes
+/// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h, since Linux 3.8).
+pub(crate) fn sees_all() -> bool {
+    let namespace = fs::read_link(Path::new(PROC).join("self/ns/pid"));
+    namespace.is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
 }
 
 fn has_name(dir: &Path, name: &[u8]) -> bool {

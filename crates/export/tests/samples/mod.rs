@@ -1,9 +1,10 @@
 //! One record of each kind, with any name.
 
-use process_introspection::{BuildId, Device};
+use process_introspection::{BuildId, Device, FrameFlags};
 use process_introspection_export::{
-    DeviceNumber, ExtentRecord, Format, Hex, Name, ObjectRecord, OtherPath, PageTableRecord,
-    PhysicalRecord, Record, ResidentRecord, SignedHex, State, Swap, VirtualRecord, Writer,
+    DeviceNumber, ExtentRecord, FlagNames, Format, Hex, Name, ObjectRecord, OtherPath, OwnerKind,
+    OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, SignedHex, State, Swap,
+    VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -157,4 +158,80 @@ pub(crate) fn written<R: Record>(format: Format, width: Option<usize>, records: 
         writer.write(record).unwrap();
     }
     String::from_utf8(writer.finish().unwrap()).unwrap()
+}
+
+pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
+    OwnerRecord {
+        record: OwnerKind::Mapped,
+        paddr: Some(Hex(0x11c183000)),
+        pfn: Some(0x11c183),
+        size: Some(4096),
+        page_use: Some("page-cache"),
+        node: Some(0),
+        mapcount_min: Some(1),
+        mapcount_max: Some(2),
+        flags: Some(FlagNames(FrameFlags::LRU | FrameFlags::MMAP)),
+        pid: Some(4711),
+        unique_pid: Some("3515005530021069".to_owned()),
+        command: Some("x".to_owned()),
+        vaddr: Some(Hex(0x7f44236fc000)),
+        state: Some(State::Ram),
+        prot: Some("r-x"),
+        shared: Some(false),
+        kind: Some("elf"),
+        offset: Some(Hex(0x1000)),
+        path: Name(name),
+        moved_from: None,
+        reason: None,
+    }
+}
+
+pub(crate) fn unmapped() -> OwnerRecord<'static> {
+    OwnerRecord {
+        record: OwnerKind::Unmapped,
+        pid: None,
+        unique_pid: None,
+        command: None,
+        vaddr: None,
+        state: None,
+        prot: None,
+        shared: None,
+        kind: None,
+        offset: None,
+        ..owner(b"")
+    }
+}
+
+pub(crate) fn unread() -> OwnerRecord<'static> {
+    OwnerRecord {
+        record: OwnerKind::Unread,
+        pid: Some(7),
+        paddr: None,
+        pfn: None,
+        size: None,
+        page_use: None,
+        node: None,
+        mapcount_min: None,
+        mapcount_max: None,
+        flags: None,
+        reason: Some("it has ended".to_owned()),
+        ..unmapped()
+    }
+}
+
+/// Of a page that is in swap now.
+pub(crate) fn gone(name: &[u8]) -> OwnerRecord<'_> {
+    OwnerRecord {
+        record: OwnerKind::Moved,
+        paddr: None,
+        pfn: None,
+        page_use: None,
+        node: None,
+        mapcount_min: None,
+        mapcount_max: None,
+        flags: None,
+        state: Some(State::Swapped),
+        moved_from: Some(Hex(0x11c183000)),
+        ..owner(name)
+    }
 }

@@ -127,6 +127,17 @@ impl PhysicalMap {
         }
     }
 
+    /// How many pages from that of an address on lie in the same resources, at
+    /// least 1.
+    pub(crate) fn alike_from(&self, address: PhysAddr, page: PageSize) -> u64 {
+        let border = self
+            .resources
+            .as_ref()
+            .map(|known| known.border_after(address));
+        let size = border.unwrap_or(u64::MAX) - address.as_u64();
+        (size >> page.shift()).max(1)
+    }
+
     /// The NUMA node of all of `size` bytes of RAM; `None` if it is not known
     /// for one of them, or not the same for all.
     pub fn node_of(&self, start: PhysAddr, size: u64) -> Option<u32> {

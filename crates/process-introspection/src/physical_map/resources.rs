@@ -158,6 +158,19 @@ impl Resources {
         (path, kind)
     }
 
+    /// The first address above this one where a resource begins, or one has
+    /// ended; the last address of all if there is none.
+    pub(super) fn border_after(&self, address: PhysAddr) -> u64 {
+        let borders = self.0.iter().flat_map(|resource| {
+            [
+                resource.first.as_u64(),
+                resource.last.as_u64().saturating_add(1),
+            ]
+        });
+        let above = borders.filter(|&border| border > address.as_u64());
+        above.min().unwrap_or(u64::MAX)
+    }
+
     /// First and last byte of each range of RAM, ascending.
     pub(super) fn system_ram(&self) -> Vec<(u64, u64)> {
         let ram = self
@@ -216,6 +229,25 @@ fee00000-fee00fff : ACPI Non-volatile Storage
         let (path, kind) = resources.at(PhysAddr::new(address));
         let names: Vec<_> = path.iter().map(|resource| &*resource.name).collect();
         (names.join(" > "), kind)
+    }
+
+    #[test]
+    fn borders_are_where_a_resource_begins_or_has_ended() {
+        let resources = Resources::parse(TEXT).unwrap();
+        for (address, border) in [
+            (0, 0x1000),
+            (0x1000, 0x9fc00),
+            (0xc0000000, 0xc0001000),
+            (0xfed00000, 0xfed00400),
+            (0x1_8000_0000, 0x2_0000_0000),
+            (0x2_0000_0000, u64::MAX),
+        ] {
+            assert_eq!(
+                resources.border_after(PhysAddr::new(address)),
+                border,
+                "{address:#x}"
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use process_introspection_core::AddrRange;
 /// Resident memory by what maps it, in bytes; hugetlb is not in it. `huge` and
 /// the others add up to all resident memory.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
-pub struct Coverage {
+pub struct HugeCoverage {
     /// Mapped by huge entries.
     pub huge: u64,
     /// Of mappings that are smaller than a huge page.
@@ -24,7 +24,7 @@ pub struct Coverage {
     pub frames_hidden: u64,
 }
 
-impl Coverage {
+impl HugeCoverage {
     /// All of it, in bytes.
     pub fn resident(&self) -> u64 {
         self.huge + self.missed()
@@ -64,11 +64,11 @@ struct Block {
     hidden: bool,
 }
 
-/// Counts [`Coverage`] mapping by mapping, page by page in ascending order.
+/// Counts [`HugeCoverage`] mapping by mapping, page by page in ascending order.
 #[derive(Clone, Debug)]
 pub(crate) struct CoverageCount {
     block_size: u64,
-    coverage: Coverage,
+    coverage: HugeCoverage,
     /// Of the current mapping: its whole blocks; and whether it is too small.
     blocks: (u64, u64),
     too_small: bool,
@@ -79,7 +79,7 @@ impl CoverageCount {
     pub(crate) fn new(block_size: u64) -> Self {
         Self {
             block_size,
-            coverage: Coverage::default(),
+            coverage: HugeCoverage::default(),
             blocks: (0, 0),
             too_small: true,
             block: None,
@@ -170,7 +170,7 @@ impl CoverageCount {
     }
 
     /// All that was added.
-    pub(crate) fn finish(mut self) -> Coverage {
+    pub(crate) fn finish(mut self) -> HugeCoverage {
         self.end();
         self.coverage
     }
@@ -190,8 +190,8 @@ mod tests {
         mapping: (u64, u64),
         offset: Option<u64>,
         pages: &[(u64, Option<u64>, bool)],
-    ) -> Coverage {
-        let mut coverage = Coverage::default();
+    ) -> HugeCoverage {
+        let mut coverage = HugeCoverage::default();
         let (start, end) = mapping;
         for &(at, _, huge) in pages {
             let block = at / BLOCK * BLOCK;

@@ -17,7 +17,7 @@ use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize};
 
 pub use contiguity::{Contiguity, ExtentClass};
-pub use coverage::Coverage;
+pub use coverage::HugeCoverage;
 pub(crate) use folios::FolioPages;
 pub use usage::Usage;
 pub use walk::SummaryStep;
@@ -40,7 +40,7 @@ pub struct Summary {
     pub pages: Vec<(PageClass, u64)>,
     /// What huge entries map; `None` where the kernel does not tell (before
     /// Linux 6.7). Without pages in migration.
-    pub coverage: Option<Coverage>,
+    pub coverage: Option<HugeCoverage>,
     /// The size of the huge pages of `coverage`, in bytes.
     pub huge_page: u64,
     /// Extents of memory, hugetlb included, the zero page not; `None` without

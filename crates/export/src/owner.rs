@@ -1,0 +1,348 @@
+//! The record of physical memory and of one process that maps it, or of what is
+//! to be said in its place.
+
+use process_introspection::{Owner, PageRun, PageSize, PassedProcess, PhysAddr};
+use serde::{Serialize, Serializer};
+
+use crate::address::FlagNames;
+use crate::delimited::Fields;
+use crate::name::Name;
+use crate::number::Hex;
+use crate::record::{protection_name, Column, Layout, Record};
+use crate::state::State;
+use crate::table::{Cells, Notes};
+
+/// What a record says.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OwnerKind {
+    /// That a process maps the memory.
+    Mapped,
+    /// That no process was found to map it.
+    Unmapped,
+    /// That a process could not be read.
+    Unread,
+    /// That a process has other memory at an address than before.
+    Moved,
+}
+
+impl OwnerKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Mapped, Self::Unmapped, Self::Unread, Self::Moved];
+
+    /// Its name in every format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mapped => "mapped",
+            Self::Unmapped => "unmapped",
+            Self::Unread => "unread",
+            Self::Moved => "moved",
+        }
+    }
+}
+
+impl Serialize for OwnerKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Physical memory of one use and the process that maps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnerRecord<'a> {
+    /// What it says.
+    pub record: OwnerKind,
+    /// The first physical address; none if there is no such memory.
+    pub paddr: Option<Hex>,
+    /// Its page frame.
+    pub pfn: Option<u64>,
+    /// In bytes; none in a record of a process that could not be read.
+    pub size: Option<u64>,
+    /// What the pages are used for.
+    #[serde(rename = "use")]
+    pub page_use: Option<&'static str>,
+    /// The NUMA node.
+    pub node: Option<u32>,
+    /// How often its frames are mapped by all processes, the least.
+    pub mapcount_min: Option<u64>,
+    /// The most.
+    pub mapcount_max: Option<u64>,
+    /// The flags that all of its frames have.
+    pub flags: Option<FlagNames>,
+    /// The process.
+    pub pid: Option<u32>,
+    /// The number that no other process has. In JSON a string, because it has
+    /// more than 53 bits.
+    pub unique_pid: Option<String>,
+    /// Its `comm`, what is not UTF-8 replaced.
+    pub command: Option<String>,
+    /// The first virtual address.
+    pub vaddr: Option<Hex>,
+    /// What is behind that: memory, a device's, the zero page; in a record of
+    /// what has moved also what is no memory.
+    pub state: Option<State>,
+    /// The mapping's protection.
+    pub prot: Option<&'static str>,
+    /// Mapped shared, not private.
+    pub shared: Option<bool>,
+    /// The kind of mapping.
+    pub kind: Option<&'static str>,
+    /// Where the first byte lies in the mapped object; 0 without one.
+    pub offset: Option<Hex>,
+    /// The mapping's name.
+    #[serde(flatten)]
+    pub path: Name<'a>,
+    /// Where it was before, of what has moved; none if it was nowhere.
+    pub moved_from: Option<Hex>,
+    /// Why the process could not be read.
+    pub reason: Option<String>,
+}
+
+impl<'a> OwnerRecord<'a> {
+    /// That nothing is known yet.
+    fn empty(record: OwnerKind) -> Self {
+        Self {
+            record,
+            paddr: None,
+            pfn: None,
+            size: None,
+            page_use: None,
+            node: None,
+            mapcount_min: None,
+            mapcount_max: None,
+            flags: None,
+            pid: None,
+            unique_pid: None,
+            command: None,
+            vaddr: None,
+            state: None,
+            prot: None,
+            shared: None,
+            kind: None,
+            offset: None,
+            path: Name(b""),
+            moved_from: None,
+            reason: None,
+        }
+    }
+
+    /// That no process was found to map these pages.
+    pub fn unmapped(run: &PageRun, base: PageSize) -> Self {
+        Self::empty(OwnerKind::Unmapped).with_run(run, base)
+    }
+
+    /// That a process maps these pages, which are a part of what it was found
+    /// to map.
+    pub fn mapped(owner: &'a Owner, run: &PageRun, base: PageSize) -> Self {
+        Self::empty(OwnerKind::Mapped)
+            .with_owner(owner, run.range.start())
+            .with_run(run, base)
+    }
+
+    /// That a process has these pages where it had others, or none.
+    pub fn moved(
+        owner: &'a Owner,
+        run: Option<&PageRun>,
+        moved_from: Option<PhysAddr>,
+        base: PageSize,
+    ) -> Self {
+        let start = owner.region.backing.address().unwrap_or_default();
+        let record = Self {
+            size: Some(owner.region.size()),
+            moved_from: moved_from.map(Hex::from),
+            ..Self::empty(OwnerKind::Moved).with_owner(owner, start)
+        };
+        match run {
+            Some(run) => record.with_run(run, base),
+            None => record,
+        }
+    }
+
+    /// That a process could not be read.
+    pub fn unread(process: &PassedProcess, reason: String) -> Self {
+        Self {
+            reason: Some(reason),
+            ..Self::empty(OwnerKind::Unread).with_process(process)
+        }
+    }
+
+    fn with_run(self, run: &PageRun, base: PageSize) -> Self {
+        let start = run.range.start();
+        Self {
+            paddr: Some(start.into()),
+            pfn: Some(start.pfn(base).as_u64()),
+            size: Some(run.range.size()),
+            page_use: Some(run.page_use.name()),
+            node: run.node,
+            mapcount_min: run.mapcount.map(|(least, _)| least),
+            mapcount_max: run.mapcount.map(|(_, most)| most),
+            flags: run.flags.map(FlagNames),
+            ..self
+        }
+    }
+
+    fn with_process(self, process: &PassedProcess) -> Self {
+        let command = process.command().to_string_lossy();
+        Self {
+            pid: Some(process.pid),
+            unique_pid: process.unique_pid.map(|pid| pid.to_string()),
+            command: (!command.is_empty()).then(|| command.into_owned()),
+            ..self
+        }
+    }
+
+    /// `start` is where in the owner's memory the record begins.
+    fn with_owner(self, owner: &'a Owner, start: PhysAddr) -> Self {
+        let (region, mapping) = (&owner.region, &*owner.region.mapping);
+        let first = region.backing.address().unwrap_or(start);
+        let into = start.as_u64().saturating_sub(first.as_u64());
+        let at = region.virt.start().as_u64() + into;
+        let offset = match mapping.has_object() {
+            true => region.offset().saturating_add(into),
+            false => 0,
+        };
+        Self {
+            vaddr: Some(Hex(at)),
+            state: Some(region.backing.into()),
+            prot: Some(protection_name(mapping.protection)),
+            shared: Some(mapping.shared),
+            kind: Some(mapping.kind().name()),
+            offset: Some(Hex(offset)),
+            path: Name(mapping.name().as_bytes()),
+            ..self.with_process(&owner.process)
+        }
+    }
+
+    /// What the table says in place of a process.
+    fn says(&self) -> &'static str {
+        match (self.record, self.page_use) {
+            (OwnerKind::Unread, _) => "could not be read",
+            (OwnerKind::Unmapped, Some("page-cache")) => {
+                "mapped by no process; the kernel does not tell of which file"
+            }
+            (OwnerKind::Unmapped, Some("kernel-or-free")) => {
+                "mapped by no process; the kernel's own, or free and kept for a CPU"
+            }
+            (OwnerKind::Unmapped, Some("poisoned")) => {
+                "mapped by no process; the kernel takes poisoned pages away from them"
+            }
+            (OwnerKind::Unmapped, _) => "mapped by no process",
+            _ => "",
+        }
+    }
+}
+
+impl Record for OwnerRecord<'_> {
+    const LAYOUT: Layout = Layout {
+        fields: &[
+            "record",
+            "paddr",
+            "pfn",
+            "size",
+            "use",
+            "node",
+            "mapcount_min",
+            "mapcount_max",
+            "flags",
+            "pid",
+            "unique_pid",
+            "command",
+            "vaddr",
+            "state",
+            "prot",
+            "shared",
+            "kind",
+            "offset",
+            "path",
+            "path_hex",
+            "moved_from",
+            "reason",
+        ],
+        columns: &[
+            Column::number("PADDR", 11),
+            Column::number("SIZE", 6),
+            Column::text("USE", 14),
+            Column::number("NODE", 4),
+            Column::number("PID", 7),
+            Column::number("VADDR", 12),
+            Column::text("COMMAND", 0),
+        ],
+    };
+
+    fn fields(&self, fields: &mut Fields) {
+        let flags = self.flags.map(|flags| flags.names().collect::<Vec<_>>());
+        fields
+            .text(self.record.name())
+            .hex(self.paddr)
+            .number(self.pfn)
+            .number(self.size)
+            .text(self.page_use.unwrap_or_default())
+            .number(self.node.map(u64::from))
+            .number(self.mapcount_min)
+            .number(self.mapcount_max)
+            .text(&flags.unwrap_or_default().join("|"))
+            .number(self.pid.map(u64::from))
+            .text(self.unique_pid.as_deref().unwrap_or_default())
+            .text(self.command.as_deref().unwrap_or_default())
+            .hex(self.vaddr)
+            .text(self.state.map_or("", State::name))
+            .text(self.prot.unwrap_or_default())
+            .truth(self.shared)
+            .text(self.kind.unwrap_or_default())
+            .hex(self.offset)
+            .name(self.path)
+            .hex(self.moved_from)
+            .text(self.reason.as_deref().unwrap_or_default());
+    }
+
+    fn cells(&self, cells: &mut Cells<'_>) {
+        let command = self.command.as_deref().unwrap_or(match self.pid {
+            Some(_) => "?",
+            None => "-",
+        });
+        let no_memory = self.state.map_or("-", State::name);
+        cells
+            .hex(self.paddr)
+            .size(self.size)
+            .text(self.page_use.unwrap_or(no_memory))
+            .optional(self.node.map(u64::from))
+            .optional(self.pid.map(u64::from))
+            .hex(self.vaddr)
+            .name(Name(command.as_bytes()));
+    }
+
+    fn notes(&self, notes: &mut Notes<'_>) {
+        if let (Some(prot), Some(shared), Some(kind)) = (self.prot, self.shared, self.kind) {
+            let how = if shared { "s" } else { "p" };
+            notes.phrase(&format!("{prot}{how} {kind}"));
+            let mut name = Vec::new();
+            self.path.push_printable(None, &mut name);
+            if !name.is_empty() {
+                notes.phrase(&String::from_utf8_lossy(&name));
+            }
+            if let Some(Hex(offset)) = self.offset.filter(|&offset| offset != Hex(0)) {
+                notes.phrase(&format!("offset {offset:x}"));
+            }
+        } else {
+            notes.phrase(self.says());
+        }
+        match (self.mapcount_min, self.mapcount_max) {
+            (Some(0), Some(0)) | (None, _) | (_, None) => {}
+            (Some(least), Some(most)) if least == most => {
+                notes.phrase(&format!("mapcount {least}"));
+            }
+            (Some(least), Some(most)) => {
+                notes.phrase(&format!("mapcount {least}-{most}"));
+            }
+        }
+        if self.record == OwnerKind::Moved {
+            match self.moved_from {
+                Some(Hex(from)) => notes.phrase(&format!("was at {from:x}")),
+                None => notes.phrase("was in no memory"),
+            };
+        }
+        if let Some(reason) = &self.reason {
+            notes.end_line().phrase(reason);
+        }
+    }
+}

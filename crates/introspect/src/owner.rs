@@ -1,0 +1,209 @@
+//! `introspect owner`: which processes map physical memory, and what its pages
+//! are.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{value_parser, Args};
+use process_introspection::{
+    owners, Coverage, Error, Owner, OwnerEvent, OwnerOptions, PageRun, PageSize, PageUses,
+    PhysRange, Process,
+};
+use process_introspection_export::{Format, OwnerRecord, Record};
+
+use crate::arguments::OutputOptions;
+use crate::failure::Failure;
+use crate::log::Log;
+use crate::range::PhysicalRangeText;
+use crate::sink::{Setting, Sink};
+use crate::watch::Watch;
+
+#[derive(Debug, Args)]
+pub(crate) struct OwnerArguments {
+    /// Physical addresses, page frames (pfn:N) or ranges (START-END, START+SIZE)
+    #[arg(value_name = "PADDR", required_unless_present_any = ["from_log", "kmsg"])]
+    memory: Vec<PhysicalRangeText>,
+    /// Takes addresses out of the messages in FILE, - for standard input
+    #[arg(long, value_name = "FILE")]
+    from_log: Option<PathBuf>,
+    /// Takes addresses out of the kernel's log as it is now
+    #[arg(long)]
+    kmsg: bool,
+    /// Goes on, and tells when a page that was found has moved
+    #[arg(long)]
+    watch: bool,
+    /// How often --watch looks
+    #[arg(long, value_name = "TIME", requires = "watch", default_value = "1s",
+        value_parser = humantime::parse_duration)]
+    interval: Duration,
+    /// Lists the processes that could not be read, in a table too
+    #[arg(long)]
+    unread: bool,
+    /// Reads with up to N threads, at most 64; 0 means as many as help
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
+    threads: u8,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl OwnerArguments {
+    /// What is asked about.
+    fn wanted(&self, page: PageSize) -> Result<Vec<PhysRange>, Failure> {
+        let mut wanted = Vec::new();
+        for memory in &self.memory {
+            wanted.push(memory.resolve(page).ok_or_else(|| {
+                Failure::Message(
+                    "there is no page frame of such a number: its address has over 64 bits"
+                        .to_owned(),
+                )
+            })?);
+        }
+        if self.from_log.is_some() || self.kmsg {
+            let mut log = Log::new(page);
+            if let Some(path) = &self.from_log {
+                log.read(path)?;
+            }
+            if self.kmsg {
+                log.read_kernels()?;
+            }
+            wanted.extend(log.finish()?);
+        }
+        Ok(wanted)
+    }
+}
+
+/// `introspect owner`.
+pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
+    // Before a log is read, which can take long.
+    Process::current()?.physical_regions(0..0)?;
+    let mut uses = PageUses::open()?;
+    let page = PageSize::base();
+    let wanted = arguments.wanted(page)?;
+    let setting = Setting {
+        over_processes: true,
+        ..Setting::default()
+    };
+    let mut sink = Sink::open(&arguments.output, &OwnerRecord::LAYOUT, &[], setting)?;
+    let mut watch = arguments.watch.then(|| Watch::new(arguments.interval));
+    let lists_unread = arguments.unread || arguments.output.format.0 != Format::Table;
+    let mut failed = None;
+    let options = OwnerOptions::new().threads(usize::from(arguments.threads));
+    let coverage = owners(&wanted, options, |event| {
+        let step = |sink: &mut Sink| match event {
+            OwnerEvent::Owner(owner) => mapped(&owner, &mut uses, sink, watch.as_mut()),
+            OwnerEvent::Unread(process, error) if lists_unread => {
+                sink.write(&OwnerRecord::unread(&process, reason(&error)))
+            }
+            OwnerEvent::Progress { done, of } => {
+                sink.passed_processes(done, of);
+                Ok(())
+            }
+            OwnerEvent::Unmapped(range) => unmapped(range, &mut uses, sink),
+            _ => Ok(()),
+        };
+        failed = sink.check().and_then(|()| step(&mut sink)).err();
+        match failed {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    })?;
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    if let Some(watch) = watch {
+        sink.flush()?;
+        say(&coverage);
+        watch.run(&mut uses, &mut sink)?;
+        return sink.finish();
+    }
+    sink.finish()?;
+    say(&coverage);
+    Ok(())
+}
+
+/// Writes what a process maps, a record for each run of one use.
+fn mapped(
+    owner: &Owner,
+    uses: &mut PageUses,
+    sink: &mut Sink,
+    watch: Option<&mut Watch>,
+) -> Result<(), Failure> {
+    let (base, region) = (PageSize::base(), &owner.region);
+    let range = region.backing.address().and_then(|start| {
+        let end = start.checked_add(region.size())?;
+        PhysRange::new(start, end)
+    });
+    if let Some(range) = range {
+        runs_of(range, uses, |run| {
+            sink.check()?;
+            sink.write(&OwnerRecord::mapped(owner, run, base))
+        })?;
+    }
+    match watch {
+        Some(watch) => watch.add(owner),
+        None => Ok(()),
+    }
+}
+
+/// Writes that no process maps it.
+fn unmapped(range: PhysRange, uses: &mut PageUses, sink: &mut Sink) -> Result<(), Failure> {
+    runs_of(range, uses, |run| {
+        sink.check()?;
+        sink.write(&OwnerRecord::unmapped(run, PageSize::base()))
+    })
+}
+
+fn runs_of(
+    range: PhysRange,
+    uses: &mut PageUses,
+    mut write: impl FnMut(&PageRun) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut failed = None;
+    uses.visit(range, |run| {
+        failed = write(run).err();
+        match failed {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Why a process could not be read, without its name, which stands beside it.
+fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    match text.find(": cannot ") {
+        Some(at) => text[at + 2..].to_owned(),
+        None => text,
+    }
+}
+
+/// Says on standard error what was not looked at.
+fn say(coverage: &Coverage) {
+    if coverage.is_complete() {
+        return;
+    }
+    let counts = [
+        (coverage.gone, "ended meanwhile"),
+        (coverage.refused, "were refused"),
+        (coverage.failed, "could not be read"),
+        (coverage.started, "started meanwhile"),
+    ];
+    let mut parts: Vec<_> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if !coverage.sees_all {
+        parts.push("those outside of this PID namespace cannot be seen".to_owned());
+    }
+    let line = format!(
+        "introspect: {} processes were read; not all: {}\n",
+        coverage.read,
+        parts.join(", ")
+    );
+    // Where nobody can be told, the records still tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}

@@ -1,0 +1,284 @@
+//! Which processes map this physical memory: one pass over all processes, for
+//! any number of addresses. What a page is without them, [`crate::PageUses`]
+//! tells.
+//!
+//! Threads share the processes ([`pass`]); what they find is handed over in the
+//! order of PIDs ([`turns`]); what is wanted, and what of it was found, is a
+//! matter of page frames alone ([`wanted`]).
+
+mod pass;
+mod turns;
+mod wanted;
+
+use std::ffi::{OsStr, OsString};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use process_introspection_core::{Pfn, PhysAddr};
+
+use crate::{processes, Error, PageSize, PhysicalRegion, Process, UniquePid};
+use wanted::{Marks, Wanted, MOST_FRAMES};
+
+/// A range of physical addresses, in bytes; its end is not a part of it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PhysRange {
+    start: PhysAddr,
+    end: PhysAddr,
+}
+
+impl PhysRange {
+    /// From `start` to before `end`; `None` if it runs backwards.
+    pub const fn new(start: PhysAddr, end: PhysAddr) -> Option<Self> {
+        if start.as_u64() <= end.as_u64() {
+            Some(Self { start, end })
+        } else {
+            None
+        }
+    }
+
+    /// The page that holds an address. (Without its last byte if that is the
+    /// last of all.)
+    pub fn page_of(address: PhysAddr, page: PageSize) -> Self {
+        let start = address.as_u64() & !(page.bytes() - 1);
+        Self {
+            start: PhysAddr::new(start),
+            end: PhysAddr::new(start.saturating_add(page.bytes())),
+        }
+    }
+
+    /// So many frames.
+    pub(crate) fn of_frames(frames: &std::ops::Range<u64>, page: PageSize) -> Self {
+        // The last frame's end has more than 64 bits.
+        let address = |frame: u64| match frame >> (64 - page.shift()) {
+            0 => Pfn::new(frame).address(page),
+            _ => PhysAddr::new(u64::MAX),
+        };
+        Self {
+            start: address(frames.start),
+            end: address(frames.end),
+        }
+    }
+
+    /// Its first byte.
+    pub const fn start(self) -> PhysAddr {
+        self.start
+    }
+
+    /// What follows its last byte.
+    pub const fn end(self) -> PhysAddr {
+        self.end
+    }
+
+    /// In bytes.
+    pub const fn size(self) -> u64 {
+        self.end.as_u64() - self.start.as_u64()
+    }
+
+    /// Its last byte; `None` if it is empty.
+    pub(crate) fn last(self) -> Option<PhysAddr> {
+        (self.start < self.end).then(|| PhysAddr::new(self.end.as_u64() - 1))
+    }
+}
+
+/// A process that a pass has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PassedProcess {
+    /// Its PID in the caller's PID namespace.
+    pub pid: u32,
+    /// It, also when its PID is used again; `None` if it was gone before that
+    /// could be found out.
+    pub unique_pid: Option<UniquePid>,
+    /// Its `comm`: the first 15 bytes of its program's name, or what it calls
+    /// itself. Empty if it could not be read.
+    pub command: OsString,
+}
+
+impl PassedProcess {
+    /// Its `comm`.
+    pub fn command(&self) -> &OsStr {
+        &self.command
+    }
+}
+
+/// That a process maps some of the wanted memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Owner {
+    /// The process.
+    pub process: Arc<PassedProcess>,
+    /// Where it maps it, and in which mapping: of a run of pages what was
+    /// wanted. Its backing has an address.
+    pub region: PhysicalRegion,
+}
+
+/// What a pass comes upon.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OwnerEvent {
+    /// A process maps some of what is wanted. Processes come in the order of
+    /// their PIDs, each one's addresses ascend.
+    Owner(Owner),
+    /// A process could not be read, or not to its end: it is gone (then that
+    /// is no failure, but what it mapped was not seen), or access is refused.
+    Unread(Arc<PassedProcess>, Error),
+    /// How far the pass has come: so many processes of so many are done. Also
+    /// when nothing is found, about twenty times a second.
+    Progress {
+        /// Processes that are done with.
+        done: usize,
+        /// All that there were in the beginning.
+        of: usize,
+    },
+    /// After all processes: wanted memory that none was found to map, whole
+    /// pages, ascending.
+    Unmapped(PhysRange),
+}
+
+/// What a pass has seen.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// Processes whose memory was walked to its end.
+    pub read: usize,
+    /// Kernel threads, and processes that had ended but were not yet waited for.
+    pub without_memory: usize,
+    /// Processes that ended, or executed another program, before they were
+    /// read to the end.
+    pub gone: usize,
+    /// Processes to which access was refused.
+    pub refused: usize,
+    /// Processes that could not be read for another reason.
+    pub failed: usize,
+    /// Processes that were there at the end and not in the beginning. They were
+    /// not looked at.
+    pub started: usize,
+    /// Whether the caller's PID namespace is the machine's first: in another one
+    /// only its own processes can be seen.
+    pub sees_all: bool,
+}
+
+impl Coverage {
+    /// Whether every process was looked at.
+    pub fn is_complete(&self) -> bool {
+        self.gone + self.refused + self.failed + self.started == 0 && self.sees_all
+    }
+}
+
+/// How a pass is made.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub struct OwnerOptions {
+    threads: usize,
+}
+
+impl OwnerOptions {
+    /// The usual: as many threads as help on this machine.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many threads read processes; 0 means as many as help, and more than
+    /// 64 are 64.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads }
+    }
+}
+
+/// Finds the processes that map physical memory: one pass over all processes
+/// that are visible here, whatever the number of ranges. Pages count as a
+/// whole. `each` is called on the calling thread and can break the pass off.
+///
+/// A few hundred KiB of memory a thread, and a bit for each wanted page.
+///
+/// Every mapping is true when it is found. A page that moves during the pass
+/// can be missed, or be found twice, and a process that begins during the pass
+/// is not looked at ([`Coverage::started`]); how often a page is mapped the
+/// kernel says too, see [`crate::PageUses`].
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use process_introspection::{owners, OwnerEvent, OwnerOptions, PageSize, PhysRange, Process};
+///
+/// let value = Box::new(5);
+/// let process = Process::current()?;
+/// match process.physical_address(&raw const *value) {
+///     Ok(Some(address)) => {
+///         let mut found = false;
+///         let page = PhysRange::page_of(address, PageSize::base());
+///         owners(&[page], OwnerOptions::new(), |event| {
+///             if let OwnerEvent::Owner(owner) = event {
+///                 found |= owner.process.pid == std::process::id();
+///             }
+///             ControlFlow::Continue(())
+///         })?;
+///         assert!(found);
+///     }
+///     Ok(None) => {}
+///     Err(error) => assert!(error.is_permission_denied(), "{error}"),
+/// }
+/// # Ok::<(), process_introspection::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::is_frames_hidden`] when this caller cannot see frame numbers;
+/// [`Error::is_unsupported`] if there is no `/proc`;
+/// [`Error::is_invalid_argument`] for more than 2^27 pages (512 GiB of 4 KiB).
+/// What fails for one process is an [`OwnerEvent::Unread`].
+pub fn owners(
+    ranges: &[PhysRange],
+    options: OwnerOptions,
+    mut each: impl FnMut(OwnerEvent) -> ControlFlow<()>,
+) -> Result<Coverage, Error> {
+    let page = PageSize::base();
+    let wanted = Wanted::new(ranges, page);
+    if wanted.count() > MOST_FRAMES {
+        return Err(Error::too_many_frames());
+    }
+    Process::current()?.physical_regions(0..0)?;
+    let pids = processes::pids()?;
+    let mut coverage = Coverage {
+        sees_all: processes::sees_all(),
+        ..Coverage::default()
+    };
+    let mut marks = Marks::new(&wanted);
+    let walked = pass::over(&pids, &wanted, options.threads, |event| {
+        match &event {
+            pass::Event::Owner(Owner { region, .. }) => {
+                if let Some(address) = region.backing.address() {
+                    let first = address.pfn(page).as_u64();
+                    marks.mark(first..first + (region.size() >> page.shift()));
+                }
+            }
+            pass::Event::Done(outcome) => outcome.count(&mut coverage),
+            pass::Event::Progress { .. } => {}
+        }
+        match event {
+            pass::Event::Owner(owner) => each(OwnerEvent::Owner(owner)),
+            pass::Event::Done(pass::Outcome::Unread(process, error)) => {
+                each(OwnerEvent::Unread(process, error))
+            }
+            pass::Event::Done(_) => ControlFlow::Continue(()),
+            pass::Event::Progress { done } => each(OwnerEvent::Progress {
+                done,
+                of: pids.len(),
+            }),
+        }
+    });
+    if walked.is_break() {
+        return Ok(coverage);
+    }
+    let after = processes::pids()?;
+    let is_new = |pid: &&u32| pids.binary_search(pid).is_err();
+    coverage.started = after.iter().filter(is_new).count();
+    for frames in marks.unmarked() {
+        if each(OwnerEvent::Unmapped(PhysRange::of_frames(&frames, page))).is_break() {
+            break;
+        }
+    }
+    Ok(coverage)
+}
+
+/// How long nothing is said at most.
+const SILENCE: Duration = Duration::from_millis(50);

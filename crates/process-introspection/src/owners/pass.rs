@@ -1,0 +1,251 @@
+//! The pass over processes: threads that open and walk them. Knows what is
+//! wanted, not what for.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread;
+
+use process_introspection_core::AddrRange;
+use rustix::fs::{openat, Mode, OFlags};
+
+use super::turns::{Next, StopOnDrop, Turns};
+use super::wanted::Wanted;
+use super::{Coverage, Owner, PassedProcess, SILENCE};
+use crate::{sys, Error, PhysicalRegion, Process, UniquePid};
+
+/// More threads than this do not help when the caller does not say how many.
+const MOST_BY_DEFAULT: usize = 8;
+const MOST: usize = 64;
+/// Enough for system calls and a few frames.
+const STACK: usize = 256 << 10;
+/// So many owners are handed over at a time.
+const BATCH: usize = 32;
+
+/// What becomes of a process.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Read,
+    WithoutMemory,
+    Unread(Arc<PassedProcess>, Error),
+}
+
+impl Outcome {
+    pub(super) fn count(&self, coverage: &mut Coverage) {
+        match self {
+            Self::Read => coverage.read += 1,
+            Self::WithoutMemory => coverage.without_memory += 1,
+            Self::Unread(_, error) if error.is_gone() => coverage.gone += 1,
+            Self::Unread(_, error) if error.is_permission_denied() => coverage.refused += 1,
+            Self::Unread(..) => coverage.failed += 1,
+        }
+    }
+}
+
+/// What comes of the pass.
+#[derive(Debug)]
+pub(super) enum Event {
+    Owner(Owner),
+    Done(Outcome),
+    Progress { done: usize },
+}
+
+/// What a thread hands over.
+#[derive(Debug)]
+enum Item {
+    Owners(Vec<Owner>),
+    Done(Outcome),
+}
+
+/// Reads these processes; everything is given in their order.
+pub(super) fn over(
+    pids: &[u32],
+    wanted: &Wanted,
+    threads: usize,
+    mut give: impl FnMut(Event) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let turns = Turns::new(pids.len());
+    let threads = match threads {
+        0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_BY_DEFAULT)),
+        threads => threads.min(MOST),
+    };
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(&turns);
+        let mut started = 0;
+        for _ in 0..threads.min(pids.len()) {
+            let builder = thread::Builder::new()
+                .name("owners".to_owned())
+                .stack_size(STACK);
+            let read = || {
+                // Also when this thread panics: the others must not wait for it.
+                let stop = StopOnDrop(&turns);
+                while let Some(index) = turns.begin() {
+                    let outcome = read(pids[index], wanted, index, &turns);
+                    turns.give(index, Item::Done(outcome));
+                    turns.finish(index);
+                }
+                std::mem::forget(stop);
+            };
+            started += usize::from(builder.spawn_scoped(scope, read).is_ok());
+        }
+        let mut done = 0;
+        loop {
+            // Where not one thread can be had, this one reads.
+            if started == 0 {
+                if let Some(index) = turns.begin() {
+                    let outcome = alone(pids[index], wanted, &mut give)?;
+                    turns.give(index, Item::Done(outcome));
+                    turns.finish(index);
+                }
+            }
+            match turns.take(SILENCE) {
+                Next::Item(Item::Owners(owners)) => {
+                    for owner in owners {
+                        give(Event::Owner(owner))?;
+                    }
+                }
+                Next::Item(Item::Done(outcome)) => give(Event::Done(outcome))?,
+                Next::Finished => {
+                    done += 1;
+                    give(Event::Progress { done })?;
+                }
+                // A thread that panicked finishes nothing; the scope tells of it.
+                Next::Nothing if turns.is_stopped() => return ControlFlow::Break(()),
+                Next::Nothing => give(Event::Progress { done })?,
+                Next::End => return ControlFlow::Continue(()),
+            }
+        }
+    })
+}
+
+/// Reads a process and hands its owners over.
+fn read(pid: u32, wanted: &Wanted, index: usize, turns: &Turns<Item>) -> Outcome {
+    let mut batch = Vec::new();
+    let mut looked = 0u32;
+    let outcome = walk(pid, wanted, |found| {
+        // Whether the pass is over is looked at now and then.
+        looked = looked.wrapping_add(1);
+        if looked % 1024 == 0 && turns.is_stopped() {
+            return ControlFlow::Break(());
+        }
+        let Some(owner) = found else {
+            return ControlFlow::Continue(());
+        };
+        batch.push(owner);
+        if batch.len() < BATCH || turns.give(index, Item::Owners(std::mem::take(&mut batch))) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    if !batch.is_empty() {
+        turns.give(index, Item::Owners(batch));
+    }
+    outcome
+}
+
+/// Reads a process and gives its owners at once; breaks when `give` does.
+fn alone(
+    pid: u32,
+    wanted: &Wanted,
+    give: &mut impl FnMut(Event) -> ControlFlow<()>,
+) -> ControlFlow<(), Outcome> {
+    let mut broken = ControlFlow::Continue(());
+    let outcome = walk(pid, wanted, |found| {
+        if let Some(owner) = found {
+            broken = give(Event::Owner(owner));
+        }
+        broken
+    });
+    match broken {
+        ControlFlow::Break(()) => ControlFlow::Break(()),
+        ControlFlow::Continue(()) => ControlFlow::Continue(outcome),
+    }
+}
+
+/// Walks all memory of a process. `each` gets what it maps of what is wanted,
+/// and `None` for each other run.
+fn walk(
+    pid: u32,
+    wanted: &Wanted,
+    mut each: impl FnMut(Option<Owner>) -> ControlFlow<()>,
+) -> Outcome {
+    let mut passed = PassedProcess {
+        pid,
+        unique_pid: None,
+        command: OsString::new(),
+    };
+    let opened = UniquePid::of(pid).and_then(|unique| {
+        passed.unique_pid = Some(unique);
+        Process::open(unique)
+    });
+    let process = match opened {
+        Ok(process) => process,
+        Err(error) => return Outcome::Unread(Arc::new(passed), error),
+    };
+    passed.command = command(&process);
+    let passed = Arc::new(passed);
+    if !process.as_core().has_memory() {
+        return Outcome::WithoutMemory;
+    }
+    let shift = process.page_size().shift();
+    let walked = process.physical_regions(..).and_then(|regions| {
+        regions.visit(|region| {
+            let Some(address) = region.backing.address() else {
+                return each(None);
+            };
+            let first = address.as_u64() >> shift;
+            let frames = first..first.saturating_add(region.size() >> shift);
+            let mut found = false;
+            for part in wanted.within(frames) {
+                found = true;
+                let (from, to) = ((part.start - first) << shift, (part.end - first) << shift);
+                each(Some(Owner {
+                    process: Arc::clone(&passed),
+                    region: part_of(region, from, to),
+                }))?;
+            }
+            match found {
+                true => ControlFlow::Continue(()),
+                false => each(None),
+            }
+        })
+    });
+    match walked {
+        Ok(()) => Outcome::Read,
+        Err(error) => Outcome::Unread(passed, error),
+    }
+}
+
+/// The part of a region between two distances from its start, in bytes.
+fn part_of(region: &PhysicalRegion, from: u64, to: u64) -> PhysicalRegion {
+    let start = region.virt.start().as_u64();
+    PhysicalRegion {
+        virt: AddrRange::new(start + from, start + to).unwrap_or_default(),
+        backing: region.backing.further(from),
+        anonymous: region.anonymous,
+        mapping: Arc::clone(&region.mapping),
+    }
+}
+
+/// A process's `comm`; empty if it cannot be read.
+fn command(process: &Process) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let opened = openat(
+        sys::directory(process.as_core()),
+        c"comm",
+        flags,
+        Mode::empty(),
+    );
+    let mut name = Vec::new();
+    if let Ok(file) = opened {
+        // What cannot be read is left empty, as documented.
+        let _ = std::fs::File::from(file).read_to_end(&mut name);
+    }
+    if name.last() == Some(&b'\n') {
+        name.pop();
+    }
+    OsString::from_vec(name)
+}
