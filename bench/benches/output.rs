@@ -26,6 +26,7 @@ fn records() -> Vec<PhysicalRecord<'static>> {
             paddr: Some(Hex(paddr)),
             pfn: Some(paddr >> 12),
             state: State::Ram,
+            reason: None,
             swap: None,
             prot: "r-x",
             shared: false,

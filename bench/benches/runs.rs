@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
+use process_introspection_core::device::UnknownReason;
 use process_introspection_core::pagemap::Entry;
 use process_introspection_core::physical::runs::{Merger, PageContext, Run};
 use process_introspection_core::physical::Backing;
@@ -19,6 +20,7 @@ const PRESENT: u64 = 1 << 63;
 const SWAP: u64 = 1 << 62;
 
 /// Private anonymous memory.
+const UNKNOWN: Backing = Backing::Unknown(UnknownReason::Frame);
 const CONTEXT: PageContext = PageContext {
     page: PageSize::SIZE_4K,
     private: true,
@@ -40,7 +42,7 @@ fn merge(entries: &[u64]) -> usize {
             count += 1;
             ControlFlow::Continue(())
         };
-        let (taken, _) = merger.feed(&CONTEXT, at, window, |_| Backing::Unknown, &mut give);
+        let (taken, _) = merger.feed(&CONTEXT, at, window, |_| UNKNOWN, &mut give);
         at += taken as u64 * CONTEXT.page.bytes();
     }
     count + usize::from(merger.take().is_some())
@@ -101,7 +103,7 @@ fn decoding(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 for &entry in black_box(&entries) {
-                    black_box(CONTEXT.state(Entry::from_raw(entry), |_| Backing::Unknown));
+                    black_box(CONTEXT.state(Entry::from_raw(entry), |_| UNKNOWN));
                 }
             });
         });

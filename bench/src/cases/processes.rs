@@ -60,7 +60,7 @@ pub(crate) fn run(session: &mut Session) {
     let case = Case::new(PEAK, "nothing: VmHWM of a process", Bound::AtMost(65536.0)).note(&note);
     let peaks: Result<Vec<f64>, String> = (0..session.rounds).map(|_| peak()).collect();
     match peaks {
-        Ok(peaks) => session.add(case, Outcome::Size(Spread::of(peaks.into_iter()))),
+        Ok(peaks) => session.add(case, Outcome::Size(Spread::of(peaks))),
         Err(why) => session.absent(case, why),
     }
 }
