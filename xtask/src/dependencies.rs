@@ -60,7 +60,14 @@ pub(crate) fn minimal_versions() -> Result<()> {
     let source = directory.join("source");
     let _ = fs::remove_dir_all(&source);
     fs::create_dir_all(&source).map_err(|error| format!("{}: {error}", source.display()))?;
-    for part in ["Cargo.toml", "crates", "examples", "xtask"] {
+    for part in [
+        "Cargo.toml",
+        "crates",
+        "docs",
+        "examples",
+        "vmtest",
+        "xtask",
+    ] {
         copy(&root().join(part), &source.join(part)).map_err(|error| format!("{part}: {error}"))?;
     }
     // An unstable option, which with this the stable cargo takes too; the build
