@@ -531,6 +531,7 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect-pagetable.1",
         "introspect-physical.1",
         "introspect-read.1",
+        "introspect-summary.1",
         "introspect-virtual.1",
         "introspect.1",
     ];
