@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
+use process_introspection_core::device::UnknownReason;
 use process_introspection_core::pagemap::Entry;
 use process_introspection_core::physical::runs::{Merger, PageContext, Run};
 use process_introspection_core::physical::{Backing, SwapPlace};
@@ -87,7 +88,7 @@ fn of_frame(frame: Pfn) -> Backing {
     match frame.as_u64() % 3 {
         0 => Backing::Migrating,
         1 => Backing::Poisoned,
-        _ => Backing::Unknown,
+        _ => Backing::Unknown(UnknownReason::Frame),
     }
 }
 
@@ -113,10 +114,9 @@ fn oracle(context: &PageContext, entry: Option<u64>) -> (Backing, bool) {
         return (Backing::Ram(address), of_none || is_copy);
     }
     if entry & SWAP == 0 {
-        let backing = if context.unlisted {
-            Backing::Unknown
-        } else {
-            Backing::NotPresent
+        let backing = match context.unlisted {
+            Some(reason) => Backing::Unknown(reason),
+            None => Backing::NotPresent,
         };
         return (backing, of_none);
     }
@@ -220,7 +220,7 @@ fuzz_target!(|input: Input| {
         page: PageSize::from_bytes(page).expect("a power of two"),
         private: input.private,
         has_object: input.has_object,
-        unlisted: input.unlisted,
+        unlisted: input.unlisted.then_some(UnknownReason::KernelPages),
         special: input.special,
         frames: input.frames,
         zero: input
