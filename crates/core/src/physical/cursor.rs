@@ -34,7 +34,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     ///
     /// # Errors
     /// EPERM if addresses are wanted and frame numbers hidden.
-    // Inline for the reason that `start` is: so that on every architecture the
+    // Inline for the reason that `start` is: so that where it takes effect the
     // storage is made where it stays.
     #[inline(always)]
     pub fn new(
