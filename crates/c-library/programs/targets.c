@@ -221,7 +221,10 @@ static void a_target_that_execs_is_whole_or_gone(void) {
     for (int i = 0; i < 300; i++) {
         int result = introspection_get_physical_regions(child, ALL, records, sizeof records);
         if (result == -ESRCH) continue;
-        CHECK(result > 0);
+        /* A 64-bit kernel that executes a 32-bit program has its first mapping
+         * for a moment where only 64 bits reach (fs/exec.c, __bprm_mm_init). */
+        if (result == 0 && sizeof(size_t) < 8) continue;
+        if (result <= 0) FAIL("result %d", result);
         size_t count = (size_t)result / RECORD;
         if (count > 400) continue;
         whole++;
