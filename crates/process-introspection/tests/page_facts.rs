@@ -346,10 +346,8 @@ fn merged_pages_are_told() {
     const PAGES: u64 = 32;
     let target = Target::spawn(|| {
         let at = memory::anonymous(PAGES * page());
-        for index in 0..PAGES {
-            // All alike, and not zero.
-            memory::touch(at + index * page(), 1, 1);
-        }
+        // All alike, and like no other process's that has merged pages.
+        memory::write_words(at, PAGES, std::process::id().into());
         assert!(memory::advise(at, PAGES * page(), libc::MADV_MERGEABLE));
         vec![at]
     });
