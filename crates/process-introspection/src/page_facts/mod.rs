@@ -16,11 +16,8 @@ pub use reader::PageFactsReader;
 /// Facts of the pages of one region, as counts of pages.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct PageFacts {
-    frames: u64,
     flags: WordCounts,
-    entries: u64,
     entry_flags: WordCounts,
-    mapcounts: Option<(u64, u64)>,
     times_mapped: WordCounts,
     folios: FolioPages,
 }
@@ -29,7 +26,7 @@ impl PageFacts {
     /// Of how many pages the frame's flags are known: those in memory, less
     /// frames that the kernel knows nothing of.
     pub fn frames(&self) -> u64 {
-        self.frames
+        self.flags.of(0)
     }
 
     /// Of how many pages the frame has this flag. (Of several: all of them.)
@@ -45,7 +42,7 @@ impl PageFacts {
     /// Of how many pages the entry was looked at: all if they are in memory or
     /// in swap, none otherwise.
     pub fn entries(&self) -> u64 {
-        self.entries
+        self.entry_flags.of(0)
     }
 
     /// Of how many pages the entry has this flag. (Of several: all of them.)
@@ -59,9 +56,10 @@ impl PageFacts {
     }
 
     /// The least and the greatest number of mappings of a frame, see
-    /// [`Frames::read_mapcounts`]; `None` if no frame's is known.
+    /// [`Frames::read_mapcounts`](crate::Frames::read_mapcounts); `None` if no frame's is known.
     pub fn mapcounts(&self) -> Option<(u64, u64)> {
-        self.mapcounts
+        let counts = || self.times_mapped().map(|(count, _)| count);
+        counts().min().zip(counts().max())
     }
 
     /// How often frames are mapped, each number with the number of pages;
@@ -76,8 +74,7 @@ impl PageFacts {
     }
 
     /// Adds frames, of which neighbours are mostly alike.
-    fn add_frames(&mut self, flags: &[FrameFlags], counts: &[u64]) {
-        self.frames += flags.len() as u64;
+    fn add_frames(&mut self, flags: &[u64], counts: &[u64]) {
         let mut frames = flags.iter().zip(counts);
         let Some(mut last) = frames.next() else {
             return;
@@ -94,13 +91,12 @@ impl PageFacts {
         self.add_alike(last, times);
     }
 
-    fn add_alike(&mut self, (flags, &count): (&FrameFlags, &u64), times: u64) {
+    fn add_alike(&mut self, (&flags, &count): (&u64, &u64), times: u64) {
+        let flags = FrameFlags::from_bits(flags);
         self.flags.add_times(flags.bits(), times);
-        self.folios.add(*flags, times);
+        self.folios.add(flags, times);
         // Of a frame without a `struct page` the kernel says 0.
-        if *flags != FrameFlags::default() && !flags.contains(FrameFlags::NOPAGE) {
-            let (least, most) = self.mapcounts.unwrap_or((count, count));
-            self.mapcounts = Some((least.min(count), most.max(count)));
+        if flags != FrameFlags::default() && !flags.contains(FrameFlags::NOPAGE) {
             self.times_mapped.add_times(count, times);
         }
     }
@@ -113,10 +109,9 @@ mod tests {
     #[test]
     fn a_count_of_mappings_is_not_taken_from_frames_without_a_page() {
         let mut facts = PageFacts::default();
-        let flags = [FrameFlags::NOPAGE, FrameFlags::default()];
-        facts.add_frames(&flags, &[0, 0]);
+        facts.add_frames(&[FrameFlags::NOPAGE.bits(), 0], &[0, 0]);
         assert_eq!((facts.frames(), facts.mapcounts()), (2, None));
-        facts.add_frames(&[FrameFlags::ANON; 2], &[3, 1]);
+        facts.add_frames(&[FrameFlags::ANON.bits(); 2], &[3, 1]);
         assert_eq!((facts.frames(), facts.mapcounts()), (4, Some((1, 3))));
     }
 }

@@ -18,10 +18,9 @@ pub struct PageFactsReader<'a> {
     page: PageSize,
     /// Whether entries are read as well.
     with_entries: bool,
-    flags: Vec<FrameFlags>,
+    /// Of a piece of frames their flags and numbers of mappings, or its entries.
+    flags: Vec<u64>,
     words: Vec<u64>,
-    /// The bytes of as many words.
-    buffer: Vec<u8>,
     /// Runs of frames and of pages, and facts, of the regions read last.
     runs: Vec<Run>,
     pages: Vec<Run>,
@@ -35,9 +34,8 @@ impl<'a> PageFactsReader<'a> {
             frames: Frames::open()?,
             page: process.page_size(),
             with_entries: true,
-            flags: vec![FrameFlags::default(); PIECE],
+            flags: vec![0; PIECE],
             words: vec![0; PIECE],
-            buffer: vec![0; 8 * PIECE],
             runs: Vec::new(),
             pages: Vec::new(),
             facts: Vec::new(),
@@ -94,10 +92,9 @@ impl<'a> PageFactsReader<'a> {
         let mut pieces = Pieces::of(&self.runs);
         while let Some((start, size)) = pieces.next() {
             let first = Pfn::new(start);
-            let (frames, buffer) = (&self.frames, &mut self.buffer);
-            let told = frames.read_flags_through(buffer, first, &mut self.flags[..size])?;
-            let counts = &mut self.words[..told];
-            let told = frames.read_mapcounts_through(buffer, first, counts)?;
+            let (frames, flags) = (&self.frames, &mut self.flags[..size]);
+            let told = frames.read_flag_words(first, flags)?;
+            let told = frames.read_mapcounts(first, &mut self.words[..told])?;
             for (region, part) in pieces.parts(told) {
                 self.facts[region].add_frames(&self.flags[part.clone()], &self.words[part]);
             }
@@ -114,8 +111,7 @@ impl<'a> PageFactsReader<'a> {
             let mut next = [FrameFlags::default()];
             if folios.needs_next() {
                 let frame = Pfn::new(run.end);
-                self.frames
-                    .read_flags_through(&mut [0; 8], frame, &mut next)?;
+                self.frames.read_flags(frame, &mut next)?;
             }
             folios.close(!next[0].contains(FrameFlags::COMPOUND_TAIL));
         }
@@ -130,7 +126,6 @@ impl<'a> PageFactsReader<'a> {
             let read = read_entries(self.process.as_core(), self.page, at, entries)
                 .map_err(|error| self.process.error(error))?;
             for (region, part) in pieces.parts(read) {
-                self.facts[region].entries += part.len() as u64;
                 let flags = self.words[part]
                     .iter()
                     .map(|&word| EntryFlags::from_entry(word).bits());
