@@ -10,7 +10,7 @@ use crate::summary::FolioPages;
 use crate::FrameFlags;
 
 use counts::WordCounts;
-pub use entries::EntryFlags;
+pub use entries::{EntryFlags, EntryNotes, NotedEntries};
 pub use reader::PageFactsReader;
 
 /// Facts of the pages of one region, as counts of pages.

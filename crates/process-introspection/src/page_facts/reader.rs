@@ -6,7 +6,7 @@ use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize, Pfn};
 
 use super::pieces::{Pieces, Run, PIECE};
-use super::{EntryFlags, PageFacts};
+use super::{EntryFlags, NotedEntries, PageFacts};
 use crate::{Error, FrameFlags, Frames, Process};
 
 /// Reads facts of a process's pages, for many regions at a time: the more, the
@@ -60,26 +60,44 @@ impl<'a> PageFactsReader<'a> {
         &mut self,
         regions: impl IntoIterator<Item = (AddrRange, Backing)>,
     ) -> Result<&[PageFacts], Error> {
+        let none = |(virt, backing)| (virt, backing, None);
+        self.read_noted(regions.into_iter().map(none))
+    }
+
+    /// The same with what the walk has noted of their entries, see
+    /// [`Process::physical_regions_noting`]: those are not read again, and are as
+    /// old as their frames.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_noted(
+        &mut self,
+        regions: impl IntoIterator<Item = (AddrRange, Backing, Option<NotedEntries>)>,
+    ) -> Result<&[PageFacts], Error> {
         self.facts.clear();
         self.pages.clear();
         self.runs.clear();
         let shift = self.page.shift();
-        for (region, (virt, backing)) in regions.into_iter().enumerate() {
-            self.facts.push(PageFacts::default());
+        for (region, (virt, backing, noted)) in regions.into_iter().enumerate() {
+            let mut facts = PageFacts::default();
             let count = virt.size() >> shift;
             if let Some(address) = backing.address() {
                 let start = address.pfn(self.page).as_u64();
                 let end = start.saturating_add(count);
                 self.runs.push(Run { start, end, region });
             }
-            if !self.with_entries {
-                continue;
+            let has_entries = backing.is_backed() || matches!(backing, Backing::Swapped(_));
+            if has_entries && self.with_entries {
+                match noted {
+                    Some(noted) => facts.entry_flags = noted.0,
+                    None => {
+                        let start = virt.start().as_u64() >> shift;
+                        let end = start + count;
+                        self.pages.push(Run { start, end, region });
+                    }
+                }
             }
-            if backing.is_backed() || matches!(backing, Backing::Swapped(_)) {
-                let start = virt.start().as_u64() >> shift;
-                let end = start + count;
-                self.pages.push(Run { start, end, region });
-            }
+            self.facts.push(facts);
         }
         self.runs.sort_unstable_by_key(|run| run.start);
         self.pages.sort_unstable_by_key(|run| run.start);
