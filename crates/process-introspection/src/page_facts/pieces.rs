@@ -14,7 +14,7 @@ pub(super) struct Run {
 /// So many frames, or entries, are read at once.
 pub(super) const PIECE: usize = 2048;
 /// So many frames between two runs cost less to read than a call.
-const SMALL_GAP: u64 = 2;
+const SMALL_GAP: u64 = 3;
 
 /// Cuts runs, which ascend and may overlap, into pieces to be read at once.
 #[derive(Debug)]
