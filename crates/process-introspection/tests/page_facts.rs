@@ -436,12 +436,9 @@ fn merged_pages_are_told() {
     const PAGES: u64 = 32;
     let target = Target::spawn(|| {
         let at = memory::anonymous(PAGES * page());
-        // All alike, and like no other's: a virtual machine's memory is merged,
-        // too, and a page is not shared by more than 256 (max_page_sharing).
-        let own = u64::from(std::process::id()) << 32 | at >> 12 & 0xffff_ffff;
         for index in 0..PAGES {
-            // SAFETY: memory of a mapping made for this.
-            unsafe { ((at + index * page()) as *mut u64).write_volatile(own) };
+            // All alike, and not zero.
+            memory::touch(at + index * page(), 1, 1);
         }
         assert!(memory::advise(at, PAGES * page(), libc::MADV_MERGEABLE));
         vec![at]
