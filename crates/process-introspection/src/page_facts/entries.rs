@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use process_introspection_core::pagemap::alike;
 use process_introspection_core::{AddrRange, PageSize};
 
 use super::counts::WordCounts;
@@ -31,10 +32,12 @@ impl EntryFlags {
 
     /// The lowest bit that is a flag.
     const LOWEST: u32 = 55;
+    /// All bits that are flags.
+    const ALL: u64 = u64::MAX << Self::LOWEST;
 
     /// The flags in an entry's 64 bits.
     pub const fn from_entry(entry: u64) -> Self {
-        Self(entry & (u64::MAX << Self::LOWEST))
+        Self(entry & Self::ALL)
     }
 
     /// The bits, where they are in an entry.
@@ -98,8 +101,7 @@ impl EntryNotes {
         let mut start = at;
         while let [first, ..] = rest {
             let flags = EntryFlags::from_entry(*first);
-            let alike = |entry: &u64| EntryFlags::from_entry(*entry) == flags;
-            let count = leading(rest, alike);
+            let count = alike(rest, flags.bits(), EntryFlags::ALL);
             let end = start + ((count as u64) << page.shift());
             self.push(Span {
                 start,
@@ -158,17 +160,6 @@ impl EntryNotes {
         }
         (at >= end).then_some(NotedEntries(counts))
     }
-}
-
-/// How many words, from the first on, are `alike`: asked of many at a time, and
-/// then one by one.
-fn leading(words: &[u64], alike: impl Fn(&u64) -> bool) -> usize {
-    const CHUNK: usize = 16;
-    let chunks = words.chunks_exact(CHUNK);
-    // No early end within a chunk, so that it compiles to vector instructions.
-    let all_alike = |chunk: &&[u64]| chunk.iter().fold(true, |all, word| all & alike(word));
-    let count = chunks.take_while(all_alike).count() * CHUNK;
-    count + words[count..].iter().take_while(|word| alike(word)).count()
 }
 
 /// Of how many pages of a region the entry had which flags, as a walk read them.
