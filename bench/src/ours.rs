@@ -3,7 +3,10 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
-use process_introspection::{AddrRange, Backing, Process};
+use process_introspection::{
+    AddrRange, Backing, EntryNotes, NotedEntries, PageFacts, PageFactsReader, PhysicalRegion,
+    Process,
+};
 use testkit::memory::page;
 
 use crate::c_library::{CLibrary, Record};
@@ -50,44 +53,56 @@ fn two_threads(pid: u32, start: u64, end: u64) {
         .expect("a walk");
 }
 
+/// A region, and what the walk has noted of its entries.
+pub(crate) type Noted = (AddrRange, Backing, Option<NotedEntries>);
+
+/// So many regions at a time as the command does.
+const BATCH: usize = 1024;
+
 /// Walks the range and reads the facts of its pages.
 pub(crate) fn rust_details(memory: &Memory) {
     let process = Process::open(memory.pid()).expect("the target");
-    let regions = process.physical_regions(memory.start..memory.end());
-    let regions = regions.expect("a walk").map(|region| {
-        let region = region.expect("a region");
-        (region.virt, region.backing)
+    let mut reader = process.page_facts().expect("root's files");
+    let mut kept = Vec::with_capacity(BATCH);
+    let mut pages = 0;
+    regions_noted(&process, memory, |region| {
+        kept.push(region);
+        if kept.len() == BATCH {
+            pages += read_facts(&mut reader, kept.drain(..));
+        }
     });
-    read_facts(&process, memory, regions);
+    pages += read_facts(&mut reader, kept.drain(..));
+    assert_eq!(pages, memory.size / page(), "every page has facts");
+}
+
+/// Walks the range by one thread.
+pub(crate) fn regions_noted(process: &Process, memory: &Memory, mut each: impl FnMut(Noted)) {
+    let noting = |region: &PhysicalRegion, notes: &EntryNotes| {
+        let noted = notes.of(region.virt, process.page_size());
+        each((region.virt, region.backing, noted));
+        ControlFlow::Continue(())
+    };
+    process
+        .physical_regions_noting(memory.start..memory.end(), 1, noting)
+        .expect("a walk");
 }
 
 /// Reads the facts of the pages of regions that a walk found before.
-pub(crate) fn rust_details_of(
-    process: &Process,
-    memory: &Memory,
-    regions: &[(AddrRange, Backing)],
-) {
-    read_facts(process, memory, regions.iter().copied());
+pub(crate) fn rust_details_of(process: &Process, memory: &Memory, regions: &[Noted]) {
+    let mut reader = process.page_facts().expect("root's files");
+    let batches = regions.chunks(BATCH);
+    let pages = batches.map(|batch| read_facts(&mut reader, batch.iter().cloned()));
+    let pages = pages.sum::<u64>();
+    assert_eq!(pages, memory.size / page(), "every page has facts");
 }
 
-/// So many regions at a time as the command does.
-fn read_facts(
-    process: &Process,
-    memory: &Memory,
-    mut regions: impl Iterator<Item = (AddrRange, Backing)>,
-) {
-    const BATCH: usize = 1024;
-    let mut reader = process.page_facts().expect("root's files");
-    let mut pages = 0;
-    loop {
-        let facts = reader.read(regions.by_ref().take(BATCH)).expect("facts");
-        if facts.is_empty() {
-            break;
-        }
-        pages += facts.iter().map(|facts| facts.frames()).sum::<u64>();
-        black_box(facts);
-    }
-    assert_eq!(pages, memory.size / page(), "every page has facts");
+/// Of how many pages there are facts of frames, and of entries.
+fn read_facts(reader: &mut PageFactsReader<'_>, regions: impl Iterator<Item = Noted>) -> u64 {
+    let facts = black_box(reader.read_noted(regions).expect("facts"));
+    let frames = facts.iter().map(PageFacts::frames).sum();
+    let entries = facts.iter().map(PageFacts::entries).sum::<u64>();
+    assert_eq!(entries, frames, "all are in memory");
+    frames
 }
 
 /// The Rust path over the whole process.

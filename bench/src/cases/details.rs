@@ -2,7 +2,7 @@
 
 use process_introspection::Process;
 
-use crate::floors::SortedFrames;
+use crate::floors::{Bulk, SortedFrames};
 use crate::ours;
 use crate::row::Bound;
 use crate::session::{Case, Session};
@@ -21,6 +21,7 @@ const THP: [&str; 2] = [
     "details of 1 GiB of THP, with the walk, Rust",
 ];
 const SORTED: &str = "sorted reads of kpageflags and kpagecount";
+const BULK_SORTED: &str = "bulk pread, and sorted reads of both";
 
 type Make = fn(u64) -> Memory;
 
@@ -37,15 +38,13 @@ pub(crate) fn run(session: &mut Session) {
         let memory = make(GIB);
         let mut floor = SortedFrames::new(&memory);
         let process = Process::open(memory.pid()).expect("the target");
-        let walked = process.physical_regions(memory.start..memory.end());
-        let walked = walked
-            .expect("a walk")
-            .map(|region| region.expect("a region"));
-        let regions: Vec<_> = walked.map(|region| (region.virt, region.backing)).collect();
+        let mut regions = Vec::new();
+        ours::regions_noted(&process, &memory, |region| regions.push(region));
         let case = Case::new(known, SORTED, Bound::AtMost(1.2))
             .note(floor.note())
             .note(format!(
-                "{} regions; ours reads their entries too",
+                "{} regions, of which the walk has noted the flags of the entries; those of huge \
+                 pages ours reads as well",
                 regions.len()
             ));
         session.pairs(
@@ -53,7 +52,14 @@ pub(crate) fn run(session: &mut Session) {
             || floor.read(),
             |_, _| ours::rust_details_of(&process, &memory, &regions),
         );
-        let case = Case::new(walk, SORTED, Bound::Shown);
-        session.pairs(case, || floor.read(), |_, _| ours::rust_details(&memory));
+        let mut bulk = Bulk::new(&memory);
+        let case = Case::new(walk, BULK_SORTED, Bound::AtMost(1.2))
+            .note(bulk.note())
+            .note("the floor sorts nothing: it knows the frames beforehand");
+        let both = || {
+            bulk.read();
+            floor.read();
+        };
+        session.pairs(case, both, |_, _| ours::rust_details(&memory));
     }
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod areas;
+mod attributes;
 mod dense;
 mod details;
 mod growth;
@@ -20,6 +21,7 @@ pub(crate) fn run(session: &mut Session) {
     sparse::run(session);
     areas::run(session);
     huge::run(session);
+    attributes::run(session);
     details::run(session);
     address::run(session);
     memory::run(session);

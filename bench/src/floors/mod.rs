@@ -5,10 +5,12 @@ pub(crate) mod calls;
 mod frames;
 mod kept;
 mod maps;
+mod plain;
 mod scan;
 
 pub(crate) use bulk::Bulk;
 pub(crate) use frames::SortedFrames;
 pub(crate) use kept::Kept;
 pub(crate) use maps::{read_maps, Areas};
+pub(crate) use plain::PlainWalk;
 pub(crate) use scan::Scan;

@@ -9,7 +9,7 @@ use crate::address::flag_name;
 use crate::delimited::Fields;
 use crate::name::Name;
 use crate::physical::PhysicalRecord;
-use crate::record::{Layout, Record};
+use crate::record::{inserted, Layout, Record};
 use crate::table::{Cells, Notes};
 
 /// Of how many pages each flag is set, in the order of the bits.
@@ -122,20 +122,8 @@ const OWN: [&str; 7] = [
     "details_swap_area",
 ];
 
-const FIELDS: [&str; PhysicalRecord::LAYOUT.fields.len() + OWN.len()] = {
-    let record = PhysicalRecord::LAYOUT.fields;
-    let mut all = [""; PhysicalRecord::LAYOUT.fields.len() + OWN.len()];
-    let mut at = 0;
-    while at < all.len() {
-        all[at] = if at < record.len() {
-            record[at]
-        } else {
-            OWN[at - record.len()]
-        };
-        at += 1;
-    }
-    all
-};
+const RECORD: &[&str] = PhysicalRecord::LAYOUT.fields;
+const FIELDS: [&str; RECORD.len() + OWN.len()] = inserted(RECORD, RECORD.len(), &OWN);
 
 impl<R: Record> Record for Detailed<R> {
     const LAYOUT: Layout = Layout {

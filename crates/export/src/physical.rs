@@ -7,7 +7,7 @@ use crate::delimited::Fields;
 use crate::name::Name;
 use crate::number::{DeviceNumber, Hex};
 use crate::record::{
-    protection_name, unknown_reason, with_memory_type, Column, Layout, Record, Swap,
+    inserted, protection_name, unknown_reason, with_memory_type, Column, Layout, Record, Swap,
 };
 use crate::state::State;
 use crate::table::Cells;
@@ -161,13 +161,21 @@ impl Record for PhysicalRecord<'_> {
             .hex(self.vaddr)
             .size(self.size)
             .place_or_reason(self.paddr, self.swap, self.reason)
-            .text(self.state.name())
+            .text(self.state.name());
+        if cells.is_next(NODE.title) {
+            cells.optional(self.node.map(u64::from));
+        }
+        cells
             .protection(self.prot, self.shared)
             .size(self.page_size)
             .text(self.kind)
             .name(self.path);
     }
 }
+
+const NODE: Column = Column::number("NODE", 4);
+/// Behind the state.
+const WITH_NODE: [Column; 9] = inserted(PhysicalRecord::LAYOUT.columns, 4, &[NODE]);
 
 /// The same, and a column for the NUMA node in the table.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
@@ -177,17 +185,7 @@ pub struct WithNode<'a>(pub PhysicalRecord<'a>);
 impl Record for WithNode<'_> {
     const LAYOUT: Layout = Layout {
         fields: PhysicalRecord::LAYOUT.fields,
-        columns: &[
-            Column::number("VADDR", 12),
-            Column::number("SIZE", 7),
-            Column::number("PADDR", 11),
-            Column::text("STATE", 11),
-            Column::number("NODE", 4),
-            Column::text("PROT", 4),
-            Column::number("PAGE", 4),
-            Column::text("KIND", 7),
-            Column::text("PATH", 0),
-        ],
+        columns: &WITH_NODE,
     };
 
     fn fields(&self, fields: &mut Fields) {
@@ -195,16 +193,6 @@ impl Record for WithNode<'_> {
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {
-        let record = &self.0;
-        cells
-            .hex(record.vaddr)
-            .size(record.size)
-            .place_or_reason(record.paddr, record.swap, record.reason)
-            .text(record.state.name())
-            .optional(record.node.map(u64::from))
-            .protection(record.prot, record.shared)
-            .size(record.page_size)
-            .text(record.kind)
-            .name(record.path);
+        self.0.cells(cells);
     }
 }

@@ -80,6 +80,24 @@ impl Column {
     }
 }
 
+/// A list with `more` before what is at `at`; `N` is the length of both.
+pub(crate) const fn inserted<T: Copy, const N: usize>(list: &[T], at: usize, more: &[T]) -> [T; N] {
+    assert!(N == list.len() + more.len());
+    let mut all = [more[0]; N];
+    let mut index = 0;
+    while index < N {
+        all[index] = if index < at {
+            list[index]
+        } else if index < at + more.len() {
+            more[index - at]
+        } else {
+            list[index - more.len()]
+        };
+        index += 1;
+    }
+    all
+}
+
 /// Where the first page of a record lies in swap.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Swap {

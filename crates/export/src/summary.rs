@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::delimited::Fields;
 use crate::name::Name;
 use crate::number::Hex;
-use crate::record::{protection_name, Column, Layout, Record};
+use crate::record::{inserted, protection_name, Column, Layout, Record};
 use crate::table::Cells;
 
 /// How much memory, in bytes.
@@ -420,28 +420,21 @@ impl<'a> MappingUsageRecord<'a> {
         }
     }
 
-    fn common_cells(&self, cells: &mut Cells<'_>) {
-        let usage = &self.usage;
-        cells
-            .hex(self.vaddr)
-            .rough(usage.virt)
-            .rough(usage.resident + usage.hugetlb)
-            .rough(usage.pss)
-            .rough(usage.uss)
-            .rough(usage.swap)
-            .rough(self.huge)
-            .optional(self.extents);
+    /// Memory without a name is known by its kind.
+    fn name_or_kind(&self) -> Name<'_> {
+        match self.path.0.is_empty() {
+            true => Name(self.kind.as_bytes()),
+            false => self.path,
+        }
     }
 }
 
-const MAPPING_FIELDS: &[&str] = &[
-    "pid", "vaddr", "virtual", "resident", "pss", "uss", "swap", "zero", "hugetlb", "huge",
-    "extents", "median", "largest", "prot", "shared", "kind", "path", "path_hex",
-];
-
 impl Record for MappingUsageRecord<'_> {
     const LAYOUT: Layout = Layout {
-        fields: MAPPING_FIELDS,
+        fields: &[
+            "pid", "vaddr", "virtual", "resident", "pss", "uss", "swap", "zero", "hugetlb", "huge",
+            "extents", "median", "largest", "prot", "shared", "kind", "path", "path_hex",
+        ],
         columns: &[
             Column::number("VADDR", 12),
             Column::number("VIRTUAL", 7),
@@ -470,20 +463,25 @@ impl Record for MappingUsageRecord<'_> {
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {
-        self.common_cells(cells);
-        cells.name(self.name_or_kind());
+        let usage = &self.usage;
+        if cells.is_next(PID.title) {
+            cells.number(u64::from(self.pid));
+        }
+        cells
+            .hex(self.vaddr)
+            .rough(usage.virt)
+            .rough(usage.resident + usage.hugetlb)
+            .rough(usage.pss)
+            .rough(usage.uss)
+            .rough(usage.swap)
+            .rough(self.huge)
+            .optional(self.extents)
+            .name(self.name_or_kind());
     }
 }
 
-impl MappingUsageRecord<'_> {
-    /// Memory without a name is known by its kind.
-    fn name_or_kind(&self) -> Name<'_> {
-        match self.path.0.is_empty() {
-            true => Name(self.kind.as_bytes()),
-            false => self.path,
-        }
-    }
-}
+const PID: Column = Column::number("PID", 7);
+const WITH_PID: [Column; 10] = inserted(MappingUsageRecord::LAYOUT.columns, 0, &[PID]);
 
 /// The same, and a column for the process in the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -492,19 +490,8 @@ pub struct WithPid<'a>(pub MappingUsageRecord<'a>);
 
 impl Record for WithPid<'_> {
     const LAYOUT: Layout = Layout {
-        fields: MAPPING_FIELDS,
-        columns: &[
-            Column::number("PID", 7),
-            Column::number("VADDR", 12),
-            Column::number("VIRTUAL", 7),
-            Column::number("MEMORY", 6),
-            Column::number("PSS", 6),
-            Column::number("USS", 6),
-            Column::number("SWAP", 5),
-            Column::number("HUGE", 5),
-            Column::number("EXTENTS", 7),
-            Column::text("PATH", 0),
-        ],
+        fields: MappingUsageRecord::LAYOUT.fields,
+        columns: &WITH_PID,
     };
 
     fn fields(&self, fields: &mut Fields) {
@@ -512,9 +499,7 @@ impl Record for WithPid<'_> {
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {
-        cells.number(u64::from(self.0.pid));
-        self.0.common_cells(cells);
-        cells.name(self.0.name_or_kind());
+        self.0.cells(cells);
     }
 }
 

@@ -16,6 +16,13 @@ pub struct Cells<'a> {
 }
 
 impl Cells<'_> {
+    /// Whether the next cell is in the column of this title: of cells that only
+    /// some tables of a record have.
+    pub fn is_next(&self, title: &str) -> bool {
+        let next = self.columns.as_slice().first();
+        next.is_some_and(|column| column.title == title)
+    }
+
     /// Text that is known to be printable ASCII.
     pub fn text(&mut self, text: &str) -> &mut Self {
         let Some(column) = self.columns.next() else {

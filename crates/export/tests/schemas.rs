@@ -392,62 +392,117 @@ fn the_schemas_tie_addresses_to_states() {
     assert!(!valid(&schema, &|| serde_json::to_value(resident).unwrap()));
 }
 
-/// The fields that the table in docs/KERNELS.md has rows for.
-fn documented_fields() -> BTreeSet<String> {
+/// All schemas; a summary is one object, the others are arrays of records.
+const SCHEMAS: [&str; 10] = [
+    "physical",
+    "pagetable",
+    "extents",
+    "virtual",
+    "virtual-resident",
+    "object",
+    "address",
+    "owner",
+    "summary",
+    "summary-mapping",
+];
+
+/// The first cells of the table in docs/KERNELS.md: the fields, and behind a
+/// colon what of them.
+fn rows_of_fields() -> Vec<(String, String)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/KERNELS.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (_, section) = text.split_once("\n## Fields\n").expect("a section Fields");
     let section = section.split("\n## ").next().unwrap_or_default();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-    // Of `kind` of `address`: the words after "of" tell where a field is.
-    let cells = rows.map(|row| row.split(" | ").next().unwrap_or_default());
-    let fields = cells.flat_map(|cell| cell.split(", ").map(|field| field.split('`')));
-    fields
-        .filter_map(|mut parts| parts.find(|part| !part.is_empty()).map(str::to_owned))
-        .collect()
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
+    let rows = rows.filter(|row| row.starts_with('`'));
+    let cell = |row: &str| {
+        assert_eq!(row.matches(" | ").count(), 4, "five cells: {row}");
+        let first = row.split(" | ").next().unwrap_or_default();
+        let (fields, rest) = first.split_once(": ").unwrap_or((first, ""));
+        (fields.to_owned(), rest.to_owned())
+    };
+    rows.map(cell).collect()
 }
 
-/// The fields of a record, those of facts of pages as `details.NAME`.
-fn fields_of(schema: &Value) -> BTreeSet<String> {
-    let names = |of: &str| {
-        let properties = schema["$defs"][of]["properties"].as_object();
-        properties
-            .into_iter()
-            .flat_map(|fields| fields.keys().cloned())
-            .collect::<Vec<_>>()
-    };
-    let details = names("details")
-        .into_iter()
-        .map(|name| format!("details.{name}"));
-    names("record").into_iter().chain(details).collect()
+/// What is between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Field `total.pss` of a schema, and so on: what an object at `at` can have.
+fn add_fields(root: &Value, at: &Value, prefix: &str, fields: &mut BTreeSet<String>) {
+    if let Some(reference) = at["$ref"].as_str() {
+        let pointer = reference.strip_prefix('#').unwrap();
+        add_fields(root, root.pointer(pointer).unwrap(), prefix, fields);
+    }
+    for part in ["anyOf", "oneOf", "allOf"] {
+        for choice in at[part].as_array().into_iter().flatten() {
+            add_fields(root, choice, prefix, fields);
+        }
+    }
+    if at["items"].is_object() {
+        add_fields(root, &at["items"], prefix, fields);
+    }
+    for (name, field) in at["properties"].as_object().into_iter().flatten() {
+        let name = format!("{prefix}{name}");
+        add_fields(root, field, &format!("{name}."), fields);
+        fields.insert(name);
+    }
 }
 
 #[test]
-fn the_table_of_fields_names_fields_that_there_are_and_all_facts_of_pages_and_places() {
-    let documented = documented_fields();
-    let schemas = [
-        "physical",
-        "pagetable",
-        "extents",
-        "virtual",
-        "virtual-resident",
-        "object",
-        "address",
-    ];
-    let all: BTreeSet<_> = schemas
-        .iter()
-        .flat_map(|name| fields_of(&schema(name)))
-        .collect();
-    for field in &documented {
-        assert!(all.contains(field), "no record has {field}");
+fn the_table_of_fields_has_a_row_for_every_field_of_the_schemas_and_for_no_other() {
+    let mut files: Vec<_> =
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schemas"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+    files.sort_unstable();
+    let mut known = SCHEMAS.map(|name| format!("{name}.json"));
+    known.sort_unstable();
+    assert_eq!(files, known);
+    // Of each schema by itself, so that `flags` of one is not that of another.
+    let of_each = SCHEMAS.map(|name| {
+        let schema = schema(name);
+        let mut fields = BTreeSet::new();
+        add_fields(&schema, &schema, "", &mut fields);
+        (name, fields)
+    });
+    let rows = rows_of_fields();
+    let items = rows.iter().flat_map(|(fields, _)| fields.split(", "));
+    let mut general = BTreeSet::new();
+    let mut special = BTreeSet::new();
+    for item in items {
+        match quoted(item).collect::<Vec<_>>()[..] {
+            [field] => drop(general.insert(field)),
+            [field, of] => drop(special.insert((of, field))),
+            _ => panic!("no field: {item}"),
+        }
     }
-    let mut needed: BTreeSet<_> = fields_of(&schema("address"));
-    // What was asked for.
-    needed.remove("paddr");
-    needed.remove("pfn");
-    let details = all.iter().filter(|field| field.starts_with("details."));
-    needed.extend(details.cloned());
-    for field in &needed {
-        assert!(documented.contains(field), "{field} has no row");
+    for (name, fields) in &of_each {
+        for field in fields {
+            let has_row = general.contains(&**field) || special.contains(&(*name, &**field));
+            assert!(has_row, "{field} of {name} has no row");
+        }
     }
+    for (of, field) in &special {
+        let has = |(name, fields): &(&str, BTreeSet<String>)| name == of && fields.contains(*field);
+        assert!(of_each.iter().any(has), "{of} has no {field}");
+    }
+    for field in general {
+        // One that has rows of its own for all that have it needs no other.
+        let has = |(name, fields): &(&str, BTreeSet<String>)| {
+            fields.contains(field) && !special.contains(&(*name, field))
+        };
+        assert!(of_each.iter().any(has), "no other record has {field}");
+    }
+}
+
+#[test]
+fn the_table_of_fields_says_of_every_kind_of_mapping_how_it_is_known() {
+    let expected: BTreeSet<_> = MappingKind::ALL.iter().map(|kind| kind.name()).collect();
+    let rows = rows_of_fields();
+    let kinds = rows.iter().filter(|(fields, _)| fields == "`kind`");
+    let stated: BTreeSet<_> = kinds.flat_map(|(_, what)| quoted(what)).collect();
+    assert_eq!(stated, expected);
 }

@@ -2,8 +2,8 @@
 //! on records as they come where none are wanted.
 
 use process_introspection::{
-    AddrRange, Backing, MemoryType, PageFactsReader, PageTableEntry, PhysicalRegion, Process,
-    SwapAreas,
+    AddrRange, Backing, EntryNotes, MemoryType, NotedEntries, PageFactsReader, PageTableEntry,
+    PhysicalRegion, Process, SwapAreas,
 };
 use process_introspection_export as export;
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::sink::Sink;
 
 /// So many records are kept until the facts of their pages are read: the more,
-/// the longer are the runs of frames. (More than these saved no time.)
+/// the longer are the runs of frames, and the less of their facts is in caches.
 const BATCH: usize = 1024;
 
 /// What facts are read with.
@@ -35,13 +35,14 @@ impl<'a> Details<'a> {
         }))
     }
 
-    fn of<P: Pages, T>(&mut self, all: &[(P, T)]) -> Result<Vec<export::Details>, Failure> {
+    fn of<P: Pages>(&mut self, all: &mut [Kept<P>]) -> Result<Vec<export::Details>, Failure> {
         let page = self.process.page_size();
-        let facts = self
-            .facts
-            .read(all.iter().map(|(pages, _)| pages.place()))?;
-        let details = all.iter().zip(facts).map(|((pages, _), facts)| {
-            let (virt, backing) = pages.place();
+        let facts = self.facts.read_noted(all.iter_mut().map(|kept| {
+            let (virt, backing) = kept.pages.place();
+            (virt, backing, kept.noted.take())
+        }))?;
+        let details = all.iter().zip(facts).map(|(kept, facts)| {
+            let (virt, backing) = kept.pages.place();
             let area = match backing {
                 Backing::Swapped(Some(place)) => self.swap.area_of(place, page),
                 _ => None,
@@ -71,11 +72,19 @@ impl Pages for PageTableEntry {
     }
 }
 
+/// A record to be.
+#[derive(Debug)]
+struct Kept<P> {
+    pages: P,
+    memory_type: Option<MemoryType>,
+    noted: Option<NotedEntries>,
+}
+
 /// What was found and is not yet written.
 #[derive(Debug)]
 pub(crate) struct Batch<'a, P, W> {
     details: Option<Details<'a>>,
-    kept: Vec<(P, Option<MemoryType>)>,
+    kept: Vec<Kept<P>>,
     write: W,
 }
 
@@ -93,17 +102,24 @@ where
         }
     }
 
-    /// Writes these pages, which are cached in this way, or keeps them for later.
+    /// Writes these pages, which are cached in this way, or keeps them for later,
+    /// with what the walk has noted of their entries.
     pub(crate) fn add(
         &mut self,
         pages: &P,
         memory_type: Option<MemoryType>,
+        notes: Option<&EntryNotes>,
         sink: &mut Sink,
     ) -> Result<(), Failure> {
-        if self.details.is_none() {
+        let Some(details) = &self.details else {
             return (self.write)(pages, memory_type, None, sink);
-        }
-        self.kept.push((pages.clone(), memory_type));
+        };
+        let page = details.process.page_size();
+        self.kept.push(Kept {
+            pages: pages.clone(),
+            memory_type,
+            noted: notes.and_then(|notes| notes.of(pages.place().0, page)),
+        });
         if self.kept.len() < BATCH {
             return Ok(());
         }
@@ -115,9 +131,9 @@ where
         let Some(details) = &mut self.details else {
             return Ok(());
         };
-        let of_each = details.of(&self.kept)?;
-        for ((pages, memory_type), details) in self.kept.iter().zip(of_each) {
-            (self.write)(pages, *memory_type, Some(details), sink)?;
+        let of_each = details.of(&mut self.kept)?;
+        for (kept, details) in self.kept.iter().zip(of_each) {
+            (self.write)(&kept.pages, kept.memory_type, Some(details), sink)?;
         }
         self.kept.clear();
         Ok(())

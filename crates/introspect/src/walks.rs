@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    Backing, MemoryTypes, PageTableEntry, PhysicalMap, PhysicalRegion, Process, ThreadStacks,
+    Backing, EntryNotes, MemoryTypes, PageTableEntry, PhysicalMap, PhysicalRegion, Process,
+    ThreadStacks,
 };
 use process_introspection_export::{
     Detailed, ExtentRecord, ObjectRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
@@ -80,7 +81,7 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
     let threads = usize::from(arguments.threads);
     for &range in &ranges {
         let mut failed = None;
-        process.physical_regions_parallel(range, threads, |region| {
+        let mut each = |region: &PhysicalRegion, notes: Option<&EntryNotes>| {
             let told = (flags.is_some() || stacks.is_some()).then(|| {
                 let mut told = region.clone();
                 if let Some(flags) = &flags {
@@ -97,10 +98,10 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
                     return Ok(());
                 }
                 if !types.says_more_of(region) {
-                    return batch.add(region, region.memory_type(), &mut sink);
+                    return batch.add(region, region.memory_type(), notes, &mut sink);
                 }
                 for (piece, memory_type) in types.pieces(region) {
-                    batch.add(&piece, memory_type, &mut sink)?;
+                    batch.add(&piece, memory_type, notes, &mut sink)?;
                 }
                 Ok(())
             });
@@ -109,7 +110,12 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
                 None => ControlFlow::Continue(()),
                 Some(_) => ControlFlow::Break(()),
             }
-        })?;
+        };
+        match arguments.details {
+            true => process
+                .physical_regions_noting(range, threads, |region, notes| each(region, Some(notes))),
+            false => process.physical_regions_parallel(range, threads, |region| each(region, None)),
+        }?;
         if let Some(failure) = failed {
             return Err(failure);
         }
@@ -252,7 +258,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
             if arguments.backed && !entry.backing.is_backed() {
                 continue;
             }
-            batch.add(&entry, types.of_entry(&entry), &mut sink)?;
+            batch.add(&entry, types.of_entry(&entry), None, &mut sink)?;
         }
     }
     batch.write_all(&mut sink)?;

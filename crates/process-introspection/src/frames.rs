@@ -5,11 +5,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use process_introspection_core::{Operation, Pfn};
+use rustix::io::{pread, Errno};
 
-use crate::Error;
+use crate::{sys, Error};
 
 /// The flags of a page frame: the 64 bits of `/proc/kpageflags`, also those
 /// that have no name here. Since Linux 6.10 most are those of the folio that the
@@ -216,19 +216,27 @@ impl Frames {
     /// # Errors
     /// The system's.
     pub fn read_flags(&self, first: Pfn, flags: &mut [FrameFlags]) -> Result<usize, Error> {
-        self.read_flags_through(&mut [0; 4096], first, flags)
+        let mut words = [0; 512];
+        let mut done = 0;
+        for part in flags.chunks_mut(words.len()) {
+            let Some(at) = first.as_u64().checked_add(done as u64) else {
+                break;
+            };
+            let told = self.read_flag_words(Pfn::new(at), &mut words[..part.len()])?;
+            for (flags, &word) in part.iter_mut().zip(&words[..told]) {
+                *flags = FrameFlags(word);
+            }
+            done += told;
+            if told < part.len() {
+                break;
+            }
+        }
+        Ok(done)
     }
 
-    /// The same through a buffer of the caller's.
-    pub(crate) fn read_flags_through(
-        &self,
-        buffer: &mut [u8],
-        first: Pfn,
-        flags: &mut [FrameFlags],
-    ) -> Result<usize, Error> {
-        read_words(&self.flags, buffer, first, flags, |slot, word| {
-            *slot = FrameFlags(word)
-        })
+    /// The same as the kernel's words.
+    pub(crate) fn read_flag_words(&self, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
+        read_words(&self.flags, first, words)
     }
 
     /// How often consecutive frames from `first` on are mapped by page tables,
@@ -244,19 +252,7 @@ impl Frames {
     /// # Errors
     /// The system's.
     pub fn read_mapcounts(&self, first: Pfn, counts: &mut [u64]) -> Result<usize, Error> {
-        self.read_mapcounts_through(&mut [0; 4096], first, counts)
-    }
-
-    /// The same through a buffer of the caller's.
-    pub(crate) fn read_mapcounts_through(
-        &self,
-        buffer: &mut [u8],
-        first: Pfn,
-        counts: &mut [u64],
-    ) -> Result<usize, Error> {
-        read_words(&self.counts, buffer, first, counts, |slot, word| {
-            *slot = word
-        })
+        read_words(&self.counts, first, counts)
     }
 }
 
@@ -264,39 +260,22 @@ fn of_frames(error: io::Error) -> Error {
     Error::of_io(&error, Operation::ReadFrames)
 }
 
-/// Fills slots with the words of a file, an 8-byte word for each frame.
-fn read_words<T>(
-    file: &File,
-    bytes: &mut [u8],
-    first: Pfn,
-    slots: &mut [T],
-    mut fill: impl FnMut(&mut T, u64),
-) -> Result<usize, Error> {
+/// Reads the words of a file that has one for each frame; how many there were.
+fn read_words(file: &File, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
     let mut done = 0;
-    while done < slots.len() {
+    while done < words.len() {
         let Some(at) = (first.as_u64().checked_add(done as u64)).and_then(|at| at.checked_mul(8))
         else {
             return Ok(done);
         };
-        let wanted = bytes.len().min((slots.len() - done) * 8);
-        let read = match file.read_at(&mut bytes[..wanted], at) {
-            Ok(0) => return Ok(done),
-            Ok(read) => read / 8,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        match pread(file, sys::bytes_of(&mut words[done..]), at) {
+            Ok(0..8) => return Ok(done),
+            Ok(read) => done += read / 8,
+            Err(Errno::INTR) => continue,
             // An offset past what a file can have.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(done),
-            Err(error) => return Err(of_frames(error)),
-        };
-        for (slot, word) in slots[done..]
-            .iter_mut()
-            .zip(bytes[..read * 8].chunks_exact(8))
-        {
-            fill(
-                slot,
-                u64::from_ne_bytes(word.try_into().unwrap_or_default()),
-            );
+            Err(Errno::INVAL) => return Ok(done),
+            Err(error) => return Err(of_frames(error.into())),
         }
-        done += read;
     }
     Ok(done)
 }

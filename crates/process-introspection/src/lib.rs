@@ -97,7 +97,7 @@ pub use memory_errors::{MemoryErrors, NotPhysical, Reported};
 pub use memory_types::MemoryTypes;
 pub use object::Object;
 pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerOptions, PassedProcess, PhysRange};
-pub use page_facts::{EntryFlags, PageFacts, PageFactsReader};
+pub use page_facts::{EntryFlags, EntryNotes, NotedEntries, PageFacts, PageFactsReader};
 pub use page_table::{PageTable, PageTableEntry};
 pub use page_use::{PageRun, PageUse, PageUses};
 pub use physical::{PhysicalRegion, PhysicalRegions};

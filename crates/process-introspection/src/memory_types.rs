@@ -4,14 +4,13 @@
 //! what is mapped says.
 
 use std::cell::OnceCell;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::fs;
 
 use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::physical::Backing;
-use process_introspection_core::{AddrRange, PageSize, PhysAddr};
+use process_introspection_core::{AddrRange, PageSize, Pfn, PhysAddr};
 
-use crate::{MappingKind, PageTableEntry, PhysicalRegion};
+use crate::{FrameFlags, Frames, MappingKind, PageTableEntry, PhysicalRegion};
 
 /// The kernel's own list, since Linux 2.6.28; needs root, a debugfs that is
 /// mounted where it always is, and a kernel that uses page attributes.
@@ -23,7 +22,7 @@ const LIST: &str = "/sys/kernel/debug/x86/pat_memtype_list";
 #[derive(Debug, Default)]
 pub struct MemoryTypes {
     list: OnceCell<Vec<Range>>,
-    frames: OnceCell<Option<File>>,
+    frames: OnceCell<Option<Frames>>,
 }
 
 /// A range that the kernel has promised to map so; the end is exclusive.
@@ -115,30 +114,29 @@ impl MemoryTypes {
     fn of_frames(&self, start: PhysAddr, size: u64) -> Vec<(u64, Option<MemoryType>)> {
         let open = || {
             let x86 = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
-            x86.then(|| File::open("/proc/kpageflags").ok()).flatten()
+            x86.then(|| Frames::open().ok()).flatten()
         };
-        let Some(file) = self.frames.get_or_init(open) else {
+        let Some(frames) = self.frames.get_or_init(open) else {
             return vec![(size, None)];
         };
         let page = PageSize::base();
-        let (first, mut left) = (start.pfn(page).as_u64(), size >> page.shift());
+        let first = start.pfn(page).as_u64();
+        let count = size >> page.shift();
         let mut pieces = Pieces::default();
-        let mut buffer = [0; 4096];
-        while left > 0 {
-            let wanted = usize::try_from(left * 8)
-                .unwrap_or(buffer.len())
-                .min(buffer.len());
-            let at = (first + (size >> page.shift()) - left) * 8;
-            let read = file.read_at(&mut buffer[..wanted], at).unwrap_or(0) & !7;
-            if read == 0 {
-                pieces.add(left << page.shift(), None);
+        let mut buffer = [FrameFlags::default(); 512];
+        let mut done = 0;
+        while done < count {
+            let wanted = (count - done).min(buffer.len() as u64) as usize;
+            let told = frames.read_flags(Pfn::new(first + done), &mut buffer[..wanted]);
+            let told = told.unwrap_or(0);
+            if told == 0 {
+                pieces.add((count - done) << page.shift(), None);
                 break;
             }
-            for flags in buffer[..read].chunks_exact(8) {
-                let flags = flags.try_into().map(u64::from_ne_bytes).unwrap_or_default();
+            for &flags in &buffer[..told] {
                 pieces.add(page.bytes(), Some(of_flags(flags)));
             }
-            left -= (read / 8) as u64;
+            done += told as u64;
         }
         pieces.0
     }
@@ -168,11 +166,10 @@ impl Pieces {
 /// The type that a frame's flags tell: two bits (arch/x86/mm/pat/memtype.c,
 /// `_PGMT_WC`, Linux 5.10 to 7.2). The second was PG_uncached up to 6.11 and is
 /// PG_arch_2 since (include/uapi/linux/kernel-page-flags.h).
-fn of_flags(flags: u64) -> MemoryType {
-    const ARCH: u64 = 1 << 38;
-    const UNCACHED: u64 = 1 << 39;
-    const ARCH_2: u64 = 1 << 41;
-    match (flags & ARCH != 0, flags & (UNCACHED | ARCH_2) != 0) {
+fn of_flags(flags: FrameFlags) -> MemoryType {
+    let has = |flag| flags.contains(flag);
+    let second = has(FrameFlags::UNCACHED) || has(FrameFlags::ARCH_2);
+    match (has(FrameFlags::ARCH), second) {
         (false, false) => MemoryType::WriteBack,
         (true, false) => MemoryType::WriteCombining,
         (false, true) => MemoryType::UncachedMinus,
@@ -281,7 +278,8 @@ mod tests {
 
     #[test]
     fn two_bits_of_a_frame_tell_its_type() {
-        let types = [0, 1 << 38, 1 << 39, 1 << 41, 1 << 38 | 1 << 41].map(of_flags);
+        let words = [0, 1 << 38, 1 << 39, 1 << 41, 1 << 38 | 1 << 41];
+        let types = words.map(|word| of_flags(FrameFlags::from_bits(word)));
         let expected = [
             MemoryType::WriteBack,
             MemoryType::WriteCombining,

@@ -1,5 +1,6 @@
 //! The few things that cannot be done without unsafe code: a forked child,
-//! ptrace, code of ours between fork and exec, another handle's descriptor.
+//! ptrace, code of ours between fork and exec, another handle's descriptor, words
+//! that are read as bytes.
 //! Knows nothing of what they are done for.
 #![allow(unsafe_code)]
 
@@ -15,6 +16,14 @@ use process_introspection_core as core;
 pub(crate) fn directory(process: &core::Process) -> BorrowedFd<'_> {
     // SAFETY: the handle keeps its descriptor open, and is borrowed for as long.
     unsafe { BorrowedFd::borrow_raw(process.directory()) }
+}
+
+/// Words as the bytes that a file's are read into.
+pub(crate) fn bytes_of(words: &mut [u64]) -> &mut [u8] {
+    let size = size_of_val(words);
+    // SAFETY: the same memory, borrowed for as long; bytes need no alignment,
+    // and whatever they are set to are words again.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size) }
 }
 
 /// Forks a child that runs `child` and ends, with all signals blocked. Its end

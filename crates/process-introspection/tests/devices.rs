@@ -206,6 +206,88 @@ fn what_is_written_through_a_mapping_is_at_its_address() {
     }
 }
 
+/// Maps a part of a PCI device's memory by its file in `/proc/bus/pci`, at the
+/// offset that is its address.
+fn map_by_proc(device: &pci::Device, start: u64, size: u64) -> std::io::Result<u64> {
+    // `PCIIOC_MMAP_IS_MEM`, include/uapi/linux/pci.h; ports otherwise.
+    const MAP_MEMORY: u64 = 0x5043_4902;
+    let name = device.directory.file_name().unwrap().to_str().unwrap();
+    let (bus, device) = name.strip_prefix("0000:").unwrap().split_once(':').unwrap();
+    let path = format!("/proc/bus/pci/{bus}/{device}");
+    let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+    // SAFETY: a request without an argument.
+    if unsafe { libc::ioctl(file.as_raw_fd(), MAP_MEMORY as libc::Ioctl, 0) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    let shared = libc::MAP_SHARED;
+    memory::try_map(
+        size,
+        device_mappings::READ_WRITE,
+        shared,
+        file.as_raw_fd(),
+        start,
+    )
+}
+
+#[test]
+fn the_memory_of_pci_devices_is_found_by_proc_too() {
+    let test = "/proc/bus/pci";
+    let _alone = alone();
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let (devices, mut mapped) = (test_devices_or_skip(test), 0);
+    // The kernel does not map what a driver has.
+    for device in devices.iter().filter(|device| device.is_free()) {
+        for bar in &device.bars {
+            let first = bar.start / page() * page();
+            let size = bar.size.next_multiple_of(page());
+            // All of it, and its last page.
+            for start in [first, first + size - page()] {
+                let size = first + size - start;
+                let target = Target::spawn(|| match map_by_proc(device, start, size) {
+                    Ok(at) => vec![at],
+                    Err(_) => Vec::new(),
+                });
+                let Some(&at) = target.addresses().first() else {
+                    continue;
+                };
+                mapped += 1;
+                let process = Process::open(target.pid()).unwrap();
+                let region = only(&process, at, size);
+                assert_eq!(device_address(&region), start, "{region:x?}");
+                assert_eq!(region.mapping.kind(), MappingKind::Device);
+                assert_eq!(region.memory_type(), None, "the caller can ask for either");
+                let kernels = process.vm_flags().unwrap();
+                assert_eq!(kernels.is_left_out(&region), Some(true), "{region:x?}");
+                let middle = at + size / 2;
+                let address = process.physical_address(middle).unwrap();
+                let expected = Some(start + size / 2);
+                assert_eq!(address.map(|address| address.as_u64()), expected);
+            }
+            if !device.is(pci::IVSHMEM) || bar.number != 2 {
+                continue;
+            }
+            // What is written there is in that BAR, at that place.
+            let Ok(by_proc) = map_by_proc(device, first + page(), page()) else {
+                continue;
+            };
+            let by_file = map(&bar.files[0].0, page(), page());
+            // SAFETY: a page each, mapped just now.
+            unsafe {
+                (by_proc as *mut u64).write_volatile(0x1234_5678_9abc_def0);
+                let read = (by_file as *const u64).read_volatile();
+                assert_eq!(read, 0x1234_5678_9abc_def0);
+            }
+            memory::unmap(by_proc, page());
+            memory::unmap(by_file, page());
+        }
+    }
+    if mapped == 0 && !devices.is_empty() {
+        eprintln!("SKIPPED {test}: the kernel maps none of their memory so");
+    }
+}
+
 #[test]
 fn dev_mem_is_mapped_at_its_offset_also_at_0() {
     let test = "/dev/mem";
@@ -271,40 +353,6 @@ fn a_private_mapping_of_a_device_is_unknown_because_it_can_hold_copies() {
         assert_eq!(region.backing, Backing::Unknown(reason), "{region:x?}");
         assert_eq!(process.physical_address(at).unwrap(), None);
     }
-}
-
-#[test]
-fn a_device_without_a_rule_is_unknown_and_never_not_present() {
-    let test = "devices without a rule";
-    let hpet = Path::new("/dev/hpet");
-    let read_only = || {
-        let file = fs::File::open(hpet)?;
-        memory::try_map(
-            page(),
-            libc::PROT_READ,
-            libc::MAP_SHARED,
-            file.as_raw_fd(),
-            0,
-        )
-    };
-    if !is_root_or_skip(test) {
-        return;
-    }
-    // Opened by the target only: there are few timers, and what this process
-    // has open is inherited by other tests' targets.
-    let target = Target::spawn(|| match read_only() {
-        Ok(at) => vec![at],
-        Err(_) => Vec::new(),
-    });
-    let Some(&at) = target.addresses().first() else {
-        eprintln!("SKIPPED {test}: no such device: {}", hpet.display());
-        return;
-    };
-    let process = Process::open(target.pid()).unwrap();
-    let region = only(&process, at, page());
-    assert_eq!(region.backing, Backing::Unknown(UnknownReason::Driver));
-    assert_eq!(region.flags() & flags::PHYS, flags::PHYS);
-    assert_eq!(region.flags() & flags::PG_MASK, 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::{ControlFlow, Range};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -31,6 +32,55 @@ fn facts_of(target: &Target, start: u64, pages: u64) -> Vec<(PhysicalRegion, Pag
         .unwrap();
     assert_eq!(facts.len(), regions.len());
     regions.into_iter().zip(facts.to_vec()).collect()
+}
+
+/// The same with the entries as walks by so many threads have noted them, which
+/// must have noted those of all backed regions if `of_all`.
+fn noted_facts_of(
+    target: &Target,
+    range: Range<u64>,
+    threads: usize,
+    of_all: bool,
+) -> Vec<(PhysicalRegion, PageFacts)> {
+    let process = Process::open(target.pid()).unwrap();
+    let mut kept = Vec::new();
+    process
+        .physical_regions_noting(range, threads, |region, notes| {
+            let noted = notes.of(region.virt, process.page_size());
+            if of_all {
+                assert!(noted.is_some() || !region.backing.is_backed(), "{region:?}");
+            }
+            kept.push((region.clone(), noted));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let mut reader = process.page_facts().unwrap();
+    let of_each = kept
+        .iter()
+        .map(|(region, noted)| (region.virt, region.backing, noted.clone()));
+    let facts = reader.read_noted(of_each).unwrap().to_vec();
+    kept.into_iter()
+        .map(|(region, _)| region)
+        .zip(facts)
+        .collect()
+}
+
+/// That it makes no difference whether entries are read again.
+fn check_noted(target: &Target, start: u64, pages: u64, of_all: bool) {
+    let read = facts_of(target, start, pages);
+    for threads in [1, 2, 3] {
+        let range = start..start + pages * page();
+        let noted = noted_facts_of(target, range, threads, of_all);
+        assert_eq!(noted.len(), read.len());
+        for ((region, facts), (same, noted)) in read.iter().zip(&noted) {
+            assert_eq!(region, same);
+            let all = |facts: &PageFacts| table(facts.entry_flags(), u64::MAX);
+            assert_eq!(all(facts), all(noted), "{threads} {region:?}");
+            assert_eq!(facts.entries(), noted.entries(), "{threads} {region:?}");
+            assert_eq!(facts.mapcounts(), noted.mapcounts(), "{threads} {region:?}");
+            assert_eq!(facts.frames(), noted.frames(), "{threads} {region:?}");
+        }
+    }
 }
 
 /// How many pages of a range have these flags, of their frames and entries.
@@ -151,9 +201,49 @@ fn facts_are_those_that_reading_page_by_page_finds() {
             assert_eq!((facts.frames(), facts.entries()), (backed, backed));
             regions += 1;
         }
+        check_noted(&target, start, pages, true);
     }
     println!("{regions} regions");
     assert!(regions > 100, "{regions}");
+}
+
+#[test]
+fn entries_are_noted_as_they_would_be_read_again() {
+    if !is_root_or_skip("entries_are_noted_as_they_would_be_read_again") {
+        return;
+    }
+    // More than a walk's pieces hold, and every other page shared: so many
+    // stretches of flags as pages.
+    let pages = testkit::scale::scaled(40_000);
+    let fd = memory::memfd(pages * page());
+    let make = |stride: u64| {
+        move || {
+            let at = memory::map(pages * page(), libc::MAP_SHARED, fd);
+            memory::touch(at, pages / stride, stride);
+            let huge = memory::aligned(4 * memory::huge(), memory::huge());
+            memory::advise(huge, 4 * memory::huge(), libc::MADV_HUGEPAGE);
+            memory::touch(huge, 5 * memory::huge() / 2 / page(), 1);
+            memory::keep_page_sizes();
+            vec![at, huge]
+        }
+    };
+    let (one, _other) = (Target::spawn(make(1)), Target::spawn(make(2)));
+    let [at, huge] = *one.addresses() else {
+        panic!("two addresses")
+    };
+    check_noted(&one, at, pages, true);
+    let exclusive = EntryFlags::MMAP_EXCLUSIVE;
+    let [_, own] = count(&one, at, pages, FrameFlags::default(), exclusive);
+    assert_eq!(own, pages - pages / 2);
+    // From within a huge page to within another, and what is not there.
+    check_noted(
+        &one,
+        huge + 7 * page(),
+        4 * memory::huge() / page() - 9,
+        false,
+    );
+    // SAFETY: the descriptor is this test's.
+    unsafe { libc::close(fd) };
 }
 
 #[test]
@@ -445,6 +535,7 @@ fn what_userfaultfd_write_protects_is_told() {
     }
     let [_, count] = count(&target, at, 16, FrameFlags::default(), EntryFlags::UFFD_WP);
     assert_eq!(count, 5);
+    check_noted(&target, at, 16, true);
 }
 
 #[test]

@@ -165,6 +165,9 @@ const MOVED: &str = "machines::a_page_that_is_moved_to_another_node_is_reported_
 const HIGH: &str = "machines::memory_above_the_lower_47_bits_is_reported";
 const SWAP: &str = "machines::swapped_pages_are_told_with_their_place";
 const DEVICE: &str = "machines::device_memory_is_never_told_to_be_absent_or_ram";
+const PROC_PCI: &str = "devices::the_memory_of_pci_devices_is_found_by_proc_too";
+const FRAMEBUFFER: &str =
+    "other_devices::a_framebuffer_is_unknown_because_only_its_own_file_tells_where_it_is";
 const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
 const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
 
@@ -200,8 +203,11 @@ pub(crate) const ROWS: &[Row] = &[
         name: "686-6.1",
         kernel: K6_1_686,
         programs: Arch::I386,
-        machine: "32 bit with PAE",
-        runs: &[HUGE_WALK],
+        machine: "32 bit with PAE, a VESA framebuffer",
+        options: &["-device", "VGA"],
+        // 800 x 600 in 16 bits.
+        command_line: "vga=0x314 transparent_hugepage=madvise",
+        runs: &[HUGE_WALK, FRAMEBUFFER],
         lacks: &[PAGE_SCAN, AREA_QUERY, RESERVATION],
         ..PLAIN
     },
@@ -297,7 +303,7 @@ pub(crate) const ROWS: &[Row] = &[
             "-device",
             "ivshmem-plain,memdev=iv",
         ],
-        runs: &[DEVICE],
+        runs: &[DEVICE, PROC_PCI],
         ..PLAIN
     },
     Row {

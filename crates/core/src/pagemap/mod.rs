@@ -2,11 +2,14 @@
 //! (`reader`, `scan`). Knows nothing of areas but where one begins and ends.
 
 mod huge;
+mod lengths;
 mod pace;
 mod reader;
 mod scan;
 
 pub use huge::HugeRuns;
+pub use lengths::alike;
+pub(crate) use lengths::consecutive;
 pub use reader::read_entries;
 pub(crate) use reader::{entry_at, Known, PageReader, Part};
 

@@ -99,6 +99,23 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
         area: &mut Area,
         give: &mut impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
+        self.step_noting(process, area, give, &mut |_, _| {})
+    }
+
+    /// The same; `note` gets the entries that were walked, as the kernel's 64
+    /// bits, and the address of the first one's page. Of holes that were skipped,
+    /// of huge pages and of device memory there are none.
+    ///
+    /// # Errors
+    /// As [`Self::walk`].
+    #[inline]
+    pub fn step_noting(
+        &mut self,
+        process: &Process,
+        area: &mut Area,
+        give: &mut impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+        note: &mut impl FnMut(u64, &[u64]),
+    ) -> Result<ControlFlow<()>> {
         let start = area.part.at;
         let mapping = &area.mapping;
         let give = &mut |run: &Run| give(run, mapping);
@@ -124,6 +141,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
             Known::Entries(entries) => {
                 let context = &area.context;
                 let (count, flow) = self.merger.feed(context, start, entries, frame_entry, give);
+                note(start, entries.get(..count).unwrap_or(entries));
                 (start + ((count as u64) << self.page.shift()), flow)
             }
         };

@@ -1,4 +1,5 @@
-//! Runs the command as a user would, and looks at all that comes out.
+//! Runs the command as a user would, and looks at all that comes out; what it is
+//! run on.
 
 // Each test program uses a part of this.
 #![allow(dead_code)]
@@ -9,6 +10,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
+use testkit::memory;
+use testkit::target::Target;
 
 /// The command under test, without arguments.
 pub(crate) fn introspect() -> Command {
@@ -156,4 +159,29 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Some of everything: dense, zero, holes, read-only, shared.
+pub(crate) fn target() -> Target {
+    Target::spawn(|| {
+        let page = memory::page();
+        let dense = memory::anonymous(16 * page);
+        memory::touch(dense, 16, 1);
+        let sparse = memory::anonymous(64 * page);
+        memory::touch(sparse, 8, 3);
+        memory::read(sparse + 40 * page, 4);
+        let shared = memory::map(8 * page, libc::MAP_SHARED, memory::memfd(8 * page));
+        memory::touch(shared, 4, 2);
+        vec![dense, sparse, shared]
+    })
+}
+
+/// The schema of what a subcommand writes as JSON.
+pub(crate) fn schema(name: &str) -> jsonschema::Validator {
+    let path = format!(
+        "{}/../../docs/schemas/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    jsonschema::draft202012::new(&serde_json::from_str(&text).unwrap()).unwrap()
 }

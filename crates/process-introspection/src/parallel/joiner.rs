@@ -18,6 +18,11 @@ impl Joiner {
         Self { open: None }
     }
 
+    /// Where the run begins that may go on; `None` if there is none.
+    pub(super) fn open_from(&self) -> Option<u64> {
+        self.open.as_ref().map(|run| run.start)
+    }
+
     /// Takes the next runs of an area, in order. They must be of the area that
     /// the ones before were of, unless those made it `complete`.
     pub(super) fn join(

@@ -21,7 +21,7 @@ use std::time::Duration;
 use process_introspection_core::AddrRange;
 
 use crate::physical::Lent;
-use crate::{Error, PhysicalRegion, Process};
+use crate::{EntryNotes, Error, PhysicalRegion, Process};
 use joiner::Joiner;
 use piece::{Walked, Walker};
 use plan::Plan;
@@ -78,10 +78,52 @@ impl Process {
         &self,
         range: impl RangeBounds<u64>,
         threads: usize,
-        each: impl FnMut(&PhysicalRegion) -> ControlFlow<()>,
+        mut each: impl FnMut(&PhysicalRegion) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let range = AddrRange::from_bounds(range).ok_or_else(Error::argument)?;
-        walk(self, range, threads, each)
+        walk(self, range, threads, false, |region, _| each(region))
+    }
+
+    /// The same, and with each region what the walk has read of its pages'
+    /// entries beside what a region says, for [`PageFactsReader::read_noted`]:
+    /// facts of pages do not read them a second time then. The region's own are
+    /// [`EntryNotes::of`] its addresses, or those of a part of it.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use process_introspection::{EntryFlags, Process};
+    ///
+    /// let process = Process::current()?;
+    /// let mut kept = Vec::new();
+    /// let walked = process.physical_regions_noting(.., 0, |region, notes| {
+    ///     kept.push((region.virt, region.backing, notes.of(region.virt, process.page_size())));
+    ///     ControlFlow::Continue(())
+    /// });
+    /// match walked.and_then(|()| process.page_facts()) {
+    ///     Ok(mut reader) => {
+    ///         let facts = reader.read_noted(kept)?;
+    ///         let own = facts.iter().map(|facts| facts.entries_with(EntryFlags::MMAP_EXCLUSIVE));
+    ///         assert!(own.sum::<u64>() > 0);
+    ///     }
+    ///     Err(error) => {
+    ///         assert!(error.is_permission_denied() || error.is_unsupported(), "{error}");
+    ///     }
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions_parallel`].
+    ///
+    /// [`PageFactsReader::read_noted`]: crate::PageFactsReader::read_noted
+    pub fn physical_regions_noting(
+        &self,
+        range: impl RangeBounds<u64>,
+        threads: usize,
+        each: impl FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let range = AddrRange::from_bounds(range).ok_or_else(Error::argument)?;
+        walk(self, range, threads, true, each)
     }
 }
 
@@ -91,7 +133,8 @@ fn walk(
     process: &Process,
     range: AddrRange,
     threads: usize,
-    each: impl FnMut(&PhysicalRegion) -> ControlFlow<()>,
+    noting: bool,
+    each: impl FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let core = process.as_core();
     let plan = Plan::new(core, range).map_err(|error| process.error(error))?;
@@ -100,11 +143,12 @@ fn walk(
         joiner: Joiner::new(),
         each,
         lent: Lent::default(),
+        notes: EntryNotes::default(),
     };
     thread::scope(|scope| {
         // Also when `each` panics.
         let _stop = StopOnDrop::always(&queue);
-        let mut walker = Walker::new(core);
+        let mut walker = Walker::new(core, noting);
         let mut alone = (threads != 1).then_some(Duration::ZERO);
         let pays = |so_far: Duration| {
             (so_far >= ALONE && queue.has_more())
@@ -126,7 +170,7 @@ fn walk(
                     alone = alone.map(|so_far| so_far + took);
                     if alone.is_some_and(pays) {
                         alone = None;
-                        start(scope, process, &queue, threads);
+                        start(scope, process, &queue, threads, noting);
                     }
                 }
                 Task::End => return Ok(()),
@@ -141,6 +185,7 @@ fn start<'scope, 'env>(
     process: &'env Process,
     queue: &'env Queue,
     threads: usize,
+    noting: bool,
 ) {
     let threads = match threads {
         0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_BY_DEFAULT)),
@@ -153,7 +198,7 @@ fn start<'scope, 'env>(
         let others = move || {
             let _stop = StopOnDrop::on_panic(queue);
             let core = process.as_core();
-            let mut walker = Walker::new(core);
+            let mut walker = Walker::new(core, noting);
             while let Task::Walk(piece) = queue.next(core) {
                 queue.walk(&mut walker, core, piece);
             }
@@ -170,14 +215,25 @@ struct Giver<F> {
     joiner: Joiner,
     each: F,
     lent: Lent,
+    /// Of the regions that are given, and of what goes on with them.
+    notes: EntryNotes,
 }
 
-impl<F: FnMut(&PhysicalRegion) -> ControlFlow<()>> Giver<F> {
+impl<F: FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>> Giver<F> {
     fn give(&mut self, walked: &Walked) -> ControlFlow<()> {
-        let Self { joiner, each, lent } = self;
+        let Self {
+            joiner,
+            each,
+            lent,
+            notes,
+        } = self;
+        notes.forget_below(joiner.open_from().unwrap_or(u64::MAX));
+        notes.append(&walked.notes);
         for (stretch, runs) in walked.stretches() {
             let region = lent.of(&stretch.mapping);
-            joiner.join(runs, stretch.complete, &mut |run| each(region.set(run)))?;
+            joiner.join(runs, stretch.complete, &mut |run| {
+                each(region.set(run), notes)
+            })?;
         }
         ControlFlow::Continue(())
     }

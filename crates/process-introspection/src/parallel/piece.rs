@@ -12,7 +12,7 @@ use process_introspection_core::{self as core};
 use super::packed::PackedRuns;
 use super::plan::PlannedArea;
 use crate::mapping::EntryStorage;
-use crate::Mapping;
+use crate::{EntryNotes, Mapping};
 
 /// A piece is walked for about so long; what is left then is another piece.
 pub(super) const TIME: Duration = Duration::from_micros(500);
@@ -96,6 +96,8 @@ pub(super) struct Stretch {
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     runs: PackedRuns,
+    /// The flags of the entries behind them, if those are to be noted.
+    pub(super) notes: EntryNotes,
     stretches: Vec<Stretch>,
     /// Why the walk ends behind these runs.
     pub(super) error: Option<core::Error>,
@@ -110,14 +112,15 @@ impl Walked {
         }
     }
 
-    /// How many runs there are.
+    /// How much there is to keep: runs, and notes.
     pub(super) fn len(&self) -> usize {
-        self.runs.len()
+        self.runs.len() + self.notes.len()
     }
 
     /// Empties it; the storage is kept.
     pub(super) fn clear(&mut self) {
         self.runs.clear();
+        self.notes.clear();
         self.stretches.clear();
         self.error = None;
     }
@@ -139,15 +142,18 @@ impl Walked {
 #[derive(Debug)]
 pub(super) struct Walker {
     areas: AreaWalker<EntryStorage>,
+    noting: bool,
     /// Where the last piece ended: one that begins there goes on with what is
     /// known already.
     at: u64,
 }
 
 impl Walker {
-    pub(super) fn new(process: &core::Process) -> Self {
+    /// With `noting` the flags of entries are noted.
+    pub(super) fn new(process: &core::Process, noting: bool) -> Self {
         Self {
             areas: AreaWalker::new(process, vec![0; ENTRIES].into_boxed_slice()),
+            noting,
             at: 0,
         }
     }
@@ -167,6 +173,7 @@ impl Walker {
         let end = piece.end();
         let mut steps = 0;
         let mut enough = false;
+        let (noting, page) = (self.noting, process.page_size());
         while !enough {
             let Some(planned) = piece.areas.front_mut() else {
                 break;
@@ -181,7 +188,13 @@ impl Walker {
                     walked.runs.push(run);
                     ControlFlow::Continue(())
                 };
-                if let Err(error) = self.areas.step(process, area, &mut push) {
+                let mut note = |at, entries: &[u64]| {
+                    if noting {
+                        walked.notes.add(at, entries, page);
+                    }
+                };
+                let stepped = self.areas.step_noting(process, area, &mut push, &mut note);
+                if let Err(error) = stepped {
                     walked.error = Some(error);
                     break;
                 }

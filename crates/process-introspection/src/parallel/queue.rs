@@ -11,7 +11,7 @@ use process_introspection_core as core;
 use super::piece::{Piece, Walked, Walker, TIME};
 use super::plan::Plan;
 
-/// So many runs may wait for the caller before no more pieces are begun than
+/// So many runs, or notes of entries, may wait for the caller before no more pieces are begun than
 /// the one that is next in order. With what the pieces that are being walked
 /// hold it bounds the memory.
 const HELD_RUNS: usize = 6144;
@@ -50,7 +50,7 @@ struct State {
     /// By where they begin. What `planning` will give lies behind all.
     slots: BTreeMap<u64, Slot>,
     planning: Planning,
-    /// The runs of all that is done.
+    /// The runs, and the notes, of all that is done.
     held: usize,
     /// How much address space a piece has: so much as takes its time.
     stride: u64,
@@ -371,7 +371,7 @@ mod tests {
         };
         let (low, high) = (first.start(), second.start());
         assert!(low < high);
-        let mut walker = Walker::new(&process);
+        let mut walker = Walker::new(&process, false);
         queue.walk(&mut walker, &process, second);
         // The first is not there yet: something else is to be done.
         assert!(matches!(queue.next_for_caller(&process), Task::Walk(_)));
@@ -399,7 +399,7 @@ mod tests {
                 let _taken = never_done;
                 std::panic::resume_unwind(Box::new("on purpose"));
             });
-            let mut walker = Walker::new(process);
+            let mut walker = Walker::new(process, false);
             while let Task::Walk(piece) = queue.next_for_caller(process) {
                 queue.walk(&mut walker, process, piece);
             }

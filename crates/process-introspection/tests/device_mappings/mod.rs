@@ -1,5 +1,8 @@
 //! Mappings of devices' files in a target, and what is found behind them.
 
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::Path;

@@ -1,0 +1,230 @@
+//! The flags of page-map entries, and notes of those that a walk has read. Pure.
+
+use std::fmt;
+
+use process_introspection_core::pagemap::alike;
+use process_introspection_core::{AddrRange, PageSize};
+
+use super::counts::WordCounts;
+
+/// The flags of an entry of `/proc/PID/pagemap`: its bits from 55 on, also
+/// those without a name here. They are of the page's mapping in this process.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct EntryFlags(u64);
+
+impl EntryFlags {
+    /// Written since soft-dirty was last cleared, or mapped since then. Always
+    /// clear on kernels without CONFIG_MEM_SOFT_DIRTY.
+    pub const SOFT_DIRTY: Self = Self(1 << 55);
+    /// Mapped by this process only (Linux 4.2).
+    pub const MMAP_EXCLUSIVE: Self = Self(1 << 56);
+    /// Write-protected by userfaultfd (Linux 5.13).
+    pub const UFFD_WP: Self = Self(1 << 57);
+    /// A guard region (Linux 6.15).
+    pub const GUARD_REGION: Self = Self(1 << 58);
+    /// Of a file or of shared memory (Linux 3.5).
+    pub const FILE: Self = Self(1 << 61);
+    /// An entry that is not present: swap and others.
+    pub const SWAP: Self = Self(1 << 62);
+    /// In memory and mapped.
+    pub const PRESENT: Self = Self(1 << 63);
+
+    /// The lowest bit that is a flag.
+    const LOWEST: u32 = 55;
+    /// All bits that are flags.
+    const ALL: u64 = u64::MAX << Self::LOWEST;
+
+    /// The flags in an entry's 64 bits.
+    pub const fn from_entry(entry: u64) -> Self {
+        Self(entry & Self::ALL)
+    }
+
+    /// The bits, where they are in an entry.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether all of these are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The kernel's name for a bit of an entry, in small letters, without `PM_`
+    /// (fs/proc/task_mmu.c, 5.10 to 6.18); `None` for bits without one.
+    pub const fn name_of(bit: u32) -> Option<&'static str> {
+        Some(match bit {
+            55 => "soft_dirty",
+            56 => "mmap_exclusive",
+            57 => "uffd_wp",
+            58 => "guard_region",
+            61 => "file",
+            62 => "swap",
+            63 => "present",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Debug for EntryFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EntryFlags({:#x})", self.0)
+    }
+}
+
+/// Pages that follow each other and whose entries have the same flags.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+struct Span {
+    start: u64,
+    end: u64,
+    flags: u64,
+}
+
+/// More are not kept: whose flags are lost can be read again.
+const MOST_SPANS: usize = 1 << 16;
+
+/// The flags of the entries that a walk has read, by the address of the page.
+/// A walk that notes them keeps those of the region that it gives, as far as it
+/// has read any: not of huge pages, of which it reads one entry each, and not of
+/// what it has skipped.
+#[derive(Clone, Debug, Default)]
+pub struct EntryNotes {
+    /// Ascending, without overlap.
+    spans: Vec<Span>,
+}
+
+impl EntryNotes {
+    /// Notes entries of consecutive pages, the first at address `at`, behind all
+    /// that were noted.
+    pub(crate) fn add(&mut self, at: u64, entries: &[u64], page: PageSize) {
+        let mut rest = entries;
+        let mut start = at;
+        while let [first, ..] = rest {
+            let flags = EntryFlags::from_entry(*first);
+            let count = alike(rest, flags.bits(), EntryFlags::ALL);
+            let end = start + ((count as u64) << page.shift());
+            self.push(Span {
+                start,
+                end,
+                flags: flags.bits(),
+            });
+            (start, rest) = (end, &rest[count..]);
+        }
+    }
+
+    fn push(&mut self, span: Span) {
+        match self.spans.last_mut() {
+            Some(last) if last.end == span.start && last.flags == span.flags => last.end = span.end,
+            _ => self.spans.push(span),
+        }
+    }
+
+    /// Adds notes of what lies behind all that were noted.
+    pub(crate) fn append(&mut self, further: &Self) {
+        if self.spans.len() >= MOST_SPANS {
+            self.spans.clear();
+        }
+        for &span in &further.spans {
+            self.push(span);
+        }
+    }
+
+    /// Forgets what was noted of the pages below an address.
+    pub(crate) fn forget_below(&mut self, address: u64) {
+        let past = self.spans.partition_point(|span| span.end <= address);
+        self.spans.drain(..past);
+    }
+
+    /// Forgets all; the storage is kept.
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+    }
+
+    /// How much was noted, in stretches of pages with the same flags.
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// What was noted of all pages of a range; `None` unless it was of all.
+    pub fn of(&self, range: AddrRange, page: PageSize) -> Option<NotedEntries> {
+        let (mut at, end) = (range.start().as_u64(), range.end().as_u64());
+        let first = self.spans.partition_point(|span| span.end <= at);
+        let mut counts = WordCounts::default();
+        for span in &self.spans[first..] {
+            if at >= end || span.start > at {
+                break;
+            }
+            let to = span.end.min(end);
+            counts.add_times(span.flags, (to - at) >> page.shift());
+            at = to;
+        }
+        (at >= end).then_some(NotedEntries(counts))
+    }
+}
+
+/// Of how many pages of a region the entry had which flags, as a walk read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedEntries(pub(super) WordCounts);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: PageSize = PageSize::SIZE_4K;
+
+    fn noted(notes: &EntryNotes, start: u64, end: u64) -> Option<Vec<(u64, u64)>> {
+        let range = AddrRange::new(start << 12, end << 12).unwrap();
+        let noted = notes.of(range, PAGE)?;
+        let mut words: Vec<_> = noted
+            .0
+            .words()
+            .map(|(word, pages)| (word >> 55, pages))
+            .collect();
+        words.sort_unstable();
+        Some(words)
+    }
+
+    fn entry(flags: u64, frame: u64) -> u64 {
+        flags << 55 | frame
+    }
+
+    #[test]
+    fn the_flags_of_every_page_are_found_again_whatever_the_frame() {
+        let entries: Vec<u64> = (0..100).map(|at| entry(at / 37, at * 7)).collect();
+        let mut notes = EntryNotes::default();
+        notes.add(5 << 12, &entries[..30], PAGE);
+        notes.add(35 << 12, &entries[30..], PAGE);
+        assert_eq!(notes.len(), 3);
+        assert_eq!(noted(&notes, 5, 105), Some(vec![(0, 37), (1, 37), (2, 26)]));
+        assert_eq!(noted(&notes, 41, 43), Some(vec![(0, 1), (1, 1)]));
+        notes.forget_below(42 << 12);
+        assert_eq!(noted(&notes, 41, 43), None);
+        assert_eq!(noted(&notes, 50, 51), Some(vec![(1, 1)]));
+    }
+
+    #[test]
+    fn of_pages_that_were_not_all_noted_nothing_is_said() {
+        let mut notes = EntryNotes::default();
+        notes.add(2 << 12, &[entry(1, 1); 4], PAGE);
+        let mut further = EntryNotes::default();
+        further.add(8 << 12, &[entry(1, 1); 4], PAGE);
+        notes.append(&further);
+        for (start, end) in [(1, 3), (5, 7), (4, 9), (6, 8), (11, 13), (20, 21)] {
+            assert_eq!(noted(&notes, start, end), None, "{start} {end}");
+        }
+        assert_eq!(noted(&notes, 8, 12), Some(vec![(1, 4)]));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut notes = EntryNotes::default();
+        for at in 0..3 * MOST_SPANS as u64 {
+            let mut further = EntryNotes::default();
+            further.add(at << 12, &[entry(at & 1, 1)], PAGE);
+            notes.append(&further);
+            assert!(notes.len() <= MOST_SPANS);
+        }
+        let last = 3 * MOST_SPANS as u64 - 1;
+        assert_eq!(noted(&notes, last, last + 1), Some(vec![(1, 1)]));
+    }
+}

@@ -1,0 +1,125 @@
+//! Cuts numbers that follow each other, of frames or of pages, into pieces to be
+//! read at once. Pure.
+
+use std::ops::Range;
+
+/// Frames or pages that follow each other, of one region.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Run {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) region: usize,
+}
+
+/// So many frames, or entries, are read at once.
+pub(super) const PIECE: usize = 2048;
+/// So many frames between two runs cost less to read than a call.
+const SMALL_GAP: u64 = 3;
+
+/// Cuts runs, which ascend and may overlap, into pieces to be read at once.
+#[derive(Debug)]
+pub(super) struct Pieces<'a> {
+    /// Those that are not yet passed wholly.
+    runs: &'a [Run],
+    at: u64,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn of(runs: &'a [Run]) -> Self {
+        Self { runs, at: 0 }
+    }
+
+    /// The next piece: where it begins, and its length, up to [`PIECE`].
+    pub(super) fn next(&mut self) -> Option<(u64, usize)> {
+        let is_over = |run: &Run| run.end <= self.at.max(run.start);
+        while self.runs.first().is_some_and(is_over) {
+            self.runs = &self.runs[1..];
+        }
+        let first = self.runs.first()?;
+        self.at = self.at.max(first.start);
+        let most = self.at.saturating_add(PIECE as u64);
+        let mut end = first.end;
+        for run in &self.runs[1..] {
+            if run.start > end.saturating_add(SMALL_GAP) || end >= most {
+                break;
+            }
+            end = end.max(run.end);
+        }
+        Some((self.at, (end.min(most) - self.at) as usize))
+    }
+
+    /// Which regions the first `size` of the current piece belong to.
+    pub(super) fn parts(&self, size: usize) -> impl Iterator<Item = (usize, Range<usize>)> + 'a {
+        let (start, end) = (self.at, self.at + size as u64);
+        let runs = self.runs.iter().take_while(move |run| run.start < end);
+        runs.filter_map(move |run| {
+            let (from, to) = (run.start.max(start), run.end.min(end));
+            (from < to).then(|| (run.region, (from - start) as usize..(to - start) as usize))
+        })
+    }
+
+    pub(super) fn advance(&mut self, size: usize) {
+        self.at += size as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(start: u64, end: u64, region: usize) -> Run {
+        Run { start, end, region }
+    }
+
+    /// Each region's numbers, as the pieces give them, and how many pieces.
+    fn read(runs: &[Run], step: usize) -> (Vec<Vec<u64>>, usize) {
+        let mut seen = vec![Vec::new(); runs.len()];
+        let mut pieces = Pieces::of(runs);
+        let mut count = 0;
+        while let Some((start, size)) = pieces.next() {
+            assert!((1..=PIECE).contains(&size));
+            let read = size.min(step);
+            for (region, part) in pieces.parts(read) {
+                seen[region].extend(part.map(|index| start + index as u64));
+            }
+            pieces.advance(read);
+            count += 1;
+        }
+        (seen, count)
+    }
+
+    #[test]
+    fn every_page_of_every_region_is_counted_once_however_runs_overlap() {
+        let long = PIECE as u64 * 3 + 7;
+        let runs = [
+            run(0, long, 0),
+            run(2, 3, 1),
+            run(2, 3, 2),
+            run(5, long + 4, 3),
+            run(long + 4, long + 5, 4),
+            run(long + 9, long + 9, 5),
+            run(2 * long, 2 * long + 1, 6),
+        ];
+        for step in [1, 100, PIECE] {
+            let (seen, _) = read(&runs, step);
+            for run in &runs {
+                assert!(
+                    seen[run.region].iter().copied().eq(run.start..run.end),
+                    "{step} {run:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn runs_that_touch_are_read_together() {
+        let touching: Vec<_> = (0..100).map(|at| run(at, at + 1, at as usize)).collect();
+        assert_eq!(read(&touching, PIECE).1, 1);
+        let apart = |distance: u64| -> Vec<_> {
+            let place = |at: u64| run(distance * at, distance * at + 1, at as usize);
+            (0..100).map(place).collect()
+        };
+        assert_eq!(read(&apart(SMALL_GAP + 1), PIECE).1, 1);
+        assert_eq!(read(&apart(SMALL_GAP + 2), PIECE).1, 100);
+    }
+}
