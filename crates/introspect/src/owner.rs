@@ -17,7 +17,7 @@ use crate::arguments::OutputOptions;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::range::PhysicalRangeText;
-use crate::sink::{Setting, Sink};
+use crate::sink::Sink;
 use crate::watch::Watch;
 
 #[derive(Debug, Args)]
@@ -81,11 +81,7 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let mut uses = PageUses::open()?;
     let page = PageSize::base();
     let wanted = arguments.wanted(page)?;
-    let setting = Setting {
-        over_processes: true,
-        ..Setting::default()
-    };
-    let mut sink = Sink::open(&arguments.output, &OwnerRecord::LAYOUT, &[], setting)?;
+    let mut sink = Sink::over_processes(&arguments.output, &OwnerRecord::LAYOUT)?;
     let mut watch = arguments.watch.then(|| Watch::new(arguments.interval));
     let lists_unread = arguments.unread || arguments.output.format.0 != Format::Table;
     let mut failed = None;

@@ -264,12 +264,11 @@ fn all(asked: &arguments::Summary) -> Result<(), Failure> {
         false => &SummaryRecord::LAYOUT,
     };
     let map = PhysicalMap::read()?;
-    let count = processes.len() as u64;
-    let mut sink = Sink::of_processes(&asked.output, layout, count, Setting::default())?;
+    let mut sink = Sink::over_processes(&asked.output, layout)?;
     let (mut records, mut unread, mut lacks) = (Vec::new(), Unread::default(), Vec::new());
-    for (index, process) in (0..).zip(&processes) {
-        let this = AddrRange::new(index, index + 1).unwrap_or_default();
-        sink.passed(this)?;
+    for (done, process) in processes.iter().enumerate() {
+        sink.passed_processes(done, processes.len());
+        sink.check()?;
         let looked = Process::open(process)
             .map_err(Failure::from)
             .and_then(|opened| {
@@ -278,7 +277,7 @@ fn all(asked: &arguments::Summary) -> Result<(), Failure> {
                     return Ok(None);
                 }
                 let all = [AddrRange::ALL];
-                look(&opened, &map, &all, false, |_| sink.passed(this)).map(Some)
+                look(&opened, &map, &all, false, |_| sink.check()).map(Some)
             });
         match looked {
             Ok(Some(found)) => {
