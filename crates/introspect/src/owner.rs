@@ -94,6 +94,14 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let coverage = owners(&wanted, options, |event| {
         let step = |sink: &mut Sink| match event {
             OwnerEvent::Owner(owner) => mapped(&owner, &mut uses, sink, watch.as_mut()),
+            OwnerEvent::Lost(owner, first) => {
+                let end = first.checked_add(owner.region.size());
+                let range = end.and_then(|end| PhysRange::new(first, end));
+                runs_of(range.unwrap_or_default(), &mut uses, |run| {
+                    sink.check()?;
+                    sink.write(&OwnerRecord::lost(&owner, first, run, page))
+                })
+            }
             OwnerEvent::Unread(process, error) if lists_unread => {
                 sink.write(&OwnerRecord::unread(&process, reason(&error)))
             }
