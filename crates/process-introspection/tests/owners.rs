@@ -421,6 +421,11 @@ fn a_process_that_lost_pages_to_memory_errors_is_found() {
         let place = |index: u64| (pagemap.entry(at + index * page()) & ((1 << 55) - 1)) * page();
         let mut told = vec![at];
         told.extend((0..PAGES).map(place));
+        // The kernel tells the process, which lives on if it listens.
+        extern "C" fn listen(_: libc::c_int) {}
+        let listen = listen as extern "C" fn(libc::c_int);
+        // SAFETY: the handler does nothing.
+        unsafe { libc::signal(libc::SIGBUS, listen as libc::sighandler_t) };
         let failed = lost.iter().filter(|&&index| {
             // Without memory failure in the kernel, or the privilege.
             !memory::advise(at + index * page(), page(), libc::MADV_HWPOISON)

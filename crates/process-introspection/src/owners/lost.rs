@@ -4,10 +4,11 @@
 //! `memory_failure` unmaps the page and leaves an entry of the type hwpoison with
 //! the frame's number in its place (mm/rmap.c `try_to_unmap_one`,
 //! include/linux/swapops.h `make_hwpoison_entry`), which the page map shows to
-//! those who may see frames (fs/proc/task_mmu.c `pte_to_pagemap_entry`; so from
-//! 5.10 on). It leaves none where the contents can be had again, as those of a
-//! file that were not changed (mm/memory-failure.c `hwpoison_user_mappings`), and
-//! the page map does not show those of hugetlb.
+//! those who may see frames (fs/proc/task_mmu.c `pte_to_pagemap_entry`; so in the
+//! sources of 6.1 and 6.12, and in guests with 6.12.117 and 7.2.13). It leaves
+//! none where the contents can be had again, as those of a file that were not
+//! changed (mm/memory-failure.c `hwpoison_user_mappings`), and the page map does
+//! not show those of hugetlb (`pagemap_hugetlb_range`).
 
 use process_introspection_core::pagemap::{read_entries, Entry, NonPresent};
 use process_introspection_core::{AddrRange, Pfn};
