@@ -108,8 +108,8 @@ pub struct OwnerRecord<'a> {
 }
 
 impl<'a> OwnerRecord<'a> {
-    /// That nothing is known yet.
-    fn empty(record: OwnerKind) -> Self {
+    /// A record of which nothing else is known yet.
+    pub fn empty(record: OwnerKind) -> Self {
         Self {
             record,
             paddr: None,
