@@ -51,6 +51,18 @@ fn an_owner_stands_in_a_row_and_its_mapping_below() {
 }
 
 #[test]
+fn a_name_is_cut_on_a_narrow_terminal_and_never_left_out() {
+    let record = physical(b"/usr/lib/x86_64-linux-gnu/libc.so.6");
+    for width in 20..=120 {
+        let table = written(Format::Table, Some(width), std::slice::from_ref(&record));
+        let row = table.lines().nth(1).unwrap();
+        let is_whole = row.ends_with("/usr/lib/x86_64-linux-gnu/libc.so.6");
+        assert!(is_whole || row.contains('…'), "{width}: {row}");
+        assert!(is_whole || row.chars().count() <= width, "{width}: {row}");
+    }
+}
+
+#[test]
 fn json_of_a_physical_record_is_as_documented() {
     assert_eq!(
         written(
