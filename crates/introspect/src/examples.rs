@@ -247,7 +247,8 @@ process maps in the moment that it is looked at is found: a page that moves, or
 a process that starts meanwhile, can be missed. A mapcount that is greater than
 the number of owners found says so, too. A poisoned page is taken away from the
 processes that had it; those that are still there are listed (\"had it\"), unless
-the page was of a file that can be read again, or of hugetlb.
+the page was of a file that can be read again, or of hugetlb. In CSV, unique PIDs
+have more digits than spreadsheets keep: import that column as text.
 
 --from-log and --kmsg take the addresses out of messages of machine checks, EDAC,
 firmware, memory failure and rasdaemon. Those that are no physical address of
