@@ -7,7 +7,13 @@ use std::process::Command;
 use crate::run::{cargo, root, run, target, Result};
 
 /// The targets, in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 4] = ["maps_text", "page_runs", "arguments", "c_interface"];
+const TARGETS: [&str; 5] = [
+    "maps_text",
+    "page_runs",
+    "arguments",
+    "c_interface",
+    "log_lines",
+];
 
 /// In seconds: as long as continuous integration takes for each.
 const BRIEFLY: u32 = 20;

@@ -3,13 +3,13 @@
 //! with no descriptor left. The faults and the table of what may become of them
 //! are `testkit::faults`.
 
-mod loaded;
 mod programs;
 
 use std::ffi::c_int;
 
-use loaded::{functions, result, ArrayCall, Record};
+use c_library::loaded::{result, ArrayCall, Record};
 use process_introspection_core::flags;
+use programs::functions;
 use testkit::faults::{try_all, Given, Walk, UNTOLD};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::page;

@@ -1,13 +1,13 @@
 //! Targets in turmoil, walked through the C functions. A test binary of its
 //! own, because it watches what this process uses.
 
-mod loaded;
 mod programs;
 
 use std::ops::Range;
 
-use loaded::{functions, result, ArrayCall, Record};
+use c_library::loaded::{result, ArrayCall, Record};
 use process_introspection_core::flags;
+use programs::functions;
 use testkit::machine::is_root_or_skip;
 use testkit::storm::{run, Mapped, Piece, Walker};
 

@@ -18,6 +18,8 @@ use crate::table::{Cells, Notes};
 pub enum OwnerKind {
     /// That a process maps the memory.
     Mapped,
+    /// That a process had the memory until a memory error took it away.
+    Lost,
     /// That no process was found to map it.
     Unmapped,
     /// That a process could not be read.
@@ -28,12 +30,19 @@ pub enum OwnerKind {
 
 impl OwnerKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Mapped, Self::Unmapped, Self::Unread, Self::Moved];
+    pub const ALL: [Self; 5] = [
+        Self::Mapped,
+        Self::Lost,
+        Self::Unmapped,
+        Self::Unread,
+        Self::Moved,
+    ];
 
     /// Its name in every format.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mapped => "mapped",
+            Self::Lost => "lost",
             Self::Unmapped => "unmapped",
             Self::Unread => "unread",
             Self::Moved => "moved",
@@ -79,7 +88,7 @@ pub struct OwnerRecord<'a> {
     /// The first virtual address.
     pub vaddr: Option<Hex>,
     /// What is behind that: memory, a device's, the zero page; in a record of
-    /// what has moved also what is no memory.
+    /// what has moved or was lost also what is no memory.
     pub state: Option<State>,
     /// The mapping's protection.
     pub prot: Option<&'static str>,
@@ -99,8 +108,8 @@ pub struct OwnerRecord<'a> {
 }
 
 impl<'a> OwnerRecord<'a> {
-    /// That nothing is known yet.
-    fn empty(record: OwnerKind) -> Self {
+    /// A record of which nothing else is known yet.
+    pub fn empty(record: OwnerKind) -> Self {
         Self {
             record,
             paddr: None,
@@ -136,6 +145,14 @@ impl<'a> OwnerRecord<'a> {
     pub fn mapped(owner: &'a Owner, run: &PageRun, base: PageSize) -> Self {
         Self::empty(OwnerKind::Mapped)
             .with_owner(owner, run.range.start())
+            .with_run(run, base)
+    }
+
+    /// That a process had these pages, which are a part of what it had from
+    /// `first` on.
+    pub fn lost(owner: &'a Owner, first: PhysAddr, run: &PageRun, base: PageSize) -> Self {
+        Self::empty(OwnerKind::Lost)
+            .with_owner_from(owner, first, run.range.start())
             .with_run(run, base)
     }
 
@@ -193,8 +210,13 @@ impl<'a> OwnerRecord<'a> {
 
     /// `start` is where in the owner's memory the record begins.
     fn with_owner(self, owner: &'a Owner, start: PhysAddr) -> Self {
+        let first = owner.region.backing.address().unwrap_or(start);
+        self.with_owner_from(owner, first, start)
+    }
+
+    /// The same of memory that begins at `first`.
+    fn with_owner_from(self, owner: &'a Owner, first: PhysAddr, start: PhysAddr) -> Self {
         let (region, mapping) = (&owner.region, &*owner.region.mapping);
-        let first = region.backing.address().unwrap_or(start);
         let into = start.as_u64().saturating_sub(first.as_u64());
         let at = region.virt.start().as_u64() + into;
         let offset = match mapping.has_object() {
@@ -224,7 +246,7 @@ impl<'a> OwnerRecord<'a> {
                 "mapped by no process; the kernel's own, or free and kept for a CPU"
             }
             (OwnerKind::Unmapped, Some("poisoned")) => {
-                "mapped by no process; the kernel takes poisoned pages away from them"
+                "mapped by no process; none that is left was seen to have had it"
             }
             (OwnerKind::Unmapped, _) => "mapped by no process",
             _ => "",
@@ -334,6 +356,9 @@ impl Record for OwnerRecord<'_> {
             (Some(least), Some(most)) => {
                 notes.phrase(&format!("mapcount {least}-{most}"));
             }
+        }
+        if self.record == OwnerKind::Lost {
+            notes.phrase("had it; lost to a memory error");
         }
         if self.record == OwnerKind::Moved {
             match self.moved_from {

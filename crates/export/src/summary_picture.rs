@@ -1,8 +1,6 @@
 //! One screen of text that shows a summary: what stands where, and bars. Knows
 //! nothing of where the numbers come from.
 
-use std::fmt::Write;
-
 use serde::{Serialize, Serializer};
 
 use crate::delimited::Fields;
@@ -78,13 +76,42 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// Phrases in as many lines as they need, the further ones indented.
+    fn phrases(&mut self, indent: &str, separator: &str, phrases: impl Iterator<Item = String>) {
+        let mut line = String::new();
+        for phrase in phrases {
+            let used = line.chars().count() + separator.len() + phrase.chars().count();
+            if line.is_empty() {
+                line = format!("{indent}{phrase}");
+            } else if used <= self.width {
+                line = line + separator + &phrase;
+            } else {
+                self.line(&line);
+                line = format!("{indent}  {phrase}");
+            }
+        }
+        self.line(&line);
+    }
+
+    /// Words.
+    fn prose(&mut self, indent: &str, text: &str) {
+        self.phrases(indent, " ", text.split(' ').map(str::to_owned));
+    }
+
     fn draw(&mut self, record: &SummaryRecord, missing: &[String]) {
         let mut title = format!("{} ", record.pid).into_bytes();
         let left = self.width - title.len();
         Name(record.command.as_bytes()).push_printable(Some(left), &mut title);
         self.line(&String::from_utf8_lossy(&title));
         for why in missing {
-            self.line(&format!("  ({why})"));
+            self.prose("  ", &format!("({why})"));
+        }
+        if record.mappings == 0 {
+            self.prose(
+                "  ",
+                "(it has no memory: it belongs to the kernel, or has ended)",
+            );
+            return;
         }
         self.line("");
         self.usage(record);
@@ -97,30 +124,45 @@ impl Page {
         }
         if let Some(nodes) = &record.nodes {
             let all: u64 = nodes.iter().map(|node| node.bytes).sum();
-            let mut line = "nodes".to_owned();
-            for node in nodes {
+            let each = nodes.iter().map(|node| {
                 let name = node
                     .node
                     .map_or("unknown".to_owned(), |node| node.to_string());
                 let share = percent(node.bytes, all);
-                // Writing to a string does not fail.
-                let _ = write!(line, "   {name}: {} {share}", rough(node.bytes));
-            }
+                format!("{name}: {} {share}", rough(node.bytes))
+            });
             if !nodes.is_empty() {
                 self.line("");
-                self.line(&line);
+                let title = std::iter::once("nodes".to_owned());
+                self.phrases("", "   ", title.chain(each));
             }
         }
     }
 
     fn usage(&mut self, record: &SummaryRecord) {
-        let row = |name: &str, [a, b, c, d, e, f, g]: [String; 7]| {
-            format!("{name:<13}{a:>9}{b:>9}{c:>9}{d:>9}{e:>9}{f:>9}{g:>9}")
-        };
-        let titles = [
+        const TITLES: [&str; 7] = [
             "VIRTUAL", "RESIDENT", "PSS", "USS", "SWAP", "ZERO", "HUGETLB",
         ];
-        self.line(&row("KIND", titles.map(str::to_owned)));
+        let plural = if record.mappings == 1 { "" } else { "s" };
+        let mut all = format!("{} mapping{plural}", record.mappings);
+        let mut first = all.len().max(13);
+        // Where there is no room between columns, numbers have five characters at
+        // most.
+        let is_wide = first + 9 * TITLES.len() <= self.width;
+        if !is_wide {
+            all = format!("{} map{plural}", record.mappings);
+            let kinds = record.kinds.iter().map(|kind| kind.kind.len());
+            first = kinds.fold(all.len(), usize::max);
+        }
+        let row = |name: &str, cells: [String; 7]| {
+            let mut row = format!("{name:<first$}");
+            for (title, cell) in TITLES.iter().zip(cells) {
+                let width = if is_wide { 9 } else { 1 + title.len().max(5) };
+                row.push_str(&format!("{cell:>width$}"));
+            }
+            row
+        };
+        self.line(&row("KIND", TITLES.map(str::to_owned)));
         let cells = |usage: &UsageRecord| {
             [
                 rough(usage.virt),
@@ -135,8 +177,6 @@ impl Page {
         for kind in &record.kinds {
             self.line(&row(kind.kind, cells(&kind.usage)));
         }
-        let plural = if record.mappings == 1 { "" } else { "s" };
-        let all = format!("{} mapping{plural}", record.mappings);
         self.line(&row(&all, cells(&record.total)));
     }
 
@@ -184,12 +224,18 @@ impl Page {
 
     fn huge_pages(&mut self, huge: &HugePagesRecord, resident: u64) {
         self.line("");
-        let mapped = rough(huge.mapped);
+        let (size, mapped) = (rough(huge.size), rough(huge.mapped));
+        if resident == 0 {
+            self.line(&format!("HUGE PAGES of {size}: nothing is resident"));
+            return;
+        }
         let share = percent(huge.mapped, resident);
-        self.line(&format!(
-            "HUGE PAGES of {} map {mapped}, {share} of what is resident; the rest:",
-            rough(huge.size)
-        ));
+        let rest = match huge.mapped {
+            all if all == resident => "",
+            _ => "; the rest:",
+        };
+        let told = format!("HUGE PAGES of {size} map {mapped}, {share} of what is resident{rest}");
+        self.prose("", &told);
         let names = [
             "mapping small",
             "alignment",
@@ -198,35 +244,32 @@ impl Page {
             "small entries",
             "frames hidden",
         ];
-        let mut any = false;
         for (name, (_, bytes)) in names.into_iter().zip(huge.missed()) {
             if bytes > 0 {
-                any = true;
                 self.bar_line(name, bytes, resident, "");
             }
-        }
-        if !any {
-            self.line("  nothing");
         }
     }
 
     fn contiguity(&mut self, contiguity: &ContiguityRecord) {
         self.line("");
         let largest: Vec<_> = contiguity.largest.iter().map(|&size| rough(size)).collect();
-        self.line(&format!(
+        let told = format!(
             "EXTENTS {} (scatter-gather descriptors for all {})",
             contiguity.extents,
             rough(contiguity.bytes)
-        ));
+        );
+        self.prose("", &told);
         if contiguity.extents == 0 {
             return;
         }
-        self.line(&format!(
-            "  median {}, half of the memory in {} or more, largest {}",
+        let told = format!(
+            "median {}, half of the memory in {} or more, largest {}",
             or_dash(contiguity.median),
             or_dash(contiguity.half_in),
             largest.join(" ")
-        ));
+        );
+        self.prose("  ", &told);
         let at_least = contiguity.at_least.iter().map(|least| {
             let share = match least.bytes {
                 0 => String::new(),
@@ -235,7 +278,7 @@ impl Page {
             format!("{}: {}{share}", rough(least.size), rough(least.bytes))
         });
         let at_least = at_least.collect::<Vec<_>>().join(", ");
-        self.line(&format!("  in extents of at least {at_least}"));
+        self.prose("  ", &format!("in extents of at least {at_least}"));
         for class in &contiguity.histogram {
             let name = format!("{}-{}", rough(class.least), rough(2 * class.least));
             let count = format!("{:>9}", format!("{}x", class.count));

@@ -132,17 +132,22 @@ impl Cells<'_> {
         self.text(device.text(&mut [0; 18]))
     }
 
-    /// A name, escaped, cut to what is left of the line's width.
+    /// A name, escaped, cut to what is left of the line's width; whole where that
+    /// is next to nothing, and the terminal goes on in its next line.
     pub fn name(&mut self, name: Name<'_>) -> &mut Self {
         self.columns.next();
         self.line.push(b' ');
         let left = self
             .width
-            .map(|width| width.saturating_sub(self.line.len()));
+            .map(|width| width.saturating_sub(self.line.len()))
+            .filter(|&left| left >= LEAST_NAME);
         name.push_printable(left, self.line);
         self
     }
 }
+
+/// Fewer columns tell nothing of a name.
+const LEAST_NAME: usize = 4;
 
 /// Where notes begin, and their lines go on.
 const INDENT: usize = 4;

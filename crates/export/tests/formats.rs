@@ -32,6 +32,12 @@ fn an_owner_stands_in_a_row_and_its_mapping_below() {
     let row = "  11c183000     4K page-cache        0    4711 7f44236fc000 x";
     let below = "    r-xp elf /bin/x offset 1000 mapcount 1-2";
     assert_eq!(written(&samples::owner(b"/bin/x")), [row, below]);
+    let lost = written(&samples::lost(b"/bin/x"));
+    assert!(lost[0].contains(" poisoned "), "{lost:?}");
+    assert!(
+        lost[1].ends_with("had it; lost to a memory error"),
+        "{lost:?}"
+    );
     let alone = written(&samples::unmapped());
     assert!(
         alone[1].starts_with("    mapped by no process; the kernel does not tell"),
@@ -42,6 +48,18 @@ fn an_owner_stands_in_a_row_and_its_mapping_below() {
     let gone = written(&samples::gone(b"/bin/x"));
     assert!(gone[0].contains(" swapped "), "{gone:?}");
     assert!(gone[1].ends_with("was at 11c183000"), "{gone:?}");
+}
+
+#[test]
+fn a_name_is_cut_on_a_narrow_terminal_and_never_left_out() {
+    let record = physical(b"/usr/lib/x86_64-linux-gnu/libc.so.6");
+    for width in 20..=120 {
+        let table = written(Format::Table, Some(width), std::slice::from_ref(&record));
+        let row = table.lines().nth(1).unwrap();
+        let is_whole = row.ends_with("/usr/lib/x86_64-linux-gnu/libc.so.6");
+        assert!(is_whole || row.contains('…'), "{width}: {row}");
+        assert!(is_whole || row.chars().count() <= width, "{width}: {row}");
+    }
 }
 
 #[test]

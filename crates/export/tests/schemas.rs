@@ -188,6 +188,7 @@ fn every_kind_of_record_is_as_its_schema_says() {
                 samples::owner(name),
                 samples::unmapped(),
                 samples::unread(),
+                samples::lost(name),
                 samples::gone(name),
             ],
         );

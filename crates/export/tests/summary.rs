@@ -178,19 +178,73 @@ fn picture(record: &SummaryRecord, width: Option<usize>, ascii: bool) -> String 
 
 #[test]
 fn a_picture_fits_the_terminal_and_one_screen() {
-    for width in [None, Some(60), Some(80), Some(200)] {
-        for ascii in [true, false] {
-            let text = picture(&summary(true), width, ascii);
-            for line in text.lines() {
-                let columns = line.chars().count();
-                // The table of usage takes 76.
-                assert!(columns <= width.unwrap_or(80).max(76), "{columns}: {line}");
-                assert!(!ascii || line.is_ascii(), "{line}");
-                assert_eq!(line.trim_end(), line);
+    let mut largest = summary(true);
+    largest.mappings = 65_530;
+    largest.total.virt = u64::MAX;
+    let most = 1023 << 30;
+    largest.contiguity.as_mut().unwrap().largest = vec![most; 5];
+    let nodes = (0..8).map(|node| NodeRecord {
+        node: Some(node),
+        bytes: most,
+    });
+    largest.nodes = Some(nodes.collect());
+    let why = "addresses need a privilege: without it there are none, ".repeat(3);
+    for width in [None, Some(60), Some(76), Some(80), Some(200)] {
+        for record in [&summary(true), &summary(false), &largest] {
+            for ascii in [true, false] {
+                let picture = SummaryPicture {
+                    record,
+                    missing: std::slice::from_ref(&why),
+                    ascii,
+                };
+                let text = written(Format::Table, width, &[picture]);
+                for line in text.lines() {
+                    let columns = line.chars().count();
+                    assert!(columns <= width.unwrap_or(80), "{columns}: {line}");
+                    assert!(!ascii || line.is_ascii(), "{line}");
+                    assert_eq!(line.trim_end(), line);
+                }
+                assert!(text.lines().count() < 40, "{text}");
             }
-            assert!(text.lines().count() < 40, "{text}");
         }
     }
+}
+
+#[test]
+fn columns_of_usage_stand_below_their_titles_however_many_mappings_there_are() {
+    for width in [60, 80] {
+        for mappings in [1, 65_530] {
+            let mut record = summary(true);
+            record.mappings = mappings;
+            let text = picture(&record, Some(width), true);
+            let mut lines = text.lines().skip_while(|line| !line.starts_with("KIND"));
+            let ends = |line: &str, cell: &str| line.find(cell).map(|at| at + cell.len());
+            let titles = lines.next().unwrap();
+            for line in lines.take(2) {
+                for (title, cell) in [("VIRTUAL", "300M"), ("PSS", "9.00M"), ("ZERO", "8K")] {
+                    assert_eq!(ends(line, cell), ends(titles, title), "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_process_without_memory_has_no_tables_of_nothing() {
+    let mut record = summary(true);
+    record.mappings = 0;
+    let text = picture(&record, Some(80), true);
+    let expected =
+        "4711 database --port 1\n  (it has no memory: it belongs to the kernel, or has ended)\n";
+    assert_eq!(text, expected);
+    // Mappings of which nothing is in memory.
+    let mut record = summary(true);
+    record.total.resident = 0;
+    let text = picture(&record, Some(80), true);
+    assert!(
+        text.contains("HUGE PAGES of 2M: nothing is resident"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -28,10 +28,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Lists the physical memory behind a process's addresses
-    #[command(after_help = examples::PHYSICAL)]
+    #[command(after_help = examples::PHYSICAL, override_usage = examples::PHYSICAL_USAGE)]
     Physical(Physical),
     /// Tells what a process's memory is made of, on one screen
-    #[command(after_help = examples::SUMMARY)]
+    #[command(after_help = examples::SUMMARY, override_usage = examples::SUMMARY_USAGE)]
     Summary(Summary),
     /// Lists byte-exact physical extents, and checks that all is RAM
     #[command(after_help = examples::EXTENTS)]
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     #[command(after_help = examples::ADDRESS)]
     Address(PhysicalAddresses),
     /// Tells which processes map physical memory, and what its pages are
-    #[command(after_help = examples::OWNER)]
+    #[command(after_help = examples::OWNER, override_usage = examples::OWNER_USAGE)]
     Owner(OwnerArguments),
     /// Writes a process's own bytes
     #[command(after_help = examples::READ)]

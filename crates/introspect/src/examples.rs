@@ -45,6 +45,23 @@ Examples:
   introspect address 11c183000
   introspect owner 11c183000";
 
+/// Of `physical`: its forms.
+pub(crate) const PHYSICAL_USAGE: &str = "\
+introspect physical [OPTIONS] <PID> [RANGE]
+       introspect physical [OPTIONS] [RANGE] -- <COMMAND>...";
+
+/// Of `summary`: its forms.
+pub(crate) const SUMMARY_USAGE: &str = "\
+introspect summary [OPTIONS] <PID>...
+       introspect summary [OPTIONS] --all
+       introspect summary [OPTIONS] -- <COMMAND>...";
+
+/// Of `owner`: its forms.
+pub(crate) const OWNER_USAGE: &str = "\
+introspect owner [OPTIONS] <PADDR>...
+       introspect owner [OPTIONS] --from-log <FILE> [PADDR]...
+       introspect owner [OPTIONS] --kmsg [PADDR]...";
+
 /// Of `physical`.
 pub(crate) const PHYSICAL: &str = "\
 Each record is a maximal run of pages of one mapping that are consecutive in
@@ -127,7 +144,8 @@ exit, or with --after or --on. What is found goes to standard error or to -o.
 
 Examples:
   introspect summary 1234
-  introspect summary redis-server chromium --freeze
+  introspect summary redis-server postgres --freeze
+  introspect summary $(pidof chromium)
   introspect summary --all
   introspect summary --all --format json | jq '.[] | [.pid, .total.pss]'
   introspect summary 1234 --by mapping
@@ -228,7 +246,9 @@ and listed with --unread; the other formats always have a record of each. What a
 process maps in the moment that it is looked at is found: a page that moves, or
 a process that starts meanwhile, can be missed. A mapcount that is greater than
 the number of owners found says so, too. A poisoned page is taken away from the
-processes that had it: introspect physical shows that they lost one.
+processes that had it; those that are still there are listed (\"had it\"), unless
+the page was of a file that can be read again, or of hugetlb. In CSV, unique PIDs
+have more digits than spreadsheets keep: import that column as text.
 
 --from-log and --kmsg take the addresses out of messages of machine checks, EDAC,
 firmware, memory failure and rasdaemon. Those that are no physical address of

@@ -237,7 +237,6 @@ impl Watched<'_> {
         let setting = Setting {
             standing: standing.transpose()?,
             beside_program: true,
-            ..Setting::default()
         };
         (self.report)(&process, setting)
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use process_introspection::{MemoryErrors, PageSize, PhysAddr, PhysRange, Reported};
 
+use crate::count::counted;
 use crate::failure::Failure;
 use crate::target::printable;
 
@@ -132,15 +133,20 @@ impl Log {
         let mut found = Vec::new();
         self.errors.end(|reported| found.push(reported));
         self.note(found)?;
-        let mut said = format!(
-            "introspect: {} lines name {} pages of physical memory\n",
-            self.lines,
-            self.pages.len()
-        );
+        let lines = counted(self.lines, "line names", "lines name");
+        let pages = match self.pages.len() {
+            0 => "no".to_owned(),
+            several => counted(several as u64, "page of", "pages of"),
+        };
+        let mut said = format!("introspect: {lines} {pages} physical memory\n");
         if self.presumed > 0 {
+            let checks = counted(
+                self.presumed,
+                "machine check does not say that its",
+                "machine checks do not say that their",
+            );
             said.push_str(&format!(
-                "introspect: {} machine checks do not say that their address is physical; it is taken for that\n",
-                self.presumed
+                "introspect: {checks} address is physical; it is taken for that\n"
             ));
         }
         for (why, number) in &self.others {

@@ -5,6 +5,7 @@
 mod address;
 mod arguments;
 mod conditions;
+mod count;
 mod destination;
 mod details;
 mod examples;

@@ -1,7 +1,7 @@
 //! `introspect owner`: which processes map physical memory, and what its pages
 //! are.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use process_introspection::{
 use process_introspection_export::{Format, OwnerRecord, Record};
 
 use crate::arguments::OutputOptions;
+use crate::count::counted;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::range::PhysicalRangeText;
-use crate::sink::{Setting, Sink};
+use crate::sink::Sink;
 use crate::watch::Watch;
 
 #[derive(Debug, Args)]
@@ -81,11 +82,11 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let mut uses = PageUses::open()?;
     let page = PageSize::base();
     let wanted = arguments.wanted(page)?;
-    let setting = Setting {
-        over_processes: true,
-        ..Setting::default()
-    };
-    let mut sink = Sink::open(&arguments.output, &OwnerRecord::LAYOUT, &[], setting)?;
+    let mut sink = Sink::over_processes(&arguments.output, &OwnerRecord::LAYOUT)?;
+    if wanted.is_empty() {
+        // The log has said nothing of memory, which was told.
+        return sink.finish();
+    }
     let mut watch = arguments.watch.then(|| Watch::new(arguments.interval));
     let lists_unread = arguments.unread || arguments.output.format.0 != Format::Table;
     let mut failed = None;
@@ -93,6 +94,14 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let coverage = owners(&wanted, options, |event| {
         let step = |sink: &mut Sink| match event {
             OwnerEvent::Owner(owner) => mapped(&owner, &mut uses, sink, watch.as_mut()),
+            OwnerEvent::Lost(owner, first) => {
+                let end = first.checked_add(owner.region.size());
+                let range = end.and_then(|end| PhysRange::new(first, end));
+                runs_of(range.unwrap_or_default(), &mut uses, |run| {
+                    sink.check()?;
+                    sink.write(&OwnerRecord::lost(&owner, first, run, page))
+                })
+            }
             OwnerEvent::Unread(process, error) if lists_unread => {
                 sink.write(&OwnerRecord::unread(&process, reason(&error)))
             }
@@ -182,28 +191,45 @@ fn reason(error: &Error) -> String {
 
 /// Says on standard error what was not looked at.
 fn say(coverage: &Coverage) {
-    if coverage.is_complete() {
-        return;
+    if !coverage.is_complete() {
+        // Where nobody can be told, the records still tell.
+        let _ = writeln!(io::stderr(), "introspect: {}", told(coverage));
     }
+}
+
+fn told(coverage: &Coverage) -> String {
     let counts = [
-        (coverage.gone, "ended meanwhile"),
-        (coverage.refused, "were refused"),
-        (coverage.failed, "could not be read"),
-        (coverage.started, "started meanwhile"),
+        (coverage.gone, "ended meanwhile", "ended meanwhile"),
+        (coverage.refused, "was refused", "were refused"),
+        (coverage.failed, "could not be read", "could not be read"),
+        (coverage.started, "started meanwhile", "started meanwhile"),
     ];
     let mut parts: Vec<_> = counts
         .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .filter(|(count, ..)| *count > 0)
+        .map(|&(count, one, several)| counted(count as u64, one, several))
         .collect();
     if !coverage.sees_all {
         parts.push("those outside of this PID namespace cannot be seen".to_owned());
     }
-    let line = format!(
-        "introspect: {} processes were read; not all: {}\n",
-        coverage.read,
-        parts.join(", ")
-    );
-    // Where nobody can be told, the records still tell.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let read = counted(coverage.read as u64, "process was", "processes were");
+    format!("{read} read; not all: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_is_and_several_are() {
+        let mut coverage = Coverage::default();
+        (coverage.read, coverage.refused, coverage.sees_all) = (1, 1, true);
+        assert_eq!(
+            told(&coverage),
+            "1 process was read; not all: 1 was refused"
+        );
+        (coverage.read, coverage.refused, coverage.gone) = (30, 2, 1);
+        let several = "30 processes were read; not all: 1 ended meanwhile, 2 were refused";
+        assert_eq!(told(&coverage), several);
+    }
 }

@@ -23,7 +23,7 @@ struct Position {
     address: AtomicU64,
     /// Its distance from the beginning of the walk, in bytes of the ranges.
     done: AtomicU64,
-    /// The number of processes, if it goes over those.
+    /// The number of processes, if it goes over those; `done` is of them.
     processes: Option<AtomicU64>,
     /// What is drawn.
     bar: OnceLock<ProgressBar>,
@@ -39,20 +39,6 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of looks at so many processes.
-    pub(crate) fn of_processes(count: u64, records_are_seen: bool) -> Self {
-        // They are what is passed, in place of addresses.
-        let all = AddrRange::new(0, count).unwrap_or_default();
-        let (ranges, total) = with_bytes_before(&[all]);
-        Self::of(
-            Position::default(),
-            ranges,
-            Some(total),
-            records_are_seen,
-            Position::show_processes,
-        )
-    }
-
     /// Of a walk over `ranges`. Shows itself only to a person who does not see
     /// the records.
     pub(crate) fn new(ranges: &[AddrRange], records_are_seen: bool) -> Self {
@@ -60,23 +46,17 @@ impl Progress {
         let (ranges, total) = with_bytes_before(ranges);
         // Of the whole address space any part is nothing or all.
         let total = (!whole).then_some(total);
-        Self::of(
-            Position::default(),
-            ranges,
-            total,
-            records_are_seen,
-            Position::show,
-        )
+        Self::of(Position::default(), ranges, total, records_are_seen)
     }
 
-    /// Of a pass over processes. Records are few: the line is taken away for
-    /// each.
+    /// Of a pass over processes, see [`Progress::passed_processes`]. Records are
+    /// few: the line is taken away for each.
     pub(crate) fn over_processes() -> Self {
         let position = Position {
             processes: Some(AtomicU64::new(0)),
             ..Position::default()
         };
-        Self::of(position, Vec::new(), Some(0), false, Position::show)
+        Self::of(position, Vec::new(), Some(0), false)
     }
 
     fn of(
@@ -84,7 +64,6 @@ impl Progress {
         ranges: Vec<(AddrRange, u64)>,
         total: Option<u64>,
         records_are_seen: bool,
-        show: fn(&Position, &ProgressBar),
     ) -> Self {
         let position = Arc::new(position);
         if records_are_seen || !io::stderr().is_terminal() {
@@ -102,7 +81,7 @@ impl Progress {
             }
             let bar = seen.bar.get_or_init(|| bar(total));
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                show(&seen, bar);
+                seen.show(bar);
             }
             bar.finish_and_clear();
         };
@@ -195,9 +174,11 @@ impl Position {
         if let Some(processes) = &self.processes {
             let processes = processes.load(Ordering::Relaxed);
             bar.set_length(processes);
-            bar.set_message(format!(
-                "{done} of {processes} processes, {records} records"
-            ));
+            let so_far = format!("{done} of {processes} processes");
+            bar.set_message(match records {
+                0 => so_far,
+                records => format!("{so_far}, {records} records"),
+            });
             bar.set_position(done);
             bar.tick();
             return;
@@ -206,14 +187,6 @@ impl Position {
             0 => format!("at {address:x}"),
             records => format!("{records} records, at {address:x}"),
         });
-        bar.set_position(done);
-        bar.tick();
-    }
-
-    fn show_processes(&self, bar: &ProgressBar) {
-        let done = self.done.load(Ordering::Relaxed);
-        let all = bar.length().unwrap_or_default();
-        bar.set_message(format!("{done} of {all} processes"));
         bar.set_position(done);
         bar.tick();
     }

@@ -25,8 +25,6 @@ pub(crate) struct Setting {
     /// Standard output is that of a program that was started, which is not to
     /// be left alone by a signal.
     pub(crate) beside_program: bool,
-    /// It goes over processes, not over ranges.
-    pub(crate) over_processes: bool,
 }
 
 impl From<Option<Standing>> for Setting {
@@ -80,17 +78,14 @@ impl Sink {
         Self::with_progress(options, layout, setting, |_| Progress::new(ranges, false))
     }
 
-    /// Opens the output for what is said of so many processes when all have been
-    /// looked at; [`Sink::passed`] is then given their numbers in that order.
-    pub(crate) fn of_processes(
+    /// Opens the output of a pass over processes, see
+    /// [`Sink::passed_processes`].
+    pub(crate) fn over_processes(
         options: &OutputOptions,
         layout: &Layout,
-        count: u64,
-        setting: Setting,
     ) -> Result<Self, Failure> {
-        Self::with_progress(options, layout, setting, |_| {
-            Progress::of_processes(count, false)
-        })
+        let setting = Setting::default();
+        Self::with_progress(options, layout, setting, |_| Progress::over_processes())
     }
 
     fn with_progress(
@@ -122,13 +117,9 @@ impl Sink {
         let out = BufWriter::with_capacity(BUFFER, out);
         let writer = Writer::begin(options.format.0, out, layout, width)
             .map_err(|error| place.write(&error))?;
-        let progress = match setting.over_processes {
-            true => Progress::over_processes(),
-            false => progress(each_at_once),
-        };
         Ok(Self {
             stop,
-            progress,
+            progress: progress(each_at_once),
             note,
             writer,
             each_at_once,
@@ -141,9 +132,7 @@ impl Sink {
     /// has ended it.
     pub(crate) fn passed(&self, range: AddrRange) -> Result<(), Failure> {
         self.progress.passed(range);
-        self.interruption
-            .as_ref()
-            .map_or(Ok(()), Interruption::check)
+        self.check()
     }
 
     /// Nothing more is walked: what is written now stands alone on a terminal.

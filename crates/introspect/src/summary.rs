@@ -15,6 +15,7 @@ use process_introspection_export::{
 };
 
 use crate::arguments::{self, By};
+use crate::count::processes;
 use crate::failure::Failure;
 use crate::sink::{Setting, Sink};
 use crate::standing::Standing;
@@ -229,30 +230,23 @@ impl Unread {
         Ok(())
     }
 
-    fn say(&self) {
+    fn lines(&self) -> Vec<String> {
         let mut lines = self.failed.clone();
         if self.refused > 0 {
+            let them = if self.refused == 1 { "it" } else { "them" };
             lines.push(format!(
-                "not in the list: {}, because reading them is refused to this user or here",
+                "not in the list: {}, because reading {them} is refused to this user or here",
                 processes(self.refused)
             ));
         }
         if self.ended > 0 {
             lines.push(format!(
-                "not in the list: {}, because they ended meanwhile",
+                "not in the list: {} that ended meanwhile",
                 processes(self.ended)
             ));
         }
-        for line in lines {
-            // Where nobody can be told, the list is still true.
-            let _ = writeln!(io::stderr(), "introspect: {line}");
-        }
+        lines
     }
-}
-
-fn processes(count: u64) -> String {
-    let plural = if count == 1 { "" } else { "es" };
-    format!("{count} process{plural}")
 }
 
 /// `introspect summary --all`.
@@ -264,12 +258,11 @@ fn all(asked: &arguments::Summary) -> Result<(), Failure> {
         false => &SummaryRecord::LAYOUT,
     };
     let map = PhysicalMap::read()?;
-    let count = processes.len() as u64;
-    let mut sink = Sink::of_processes(&asked.output, layout, count, Setting::default())?;
+    let mut sink = Sink::over_processes(&asked.output, layout)?;
     let (mut records, mut unread, mut lacks) = (Vec::new(), Unread::default(), Vec::new());
-    for (index, process) in (0..).zip(&processes) {
-        let this = AddrRange::new(index, index + 1).unwrap_or_default();
-        sink.passed(this)?;
+    for (done, process) in processes.iter().enumerate() {
+        sink.passed_processes(done, processes.len());
+        sink.check()?;
         let looked = Process::open(process)
             .map_err(Failure::from)
             .and_then(|opened| {
@@ -278,7 +271,7 @@ fn all(asked: &arguments::Summary) -> Result<(), Failure> {
                     return Ok(None);
                 }
                 let all = [AddrRange::ALL];
-                look(&opened, &map, &all, false, |_| sink.passed(this)).map(Some)
+                look(&opened, &map, &all, false, |_| sink.check()).map(Some)
             });
         match looked {
             Ok(Some(found)) => {
@@ -313,9 +306,8 @@ fn all(asked: &arguments::Summary) -> Result<(), Failure> {
         sink.write(&ProcessLine(&total))?;
     }
     sink.finish()?;
-    unread.say();
-    for what in lacks {
-        // As above.
+    for what in unread.lines().iter().chain(&lacks) {
+        // Where nobody can be told, the list is still true.
         let _ = writeln!(io::stderr(), "introspect: {what}");
     }
     Ok(())
@@ -370,5 +362,32 @@ fn add_huge_pages((sum, other): (HugePagesRecord, HugePagesRecord)) -> HugePages
         fragmented: sum.fragmented + other.fragmented,
         small_entries: sum.small_entries + other.small_entries,
         frames_hidden: sum.frames_hidden + other.frames_hidden,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_the_list_is_said_in_the_right_number() {
+        let unread = |ended, refused| Unread {
+            ended,
+            refused,
+            failed: vec!["process 7: cannot".to_owned()],
+        };
+        let one = [
+            "process 7: cannot",
+            "not in the list: 1 process, because reading it is refused to this user or here",
+            "not in the list: 1 process that ended meanwhile",
+        ];
+        assert_eq!(unread(1, 1).lines(), one);
+        let several = unread(2, 3).lines();
+        assert!(several[1].starts_with("not in the list: 3 processes, because reading them is"));
+        assert_eq!(
+            several[2],
+            "not in the list: 2 processes that ended meanwhile"
+        );
+        assert_eq!(Unread::default().lines(), [""; 0]);
     }
 }

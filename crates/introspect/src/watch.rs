@@ -1,5 +1,6 @@
 //! `--watch`: follows pages at the virtual addresses where they were found.
 
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
@@ -76,6 +77,13 @@ impl Watch {
 
     /// Looks again and again, until all processes have ended or a signal comes.
     pub(crate) fn run(mut self, uses: &mut PageUses, sink: &mut Sink) -> Result<(), Failure> {
+        if self.processes.is_empty() {
+            // Where nobody can be told, the records still tell.
+            let _ = writeln!(
+                io::stderr(),
+                "introspect: no process was found to map it: there is nothing to watch"
+            );
+        }
         while self.processes.iter().any(|(_, process)| process.is_some()) {
             let until = Instant::now() + self.interval;
             loop {

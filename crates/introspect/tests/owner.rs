@@ -167,7 +167,10 @@ fn addresses_are_taken_out_of_a_log() {
     let mapped = of_process(&records, pid, "mapped");
     assert_eq!(mapped.len(), 1, "{stdout}");
     assert_eq!(number(&mapped[0], "vaddr"), at);
-    assert!(stderr.contains("4 lines name 1 pages"), "{stderr}");
+    assert!(
+        stderr.contains("4 lines name 1 page of physical memory"),
+        "{stderr}"
+    );
     assert!(
         stderr.contains("0xffffffff81000000 is left out"),
         "{stderr}"
@@ -286,6 +289,31 @@ fn a_signal_ends_a_pass_over_everything_and_its_file_is_removed() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_eq!(status.signal(), Some(libc::SIGINT), "{status:?}");
     assert!(!begun(), "something is left");
+}
+
+#[test]
+fn a_log_without_addresses_needs_no_pass_and_gives_no_records() {
+    if !is_root_or_skip("a_log_without_addresses_needs_no_pass_and_gives_no_records") {
+        return;
+    }
+    let log = tempfile::NamedTempFile::new().unwrap();
+    fs::write(log.path(), "systemd[1]: Started.\n").unwrap();
+    let path = log.path().to_str().unwrap();
+    let run = run(&["owner", "--from-log", path, "--watch", "--format", "json"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert_eq!(run.array(), [Value::Null; 0], "{run:?}");
+    assert_eq!(run.stderr, "introspect: 1 line names no physical memory\n");
+}
+
+#[test]
+fn nothing_to_watch_is_said() {
+    if !is_root_or_skip("nothing_to_watch_is_said") {
+        return;
+    }
+    // Far above all memory.
+    let run = run(&["owner", "ff00000000000", "--watch"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(run.stderr.contains("there is nothing to watch"), "{run:?}");
 }
 
 #[test]

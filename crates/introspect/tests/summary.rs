@@ -182,7 +182,7 @@ fn without_the_privilege_it_says_what_is_missing_and_shows_the_rest() {
     let all = as_nobody(&["summary", "--all"]);
     assert_eq!(all.status, 0, "{all:?}");
     assert!(
-        all.stderr.contains("because reading them is refused"),
+        all.stderr.contains("is refused to this user or here"),
         "{all:?}"
     );
 }
@@ -231,6 +231,11 @@ fn wrong_usage_is_told() {
         &["summary", "1", "--", "true"],
     ] {
         assert_eq!(run(wrong).status, 2, "{wrong:?}");
+    }
+    // Whoever forgets the process is told of the forms that need none.
+    let usage = run(&["summary"]).stderr;
+    for form in ["introspect summary [OPTIONS] --all", "-- <COMMAND>..."] {
+        assert!(usage.contains(form), "{usage}");
     }
     let said = fail(&["summary", "self", "--mapping", "nothing has this name"]);
     assert!(said.contains("no mapping"), "{said}");

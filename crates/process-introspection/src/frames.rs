@@ -9,10 +9,10 @@ use std::io;
 use process_introspection_core::{Operation, Pfn};
 use rustix::io::{pread, Errno};
 
-use crate::{sys, Error};
+use crate::{sys, Error, Process};
 
-/// The flags of a page frame: the 64 bits of `/proc/kpageflags`, also those
-/// that have no name here. Since Linux 6.10 most are those of the folio that the
+/// The flags of a page frame: the bits of `/proc/kpageflags`, also those that
+/// have no name here. Since Linux 6.10 most are those of the folio that the
 /// frame is a part of; before, some were set on its first frame only.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
@@ -84,9 +84,8 @@ flags! {
     /// Newer kernels say nothing of such a frame instead: no flag at all
     /// (fs/proc/page.c `kpage_read`; seen so on 6.18, with the flag on 6.12).
     NOPAGE = 20, "nopage";
-    /// Shared by kernel samepage merging. Some kernels set it for all anonymous
-    /// memory: one of two bits that tell is enough for them (fs/proc/page.c,
-    /// `stable_page_flags`; so on 6.12, not on 5.10, 6.1 and 6.18).
+    /// Shared by kernel samepage merging. Read only where the kernel tells, see
+    /// [`Frames::tells_merged`].
     KSM = 21, "ksm";
     /// Of a large folio that processes can map: a transparent huge page, or where
     /// the kernel makes them a smaller one. Not of hugetlb.
@@ -181,6 +180,7 @@ impl fmt::Debug for FrameFlags {
 pub struct Frames {
     flags: File,
     counts: File,
+    tells_merged: bool,
 }
 
 impl Frames {
@@ -204,10 +204,22 @@ impl Frames {
     /// [`Error::is_permission_denied`] for those who may not open root's files;
     /// [`Error::is_unsupported`] where the files are missing.
     pub fn open() -> Result<Self, Error> {
+        let flags = File::open("/proc/kpageflags").map_err(of_frames)?;
         Ok(Self {
-            flags: File::open("/proc/kpageflags").map_err(of_frames)?,
+            tells_merged: tells_merged(&flags),
+            flags,
             counts: File::open("/proc/kpagecount").map_err(of_frames)?,
         })
+    }
+
+    /// Whether [`FrameFlags::KSM`] is known. Kernels from 6.10 on set it for all
+    /// anonymous memory: of two bits that tell together, they take one for enough
+    /// (fs/proc/page.c `stable_page_flags`; seen so on 6.12.117, and no longer on
+    /// 6.18.44). It is found out by a page of one's own, and then the flag is
+    /// never given, whether a page is merged or not. Neither is it where this
+    /// caller cannot see frame numbers.
+    pub fn tells_merged(&self) -> bool {
+        self.tells_merged
     }
 
     /// The flags of consecutive frames from `first` on; how many there are. The
@@ -234,9 +246,15 @@ impl Frames {
         Ok(done)
     }
 
-    /// The same as the kernel's words.
+    /// The same as words, without what is not told.
     pub(crate) fn read_flag_words(&self, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
-        read_words(&self.flags, first, words)
+        let told = read_words(&self.flags, first, words)?;
+        if !self.tells_merged {
+            for word in &mut words[..told] {
+                *word &= !FrameFlags::KSM.0;
+            }
+        }
+        Ok(told)
     }
 
     /// How often consecutive frames from `first` on are mapped by page tables,
@@ -254,6 +272,33 @@ impl Frames {
     pub fn read_mapcounts(&self, first: Pfn, counts: &mut [u64]) -> Result<usize, Error> {
         read_words(&self.counts, first, counts)
     }
+}
+
+/// See [`Frames::tells_merged`].
+fn tells_merged(flags: &File) -> bool {
+    let Ok(process) = Process::current() else {
+        return false;
+    };
+    let page = process.page_size();
+    let mut own = vec![0u8; 2 * page.bytes() as usize];
+    // It can be moved while it is looked at, and another page be in its place.
+    for try_number in 1..=4 {
+        // What was written just now is not merged.
+        std::hint::black_box(&mut own).fill(try_number);
+        let end = &raw const own[own.len() - 1];
+        let Ok(Some(address)) = process.physical_address(end) else {
+            return false;
+        };
+        let mut words = [0];
+        let read = read_words(flags, address.pfn(page), &mut words);
+        let seen = FrameFlags(words[0]);
+        // No page is so where the flag means nothing.
+        let is_anonymous = matches!(read, Ok(1)) && seen.contains(FrameFlags::ANON);
+        if is_anonymous && !seen.contains(FrameFlags::KSM) {
+            return true;
+        }
+    }
+    false
 }
 
 fn of_frames(error: io::Error) -> Error {

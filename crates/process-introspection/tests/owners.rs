@@ -5,18 +5,20 @@ use std::ops::ControlFlow;
 use std::process::Command;
 
 use process_introspection::{
-    owners, Coverage, FrameFlags, Frames, Owner, OwnerEvent, OwnerOptions, PageRun, PageSize,
-    PageUse, PageUses, Pfn, PhysAddr, PhysRange,
+    owners, Backing, Coverage, FrameFlags, Frames, Owner, OwnerEvent, OwnerOptions, PageRun,
+    PageSize, PageUse, PageUses, Pfn, PhysAddr, PhysRange,
 };
-use testkit::machine::{is_root_or_skip, HugePages};
+use testkit::machine::{is_disposable_or_skip, is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
-use testkit::oracle::{self, State};
+use testkit::oracle::{self, Pagemap, State};
 use testkit::target::Target;
 
 /// All that a pass comes upon.
 #[derive(Debug)]
 struct Found {
     owners: Vec<Owner>,
+    /// And where each had it.
+    lost: Vec<(Owner, PhysAddr)>,
     unread: Vec<u32>,
     unmapped: Vec<PhysRange>,
     coverage: Coverage,
@@ -25,10 +27,12 @@ struct Found {
 impl Found {
     fn of(ranges: &[PhysRange], threads: usize) -> Self {
         let (mut owners_found, mut unread, mut unmapped) = (Vec::new(), Vec::new(), Vec::new());
+        let mut lost = Vec::new();
         let options = OwnerOptions::new().threads(threads);
         let coverage = owners(ranges, options, |event| {
             match event {
                 OwnerEvent::Owner(owner) => owners_found.push(owner),
+                OwnerEvent::Lost(owner, address) => lost.push((owner, address)),
                 OwnerEvent::Unread(process, _) => unread.push(process.pid),
                 OwnerEvent::Unmapped(range) => unmapped.push(range),
                 _ => {}
@@ -37,6 +41,7 @@ impl Found {
         });
         Self {
             owners: owners_found,
+            lost,
             unread,
             unmapped,
             coverage: coverage.expect("a pass"),
@@ -398,4 +403,62 @@ fn processes_that_begin_during_a_pass_are_counted() {
     let _ = child.wait();
     assert!(coverage.started >= 1, "{coverage:?}");
     assert!(!coverage.is_complete());
+}
+
+#[test]
+fn a_process_that_lost_pages_to_memory_errors_is_found() {
+    let test = "a_process_that_lost_pages_to_memory_errors_is_found";
+    if !is_root_or_skip(test) || !is_disposable_or_skip(test) {
+        return;
+    }
+    const PAGES: u64 = 6;
+    let lost = [1, 2, 4];
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(PAGES * page());
+        memory::advise(at, PAGES * page(), libc::MADV_NOHUGEPAGE);
+        memory::touch(at, PAGES, 1);
+        let pagemap = Pagemap::open(std::process::id());
+        let place = |index: u64| (pagemap.entry(at + index * page()) & ((1 << 55) - 1)) * page();
+        let mut told = vec![at];
+        told.extend((0..PAGES).map(place));
+        // The kernel tells the process, which lives on if it listens.
+        extern "C" fn listen(_: libc::c_int) {}
+        let listen = listen as extern "C" fn(libc::c_int);
+        // SAFETY: the handler does nothing.
+        unsafe { libc::signal(libc::SIGBUS, listen as libc::sighandler_t) };
+        let failed = lost.iter().filter(|&&index| {
+            // Without memory failure in the kernel, or the privilege.
+            !memory::advise(at + index * page(), page(), libc::MADV_HWPOISON)
+        });
+        told.push(failed.count() as u64);
+        told
+    });
+    let (at, places) = (target.addresses()[0], &target.addresses()[1..]);
+    if places[PAGES as usize] > 0 {
+        return eprintln!("SKIPPED {test}: this kernel poisons no pages (CONFIG_MEMORY_FAILURE)");
+    }
+    let ranges: Vec<_> = places[..PAGES as usize]
+        .iter()
+        .map(|&place| page_at(place))
+        .collect();
+    for threads in [1, 2] {
+        let found = Found::of(&ranges, threads);
+        assert_eq!(found.unmapped, []);
+        let sum: u64 = found.of_process(target.pid()).iter().map(|run| run.1).sum();
+        assert_eq!(sum, (PAGES - lost.len() as u64) * page(), "{found:?}");
+        let mut seen = Vec::new();
+        for (owner, address) in &found.lost {
+            assert_eq!(owner.process.pid, target.pid());
+            assert_eq!(owner.region.backing, Backing::Poisoned);
+            for offset in (0..owner.region.size()).step_by(page() as usize) {
+                let virt = owner.region.virt.start().as_u64() + offset;
+                seen.push((virt, address.as_u64() + offset));
+            }
+        }
+        let expected = lost.map(|index| (at + index * page(), places[index as usize]));
+        assert_eq!(seen, expected, "{found:?}");
+    }
+    for index in lost {
+        assert_eq!(use_of(places[index as usize]), PageUse::Poisoned);
+    }
 }

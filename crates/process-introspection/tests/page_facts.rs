@@ -6,14 +6,15 @@ use std::io::Write;
 use std::ops::{ControlFlow, Range};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
 
 use process_introspection::{
-    Backing, EntryFlags, FrameFlags, PageFacts, PhysicalRegion, Process, SwapAreas,
+    Backing, EntryFlags, FrameFlags, Frames, PageFacts, PageSize, PageUse, PageUses, PhysAddr,
+    PhysRange, PhysicalRegion, Process, SwapAreas,
 };
 use testkit::machine::{is_root_or_skip, kernel, HugePages};
 use testkit::memory::{self, page};
-use testkit::oracle::Pagemap;
+use testkit::merging::{self, Merging};
+use testkit::oracle::{self, Pagemap};
 use testkit::random::Random;
 use testkit::target::Target;
 
@@ -125,6 +126,10 @@ fn by_page(target: &Target, region: &PhysicalRegion) -> ([u64; 64], [u64; 64], O
         File::open("/proc/kpagecount").unwrap(),
     );
     let pagemap = Pagemap::open(target.pid());
+    let mut steady = STEADY;
+    if !Frames::open().unwrap().tells_merged() {
+        steady &= !FrameFlags::KSM.bits();
+    }
     let word = |file: &File, frame: u64| {
         let mut word = [0; 8];
         file.read_exact_at(&mut word, frame * 8).unwrap();
@@ -135,7 +140,7 @@ fn by_page(target: &Target, region: &PhysicalRegion) -> ([u64; 64], [u64; 64], O
         if let Some(address) = region.backing.address() {
             let frame = address.as_u64() / page() + index;
             let (flags, count) = (word(&flags, frame), word(&counts, frame));
-            for bit in (0..64).filter(|bit| (flags & STEADY) >> bit & 1 == 1) {
+            for bit in (0..64).filter(|bit| (flags & steady) >> bit & 1 == 1) {
                 frame_bits[bit] += 1;
             }
             let (least, most) = mapped.unwrap_or((count, count));
@@ -395,67 +400,58 @@ fn pages_of_a_file_are_dirty_until_they_are_written_back() {
     assert_eq!(dirty(), [0, 16]);
 }
 
-/// Writes a setting and puts it back when dropped.
-struct Setting(&'static str, String);
-
-impl Setting {
-    fn set(path: &'static str, value: &str) -> Option<Self> {
-        let before = fs::read_to_string(path).ok()?;
-        fs::write(path, value).ok()?;
-        Some(Self(path, before.trim().to_owned()))
+#[test]
+fn merged_pages_are_told_where_the_kernel_tells_them() {
+    let test = "merged_pages_are_told_where_the_kernel_tells_them";
+    if !is_root_or_skip(test) {
+        return;
     }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        let _ = fs::write(self.0, &self.1);
+    let Some(running) = Merging::start(false, test) else {
+        return;
+    };
+    const PAGES: u64 = 32;
+    let beginning = merging::nobodys();
+    let target = Target::spawn(|| vec![merging::alike(PAGES, beginning)]);
+    let at = target.addresses()[0];
+    running.wait_until_merged(target.pid(), at, PAGES);
+    let of = |flag| count(&target, at, PAGES, flag, EntryFlags::default())[0];
+    assert_eq!(of(FrameFlags::ANON), PAGES);
+    assert_eq!(mapcounts(&target, at, PAGES), (PAGES, PAGES));
+    match Frames::open().unwrap().tells_merged() {
+        true => assert_eq!(of(FrameFlags::KSM), PAGES),
+        false => {
+            assert_eq!(of(FrameFlags::KSM), 0);
+            eprintln!("SKIPPED a part: this kernel says of all anonymous memory that it is merged");
+        }
     }
 }
 
 #[test]
-fn merged_pages_are_told() {
-    if !is_root_or_skip("merged_pages_are_told") {
+fn memory_that_is_not_merged_is_never_said_to_be() {
+    if !is_root_or_skip("memory_that_is_not_merged_is_never_said_to_be") {
         return;
     }
-    let plain = Target::spawn(|| {
-        let at = memory::anonymous(page());
-        memory::touch(at, 1, 1);
-        vec![at]
-    });
-    let at = plain.addresses()[0];
-    if count(&plain, at, 1, FrameFlags::KSM, EntryFlags::default())[0] > 0 {
-        return eprintln!("SKIPPED: this kernel says of all anonymous memory that it is merged");
-    }
-    let Some(_running) = Setting::set("/sys/kernel/mm/ksm/run", "1") else {
-        return eprintln!("SKIPPED: this kernel merges no pages (CONFIG_KSM)");
-    };
-    let _quick = [
-        Setting::set("/sys/kernel/mm/ksm/sleep_millisecs", "1"),
-        Setting::set("/sys/kernel/mm/ksm/pages_to_scan", "5000"),
-    ];
-    const PAGES: u64 = 32;
     let target = Target::spawn(|| {
-        let at = memory::anonymous(PAGES * page());
-        // All alike, and like no other process's that has merged pages.
-        memory::write_words(at, PAGES, std::process::id().into());
-        assert!(memory::advise(at, PAGES * page(), libc::MADV_MERGEABLE));
+        let at = memory::anonymous(8 * page());
+        memory::touch(at, 8, 1);
         vec![at]
     });
     let at = target.addresses()[0];
-    let until = Instant::now() + Duration::from_secs(120);
-    loop {
-        let merged = count(&target, at, PAGES, FrameFlags::KSM, EntryFlags::default())[0];
-        if merged == PAGES {
-            break;
-        }
-        assert!(Instant::now() < until, "{merged} of {PAGES} merged");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert_eq!(
-        count(&target, at, PAGES, FrameFlags::ANON, EntryFlags::default())[0],
-        PAGES
-    );
-    assert_eq!(mapcounts(&target, at, PAGES), (PAGES, PAGES));
+    let of = |flag| count(&target, at, 8, flag, EntryFlags::default())[0];
+    assert_eq!((of(FrameFlags::ANON), of(FrameFlags::KSM)), (8, 0));
+    let oracle::State::Memory(address) = oracle::runs(target.pid(), at, at + page())[0].state
+    else {
+        panic!("not in memory");
+    };
+    let start = PhysAddr::new(address);
+    let mut seen = None;
+    let range = PhysRange::page_of(start, PageSize::base());
+    let visited = PageUses::open().unwrap().visit(range, |run| {
+        seen = Some(run.page_use);
+        std::ops::ControlFlow::Continue(())
+    });
+    visited.unwrap();
+    assert_eq!(seen, Some(PageUse::Anonymous));
 }
 
 #[test]

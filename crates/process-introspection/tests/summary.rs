@@ -9,6 +9,7 @@ use process_introspection::{
 };
 use testkit::machine::{is_root_or_skip, HugePages};
 use testkit::memory::{self, huge, page};
+use testkit::merging::{self, Merging};
 use testkit::target::Target;
 
 /// What `smaps_rollup` says, in bytes, by name.
@@ -158,6 +159,66 @@ fn anonymous_memory_is_what_the_kernel_counts() {
         "{anon:?}"
     );
     assert!(seen.total.zero >= 50 * page(), "{:?}", seen.total);
+}
+
+/// Pages that all begin with this, hold zeros else, and may be merged.
+fn alike(pages: u64, beginning: u64) -> Target {
+    Target::spawn(|| {
+        memory::keep_page_sizes();
+        vec![merging::alike(pages, beginning)]
+    })
+}
+
+#[test]
+fn merged_pages_are_divided_as_the_kernel_divides_them() {
+    let test = "merged_pages_are_divided_as_the_kernel_divides_them";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let Some(running) = Merging::start(false, test) else {
+        return;
+    };
+    const PAGES: u64 = 48;
+    let beginning = merging::nobodys();
+    let targets = [alike(PAGES, beginning), alike(PAGES, beginning)];
+    let ranges = targets.each_ref().map(|target| {
+        let at = target.addresses()[0];
+        running.wait_until_merged(target.pid(), at, PAGES);
+        (target, at..at + PAGES * page())
+    });
+    let map = PhysicalMap::read().unwrap();
+    for (target, range) in ranges {
+        reconcile(target, "merged");
+        let process = Process::open(target.pid()).unwrap();
+        let part = process.summary(range.clone(), &map).unwrap().total;
+        assert_eq!(part.resident, PAGES * page());
+        // Nobody's own, also where this process maps the frame alone.
+        assert_eq!(part.unique, 0);
+        // One frame, which the two have in so many places.
+        let each = (page() << 12) / (2 * PAGES);
+        assert_eq!(part.proportional(), (PAGES * each) >> 12);
+    }
+}
+
+#[test]
+fn pages_of_zeros_that_were_merged_are_the_zero_page() {
+    let test = "pages_of_zeros_that_were_merged_are_the_zero_page";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let Some(running) = Merging::start(true, test) else {
+        return;
+    };
+    const PAGES: u64 = 32;
+    let target = alike(PAGES, 0);
+    let at = target.addresses()[0];
+    running.wait_until_merged(target.pid(), at, PAGES);
+    reconcile(&target, "merged zeros");
+    let process = Process::open(target.pid()).unwrap();
+    let range = at..at + PAGES * page();
+    let part = process.summary(range, &PhysicalMap::read().unwrap());
+    let part = part.unwrap().total;
+    assert_eq!((part.zero, part.resident), (PAGES * page(), 0));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod faults;
 pub mod machine;
 pub mod memory;
+pub mod merging;
 pub mod objects;
 pub mod oracle;
 pub mod pci;

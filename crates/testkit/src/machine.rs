@@ -13,6 +13,17 @@ pub fn is_root_or_skip(test: &str) -> bool {
     root
 }
 
+/// Whether this machine is a guest of `cargo xtask vmtest`, which ends with its
+/// tests, so that it may be harmed; prints that the test is skipped if not.
+pub fn is_disposable_or_skip(test: &str) -> bool {
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let is = line.split_whitespace().any(|word| word == "vmtest.guest");
+    if !is {
+        eprintln!("SKIPPED {test}: it takes memory away from the machine, so it needs a guest");
+    }
+    is
+}
+
 /// The first two numbers of the kernel's release: for the few things that it
 /// changed without a way to find out.
 pub fn kernel() -> (u32, u32) {

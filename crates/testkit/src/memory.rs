@@ -82,14 +82,6 @@ pub fn touch(start: u64, count: u64, stride: u64) {
     }
 }
 
-/// Writes a word at the start of each of `count` neighbouring pages.
-pub fn write_words(start: u64, count: u64, word: u64) {
-    for index in 0..count {
-        // SAFETY: the caller's mapped writable pages, which start aligned.
-        unsafe { ((start + index * page()) as *mut u64).write_volatile(word) };
-    }
-}
-
 /// Reads a byte of each of `count` neighbouring pages.
 pub fn read(start: u64, count: u64) {
     for index in 0..count {

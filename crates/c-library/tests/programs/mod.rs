@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use c_library::loaded::Functions;
 pub(crate) use c_library::program::Linked;
 use c_library::program::{self, OPTIONS};
 use c_library::{cc, run, Library};
@@ -44,6 +45,12 @@ pub(crate) fn library() -> &'static Library {
             .expect("a target directory");
         Library::build(&root(), target).unwrap_or_else(|error| panic!("{error}"))
     })
+}
+
+/// The functions of the shared object, loaded once.
+pub(crate) fn functions() -> Functions {
+    static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
+    *FUNCTIONS.get_or_init(|| Functions::load(&library().shared))
 }
 
 /// A compiled program: a product of the build, kept in the target directory

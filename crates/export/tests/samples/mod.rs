@@ -187,35 +187,37 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
 }
 
 pub(crate) fn unmapped() -> OwnerRecord<'static> {
+    let mapped = owner(b"");
     OwnerRecord {
-        record: OwnerKind::Unmapped,
-        pid: None,
-        unique_pid: None,
-        command: None,
-        vaddr: None,
-        state: None,
-        prot: None,
-        shared: None,
-        kind: None,
-        offset: None,
-        ..owner(b"")
+        paddr: mapped.paddr,
+        pfn: mapped.pfn,
+        size: mapped.size,
+        page_use: mapped.page_use,
+        node: mapped.node,
+        mapcount_min: mapped.mapcount_min,
+        mapcount_max: mapped.mapcount_max,
+        flags: mapped.flags,
+        ..OwnerRecord::empty(OwnerKind::Unmapped)
     }
 }
 
 pub(crate) fn unread() -> OwnerRecord<'static> {
     OwnerRecord {
-        record: OwnerKind::Unread,
         pid: Some(7),
-        paddr: None,
-        pfn: None,
-        size: None,
-        page_use: None,
-        node: None,
-        mapcount_min: None,
-        mapcount_max: None,
-        flags: None,
         reason: Some("it has ended".to_owned()),
-        ..unmapped()
+        ..OwnerRecord::empty(OwnerKind::Unread)
+    }
+}
+
+/// Of a page that was poisoned.
+pub(crate) fn lost(name: &[u8]) -> OwnerRecord<'_> {
+    OwnerRecord {
+        record: OwnerKind::Lost,
+        page_use: Some("poisoned"),
+        mapcount_min: Some(0),
+        mapcount_max: Some(0),
+        state: Some(State::Poisoned),
+        ..owner(name)
     }
 }
 

@@ -3,9 +3,11 @@
 //! tells.
 //!
 //! Threads share the processes ([`pass`]); what they find is handed over in the
-//! order of PIDs ([`turns`]); what is wanted, and what of it was found, is a
+//! order of PIDs ([`turns`]); what processes had before it was poisoned, their
+//! page tables still say ([`lost`]); what is wanted, and what of it was found, is a
 //! matter of page frames alone ([`wanted`]).
 
+mod lost;
 mod pass;
 mod turns;
 mod wanted;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use process_introspection_core::{Pfn, PhysAddr};
 
 use crate::{processes, Error, PageSize, PhysicalRegion, Process, UniquePid};
+use pass::Found;
 use wanted::{Marks, Wanted, MOST_FRAMES};
 
 /// A range of physical addresses, in bytes; its end is not a part of it.
@@ -109,7 +112,7 @@ pub struct Owner {
     /// The process.
     pub process: Arc<PassedProcess>,
     /// Where it maps it, and in which mapping: of a run of pages what was
-    /// wanted. Its backing has an address.
+    /// wanted. Its backing has an address, unless it is poisoned.
     pub region: PhysicalRegion,
 }
 
@@ -120,6 +123,11 @@ pub enum OwnerEvent {
     /// A process maps some of what is wanted. Processes come in the order of
     /// their PIDs, each one's addresses ascend.
     Owner(Owner),
+    /// A process had some of what is wanted, from this address on, until a memory
+    /// error took it away: the entries of its page table name it still. Between
+    /// its owners, in the same order. (Of a file's page that can be read again,
+    /// and of hugetlb, nothing is left to tell.)
+    Lost(Owner, PhysAddr),
     /// A process could not be read, or not to its end: it is gone (then that
     /// is no failure, but what it mapped was not seen), or access is refused.
     Unread(Arc<PassedProcess>, Error),
@@ -131,8 +139,8 @@ pub enum OwnerEvent {
         /// All that there were in the beginning.
         of: usize,
     },
-    /// After all processes: wanted memory that none was found to map, whole
-    /// pages, ascending.
+    /// After all processes: wanted memory that none was found to map, or to have
+    /// lost, whole pages, ascending.
     Unmapped(PhysRange),
 }
 
@@ -244,18 +252,25 @@ pub fn owners(
     };
     let mut marks = Marks::new(&wanted);
     let walked = pass::over(&pids, &wanted, options.threads, |event| {
-        match &event {
-            pass::Event::Owner(Owner { region, .. }) => {
-                if let Some(address) = region.backing.address() {
-                    let first = address.pfn(page).as_u64();
-                    marks.mark(first..first + (region.size() >> page.shift()));
-                }
+        let mut mark = |region: &PhysicalRegion, address: Option<PhysAddr>| {
+            if let Some(address) = address {
+                let first = address.pfn(page).as_u64();
+                marks.mark(first..first + (region.size() >> page.shift()));
             }
+        };
+        match &event {
+            pass::Event::Found(Found::Maps(owner)) => {
+                mark(&owner.region, owner.region.backing.address());
+            }
+            pass::Event::Found(Found::Lost(owner, address)) => mark(&owner.region, Some(*address)),
             pass::Event::Done(outcome) => outcome.count(&mut coverage),
             pass::Event::Progress { .. } => {}
         }
         match event {
-            pass::Event::Owner(owner) => each(OwnerEvent::Owner(owner)),
+            pass::Event::Found(Found::Maps(owner)) => each(OwnerEvent::Owner(owner)),
+            pass::Event::Found(Found::Lost(owner, address)) => {
+                each(OwnerEvent::Lost(owner, address))
+            }
             pass::Event::Done(pass::Outcome::Unread(process, error)) => {
                 each(OwnerEvent::Unread(process, error))
             }

@@ -7,13 +7,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 
-use process_introspection_core::AddrRange;
+use process_introspection_core::{AddrRange, PhysAddr};
 use rustix::fs::{openat, Mode, OFlags};
 
 use super::turns::{Next, StopOnDrop, Turns};
 use super::wanted::Wanted;
-use super::{Coverage, Owner, PassedProcess, SILENCE};
-use crate::{sys, Error, PhysicalRegion, Process, UniquePid};
+use super::{lost, Coverage, Owner, PassedProcess, SILENCE};
+use crate::{sys, Backing, Error, PhysicalRegion, Process, UniquePid};
 
 /// More threads than this do not help when the caller does not say how many.
 const MOST_BY_DEFAULT: usize = 8;
@@ -43,10 +43,19 @@ impl Outcome {
     }
 }
 
+/// What of a process has to do with what is wanted.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// It maps some.
+    Maps(Owner),
+    /// It had some, from this address on.
+    Lost(Owner, PhysAddr),
+}
+
 /// What comes of the pass.
 #[derive(Debug)]
 pub(super) enum Event {
-    Owner(Owner),
+    Found(Found),
     Done(Outcome),
     Progress { done: usize },
 }
@@ -54,7 +63,7 @@ pub(super) enum Event {
 /// What a thread hands over.
 #[derive(Debug)]
 enum Item {
-    Owners(Vec<Owner>),
+    Found(Vec<Found>),
     Done(Outcome),
 }
 
@@ -100,9 +109,9 @@ pub(super) fn over(
                 }
             }
             match turns.take(SILENCE) {
-                Next::Item(Item::Owners(owners)) => {
-                    for owner in owners {
-                        give(Event::Owner(owner))?;
+                Next::Item(Item::Found(batch)) => {
+                    for found in batch {
+                        give(Event::Found(found))?;
                     }
                 }
                 Next::Item(Item::Done(outcome)) => give(Event::Done(outcome))?,
@@ -129,18 +138,18 @@ fn read(pid: u32, wanted: &Wanted, index: usize, turns: &Turns<Item>) -> Outcome
         if looked % 1024 == 0 && turns.is_stopped() {
             return ControlFlow::Break(());
         }
-        let Some(owner) = found else {
+        let Some(found) = found else {
             return ControlFlow::Continue(());
         };
-        batch.push(owner);
-        if batch.len() < BATCH || turns.give(index, Item::Owners(std::mem::take(&mut batch))) {
+        batch.push(found);
+        if batch.len() < BATCH || turns.give(index, Item::Found(std::mem::take(&mut batch))) {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
     });
     if !batch.is_empty() {
-        turns.give(index, Item::Owners(batch));
+        turns.give(index, Item::Found(batch));
     }
     outcome
 }
@@ -153,8 +162,8 @@ fn alone(
 ) -> ControlFlow<(), Outcome> {
     let mut broken = ControlFlow::Continue(());
     let outcome = walk(pid, wanted, |found| {
-        if let Some(owner) = found {
-            broken = give(Event::Owner(owner));
+        if let Some(found) = found {
+            broken = give(Event::Found(found));
         }
         broken
     });
@@ -164,12 +173,12 @@ fn alone(
     }
 }
 
-/// Walks all memory of a process. `each` gets what it maps of what is wanted,
-/// and `None` for each other run.
+/// Walks all memory of a process. `each` gets what it maps of what is wanted, and
+/// what it has lost, and `None` for each other run.
 fn walk(
     pid: u32,
     wanted: &Wanted,
-    mut each: impl FnMut(Option<Owner>) -> ControlFlow<()>,
+    mut each: impl FnMut(Option<Found>) -> ControlFlow<()>,
 ) -> Outcome {
     let mut passed = PassedProcess {
         pid,
@@ -190,21 +199,40 @@ fn walk(
         return Outcome::WithoutMemory;
     }
     let shift = process.page_size().shift();
+    let mut failed = None;
     let walked = process.physical_regions(..).and_then(|regions| {
         regions.visit(|region| {
-            let Some(address) = region.backing.address() else {
-                return each(None);
-            };
-            let first = address.as_u64() >> shift;
-            let frames = first..first.saturating_add(region.size() >> shift);
             let mut found = false;
-            for part in wanted.within(frames) {
-                found = true;
-                let (from, to) = ((part.start - first) << shift, (part.end - first) << shift);
-                each(Some(Owner {
-                    process: Arc::clone(&passed),
-                    region: part_of(region, from, to),
-                }))?;
+            // Frames that the pages from a distance on have, or had.
+            let mut of_frames = |from: u64, first: u64, count: u64, has: bool| {
+                for part in wanted.within(first..first.saturating_add(count)) {
+                    found = true;
+                    let distance = |frame: u64| from + ((frame - first) << shift);
+                    let owner = Owner {
+                        process: Arc::clone(&passed),
+                        region: part_of(region, distance(part.start), distance(part.end)),
+                    };
+                    each(Some(match has {
+                        true => Found::Maps(owner),
+                        false => Found::Lost(owner, PhysAddr::new(part.start << shift)),
+                    }))?;
+                }
+                ControlFlow::Continue(())
+            };
+            if let Some(address) = region.backing.address() {
+                of_frames(0, address.as_u64() >> shift, region.size() >> shift, true)?;
+            } else if region.backing == Backing::Poisoned {
+                match lost::frames(&process, region.virt) {
+                    Ok(runs) => {
+                        for run in runs {
+                            of_frames(run.page << shift, run.first, run.count, false)?;
+                        }
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
             }
             match found {
                 true => ControlFlow::Continue(()),
@@ -212,7 +240,7 @@ fn walk(
             }
         })
     });
-    match walked {
+    match walked.and(failed.map_or(Ok(()), Err)) {
         Ok(()) => Outcome::Read,
         Err(error) => Outcome::Unread(passed, error),
     }

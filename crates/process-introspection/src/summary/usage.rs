@@ -1,8 +1,11 @@
 //! How much memory, as the kernel counts it. Pure; knows no process.
 
 /// How many bytes, as `smaps` and `smaps_rollup` count them (fs/proc/task_mmu.c
-/// `smaps_account`, `smaps_pte_entry`, `smaps_hugetlb_range`, 5.10 to 6.18), but
-/// for `swap`, see there.
+/// `smaps_account`, `smaps_pte_entry`, `smaps_hugetlb_range`: read in the sources
+/// of 5.10, 6.1 and 6.12, compared with on 6.18), but for three things. `swap`,
+/// see there. Pages that were lost to a memory error are no memory any more;
+/// kernels count them as resident (6.1 and 6.12; seen with 6.12.117), 5.10 does
+/// not. Device-private memory cannot be told; kernels count it.
 ///
 /// `resident` and what is made of it are without hugetlb, the zero page, and
 /// frames that have no `struct page` (device memory).
@@ -45,7 +48,8 @@ impl Usage {
     }
 
     /// Adds pages on their way to another frame: in memory, and nobody says how
-    /// often they are mapped; the kernel counts them whole and as shared.
+    /// often they are mapped. Counted whole and as shared, as 6.12 does; 5.10 and
+    /// 6.1 count them as the process's own. That lasts for moments.
     pub(crate) fn add_migrating(&mut self, bytes: u64) {
         self.resident += bytes;
         self.shares += bytes << SHARE_SHIFT;

@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 use process_introspection::{Error, Process, Target as Which, UniquePid};
 use testkit::memory::page;
 
-use crate::c_calls::{CLibrary, Record};
+use c_library::loaded::Record;
+
+use crate::c_calls::CLibrary;
 
 /// What can be asked, as the document heads its columns.
 pub(crate) const QUESTIONS: [&str; 6] = [

@@ -17,7 +17,8 @@ use testkit::oracle::Pagemap;
 use testkit::target::{Report, Target};
 
 use answers::{Answer, Subject, QUESTIONS};
-use c_calls::{c_library, CLibrary, Record};
+use c_calls::{c_library, CLibrary};
+use c_library::loaded::Record;
 use confinement::Step;
 use denials::{Denial, DENIALS};
 use table::{Line, Situation, Whom, SITUATIONS};

@@ -1,0 +1,122 @@
+//! Kernel samepage merging, at work for a test.
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::memory::{self, page};
+use crate::oracle::{self, State};
+
+/// The directory of its settings.
+const DIR: &str = "/sys/kernel/mm/ksm";
+
+/// A setting that is put back when dropped.
+#[derive(Debug)]
+struct Setting {
+    path: String,
+    before: String,
+}
+
+impl Setting {
+    fn set(name: &str, value: &str) -> Option<Self> {
+        let path = format!("{DIR}/{name}");
+        let before = fs::read_to_string(&path).ok()?.trim().to_owned();
+        fs::write(&path, value).ok()?;
+        Some(Self { path, before })
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        let _ = fs::write(&self.path, &self.before);
+    }
+}
+
+/// Maps pages that may be merged, in the calling process: all of them with
+/// this in the beginning and zeros else.
+pub fn alike(pages: u64, beginning: u64) -> u64 {
+    let start = memory::anonymous(pages * page());
+    memory::advise(start, pages * page(), libc::MADV_NOHUGEPAGE);
+    for index in 0..pages {
+        let first = (start + index * page()) as *mut u64;
+        // SAFETY: aligned memory of the mapping just made.
+        unsafe { first.write_volatile(beginning) };
+    }
+    memory::advise(start, pages * page(), libc::MADV_MERGEABLE);
+    start
+}
+
+/// What no other page begins with.
+pub fn nobodys() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("a time").as_nanos() as u64 ^ u64::from(std::process::id()) << 40
+}
+
+/// The kernel merges pages until this is dropped; then it is set as it was.
+/// One at a time, of all processes.
+#[derive(Debug)]
+pub struct Merging {
+    /// In the order in which they are put back: it rests first.
+    _settings: Vec<Setting>,
+    /// Locked, so that what is put back is not what another test has set.
+    _lock: File,
+}
+
+impl Merging {
+    /// Has pages merged soon; those that hold nothing but zeros become the zero
+    /// page if `zeros`. `None`, and said so, where the kernel cannot.
+    pub fn start(zeros: bool, test: &str) -> Option<Self> {
+        let Ok(lock) = File::open(format!("{DIR}/run")) else {
+            eprintln!("SKIPPED {test}: this kernel merges no pages (CONFIG_KSM)");
+            return None;
+        };
+        // SAFETY: takes no memory; the descriptor is open.
+        let locked = unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX) };
+        assert_eq!(locked, 0, "{}", std::io::Error::last_os_error());
+        let mut settings = Vec::new();
+        for (name, value) in [
+            ("use_zero_pages", if zeros { "1" } else { "0" }),
+            ("sleep_millisecs", "1"),
+            // Others can have gigabytes of it: virtual machines do.
+            ("pages_to_scan", "100000"),
+            ("run", "1"),
+        ] {
+            settings.push(Setting::set(name, value));
+        }
+        settings.reverse();
+        let is_running = settings[0].is_some();
+        let merging = Self {
+            _settings: settings.into_iter().flatten().collect(),
+            _lock: lock,
+        };
+        if !is_running {
+            eprintln!("SKIPPED {test}: having pages merged needs root");
+        }
+        is_running.then_some(merging)
+    }
+
+    /// Waits until all of these pages of a process are one frame.
+    ///
+    /// # Panics
+    /// If they are not after five minutes.
+    pub fn wait_until_merged(&self, pid: u32, start: u64, pages: u64) {
+        let frame = |index: u64| {
+            let at = start + index * page();
+            match oracle::runs(pid, at, at + page())[0].state {
+                State::Memory(address) | State::Zero(address) => Some(address),
+                _ => None,
+            }
+        };
+        let until = Instant::now() + Duration::from_secs(300);
+        loop {
+            let first = frame(0);
+            let merged = (0..pages).filter(|&index| frame(index) == first).count() as u64;
+            if first.is_some() && merged == pages {
+                return;
+            }
+            assert!(Instant::now() < until, "{merged} of {pages} are merged");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
