@@ -67,6 +67,15 @@ static UNUSED int run_case(const struct test_case *cases, int argc, char **argv)
     return 0;
 }
 
+/* `count` turns of a loop, divided as the environment says, but never fewer than
+ * eight: an emulated machine takes some thirty times as long. */
+static UNUSED long scaled(long count) {
+    const char *divisor = getenv("INTROSPECTION_TEST_SCALE");
+    long by = divisor ? atol(divisor) : 1;
+    long few = count < 8 ? count : 8;
+    return by <= 1 ? count : count / by < few ? few : count / by;
+}
+
 static UNUSED size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 static UNUSED void need_root(void) {
