@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 
 use process_introspection_core::{PageSize, Pfn, PhysAddr};
 
-use crate::{Error, FrameFlags, Frames, PhysRange, PhysicalKind, PhysicalMap};
+use crate::{Error, FrameFlags, Frames, PhysRange, PhysicalKind, PhysicalMap, Process};
 
 /// What a page is used for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +24,8 @@ pub enum PageUse {
     /// Anonymous or shared memory that has a place in swap, and is mapped by
     /// nobody just now.
     SwapCache,
-    /// Shared by kernel samepage merging.
+    /// Shared by kernel samepage merging. [`PageUses`] tells it from
+    /// [`PageUse::Anonymous`] only where the kernel does.
     Ksm,
     /// The zero page, or the huge one.
     Zero,
@@ -53,7 +54,9 @@ impl PageUse {
     ///
     /// The flags are those of fs/proc/page.c `stable_page_flags`, Linux 5.10 to
     /// 6.18. Before 6.10 some of a large folio's are on its first frame only, and
-    /// another frame of it can be taken for the kernel's.
+    /// another frame of it can be taken for the kernel's. Some kernels set
+    /// [`FrameFlags::KSM`] for all anonymous memory (6.12 does): what is known of
+    /// that is the caller's to leave out, as [`PageUses`] does.
     pub fn of(flags: Option<FrameFlags>, kind: impl FnOnce() -> Option<PhysicalKind>) -> Self {
         use FrameFlags as F;
         // A frame without a `struct page` has NOPAGE, or since 6.15 nothing.
@@ -170,8 +173,42 @@ pub struct PageUses {
     map: PhysicalMap,
     frames: Frames,
     page: PageSize,
+    /// The flags that say nothing on this kernel.
+    void: FrameFlags,
     flags: Vec<FrameFlags>,
     counts: Vec<u64>,
+}
+
+/// [`FrameFlags::KSM`], unless the kernel is seen to give it to merged pages only:
+/// not to a page of this process that no other page can be like. From 6.10 on, and
+/// at least up to 6.17, all anonymous memory has it (fs/proc/page.c
+/// `stable_page_flags` looks for any bit of PAGE_MAPPING_KSM, of which one means
+/// anonymous memory).
+fn void_flags(frames: &Frames) -> FrameFlags {
+    let page = PageSize::base();
+    let size = page.bytes() as usize;
+    let mut own = vec![0u8; 2 * size];
+    let at = own.as_ptr().align_offset(size);
+    // What nobody else has is merged with nothing.
+    let address = own.as_ptr() as usize;
+    own[at..][..8].copy_from_slice(&(address as u64).to_ne_bytes());
+    own[at + 8..][..4].copy_from_slice(&std::process::id().to_ne_bytes());
+    let mut flags = [FrameFlags::default()];
+    // Again if it is moved meanwhile.
+    for _ in 0..8 {
+        let address = Process::current().and_then(|this| this.physical_address(&raw const own[at]));
+        let Ok(Some(address)) = address else {
+            break;
+        };
+        let told = frames.read_flags(address.pfn(page), &mut flags);
+        if told.is_ok_and(|told| told == 1) && flags[0].contains(FrameFlags::ANON) {
+            return match flags[0].contains(FrameFlags::KSM) {
+                true => FrameFlags::KSM,
+                false => FrameFlags::default(),
+            };
+        }
+    }
+    FrameFlags::KSM
 }
 
 impl PageUses {
@@ -180,9 +217,11 @@ impl PageUses {
     /// # Errors
     /// As [`PhysicalMap::read`] and [`Frames::open`].
     pub fn open() -> Result<Self, Error> {
+        let (map, frames) = (PhysicalMap::read()?, Frames::open()?);
         Ok(Self {
-            map: PhysicalMap::read()?,
-            frames: Frames::open()?,
+            map,
+            void: void_flags(&frames),
+            frames,
             page: PageSize::base(),
             flags: vec![FrameFlags::default(); PIECE],
             counts: vec![0; PIECE],
@@ -280,7 +319,8 @@ impl PageUses {
         count: Option<u64>,
     ) -> PageRun {
         let range = PhysRange::of_frames(frames, self.page);
-        let page_use = PageUse::of(flags, || self.map.at(range.start()).kind);
+        let telling = flags.map(|flags| FrameFlags::from_bits(flags.bits() & !self.void.bits()));
+        let page_use = PageUse::of(telling, || self.map.at(range.start()).kind);
         let has_page = !matches!(page_use, PageUse::NotRam(_) | PageUse::Unknown);
         let node = self.map.node_of(range.start(), 1);
         PageRun {
