@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{channel, Receiver};
@@ -230,9 +232,11 @@ fn a_stop_by_job_control_lasts_until_sigcont() {
 
 #[test]
 fn what_cannot_be_executed_is_an_error_and_leaves_nothing() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let not_executable = file.path().to_str().unwrap();
     for (name, kind) in [
         ("/no/such/program", std::io::ErrorKind::NotFound),
-        ("/etc/passwd", std::io::ErrorKind::PermissionDenied),
+        (not_executable, std::io::ErrorKind::PermissionDenied),
     ] {
         let start = |traced: bool| match traced {
             true => Program::start_traced(Command::new(name), || (), |_| ()),
@@ -296,9 +300,11 @@ fn a_program_is_asked_to_end() {
 #[test]
 fn a_program_that_reads_and_writes_is_not_disturbed() {
     let mut command = Command::new("cat");
-    let (its_input, mut ours) = std::io::pipe().unwrap();
-    let (mut output, its_output) = std::io::pipe().unwrap();
-    command.stdin(its_input).stdout(its_output);
+    let (its_input, mut ours) = UnixStream::pair().unwrap();
+    let (mut output, its_output) = UnixStream::pair().unwrap();
+    command
+        .stdin(OwnedFd::from(its_input))
+        .stdout(OwnedFd::from(its_output));
     let (_program, moments) = traced(command);
     ours.write_all(b"through it").unwrap();
     drop(ours);
