@@ -41,10 +41,18 @@ pub(crate) fn set_up(words: &Words) -> Result<(), String> {
     for (kind, at) in [
         ("sysfs", "/sys"),
         ("devtmpfs", "/dev"),
-        ("tmpfs", "/tmp"),
+        // Files in tmpfs are shared memory: these are as those on a disk.
+        ("ramfs", "/tmp"),
         ("tmpfs", "/dev/shm"),
     ] {
         mount(kind, at).map_err(|error| format!("{at}: {error}"))?;
+    }
+    // Tests that want these say so where the kernel lacks them.
+    for (kind, at) in [
+        ("cgroup2", "/sys/fs/cgroup"),
+        ("debugfs", "/sys/kernel/debug"),
+    ] {
+        let _ = mount(kind, at);
     }
     use_the_console().map_err(|error| format!("/dev/console: {error}"))?;
     println!("vmtest: guest {}", about());

@@ -50,8 +50,9 @@ pub(crate) fn run(
     let (emulator, options, console_name) = machine(row.kernel.arch);
     let program = extent.program.as_ref();
     let program = program.map_or(String::new(), |name| format!("vmtest.program={name} "));
+    let times = if extent.times { "vmtest.times " } else { "" };
     let line = format!(
-        "console={console_name} quiet loglevel=2 panic=-1 mitigations=off vmtest.guest vmtest.scale={} {program}{}",
+        "console={console_name} quiet loglevel=2 panic=-1 mitigations=off vmtest.guest vmtest.scale={} {program}{times}{}",
         extent.scale, row.command_line
     );
     let mut command = Command::new(emulator);

@@ -71,6 +71,9 @@ struct Extent {
     /// Only this test program, such as machines: a part of what a row is
     #[arg(long, value_name = "NAME")]
     program: Option<String>,
+    /// Have the guests tell on their consoles how long each test took
+    #[arg(long)]
+    times: bool,
 }
 
 impl Extent {

@@ -35,7 +35,7 @@ const QUICK_STANDARD: [&str; 6] = [
 
 /// Names under which the guest's program is one that tests start, or are started
 /// by.
-const AROUND_TESTS: [&str; 5] = ["cat", "parent", "sh", "sleep", "unshare"];
+const AROUND_TESTS: [&str; 6] = ["cat", "parent", "sh", "sleep", "true", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
