@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use process_introspection::{LaunchError, Moment, Process, Program};
 use testkit::memory;
+use testkit::scale::scaled;
 
 /// What the variable of this name tells the program to do.
 const ROLE: &str = "PROCESS_INTROSPECTION_LAUNCH_ROLE";
@@ -256,7 +257,7 @@ fn many_short_programs_are_all_seen() {
     // More at once than there are processors: the tracers come late, and meet
     // a program before its exec, in it and after it.
     let many = || {
-        for _ in 0..100 {
+        for _ in 0..scaled(100) {
             let (_program, moments) = traced(Command::new("true"));
             assert!(matches!(moments.recv_timeout(LIMIT), Ok(Moment::AtExit(_))));
             let Ok(Moment::Ended(Ok(status))) = moments.recv_timeout(LIMIT) else {

@@ -470,14 +470,15 @@ fn many_small_areas_are_reported_as_the_page_map_says() {
     if !is_root_or_skip("small areas") {
         return;
     }
-    let size = 3000 * page();
+    let pages = scaled(3000).max(600);
+    let size = pages * page();
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
-        memory::touch(at, 3000, 1);
-        for index in (0..3000).step_by(2) {
+        memory::touch(at, pages, 1);
+        for index in (0..pages).step_by(2) {
             memory::protect(at + index * page(), page(), libc::PROT_READ);
         }
-        for index in (0..3000).step_by(50) {
+        for index in (0..pages).step_by(50) {
             memory::unmap(at + index * page(), 7 * page());
         }
         vec![at]

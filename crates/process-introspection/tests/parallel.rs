@@ -242,7 +242,7 @@ fn many_small_areas_come_out_as_in_an_ordinary_walk() {
     if !is_root_or_skip("small areas") {
         return;
     }
-    let pages = 5000;
+    let pages = scaled(5000).max(1000);
     let target = Target::spawn(|| {
         let at = memory::anonymous(pages * page());
         memory::touch(at, pages, 1);
