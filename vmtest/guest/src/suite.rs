@@ -52,7 +52,8 @@ pub(crate) fn run(words: &Words) -> String {
             .current_dir("/tmp")
             .env_clear()
             .env("PATH", "/bin")
-            .env("INTROSPECTION_TEST_SCALE", scale);
+            .env("INTROSPECTION_TEST_SCALE", scale)
+            .envs(words.values("env").filter_map(|both| both.split_once('=')));
         command
     };
     let chosen = words.value("program");
