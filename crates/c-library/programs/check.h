@@ -119,7 +119,7 @@ static UNUSED procfs_mapinfo *records_of(array_call *call, pid64_t pid,
                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         CHECK(records != MAP_FAILED);
         int result = call(pid, start, end, records, size);
-        CHECK(result >= 0);
+        if (result < 0) FAIL("error %d", -result);
         CHECK_EQ(result % RECORD, 0);
         if ((size_t)result <= size) {
             *count = (size_t)result / RECORD;
