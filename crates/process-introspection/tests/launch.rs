@@ -47,7 +47,7 @@ fn the_program_of_the_other_tests() {
             unsafe { libc::syscall(libc::SYS_exit, 0) };
         }
         "many-threads" => {
-            for _ in 0..200 {
+            for _ in 0..scaled(200) {
                 let one = std::thread::spawn(|| std::thread::sleep(Duration::from_micros(10)));
                 one.join().unwrap();
             }

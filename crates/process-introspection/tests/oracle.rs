@@ -128,9 +128,10 @@ fn compare(target: &Target, start: u64, end: u64, whole: &[Run]) {
 }
 
 /// Page-table records tile the same pages and give the same addresses: of
-/// about a hundred runs.
+/// about a hundred runs, or fewer.
 fn check_page_table(process: &Process, whole: &[Run]) {
-    for run in whole.iter().step_by(1 + whole.len() / 100) {
+    let about = scaled(100).max(10) as usize;
+    for run in whole.iter().step_by(1 + whole.len() / about) {
         let mut next = run.start;
         for entry in process.page_table(run.start..run.end).expect("a walk") {
             let entry = entry.expect("an entry");
