@@ -245,9 +245,9 @@ fn work(schedule: &Schedule, extent: &Extent, outcomes: &Mutex<Vec<Outcome>>) {
 /// Packs a row's initial root file system.
 fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> Result<PathBuf> {
     let mut image = tests.image(first, row)?;
-    for module in row.modules {
+    for (index, module) in row.modules.iter().enumerate() {
         let name = Path::new(module).file_name().unwrap_or_default();
-        let name = format!("modules/{}", name.to_string_lossy());
+        let name = format!("modules/{index:02}-{}", name.to_string_lossy());
         image.add(&name, &module_bytes(&kernel.modules.join(module))?);
     }
     let images = directory().join("images");

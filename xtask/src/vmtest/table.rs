@@ -130,7 +130,7 @@ pub(crate) struct Row {
     pub(crate) command_line: &'static str,
     /// What the tests' environment says there, besides the scale.
     pub(crate) environment: &'static [(&'static str, &'static str)],
-    /// Modules that the guest loads, below `kernel/` in the package.
+    /// Modules that the guest loads, in this order, below `kernel/` in the package.
     pub(crate) modules: &'static [&'static str],
     /// The base page, in bytes.
     pub(crate) page: u64,
@@ -208,6 +208,8 @@ const SWAP_SUM: &str = "summary::swapped_memory_is_what_the_kernel_counts";
 const SWAP_FACTS: &str = "page_facts::a_page_in_swap_has_the_facts_of_its_entry_and_the_areas_name";
 const STORM: &str = "storm::order_addresses_and_errors_are_right_in_a_storm";
 const DEVICE: &str = "machines::device_memory_is_never_told_to_be_absent_or_ram";
+const VFIO: &str = "user_drivers::a_vfio_region_lies_in_its_bar";
+const UIO: &str = "user_drivers::the_maps_of_uio_devices_lie_where_sysfs_says";
 const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
 const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
 
@@ -338,8 +340,13 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "amd64-6.12-device",
-        machine: "PCI devices whose memory programs can map",
+        machine:
+            "PCI devices whose memory programs can map, one of them a driver's of UIO, one of VFIO",
         options: &[
+            "-machine",
+            "q35",
+            "-device",
+            "intel-iommu",
             "-device",
             "edu",
             "-device",
@@ -348,9 +355,28 @@ pub(crate) const ROWS: &[Row] = &[
             "memory-backend-ram,id=iv,size=4M,share=on",
             "-device",
             "ivshmem-plain,memdev=iv",
+            "-device",
+            "edu,addr=0x10",
+            "-object",
+            "memory-backend-ram,id=uio,size=1M,share=on",
+            "-device",
+            "ivshmem-plain,memdev=uio,addr=0x11",
+        ],
+        // The second driver is for other devices that have their memory in the
+        // same place.
+        command_line: "intel_iommu=on vmtest.bind=0000:00:10.0=vfio-pci \
+                       vmtest.bind=0000:00:11.0=netx transparent_hugepage=madvise",
+        modules: &[
+            "virt/lib/irqbypass.ko",
+            "drivers/vfio/vfio.ko",
+            "drivers/vfio/vfio_iommu_type1.ko",
+            "drivers/vfio/pci/vfio-pci-core.ko",
+            "drivers/vfio/pci/vfio-pci.ko",
+            "drivers/uio/uio.ko",
+            "drivers/uio/uio_netx.ko",
         ],
         work: Work::TestsOfTheMachine,
-        runs: &[DEVICE],
+        runs: &[DEVICE, VFIO, UIO],
         ..PLAIN
     },
     Row {
