@@ -38,7 +38,7 @@ pub(crate) enum Who {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let library = CLibrary::open(&arguments.library)?;
     let mut bare = Bare::new(arguments.pid);
-    let mut records = [Record::default(); 4];
+    let mut records = InOnePage::default();
     let own = std::env::args().next().unwrap_or_default().into_bytes();
     let address = match arguments.pid {
         0 => own.as_ptr() as u64,
@@ -47,7 +47,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let kept = Process::open(arguments.pid).map_err(|error| error.to_string())?;
     let mut ask = || match (arguments.who, arguments.pid) {
         (Who::Library, pid) => {
-            assert_eq!(library.physical(pid, address, address + 1, &mut records), 1);
+            assert_eq!(
+                library.physical(pid, address, address + 1, &mut records.0),
+                1
+            );
         }
         (Who::Kept, _) => {
             let found = kept.physical_address(address).expect("an address");
@@ -62,6 +65,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     mark();
     Ok(ExitCode::SUCCESS)
 }
+
+/// A record across the border of two pages takes one more probe of the buffer.
+#[derive(Default)]
+#[repr(align(4096))]
+struct InOnePage([Record; 4]);
 
 const MARK: &str = "getppid";
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "children.h"
 
@@ -45,6 +46,58 @@ static void the_path_of_a_file_is_found_whole(void) {
     CHECK_EQ(deleted, strlen(path) + strlen(" (deleted)") + 1);
     CHECK(strncmp(found.object.path, path, strlen(path)) == 0);
     CHECK(strcmp(found.object.path + strlen(path), " (deleted)") == 0);
+}
+
+/* Goes down into directories until a file's path there has exactly `length`
+ * bytes, maps the file, and removes everything again. What is at `from` is left
+ * as the working directory. */
+static char *map_deep_file(const char *from, size_t length, char *path) {
+    static char name[NAME_MAX + 1];
+    strcpy(path, from);
+    while (strlen(path) + 1 + NAME_MAX < length) {
+        /* What is left has to be a name and its slash, too. */
+        size_t left = length - strlen(path) - 1;
+        size_t size = left - 2 < NAME_MAX ? left - 2 : NAME_MAX;
+        memset(name, 'd', size);
+        name[size] = 0;
+        CHECK(mkdir(name, 0700) == 0 && chdir(name) == 0);
+        strcat(strcat(path, "/"), name);
+    }
+    size_t size = length - strlen(path) - 1;
+    memset(name, 'f', size);
+    name[size] = 0;
+    char *memory = map_file(name, 1);
+    CHECK(unlink(name) == 0);
+    while (strlen(path) > strlen(from)) {
+        char *slash = strrchr(path, '/');
+        CHECK(chdir("..") == 0 && rmdir(slash + 1) == 0);
+        *slash = 0;
+    }
+    return memory;
+}
+
+static void a_path_of_any_length_is_found_whole(void) {
+    static char start[2048], path[PATH_MAX + 1];
+    CHECK(getcwd(start, sizeof start));
+    char directory[] = "introspection-XXXXXX";
+    CHECK(mkdtemp(directory) && chdir(directory) == 0);
+    char *from = getcwd(NULL, 0);
+    /* Around the sizes that the library, other libraries and the kernel have
+     * storage for. A deleted file's path ends with " (deleted)". */
+    static const size_t lengths[] = {490, 511, 512, 513, 3071, 3072, 3073, 4000, 4095};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t length = lengths[i] - strlen(" (deleted)");
+        uintptr_t at = (uintptr_t)map_deep_file(from, length, path) + 7;
+        CHECK_EQ(introspection_get_mapped_object_path(0, at, &found.object, sizeof found),
+                 lengths[i] + 1);
+        CHECK_EQ(strlen(found.object.path), lengths[i]);
+        CHECK_EQ(found.object.vaddr, at);
+        CHECK(strncmp(found.object.path, from, strlen(from)) == 0);
+        CHECK(strcmp(found.object.path + length, " (deleted)") == 0);
+        for (size_t j = length - 20; j < length; j++) CHECK_EQ(found.object.path[j], 'f');
+    }
+    CHECK(chdir(start) == 0 && rmdir(directory) == 0);
+    free(from);
 }
 
 static const char literal[] = "in the program's own file";
@@ -193,6 +246,7 @@ static void device_memory_has_its_address(void) {
 int main(int argc, char **argv) {
     static const struct test_case cases[] = {
         {"the_path_of_a_file_is_found_whole", the_path_of_a_file_is_found_whole},
+        {"a_path_of_any_length_is_found_whole", a_path_of_any_length_is_found_whole},
         {"a_programs_own_path_and_linked_address_are_found",
          a_programs_own_path_and_linked_address_are_found},
         {"a_short_buffer_gets_an_empty_path", a_short_buffer_gets_an_empty_path},

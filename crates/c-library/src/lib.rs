@@ -1,13 +1,14 @@
 //! Builds the C library as it is installed, the archive by cargo, the shared
 //! object by the C compiler from that archive, and installs it. The one place
 //! that knows how; of tests it knows only how their programs are compiled
-//! ([`program`]).
+//! ([`program`]) and what stack the code can take ([`stack`]).
 //!
 //! Cargo's own `cdylib` is not used: rustc hands the linker an anonymous
 //! version script, with which a script that gives symbols versions cannot be
 //! combined.
 
 pub mod program;
+pub mod stack;
 
 use std::ffi::OsString;
 use std::os::unix::fs::{symlink, PermissionsExt};

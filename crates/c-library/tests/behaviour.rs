@@ -49,6 +49,7 @@ cases! { targets:
 
 cases! { objects:
     the_path_of_a_file_is_found_whole,
+    a_path_of_any_length_is_found_whole,
     a_programs_own_path_and_linked_address_are_found,
     a_short_buffer_gets_an_empty_path,
     a_bad_buffer_for_a_path_is_a_fault,

@@ -4,6 +4,7 @@
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
+use process_introspection_core::page_table::LeafCursor;
 use process_introspection_core::physical::PhysicalCursor;
 use process_introspection_core::process::Access;
 use process_introspection_core::virtual_regions::VirtualCursor;
@@ -12,7 +13,7 @@ use process_introspection_core::{AddrRange, Errno, Error, Operation, Process};
 use crate::output::Output;
 use crate::record::{Record, RecordRun};
 use crate::regions::{
-    self, Name, PageTableWalk, ShortName, Walk, NO_ENTRIES, NO_FEW_ENTRIES, NO_NAME, NO_SHORT_NAME,
+    self, FewerEntries, Name, ShortName, Walk, NO_ENTRIES, NO_FEWER_ENTRIES, NO_NAME, NO_SHORT_NAME,
 };
 use crate::{range, Result};
 
@@ -51,7 +52,7 @@ struct Progress {
 enum AnyWalk {
     Virtual(VirtualCursor<Name>),
     Physical(Result<PhysicalCursor<ShortName>>),
-    PageTable(Result<PageTableWalk>),
+    PageTable(Result<LeafCursor<ShortName, FewerEntries>>),
 }
 
 impl AnyWalk {
@@ -141,11 +142,11 @@ fn start_page_table<'a>(
     process: &Process,
     range: AddrRange,
 ) -> &'a AnyWalk {
-    walk.write(AnyWalk::PageTable(PageTableWalk::new(
+    walk.write(AnyWalk::PageTable(LeafCursor::new(
         process,
         range,
         NO_SHORT_NAME,
-        NO_FEW_ENTRIES,
+        NO_FEWER_ENTRIES,
     )))
 }
 

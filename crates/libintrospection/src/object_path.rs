@@ -1,6 +1,6 @@
 //! The path of a mapped object, into a buffer of C's.
 
-use process_introspection_core::object;
+use process_introspection_core::object::{self, ObjectAt};
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::VmaCursor;
 use process_introspection_core::{Errno, Error, Operation, Process};
@@ -10,29 +10,75 @@ use crate::{regions, Result};
 
 /// The longest path that the kernel tells, with its NUL.
 const LONGEST: usize = 4096;
+/// Of a longer path than this there is no room, on the stack that is promised,
+/// beside all that tells an object: it is looked for again, for itself.
+const LONG: usize = 3072;
 /// Where `path` begins in `struct _procfs_debug_info`.
 const PATH: usize = size_of::<u64>();
 
-pub(crate) fn mapped_object_path(pid64: i64, vaddr: u64, output: Output) -> Result<u64> {
-    find_and_store(&regions::open(pid64, Access::Layout)?, vaddr, output)
+/// So often is a long path looked for. What is mapped there can change meanwhile.
+const TRIES: u32 = 4;
+
+pub(crate) fn mapped_object_path(pid64: i64, vaddr: u64, mut output: Output) -> Result<u64> {
+    let process = regions::open(pid64, Access::Layout)?;
+    for _ in 0..TRIES {
+        let stored = match find(&process, vaddr, &mut output)? {
+            Found::Stored(needed) => Some(needed),
+            Found::WithLongPath(object) => find_path(&process, vaddr, &object, &mut output)?,
+        };
+        if let Some(needed) = stored {
+            return Ok(needed);
+        }
+    }
+    Err(Error::new(Errno::ENXIO, Operation::ReadObject))
 }
 
-/// Apart from what opens the target, so that their frames are not added up.
+#[allow(clippy::large_enum_variant)] // There is one of it, for a moment.
+enum Found {
+    /// All that fits; the size of the path.
+    Stored(u64),
+    WithLongPath(ObjectAt),
+}
+
+// Apart from what opens the target and from each other, so that their frames
+// are not added up.
+
 #[inline(never)]
-fn find_and_store(process: &Process, vaddr: u64, mut output: Output) -> Result<u64> {
-    let mut areas = VmaCursor::new([0u8; LONGEST]);
+fn find(process: &Process, vaddr: u64, output: &mut Output) -> Result<Found> {
+    let mut areas = VmaCursor::new([0u8; LONG]);
     let object = object::object_at(process, vaddr, &mut areas)?;
+    let name = areas.name();
+    if !name.complete {
+        return Ok(Found::WithLongPath(object));
+    }
+    store(vaddr, &object, name.bytes, output).map(Found::Stored)
+}
+
+/// The path alone; `None` if another object is mapped there by now. (A file
+/// that is so deep is opened through its mapping only, not by its path.)
+#[inline(never)]
+fn find_path(
+    process: &Process,
+    vaddr: u64,
+    object: &ObjectAt,
+    output: &mut Output,
+) -> Result<Option<u64>> {
+    let mut areas = VmaCursor::new([0u8; LONGEST]);
+    if areas.next_from(process, vaddr)? != Some(object.mapping.vma) {
+        return Ok(None);
+    }
     let name = areas.name();
     if !name.complete {
         return Err(Error::new(Errno::ENAMETOOLONG, Operation::ReadObject));
     }
+    store(vaddr, object, name.bytes, output).map(Some)
+}
+
+fn store(vaddr: u64, object: &ObjectAt, path: &[u8], output: &mut Output) -> Result<u64> {
     let address = object.linked_address.unwrap_or(vaddr);
-    let needed = name.bytes.len() + 1;
-    let stored: &[u8] = if output.size() >= PATH + needed {
-        name.bytes
-    } else {
-        b""
-    };
+    let needed = path.len() + 1;
+    let fits = output.size() >= PATH + needed;
+    let stored: &[u8] = if fits { path } else { b"" };
     if output.size() >= PATH {
         if output.size() > PATH {
             // All of it or nothing; and its last bytes are less than a probe.

@@ -28,11 +28,9 @@ pub(crate) type ShortName = [u8; 192];
 pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
 /// Storage for page-map entries.
 pub(crate) const NO_ENTRIES: FewEntries = [0; 256];
-/// Fewer, in a walk that also holds what it knows of leaf entries.
-pub(crate) const NO_FEW_ENTRIES: [u64; 192] = [0; 192];
-
-/// The walk of leaf entries.
-pub(crate) type PageTableWalk = LeafCursor<ShortName, [u64; 192]>;
+/// Storage for fewer, in a walk that also holds what it knows of leaf entries.
+pub(crate) type FewerEntries = [u64; 192];
+pub(crate) const NO_FEWER_ENTRIES: FewerEntries = [0; 192];
 
 /// Something that gives records.
 pub(crate) trait Walk {
@@ -40,14 +38,18 @@ pub(crate) trait Walk {
     fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>>;
 }
 
-impl Walk for VirtualCursor<Name> {
+impl<N: AsRef<[u8]> + AsMut<[u8]>> Walk for VirtualCursor<N> {
     fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
         let mapping = self.next(process)?;
         Ok(mapping.map(|mapping| RecordRun::one(Record::of_mapping(&mapping))))
     }
 }
 
-impl Walk for PhysicalCursor<ShortName> {
+impl<N, E> Walk for PhysicalCursor<N, E>
+where
+    N: AsRef<[u8]> + AsMut<[u8]>,
+    E: AsRef<[u64]> + AsMut<[u64]>,
+{
     fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
         let run = self.next_run(process)?;
         Ok(run
@@ -56,7 +58,11 @@ impl Walk for PhysicalCursor<ShortName> {
     }
 }
 
-impl Walk for PageTableWalk {
+impl<N, E> Walk for LeafCursor<N, E>
+where
+    N: AsRef<[u8]> + AsMut<[u8]>,
+    E: AsRef<[u64]> + AsMut<[u64]>,
+{
     fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
         let run = self.next(process)?;
         Ok(run.map(|run| RecordRun::of_leaves(&run, self.mapping())))
@@ -124,7 +130,7 @@ fn fill(walk: &mut impl Walk, process: &Process, output: Output) -> Result<u64> 
 /// The same for physical regions, of which there can be one a page: area by
 /// area, with what all records of an area share.
 fn fill_physical(
-    walk: &mut PhysicalCursor<ShortName>,
+    walk: &mut PhysicalCursor<&mut ShortName, &mut FewEntries>,
     process: &Process,
     output: Output,
 ) -> Result<u64> {
@@ -144,8 +150,9 @@ fn fill_physical(
 }
 
 // Opening a target and walking it each have a function of their own, so that
-// their stack frames are not added up. A walk is never moved, not even out of
-// its result: that would be a second copy of it on the stack.
+// their stack frames are not added up. A walk borrows its storage: owned, it
+// would be moved with the walk wherever the compiler does not make the walk in
+// its place, and each move is a second copy on the stack.
 
 pub(crate) fn virtual_regions(
     pid64: i64,
@@ -155,11 +162,9 @@ pub(crate) fn virtual_regions(
 ) -> Result<u64> {
     let range = range(start, last)?;
     let process = open(pid64, Access::Layout)?;
-    fill(
-        &mut VirtualCursor::new(&process, range, NO_NAME),
-        &process,
-        output,
-    )
+    let mut name = NO_NAME;
+    let mut walk = VirtualCursor::new(&process, range, &mut name);
+    fill(&mut walk, &process, output)
 }
 
 pub(crate) fn physical_regions(
@@ -174,10 +179,9 @@ pub(crate) fn physical_regions(
 
 #[inline(never)]
 fn walk_physical(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
-    match &mut PhysicalCursor::new(process, range, Access::Frames, NO_SHORT_NAME, NO_ENTRIES) {
-        Ok(walk) => fill_physical(walk, process, output),
-        Err(error) => Err(*error),
-    }
+    let (name, entries) = (&mut { NO_SHORT_NAME }, &mut { NO_ENTRIES });
+    let start = move || PhysicalCursor::new(process, range, Access::Frames, name, entries);
+    fill_physical(made_in(&mut None, start)?, process, output)
 }
 
 pub(crate) fn page_table_entries(
@@ -192,10 +196,16 @@ pub(crate) fn page_table_entries(
 
 #[inline(never)]
 fn walk_page_table(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
-    match &mut PageTableWalk::new(process, range, NO_SHORT_NAME, NO_FEW_ENTRIES) {
-        Ok(walk) => fill(walk, process, output),
-        Err(error) => Err(*error),
-    }
+    let (name, entries) = (&mut { NO_SHORT_NAME }, &mut { NO_FEWER_ENTRIES });
+    let start = move || LeafCursor::new(process, range, name, entries);
+    fill(made_in(&mut None, start)?, process, output)
+}
+
+/// Makes a walk in its place. A function of its own, so that what it takes to
+/// make one does not lie below the walking.
+#[inline(never)]
+fn made_in<T>(place: &mut Option<T>, make: impl FnOnce() -> Result<T>) -> Result<&mut T> {
+    Ok(place.insert(make()?))
 }
 
 /// Opens a target by C's number.

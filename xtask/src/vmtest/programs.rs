@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use c_library::program::{self, Linked};
-use c_library::Library;
+use c_library::{stack, Library};
 use serde_json::Value;
 
 use super::image::Image;
@@ -198,6 +198,22 @@ impl Compiler {
         Ok(built.join("libintrospection.a"))
     }
 
+    /// That no call can take more stack than is promised, where its code tells.
+    fn check_stack(&self, archive: &Path) -> Result<()> {
+        let objdump = match self.target {
+            "aarch64-unknown-linux-gnu" => "aarch64-linux-gnu-objdump",
+            // This machine's own is for a test of the C library.
+            _ => return Ok(()),
+        };
+        for (call, chain) in stack::of_calls(&stack::Code::of_archive(objdump, archive)?)? {
+            if chain.bytes >= stack::PROMISED {
+                let chain = format!("{} bytes of stack: {:#?}", chain.bytes, chain.frames);
+                return Err(format!("{}: {call} can take {chain}", self.target));
+            }
+        }
+        Ok(())
+    }
+
     /// The C programs with the library.
     fn cases(&self) -> Result<Vec<(String, PathBuf)>> {
         let library = Library {
@@ -207,6 +223,7 @@ impl Compiler {
             dir: PathBuf::new(),
         };
         let built = self.directory.join(self.target).join("release");
+        self.check_stack(&library.archive)?;
         let build = |&name: &&str| {
             let mut compiler = Command::new(self.cc);
             // Without what only a debugger reads.

@@ -65,7 +65,9 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
     ///
     /// # Errors
     /// ESRCH when the process's memory goes away. What was given stands.
-    #[inline]
+    // Apart, so that what it takes of the stack does not lie below what finds
+    // the next area.
+    #[inline(never)]
     pub fn walk(
         &mut self,
         process: &Process,

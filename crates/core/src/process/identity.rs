@@ -235,8 +235,22 @@ pub(crate) fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) struct ExecMark(u64);
 
 impl ExecMark {
+    /// The words that are looked at: all that there are on x86-64 and on arm64
+    /// (twice `AT_VECTOR_SIZE_BASE` 22, `AT_VECTOR_SIZE_ARCH` 3 or 2, and 1 in
+    /// include/linux/auxvec.h and asm/auxvec.h, 6.18).
+    const WORDS: usize = 64;
+
     /// `None` when the process, or this thread of it, has no memory.
     pub(super) fn read(dir: &OwnedFd) -> Result<Option<Self>> {
+        Self::read_by::<{ Self::WORDS }>(dir)
+    }
+
+    /// The same with more reads and less stack, for where a walk needs it.
+    pub(super) fn read_in_parts(dir: &OwnedFd) -> Result<Option<Self>> {
+        Self::read_by::<8>(dir)
+    }
+
+    fn read_by<const PART: usize>(dir: &OwnedFd) -> Result<Option<Self>> {
         let auxv = match sys::openat(dir.raw(), b"auxv\0", 0) {
             Ok(auxv) => auxv,
             // No memory (fs/proc/base.c, `__mem_open`), or no process: that
@@ -247,14 +261,21 @@ impl ExecMark {
             Err(Errno::EPERM) => return Err(Error::new(Errno::EPERM, Operation::OpenProcess)),
             Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenMemory)),
         };
-        let mut words = [0u64; 64];
-        let count = sys::pread_u64(auxv.raw(), &mut words, 0).at(Operation::OpenMemory)?;
-        // FNV-1a over words.
-        let hash = words[..count]
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
+        let mut words = [0u64; PART];
+        let (mut hash, mut count) = (0xcbf2_9ce4_8422_2325_u64, 0);
+        // What was opened stays the vector of one memory, or ends.
+        while count < Self::WORDS {
+            let at = (count * size_of::<u64>()) as u64;
+            let read = sys::pread_u64(auxv.raw(), &mut words, at).at(Operation::OpenMemory)?;
+            // FNV-1a over words.
+            hash = words[..read].iter().fold(hash, |hash, word| {
                 (hash ^ word).wrapping_mul(0x0100_0000_01b3)
             });
+            count += read;
+            if read < PART {
+                break;
+            }
+        }
         Ok((count > 0).then_some(Self(hash)))
     }
 }
@@ -313,6 +334,27 @@ impl PathBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_memory_has_one_mark_in_however_many_parts_it_is_read() {
+        let flags = sys::O_PATH | sys::O_DIRECTORY;
+        let dir = sys::openat(sys::CWD, b"/proc/self\0", flags).unwrap();
+        let mark = ExecMark::read(&dir).unwrap().unwrap();
+        assert_eq!(ExecMark::read_in_parts(&dir), Ok(Some(mark)));
+        assert_eq!(ExecMark::read_by::<1>(&dir), Ok(Some(mark)));
+        assert_eq!(ExecMark::read_by::<7>(&dir), Ok(Some(mark)));
+        // Of another memory it is another one, which is what it is for.
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let path = std::format!("/proc/{}\0", child.id());
+        let other = sys::openat(sys::CWD, path.as_bytes(), flags).unwrap();
+        let other = ExecMark::read_in_parts(&other);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_ne!(other.unwrap(), Some(mark));
+    }
 
     #[test]
     fn a_pid64_is_the_caller_a_pid_a_unique_pid_or_nobody() {

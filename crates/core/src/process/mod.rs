@@ -268,7 +268,7 @@ impl Process {
     pub fn check_same_memory(&self) -> Result<()> {
         match &self.mark {
             None => Ok(()),
-            Some(mark) if ExecMark::read(&self.dir)?.as_ref() == Some(mark) => Ok(()),
+            Some(mark) if ExecMark::read_in_parts(&self.dir)?.as_ref() == Some(mark) => Ok(()),
             Some(_) => Err(Error::new(Errno::ESRCH, Operation::ReadMaps)),
         }
     }

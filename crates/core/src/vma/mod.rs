@@ -260,6 +260,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     }
 
     /// By the ioctl; by the text from now on if there is no such ioctl.
+    #[inline(always)]
     fn query(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
         match self.try_query(process, address)? {
             Some(answer) => Ok(answer),
@@ -267,7 +268,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         }
     }
 
-    /// By the ioctl; `None`, and never again, if there is no such ioctl.
+    /// By the ioctl; `None`, and never again, if there is no such ioctl. Apart,
+    /// so that its stack is given back before the text is read.
+    #[inline(never)]
     fn try_query(&mut self, process: &Process, address: u64) -> Result<Option<Option<Vma>>> {
         Ok(
             match query::next_from(process, address, self.name.as_mut())? {
@@ -343,15 +346,20 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
             return Ok(None);
         };
         let found = match self.source {
-            Source::TextOnly => {
-                let mut again = VmaCursor::from_text(self.name.as_mut());
-                let found = again.next_line(process, last, u32::MAX)?;
-                (self.name_len, self.name_complete) = (again.name_len, again.name_complete);
-                found
-            }
+            Source::TextOnly => self.line_at(process, last)?,
             _ => self.query(process, last)?,
         };
         Ok(found.filter(|vma| vma.range.end().as_u64() == start))
+    }
+
+    /// By the text from its beginning on. Apart, so that its storage does not
+    /// lie below other ways.
+    #[inline(never)]
+    fn line_at(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
+        let mut again = VmaCursor::from_text(self.name.as_mut());
+        let found = again.next_line(process, address, u32::MAX)?;
+        (self.name_len, self.name_complete) = (again.name_len, again.name_complete);
+        Ok(found)
     }
 
     /// The area that was given last has no name.
