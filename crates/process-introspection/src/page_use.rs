@@ -180,10 +180,9 @@ pub struct PageUses {
 }
 
 /// [`FrameFlags::KSM`], unless the kernel is seen to give it to merged pages only:
-/// not to a page of this process that no other page can be like. From 6.10 on, and
-/// at least up to 6.17, all anonymous memory has it (fs/proc/page.c
-/// `stable_page_flags` looks for any bit of PAGE_MAPPING_KSM, of which one means
-/// anonymous memory).
+/// not to a page of this process that no other page can be like. On Linux 6.12 all
+/// anonymous memory has it (fs/proc/page.c `stable_page_flags` looks for any bit
+/// of PAGE_MAPPING_KSM, of which one means anonymous memory).
 fn void_flags(frames: &Frames) -> FrameFlags {
     let page = PageSize::base();
     let size = page.bytes() as usize;

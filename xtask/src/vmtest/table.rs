@@ -407,7 +407,7 @@ pub(crate) const TRUTH: Row = Row {
     command_line: "transparent_hugepage=madvise",
     work: Work::Truth {
         seconds: 40,
-        pages: 200_000,
+        pages: 2_000_000,
     },
     ..PLAIN
 };
