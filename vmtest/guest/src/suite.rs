@@ -121,11 +121,20 @@ struct Ended {
 fn run_program(mut command: Command, limit: Duration) -> io::Result<Ended> {
     const OUTPUT: &str = "/output";
     let output = File::create(OUTPUT)?;
+    // A session of its own, not of this process's, to which orphans fall: else
+    // each that ends would have the kernel send SIGHUP to a group with members
+    // that are stopped (kernel/exit.c, `kill_orphaned_pgrp`, 6.12).
+    // SAFETY: makes one system call.
+    unsafe {
+        command.pre_exec(|| match libc::setsid() {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        })
+    };
     let child = command
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
-        .process_group(0)
         .spawn()?;
     let until = Instant::now() + limit;
     let status = loop {
