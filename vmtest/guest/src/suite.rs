@@ -192,7 +192,13 @@ fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts
         }
         match (result, said(output, test)) {
             ("ok", Some(why)) => counts.skipped(&full, &why),
-            ("ok", None) => counts.ok(&full),
+            ("ok", None) => {
+                counts.ok(&full);
+                // For whoever reads the console: what was found, how much was done.
+                for line in section(output, test).unwrap_or_default().lines() {
+                    println!("    {line}");
+                }
+            }
             ("FAILED", _) => counts.failed(&full, section(output, test).unwrap_or_default()),
             // `ignored` and its reason: a part of another test.
             _ => {}
