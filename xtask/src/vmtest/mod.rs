@@ -281,6 +281,8 @@ fn run(row: &Row, kernel: &Unpacked, image: &Path, extent: &Extent) -> Result<(R
     let mut ended = boot::run(row, &kernel.image, image, extent, &file)?;
     if !report::has_begun(&ended.console) {
         eprintln!("vmtest: {}: did not come up; once more", row.name);
+        // For whoever wants to know why.
+        let _ = fs::rename(&file, file.with_extension("first.log"));
         let before = ended.used;
         ended = boot::run(row, &kernel.image, image, extent, &file)?;
         ended.used += before;
