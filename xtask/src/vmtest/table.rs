@@ -104,8 +104,8 @@ pub(crate) enum Work {
     /// It runs every test program but those of [`LONG`] that the row does not
     /// name.
     AllTests,
-    /// The same, but without those of [`OF_THE_KERNEL`]: another row has the same
-    /// kernel.
+    /// It runs [`BASE`], the C programs and what the row names: another row has
+    /// the same kernel.
     TestsOfTheMachine,
     /// It has its RAM looked into from outside while it writes there and says
     /// where: for so many seconds, and at least so many pages.
@@ -134,7 +134,7 @@ pub(crate) struct Row {
     pub(crate) modules: &'static [&'static str],
     /// The base page, in bytes.
     pub(crate) page: u64,
-    /// Which of [`LONG`] it runs, besides all the others.
+    /// Which programs it runs besides the usual ones.
     pub(crate) also: &'static [&'static str],
     /// Tests that must not be skipped: what the row is for.
     pub(crate) runs: &'static [&'static str],
@@ -145,31 +145,38 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether it runs this test program.
+    /// Whether it runs this test program of Rust's.
     pub(crate) fn has(&self, program: &str) -> bool {
         let is_usual = match self.work {
             Work::AllTests => !LONG.contains(&program),
-            Work::TestsOfTheMachine => ![LONG, OF_THE_KERNEL].concat().contains(&program),
+            Work::TestsOfTheMachine => BASE.contains(&program),
             Work::Truth { .. } => false,
         };
+        is_usual || self.also.contains(&program)
+    }
+
+    /// Whether it runs this C program.
+    pub(crate) fn has_in_c(&self, program: &str) -> bool {
+        let is_usual = !matches!(self.work, Work::Truth { .. }) && !LONG_IN_C.contains(&program);
         is_usual || self.also.contains(&program)
     }
 }
 
 /// Test programs, without `.rs` or `.c`, that take an emulator minutes: only
 /// rows that name them run them.
-pub(crate) const LONG: &[&str] = &["faults", "handlers", "permissions", "storm"];
+pub(crate) const LONG: &[&str] = &["faults", "permissions", "storm"];
 
-/// Test programs of what the kernel does in the same way on any machine: files,
-/// signals, descriptors, mounts. Rows with a kernel that another row has, too,
-/// leave them to that one.
-pub(crate) const OF_THE_KERNEL: &[&str] = &[
-    "freeze",
-    "images",
-    "launch",
-    "locations",
-    "no_proc",
-    "owners",
+/// The same of C programs.
+pub(crate) const LONG_IN_C: &[&str] = &["handlers"];
+
+/// Rust's test programs that run on every machine: the core's own, all of a walk
+/// against an oracle, and what machines have.
+pub(crate) const BASE: &[&str] = &[
+    "machines",
+    "oracle",
+    "process_introspection_core",
+    "pure",
+    "targets",
 ];
 
 const PLAIN: Row = Row {
@@ -270,7 +277,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "amd64-6.12",
         machine: "as it is",
-        also: LONG,
+        also: &["faults", "handlers", "permissions", "storm"],
         runs: &[PAGE_SCAN, AREA_QUERY, HUGE, RESERVATION],
         lacks: &[NODES, GIGANTIC, SWAP, DEVICE, WIDER],
         ..PLAIN
@@ -297,7 +304,7 @@ pub(crate) const ROWS: &[Row] = &[
         // nothing read twice is the same.
         command_line: "numa_balancing=disable transparent_hugepage=madvise",
         work: Work::TestsOfTheMachine,
-        also: &["storm"],
+        also: &["page_facts", "parallel", "physical_map", "storm"],
         environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "nodes")],
         runs: &[NODES, MOVED, STORM],
         ..PLAIN
@@ -309,6 +316,7 @@ pub(crate) const ROWS: &[Row] = &[
         command_line: "default_hugepagesz=2M hugepagesz=2M hugepages=16 \
                        hugepagesz=1G hugepages=1 transparent_hugepage=always",
         work: Work::TestsOfTheMachine,
+        also: &["churn", "page_facts", "parallel", "summary", "system_calls"],
         runs: &[HUGETLB, GIGANTIC, HUGE],
         ..PLAIN
     },
@@ -333,7 +341,7 @@ pub(crate) const ROWS: &[Row] = &[
         command_line: "vmtest.swap transparent_hugepage=madvise",
         modules: &["drivers/block/brd.ko"],
         work: Work::TestsOfTheMachine,
-        also: &["storm"],
+        also: &["page_facts", "storm", "summary"],
         environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "swap")],
         runs: &[SWAP, SWAP_SUM, SWAP_FACTS, STORM],
         ..PLAIN
@@ -376,6 +384,7 @@ pub(crate) const ROWS: &[Row] = &[
             "drivers/uio/uio_netx.ko",
         ],
         work: Work::TestsOfTheMachine,
+        also: &["devices", "kinds", "user_drivers"],
         runs: &[DEVICE, VFIO, UIO],
         ..PLAIN
     },
@@ -422,22 +431,23 @@ pub(crate) fn markdown() -> String {
         names.join(", ")
     };
     let mut text = format!(
-        "\"All\" are the test programs of the core, the Rust library and the C library, but for those that take an emulator long ({}), \
-         which run where they are named. Rows with the kernel of another row leave to that row what the machine does not \
-         matter for: {}.\n\n",
+        "All rows but the one of the truth run the C library's test programs, and of Rust's {}. \"All\" are all of Rust's. \
+         Only where they are named are run those that take an emulator long ({}, {}). Rows whose kernel another row has \
+         name what the machine matters for.\n\n",
+        quoted(BASE),
         quoted(LONG),
-        quoted(OF_THE_KERNEL)
+        quoted(LONG_IN_C)
     );
     text += "| row | kernel | programs | machine | tests |\n|---|---|---|---|---|\n";
     for row in ROWS {
         let kernel = format!("{} {}", row.kernel.arch.debian(), row.kernel.line);
         let long = match row.also {
             [] => String::new(),
-            also => format!(" and {}", quoted(also)),
+            also => format!(", {}", quoted(also)),
         };
         let tests = match row.work {
             Work::AllTests => format!("all{long}"),
-            Work::TestsOfTheMachine => format!("those of the machine{long}"),
+            Work::TestsOfTheMachine => format!("those of all rows{long}"),
             Work::Truth { seconds, pages } => format!(
                 "`cargo xtask truth` for {seconds} s: at least {pages} pages checked, none wrong"
             ),
@@ -489,10 +499,15 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_some_rows_leave_out_exist_and_each_runs_on_some_row() {
+    fn programs_that_are_named_exist_and_each_runs_on_some_row() {
         let root = crate::run::root();
-        for name in LONG.iter().chain(OF_THE_KERNEL) {
+        let named = ROWS.iter().flat_map(|row| row.also);
+        let base = BASE
+            .iter()
+            .filter(|name| !name.starts_with("process_introspection"));
+        for name in named.chain(LONG).chain(LONG_IN_C).chain(base) {
             let places = [
+                format!("crates/core/tests/{name}.rs"),
                 format!("crates/process-introspection/tests/{name}.rs"),
                 format!("crates/process-introspection/tests/{name}/main.rs"),
                 format!("crates/c-library/programs/{name}.c"),
@@ -501,13 +516,10 @@ mod tests {
                 places.iter().any(|place| root.join(place).exists()),
                 "{name}"
             );
-            assert!(ROWS.iter().any(|row| row.has(name)), "{name}");
-        }
-        for row in ROWS {
+            let mut rows = ROWS.iter();
             assert!(
-                row.also.iter().all(|name| LONG.contains(name)),
-                "{}",
-                row.name
+                rows.any(|row| row.has(name) || row.has_in_c(name)),
+                "{name}"
             );
         }
     }
