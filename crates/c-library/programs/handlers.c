@@ -11,7 +11,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-enum { SIGNALS = 1500 };
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -20,6 +19,7 @@ enum { SIGNALS = 1500 };
 static timer_t timer;
 static uint64_t seed;
 static volatile sig_atomic_t signals;
+static long enough;
 static const char *volatile failed;
 static char *known_memory;
 
@@ -71,12 +71,13 @@ static void walk_in_handler(int number) {
     (void)number;
     walk();
     signals = signals + 1;
-    if (signals < SIGNALS) arm();
+    if (signals < enough) arm();
 }
 
 static void interrupt_with_walks(void) {
     need_root();
     alarm(120); /* Should a lock be waited for that the interrupted code holds. */
+    enough = scaled(1500);
     known_memory = map_pages(1);
     known_memory[0] = 77;
     /* Whatever the dynamic linker has still to do for the handler. */
@@ -98,7 +99,7 @@ static void interrupt_with_walks(void) {
 /* True until there were enough signals. */
 static int is_interrupted(void) {
     if (failed) FAIL("in the handler: %s", failed);
-    return signals < SIGNALS;
+    return signals < enough;
 }
 
 static void a_handler_that_interrupts_malloc_may_walk(void) {

@@ -223,20 +223,21 @@ static void a_read_is_whole_or_a_fault_of_the_target(void) {
  * says. Not touched. */
 static void device_memory_has_its_address(void) {
     need_root();
+    size_t page = page_size();
     int file = open("/dev/mem", O_RDONLY);
     if (file < 0) SKIP("no /dev/mem here");
-    void *memory = mmap(NULL, 8192, PROT_READ, MAP_SHARED, file, 0xf0000);
+    void *memory = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, file, 0xf0000);
     if (memory == MAP_FAILED) SKIP("/dev/mem cannot be mapped");
     close(file);
     for (int kind = 0; kind < 2; kind++) {
         procfs_mapinfo records[2];
-        uintptr_t at = (uintptr_t)memory;
+        uintptr_t at = (uintptr_t)memory, last = at + 2 * page - 1;
         int size = kind == 0
-                       ? introspection_get_physical_regions(0, at, at + 8191, records, sizeof records)
-                       : introspection_get_pagetableinfo(0, at, at + 8191, records, sizeof records);
+                       ? introspection_get_physical_regions(0, at, last, records, sizeof records)
+                       : introspection_get_pagetableinfo(0, at, last, records, sizeof records);
         CHECK_EQ(size, kind == 0 ? RECORD : 2 * RECORD);
         CHECK_EQ(records[0].paddr, 0xf0000);
-        if (kind == 1) CHECK_EQ(records[1].paddr, 0xf1000);
+        if (kind == 1) CHECK_EQ(records[1].paddr, 0xf0000 + page);
         CHECK(records[0].flags & INTROSPECTION_PHYS);
         CHECK((records[0].flags & INTROSPECTION_PG_MASK) == INTROSPECTION_PG_MASK);
         CHECK(!(records[0].flags & (INTROSPECTION_SYSRAM | INTROSPECTION_ANON)));

@@ -89,7 +89,8 @@ static void a_signal_handler_may_call(void) {
     CHECK(setitimer(ITIMER_PROF, &every, NULL) == 0);
     unsigned seed = 1;
     /* Interrupted wherever it is: in malloc, in the library itself. */
-    for (long turn = 0; signals < 200; turn++) {
+    long enough = scaled(200);
+    for (long turn = 0; signals < enough; turn++) {
         seed = seed * 1103515245u + 12345u;
         char *block = malloc(seed % 100000 + 1);
         CHECK(block);
@@ -109,7 +110,7 @@ static void *calls_in_a_thread(void *memory) {
     uintptr_t at = (uintptr_t)mine, end = at + 2 * page_size() - 1;
     procfs_mapinfo first[2], again[2];
     CHECK_EQ(introspection_get_physical_regions(0, at, end, first, sizeof first), sizeof first);
-    for (int i = 0; i < 500; i++) {
+    for (long turns = scaled(500); turns > 0; turns--) {
         CHECK_EQ(introspection_get_physical_regions(0, at, end, again, sizeof again), sizeof again);
         CHECK(memcmp(first, again, sizeof first) == 0);
         CHECK(introspection_get_virtual_regions(getppid(), ALL, NULL, 0) > 0);
@@ -143,7 +144,7 @@ static void eight_threads_may_call_at_once(void) {
 }
 
 static void *forks(void *none) {
-    for (int i = 0; i < 20; i++) {
+    for (long turns = scaled(20); turns > 0; turns--) {
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
@@ -263,9 +264,10 @@ static void a_cancel_never_stops_a_call_half_way(void) {
     int files = open_files();
     long pages = mapped();
     size_t bytes = allocated();
-    for (int i = 0; i < 200; i++) {
+    long times = scaled(200);
+    for (long i = 0; i < times; i++) {
         CHECK_EQ(pthread_create(&thread, NULL, calls_for_ever, NULL), 0);
-        struct timespec moment = {0, (i * 7919L) % 300000};
+        struct timespec moment = {0, i * 7919 % 300000};
         nanosleep(&moment, NULL);
         CHECK_EQ(pthread_cancel(thread), 0);
         CHECK_EQ(pthread_join(thread, &result), 0);

@@ -129,7 +129,7 @@ impl ObjectCache {
         let kind = if vma.has_object() {
             self.zeroed = ZeroedMemory::NONE;
             self.kind_of_object(process, &vma, name)?
-        } else if name.bytes.is_empty() && !vma.shared && self.zeroed.takes(&vma) {
+        } else if name.is_none() && !vma.shared && self.zeroed.takes(&vma) {
             MappingKind::Elf
         } else {
             kind::without_object(name.bytes)
@@ -149,8 +149,7 @@ impl ObjectCache {
         areas: &mut VmaCursor<N>,
         first: &Vma,
     ) -> Result<()> {
-        if !process.tells_zeroed() || !image::can_be_zeroed(first) || !areas.name().bytes.is_empty()
-        {
+        if !process.tells_zeroed() || !image::can_be_zeroed(first) || !areas.name().is_none() {
             return Ok(());
         }
         self.find_image_behind(process, areas, first)
@@ -176,7 +175,7 @@ impl ObjectCache {
                 passed.for_each(|vma| _ = self.zeroed.takes(vma));
                 break;
             }
-            if !image::can_be_zeroed(&before) || !areas.name().bytes.is_empty() {
+            if !image::can_be_zeroed(&before) || !areas.name().is_none() {
                 break;
             }
             passed[slot] = Some(before);

@@ -12,6 +12,7 @@ use process_introspection::{MappingKind, Process};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
 use testkit::random::Random;
+use testkit::scale::scaled;
 
 /// What the program and the library have in each of their segments.
 const SYMBOLS: &str = r#"
@@ -330,7 +331,7 @@ fn a_file_that_only_claims_to_be_elf_does_no_harm() {
         );
     }
     let mut random = Random::new(20);
-    for _ in 0..300 {
+    for _ in 0..scaled(300) {
         let mut bytes = good.clone();
         for _ in 0..1 + random.below(8) {
             let at = 16 + random.below(1000) as usize;

@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{channel, Receiver};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use process_introspection::{LaunchError, Moment, Process, Program};
 use testkit::memory;
+use testkit::scale::scaled;
 
 /// What the variable of this name tells the program to do.
 const ROLE: &str = "PROCESS_INTROSPECTION_LAUNCH_ROLE";
@@ -44,7 +47,7 @@ fn the_program_of_the_other_tests() {
             unsafe { libc::syscall(libc::SYS_exit, 0) };
         }
         "many-threads" => {
-            for _ in 0..200 {
+            for _ in 0..scaled(200) {
                 let one = std::thread::spawn(|| std::thread::sleep(Duration::from_micros(10)));
                 one.join().unwrap();
             }
@@ -230,9 +233,11 @@ fn a_stop_by_job_control_lasts_until_sigcont() {
 
 #[test]
 fn what_cannot_be_executed_is_an_error_and_leaves_nothing() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let not_executable = file.path().to_str().unwrap();
     for (name, kind) in [
         ("/no/such/program", std::io::ErrorKind::NotFound),
-        ("/etc/passwd", std::io::ErrorKind::PermissionDenied),
+        (not_executable, std::io::ErrorKind::PermissionDenied),
     ] {
         let start = |traced: bool| match traced {
             true => Program::start_traced(Command::new(name), || (), |_| ()),
@@ -252,7 +257,7 @@ fn many_short_programs_are_all_seen() {
     // More at once than there are processors: the tracers come late, and meet
     // a program before its exec, in it and after it.
     let many = || {
-        for _ in 0..100 {
+        for _ in 0..scaled(100) {
             let (_program, moments) = traced(Command::new("true"));
             assert!(matches!(moments.recv_timeout(LIMIT), Ok(Moment::AtExit(_))));
             let Ok(Moment::Ended(Ok(status))) = moments.recv_timeout(LIMIT) else {
@@ -296,9 +301,11 @@ fn a_program_is_asked_to_end() {
 #[test]
 fn a_program_that_reads_and_writes_is_not_disturbed() {
     let mut command = Command::new("cat");
-    let (its_input, mut ours) = std::io::pipe().unwrap();
-    let (mut output, its_output) = std::io::pipe().unwrap();
-    command.stdin(its_input).stdout(its_output);
+    let (its_input, mut ours) = UnixStream::pair().unwrap();
+    let (mut output, its_output) = UnixStream::pair().unwrap();
+    command
+        .stdin(OwnedFd::from(its_input))
+        .stdout(OwnedFd::from(its_output));
     let (_program, moments) = traced(command);
     ours.write_all(b"through it").unwrap();
     drop(ours);

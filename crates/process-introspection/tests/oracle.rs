@@ -128,9 +128,10 @@ fn compare(target: &Target, start: u64, end: u64, whole: &[Run]) {
 }
 
 /// Page-table records tile the same pages and give the same addresses: of
-/// about a hundred runs.
+/// about a hundred runs, or fewer.
 fn check_page_table(process: &Process, whole: &[Run]) {
-    for run in whole.iter().step_by(1 + whole.len() / 100) {
+    let about = scaled(100).max(10) as usize;
+    for run in whole.iter().step_by(1 + whole.len() / about) {
         let mut next = run.start;
         for entry in process.page_table(run.start..run.end).expect("a walk") {
             let entry = entry.expect("an entry");
@@ -470,14 +471,15 @@ fn many_small_areas_are_reported_as_the_page_map_says() {
     if !is_root_or_skip("small areas") {
         return;
     }
-    let size = 3000 * page();
+    let pages = scaled(3000).max(600);
+    let size = pages * page();
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
-        memory::touch(at, 3000, 1);
-        for index in (0..3000).step_by(2) {
+        memory::touch(at, pages, 1);
+        for index in (0..pages).step_by(2) {
             memory::protect(at + index * page(), page(), libc::PROT_READ);
         }
-        for index in (0..3000).step_by(50) {
+        for index in (0..pages).step_by(50) {
             memory::unmap(at + index * page(), 7 * page());
         }
         vec![at]

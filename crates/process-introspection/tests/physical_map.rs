@@ -63,27 +63,36 @@ fn pages_of_node(node: u64, count: u64) -> u64 {
 
 /// The nodes of pages, by `move_pages`; only node 0 on a kernel without NUMA.
 fn nodes_by_move_pages(pages: &[u64]) -> Vec<u32> {
-    let mut status = vec![-1i32; pages.len()];
-    let pages: Vec<usize> = pages.iter().map(|&at| at as usize).collect();
-    // SAFETY: so many addresses, no nodes to move to, as many places for a status.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_move_pages,
-            0usize,
-            pages.len(),
-            pages.as_ptr(),
-            std::ptr::null::<i32>(),
-            status.as_mut_ptr(),
-            0usize,
-        )
-    };
-    if result != 0 {
+    /// Before Linux 6.16 a 64-bit kernel finds only so many addresses of a 32-bit
+    /// program: for the next ones it steps over as many of 64 bits (mm/migrate.c
+    /// `do_pages_stat`, 5b1b561ba73c to 10d04c26ab2b).
+    const AT_ONCE: usize = 16;
+    let mut nodes = Vec::with_capacity(pages.len());
+    for pages in pages.chunks(AT_ONCE) {
+        let mut status = [-1i32; AT_ONCE];
+        let pages: Vec<usize> = pages.iter().map(|&at| at as usize).collect();
+        // SAFETY: so many addresses, no nodes to move to, as many places for a
+        // status.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_move_pages,
+                0usize,
+                pages.len(),
+                pages.as_ptr(),
+                std::ptr::null::<i32>(),
+                status.as_mut_ptr(),
+                0usize,
+            )
+        };
         let error = io::Error::last_os_error();
-        assert_eq!(error.raw_os_error(), Some(libc::ENOSYS), "{error}");
-        return vec![0; pages.len()];
+        if result != 0 {
+            assert_eq!(error.raw_os_error(), Some(libc::ENOSYS), "{error}");
+            status = [0; AT_ONCE];
+        }
+        let node = |status: &i32| u32::try_from(*status).unwrap_or_else(|_| panic!("{status}"));
+        nodes.extend(status[..pages.len()].iter().map(node));
     }
-    let node = |status: &i32| u32::try_from(*status).unwrap_or_else(|_| panic!("status {status}"));
-    status.iter().map(node).collect()
+    nodes
 }
 
 /// The blocks of memory that belong to several nodes, and the size of a block.

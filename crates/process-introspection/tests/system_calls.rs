@@ -228,7 +228,7 @@ fn small_neighbouring_areas_are_read_together_and_taken_from_the_text() {
     {
         return;
     }
-    let pages = 20_000;
+    let pages = scaled(20_000).max(4000);
     let make = || {
         let at = memory::anonymous(pages * page());
         memory::touch(at, pages, 1);

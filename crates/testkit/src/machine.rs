@@ -51,30 +51,39 @@ pub fn has_page_scan_or_skip(test: &str) -> bool {
         0,
         0,
     ];
-    has_ioctl("/proc/self/pagemap", 0xc060_6610, argument, test)
+    let known = has_ioctl("/proc/self/pagemap", 0xc060_6610, argument);
+    if !known {
+        eprintln!("SKIPPED {test}: needs PAGEMAP_SCAN (Linux 6.7)");
+    }
+    known
 }
 
 /// Whether the kernel has PROCMAP_QUERY (Linux 6.11); prints that the test is
 /// skipped if not.
 pub fn has_area_query_or_skip(test: &str) -> bool {
+    let known = has_area_query();
+    if !known {
+        eprintln!("SKIPPED {test}: needs PROCMAP_QUERY (Linux 6.11)");
+    }
+    known
+}
+
+/// The same, quietly.
+pub fn has_area_query() -> bool {
     // _IOWR('f', 17, struct procmap_query): its size, and for the area at or
     // above address 0.
     const COVERING_OR_NEXT: u64 = 0x10;
     let size = size_of::<[u64; 13]>() as u64;
     let argument = [size, COVERING_OR_NEXT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    has_ioctl("/proc/self/maps", 0xc068_6611, argument, test)
+    has_ioctl("/proc/self/maps", 0xc068_6611, argument)
 }
 
-fn has_ioctl<const N: usize>(file: &str, request: u32, mut argument: [u64; N], test: &str) -> bool {
-    let known = fs::File::open(file).is_ok_and(|file| {
+fn has_ioctl<const N: usize>(file: &str, request: u32, mut argument: [u64; N]) -> bool {
+    fs::File::open(file).is_ok_and(|file| {
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
         // SAFETY: a live struct of the size that it states.
         unsafe { libc::ioctl(fd, request as libc::Ioctl, argument.as_mut_ptr()) >= 0 }
-    });
-    if !known {
-        eprintln!("SKIPPED {test}: this kernel's {file} lacks the ioctl {request:#x}");
-    }
-    known
+    })
 }
 
 /// Whether a mapping of this many bytes fits this program's addresses; prints

@@ -9,7 +9,9 @@ use crate::memory::{self, page, try_map};
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
-fn checked(result: i64) -> io::Result<i64> {
+/// What a call gave, be it an `int` or a `long`, whatever its size is here.
+fn checked(result: impl Into<i64>) -> io::Result<i64> {
+    let result = result.into();
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -30,7 +32,11 @@ fn touched(at: u64) -> u64 {
 pub fn system_v(size: u64, flags: i32) -> io::Result<u64> {
     // SAFETY: takes no memory; maps at an address of the kernel's choice.
     unsafe {
-        let id = checked(libc::shmget(libc::IPC_PRIVATE, size as usize, 0o600 | flags).into())?;
+        let id = checked(libc::shmget(
+            libc::IPC_PRIVATE,
+            size as usize,
+            0o600 | flags,
+        ))?;
         let at = libc::shmat(id as i32, std::ptr::null(), 0);
         let error = io::Error::last_os_error();
         libc::shmctl(id as i32, libc::IPC_RMID, std::ptr::null_mut());
@@ -46,7 +52,7 @@ pub fn secret() -> io::Result<u64> {
     // SAFETY: take no memory of ours.
     let fd = checked(unsafe { libc::syscall(libc::SYS_memfd_secret, 0) })?;
     // SAFETY: as above.
-    checked(unsafe { libc::ftruncate(fd as i32, page() as libc::off_t) }.into())?;
+    checked(unsafe { libc::ftruncate(fd as i32, page() as libc::off_t) })?;
     map_shared(fd, page())
 }
 
@@ -101,12 +107,16 @@ pub fn dma_buf() -> io::Result<u64> {
     let name = c"testkit".as_ptr();
     // SAFETY: NUL-terminated strings; the kernel reads a struct of 24 bytes.
     unsafe {
-        let device = checked(libc::open(path, libc::O_RDWR | libc::O_CLOEXEC).into())?;
-        let memory = checked(libc::memfd_create(name, libc::MFD_ALLOW_SEALING).into())?;
-        checked(libc::ftruncate(memory as i32, page() as libc::off_t).into())?;
-        checked(libc::fcntl(memory as i32, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK).into())?;
+        let device = checked(libc::open(path, libc::O_RDWR | libc::O_CLOEXEC))?;
+        let memory = checked(libc::memfd_create(name, libc::MFD_ALLOW_SEALING))?;
+        checked(libc::ftruncate(memory as i32, page() as libc::off_t))?;
+        checked(libc::fcntl(
+            memory as i32,
+            libc::F_ADD_SEALS,
+            libc::F_SEAL_SHRINK,
+        ))?;
         let create = [memory as u32 as u64, 0, page()];
-        let fd = checked(libc::ioctl(device as i32, CREATE, create.as_ptr()).into())?;
+        let fd = checked(libc::ioctl(device as i32, CREATE, create.as_ptr()))?;
         map_shared(fd, page())
     }
 }
@@ -117,7 +127,8 @@ pub fn name_anonymous(start: u64, size: u64, name: &str) -> io::Result<()> {
     const SET_VMA: i32 = 0x5356_4d41;
     const ANON_NAME: libc::c_ulong = 0;
     let name = CString::new(name).expect("a name");
+    let [start, size] = [start, size].map(|number| number as libc::c_ulong);
     // SAFETY: a live NUL-terminated name; nothing of the memory is touched.
-    checked(unsafe { libc::prctl(SET_VMA, ANON_NAME, start, size, name.as_ptr()) }.into())?;
+    checked(unsafe { libc::prctl(SET_VMA, ANON_NAME, start, size, name.as_ptr()) })?;
     Ok(())
 }

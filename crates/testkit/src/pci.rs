@@ -90,13 +90,14 @@ impl Device {
     }
 }
 
-/// The test devices that this machine has; prints that the test is skipped if
-/// there are none.
+/// The test devices that this machine has and no driver; prints that the test is
+/// skipped if there are none.
 pub fn test_devices_or_skip(test: &str) -> Vec<Device> {
     let all = fs::read_dir("/sys/bus/pci/devices").into_iter().flatten();
     let found: Vec<_> = all
         .filter_map(|entry| entry.ok()?.path().canonicalize().ok())
         .filter(|directory| TEST_DEVICES.iter().any(|ids| is(directory, *ids)))
+        .filter(|directory| !directory.join("driver").exists())
         .filter_map(Device::at)
         .collect();
     if found.is_empty() {

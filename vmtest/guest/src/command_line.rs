@@ -22,9 +22,14 @@ impl Words {
     }
 
     /// What stands behind `name=`.
-    pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        let mut words = self.0.iter();
-        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    pub(crate) fn value(&self, name: &'static str) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// What stands behind each `name=`.
+    pub(crate) fn values(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        let words = self.0.iter();
+        words.filter_map(move |word| word.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// How long one test program may take.

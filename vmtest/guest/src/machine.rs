@@ -41,14 +41,26 @@ pub(crate) fn set_up(words: &Words) -> Result<(), String> {
     for (kind, at) in [
         ("sysfs", "/sys"),
         ("devtmpfs", "/dev"),
-        ("tmpfs", "/tmp"),
+        // Files in tmpfs are shared memory: these are as those on a disk.
+        ("ramfs", "/tmp"),
         ("tmpfs", "/dev/shm"),
     ] {
         mount(kind, at).map_err(|error| format!("{at}: {error}"))?;
     }
+    // Tests that want these say so where the kernel lacks them.
+    for (kind, at) in [
+        ("cgroup2", "/sys/fs/cgroup"),
+        ("debugfs", "/sys/kernel/debug"),
+    ] {
+        let _ = mount(kind, at);
+    }
     use_the_console().map_err(|error| format!("/dev/console: {error}"))?;
     println!("vmtest: guest {}", about());
     load_modules()?;
+    for both in words.values("bind") {
+        let (device, driver) = both.split_once('=').unwrap_or((both, ""));
+        bind(device, driver).map_err(|error| format!("{driver} for {device}: {error}"))?;
+    }
     if words.has("swap") {
         swap_on("/dev/ram0").map_err(|error| format!("swap on /dev/ram0: {error}"))?;
     }
@@ -79,7 +91,7 @@ fn use_the_console() -> io::Result<()> {
     Ok(())
 }
 
-/// Loads `/modules/*.ko`, in the order of their names.
+/// Loads `/modules/*.ko`, in the order of their names, which begin with a number.
 fn load_modules() -> Result<(), String> {
     let Ok(directory) = fs::read_dir("/modules") else {
         return Ok(());
@@ -89,12 +101,13 @@ fn load_modules() -> Result<(), String> {
     for path in modules {
         let load = || -> io::Result<()> {
             let module = File::open(&path)?;
-            // 64 MiB of RAM disk, which is there only when it is written to.
-            let is_disk = path.ends_with("brd.ko");
-            let options = if is_disk {
-                c"rd_nr=1 rd_size=65536"
-            } else {
-                c""
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let options = match name.split_once('-').map_or(&*name, |(_, name)| name) {
+                // 64 MiB of RAM disk, which is there only when it is written to.
+                "brd.ko" => c"rd_nr=1 rd_size=65536",
+                // QEMU's IOMMU does not sort out interrupts.
+                "vfio_iommu_type1.ko" => c"allow_unsafe_interrupts=1",
+                _ => c"",
             };
             // SAFETY: an open file and a NUL-terminated string.
             let result = unsafe {
@@ -113,6 +126,18 @@ fn load_modules() -> Result<(), String> {
         load().map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+/// Gives a PCI device to a driver, whatever that driver is for.
+fn bind(device: &str, driver: &str) -> io::Result<()> {
+    let directory = Path::new("/sys/bus/pci/devices").join(device);
+    fs::write(directory.join("driver_override"), driver)?;
+    fs::write("/sys/bus/pci/drivers_probe", device)?;
+    let bound = fs::read_link(directory.join("driver"))?;
+    match bound.ends_with(driver) {
+        true => Ok(()),
+        false => Err(io::Error::other("another driver has it")),
+    }
 }
 
 /// Makes a block device of 64 MiB swap space (mkswap's header, version 1:

@@ -1,6 +1,6 @@
-//! The few programs that tests start: just what they ask of `cat`, `sh`, `sleep`
-//! and `unshare`; and a parent for them. Which one is told by the file, not by argument 0: one test
-//! names itself by that.
+//! The few programs that tests start: just what they ask of `cat`, `sh`,
+//! `sleep`, `true` and `unshare`; and a parent for them. Which one is told by the
+//! file, not by argument 0: one test names itself by that.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -15,9 +15,10 @@ pub(crate) fn run() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match (&*name, &arguments[..]) {
-        ("cat", ["-"]) => cat(),
+        ("cat", [] | ["-"]) => cat(),
         ("sh", ["-c", script, zero]) if script == zero => again(&path, script, &arguments),
         ("sleep", [seconds]) => sleep(seconds),
+        ("true", []) => Ok(ExitCode::SUCCESS),
         ("parent", [program, rest @ ..]) => run_program(program, rest),
         ("unshare", ["--pid", "--fork", program, rest @ ..]) => unshare_pid(program, rest),
         _ => Err(io::Error::other("nothing to do under this name")),

@@ -52,7 +52,8 @@ pub(crate) fn run(words: &Words) -> String {
             .current_dir("/tmp")
             .env_clear()
             .env("PATH", "/bin")
-            .env("INTROSPECTION_TEST_SCALE", scale);
+            .env("INTROSPECTION_TEST_SCALE", scale)
+            .envs(words.values("env").filter_map(|both| both.split_once('=')));
         command
     };
     let chosen = words.value("program");
@@ -60,13 +61,18 @@ pub(crate) fn run(words: &Words) -> String {
         let begun = Instant::now();
         let mut command = program(&path);
         command.args(["--show-output", "--test-threads=2"]);
+        if words.has("times") {
+            // An option that the harness takes from development versions only.
+            command.env("RUSTC_BOOTSTRAP", "1");
+            command.args(["-Zunstable-options", "--report-time"]);
+        }
         rust_tests(&name_of(&path), command, limit, &mut counts);
-        told_time(&path, begun);
+        told_time(&name_of(&path), begun);
     }
     for path in programs("/cases", chosen) {
         let begun = Instant::now();
-        cases(&path, program, limit, &mut counts);
-        told_time(&path, begun);
+        cases(&path, program, limit, words.has("times"), &mut counts);
+        told_time(&name_of(&path), begun);
     }
     let Counts {
         ok,
@@ -79,15 +85,15 @@ pub(crate) fn run(words: &Words) -> String {
 
 /// Runs `/program` instead, on the console; gives the closing line.
 pub(crate) fn one_program() -> String {
-    match Command::new("/program").current_dir("/tmp").status() {
+    match Command::new("/program").status() {
         Ok(status) => format!("vmtest: closing: {status}"),
         Err(error) => format!("vmtest: closing: {error}"),
     }
 }
 
-fn told_time(path: &Path, begun: Instant) {
+fn told_time(name: &str, begun: Instant) {
     let seconds = begun.elapsed().as_secs_f64();
-    println!("vmtest: {} took {seconds:.1} s", name_of(path));
+    println!("vmtest: {name} took {seconds:.1} s");
 }
 
 /// The programs there: all, or the one of this name.
@@ -115,11 +121,20 @@ struct Ended {
 fn run_program(mut command: Command, limit: Duration) -> io::Result<Ended> {
     const OUTPUT: &str = "/output";
     let output = File::create(OUTPUT)?;
+    // A session of its own, not of this process's, to which orphans fall: else
+    // each that ends would have the kernel send SIGHUP to a group with members
+    // that are stopped (kernel/exit.c, `kill_orphaned_pgrp`, 6.12).
+    // SAFETY: makes one system call.
+    unsafe {
+        command.pre_exec(|| match libc::setsid() {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        })
+    };
     let child = command
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
-        .process_group(0)
         .spawn()?;
     let until = Instant::now() + limit;
     let status = loop {
@@ -170,9 +185,20 @@ fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts
             continue;
         };
         let full = format!("{name}::{test}");
+        // "ok <1.234s>", if times were asked for.
+        let (result, time) = result.split_once(" <").unwrap_or((result, ""));
+        if let Some(time) = time.strip_suffix("s>") {
+            println!("vmtest: {full} took {time} s");
+        }
         match (result, said(output, test)) {
             ("ok", Some(why)) => counts.skipped(&full, &why),
-            ("ok", None) => counts.ok(&full),
+            ("ok", None) => {
+                counts.ok(&full);
+                // For whoever reads the console: what was found, how much was done.
+                for line in section(output, test).unwrap_or_default().lines() {
+                    println!("    {line}");
+                }
+            }
             ("FAILED", _) => counts.failed(&full, section(output, test).unwrap_or_default()),
             // `ignored` and its reason: a part of another test.
             _ => {}
@@ -215,7 +241,13 @@ fn said(output: &str, test: &str) -> Option<String> {
 }
 
 /// Runs a program's cases one by one.
-fn cases(path: &Path, program: impl Fn(&Path) -> Command, limit: Duration, counts: &mut Counts) {
+fn cases(
+    path: &Path,
+    program: impl Fn(&Path) -> Command,
+    limit: Duration,
+    with_times: bool,
+    counts: &mut Counts,
+) {
     let name = name_of(path);
     let listed = match run_program(program(path), limit) {
         Ok(listed) if listed.status == Some(0) && !listed.output.is_empty() => listed.output,
@@ -227,7 +259,12 @@ fn cases(path: &Path, program: impl Fn(&Path) -> Command, limit: Duration, count
         // They look at their parents: of 64 bits nothing lies where 32 reach.
         let mut command = program(Path::new("/bin/parent"));
         command.arg(path).arg(case);
-        match run_program(command, limit) {
+        let begun = Instant::now();
+        let ended = run_program(command, limit);
+        if with_times {
+            told_time(&full, begun);
+        }
+        match ended {
             Err(error) => counts.failed(&full, &error.to_string()),
             Ok(Ended { status, output }) => match status {
                 Some(0) => counts.ok(&full),

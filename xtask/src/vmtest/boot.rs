@@ -2,6 +2,7 @@
 //! written to a file. Judges nothing.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -16,6 +17,27 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// A running QEMU: killed and reaped when dropped.
 pub(super) struct Guest(pub(super) Child);
+
+impl Guest {
+    /// Waits until it has ended, or ends it at `until`; the processor time that it
+    /// has used, and whether it ended by itself.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn end(mut self, until: Instant) -> io::Result<(Duration, bool)> {
+        let mut by_itself = true;
+        loop {
+            if let Some(used) = usage::of_ended(self.0.id()) {
+                return Ok((used, by_itself));
+            }
+            if by_itself && Instant::now() > until {
+                by_itself = false;
+                self.0.kill()?;
+            }
+            sleep(Duration::from_millis(100));
+        }
+    }
+}
 
 impl Drop for Guest {
     fn drop(&mut self) {
@@ -48,11 +70,16 @@ pub(crate) fn run(
     let console = File::create(log).map_err(shown)?;
     let errors = console.try_clone().map_err(shown)?;
     let (emulator, options, console_name) = machine(row.kernel.arch);
-    let program = extent.program.as_ref();
-    let program = program.map_or(String::new(), |name| format!("vmtest.program={name} "));
+    let mut words = vec![format!("vmtest.guest vmtest.scale={}", extent.scale)];
+    let program = extent.program.iter();
+    words.extend(program.map(|name| format!("vmtest.program={name}")));
+    words.extend(extent.times.then(|| "vmtest.times".to_owned()));
+    let environment = row.environment.iter();
+    words.extend(environment.map(|(name, value)| format!("vmtest.env={name}={value}")));
     let line = format!(
-        "console={console_name} quiet loglevel=2 panic=-1 mitigations=off vmtest.guest vmtest.scale={} {program}{}",
-        extent.scale, row.command_line
+        "console={console_name} quiet loglevel=2 panic=-1 mitigations=off {} {}",
+        words.join(" "),
+        row.command_line
     );
     let mut command = Command::new(emulator);
     command
@@ -69,22 +96,14 @@ pub(crate) fn run(
         .stdout(console)
         .stderr(errors);
     let child = command.spawn();
-    let mut guest = Guest(child.map_err(|error| {
+    let guest = Guest(child.map_err(|error| {
         format!("{emulator} (in Debian's qemu-system-x86, -arm and -misc): {error}")
     })?);
-    let until = Instant::now() + LIMIT;
-    let mut stopped = String::new();
-    let used = loop {
-        if let Some(used) = usage::of_ended(guest.0.id()) {
-            break used;
-        }
-        if stopped.is_empty() && Instant::now() > until {
-            stopped = format!("\nstopped after {} s\n", LIMIT.as_secs());
-            guest.0.kill().map_err(shown)?;
-        }
-        sleep(Duration::from_millis(100));
+    let (used, by_itself) = guest.end(Instant::now() + LIMIT).map_err(shown)?;
+    let stopped = match by_itself {
+        true => String::new(),
+        false => format!("\nstopped after {} s\n", LIMIT.as_secs()),
     };
-    drop(guest);
     let console = fs::read(log).map_err(shown)?;
     let console = String::from_utf8_lossy(&console).into_owned() + &stopped;
     Ok(Ended { console, used })

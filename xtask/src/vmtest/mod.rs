@@ -7,11 +7,11 @@ mod image;
 mod packages;
 mod programs;
 mod report;
+mod schedule;
 mod table;
 pub(crate) mod truth;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -21,7 +21,8 @@ use std::{env, fs, thread};
 use packages::Unpacked;
 use programs::Programs;
 use report::Report;
-use table::{Arch, Row, ROWS};
+use schedule::{Ready, Schedule};
+use table::{Arch, Row, Work, ROWS};
 
 use crate::run::{root, target, Result};
 
@@ -71,6 +72,9 @@ struct Extent {
     /// Only this test program, such as machines: a part of what a row is
     #[arg(long, value_name = "NAME")]
     program: Option<String>,
+    /// Have the guests tell on their consoles how long each test took
+    #[arg(long)]
+    times: bool,
 }
 
 impl Extent {
@@ -101,10 +105,11 @@ pub(crate) fn vmtest(arguments: &Arguments) -> Result<()> {
     if arguments.write {
         return write();
     }
-    let rows: Vec<&Row> = ROWS
-        .iter()
-        .filter(|row| is_chosen(row, &arguments.only))
-        .collect();
+    let mut rows: Vec<&Row> = ROWS.iter().collect();
+    rows.retain(|row| is_chosen(row, &arguments.only));
+    if arguments.extent.program.is_some() {
+        rows.retain(|row| !matches!(row.work, Work::Truth { .. }));
+    }
     if rows.is_empty() {
         return Err("no row has such a name; --list shows them".to_owned());
     }
@@ -116,21 +121,20 @@ pub(crate) fn vmtest(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let begun = Instant::now();
-    let (kernels, programs) = thread::scope(|scope| {
-        // One waits for the network, the other for the processors.
-        let kernels = scope.spawn(|| kernels(&rows));
-        let programs = programs(&rows);
-        (kernels.join(), programs)
+    let schedule = Schedule::new(&rows);
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        // One waits for the network, another builds, and guests run as soon as
+        // they have what they need.
+        scope.spawn(|| fetch(&rows, &schedule));
+        scope.spawn(|| build(&rows, &schedule));
+        for _ in 0..arguments.jobs {
+            scope.spawn(|| work(&schedule, &arguments.extent, &outcomes));
+        }
     });
-    let kernels = kernels.map_err(|_| "fetching the kernels panicked")?;
-    let built = usage::of_children();
-    eprintln!(
-        "vmtest: ready after {} s and {} s of processor time",
-        begun.elapsed().as_secs(),
-        built.as_secs()
-    );
-    let outcomes = run_all(&rows, &kernels, &programs, arguments);
-    print(&outcomes, built, begun.elapsed())
+    let mut outcomes = outcomes.into_inner().unwrap_or_default();
+    outcomes.sort_by_key(|outcome| rows.iter().position(|row| row.name == outcome.row.name));
+    print(&outcomes, begun.elapsed())
 }
 
 fn is_chosen(row: &Row, only: &[String]) -> bool {
@@ -153,29 +157,34 @@ fn cache() -> PathBuf {
     env::var_os("VMTEST_CACHE").map_or(directory().join("cache"), PathBuf::from)
 }
 
-/// The rows' kernels, by the names of their packages.
-type Kernels = BTreeMap<table::Packages, Result<Unpacked>>;
-
-fn kernels(rows: &[&'static Row]) -> Kernels {
+fn fetch(rows: &[&'static Row], schedule: &Schedule) {
     let cache = cache();
-    let mut kernels = Kernels::new();
+    let mut known = Vec::new();
     for row in rows {
-        kernels.entry(row.kernel.packages).or_insert_with(|| {
-            let kernel = packages::newest(&cache, &row.kernel);
-            match &kernel {
-                Ok(kernel) => eprintln!("vmtest: kernel {}", kernel.name),
-                Err(why) => eprintln!("vmtest: {why}"),
-            }
-            kernel
-        });
+        if known.contains(&row.kernel.packages) {
+            continue;
+        }
+        known.push(row.kernel.packages);
+        let kernel = packages::newest(&cache, &row.kernel);
+        match &kernel {
+            Ok(kernel) => eprintln!("vmtest: kernel {}", kernel.name),
+            Err(why) => eprintln!("vmtest: {why}"),
+        }
+        schedule.kernel(row.kernel.packages, kernel);
     }
-    kernels
 }
 
-fn programs(rows: &[&Row]) -> BTreeMap<Arch, Result<Programs>> {
-    let arches = rows.iter().flat_map(|row| [row.programs, row.kernel.arch]);
-    let arches: BTreeSet<Arch> = arches.collect();
-    let build = |arch: Arch| {
+/// Builds for each architecture, first for the one that most rows need.
+fn build(rows: &[&Row], schedule: &Schedule) {
+    let mut needed: Vec<Arch> = Vec::new();
+    for row in rows {
+        needed.extend([row.programs, row.kernel.arch]);
+    }
+    let mut arches = needed.clone();
+    arches.sort_unstable();
+    arches.dedup();
+    arches.sort_by_key(|arch| std::cmp::Reverse(needed.iter().filter(|one| *one == arch).count()));
+    for arch in arches {
         eprintln!("vmtest: building for {}", arch.debian());
         let begun = Instant::now();
         let built = Programs::build(arch, &directory().join("build"));
@@ -184,32 +193,30 @@ fn programs(rows: &[&Row]) -> BTreeMap<Arch, Result<Programs>> {
             Ok(_) => eprintln!("vmtest: built for {} in {seconds} s", arch.debian()),
             Err(why) => eprintln!("vmtest: not built for {}: {why}", arch.debian()),
         }
-        (arch, built)
-    };
-    arches.into_iter().map(build).collect()
+        schedule.programs(arch, built);
+    }
 }
 
-fn run_all(
-    rows: &[&'static Row],
-    kernels: &Kernels,
-    programs: &BTreeMap<Arch, Result<Programs>>,
-    arguments: &Arguments,
-) -> Vec<Outcome> {
-    let waiting = Mutex::new(rows.iter());
-    let outcomes = Mutex::new(Vec::new());
-    let work = || loop {
-        let next = waiting.lock().ok().and_then(|mut rows| rows.next());
-        let Some(&row) = next else {
-            return;
-        };
+/// Runs rows until none is left.
+fn work(schedule: &Schedule, extent: &Extent, outcomes: &Mutex<Vec<Outcome>>) {
+    while let Some(Ready {
+        row,
+        kernel,
+        programs,
+    }) = schedule.next()
+    {
         eprintln!("vmtest: {}: started", row.name);
         let begun = Instant::now();
-        let kernel = &kernels[row.kernel.packages];
         let run = kernel.as_ref().map_err(Clone::clone).and_then(|kernel| {
-            let image = prepare(row, kernel, programs)?;
-            run(row, kernel, &image, &arguments.extent)
+            let (tests, first) = programs?;
+            match row.work {
+                Work::Truth { seconds, pages } => truth::row(&kernel.image, seconds, pages),
+                Work::AllTests | Work::TestsOfTheMachine => {
+                    let image = prepare(row, kernel, &tests, &first)?;
+                    run(row, kernel, &image, extent)
+                }
+            }
         });
-        let kernel = kernel.as_ref().map_or("", |kernel| &kernel.name).to_owned();
         let (report, used) = run.unwrap_or_else(|why| {
             let report = Report {
                 problems: vec![why],
@@ -219,7 +226,7 @@ fn run_all(
         });
         let outcome = Outcome {
             row,
-            kernel,
+            kernel: kernel.map_or(String::new(), |kernel| kernel.name),
             report,
             took: begun.elapsed(),
             used,
@@ -232,28 +239,15 @@ fn run_all(
         if let Ok(mut outcomes) = outcomes.lock() {
             outcomes.push(outcome);
         }
-    };
-    thread::scope(|scope| {
-        for _ in 0..arguments.jobs {
-            scope.spawn(work);
-        }
-    });
-    let mut outcomes = outcomes.into_inner().unwrap_or_default();
-    outcomes.sort_by_key(|outcome| rows.iter().position(|row| row.name == outcome.row.name));
-    outcomes
+    }
 }
 
 /// Packs a row's initial root file system.
-fn prepare(
-    row: &Row,
-    kernel: &Unpacked,
-    programs: &BTreeMap<Arch, Result<Programs>>,
-) -> Result<PathBuf> {
-    let of = |arch: Arch| programs[&arch].as_ref().map_err(Clone::clone);
-    let mut image = of(row.programs)?.image(of(row.kernel.arch)?, row)?;
-    for module in row.modules {
+fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> Result<PathBuf> {
+    let mut image = tests.image(first, row)?;
+    for (index, module) in row.modules.iter().enumerate() {
         let name = Path::new(module).file_name().unwrap_or_default();
-        let name = format!("modules/{}", name.to_string_lossy());
+        let name = format!("modules/{index:02}-{}", name.to_string_lossy());
         image.add(&name, &module_bytes(&kernel.modules.join(module))?);
     }
     let images = directory().join("images");
@@ -287,6 +281,8 @@ fn run(row: &Row, kernel: &Unpacked, image: &Path, extent: &Extent) -> Result<(R
     let mut ended = boot::run(row, &kernel.image, image, extent, &file)?;
     if !report::has_begun(&ended.console) {
         eprintln!("vmtest: {}: did not come up; once more", row.name);
+        // For whoever wants to know why.
+        let _ = fs::rename(&file, file.with_extension("first.log"));
         let before = ended.used;
         ended = boot::run(row, &kernel.image, image, extent, &file)?;
         ended.used += before;
@@ -296,9 +292,8 @@ fn run(row: &Row, kernel: &Unpacked, image: &Path, extent: &Extent) -> Result<(R
     Ok((report, ended.used))
 }
 
-/// The table of rows and times; an error unless all rows hold. `built`: the
-/// processor time before the first guest.
-fn print(outcomes: &[Outcome], built: Duration, took: Duration) -> Result<()> {
+/// The table of rows and times; an error unless all rows hold.
+fn print(outcomes: &[Outcome], took: Duration) -> Result<()> {
     println!(
         "\n{:<19} {:<10} {:>4} {:>7} {:>6} {:>6}  kernel",
         "row", "result", "ok", "skipped", "time", "CPU"
@@ -318,6 +313,9 @@ fn print(outcomes: &[Outcome], built: Duration, took: Duration) -> Result<()> {
     }
     println!();
     for outcome in outcomes {
+        for note in &outcome.report.notes {
+            println!("{}: {note}", outcome.row.name);
+        }
         for (count, why) in outcome.report.reasons() {
             println!("{}: {count} skipped: {why}", outcome.row.name);
         }
@@ -330,11 +328,13 @@ fn print(outcomes: &[Outcome], built: Duration, took: Duration) -> Result<()> {
     let consoles = directory().join("consoles");
     println!("\nconsoles: {}", consoles.display());
     let used: Duration = outcomes.iter().map(|outcome| outcome.used).sum();
+    // Guests are children, too.
+    let others = usage::of_children().saturating_sub(used);
     println!(
-        "all in {} s; processor time: {} s for what is built, {} s for the guests",
+        "all in {} s; processor time: {} s for the guests, {} s for all else: most of it builds",
         took.as_secs(),
-        built.as_secs(),
-        used.as_secs()
+        used.as_secs(),
+        others.as_secs()
     );
     let failed = outcomes
         .iter()

@@ -15,7 +15,7 @@ use c_library::{stack, Library};
 use serde_json::Value;
 
 use super::image::Image;
-use super::table::{Arch, Row};
+use super::table::{Arch, Row, ROWS};
 use crate::run::{cargo, output, root, Result};
 
 /// Packages whose tests are run.
@@ -35,7 +35,7 @@ const QUICK_STANDARD: [&str; 6] = [
 
 /// Names under which the guest's program is one that tests start, or are started
 /// by.
-const AROUND_TESTS: [&str; 5] = ["cat", "parent", "sh", "sleep", "unshare"];
+const AROUND_TESTS: [&str; 6] = ["cat", "parent", "sh", "sleep", "true", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl Programs {
     /// Builds them into `directory`.
     pub(crate) fn build(arch: Arch, directory: &Path) -> Result<Self> {
         let compiler = Compiler::for_arch(arch, directory)?;
-        let tests = compiler.tests()?;
+        let tests = compiler.tests(&needed(arch)?)?;
         let guest = compiler.guest()?;
         let cases = compiler.cases()?;
         Ok(Self {
@@ -73,10 +73,11 @@ impl Programs {
         for name in AROUND_TESTS {
             image.add_file(&format!("bin/{name}"), &self.guest)?;
         }
-        for (directory, programs) in [("tests", &self.tests), ("cases", &self.cases)] {
-            for (name, file) in programs.iter().filter(|(name, _)| row.has(name)) {
-                image.add_file(&format!("{directory}/{name}"), file)?;
-            }
+        for (name, file) in self.tests.iter().filter(|(name, _)| row.has(name)) {
+            image.add_file(&format!("tests/{name}"), file)?;
+        }
+        for (name, file) in self.cases.iter().filter(|(name, _)| row.has_in_c(name)) {
+            image.add_file(&format!("cases/{name}"), file)?;
         }
         Ok(image)
     }
@@ -160,7 +161,8 @@ impl Compiler {
         Ok(command)
     }
 
-    fn tests(&self) -> Result<Vec<(String, PathBuf)>> {
+    /// The libraries' own tests, and those of these names.
+    fn tests(&self, names: &[String]) -> Result<Vec<(String, PathBuf)>> {
         let arguments = [
             "test",
             "--no-run",
@@ -171,7 +173,10 @@ impl Compiler {
         for package in PACKAGES {
             command.args(["--package", package]);
         }
-        command.args(["--lib", "--tests"]);
+        command.arg("--lib");
+        for name in names {
+            command.args(["--test", name]);
+        }
         let mut tests = executables(&output(&mut command)?)?;
         tests.sort();
         Ok(tests)
@@ -235,6 +240,27 @@ impl Compiler {
         };
         program::WITH_CASES.iter().map(build).collect()
     }
+}
+
+/// The names of the packages' test programs that some row of this architecture
+/// runs.
+fn needed(arch: Arch) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for package in ["core", "process-introspection"] {
+        let tests = root().join("crates").join(package).join("tests");
+        let failed = |error: std::io::Error| format!("{}: {error}", tests.display());
+        for entry in std::fs::read_dir(&tests).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let is_program = path.extension().is_some() || path.join("main.rs").exists();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let runs = |row: &Row| row.programs == arch && row.has(&name);
+            if is_program && ROWS.iter().any(runs) {
+                names.push(name.into_owned());
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The programs of a guest whose RAM is looked into, in `directory`: its first

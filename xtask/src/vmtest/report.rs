@@ -15,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) failed: usize,
     /// The tests that were skipped, each with why.
     pub(crate) skipped: BTreeMap<String, String>,
+    /// What else is worth saying.
+    pub(crate) notes: Vec<String>,
     /// What is wrong; nothing if the row holds.
     pub(crate) problems: Vec<String>,
 }

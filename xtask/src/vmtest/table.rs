@@ -64,7 +64,7 @@ const K6_1: Kernel = Kernel {
     line: "6.1",
     packages: &[("linux-image-6.1.", "-cloud-amd64", "6.1.")],
 };
-pub(super) const K6_12: Kernel = Kernel {
+const K6_12: Kernel = Kernel {
     arch: Arch::Amd64,
     line: "6.12",
     packages: &[("linux-image-6.12.", "-cloud-amd64", "6.12.")],
@@ -98,11 +98,26 @@ const RISCV64: Kernel = Kernel {
     ],
 };
 
+/// What a guest does.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// It runs every test program but those of [`LONG`] that the row does not
+    /// name.
+    AllTests,
+    /// It runs [`BASE`], the C programs and what the row names: another row has
+    /// the same kernel.
+    TestsOfTheMachine,
+    /// It has its RAM looked into from outside while it writes there and says
+    /// where: for so many seconds, and at least so many pages.
+    Truth { seconds: u64, pages: u64 },
+}
+
 /// A row: a kernel on a machine, and the tests' programs on it.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) kernel: Kernel,
+    pub(crate) work: Work,
     /// What the tests are compiled for.
     pub(crate) programs: Arch,
     /// For people: what is special about the machine.
@@ -113,11 +128,13 @@ pub(crate) struct Row {
     pub(crate) options: &'static [&'static str],
     /// Words for the kernel's command line.
     pub(crate) command_line: &'static str,
-    /// Modules that the guest loads, below `kernel/` in the package.
+    /// What the tests' environment says there, besides the scale.
+    pub(crate) environment: &'static [(&'static str, &'static str)],
+    /// Modules that the guest loads, in this order, below `kernel/` in the package.
     pub(crate) modules: &'static [&'static str],
     /// The base page, in bytes.
     pub(crate) page: u64,
-    /// Which of [`LONG`] it runs, besides all the others.
+    /// Which programs it runs besides the usual ones.
     pub(crate) also: &'static [&'static str],
     /// Tests that must not be skipped: what the row is for.
     pub(crate) runs: &'static [&'static str],
@@ -128,24 +145,50 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether it runs this test program.
+    /// Whether it runs this test program of Rust's.
     pub(crate) fn has(&self, program: &str) -> bool {
-        !LONG.contains(&program) || self.also.contains(&program)
+        let is_usual = match self.work {
+            Work::AllTests => !LONG.contains(&program),
+            Work::TestsOfTheMachine => BASE.contains(&program),
+            Work::Truth { .. } => false,
+        };
+        is_usual || self.also.contains(&program)
+    }
+
+    /// Whether it runs this C program.
+    pub(crate) fn has_in_c(&self, program: &str) -> bool {
+        let is_usual = !matches!(self.work, Work::Truth { .. }) && !LONG_IN_C.contains(&program);
+        is_usual || self.also.contains(&program)
     }
 }
 
 /// Test programs, without `.rs` or `.c`, that take an emulator minutes: only
 /// rows that name them run them.
-pub(crate) const LONG: &[&str] = &["faults", "handlers", "permissions", "storm"];
+pub(crate) const LONG: &[&str] = &["faults", "permissions", "storm"];
+
+/// The same of C programs.
+pub(crate) const LONG_IN_C: &[&str] = &["handlers"];
+
+/// Rust's test programs that run on every machine: the core's own, all of a walk
+/// against an oracle, and what machines have.
+pub(crate) const BASE: &[&str] = &[
+    "machines",
+    "oracle",
+    "process_introspection_core",
+    "pure",
+    "targets",
+];
 
 const PLAIN: Row = Row {
     name: "",
     kernel: K6_12,
+    work: Work::AllTests,
     programs: Arch::Amd64,
     machine: "",
     memory: 1024,
     options: &[],
     command_line: "transparent_hugepage=madvise",
+    environment: &[],
     modules: &[],
     page: 4096,
     also: &[],
@@ -153,6 +196,10 @@ const PLAIN: Row = Row {
     lacks: &[],
     is_bonus: false,
 };
+
+/// Of the package testkit.
+const CHURN_SECONDS: &str = "INTROSPECTION_CHURN_SECONDS";
+const CHURN_MUST: &str = "INTROSPECTION_CHURN_MUST";
 
 const PAGE_SCAN: &str = "system_calls::huge_pages_cost_half_a_read_each";
 const AREA_QUERY: &str = "system_calls::one_address_of_oneself_takes_no_call_too_many";
@@ -164,10 +211,15 @@ const NODES: &str = "machines::memory_of_each_node_is_reported_where_that_node_i
 const MOVED: &str = "machines::a_page_that_is_moved_to_another_node_is_reported_there";
 const HIGH: &str = "machines::memory_above_the_lower_47_bits_is_reported";
 const SWAP: &str = "machines::swapped_pages_are_told_with_their_place";
+const SWAP_SUM: &str = "summary::swapped_memory_is_what_the_kernel_counts";
+const SWAP_FACTS: &str = "page_facts::a_page_in_swap_has_the_facts_of_its_entry_and_the_areas_name";
+const STORM: &str = "storm::order_addresses_and_errors_are_right_in_a_storm";
 const DEVICE: &str = "machines::device_memory_is_never_told_to_be_absent_or_ram";
 const PROC_PCI: &str = "devices::the_memory_of_pci_devices_is_found_by_proc_too";
 const FRAMEBUFFER: &str =
     "other_devices::a_framebuffer_is_unknown_because_only_its_own_file_tells_where_it_is";
+const VFIO: &str = "user_drivers::a_vfio_region_lies_in_its_bar";
+const UIO: &str = "user_drivers::the_maps_of_uio_devices_lie_where_sysfs_says";
 const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
 const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
 
@@ -215,7 +267,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-5.10",
         kernel: K5_10,
         machine: "as it is",
-        also: LONG,
+        also: &["handlers", "permissions", "storm"],
         runs: &[HUGE_WALK],
         lacks: &[PAGE_SCAN, AREA_QUERY],
         ..PLAIN
@@ -231,7 +283,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "amd64-6.12",
         machine: "as it is",
-        also: LONG,
+        also: &["faults", "handlers", "permissions", "storm"],
         runs: &[PAGE_SCAN, AREA_QUERY, HUGE, RESERVATION],
         lacks: &[NODES, GIGANTIC, SWAP, DEVICE, WIDER],
         ..PLAIN
@@ -257,7 +309,10 @@ pub(crate) const ROWS: &[Row] = &[
         // Otherwise the kernel moves pages of targets that hold still, and
         // nothing read twice is the same.
         command_line: "numa_balancing=disable transparent_hugepage=madvise",
-        runs: &[NODES, MOVED],
+        work: Work::TestsOfTheMachine,
+        also: &["page_facts", "parallel", "physical_map", "storm"],
+        environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "nodes")],
+        runs: &[NODES, MOVED, STORM],
         ..PLAIN
     },
     Row {
@@ -266,12 +321,15 @@ pub(crate) const ROWS: &[Row] = &[
         memory: 3072,
         command_line: "default_hugepagesz=2M hugepagesz=2M hugepages=16 \
                        hugepagesz=1G hugepages=1 transparent_hugepage=always",
+        work: Work::TestsOfTheMachine,
+        also: &["churn", "page_facts", "parallel", "summary", "system_calls"],
         runs: &[HUGETLB, GIGANTIC, HUGE],
         ..PLAIN
     },
     Row {
         name: "amd64-6.12-5level",
         machine: "5-level page tables",
+        work: Work::TestsOfTheMachine,
         runs: &[HIGH],
         ..PLAIN
     },
@@ -279,6 +337,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-6.12-4level",
         machine: "the same processor with `no5lvl`: the control",
         command_line: "no5lvl transparent_hugepage=madvise",
+        work: Work::TestsOfTheMachine,
         lacks: &[HIGH],
         ..PLAIN
     },
@@ -287,13 +346,21 @@ pub(crate) const ROWS: &[Row] = &[
         machine: "swap space on a RAM disk",
         command_line: "vmtest.swap transparent_hugepage=madvise",
         modules: &["drivers/block/brd.ko"],
-        runs: &[SWAP],
+        work: Work::TestsOfTheMachine,
+        also: &["page_facts", "storm", "summary"],
+        environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "swap")],
+        runs: &[SWAP, SWAP_SUM, SWAP_FACTS, STORM],
         ..PLAIN
     },
     Row {
         name: "amd64-6.12-device",
-        machine: "PCI devices whose memory programs can map",
+        machine:
+            "PCI devices whose memory programs can map, one of them a driver's of UIO, one of VFIO",
         options: &[
+            "-machine",
+            "q35",
+            "-device",
+            "intel-iommu",
             "-device",
             "edu",
             "-device",
@@ -302,8 +369,29 @@ pub(crate) const ROWS: &[Row] = &[
             "memory-backend-ram,id=iv,size=4M,share=on",
             "-device",
             "ivshmem-plain,memdev=iv",
+            "-device",
+            "edu,addr=0x10",
+            "-object",
+            "memory-backend-ram,id=uio,size=1M,share=on",
+            "-device",
+            "ivshmem-plain,memdev=uio,addr=0x11",
         ],
-        runs: &[DEVICE, PROC_PCI],
+        // The second driver is for other devices that have their memory in the
+        // same place.
+        command_line: "intel_iommu=on vmtest.bind=0000:00:10.0=vfio-pci \
+                       vmtest.bind=0000:00:11.0=netx transparent_hugepage=madvise",
+        modules: &[
+            "virt/lib/irqbypass.ko",
+            "drivers/vfio/vfio.ko",
+            "drivers/vfio/vfio_iommu_type1.ko",
+            "drivers/vfio/pci/vfio-pci-core.ko",
+            "drivers/vfio/pci/vfio-pci.ko",
+            "drivers/uio/uio.ko",
+            "drivers/uio/uio_netx.ko",
+        ],
+        work: Work::TestsOfTheMachine,
+        also: &["devices", "kinds", "user_drivers"],
+        runs: &[DEVICE, PROC_PCI, VFIO, UIO],
         ..PLAIN
     },
     Row {
@@ -314,6 +402,7 @@ pub(crate) const ROWS: &[Row] = &[
         lacks: &[RESERVATION],
         ..PLAIN
     },
+    TRUTH,
     Row {
         name: "amd64-7.x",
         kernel: K7,
@@ -323,6 +412,20 @@ pub(crate) const ROWS: &[Row] = &[
         ..PLAIN
     },
 ];
+
+/// The row whose RAM is a file.
+pub(crate) const TRUTH: Row = Row {
+    name: "amd64-6.12-truth",
+    machine: "its RAM is a file, where each reported byte range is looked for",
+    // The greater part of it lies above 4 GiB.
+    memory: 3072,
+    command_line: "transparent_hugepage=madvise",
+    work: Work::Truth {
+        seconds: 40,
+        pages: 2_000_000,
+    },
+    ..PLAIN
+};
 
 /// What stands before and behind the table in the document.
 const MARKS: [&str; 2] = ["<!-- vmtest: begin -->\n", "<!-- vmtest: end -->"];
@@ -334,15 +437,30 @@ pub(crate) fn markdown() -> String {
         names.join(", ")
     };
     let mut text = format!(
-        "Every row runs every test program, but for those that take an emulator long ({}): these run on the rows that name them.\n\n",
-        quoted(LONG)
+        "All rows but the one of the truth run the C library's test programs, and of Rust's {}. \"All\" are all of Rust's. \
+         Only where they are named are run those that take an emulator long ({}, {}). Rows whose kernel another row has \
+         name what the machine matters for.\n\n",
+        quoted(BASE),
+        quoted(LONG),
+        quoted(LONG_IN_C)
     );
-    text += "| row | kernel | programs | machine | long ones |\n|---|---|---|---|---|\n";
+    text += "| row | kernel | programs | machine | tests |\n|---|---|---|---|---|\n";
     for row in ROWS {
         let kernel = format!("{} {}", row.kernel.arch.debian(), row.kernel.line);
-        let (programs, long) = (row.programs.debian(), quoted(row.also));
+        let long = match row.also {
+            [] => String::new(),
+            also => format!(", {}", quoted(also)),
+        };
+        let tests = match row.work {
+            Work::AllTests => format!("all{long}"),
+            Work::TestsOfTheMachine => format!("those of all rows{long}"),
+            Work::Truth { seconds, pages } => format!(
+                "`cargo xtask truth` for {seconds} s: at least {pages} pages checked, none wrong"
+            ),
+        };
+        let programs = row.programs.debian();
         text += &format!(
-            "| {} | {kernel} | {programs} | {} | {long} |\n",
+            "| {} | {kernel} | {programs} | {} | {tests} |\n",
             row.name, row.machine
         );
     }
@@ -387,10 +505,15 @@ mod tests {
     }
 
     #[test]
-    fn long_programs_exist_and_each_runs_on_some_row() {
+    fn programs_that_are_named_exist_and_each_runs_on_some_row() {
         let root = crate::run::root();
-        for name in LONG {
+        let named = ROWS.iter().flat_map(|row| row.also);
+        let base = BASE
+            .iter()
+            .filter(|name| !name.starts_with("process_introspection"));
+        for name in named.chain(LONG).chain(LONG_IN_C).chain(base) {
             let places = [
+                format!("crates/core/tests/{name}.rs"),
                 format!("crates/process-introspection/tests/{name}.rs"),
                 format!("crates/process-introspection/tests/{name}/main.rs"),
                 format!("crates/c-library/programs/{name}.c"),
@@ -399,14 +522,36 @@ mod tests {
                 places.iter().any(|place| root.join(place).exists()),
                 "{name}"
             );
-            assert!(ROWS.iter().any(|row| row.also.contains(name)), "{name}");
-        }
-        for row in ROWS {
+            let mut rows = ROWS.iter();
             assert!(
-                row.also.iter().all(|name| LONG.contains(name)),
+                rows.any(|row| row.has(name) || row.has_in_c(name)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn rows_that_leave_tests_out_have_the_kernel_of_one_that_does_not() {
+        for row in ROWS.iter().filter(|row| row.work != Work::AllTests) {
+            let mut others = ROWS.iter().filter(|row| row.work == Work::AllTests);
+            assert!(
+                others.any(|other| other.kernel.packages == row.kernel.packages
+                    && other.programs == row.programs
+                    && !other.is_bonus),
                 "{}",
                 row.name
             );
+        }
+    }
+
+    #[test]
+    fn the_storms_know_what_the_environment_says() {
+        let storm = crate::run::root().join("crates/testkit/src/storm/mod.rs");
+        let source = std::fs::read_to_string(storm).unwrap();
+        for row in ROWS {
+            for (name, _) in row.environment {
+                assert!(source.contains(&format!("\"{name}\"")), "{name}");
+            }
         }
     }
 

@@ -16,7 +16,8 @@ use truth::slot::{INTERFACES, KINDS};
 
 use super::boot::{machine, Guest};
 use super::image::Image;
-use super::table::{Arch, K6_12};
+use super::report::Report;
+use super::table::{Arch, TRUTH};
 use super::{cache, directory, packages, programs};
 use crate::run::Result;
 
@@ -34,8 +35,8 @@ pub(crate) struct Arguments {
     pages: u64,
 }
 
-/// MiB of RAM: the greater part of it lies above 4 GiB.
-const MEMORY: u64 = 3072;
+/// MiB of RAM.
+const MEMORY: u64 = TRUTH.memory as u64;
 
 /// How much longer than it was told to go on a guest may take in all.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -43,9 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) fn truth(arguments: &Arguments) -> Result<()> {
     let kernel = match &arguments.kernel {
         Some(kernel) => kernel.clone(),
-        None => packages::newest(&cache(), &K6_12)?.image,
+        None => packages::newest(&cache(), &TRUTH.kernel)?.image,
     };
-    let counts = run(&kernel, arguments.seconds)?;
+    let (counts, _) = run(&kernel, arguments.seconds)?;
     for (pages, kind) in counts.by_kind.iter().zip(KINDS) {
         println!("{pages:>12} pages  {kind}");
     }
@@ -58,10 +59,31 @@ pub(crate) fn truth(arguments: &Arguments) -> Result<()> {
         counts.controls
     );
     println!("{:>12} pages checked, none wrong", counts.pages());
-    if counts.pages() < arguments.pages {
-        return Err(format!("that is fewer than {}", arguments.pages));
+    enough(&counts, arguments.pages)
+}
+
+fn enough(counts: &Counts, pages: u64) -> Result<()> {
+    match counts.pages() < pages {
+        true => Err(format!("{} pages checked, not {pages}", counts.pages())),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// The same as a row of the matrix: each kind of memory and each way to ask is
+/// a test that holds if pages of it were checked, and none is wrong.
+pub(super) fn row(kernel: &Path, seconds: u64, pages: u64) -> Result<(Report, Duration)> {
+    let (counts, used) = run(kernel, seconds)?;
+    enough(&counts, pages)?;
+    let report = Report {
+        ok: KINDS.len() + INTERFACES.len(),
+        notes: vec![format!(
+            "{} pages checked, none wrong; {} false on purpose, and seen to be",
+            counts.pages(),
+            counts.controls
+        )],
+        ..Report::default()
+    };
+    Ok((report, used))
 }
 
 /// A RAM file, removed when dropped.
@@ -100,7 +122,7 @@ impl Drop for RamFile {
 /// # Errors
 /// Anything wrong, or that could not be tried; the guest's console is left
 /// behind.
-pub(crate) fn run(kernel: &Path, seconds: u64) -> Result<Counts> {
+fn run(kernel: &Path, seconds: u64) -> Result<(Counts, Duration)> {
     fs::create_dir_all(directory()).map_err(|error| error.to_string())?;
     let image = directory().join("truth.cpio");
     pack(&image)?;
@@ -115,15 +137,20 @@ pub(crate) fn run(kernel: &Path, seconds: u64) -> Result<Counts> {
     counts
 }
 
-fn attempt(kernel: &Path, image: &Path, seconds: u64, has_come_up: &mut bool) -> Result<Counts> {
+fn attempt(
+    kernel: &Path,
+    image: &Path,
+    seconds: u64,
+    has_come_up: &mut bool,
+) -> Result<(Counts, Duration)> {
     let (ram, file) = RamFile::create()?;
     let mut guest = start(kernel, image, &ram.0, seconds)?;
     let lines = console(guest.0.stdout.take().ok_or("no console")?)?;
     let mut judge = Judge::new(Ram::map(&file).map_err(|error| format!("RAM: {error}"))?);
     let until = Instant::now() + Duration::from_secs(seconds) + PATIENCE;
     let told = follow(&mut judge, &lines, until, has_come_up)?;
-    drop(guest);
-    verdict(judge.counts(), told)
+    let (used, _) = guest.end(until).map_err(|error| error.to_string())?;
+    verdict(judge.counts(), told).map(|counts| (counts, used))
 }
 
 fn pack(to: &Path) -> Result<()> {
@@ -138,8 +165,8 @@ fn start(kernel: &Path, image: &Path, ram: &Path, seconds: u64) -> Result<Guest>
     let (program, options, console) = machine(Arch::Amd64);
     let line = format!(
         "console={console} quiet loglevel=2 panic=-1 vmtest.guest vmtest.program \
-         truth.seconds={seconds} transparent_hugepage=madvise \
-         hugepagesz=1G hugepages=1 hugepagesz=2M hugepages={}",
+         truth.seconds={seconds} {} hugepagesz=1G hugepages=1 hugepagesz=2M hugepages={}",
+        TRUTH.command_line,
         64 + KINDS.len()
     );
     let backend = format!(
@@ -245,8 +272,9 @@ fn verdict(counts: &Counts, told: u64) -> Result<Counts> {
     let missing: Vec<&str> = KINDS
         .iter()
         .zip(counts.by_kind)
+        .chain(INTERFACES.iter().zip(counts.by_interface))
         .filter(|(_, pages)| *pages == 0)
-        .map(|(kind, _)| *kind)
+        .map(|(what, _)| *what)
         .collect();
     let what = if counts.wrong > 0 {
         format!("{} of {} pages are wrong", counts.wrong, counts.pages())

@@ -142,6 +142,11 @@ pub struct VmaName<'a> {
 }
 
 impl<'a> VmaName<'a> {
+    /// Whether the area has no name: of one that is too long there can be no byte.
+    pub(crate) fn is_none(&self) -> bool {
+        self.complete && self.bytes.is_empty()
+    }
+
     /// The bytes and a NUL, if the storage had room for that.
     pub(crate) fn with_nul(&self) -> Option<&'a [u8]> {
         self.with_nul

@@ -1,7 +1,7 @@
 //! The second table: what is left when a seccomp filter denies one system call
 //! of a walk to root.
 
-use crate::table::Expected::{self, Filters, FiltersWithPidfs, Given};
+use crate::table::Expected::{self, Filters, FiltersWithPidfs, FiltersWithText, Given};
 use crate::table::Whom::{Itself, Roots, RootsUnique};
 use crate::table::{line, Line, ALL};
 
@@ -70,7 +70,10 @@ pub(crate) const DENIALS: &[Denial] = &[
         "pread64",
         &[libc::SYS_pread64],
         &[
-            line(Itself, [Given, Filters, Filters, Filters, Given, Filters]),
+            line(
+                Itself,
+                [FiltersWithText, Filters, Filters, Filters, Given, Filters],
+            ),
             line(Roots, REFUSED),
             line(RootsUnique, REFUSED),
         ],

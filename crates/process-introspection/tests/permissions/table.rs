@@ -2,7 +2,7 @@
 //! a table is made of. The tests hold it, docs/SAFETY.md shows it. Knows nothing
 //! of how it is tried.
 
-use testkit::machine::kernel;
+use testkit::machine::{has_area_query, kernel};
 
 use crate::confinement::{Step, DAC_READ_SEARCH, PERFMON, SYS_ADMIN, SYS_PTRACE};
 
@@ -55,6 +55,8 @@ pub(crate) enum Expected {
     Filters,
     /// The filter's error where unique PIDs are made of pidfs inodes.
     FiltersWithPidfs,
+    /// The filter's error where areas are read as text.
+    FiltersWithText,
 }
 
 impl Expected {
@@ -68,7 +70,8 @@ impl Expected {
             Self::Since(major, minor) => given_if(kernel() >= (major, minor)),
             Self::Filters => Err(filters),
             Self::FiltersWithPidfs if has_pidfs() => Err(filters),
-            Self::FiltersWithPidfs => Ok(()),
+            Self::FiltersWithText if !has_area_query() => Err(filters),
+            Self::FiltersWithPidfs | Self::FiltersWithText => Ok(()),
         }
     }
 
@@ -84,6 +87,7 @@ impl Expected {
             Self::Since(major, minor) => format!("{major}.{minor}²"),
             Self::Filters => "error".to_owned(),
             Self::FiltersWithPidfs => "error³".to_owned(),
+            Self::FiltersWithText => "yes⁴".to_owned(),
         }
     }
 }

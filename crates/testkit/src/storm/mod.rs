@@ -54,6 +54,11 @@ pub struct Walker<'a> {
 /// How long the tests of this sort run: so many seconds, by the environment.
 pub const SECONDS: &str = "INTROSPECTION_CHURN_SECONDS";
 
+/// What must really happen, by the environment: `swap`, `nodes` (pages are moved
+/// between them), or both with a comma. On a machine that has neither, or not for
+/// this process, a storm is none of that sort.
+pub const MUST: &str = "INTROSPECTION_CHURN_MUST";
+
 /// As asked for, or a few seconds.
 pub fn duration() -> Duration {
     let asked = std::env::var(SECONDS)
@@ -74,6 +79,8 @@ struct Tally {
     whole_lists: u64,
     gone: u64,
     compared: u64,
+    /// KiB that were in swap when lists were compared with the oracle's.
+    swapped: u64,
 }
 
 /// Ends the program if nothing is done for a minute.
@@ -105,13 +112,19 @@ impl Watchdog {
     }
 }
 
+/// KiB that a process's `status` tells of, such as `VmRSS`.
+fn kib(process: &str, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("status");
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let value = value.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+    value.unwrap_or_else(|| panic!("{field} of {process}"))
+}
+
 /// Open descriptors, and KiB in memory.
 fn size_of_this_process() -> (usize, u64) {
     let files = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    let status = fs::read_to_string("/proc/self/status").expect("status");
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
-    (files, resident.expect("VmRSS"))
+    (files, kib("self", "VmRSS"))
 }
 
 /// Walks by all ways in turn for [`duration`] and prints what was done. Panics
@@ -169,6 +182,19 @@ pub fn run(walkers: &[Walker<'_>]) {
         tallies.iter().any(|tally| tally.gone > 0),
         "no walk was cut short"
     );
+    let swapped: u64 = tallies.iter().map(|tally| tally.swapped).sum();
+    let moved = restless.moved();
+    println!("{swapped} KiB seen in swap, {moved} pages moved to another node");
+    for what in std::env::var(MUST)
+        .unwrap_or_default()
+        .split_terminator(',')
+    {
+        match what {
+            "swap" => assert!(swapped > 0, "nothing was in swap"),
+            "nodes" => assert!(moved > 0, "nothing was moved to another node"),
+            other => panic!("{MUST}: {other}"),
+        }
+    }
     println!("{files_before} to {files} descriptors, {resident_before} to {resident} KiB");
     assert_eq!(files, files_before, "descriptors are left");
     assert!(resident < resident_before + 16384, "the process grows");
@@ -314,6 +340,8 @@ fn while_it_dies(walker: &Walker<'_>, microseconds: u64, tally: &mut Tally) {
 fn as_the_oracle(walker: &Walker<'_>, restless: &Restless, tally: &mut Tally) {
     restless.target.stop();
     let pid = restless.target.pid();
+    // Without CONFIG_SWAP it is 0, too.
+    tally.swapped += kib(&pid.to_string(), "VmSwap");
     // The kernel moves pages of a stopped process, too: then once more.
     let mut different = None;
     for _ in 0..10 {

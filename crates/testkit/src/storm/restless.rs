@@ -1,6 +1,8 @@
 //! A target that does everything to its memory that a process can, for ever,
 //! but for a few locked pages in the middle. Knows nothing of walks.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::memory::{self, page};
 use crate::random::Random;
 use crate::target::Target;
@@ -23,12 +25,17 @@ pub(super) struct Restless {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) pinned: u64,
+    moved: &'static AtomicU64,
 }
 
 impl Restless {
     pub(super) fn spawn(seed: u64) -> Self {
+        let shared = memory::map(page(), libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1);
+        // SAFETY: a page of zeros, aligned, that is never unmapped; whoever shares
+        // it uses it as this.
+        let moved = unsafe { &*(shared as *const AtomicU64) };
         let target = Target::spawn_reporting(|report| {
-            let area = Area::make();
+            let area = Area::make(moved);
             report.send(&[area.small, area.end(), area.pinned()]);
             let mut random = Random::new(seed);
             loop {
@@ -43,7 +50,13 @@ impl Restless {
             start,
             end,
             pinned,
+            moved,
         }
+    }
+
+    /// How many pages it has moved to another node so far.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
     }
 }
 
@@ -54,10 +67,11 @@ struct Area {
     zeros: i32,
     file: i32,
     nodes: Vec<i32>,
+    moved: &'static AtomicU64,
 }
 
 impl Area {
-    fn make() -> Self {
+    fn make(moved: &'static AtomicU64) -> Self {
         let size = SMALL * page() + HUGE * HUGE_SIZE;
         // The huge ones first would not matter; behind them all is aligned.
         let aligned = memory::aligned(size + HUGE_SIZE, HUGE_SIZE);
@@ -72,6 +86,7 @@ impl Area {
             zeros: memory::open_to_read("/dev/zero"),
             file: memory::open_to_read("/proc/self/exe"),
             nodes: nodes(),
+            moved,
         };
         let (pinned, bytes) = (this.pinned(), PINNED * page());
         memory::touch(pinned, PINNED, 1);
@@ -221,22 +236,33 @@ impl Area {
         let pages: Vec<usize> = (0..HUGE)
             .map(|index| (self.huge + index * HUGE_SIZE) as usize)
             .collect();
-        let to = vec![node; pages.len()];
-        let mut status = vec![0i32; pages.len()];
-        const MPOL_MF_MOVE: i32 = 2;
-        // SAFETY: three live arrays of the stated length.
-        unsafe {
-            libc::syscall(
-                libc::SYS_move_pages,
-                0,
-                pages.len(),
-                pages.as_ptr(),
-                to.as_ptr(),
-                status.as_mut_ptr(),
-                MPOL_MF_MOVE,
-            );
-        }
+        let before = move_pages(&pages, None);
+        let after = move_pages(&pages, Some(&vec![node; pages.len()]));
+        let is_moved = |(before, after): &(&i32, &i32)| **before >= 0 && before != after;
+        let moved = before.iter().zip(&after).filter(is_moved);
+        let moved = moved.filter(|(_, after)| **after == node).count();
+        self.moved.fetch_add(moved as u64, Ordering::Relaxed);
     }
+}
+
+/// Moves pages of this process to nodes, or only asks where they are; for each
+/// the node it is on now, or a negative number.
+fn move_pages(pages: &[usize], to: Option<&[i32]>) -> Vec<i32> {
+    const MPOL_MF_MOVE: usize = 2;
+    let mut status = vec![-1i32; pages.len()];
+    // SAFETY: live arrays of the stated length, or none.
+    unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0usize,
+            pages.len(),
+            pages.as_ptr(),
+            to.map_or(std::ptr::null(), <[i32]>::as_ptr),
+            status.as_mut_ptr(),
+            MPOL_MF_MOVE,
+        );
+    }
+    status
 }
 
 /// The numbers of the machine's nodes with memory, at most 64.

@@ -126,8 +126,8 @@ impl Area {
     pub(crate) fn make(kind: Kind, size: u64) -> Result<Self, String> {
         let fd = match kind {
             Kind::Memfd => file(size, None)?,
-            Kind::File => file(size, Some(c"/tmp/file"))?,
-            Kind::PrivateCopy => file(size, Some(c"/tmp/private"))?,
+            Kind::File => file(size, Some(c"/dev/shm/file"))?,
+            Kind::PrivateCopy => file(size, Some(c"/dev/shm/private"))?,
             _ => -1,
         };
         let mut area = Self {
