@@ -13,10 +13,9 @@ use process_introspection::{MemoryErrors, NotPhysical, PageSize, PhysAddr, Repor
 struct Check {
     address: u64,
     misc: u64,
-    /// The upper half of a memory controller's, or any.
-    is_controller: bool,
     ipid: u64,
-    vendor: u8,
+    /// Which of the two numbers are as they are.
+    sort: u8,
 }
 
 #[derive(Arbitrary, Copy, Clone, Debug)]
@@ -81,12 +80,18 @@ fn of_frame(frame: u64, offset: u64, page: PageSize) -> Option<Reported> {
 }
 
 impl Check {
-    /// 0 where there is none.
+    /// None, a memory controller's, or any.
     fn ipid(&self) -> u64 {
-        match self.is_controller {
-            true => 0x96_0000_0000 | (self.ipid & 0xffff_f000_ffff_ffff),
-            false => self.ipid,
+        match self.sort % 4 {
+            0 | 1 => 0,
+            2 => 0x96_0000_0000 | (self.ipid & 0xffff_f000_ffff_ffff),
+            _ => self.ipid,
         }
+    }
+
+    /// Intel, AMD, Hygon, or any.
+    fn vendor(&self) -> u8 {
+        [0, 2, 9, self.sort][usize::from(self.sort / 4 % 4)]
     }
 
     /// By the manuals: whether the address is physical.
@@ -152,12 +157,8 @@ impl Message {
                 has_misc,
                 has_ipid,
             } => {
-                let Check {
-                    address,
-                    misc,
-                    vendor,
-                    ..
-                } = check;
+                let Check { address, misc, .. } = check;
+                let vendor = check.vendor();
                 let ipid = check.ipid();
                 let mut tsc = format!("mce: [Hardware Error]: TSC 1a4b2c ADDR {address:x} ");
                 if has_misc {
@@ -191,12 +192,8 @@ impl Message {
                 (lines, Some(check.means(0, ipid, 2)))
             }
             Self::Record { check, sort } => {
-                let Check {
-                    address,
-                    misc,
-                    vendor,
-                    ..
-                } = check;
+                let Check { address, misc, .. } = check;
+                let vendor = check.vendor();
                 let ipid = check.ipid();
                 let begins = "mce_record: CPU: 1, MCGc/s: f000c14/0, MC7: 8c00004000010091";
                 let (line, ipid, vendor) = match sort % 3 {

@@ -272,7 +272,15 @@ fn freed_memory_belongs_to_nobody() {
     if !is_root_or_skip("freed_memory_belongs_to_nobody") {
         return;
     }
-    // So much that all of it is hardly taken again at once.
+    // Others take free memory as soon as they can: on a busy machine not always
+    // is much of it left when it is looked at.
+    let left = (0..10).find(|_| is_mostly_left_free());
+    assert!(left.is_some(), "it is never free");
+}
+
+/// Frees memory, of which the process that had it is no owner any more. Whether
+/// most of it was then nobody's, and a good part free.
+fn is_mostly_left_free() -> bool {
     let size = 64 << 20;
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
@@ -295,20 +303,19 @@ fn freed_memory_belongs_to_nobody() {
     assert_eq!(of_target(&before), size);
     assert!(before.unmapped.is_empty(), "{:?}", before.unmapped);
     target.kill();
+    let free = |range: &PhysRange| {
+        let runs = uses(*range).into_iter();
+        let free = runs.filter(|run| matches!(run.page_use, PageUse::Free | PageUse::KernelOrFree));
+        free.map(|run| run.range.size()).sum::<u64>()
+    };
+    let free: u64 = ranges.iter().map(free).sum();
     // A zombie has no memory, and is no failure.
     let after = Found::of(&ranges, 0);
     assert_eq!(of_target(&after), 0);
     assert!(!after.unread.contains(&pid), "{after:?}");
     assert!(after.coverage.without_memory > 0);
     let unmapped: u64 = after.unmapped.iter().map(|range| range.size()).sum();
-    assert!(unmapped > 0, "{after:?}");
-    let free = |range: &PhysRange| {
-        let runs = uses(*range).into_iter();
-        let free = runs.filter(|run| matches!(run.page_use, PageUse::Free | PageUse::KernelOrFree));
-        free.map(|run| run.range.size()).sum::<u64>()
-    };
-    let free: u64 = after.unmapped.iter().map(free).sum();
-    assert!(free > 0, "none of {unmapped} bytes is told to be free");
+    unmapped > size / 2 && free > size / 4
 }
 
 #[test]
