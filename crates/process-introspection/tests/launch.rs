@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,19 @@ fn the_program_of_the_other_tests() {
                 // SAFETY: takes no memory.
                 unsafe { libc::_exit(5) };
             });
+            // SAFETY: ends this thread only, whose stack stays mapped.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+        }
+        "both-at-once" => {
+            static GO: AtomicBool = AtomicBool::new(false);
+            std::thread::spawn(|| {
+                while !GO.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                // SAFETY: takes no memory.
+                unsafe { libc::_exit(9) };
+            });
+            GO.store(true, Ordering::Relaxed);
             // SAFETY: ends this thread only, whose stack stays mapped.
             unsafe { libc::syscall(libc::SYS_exit, 0) };
         }
@@ -156,6 +170,14 @@ fn it_is_the_last_thread_that_ends_a_program() {
     assert_eq!(is_seen("thread-exits").code(), Some(4));
     assert_eq!(is_seen("threads-live-on").code(), Some(5));
     assert_eq!(is_seen("many-threads").code(), Some(6));
+}
+
+/// The first thread's stop at its end is lost when the program is killed then.
+#[test]
+fn a_thread_may_end_just_when_the_program_does() {
+    for _ in 0..scaled(200) {
+        assert!(matches!(is_seen("both-at-once").code(), Some(9)));
+    }
 }
 
 #[test]

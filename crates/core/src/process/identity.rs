@@ -343,15 +343,22 @@ mod tests {
         assert_eq!(ExecMark::read_in_parts(&dir), Ok(Some(mark)));
         assert_eq!(ExecMark::read_by::<1>(&dir), Ok(Some(mark)));
         assert_eq!(ExecMark::read_by::<7>(&dir), Ok(Some(mark)));
-        // Of another memory it is another one, which is what it is for.
+        // Of another memory it is another one, which is what it is for. (A child
+        // can still have its parent's when the parent goes on: fs/exec.c
+        // `exec_mmap` lets it before it sets the new one, 6.12.)
+        let piped = std::process::Stdio::piped;
         let mut child = std::process::Command::new("cat")
-            .stdin(std::process::Stdio::piped())
+            .stdin(piped())
+            .stdout(piped())
             .spawn()
             .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, b".").unwrap();
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         let path = std::format!("/proc/{}\0", child.id());
         let other = sys::openat(sys::CWD, path.as_bytes(), flags).unwrap();
         let other = ExecMark::read_in_parts(&other);
-        drop(child.stdin.take());
+        drop(input);
         child.wait().unwrap();
         assert_ne!(other.unwrap(), Some(mark));
     }

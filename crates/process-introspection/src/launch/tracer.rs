@@ -170,6 +170,7 @@ impl Tracer {
         match stop.event {
             libc::PTRACE_EVENT_EXIT => {
                 self.threads.remove(&thread);
+                self.forget_those_without_a_stop();
                 if self.threads.is_empty() && !self.has_stood {
                     self.has_stood = true;
                     self.await_others();
@@ -195,6 +196,24 @@ impl Tracer {
                 go_on(thread, stop.signal);
             }
             _ => go_on(thread, 0),
+        }
+    }
+
+    /// Forgets threads that end without being waited for at their end: one that
+    /// comes to it by itself does not stop there, or stops no longer, when the
+    /// process is killed meanwhile (kernel/signal.c, `ptrace_stop`, Linux 6.1 and
+    /// 6.18). Whoever lives, or stops, is enough to know that this is not the last.
+    fn forget_those_without_a_stop(&mut self) {
+        while let Some(&other) = self.threads.iter().next() {
+            let mut fate = Fate::Killed;
+            let known = wait_until(|| {
+                fate = Fate::of(self.pid, other);
+                Ok(fate != Fate::Killed)
+            });
+            if known.is_err() || fate != Fate::Ended {
+                return;
+            }
+            self.threads.remove(&other);
         }
     }
 
@@ -231,9 +250,70 @@ impl Tracer {
     }
 }
 
+/// What becomes of a thread.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It lives, or has stopped for its tracer.
+    Open,
+    /// SIGKILL is on its way to it: it will stop at its end, unless it is past
+    /// that.
+    Killed,
+    /// It has no memory any more.
+    Ended,
+}
+
+impl Fate {
+    fn of(process: i32, thread: i32) -> Self {
+        match std::fs::read_to_string(format!("/proc/{process}/task/{thread}/status")) {
+            Ok(status) => Self::told_by(&status),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+                Self::Ended
+            }
+            Err(_) => Self::Open,
+        }
+    }
+
+    fn told_by(status: &str) -> Self {
+        let field = |name: &str| {
+            let mut lines = status.lines();
+            lines.find_map(|line| Some(line.strip_prefix(name)?.trim_start()))
+        };
+        match field("State:").and_then(|state| state.chars().next()) {
+            Some('Z' | 'X') | None => return Self::Ended,
+            Some('t') => return Self::Open,
+            Some(_) => {}
+        }
+        let pending = field("SigPnd:").and_then(|text| u64::from_str_radix(text, 16).ok());
+        match pending.unwrap_or(0) & 1 << (libc::SIGKILL - 1) {
+            0 => Self::Open,
+            _ => Self::Killed,
+        }
+    }
+}
+
 fn is_stop(signal: i32) -> bool {
     matches!(
         signal,
         libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threads_status_tells_what_becomes_of_it() {
+        for (state, pending, fate) in [
+            ("S (sleeping)", "0000000000000000", Fate::Open),
+            ("R (running)", "0000000000010000", Fate::Open),
+            ("R (running)", "0000000000000100", Fate::Killed),
+            ("t (tracing stop)", "0000000000000000", Fate::Open),
+            ("Z (zombie)", "0000000000000100", Fate::Ended),
+        ] {
+            let status = format!("Name:\tState:\nState:\t{state}\nSigPnd:\t{pending}\n");
+            assert_eq!(Fate::told_by(&status), fate, "{status}");
+        }
+        assert_eq!(Fate::told_by(""), Fate::Ended);
+    }
 }
