@@ -1,7 +1,7 @@
 //! Memory of which every base page is there: touched in order, of a file, and
 //! without two adjacent pages.
 
-use crate::floors::{Bulk, Scan};
+use crate::floors::{read_both, Bulk, Scan};
 use crate::ours;
 use crate::row::Bound;
 use crate::session::{Case, Session};
@@ -13,6 +13,7 @@ struct Names {
     rust: &'static str,
     iterator: &'static str,
     two_threads: &'static str,
+    bulk_by_two: &'static str,
 }
 
 const TOUCHED: Names = Names {
@@ -20,12 +21,14 @@ const TOUCHED: Names = Names {
     rust: "1 GiB touched, Rust",
     iterator: "1 GiB touched, Rust iterator",
     two_threads: "1 GiB touched, two threads, Rust",
+    bulk_by_two: "1 GiB touched, bulk pread by two threads",
 };
 const SCATTERED: Names = Names {
     c: "1 GiB touched, of scattered memory, C",
     rust: "1 GiB touched, of scattered memory, Rust",
     iterator: "1 GiB touched, of scattered memory, Rust iterator",
     two_threads: "1 GiB touched, of scattered memory, two threads, Rust",
+    bulk_by_two: "1 GiB touched, of scattered memory, bulk pread by two threads",
 };
 const CACHE: &str = "1 GiB of page cache, C";
 const CACHE_RUST: &str = "1 GiB of page cache, Rust";
@@ -50,8 +53,9 @@ fn touched(session: &mut Session, names: &Names, make: fn(u64) -> Memory) {
         rust,
         iterator,
         two_threads,
+        bulk_by_two,
     } = *names;
-    if !session.wants(&[c, rust, iterator, two_threads]) {
+    if !session.wants(&[c, rust, iterator, two_threads, bulk_by_two]) {
         return;
     }
     let memory = make(GIB);
@@ -73,6 +77,10 @@ fn touched(session: &mut Session, names: &Names, make: fn(u64) -> Memory) {
     session.pairs(case, || bulk.read(), |_, _| ours::rust_iterator(&memory));
     let case = Case::new(two_threads, BULK, Bound::AtMost(0.6));
     session.pairs(case, || bulk.read(), |_, _| ours::rust_two_threads(&memory));
+    let mut halves = bulk.halves(&memory);
+    let case = Case::new(bulk_by_two, BULK, Bound::Shown)
+        .note("what a second thread gains of the kernel's own cost: nothing is decoded");
+    session.pairs(case, || bulk.read(), |_, _| read_both(&mut halves));
 }
 
 fn page_cache(session: &mut Session) {

@@ -49,6 +49,17 @@ impl Bulk {
         }
     }
 
+    /// Two that read half of it each, through buffers of the same size.
+    pub(crate) fn halves(&self, memory: &Memory) -> [Self; 2] {
+        let middle = memory.start + memory.size / page() / 2 * page();
+        let mut halves = [
+            Self::of_size(memory, self.size),
+            Self::of_size(memory, self.size),
+        ];
+        (halves[0].end, halves[1].start) = (middle, middle);
+        halves
+    }
+
     /// How it is read, for the row.
     pub(crate) fn note(&self) -> String {
         format!("bulk reads of {} KiB were the fastest", self.size >> 10)
@@ -63,6 +74,14 @@ impl Bulk {
             self.end,
         );
     }
+}
+
+/// Reads all entries of both, each in a thread of its own.
+pub(crate) fn read_both([one, other]: &mut [Bulk; 2]) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| other.read());
+        one.read();
+    });
 }
 
 /// Reads the entries of `start..end` through a buffer.

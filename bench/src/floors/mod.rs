@@ -8,7 +8,7 @@ mod maps;
 mod plain;
 mod scan;
 
-pub(crate) use bulk::Bulk;
+pub(crate) use bulk::{read_both, Bulk};
 pub(crate) use frames::SortedFrames;
 pub(crate) use kept::Kept;
 pub(crate) use maps::{read_maps, Areas};
