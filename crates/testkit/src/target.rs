@@ -2,7 +2,7 @@
 //! still until they are dropped.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// A child process. Dropping kills and reaps it.
 #[derive(Debug)]
@@ -24,6 +24,27 @@ fn pipe() -> (OwnedFd, OwnedFd) {
             io::Error::last_os_error()
         );
         (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1]))
+    }
+}
+
+/// In a forked child: closes the pipes that other threads were about to hand to
+/// children of theirs. Whoever reads such a pipe waits for all its writers, and
+/// this child is in no hurry to end.
+pub(crate) fn close_pipes_but(kept: &[&OwnedFd]) {
+    // A process of tests has far fewer descriptors.
+    for fd in 3..256 {
+        if kept.iter().any(|kept| kept.as_raw_fd() == fd) {
+            continue;
+        }
+        // SAFETY: a live structure; what is closed belongs to code that is not
+        // run in this process.
+        unsafe {
+            let mut status = std::mem::zeroed::<libc::stat>();
+            let is_open = libc::fstat(fd, &mut status) == 0;
+            if is_open && status.st_mode & libc::S_IFMT == libc::S_IFIFO {
+                libc::close(fd);
+            }
+        }
     }
 }
 
@@ -55,9 +76,11 @@ impl Target {
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
         if pid == 0 {
-            drop(hold_to);
             // SAFETY: takes no memory.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            // Closed below.
+            let _ = (report_from.into_raw_fd(), hold_to.into_raw_fd());
+            close_pipes_but(&[&report_to, &hold_from]);
             let report = Report {
                 to: report_to,
                 hold: hold_from,
@@ -202,5 +225,26 @@ impl WordReader {
             }
         }
         Some(u64::from_ne_bytes(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_keeps_no_pipe_of_others_open() {
+        let (from, to) = pipe();
+        let target = Target::spawn(|| vec![1, 2]);
+        assert_eq!(target.addresses(), [1, 2]);
+        drop(to);
+        let mut poll = libc::pollfd {
+            fd: from.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one live structure.
+        let ready = unsafe { libc::poll(&mut poll, 1, 10_000) };
+        assert_eq!((ready, poll.revents), (1, libc::POLLHUP));
     }
 }

@@ -170,6 +170,7 @@ pub fn run(child: impl FnOnce(), decider: &mut impl Decide) -> Result<(), &'stat
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
     if pid == 0 {
+        crate::target::close_pipes_but(&[]);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             // SAFETY: takes no memory; the parent goes on with us.
             unsafe {
