@@ -15,7 +15,19 @@ use testkit::target::Target;
 
 /// The command under test, without arguments.
 pub(crate) fn introspect() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_introspect"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_introspect"));
+    let as_usual = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            // SAFETY: one system call; no handler of this program is concerned.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // In the background of a script tests are started with signals ignored, which
+    // programs inherit.
+    // SAFETY: what runs in the child allocates nothing and takes no lock.
+    unsafe { command.pre_exec(as_usual) };
+    command
 }
 
 /// What one run of the command came to.
