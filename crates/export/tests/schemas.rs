@@ -11,7 +11,7 @@ use process_introspection::{
 use process_introspection_export::{
     AddressRecord, Detailed, Details, ExtentRecord, FlagCounts, FlagNames, Format, Hex,
     MappingUsageRecord, Name, OwnerKind, PhysicalRecord, Record, ResidentRecord, Span, State,
-    UsageRecord, WithNode, WithPid,
+    WithNode, WithPid,
 };
 use serde_json::{json, Value};
 
@@ -110,15 +110,7 @@ fn mapping_usage(name: &[u8], known: bool) -> MappingUsageRecord<'_> {
     MappingUsageRecord {
         pid: 4711,
         vaddr: Hex(0x7f44236fc000),
-        usage: UsageRecord {
-            virt: 300 << 20,
-            resident: 12 << 20,
-            pss: known.then_some(9_437_513),
-            uss: known.then_some(8 << 20),
-            swap: 4096,
-            zero: known.then_some(8192),
-            hugetlb: 2 << 20,
-        },
+        usage: samples::usage(known),
         huge: known.then_some(2 << 20),
         extents: known.then_some(812),
         median: known.then_some(4096),

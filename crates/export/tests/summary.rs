@@ -1,32 +1,14 @@
 //! A summary as a picture, in JSON and in CSV: the same numbers, what is not known
 //! never a number, and what the schema says.
 
+mod samples;
+
 use process_introspection_export::{
     AtLeastRecord, ContiguityRecord, ExtentClassRecord, Format, HugePagesRecord, KindRecord,
-    NodeRecord, PagesRecord, ProcessLine, Record, SummaryPicture, SummaryRecord, UsageRecord,
-    Writer,
+    NodeRecord, PagesRecord, ProcessLine, Record, SummaryPicture, SummaryRecord,
 };
+use samples::{usage, written};
 use serde_json::{json, Value};
-
-fn usage(known: bool) -> UsageRecord {
-    UsageRecord {
-        virt: 300 << 20,
-        resident: 12 << 20,
-        pss: known.then_some(9_437_513),
-        uss: known.then_some(8 << 20),
-        swap: 4096,
-        zero: known.then_some(8192),
-        hugetlb: 2 << 20,
-    }
-}
-
-fn written<R: Record>(format: Format, width: Option<usize>, records: &[R]) -> String {
-    let mut writer = Writer::begin(format, Vec::new(), &R::LAYOUT, width).unwrap();
-    for record in records {
-        writer.write(record).unwrap();
-    }
-    String::from_utf8(writer.finish().unwrap()).unwrap()
-}
 
 /// As it is with all privileges, and with none.
 fn summary(known: bool) -> SummaryRecord {

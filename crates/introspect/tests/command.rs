@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{finish, introspect, run, Running};
+use support::{as_nobody, finish, introspect, run, Running};
 use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
 
@@ -88,20 +88,7 @@ fn what_cannot_be_started_has_the_statuses_of_env() {
 #[test]
 fn without_the_privilege_the_program_is_not_started() {
     root_or_return!("without_the_privilege_the_program_is_not_started");
-    let dir = TempDir::new().unwrap();
-    let copy = dir.path().join("introspect");
-    let program = env!("CARGO_BIN_EXE_introspect");
-    let copied = Command::new("install")
-        .args(["-m", "755", program])
-        .arg(&copy)
-        .status();
-    assert!(copied.unwrap().success());
-    let opened = Command::new("chmod").arg("755").arg(dir.path()).status();
-    assert!(opened.unwrap().success());
-    let mut command = Command::new(copy);
-    command.uid(65534).gid(65534).current_dir("/");
-    command.args(["physical", "--", "echo", "started"]);
-    let run = finish(command);
+    let run = as_nobody(&["physical", "--", "echo", "started"]);
     assert_eq!((run.status, run.stdout.as_str()), (125, ""), "{run:?}");
     assert!(run.stderr.contains("CAP_SYS_ADMIN"), "{run:?}");
 }

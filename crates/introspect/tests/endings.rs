@@ -5,42 +5,16 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{symlink, FileTypeExt, PermissionsExt};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{fail, finish, introspect, run, succeed, Running, Waiting};
+use support::{as_nobody, fail, introspect, run, succeed, Running, Waiting, NOBODY};
 use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
 use testkit::memory;
 use testkit::target::Target;
-
-const NOBODY: u32 = 65534;
-
-/// A copy of the command that everybody can reach.
-fn for_everybody() -> (TempDir, Command) {
-    let dir = TempDir::new().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = dir.path().join("introspect");
-    // Not by this process: a child forked meanwhile by another test would have
-    // the file open for writing, and the kernel would not execute it.
-    let program = env!("CARGO_BIN_EXE_introspect");
-    let copied = Command::new("install")
-        .args(["-m", "755", program])
-        .arg(&copy)
-        .status();
-    assert!(copied.unwrap().success());
-    let mut command = Command::new(copy);
-    command.uid(NOBODY).gid(NOBODY).current_dir("/");
-    (dir, command)
-}
-
-fn as_nobody(arguments: &[&str]) -> support::Run {
-    let (_dir, mut command) = for_everybody();
-    command.args(arguments);
-    finish(command)
-}
 
 #[test]
 fn wrong_usage_is_status_2() {

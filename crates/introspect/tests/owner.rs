@@ -4,21 +4,19 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{introspect, number, run, Running};
+use support::{as_nobody, introspect, number, run, Running};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
 use testkit::oracle::{self, State};
 use testkit::target::Target;
 
 /// A user without any privilege.
-const NOBODY: u32 = 65534;
-
 fn address_of(pid: u32, at: u64) -> u64 {
     match oracle::runs(pid, at, at + page())[0].state {
         State::Memory(address) => address,
@@ -191,9 +189,7 @@ fn without_the_privilege_nothing_is_claimed_and_the_privilege_is_named() {
     if !is_root_or_skip("without_the_privilege_nothing_is_claimed") {
         return;
     }
-    let mut command = introspect();
-    command.args(["owner", "100000"]).uid(NOBODY).gid(NOBODY);
-    let run = support::finish(command);
+    let run = as_nobody(&["owner", "100000"]);
     assert_eq!((run.status, run.stdout.as_str()), (1, ""), "{run:?}");
     assert_eq!(run.stderr.matches('\n').count(), 1, "{run:?}");
     assert!(run.stderr.contains("CAP_SYS_ADMIN"), "{run:?}");

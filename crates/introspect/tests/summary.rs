@@ -3,10 +3,8 @@
 
 mod support;
 
-use std::os::unix::process::CommandExt;
-
 use serde_json::Value;
-use support::{fail, finish, introspect, number, run, succeed, Waiting};
+use support::{as_nobody, fail, finish, introspect, number, run, succeed, Waiting, NOBODY};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
 use testkit::target::Target;
@@ -145,20 +143,7 @@ fn without_the_privilege_it_says_what_is_missing_and_shows_the_rest() {
     if !is_root_or_skip("without_the_privilege_it_says_what_is_missing_and_shows_the_rest") {
         return;
     }
-    // Where the user can execute it.
-    let dir = tempfile::Builder::new()
-        .prefix("introspect")
-        .tempdir()
-        .unwrap();
-    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
-    let program = dir.path().join("introspect");
-    std::fs::copy(env!("CARGO_BIN_EXE_introspect"), &program).unwrap();
-    let waiting = Waiting::of(65534);
-    let as_nobody = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(&program);
-        command.args(arguments).uid(65534).gid(65534);
-        finish(command)
-    };
+    let waiting = Waiting::of(NOBODY);
     let pid = waiting.pid().to_string();
     let screen = as_nobody(&["summary", &pid]);
     assert_eq!((screen.status, &*screen.stderr), (0, ""), "{screen:?}");

@@ -1,10 +1,13 @@
 //! One record of each kind, with any name.
 
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
 use process_introspection::{BuildId, Device, FrameFlags};
 use process_introspection_export::{
     DeviceNumber, ExtentRecord, FlagNames, Format, Hex, Name, ObjectRecord, OtherPath, OwnerKind,
     OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, SignedHex, State, Swap,
-    VirtualRecord, Writer,
+    UsageRecord, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -235,5 +238,18 @@ pub(crate) fn gone(name: &[u8]) -> OwnerRecord<'_> {
         state: Some(State::Swapped),
         moved_from: Some(Hex(0x11c183000)),
         ..owner(name)
+    }
+}
+
+/// What memory is made of; a part is unknown without privilege.
+pub(crate) fn usage(known: bool) -> UsageRecord {
+    UsageRecord {
+        virt: 300 << 20,
+        resident: 12 << 20,
+        pss: known.then_some(9_437_513),
+        uss: known.then_some(8 << 20),
+        swap: 4096,
+        zero: known.then_some(8192),
+        hugetlb: 2 << 20,
     }
 }

@@ -5,11 +5,14 @@
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
 use testkit::memory;
 use testkit::target::Target;
 
@@ -28,6 +31,29 @@ pub(crate) fn introspect() -> Command {
     // SAFETY: what runs in the child allocates nothing and takes no lock.
     unsafe { command.pre_exec(as_usual) };
     command
+}
+
+/// An unprivileged user and group.
+pub(crate) const NOBODY: u32 = 65534;
+
+/// The run of an unprivileged user, of a copy of the command that everybody can
+/// reach.
+pub(crate) fn as_nobody(arguments: &[&str]) -> Run {
+    let dir = TempDir::new().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = dir.path().join("introspect");
+    // Not by this process: a child forked meanwhile by another test would have
+    // the file open for writing, and the kernel would not execute it.
+    let program = env!("CARGO_BIN_EXE_introspect");
+    let copied = Command::new("install")
+        .args(["-m", "755", program])
+        .arg(&copy)
+        .status();
+    assert!(copied.unwrap().success());
+    let mut command = Command::new(copy);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    command.args(arguments);
+    finish(command)
 }
 
 /// What one run of the command came to.
