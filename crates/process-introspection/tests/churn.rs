@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use process_introspection::{Backing, Process};
+use process_introspection::{Backing, MappingKind, Process};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
 use testkit::oracle::Pagemap;
 use testkit::random::Random;
+use testkit::storm;
 use testkit::target::Target;
 
 /// A target that maps, unmaps, protects and moves the pages around a locked
@@ -225,4 +226,36 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
             }
         }
     }
+}
+
+#[test]
+fn a_process_in_the_middle_of_an_exec_is_waited_for() {
+    let target = storm::executing();
+    let mut whole = 0;
+    for round in 0..3000 {
+        let begun = Instant::now();
+        let process = match Process::open(target.pid()) {
+            Ok(process) => process,
+            Err(error) => {
+                assert_eq!(error.errno(), libc::ESRCH);
+                continue;
+            }
+        };
+        // Not for ever: 300 times 20 µs at least.
+        if begun.elapsed() >= Duration::from_millis(6) {
+            continue;
+        }
+        process.as_core().disable_features(round % 2 == 0, false);
+        let listed: Result<Vec<_>, _> = process.virtual_regions(..).unwrap().collect();
+        match listed {
+            Ok(listed) => {
+                let mut kinds = listed.iter().map(|mapping| mapping.kind());
+                // Before the end of an exec there is none, or nothing else.
+                assert!(listed.len() > 1 && kinds.any(|kind| kind == MappingKind::Stack), "{listed:?}");
+                whole += 1;
+            }
+            Err(error) => assert_eq!(error.errno(), libc::ESRCH),
+        }
+    }
+    assert!(whole > 0);
 }

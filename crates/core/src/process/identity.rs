@@ -232,7 +232,15 @@ pub(crate) fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What an exec changes: the auxiliary vector of the memory that the process
 /// has now. It holds addresses that are chosen anew at each exec.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) struct ExecMark(u64);
+pub(super) struct ExecMark {
+    hash: u64,
+    /// Whether there is a vector at all. An exec makes the new memory the
+    /// process's long before it is complete, and writes the vector when all is
+    /// mapped and the stack at its place (fs/binfmt_elf.c, `begin_new_exec` to
+    /// `create_elf_tables` in `load_elf_binary`, 5.10 to 6.18); until then it
+    /// reads as its end alone (fs/proc/base.c, `auxv_read`).
+    is_written: bool,
+}
 
 impl ExecMark {
     /// The words that are looked at: all that there are on x86-64 and on arm64
@@ -240,9 +248,30 @@ impl ExecMark {
     /// include/linux/auxvec.h and asm/auxvec.h, 6.18).
     const WORDS: usize = 64;
 
+    /// How often a vector that is not written yet is looked at: for some 20 ms,
+    /// where an exec takes some ten microseconds and as long as others have the
+    /// CPU. It can take for ever: it may wait for a disk, and a process can
+    /// write zeros (`PR_SET_MM`).
+    const ATTEMPTS: u32 = 300;
+
     /// `None` when the process, or this thread of it, has no memory.
     pub(super) fn read(dir: &OwnedFd) -> Result<Option<Self>> {
         Self::read_by::<{ Self::WORDS }>(dir)
+    }
+
+    /// The same, but of a process in the middle of an exec what it is after it,
+    /// unless that takes too long: what is mapped until then is not yet where
+    /// it will be.
+    pub(super) fn read_settled(dir: &OwnedFd) -> Result<Option<Self>> {
+        let mut mark = Self::read(dir)?;
+        for _ in 1..Self::ATTEMPTS {
+            if mark.is_none_or(|mark| mark.is_written) {
+                break;
+            }
+            sys::rest();
+            mark = Self::read(dir)?;
+        }
+        Ok(mark)
     }
 
     /// The same with more reads and less stack, for where a walk needs it.
@@ -263,6 +292,7 @@ impl ExecMark {
         };
         let mut words = [0u64; PART];
         let (mut hash, mut count) = (0xcbf2_9ce4_8422_2325_u64, 0);
+        let mut is_written = false;
         // What was opened stays the vector of one memory, or ends.
         while count < Self::WORDS {
             let at = (count * size_of::<u64>()) as u64;
@@ -271,12 +301,13 @@ impl ExecMark {
             hash = words[..read].iter().fold(hash, |hash, word| {
                 (hash ^ word).wrapping_mul(0x0100_0000_01b3)
             });
+            is_written |= words[..read].iter().any(|&word| word != 0);
             count += read;
             if read < PART {
                 break;
             }
         }
-        Ok((count > 0).then_some(Self(hash)))
+        Ok((count > 0).then_some(Self { hash, is_written }))
     }
 }
 

@@ -132,7 +132,7 @@ impl Process {
     }
 
     fn from_dir(dir: OwnedFd, access: Access) -> Result<Self> {
-        let (dir, mark) = match ExecMark::read(&dir)? {
+        let (dir, mark) = match ExecMark::read_settled(&dir)? {
             Some(mark) => (dir, Some(mark)),
             None => match identity::thread_with_memory(&dir)? {
                 Some((thread, mark)) => (thread, Some(mark)),
@@ -151,7 +151,7 @@ impl Process {
         for _ in 0..8 {
             let maps = open_maps(&dir)?;
             let pagemap = open_pagemap(&dir, access)?;
-            match ExecMark::read(&dir)? {
+            match ExecMark::read_settled(&dir)? {
                 Some(now) if now == mark => {
                     let frames = match &pagemap {
                         Ok(_) => frames::own_pagemap().and_then(|own| frames::look(&own)),

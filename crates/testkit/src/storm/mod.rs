@@ -255,7 +255,8 @@ fn check_mapped(walker: &Walker<'_>, mapped: &[Mapped]) {
     // exec installs the new memory map with one area alone, for the arguments,
     // which is named a stack only after it was moved to its place, and before
     // anything else is mapped (6.18, mm/vma_exec.c, create_init_stack_vma, and
-    // fs/exec.c, setup_arg_pages; fs/exec.c, __bprm_mm_init before 6.16).
+    // fs/exec.c, setup_arg_pages; fs/exec.c, __bprm_mm_init before 6.16). An
+    // exec that goes on for long is not waited for.
     let has_stack = mapped.iter().any(|mapped| mapped.is_stack);
     assert!(
         has_stack || mapped.len() == 1,
@@ -264,8 +265,8 @@ fn check_mapped(walker: &Walker<'_>, mapped: &[Mapped]) {
     );
 }
 
-/// A program that does nothing but execute itself.
-fn executing() -> Target {
+/// A program that does nothing but execute itself: a shell.
+pub fn executing() -> Target {
     Target::spawn_reporting(|report| {
         report.send(&[]);
         let again = c"exec sh -c \"$0\" \"$0\"".as_ptr();
