@@ -251,7 +251,10 @@ fn a_process_in_the_middle_of_an_exec_is_waited_for() {
             Ok(listed) => {
                 let mut kinds = listed.iter().map(|mapping| mapping.kind());
                 // Before the end of an exec there is none, or nothing else.
-                assert!(listed.len() > 1 && kinds.any(|kind| kind == MappingKind::Stack), "{listed:?}");
+                assert!(
+                    listed.len() > 1 && kinds.any(|kind| kind == MappingKind::Stack),
+                    "{listed:?}"
+                );
                 whole += 1;
             }
             Err(error) => assert_eq!(error.errno(), libc::ESRCH),
