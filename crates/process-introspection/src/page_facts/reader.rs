@@ -99,8 +99,10 @@ impl<'a> PageFactsReader<'a> {
             }
             self.facts.push(facts);
         }
-        self.runs.sort_unstable_by_key(|run| run.start);
-        self.pages.sort_unstable_by_key(|run| run.start);
+        // Frames of neighbours often ascend or descend for a while: the stable sort
+        // finds such stretches, and takes a tenth of the instructions then.
+        self.runs.sort_by_key(|run| run.start);
+        self.pages.sort_by_key(|run| run.start);
         self.read_frames()?;
         self.read_entries()?;
         Ok(&self.facts)
