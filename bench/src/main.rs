@@ -6,11 +6,11 @@
 //! in turn, several rounds, and the medians of the ratios are given with their
 //! spread. Absolute times of a shared machine say little.
 
-mod c_library;
 mod cases;
 mod cpus;
 mod document;
 mod floors;
+mod library;
 mod machine;
 mod measure;
 mod ours;
@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use c_library::CLibrary;
+use library::CLibrary;
 use session::Session;
 
 #[derive(Parser)]

@@ -9,7 +9,7 @@ use process_introspection::{
 };
 use testkit::memory::page;
 
-use crate::c_library::{CLibrary, Record};
+use crate::library::{CLibrary, Record};
 use crate::targets::Memory;
 
 /// Opens the target, walks the range, stores the records, closes.
@@ -133,7 +133,7 @@ fn walk(process: &Process, start: u64, end: u64) {
 pub(crate) fn count(library: &CLibrary, memory: &Memory, records: &mut [Record]) -> usize {
     let count = library.physical(memory.pid(), memory.start, memory.end(), records);
     assert!(count <= records.len(), "{count} records");
-    let size: u64 = records[..count].iter().map(Record::size).sum();
+    let size: u64 = records[..count].iter().map(|record| record.size).sum();
     assert_eq!(size, memory.size, "the records tile the range");
     count
 }

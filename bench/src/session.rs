@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::c_library::{CLibrary, Record};
+use crate::library::{CLibrary, Record};
 use crate::measure;
 use crate::report;
 use crate::row::{Bound, Outcome, Row};
@@ -77,7 +77,10 @@ impl Session {
         resident_gib: u64,
     ) -> Self {
         let mut records = Vec::new();
-        records.resize_with(RECORDS, || Record([1; 6]));
+        records.resize_with(RECORDS, || Record {
+            paddr: 1,
+            ..Record::default()
+        });
         Self {
             library,
             library_path,

@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use process_introspection::Process;
 use testkit::{memory, oracle};
 
-use crate::c_library::CLibrary;
 use crate::cpus::Cpus;
+use crate::library::CLibrary;
 use crate::targets::Memory;
 
 #[derive(clap::Args)]

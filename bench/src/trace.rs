@@ -8,8 +8,8 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::ValueEnum;
 use process_introspection::Process;
 
-use crate::c_library::{CLibrary, Record};
 use crate::floors::calls::Bare;
+use crate::library::{CLibrary, Record};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

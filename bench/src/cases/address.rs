@@ -122,7 +122,7 @@ fn among_many(session: &mut Session, few: &Memory, address: u64) {
     let (here, there) = (address, many.start + many.size / 2);
     let library = session.library;
     let (few_areas, many_areas) = (few.areas(), many.areas());
-    let mut record = [crate::c_library::Record::default(); 1];
+    let mut record = [crate::library::Record::default(); 1];
     let case = Case::new(AMONG_MANY, format!("among {few_areas}"), Bound::AtMost(1.2)).note(
         format!("{many_areas} areas in all, the address in the middle"),
     );

@@ -1,7 +1,7 @@
 //! The shared object, loaded into this process as a C program would find it, and
 //! its functions by the header's prototypes. Knows no test.
 
-use std::ffi::{c_int, c_void, CString};
+use std::ffi::{c_int, c_void, CStr, CString};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -47,6 +47,11 @@ pub type CursorOpen = unsafe extern "C" fn(*mut u64, i64, usize, usize, c_int) -
 /// `introspection_cursor_next`.
 pub type CursorNext = unsafe extern "C" fn(*mut u64, *mut Record, usize) -> c_int;
 
+/// `introspection_cursor_close`.
+pub type CursorClose = unsafe extern "C" fn(*mut u64);
+/// `introspection_getpid64`.
+pub type UniquePid = unsafe extern "C" fn(c_int) -> i64;
+
 /// The library's functions, by the dynamic linker. They stay where they are.
 #[derive(Copy, Clone, Debug)]
 pub struct Functions {
@@ -61,53 +66,60 @@ pub struct Functions {
     /// `introspection_read_process_memory`.
     pub read_memory: PathCall,
     /// `introspection_getpid64`.
-    pub unique_pid: unsafe extern "C" fn(c_int) -> i64,
+    pub unique_pid: UniquePid,
     /// `introspection_cursor_open`.
     pub cursor_open: CursorOpen,
     /// `introspection_cursor_next`.
     pub cursor_next: CursorNext,
     /// `introspection_cursor_close`.
-    pub cursor_close: unsafe extern "C" fn(*mut u64),
+    pub cursor_close: CursorClose,
 }
 
 impl Functions {
     /// Loads the shared object at a path, for as long as the process lives.
     ///
-    /// # Panics
+    /// # Errors
     /// If it cannot be loaded, or has not all of the functions.
-    pub fn load(path: &Path) -> Self {
-        let path = CString::new(path.as_os_str().as_bytes()).expect("a path without a NUL");
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let name = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| format!("{} is no path", path.display()))?;
         // SAFETY: a NUL-terminated path; the library runs nothing when it is loaded.
-        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
-        assert!(!handle.is_null(), "dlopen {path:?}");
-        let symbol = |name: &str| {
-            let name = CString::new(format!("introspection_{name}")).expect("a name");
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
+        if handle.is_null() {
+            return Err(format!("{} cannot be loaded", path.display()));
+        }
+        let symbol = |name: &CStr| {
             // SAFETY: an open library, never closed, and a NUL-terminated name.
             let symbol = unsafe { libc::dlsym(handle, name.as_ptr()) };
-            assert!(!symbol.is_null(), "{name:?}");
-            symbol
+            if symbol.is_null() {
+                return Err(format!("{} has no {name:?}", path.display()));
+            }
+            Ok(symbol)
         };
+        let virtual_regions = symbol(c"introspection_get_virtual_regions")?;
+        let physical_regions = symbol(c"introspection_get_physical_regions")?;
+        let page_table = symbol(c"introspection_get_pagetableinfo")?;
+        let object_path = symbol(c"introspection_get_mapped_object_path")?;
+        let read_memory = symbol(c"introspection_read_process_memory")?;
+        let unique_pid = symbol(c"introspection_getpid64")?;
+        let cursor_open = symbol(c"introspection_cursor_open")?;
+        let cursor_next = symbol(c"introspection_cursor_next")?;
+        let cursor_close = symbol(c"introspection_cursor_close")?;
         // SAFETY: the header's prototypes, which `abi.rs` and the compiler hold
         // the library to.
         unsafe {
             use std::mem::transmute;
-            Self {
-                virtual_regions: transmute::<*mut c_void, ArrayCall>(symbol("get_virtual_regions")),
-                physical_regions: transmute::<*mut c_void, ArrayCall>(symbol(
-                    "get_physical_regions",
-                )),
-                page_table: transmute::<*mut c_void, ArrayCall>(symbol("get_pagetableinfo")),
-                object_path: transmute::<*mut c_void, PathCall>(symbol("get_mapped_object_path")),
-                read_memory: transmute::<*mut c_void, PathCall>(symbol("read_process_memory")),
-                unique_pid: transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> i64>(symbol(
-                    "getpid64",
-                )),
-                cursor_open: transmute::<*mut c_void, CursorOpen>(symbol("cursor_open")),
-                cursor_next: transmute::<*mut c_void, CursorNext>(symbol("cursor_next")),
-                cursor_close: transmute::<*mut c_void, unsafe extern "C" fn(*mut u64)>(symbol(
-                    "cursor_close",
-                )),
-            }
+            Ok(Self {
+                virtual_regions: transmute::<*mut c_void, ArrayCall>(virtual_regions),
+                physical_regions: transmute::<*mut c_void, ArrayCall>(physical_regions),
+                page_table: transmute::<*mut c_void, ArrayCall>(page_table),
+                object_path: transmute::<*mut c_void, PathCall>(object_path),
+                read_memory: transmute::<*mut c_void, PathCall>(read_memory),
+                unique_pid: transmute::<*mut c_void, UniquePid>(unique_pid),
+                cursor_open: transmute::<*mut c_void, CursorOpen>(cursor_open),
+                cursor_next: transmute::<*mut c_void, CursorNext>(cursor_next),
+                cursor_close: transmute::<*mut c_void, CursorClose>(cursor_close),
+            })
         }
     }
 }

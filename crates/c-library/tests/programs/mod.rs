@@ -50,7 +50,7 @@ pub(crate) fn library() -> &'static Library {
 /// The functions of the shared object, loaded once.
 pub(crate) fn functions() -> Functions {
     static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
-    *FUNCTIONS.get_or_init(|| Functions::load(&library().shared))
+    *FUNCTIONS.get_or_init(|| Functions::load(&library().shared).unwrap())
 }
 
 /// A compiled program: a product of the build, kept in the target directory

@@ -23,7 +23,7 @@ pub(crate) fn c_library() -> Option<CLibrary> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
         let (root, target) = root.zip(target).expect("a workspace and its target");
         let library = Library::build(root, target).unwrap_or_else(|error| panic!("{error}"));
-        Some(CLibrary(Functions::load(&library.shared)))
+        Some(CLibrary(Functions::load(&library.shared).unwrap()))
     })
 }
 
