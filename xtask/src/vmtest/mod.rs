@@ -268,9 +268,11 @@ fn attempt(ready: &Ready, extent: &Extent) -> (Report, Duration) {
 fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> Result<PathBuf> {
     let mut image = tests.image(first, row)?;
     for (index, module) in row.modules.iter().enumerate() {
+        let (module, options) = module.split_once(' ').unwrap_or((module, ""));
         let name = Path::new(module).file_name().unwrap_or_default();
         let name = format!("modules/{index:02}-{}", name.to_string_lossy());
         image.add(&name, &module_bytes(&kernel.modules.join(module))?);
+        image.add(&format!("options/{index:02}"), options.as_bytes());
     }
     let images = directory().join("images");
     fs::create_dir_all(&images).map_err(|error| format!("{}: {error}", images.display()))?;

@@ -67,7 +67,7 @@ impl Programs {
     /// built for.
     pub(crate) fn image(&self, first: &Self, row: &Row) -> Result<Image> {
         let mut image = Image::new(&[
-            "bin", "cases", "dev", "modules", "proc", "sys", "tests", "tmp",
+            "bin", "cases", "dev", "modules", "options", "proc", "sys", "tests", "tmp",
         ]);
         image.add_file("init", &first.guest)?;
         for name in AROUND_TESTS {

@@ -130,7 +130,8 @@ pub(crate) struct Row {
     pub(crate) command_line: &'static str,
     /// What the tests' environment says there, besides the scale.
     pub(crate) environment: &'static [(&'static str, &'static str)],
-    /// Modules that the guest loads, in this order, below `kernel/` in the package.
+    /// Modules that the guest loads, in this order, below `kernel/` in the
+    /// package, each with the options it gets behind a space.
     pub(crate) modules: &'static [&'static str],
     /// The base page, in bytes.
     pub(crate) page: u64,
@@ -345,7 +346,8 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-6.12-swap",
         machine: "swap space on a RAM disk",
         command_line: "vmtest.swap transparent_hugepage=madvise",
-        modules: &["drivers/block/brd.ko"],
+        // 64 MiB of RAM disk, which is there only when it is written to.
+        modules: &["drivers/block/brd.ko rd_nr=1 rd_size=65536"],
         work: Work::TestsOfTheMachine,
         also: &["page_facts", "storm", "summary"],
         environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "swap")],
@@ -383,7 +385,8 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &[
             "virt/lib/irqbypass.ko",
             "drivers/vfio/vfio.ko",
-            "drivers/vfio/vfio_iommu_type1.ko",
+            // QEMU's IOMMU does not sort out interrupts.
+            "drivers/vfio/vfio_iommu_type1.ko allow_unsafe_interrupts=1",
             "drivers/vfio/pci/vfio-pci-core.ko",
             "drivers/vfio/pci/vfio-pci.ko",
             "drivers/uio/uio.ko",
