@@ -4,6 +4,7 @@
 
 mod boot;
 mod image;
+mod kernels;
 mod packages;
 mod programs;
 mod report;
@@ -18,11 +19,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use kernels::Arch;
 use packages::Unpacked;
 use programs::Programs;
 use report::Report;
 use schedule::{Ready, Schedule};
-use table::{Arch, Row, Work, ROWS};
+use table::{Row, Work, ROWS};
 
 use crate::run::{root, target, Result};
 

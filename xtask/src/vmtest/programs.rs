@@ -15,7 +15,8 @@ use c_library::{stack, Library};
 use serde_json::Value;
 
 use super::image::Image;
-use super::table::{Arch, Row, ROWS};
+use super::kernels::Arch;
+use super::table::{Row, ROWS};
 use crate::run::{cargo, output, root, Result};
 
 /// Packages whose tests are run.
