@@ -1,7 +1,7 @@
 //! How memory is cached, as the kernel itself keeps it: of device memory in
 //! `pat_memtype_list` of debugfs, of a driver's RAM in the flags of its frames.
 //! Both are x86's. Opens them only for memory that they can say more of than
-//! what is mapped says.
+//! what is mapped says. What no source tells is `None`, not write-back.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -10,7 +10,7 @@ use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize, Pfn, PhysAddr};
 
-use crate::{FrameFlags, Frames, MappingKind, PageTableEntry, PhysicalRegion};
+use crate::{FrameFlags, Frames, Mapping, MappingKind, PageTableEntry, PhysicalRegion};
 
 /// The kernel's own list, since Linux 2.6.28; needs root, a debugfs that is
 /// mounted where it always is, and a kernel that uses page attributes.
@@ -59,8 +59,8 @@ impl MemoryTypes {
         &self,
         region: &PhysicalRegion,
     ) -> impl Iterator<Item = (PhysicalRegion, Option<MemoryType>)> {
-        let (kind, otherwise) = (region.mapping.kind(), region.memory_type());
-        let lengths = self.lengths(region.backing, kind, region.size(), otherwise);
+        let (mapping, otherwise) = (&region.mapping, region.memory_type());
+        let lengths = self.lengths(region.backing, mapping, region.size(), otherwise);
         let (region, mut passed) = (region.clone(), 0);
         lengths.into_iter().map(move |(length, memory_type)| {
             let mut piece = region.clone();
@@ -84,9 +84,9 @@ impl MemoryTypes {
 
     /// The memory type of a leaf entry; `None` also if it has several.
     pub fn of_entry(&self, entry: &PageTableEntry) -> Option<MemoryType> {
-        let kind = entry.mapping.as_ref()?.kind();
+        let mapping = entry.mapping.as_ref()?;
         let (size, otherwise) = (entry.virt.size(), entry.memory_type());
-        match self.lengths(entry.backing, kind, size, otherwise)[..] {
+        match self.lengths(entry.backing, mapping, size, otherwise)[..] {
             [(_, memory_type)] => memory_type,
             _ => None,
         }
@@ -95,7 +95,7 @@ impl MemoryTypes {
     fn lengths(
         &self,
         backing: Backing,
-        kind: MappingKind,
+        mapping: &Mapping,
         size: u64,
         otherwise: Option<MemoryType>,
     ) -> Vec<(u64, Option<MemoryType>)> {
@@ -104,8 +104,10 @@ impl MemoryTypes {
                 let list = self.list.get_or_init(read_list);
                 pieces_of(list, start.as_u64(), size, otherwise)
             }
-            // The driver maps it as it likes, but never in two ways at a time.
-            Backing::Ram(start) if is_drivers(kind) => self.of_frames(start, size),
+            Backing::Ram(_) if is_kernels_ring(mapping.kind(), mapping.name().as_bytes()) => {
+                vec![(size, Some(MemoryType::WriteBack))]
+            }
+            Backing::Ram(start) if is_drivers(mapping.kind()) => self.of_frames(start, size),
             _ => vec![(size, otherwise)],
         }
     }
@@ -134,7 +136,7 @@ impl MemoryTypes {
                 break;
             }
             for &flags in &buffer[..told] {
-                pieces.add(page.bytes(), Some(of_flags(flags)));
+                pieces.add(page.bytes(), of_flags(flags));
             }
             done += told as u64;
         }
@@ -163,17 +165,43 @@ impl Pieces {
     }
 }
 
-/// The type that a frame's flags tell: two bits (arch/x86/mm/pat/memtype.c,
-/// `_PGMT_WC`, Linux 5.10 to 7.2). The second was PG_uncached up to 6.11 and is
-/// PG_arch_2 since (include/uapi/linux/kernel-page-flags.h).
-fn of_flags(flags: FrameFlags) -> MemoryType {
+/// Whether the kernel itself made a mapping so that RAM in it is always
+/// write-back: nothing in io_uring/, kernel/, fs/, mm/ and virt/ changes how the
+/// pages of such a mapping are cached (Linux 6.12).
+fn is_kernels_ring(kind: MappingKind, name: &[u8]) -> bool {
+    const WHOLE: [&[u8]; 5] = [
+        b"anon_inode:[io_uring]",
+        b"anon_inode:[perf_event]",
+        b"anon_inode:bpf-map",
+        b"/[aio] (deleted)",
+        b"[uprobes]",
+    ];
+    // A device's file can have any name.
+    let has_name = WHOLE.contains(&name) || name.starts_with(b"anon_inode:kvm-vcpu:");
+    kind == MappingKind::Special && has_name
+}
+
+/// The type that a frame's flags tell, that of the memory itself: two bits
+/// (arch/x86/mm/pat/memtype.c, `_PGMT_WC`, Linux 5.10 to 7.2). The second was
+/// PG_uncached up to 6.11 and is PG_arch_2 since
+/// (include/uapi/linux/kernel-page-flags.h).
+///
+/// A driver that changes it changes all pages of its piece of memory (since 6.10
+/// a compound page's later frames have the flags of the first), and maps them in
+/// the same way. But one that leaves it as it is can change the mapping alone
+/// (`vm_page_prot`, with pages that a fault or `vm_insert_page` puts there), and
+/// nothing tells that: vgem of 5.10, and still in 6.12 i915's
+/// `DRM_IOCTL_I915_GEM_MMAP` with `I915_MMAP_WC` (i915_gem_mman.c). Where frames
+/// are mapped (`vmf_insert_pfn`, `remap_pfn_range`) the memory's own type decides
+/// (`track_pfn_insert`), but the page map leaves these out.
+fn of_flags(flags: FrameFlags) -> Option<MemoryType> {
     let has = |flag| flags.contains(flag);
     let second = has(FrameFlags::UNCACHED) || has(FrameFlags::ARCH_2);
     match (has(FrameFlags::ARCH), second) {
-        (false, false) => MemoryType::WriteBack,
-        (true, false) => MemoryType::WriteCombining,
-        (false, true) => MemoryType::UncachedMinus,
-        (true, true) => MemoryType::WriteThrough,
+        (false, false) => None,
+        (true, false) => Some(MemoryType::WriteCombining),
+        (false, true) => Some(MemoryType::UncachedMinus),
+        (true, true) => Some(MemoryType::WriteThrough),
     }
 }
 
@@ -277,16 +305,40 @@ mod tests {
     }
 
     #[test]
-    fn two_bits_of_a_frame_tell_its_type() {
+    fn two_bits_of_a_frame_tell_its_type_if_it_was_changed() {
         let words = [0, 1 << 38, 1 << 39, 1 << 41, 1 << 38 | 1 << 41];
         let types = words.map(|word| of_flags(FrameFlags::from_bits(word)));
         let expected = [
-            MemoryType::WriteBack,
-            MemoryType::WriteCombining,
-            MemoryType::UncachedMinus,
-            MemoryType::UncachedMinus,
-            MemoryType::WriteThrough,
+            None,
+            Some(MemoryType::WriteCombining),
+            Some(MemoryType::UncachedMinus),
+            Some(MemoryType::UncachedMinus),
+            Some(MemoryType::WriteThrough),
         ];
         assert_eq!(types, expected);
+    }
+
+    #[test]
+    fn only_what_the_kernel_itself_maps_is_known_to_be_write_back() {
+        for name in [
+            "anon_inode:[io_uring]",
+            "anon_inode:kvm-vcpu:0",
+            "/[aio] (deleted)",
+        ] {
+            let is = |kind| is_kernels_ring(kind, name.as_bytes());
+            assert!(is(MappingKind::Special), "{name}");
+            assert!(!is(MappingKind::Device), "{name}");
+        }
+        for name in [
+            "",
+            "anon_inode:[vfio-device]",
+            "anon_inode:i915.perf",
+            "/drm mm object (deleted)",
+            "/dmabuf:",
+            "/dev/dri/card0",
+        ] {
+            let is = is_kernels_ring(MappingKind::Special, name.as_bytes());
+            assert!(!is, "{name}");
+        }
     }
 }

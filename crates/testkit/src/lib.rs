@@ -2,7 +2,9 @@
 //! reads each page's entry by itself and knows the contract only ([`oracle`]).
 //! Depends on none of the crates that it tests.
 
+pub mod drivers;
 pub mod faults;
+pub mod leaf_entries;
 pub mod machine;
 pub mod memory;
 pub mod merging;

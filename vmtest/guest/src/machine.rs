@@ -91,7 +91,8 @@ fn use_the_console() -> io::Result<()> {
     Ok(())
 }
 
-/// Loads `/modules/*.ko`, in the order of their names, which begin with a number.
+/// Loads `/modules/*.ko`, in the order of their names, which begin with a number:
+/// the name of the file below `/options` with what the module is to be told.
 fn load_modules() -> Result<(), String> {
     let Ok(directory) = fs::read_dir("/modules") else {
         return Ok(());
@@ -102,13 +103,8 @@ fn load_modules() -> Result<(), String> {
         let load = || -> io::Result<()> {
             let module = File::open(&path)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let options = match name.split_once('-').map_or(&*name, |(_, name)| name) {
-                // 64 MiB of RAM disk, which is there only when it is written to.
-                "brd.ko" => c"rd_nr=1 rd_size=65536",
-                // QEMU's IOMMU does not sort out interrupts.
-                "vfio_iommu_type1.ko" => c"allow_unsafe_interrupts=1",
-                _ => c"",
-            };
+            let number = name.split_once('-').map_or(&*name, |(number, _)| number);
+            let options = CString::new(fs::read(Path::new("/options").join(number))?)?;
             // SAFETY: an open file and a NUL-terminated string.
             let result = unsafe {
                 libc::syscall(

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::table::{Arch, Row};
+use super::kernels::Arch;
+use super::table::Row;
 use super::{usage, Extent};
 use crate::run::Result;
 

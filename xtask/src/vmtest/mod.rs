@@ -4,6 +4,7 @@
 
 mod boot;
 mod image;
+mod kernels;
 mod packages;
 mod programs;
 mod report;
@@ -18,11 +19,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use kernels::Arch;
 use packages::Unpacked;
 use programs::Programs;
 use report::Report;
 use schedule::{Ready, Schedule};
-use table::{Arch, Row, Work, ROWS};
+use table::{Row, Work, ROWS};
 
 use crate::run::{root, target, Result};
 
@@ -268,9 +270,11 @@ fn attempt(ready: &Ready, extent: &Extent) -> (Report, Duration) {
 fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> Result<PathBuf> {
     let mut image = tests.image(first, row)?;
     for (index, module) in row.modules.iter().enumerate() {
+        let (module, options) = module.split_once(' ').unwrap_or((module, ""));
         let name = Path::new(module).file_name().unwrap_or_default();
         let name = format!("modules/{index:02}-{}", name.to_string_lossy());
         image.add(&name, &module_bytes(&kernel.modules.join(module))?);
+        image.add(&format!("options/{index:02}"), options.as_bytes());
     }
     let images = directory().join("images");
     fs::create_dir_all(&images).map_err(|error| format!("{}: {error}", images.display()))?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use super::table::{Arch, Kernel};
+use super::kernels::{Arch, Kernel};
 use crate::run::{output, Result};
 
 /// How long an index is taken for fresh.
@@ -314,5 +314,9 @@ mod tests {
         let is = |name| is_of_line(name, "linux-image-6.12.", "-cloud-amd64");
         assert!(is("linux-image-6.12.117+deb12-cloud-amd64"));
         assert!(!is("linux-image-6.12.117+deb12-cloud-arm64"));
+        let is = |name| is_of_line(name, "linux-image-6.12.", "-amd64");
+        assert!(is("linux-image-6.12.117+deb12-amd64"));
+        assert!(!is("linux-image-6.12.117+deb12-cloud-amd64"));
+        assert!(!is("linux-image-6.12.117+deb12-rt-amd64"));
     }
 }

@@ -15,7 +15,8 @@ use c_library::{stack, Library};
 use serde_json::Value;
 
 use super::image::Image;
-use super::table::{Arch, Row, ROWS};
+use super::kernels::Arch;
+use super::table::{Row, ROWS};
 use crate::run::{cargo, output, root, Result};
 
 /// Packages whose tests are run.
@@ -67,7 +68,7 @@ impl Programs {
     /// built for.
     pub(crate) fn image(&self, first: &Self, row: &Row) -> Result<Image> {
         let mut image = Image::new(&[
-            "bin", "cases", "dev", "modules", "proc", "sys", "tests", "tmp",
+            "bin", "cases", "dev", "modules", "options", "proc", "sys", "tests", "tmp",
         ]);
         image.add_file("init", &first.guest)?;
         for name in AROUND_TESTS {

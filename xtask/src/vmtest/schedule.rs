@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::kernels::{Arch, Packages};
 use super::packages::Unpacked;
 use super::programs::Programs;
-use super::table::{Arch, Packages, Row};
+use super::table::Row;
 use crate::run::Result;
 
 /// What there is so far, and which rows wait for the rest.

@@ -2,100 +2,9 @@
 //! place for it; `docs/KERNELS.md` holds the same, kept so by a test. Knows
 //! nothing of how a row is run.
 
-/// An architecture, for a kernel or for a program.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Arch {
-    Amd64,
-    I386,
-    Arm64,
-    Riscv64,
-}
-
-impl Arch {
-    /// Debian's name.
-    pub(crate) const fn debian(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::I386 => "i386",
-            Self::Arm64 => "arm64",
-            Self::Riscv64 => "riscv64",
-        }
-    }
-
-    /// The suites of its kernels. (riscv64 came with trixie.) Security updates
-    /// are suites of their own.
-    pub(crate) const fn suites(self) -> &'static [&'static str] {
-        match self {
-            Self::Amd64 => &[
-                "bullseye-security",
-                "bookworm",
-                "bookworm-security",
-                "bookworm-backports",
-                "sid",
-            ],
-            Self::I386 => &["bookworm", "bookworm-security"],
-            Self::Arm64 => &["bookworm", "bookworm-security", "bookworm-backports"],
-            Self::Riscv64 => &["trixie", "trixie-security", "sid"],
-        }
-    }
-}
-
-/// How the packages' names begin and end, and how the kernel's own release
-/// begins.
-pub(crate) type Packages = &'static [(&'static str, &'static str, &'static str)];
-
-/// A line of kernel packages, of which the newest is taken.
-#[derive(Debug)]
-pub(crate) struct Kernel {
-    pub(crate) arch: Arch,
-    /// For people.
-    pub(crate) line: &'static str,
-    /// The first that there are any of.
-    pub(crate) packages: Packages,
-}
-
-const K5_10: Kernel = Kernel {
-    arch: Arch::Amd64,
-    line: "5.10",
-    packages: &[("linux-image-5.10.", "-cloud-amd64", "5.10.")],
-};
-const K6_1: Kernel = Kernel {
-    arch: Arch::Amd64,
-    line: "6.1",
-    packages: &[("linux-image-6.1.", "-cloud-amd64", "6.1.")],
-};
-const K6_12: Kernel = Kernel {
-    arch: Arch::Amd64,
-    line: "6.12",
-    packages: &[("linux-image-6.12.", "-cloud-amd64", "6.12.")],
-};
-const K7: Kernel = Kernel {
-    arch: Arch::Amd64,
-    line: "7.x",
-    packages: &[("linux-binary-7.", "-cloud-amd64", "7.")],
-};
-const K6_1_686: Kernel = Kernel {
-    arch: Arch::I386,
-    line: "6.1",
-    packages: &[("linux-image-6.1.", "-686-pae", "6.1.")],
-};
-const K6_12_ARM64: Kernel = Kernel {
-    arch: Arch::Arm64,
-    line: "6.12",
-    packages: &[("linux-image-6.12.", "-cloud-arm64", "6.12.")],
-};
-const K6_12_ARM64_16K: Kernel = Kernel {
-    arch: Arch::Arm64,
-    line: "6.12",
-    packages: &[("linux-image-6.12.", "-arm64-16k", "6.12.")],
-};
-const RISCV64: Kernel = Kernel {
-    arch: Arch::Riscv64,
-    line: "6.12, else 7.x",
-    packages: &[
-        ("linux-image-6.12.", "-riscv64", "6.12."),
-        ("linux-binary-7.", "-riscv64", "7."),
-    ],
+use super::kernels::{
+    Arch, Kernel, K5_10, K5_10_WHOLE, K6_1, K6_12, K6_12_ARM64, K6_12_ARM64_16K, K6_12_WHOLE,
+    K6_1_686, K7, RISCV64,
 };
 
 /// What a guest does.
@@ -130,7 +39,8 @@ pub(crate) struct Row {
     pub(crate) command_line: &'static str,
     /// What the tests' environment says there, besides the scale.
     pub(crate) environment: &'static [(&'static str, &'static str)],
-    /// Modules that the guest loads, in this order, below `kernel/` in the package.
+    /// Modules that the guest loads, in this order, below `kernel/` in the
+    /// package, each with the options it gets behind a space.
     pub(crate) modules: &'static [&'static str],
     /// The base page, in bytes.
     pub(crate) page: u64,
@@ -197,6 +107,30 @@ const PLAIN: Row = Row {
     is_bonus: false,
 };
 
+/// A machine with drivers whose RAM is not all write-back.
+const DRIVERS: Row = Row {
+    machine: "a sound device that does not see the processor's caches, and a graphics driver",
+    options: &[
+        "-audiodev",
+        "none,id=sound",
+        "-device",
+        "intel-hda",
+        "-device",
+        "hda-output,audiodev=sound",
+    ],
+    work: Work::TestsOfTheMachine,
+    also: &["driver_ram"],
+    ..PLAIN
+};
+
+/// What the driver sets aside by itself is one piece, and so is all that
+/// it sets aside instead.
+const SET_ASIDE_LATER: &str = "sound/core/snd-pcm.ko preallocate_dma=0";
+
+/// The driver then takes memory that is write-combining, as for some of AMD's
+/// devices.
+const NO_SNOOP: &str = "sound/pci/hda/snd-hda-intel.ko snoop=0";
+
 /// Of the package testkit.
 const CHURN_SECONDS: &str = "INTROSPECTION_CHURN_SECONDS";
 const CHURN_MUST: &str = "INTROSPECTION_CHURN_MUST";
@@ -220,6 +154,14 @@ const FRAMEBUFFER: &str =
     "other_devices::a_framebuffer_is_unknown_because_only_its_own_file_tells_where_it_is";
 const VFIO: &str = "user_drivers::a_vfio_region_lies_in_its_bar";
 const UIO: &str = "user_drivers::the_maps_of_uio_devices_lie_where_sysfs_says";
+const CHANGED: &str = "driver_ram::ram_whose_own_type_a_driver_has_changed_has_that_type";
+const AS_IT_IS: &str =
+    "driver_ram::ram_that_a_driver_maps_as_it_is_has_no_type_because_nothing_tells_that";
+const MAPPING_ALONE: &str =
+    "driver_ram::ram_that_only_its_mapping_makes_write_combining_has_no_type";
+const LEFT_OUT: &str =
+    "driver_ram::ram_of_a_driver_that_the_page_map_leaves_out_is_unknown_and_has_no_type";
+const RINGS: &str = "driver_ram::rings_of_the_kernel_and_ordinary_memory_are_write_back";
 const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
 const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
 
@@ -345,7 +287,8 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-6.12-swap",
         machine: "swap space on a RAM disk",
         command_line: "vmtest.swap transparent_hugepage=madvise",
-        modules: &["drivers/block/brd.ko"],
+        // 64 MiB of RAM disk, which is there only when it is written to.
+        modules: &["drivers/block/brd.ko rd_nr=1 rd_size=65536"],
         work: Work::TestsOfTheMachine,
         also: &["page_facts", "storm", "summary"],
         environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "swap")],
@@ -383,7 +326,8 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &[
             "virt/lib/irqbypass.ko",
             "drivers/vfio/vfio.ko",
-            "drivers/vfio/vfio_iommu_type1.ko",
+            // QEMU's IOMMU does not sort out interrupts.
+            "drivers/vfio/vfio_iommu_type1.ko allow_unsafe_interrupts=1",
             "drivers/vfio/pci/vfio-pci-core.ko",
             "drivers/vfio/pci/vfio-pci.ko",
             "drivers/uio/uio.ko",
@@ -393,6 +337,58 @@ pub(crate) const ROWS: &[Row] = &[
         also: &["devices", "kinds", "user_drivers"],
         runs: &[DEVICE, PROC_PCI, VFIO, UIO],
         ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-drivers",
+        kernel: K6_12_WHOLE,
+        modules: &[
+            "drivers/gpu/drm/drm.ko",
+            "drivers/gpu/drm/drm_kms_helper.ko",
+            "drivers/gpu/drm/drm_shmem_helper.ko",
+            "drivers/gpu/drm/vgem/vgem.ko",
+            "sound/soundcore.ko",
+            "sound/core/snd.ko",
+            "sound/core/snd-timer.ko",
+            SET_ASIDE_LATER,
+            "sound/hda/snd-hda-core.ko",
+            "sound/core/snd-hwdep.ko",
+            "sound/pci/hda/snd-hda-codec.ko",
+            "sound/pci/hda/snd-hda-codec-generic.ko",
+            "sound/hda/snd-intel-sdw-acpi.ko",
+            "sound/hda/snd-intel-dspcfg.ko",
+            NO_SNOOP,
+        ],
+        runs: &[CHANGED, AS_IT_IS, LEFT_OUT, RINGS],
+        lacks: &[MAPPING_ALONE],
+        ..DRIVERS
+    },
+    Row {
+        name: "amd64-5.10-drivers",
+        kernel: K5_10_WHOLE,
+        modules: &[
+            "drivers/gpu/drm/drm.ko",
+            "drivers/gpu/drm/vgem/vgem.ko",
+            "sound/soundcore.ko",
+            "sound/core/snd.ko",
+            "sound/core/snd-timer.ko",
+            SET_ASIDE_LATER,
+            "sound/hda/snd-hda-core.ko",
+            "sound/core/snd-hwdep.ko",
+            "sound/pci/hda/snd-hda-codec.ko",
+            "drivers/leds/trigger/ledtrig-audio.ko",
+            "sound/pci/hda/snd-hda-codec-generic.ko",
+            "drivers/soundwire/soundwire-bus.ko",
+            "drivers/soundwire/soundwire-generic-allocation.ko",
+            "drivers/soundwire/soundwire-cadence.ko",
+            "sound/core/snd-compress.ko",
+            "sound/soc/snd-soc-core.ko",
+            "drivers/soundwire/soundwire-intel.ko",
+            "sound/hda/snd-intel-dspcfg.ko",
+            NO_SNOOP,
+        ],
+        runs: &[CHANGED, AS_IT_IS, MAPPING_ALONE],
+        lacks: &[LEFT_OUT],
+        ..DRIVERS
     },
     Row {
         name: "amd64-6.12-32bit",
@@ -530,12 +526,14 @@ mod tests {
         }
     }
 
+    /// Or one of the same release that only has more drivers.
     #[test]
     fn rows_that_leave_tests_out_have_the_kernel_of_one_that_does_not() {
+        let release = |row: &Row| (row.kernel.arch, row.kernel.packages[0].2);
         for row in ROWS.iter().filter(|row| row.work != Work::AllTests) {
             let mut others = ROWS.iter().filter(|row| row.work == Work::AllTests);
             assert!(
-                others.any(|other| other.kernel.packages == row.kernel.packages
+                others.any(|other| release(other) == release(row)
                     && other.programs == row.programs
                     && !other.is_bonus),
                 "{}",

@@ -16,8 +16,9 @@ use truth::slot::{INTERFACES, KINDS};
 
 use super::boot::{machine, Guest};
 use super::image::Image;
+use super::kernels::Arch;
 use super::report::Report;
-use super::table::{Arch, TRUTH};
+use super::table::TRUTH;
 use super::{cache, directory, packages, programs};
 use crate::run::Result;
 

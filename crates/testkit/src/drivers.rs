@@ -1,0 +1,162 @@
+//! RAM of drivers within a target: the buffer of a sound device, and of a
+//! graphics driver without a device. Which driver changes what of the memory is
+//! the tests' to know. Addresses are plain numbers.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::memory::{self, page, try_map};
+
+const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let mut options = fs::OpenOptions::new();
+    Ok(options.read(true).write(true).open(path)?.into())
+}
+
+/// A request whose argument is this many words.
+fn ask<const N: usize>(file: &OwnedFd, request: u32, words: &mut [u32; N]) -> io::Result<()> {
+    // The size of its argument stands in a request.
+    assert_eq!(request >> 16 & 0x3fff, size_of_val(words) as u32);
+    // SAFETY: the kernel reads and writes a live struct of the request's size.
+    let result =
+        unsafe { libc::ioctl(file.as_raw_fd(), request as libc::Ioctl, words.as_mut_ptr()) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// The file for playing sound on a device of the driver `snd_hda_intel`, which
+/// makes it some time after it got the device; prints that the test is skipped
+/// if there is none.
+pub fn sound_or_skip(test: &str) -> Option<PathBuf> {
+    let driver = fs::read_dir("/sys/bus/pci/drivers/snd_hda_intel");
+    let mut devices = driver.into_iter().flatten().flatten();
+    if !devices.any(|entry| entry.file_name().as_encoded_bytes().contains(&b':')) {
+        eprintln!("SKIPPED {test}: no sound device of snd_hda_intel");
+        return None;
+    }
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let files = fs::read_dir("/dev/snd").into_iter().flatten().flatten();
+        let mut files = files.map(|entry| entry.path());
+        let plays = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            name.starts_with(b"pcm") && name.ends_with(b"p")
+        };
+        if let Some(path) = files.find(plays) {
+            return Some(path);
+        }
+        assert!(Instant::now() < until, "the sound device has no file");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Has the sound device's memory set aside, in KiB, for all its buffers of at
+/// most so much; with 0 each buffer is allocated when it is asked for. Nobody
+/// may have the device open.
+///
+/// # Panics
+/// The driver has not done it.
+pub fn set_sound_aside(path: &Path, kib: u32) {
+    // pcmC0D0p: the card, the device, and p for playing.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let numbers = name
+        .strip_prefix("pcmC")
+        .and_then(|rest| rest.split_once('D'));
+    let (card, device) = numbers.expect("a file of a sound device");
+    let file = format!("/proc/asound/card{card}/pcm{device}/sub0/prealloc");
+    fs::write(&file, kib.to_string()).expect("sound memory is set aside");
+    // An error is not told to who writes.
+    let now = fs::read_to_string(&file).expect("how much is set aside");
+    assert_eq!(now.trim(), kib.to_string(), "{file}");
+}
+
+/// The sound device's buffer of so many bytes, read and write, and the page that
+/// tells how far it has played, to be read; both touched. The device is open
+/// until this process ends: only one at a time can have it.
+pub fn sound(path: &Path, bytes: u32) -> io::Result<(u64, u64)> {
+    let file = open(path)?;
+    // SNDRV_PCM_IOCTL_HW_PARAMS and struct snd_pcm_hw_params,
+    // include/uapi/sound/asound.h: masks of eight words from 1 on, intervals of
+    // three from 65 on. All is left open but what is set here.
+    const SET: u32 = 0xc260_4111;
+    const ACCESS: usize = 1;
+    const FORMAT: usize = 9;
+    const BUFFER_BYTES: usize = 65 + 3 * 10;
+    let mut words = [0u32; 152];
+    words[ACCESS] = 1;
+    words[FORMAT] = 1 << 2;
+    words[17..25].fill(!0);
+    for interval in words[65..101].chunks_exact_mut(3) {
+        interval[1] = !0;
+    }
+    words[BUFFER_BYTES..BUFFER_BYTES + 2].fill(bytes);
+    words[128] = !0;
+    ask(&file, SET, &mut words)?;
+    let fd = file.into_raw_fd();
+    const STATUS: u64 = 0x8000_0000;
+    let size = u64::from(bytes).next_multiple_of(page());
+    let buffer = try_map(size, READ_WRITE, libc::MAP_SHARED, fd, 0)?;
+    let status = try_map(page(), libc::PROT_READ, libc::MAP_SHARED, fd, STATUS)?;
+    memory::touch(buffer, size / page(), 1);
+    memory::read(status, 1);
+    Ok((buffer, status))
+}
+
+/// The file of the graphics driver `vgem`, which has no device; prints that the
+/// test is skipped if there is none.
+pub fn graphics_or_skip(test: &str) -> Option<PathBuf> {
+    let cards = fs::read_dir("/sys/class/drm")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let is_vgem = |entry: &fs::DirEntry| {
+        let is_card = entry.file_name().as_encoded_bytes().starts_with(b"card");
+        let device = fs::canonicalize(entry.path().join("device"));
+        is_card && device.is_ok_and(|device| device.ends_with("vgem"))
+    };
+    let mut cards = cards.filter(is_vgem);
+    let card = cards
+        .next()
+        .map(|entry| Path::new("/dev/dri").join(entry.file_name()));
+    if card.is_none() {
+        eprintln!("SKIPPED {test}: no graphics driver vgem");
+    }
+    card
+}
+
+/// A buffer of the graphics driver, mapped by the driver's file and as the
+/// object that other drivers can have; this many pages, all touched.
+pub fn graphics(path: &Path, pages: u32) -> io::Result<(u64, u64)> {
+    let file = open(path)?;
+    // include/uapi/drm/drm.h and drm_mode.h: height, width, bits, flags, handle,
+    // pitch and two words of size; handle, nothing, two words of offset; handle,
+    // flags, descriptor.
+    const CREATE: u32 = 0xc020_64b2;
+    const OFFSET: u32 = 0xc010_64b3;
+    const SHARE: u32 = 0xc00c_642d;
+    let mut create = [pages, page() as u32 / 4, 32, 0, 0, 0, 0, 0];
+    ask(&file, CREATE, &mut create)?;
+    let handle = create[4];
+    let mut offset = [handle, 0, 0, 0];
+    ask(&file, OFFSET, &mut offset)?;
+    let offset = u64::from(offset[2]) | u64::from(offset[3]) << 32;
+    let mut share = [handle, (libc::O_RDWR | libc::O_CLOEXEC) as u32, 0];
+    ask(&file, SHARE, &mut share)?;
+    // SAFETY: the kernel has just made it, for nobody else.
+    let shared = unsafe { OwnedFd::from_raw_fd(share[2] as i32) };
+    let size = u64::from(pages) * page();
+    let map = |file: &OwnedFd, offset| {
+        try_map(size, READ_WRITE, libc::MAP_SHARED, file.as_raw_fd(), offset)
+    };
+    let places = (map(&file, offset)?, map(&shared, 0)?);
+    for at in [places.0, places.1] {
+        memory::touch(at, u64::from(pages), 1);
+    }
+    Ok(places)
+}
