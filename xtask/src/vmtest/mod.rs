@@ -8,6 +8,7 @@ mod packages;
 mod programs;
 mod report;
 mod schedule;
+mod standard;
 mod table;
 pub(crate) mod truth;
 mod usage;
