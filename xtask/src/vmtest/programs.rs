@@ -221,7 +221,21 @@ impl Compiler {
     /// The archive as it is installed.
     fn archive(&self) -> Result<PathBuf> {
         let arguments = ["build", "--release", "--package=libintrospection"];
-        output(&mut self.cargo(&arguments, "core"))?;
+        let from_sources;
+        let compiler = match (&self.standard, self.target) {
+            // Debian's package for i386 needs, to divide, an unwinder of Rust's,
+            // which no C program has.
+            (Standard::Unpacked(rustc, _), "i686-unknown-linux-gnu") => {
+                from_sources = Self {
+                    standard: Standard::of_sources(rustc)?,
+                    directory: self.directory.clone(),
+                    ..*self
+                };
+                &from_sources
+            }
+            _ => self,
+        };
+        output(&mut compiler.cargo(&arguments, "core"))?;
         let built = self.directory.join(self.target).join("release");
         Ok(built.join("libintrospection.a"))
     }
@@ -276,10 +290,14 @@ impl Standard {
         };
         let name = arch.debian();
         eprintln!("vmtest: {name}: the standard library is built from its sources: {why}");
-        let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"]))?;
+        Self::of_sources(&rustc)
+    }
+
+    fn of_sources(rustc: &Path) -> Result<Self> {
+        let sysroot = output(Command::new(rustc).args(["--print", "sysroot"]))?;
         let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
         match library.join("std").exists() {
-            true => Ok(Self::Sources(rustc)),
+            true => Ok(Self::Sources(rustc.to_owned())),
             false => Err(format!(
                 "{} has no source of the standard library; install rustc-web and rust-web-src",
                 rustc.display()
