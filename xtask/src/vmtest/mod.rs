@@ -23,7 +23,7 @@ use packages::Unpacked;
 use programs::Programs;
 use report::Report;
 use schedule::{Ready, Schedule};
-use table::{Arch, Row, Work, ROWS};
+use table::{Row, Work, ROWS};
 
 use crate::run::{root, target, Result};
 
@@ -182,15 +182,7 @@ fn fetch(rows: &[&'static Row], schedule: &Schedule) {
 
 /// Builds for each architecture, first for the one that most rows need.
 fn build(rows: &[&Row], schedule: &Schedule) {
-    let mut needed: Vec<Arch> = Vec::new();
-    for row in rows {
-        needed.extend([row.programs, row.kernel.arch]);
-    }
-    let mut arches = needed.clone();
-    arches.sort_unstable();
-    arches.dedup();
-    arches.sort_by_key(|arch| std::cmp::Reverse(needed.iter().filter(|one| *one == arch).count()));
-    for arch in arches {
+    for arch in schedule::arches(rows) {
         eprintln!("vmtest: building for {}", arch.debian());
         let begun = Instant::now();
         let built = Programs::build(arch, &directory().join("build"));
@@ -239,6 +231,7 @@ fn work(schedule: &Schedule, arguments: &Arguments, outcomes: &Mutex<Vec<Outcome
         if let Ok(mut outcomes) = outcomes.lock() {
             outcomes.push(outcome);
         }
+        schedule.done();
     }
 }
 

@@ -263,6 +263,7 @@ pub(crate) const ROWS: &[Row] = &[
         lacks: &[PAGE_SCAN, AREA_QUERY, RESERVATION],
         ..PLAIN
     },
+    TRUTH,
     Row {
         name: "amd64-5.10",
         kernel: K5_10,
@@ -402,7 +403,6 @@ pub(crate) const ROWS: &[Row] = &[
         lacks: &[RESERVATION],
         ..PLAIN
     },
-    TRUTH,
     Row {
         name: "amd64-7.x",
         kernel: K7,
