@@ -63,28 +63,32 @@ pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
     Err(format!("no kernel {}: {why}", kernel.line))
 }
 
-/// The package `name`, of that version of its authors, unpacked.
-///
-/// # Errors
-/// There is none, or it cannot be downloaded.
-pub(super) fn of_version(cache: &Path, arch: Arch, name: &str, version: &str) -> Result<PathBuf> {
+/// Packages of these names and that version of their authors, unpacked: all that
+/// there are, and why others could not be had.
+pub(super) fn of_version(
+    cache: &Path,
+    arch: Arch,
+    names: &[&str],
+    version: &str,
+) -> (Vec<PathBuf>, String) {
     let _turn = turn();
     let apt = Apt::new(cache, arch);
     let place = cache.join("others").join(arch.debian());
     // Some of the indexes may be there nevertheless.
     let refreshed = apt.refresh();
     let mut why = refreshed.err().unwrap_or_default();
-    for (package, full) in apt.versions(&[name]) {
+    let mut found = Vec::new();
+    for (package, full) in apt.versions(names) {
         // Before Debian's own part, and what was left out of the source.
         if full.split(['+', '-']).next() != Some(version) {
             continue;
         }
         match unpacked(&place, &apt, &package, &full) {
-            Ok(directory) => return Ok(directory),
+            Ok(directory) => found.push(directory),
             Err(error) => why += &format!("\n{package} {full}: {error}"),
         }
     }
-    Err(format!("no {name} {version}: {why}"))
+    (found, why)
 }
 
 /// One of our private apts.

@@ -30,19 +30,15 @@ pub(super) fn sysroot(
     let mut lines = about.lines();
     let version = lines.find_map(|line| line.strip_prefix("release: "));
     let version = version.ok_or_else(|| format!("{} has no release", rustc.display()))?;
-    let mut why = Vec::new();
-    for name in NAMES {
-        let sysroot = packages::of_version(cache, arch, name, version).and_then(|directory| {
-            let sysroot = directory.join("usr");
-            try_out(rustc, &sysroot, target, cc)?;
-            Ok(sysroot)
-        });
-        match sysroot {
-            Ok(sysroot) => return Ok(sysroot),
-            Err(error) => why.push(error),
+    let (found, mut why) = packages::of_version(cache, arch, &NAMES, version);
+    for directory in found {
+        let sysroot = directory.join("usr");
+        match try_out(rustc, &sysroot, target, cc) {
+            Ok(()) => return Ok(sysroot),
+            Err(error) => why += &format!("\n{}: {error}", directory.display()),
         }
     }
-    Err(why.join("\n"))
+    Err(format!("no {} {version} for it: {why}", NAMES.join(" or ")))
 }
 
 /// Compiles and links a program that does nothing.
