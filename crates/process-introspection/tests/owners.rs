@@ -281,7 +281,7 @@ fn freed_memory_belongs_to_nobody() {
 /// Frees memory, of which the process that had it is no owner any more. Whether
 /// most of it was then nobody's, and a good part free.
 fn is_mostly_left_free() -> bool {
-    let size = 64 << 20;
+    let size = testkit::scale::scaled(64 << 20).max(16 << 20);
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
         memory::touch(at, size / page(), 1);

@@ -169,20 +169,20 @@ fn facts_are_those_that_reading_page_by_page_finds() {
     if !is_root_or_skip("facts_are_those_that_reading_page_by_page_finds") {
         return;
     }
-    const PAGES: u64 = 6000;
+    let pages_of_all = testkit::scale::scaled(6000).max(1500);
     let target = Target::spawn(|| {
         memory::keep_page_sizes();
-        let at = memory::anonymous(PAGES * page());
+        let at = memory::anonymous(pages_of_all * page());
         // Out of order, so that regions are short and their frames mixed up.
         let mut random = Random::new(7);
-        for _ in 0..PAGES {
-            let index = random.below(PAGES);
+        for _ in 0..pages_of_all {
+            let index = random.below(pages_of_all);
             match random.below(8) {
                 0 => memory::read(at + index * page(), 1),
                 _ => memory::touch(at + index * page(), 1, 1),
             }
         }
-        memory::touch(at, 2500, 1);
+        memory::touch(at, pages_of_all * 5 / 12, 1);
         // SAFETY: memory of a mapping made for this.
         unsafe { libc::mlock((at + 100 * page()) as *const _, 64 * page() as usize) };
         let fd = memory::memfd(64 * page());
@@ -192,7 +192,7 @@ fn facts_are_those_that_reading_page_by_page_finds() {
         vec![at, shared[0], shared[1]]
     });
     let mut regions = 0;
-    for (&start, pages) in target.addresses().iter().zip([PAGES, 64, 64]) {
+    for (&start, pages) in target.addresses().iter().zip([pages_of_all, 64, 64]) {
         for (region, facts) in facts_of(&target, start, pages) {
             let (frames, entries, mapped) = by_page(&target, &region);
             assert_eq!(table(facts.frame_flags(), STEADY), frames, "{region:?}");

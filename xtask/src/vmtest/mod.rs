@@ -9,6 +9,7 @@ mod packages;
 mod programs;
 mod report;
 mod schedule;
+mod standard;
 mod table;
 pub(crate) mod truth;
 mod usage;
@@ -19,7 +20,6 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use kernels::Arch;
 use packages::Unpacked;
 use programs::Programs;
 use report::Report;
@@ -183,15 +183,7 @@ fn fetch(rows: &[&'static Row], schedule: &Schedule) {
 
 /// Builds for each architecture, first for the one that most rows need.
 fn build(rows: &[&Row], schedule: &Schedule) {
-    let mut needed: Vec<Arch> = Vec::new();
-    for row in rows {
-        needed.extend([row.programs, row.kernel.arch]);
-    }
-    let mut arches = needed.clone();
-    arches.sort_unstable();
-    arches.dedup();
-    arches.sort_by_key(|arch| std::cmp::Reverse(needed.iter().filter(|one| *one == arch).count()));
-    for arch in arches {
+    for arch in schedule::arches(rows) {
         eprintln!("vmtest: building for {}", arch.debian());
         let begun = Instant::now();
         let built = Programs::build(arch, &directory().join("build"));
@@ -240,6 +232,7 @@ fn work(schedule: &Schedule, arguments: &Arguments, outcomes: &Mutex<Vec<Outcome
         if let Ok(mut outcomes) = outcomes.lock() {
             outcomes.push(outcome);
         }
+        schedule.done();
     }
 }
 

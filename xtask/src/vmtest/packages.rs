@@ -1,12 +1,14 @@
-//! Kernels from Debian's archive: the newest package of a line, out of signed
-//! indexes, unpacked into a cache. Uses apt with a configuration and a state
-//! of its own, so that the machine's stay as they are; one of each for each
-//! architecture, so that an index that cannot be had hurts no other.
+//! Packages from Debian's archive, out of signed indexes, unpacked into a cache:
+//! kernels, the newest of a line, and others by name and version. Uses apt with
+//! a configuration and a state of its own, so that the machine's stay as they
+//! are; one of each for each architecture, so that an index that cannot be had
+//! hurts no other.
 
 use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::kernels::{Arch, Kernel};
@@ -14,6 +16,13 @@ use crate::run::{output, Result};
 
 /// How long an index is taken for fresh.
 const FRESH: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Who uses our apts: one waits for kernels, another for what it builds with.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// An unpacked kernel package.
 #[derive(Clone, Debug)]
@@ -33,16 +42,15 @@ pub(crate) struct Unpacked {
 /// # Errors
 /// There is none, or it cannot be downloaded.
 pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
-    let apt = Apt {
-        directory: cache.join("apt").join(kernel.arch.debian()),
-        arch: kernel.arch,
-    };
+    let _turn = turn();
+    let apt = Apt::new(cache, kernel.arch);
     let refreshed = apt.refresh();
     let mut why = refreshed.as_ref().err().cloned().unwrap_or_default();
     for &(begin, end, release) in kernel.packages {
         // The newest can be gone from the mirror already.
         for (package, version) in apt.candidates(begin, end)?.into_iter().take(3) {
-            match unpacked(cache, &apt, &package, &version) {
+            let place = cache.join("kernels");
+            match unpacked(&place, &apt, &package, &version) {
                 Ok(directory) => return found(&directory, release),
                 Err(error) => why += &format!("\n{package} {version}: {error}"),
             }
@@ -55,6 +63,34 @@ pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
     Err(format!("no kernel {}: {why}", kernel.line))
 }
 
+/// Packages of these names and that version of their authors, unpacked: all that
+/// there are, and why others could not be had.
+pub(super) fn of_version(
+    cache: &Path,
+    arch: Arch,
+    names: &[&str],
+    version: &str,
+) -> (Vec<PathBuf>, String) {
+    let _turn = turn();
+    let apt = Apt::new(cache, arch);
+    let place = cache.join("others").join(arch.debian());
+    // Some of the indexes may be there nevertheless.
+    let refreshed = apt.refresh();
+    let mut why = refreshed.err().unwrap_or_default();
+    let mut found = Vec::new();
+    for (package, full) in apt.versions(names) {
+        // Before Debian's own part, and what was left out of the source.
+        if full.split(['+', '-']).next() != Some(version) {
+            continue;
+        }
+        match unpacked(&place, &apt, &package, &full) {
+            Ok(directory) => found.push(directory),
+            Err(error) => why += &format!("\n{package} {full}: {error}"),
+        }
+    }
+    (found, why)
+}
+
 /// One of our private apts.
 struct Apt {
     directory: PathBuf,
@@ -62,6 +98,13 @@ struct Apt {
 }
 
 impl Apt {
+    fn new(cache: &Path, arch: Arch) -> Self {
+        Self {
+            directory: cache.join("apt").join(arch.debian()),
+            arch,
+        }
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.arg("-c").arg(self.directory.join("apt.conf"));
@@ -156,10 +199,16 @@ impl Apt {
         )?;
         let names = found.lines().filter_map(|line| line.split(' ').next());
         let names: Vec<&str> = names.filter(|name| is_of_line(name, begin, end)).collect();
+        Ok(self.versions(&names))
+    }
+
+    /// Packages of these names and their versions, the newest first.
+    fn versions(&self, names: &[&str]) -> Vec<(String, String)> {
         if names.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let shown = output(self.command("apt-cache").arg("show").args(names))?;
+        // It fails if there is none.
+        let shown = output(self.command("apt-cache").arg("show").args(names)).unwrap_or_default();
         let mut candidates = Vec::new();
         let mut package = "";
         for line in shown.lines() {
@@ -170,7 +219,7 @@ impl Apt {
             }
         }
         candidates.sort_by(|one, other| compare_versions(&other.1, &one.1));
-        Ok(candidates)
+        candidates
     }
 
     /// Downloads a package, whose hash stands in the signed index.
@@ -230,13 +279,9 @@ fn mirror(label: &str) -> Result<String> {
     })
 }
 
-/// Where a package is unpacked to. The name sorts nothing: dpkg does.
-fn place(cache: &Path, package: &str, version: &str) -> PathBuf {
-    cache.join("kernels").join(format!("{package}_{version}"))
-}
-
-fn unpacked(cache: &Path, apt: &Apt, package: &str, version: &str) -> Result<PathBuf> {
-    let directory = place(cache, package, version);
+/// A package's directory in `place`. The name sorts nothing: dpkg does.
+fn unpacked(place: &Path, apt: &Apt, package: &str, version: &str) -> Result<PathBuf> {
+    let directory = place.join(format!("{package}_{version}"));
     if directory.exists() {
         return Ok(directory);
     }

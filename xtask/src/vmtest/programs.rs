@@ -2,11 +2,12 @@
 //! the Rust library and of the C library, and the guest's first program. Knows
 //! which compiler builds for which architecture.
 //!
-//! For this machine's own architecture that is the Rust in use. Others need a
-//! standard library that no registry here has; it is built from Debian's
-//! sources of it, with the compiler that belongs to them, which is also the
-//! oldest Rust that is promised.
+//! For this machine's own architecture that is the Rust in use. For others it
+//! is Debian's compiler, which is also the oldest Rust that is promised, with
+//! Debian's package of the standard library, or one built from Debian's sources
+//! of it where that package cannot be had.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,21 +18,30 @@ use serde_json::Value;
 use super::image::Image;
 use super::kernels::Arch;
 use super::table::{Row, ROWS};
+use super::{cache, standard};
 use crate::run::{cargo, output, root, Result};
 
 /// Packages whose tests are run.
 const PACKAGES: [&str; 2] = ["process-introspection-core", "process-introspection"];
 
 /// What is compiled of the standard library for the tests is not what is tested:
-/// compiled quickly, it takes a fraction of the time. For the archive it is
-/// compiled as for everybody: the stack that a call takes depends on it.
-const QUICK_STANDARD: [&str; 6] = [
+/// compiled quickly, and without looking for errors of its own, which a package
+/// of it does not do either. For the archive it is compiled as for everybody: the
+/// stack that a call takes depends on it.
+const QUICK_STANDARD: [&str; 13] = [
     "--config=profile.vmtest.package.core.opt-level=1",
+    "--config=profile.vmtest.package.core.debug-assertions=false",
+    "--config=profile.vmtest.package.core.overflow-checks=false",
     "--config=profile.vmtest.package.alloc.opt-level=1",
+    "--config=profile.vmtest.package.alloc.debug-assertions=false",
+    "--config=profile.vmtest.package.alloc.overflow-checks=false",
     "--config=profile.vmtest.package.std.opt-level=1",
-    "--config=profile.vmtest.package.test.opt-level=1",
-    "--config=profile.vmtest.package.gimli.opt-level=1",
+    "--config=profile.vmtest.package.std.debug-assertions=false",
+    "--config=profile.vmtest.package.std.overflow-checks=false",
     "--config=profile.vmtest.package.compiler_builtins.opt-level=1",
+    "--config=profile.vmtest.package.compiler_builtins.debug-assertions=false",
+    "--config=profile.vmtest.package.compiler_builtins.overflow-checks=false",
+    "--config=profile.vmtest.package.test.opt-level=1",
 ];
 
 /// Names under which the guest's program is one that tests start, or are started
@@ -90,9 +100,18 @@ struct Compiler {
     target: &'static str,
     /// The C compiler, which also links.
     cc: &'static str,
-    /// Whether the standard library has to be built, too.
-    is_foreign: bool,
+    standard: Standard,
     directory: PathBuf,
+}
+
+/// Where the standard library comes from.
+enum Standard {
+    /// The Rust in use has it.
+    Installed,
+    /// It is in this sysroot, for that compiler.
+    Unpacked(PathBuf, PathBuf),
+    /// It is built by that compiler from its sources.
+    Sources(PathBuf),
 }
 
 impl Compiler {
@@ -103,37 +122,27 @@ impl Compiler {
             Arch::Arm64 => ("aarch64-unknown-linux-gnu", "aarch64-linux-gnu-gcc"),
             Arch::Riscv64 => ("riscv64gc-unknown-linux-gnu", "riscv64-linux-gnu-gcc"),
         };
-        let is_foreign = !target.starts_with(std::env::consts::ARCH);
-        let directory = directory.join(if is_foreign { "foreign" } else { "own" });
-        let this = Self {
-            target,
-            cc,
-            is_foreign,
-            directory,
-        };
         output(Command::new(cc).arg("--version")).map_err(|why| {
             format!("{cc} is needed (on Debian 12 in the package of that name): {why}")
         })?;
-        Ok(this)
+        let (standard, directory) = match target.starts_with(std::env::consts::ARCH) {
+            true => (Standard::Installed, directory.join("own")),
+            false => {
+                let standard = Standard::of_debian(arch, target, cc)?;
+                (standard, directory.join("foreign"))
+            }
+        };
+        Ok(Self {
+            target,
+            cc,
+            standard,
+            directory,
+        })
     }
 
-    /// The compiler whose sources Debian has: `MSRV_RUSTC` or Debian's own.
-    fn foreign_rustc() -> Result<PathBuf> {
-        let rustc = std::env::var_os("MSRV_RUSTC").map_or("/usr/bin/rustc".into(), PathBuf::from);
-        let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"]))?;
-        let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
-        if !library.join("std").exists() {
-            return Err(format!(
-                "{} has no source of the standard library; install rustc-web and rust-web-src",
-                rustc.display()
-            ));
-        }
-        Ok(rustc)
-    }
-
-    /// A cargo that builds for the target. `standard`: the crates of the
-    /// standard library that are needed, if they have to be built.
-    fn cargo(&self, arguments: &[&str], standard: &str) -> Result<Command> {
+    /// A cargo that builds for the target. `crates`: those of the standard
+    /// library that are needed, if they have to be built.
+    fn cargo(&self, arguments: &[&str], crates: &str) -> Command {
         let mut command = cargo(arguments);
         command.args(["--quiet", "--target", self.target]);
         let variable = |name: &str| {
@@ -143,23 +152,37 @@ impl Compiler {
         command
             .env("CARGO_TARGET_DIR", &self.directory)
             .env(variable("LINKER"), self.cc)
-            .env(variable("RUSTFLAGS"), "-C target-feature=+crt-static")
             .env(format!("CC_{}", self.target.replace('-', "_")), self.cc)
-            // Those of the cargo that runs us would win over the target's.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("CARGO_BUILD_TARGET");
-        if self.is_foreign {
+        let mut flags = OsString::from("-Ctarget-feature=+crt-static");
+        let rustc = match &self.standard {
+            Standard::Installed => None,
+            Standard::Unpacked(rustc, sysroot) => {
+                flags.push("\x1f--sysroot\x1f");
+                flags.push(sysroot);
+                Some(rustc)
+            }
+            Standard::Sources(rustc) => {
+                command
+                    .arg(format!("-Zbuild-std={crates}"))
+                    // Not what tells where a panic came from.
+                    .arg("-Zbuild-std-features=panic-unwind")
+                    .args(QUICK_STANDARD)
+                    .env("RUSTC_BOOTSTRAP", "1");
+                Some(rustc)
+            }
+        };
+        if let Some(rustc) = rustc {
             command
-                .arg(format!("-Zbuild-std={standard}"))
-                .args(QUICK_STANDARD)
-                .env("RUSTC", Self::foreign_rustc()?)
+                .env("RUSTC", rustc)
                 // What rustup and clippy may have set is for another compiler.
                 .env_remove("RUSTC_WRAPPER")
-                .env_remove("RUSTC_WORKSPACE_WRAPPER")
-                .env("RUSTC_BOOTSTRAP", "1");
+                .env_remove("RUSTC_WORKSPACE_WRAPPER");
         }
-        Ok(command)
+        // Instead of those of the cargo that runs us. As there is a target, they
+        // are not for what runs while building.
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags);
+        command
     }
 
     /// The libraries' own tests, and those of these names.
@@ -170,7 +193,7 @@ impl Compiler {
             "--profile=vmtest",
             "--message-format=json-render-diagnostics",
         ];
-        let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro")?;
+        let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro");
         for package in PACKAGES {
             command.args(["--package", package]);
         }
@@ -189,7 +212,7 @@ impl Compiler {
             "--profile=vmtest",
             "--message-format=json-render-diagnostics",
         ];
-        let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro")?;
+        let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro");
         command.args(["--package", "vmtest-guest"]);
         let mut built = executables(&output(&mut command)?)?;
         let (_, path) = built.pop().ok_or("vmtest-guest was not built")?;
@@ -199,7 +222,21 @@ impl Compiler {
     /// The archive as it is installed.
     fn archive(&self) -> Result<PathBuf> {
         let arguments = ["build", "--release", "--package=libintrospection"];
-        output(&mut self.cargo(&arguments, "core")?)?;
+        let from_sources;
+        let compiler = match (&self.standard, self.target) {
+            // Debian's package for i386 needs, to divide, an unwinder of Rust's,
+            // which no C program has.
+            (Standard::Unpacked(rustc, _), "i686-unknown-linux-gnu") => {
+                from_sources = Self {
+                    standard: Standard::of_sources(rustc)?,
+                    directory: self.directory.clone(),
+                    ..*self
+                };
+                &from_sources
+            }
+            _ => self,
+        };
+        output(&mut compiler.cargo(&arguments, "core"))?;
         let built = self.directory.join(self.target).join("release");
         Ok(built.join("libintrospection.a"))
     }
@@ -243,6 +280,33 @@ impl Compiler {
     }
 }
 
+impl Standard {
+    /// For the compiler of which Debian has the standard library, too:
+    /// `MSRV_RUSTC` or Debian's own.
+    fn of_debian(arch: Arch, target: &str, cc: &str) -> Result<Self> {
+        let rustc = std::env::var_os("MSRV_RUSTC").map_or("/usr/bin/rustc".into(), PathBuf::from);
+        let why = match standard::sysroot(&cache(), &rustc, arch, target, cc) {
+            Ok(sysroot) => return Ok(Self::Unpacked(rustc, sysroot)),
+            Err(why) => why,
+        };
+        let name = arch.debian();
+        eprintln!("vmtest: {name}: the standard library is built from its sources: {why}");
+        Self::of_sources(&rustc)
+    }
+
+    fn of_sources(rustc: &Path) -> Result<Self> {
+        let sysroot = output(Command::new(rustc).args(["--print", "sysroot"]))?;
+        let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+        match library.join("std").exists() {
+            true => Ok(Self::Sources(rustc.to_owned())),
+            false => Err(format!(
+                "{} has no source of the standard library; install rustc-web and rust-web-src",
+                rustc.display()
+            )),
+        }
+    }
+}
+
 /// The names of the packages' test programs that some row of this architecture
 /// runs.
 fn needed(arch: Arch) -> Result<Vec<String>> {
@@ -277,7 +341,7 @@ pub(crate) fn of_truth(directory: &Path) -> Result<[PathBuf; 2]> {
         "--package=truth",
         "--bin=truth-guest",
     ];
-    let mut command = compiler.cargo(&arguments, "std,panic_unwind")?;
+    let mut command = compiler.cargo(&arguments, "std,panic_unwind");
     command.env("TRUTH_C_OBJECT", object);
     let mut built = executables(&output(&mut command)?)?;
     let (_, program) = built.pop().ok_or("truth-guest was not built")?;

@@ -1,6 +1,7 @@
 //! Which row is next: the first whose kernel is there and whose programs are
-//! built, while the others' are still being fetched and built. Runs nothing
-//! itself.
+//! built, while the others' are still being fetched and built. One at a time
+//! until all are built: what is built last is run last, and should not be run
+//! alone. Runs nothing itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,10 @@ pub(super) struct Schedule {
 struct State {
     kernels: BTreeMap<Packages, Result<Unpacked>>,
     programs: BTreeMap<Arch, Result<Programs>>,
+    /// How many architectures are still to be built for.
+    to_build: usize,
+    /// How many rows are running.
+    running: usize,
     waiting: Vec<&'static Row>,
 }
 
@@ -37,6 +42,8 @@ impl Schedule {
             state: Mutex::new(State {
                 kernels: BTreeMap::new(),
                 programs: BTreeMap::new(),
+                to_build: arches(rows).len(),
+                running: 0,
                 waiting: rows.to_vec(),
             }),
             changed: Condvar::new(),
@@ -56,7 +63,16 @@ impl Schedule {
 
     /// The programs of an architecture are built, or cannot be.
     pub(super) fn programs(&self, arch: Arch, programs: Result<Programs>) {
-        self.state().programs.insert(arch, programs);
+        let mut state = self.state();
+        state.programs.insert(arch, programs);
+        state.to_build = state.to_build.saturating_sub(1);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// A row that [`Self::next`] gave has been run.
+    pub(super) fn done(&self) {
+        self.state().running -= 1;
         self.changed.notify_all();
     }
 
@@ -67,9 +83,11 @@ impl Schedule {
             if state.waiting.is_empty() {
                 return None;
             }
-            let ready = (0..state.waiting.len()).find_map(|at| state.ready(at));
-            if let Some((at, ready)) = ready {
+            let may_start = state.to_build == 0 || state.running == 0;
+            let mut places = 0..if may_start { state.waiting.len() } else { 0 };
+            if let Some((at, ready)) = places.find_map(|at| state.ready(at)) {
                 state.waiting.remove(at);
+                state.running += 1;
                 return Some(ready);
             }
             state = match self.changed.wait(state) {
@@ -96,6 +114,18 @@ impl State {
     }
 }
 
+/// What is to be built for, first what most rows need.
+pub(super) fn arches(rows: &[&Row]) -> Vec<Arch> {
+    let needed: Vec<Arch> = (rows.iter())
+        .flat_map(|row| [row.programs, row.kernel.arch])
+        .collect();
+    let mut arches = needed.clone();
+    arches.sort_unstable();
+    arches.dedup();
+    arches.sort_by_key(|arch| std::cmp::Reverse(needed.iter().filter(|one| *one == arch).count()));
+    arches
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::table::ROWS;
@@ -107,6 +137,33 @@ mod tests {
 
     fn nothing<T>() -> Result<T> {
         Err("not to be had".to_owned())
+    }
+
+    #[test]
+    fn one_row_is_run_at_a_time_while_anything_is_built() {
+        let [old, plain, arm] = ["amd64-6.1", "amd64-6.12", "arm64-4k"].map(row);
+        let schedule = Schedule::new(&[old, plain, arm]);
+        let next = || schedule.next().map(|ready| ready.row.name);
+        for row in [old, plain, arm] {
+            schedule.kernel(row.kernel.packages, nothing());
+        }
+        schedule.programs(Arch::Amd64, nothing());
+        assert_eq!(next(), Some(old.name));
+        let is_given = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                let name = next();
+                is_given.store(true, std::sync::atomic::Ordering::SeqCst);
+                name
+            });
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            assert!(!is_given.load(std::sync::atomic::Ordering::SeqCst));
+            schedule.done();
+            assert_eq!(waits.join().unwrap(), Some(plain.name));
+            let waits = scope.spawn(next);
+            schedule.programs(Arch::Arm64, nothing());
+            assert_eq!(waits.join().unwrap(), Some(arm.name));
+        });
     }
 
     #[test]

@@ -205,6 +205,7 @@ pub(crate) const ROWS: &[Row] = &[
         lacks: &[PAGE_SCAN, AREA_QUERY, RESERVATION],
         ..PLAIN
     },
+    TRUTH,
     Row {
         name: "amd64-5.10",
         kernel: K5_10,
@@ -398,7 +399,6 @@ pub(crate) const ROWS: &[Row] = &[
         lacks: &[RESERVATION],
         ..PLAIN
     },
-    TRUTH,
     Row {
         name: "amd64-7.x",
         kernel: K7,

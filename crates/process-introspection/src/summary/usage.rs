@@ -70,16 +70,16 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use testkit::random::Random;
 
-    proptest! {
-        #[test]
-        fn shares_are_what_pages_give_one_by_one(
-            groups in prop::collection::vec((0u64..50, 0u64..200), 0..20),
-        ) {
+    #[test]
+    fn shares_are_what_pages_give_one_by_one() {
+        for seed in 0..1000 {
+            let mut random = Random::new(seed);
             let mut usage = Usage::default();
             let (mut resident, mut unique, mut shares) = (0, 0, 0u64);
-            for &(pages, times) in &groups {
+            for _ in 0..random.below(20) {
+                let (pages, times) = (random.below(50), random.below(200));
                 usage.add_mapped(pages, times, 4096);
                 for _ in 0..pages {
                     resident += 4096;
@@ -93,8 +93,12 @@ mod tests {
                     shares += share;
                 }
             }
-            prop_assert_eq!((usage.resident, usage.unique), (resident, unique));
-            prop_assert_eq!(usage.proportional(), shares >> 12);
+            assert_eq!(
+                (usage.resident, usage.unique),
+                (resident, unique),
+                "seed {seed}"
+            );
+            assert_eq!(usage.proportional(), shares >> 12, "seed {seed}");
         }
     }
 }
