@@ -187,7 +187,7 @@ fn a_programs_own_file_is_told_with_what_identifies_it() {
 fn stacks_of_threads_are_told_when_that_is_asked_for() {
     let target = Target::spawn_reporting(|report| {
         let (send, receive) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
+        testkit::thread::start(move || {
             let local = 1u64;
             send.send(&raw const local as u64).unwrap();
             std::thread::sleep(std::time::Duration::from_secs(3600));

@@ -8,6 +8,7 @@ use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
 use testkit::oracle::Pagemap;
 use testkit::random::Random;
+use testkit::scale::scaled;
 use testkit::storm;
 use testkit::target::Target;
 
@@ -232,7 +233,7 @@ fn a_huge_page_that_is_split_meanwhile_gives_no_wrong_address() {
 fn a_process_in_the_middle_of_an_exec_is_waited_for() {
     let target = storm::executing();
     let mut whole = 0;
-    for round in 0..3000 {
+    for round in 0..scaled(3000) {
         let begun = Instant::now();
         let process = match Process::open(target.pid()) {
             Ok(process) => process,

@@ -30,13 +30,11 @@ impl Counting {
                 counter.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_micros(200));
             };
-            std::thread::scope(|scope| {
-                for &counter in &of_child[1..] {
-                    scope.spawn(move || count(counter));
-                }
-                report.send(&[]);
-                count(of_child[0]);
-            });
+            for &counter in &of_child[1..] {
+                testkit::thread::start(move || count(counter));
+            }
+            report.send(&[]);
+            count(of_child[0]);
         });
         let counting = Self { target, counters };
         assert!(counting.runs(), "it counts");

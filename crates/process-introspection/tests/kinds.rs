@@ -387,7 +387,7 @@ fn with_thread(run: fn()) -> Target {
         let other = memory::anonymous(page());
         memory::touch(other, 1, 1);
         let (send, receive) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
+        testkit::thread::start(move || {
             let local = 1u64;
             send.send(&raw const local as u64).unwrap();
             run();

@@ -61,7 +61,7 @@ fn a_process_whose_first_thread_has_ended_is_read_through_another() {
         memory::touch(at, 1, 1);
         // SAFETY: takes no memory.
         let leader = unsafe { libc::getpid() };
-        std::thread::spawn(move || {
+        testkit::thread::start(move || {
             // Until the first thread's status is that of a zombie.
             let is_zombie = || {
                 let stat = std::fs::read_to_string(format!("/proc/{leader}/stat")).unwrap();

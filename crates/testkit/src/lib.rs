@@ -15,6 +15,7 @@ pub mod random;
 pub mod scale;
 pub mod storm;
 pub mod target;
+pub mod thread;
 pub mod trace;
 pub mod tracee;
 pub mod varied;

@@ -2,7 +2,9 @@
 //! of its own, and holds still.
 
 use crate::memory::{self, page};
+use crate::scale::scaled;
 use crate::target::{Report, Target};
+use crate::thread;
 
 /// Where such a target's memory is.
 #[derive(Copy, Clone, Debug)]
@@ -36,8 +38,9 @@ impl Varied {
             memory::touch(dense + index * page(), 1, 1);
         }
         // Much address space with few pages.
-        let sparse = memory::anonymous(1 << 30);
-        memory::touch(sparse, 20, (32 << 20) / page());
+        let size = scaled(1 << 30);
+        let sparse = memory::anonymous(size);
+        memory::touch(sparse, 20, size / 32 / page());
         // Zero pages, and holes.
         let read = memory::anonymous(300 * page());
         memory::read(read, 5);
@@ -77,7 +80,7 @@ impl Varied {
             let addresses = Self::make().to_addresses();
             // SAFETY: takes no memory.
             let first = unsafe { libc::getpid() };
-            std::thread::spawn(move || {
+            thread::start(move || {
                 while !is_zombie(first) {
                     std::thread::yield_now();
                 }
