@@ -8,6 +8,7 @@ use process_introspection::{
     Error, ExtentBacking, Mapping, PhysicalRegion, Process, Target as Pid, UniquePid,
 };
 use process_introspection_core::flags;
+use testkit::alone::is_alone;
 use testkit::faults::{try_all, Given, Tally, Walk};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::page;
@@ -195,6 +196,9 @@ fn faults_in_a_virtual_walk() {
 #[test]
 fn faults_in_a_physical_walk() {
     if !is_root_or_skip("faults in a physical walk") {
+        return;
+    }
+    if !is_alone("faults_in_a_physical_walk") {
         return;
     }
     let (target, _) = Varied::spawn();

@@ -6,6 +6,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use process_introspection::{Backing, Error, PhysicalRegion, Process};
+use testkit::alone::is_alone;
 use testkit::machine::{has_addresses_or_skip, has_page_scan_or_skip, is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
 use testkit::oracle::{self, Pagemap};
@@ -448,6 +449,9 @@ fn threads_are_started_for_a_long_walk_only_and_none_is_left() {
     {
         return;
     }
+    if !is_alone("threads_are_started_for_a_long_walk_only_and_none_is_left") {
+        return;
+    }
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
         memory::touch(at, touched, size / touched / page());
@@ -478,6 +482,9 @@ fn threads_are_started_for_a_long_walk_only_and_none_is_left() {
 #[test]
 fn a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left() {
     if !is_root_or_skip("a caller that panics") {
+        return;
+    }
+    if !is_alone("a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left") {
         return;
     }
     let pages = scaled(65_536);
@@ -518,6 +525,10 @@ fn add_up_pages() {
 #[test]
 fn memory_stays_within_a_mebibyte_whatever_is_found_and_however_slowly_it_is_taken() {
     if !is_root_or_skip("memory of a walk") {
+        return;
+    }
+    if !is_alone("memory_stays_within_a_mebibyte_whatever_is_found_and_however_slowly_it_is_taken")
+    {
         return;
     }
     let pages = scaled(262_144);

@@ -2,6 +2,7 @@
 //! reads each page's entry by itself and knows the contract only ([`oracle`]).
 //! Depends on none of the crates that it tests.
 
+pub mod alone;
 pub mod drivers;
 pub mod faults;
 pub mod leaf_entries;
