@@ -6,7 +6,7 @@ use std::process::Command;
 
 use process_introspection::{
     owners, Backing, Coverage, FrameFlags, Frames, Owner, OwnerEvent, OwnerOptions, PageRun,
-    PageSize, PageUse, PageUses, Pfn, PhysAddr, PhysRange,
+    PageSize, PageUse, PageUses, Pfn, PhysAddr, PhysRange, PhysicalKind, PhysicalMap,
 };
 use testkit::machine::{is_disposable_or_skip, is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
@@ -348,7 +348,12 @@ fn page_tables_and_slab_pages_are_told_and_mapped_by_nobody() {
 /// A few frames with this flag.
 fn frames_with(flag: FrameFlags) -> Vec<u64> {
     let frames = Frames::open().unwrap();
-    let (mut at, mut found) = (0u64, Vec::new());
+    // Where there is no memory there is nothing to look at.
+    let map = PhysicalMap::read().unwrap();
+    let is_ram =
+        |at: &u64| map.at(PhysAddr::new(at * page())).kind == Some(PhysicalKind::SystemRam);
+    let mut at = (0..1 << 32).step_by(1 << 12).find(is_ram).expect("RAM");
+    let mut found = Vec::new();
     let mut flags = vec![FrameFlags::default(); 1 << 16];
     loop {
         let told = frames.read_flags(Pfn::new(at), &mut flags).unwrap();

@@ -179,7 +179,7 @@ fn dense_memory_and_holes_of_every_size_come_out_as_in_an_ordinary_walk() {
 
 #[test]
 fn a_reservation_of_a_terabyte_comes_out_as_in_an_ordinary_walk() {
-    let (size, touched) = (1u64 << 40, scaled(4096));
+    let (size, touched) = (scaled(1 << 40), scaled(4096));
     if !is_root_or_skip("a reservation") || !has_addresses_or_skip(size, "a reservation") {
         return;
     }
@@ -442,7 +442,7 @@ fn order_and_tiling_hold_while_a_target_changes() {
 
 #[test]
 fn threads_are_started_for_a_long_walk_only_and_none_is_left() {
-    let (size, touched) = (1u64 << 40, 4096);
+    let (size, touched) = (scaled(1 << 40), scaled(4096));
     if !is_root_or_skip("threads")
         || !has_page_scan_or_skip("threads")
         || !has_addresses_or_skip(size, "threads")

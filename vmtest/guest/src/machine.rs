@@ -38,6 +38,7 @@ pub(crate) fn mount_proc() {
 
 /// Mounts what tests need and does what the command line asks for.
 pub(crate) fn set_up(words: &Words) -> Result<(), String> {
+    keep_a_perf_event();
     for (kind, at) in [
         ("sysfs", "/sys"),
         ("devtmpfs", "/dev"),
@@ -65,6 +66,23 @@ pub(crate) fn set_up(words: &Words) -> Result<(), String> {
         swap_on("/dev/ram0").map_err(|error| format!("swap on /dev/ram0: {error}"))?;
     }
     Ok(())
+}
+
+/// While there is one, the kernel need not rewrite its scheduler's code when a
+/// test opens or closes its own. QEMU 7.2 stumbles over that now and then while
+/// another virtual processor executes it (`int3` in `__schedule`, Linux 6.12).
+fn keep_a_perf_event() {
+    const SOFTWARE_DUMMY: (u32, u64) = (1, 9);
+    const CLOSE_ON_EXEC: u64 = 1 << 3;
+    let mut attributes = [0u64; 8];
+    // The type, the size of the first version of the struct, what to count.
+    attributes[0] = u64::from(SOFTWARE_DUMMY.0) | 64 << 32;
+    attributes[1] = SOFTWARE_DUMMY.1;
+    let from = attributes.as_ptr();
+    // Of this process on any processor, as long as it lives. A kernel without
+    // perf events has nothing to rewrite.
+    // SAFETY: the kernel reads a struct of the size that it states.
+    let _ = unsafe { libc::syscall(libc::SYS_perf_event_open, from, 0, -1, -1, CLOSE_ON_EXEC) };
 }
 
 /// Release and base page size, as the judge reads them.
