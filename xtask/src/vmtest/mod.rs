@@ -39,6 +39,7 @@ Examples:
   cargo xtask vmtest --only swap --program machines
                                           one test program of a row
   cargo xtask vmtest --again              a row that fails has a second attempt
+  cargo xtask vmtest --build              only what takes time but once
   cargo xtask vmtest --write              the table into docs/KERNELS.md
 
 Kernels come from Debian's archive by the mirrors that this machine's apt uses,
@@ -64,6 +65,10 @@ pub(crate) struct Arguments {
     /// makes of a busy machine is not always the tests' fault
     #[arg(long)]
     again: bool,
+    /// Fetch the kernels and build the programs, and run no row: the next run
+    /// finds them there
+    #[arg(long)]
+    build: bool,
     /// Write the table into docs/KERNELS.md and do nothing else
     #[arg(long)]
     write: bool,
@@ -129,6 +134,11 @@ pub(crate) fn vmtest(arguments: &Arguments) -> Result<()> {
     }
     let begun = Instant::now();
     let schedule = Schedule::new(&rows);
+    if arguments.build {
+        prepare_all(&rows, &schedule)?;
+        println!("all is built, in {} s", begun.elapsed().as_secs());
+        return Ok(());
+    }
     let outcomes = Mutex::new(Vec::new());
     thread::scope(|scope| {
         // One waits for the network, another builds, and guests run as soon as
@@ -193,6 +203,25 @@ fn build(rows: &[&Row], schedule: &Schedule) {
             Err(why) => eprintln!("vmtest: not built for {}: {why}", arch.debian()),
         }
         schedule.programs(arch, built);
+    }
+}
+
+/// What the rows need, without running any. A kernel that cannot be had is
+/// judged when its row is run.
+fn prepare_all(rows: &[&'static Row], schedule: &Schedule) -> Result<()> {
+    thread::scope(|scope| {
+        scope.spawn(|| fetch(rows, schedule));
+        scope.spawn(|| build(rows, schedule));
+    });
+    if rows
+        .iter()
+        .any(|row| matches!(row.work, Work::Truth { .. }))
+    {
+        programs::of_truth(&directory().join("build"))?;
+    }
+    match schedule.not_built()[..] {
+        [] => Ok(()),
+        ref failed => Err(failed.join("\n")),
     }
 }
 

@@ -70,6 +70,13 @@ impl Schedule {
         self.changed.notify_all();
     }
 
+    /// Why some programs could not be built.
+    pub(super) fn not_built(&self) -> Vec<String> {
+        let state = self.state();
+        let programs = state.programs.values();
+        programs.filter_map(|it| it.clone().err()).collect()
+    }
+
     /// A row that [`Self::next`] gave has been run.
     pub(super) fn done(&self) {
         self.state().running -= 1;
