@@ -10,6 +10,8 @@ use crate::error::Errno;
 #[derive(Debug)]
 pub(crate) struct Features {
     procmap_query: AtomicBool,
+    /// Set before the other is cleared.
+    predates_procmap_query: AtomicBool,
     pagemap_scan: AtomicBool,
 }
 
@@ -17,6 +19,7 @@ impl Features {
     pub(crate) const fn new() -> Self {
         Self {
             procmap_query: AtomicBool::new(true),
+            predates_procmap_query: AtomicBool::new(false),
             pagemap_scan: AtomicBool::new(true),
         }
     }
@@ -26,8 +29,16 @@ impl Features {
         self.procmap_query.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn without_procmap_query(&self) {
+    /// `unknown` if the kernel does not know it; it can also be forbidden.
+    pub(crate) fn without_procmap_query(&self, unknown: bool) {
+        self.predates_procmap_query
+            .store(unknown, Ordering::Relaxed);
         self.procmap_query.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel is known to be older than `PROCMAP_QUERY`.
+    pub(crate) fn predates_procmap_query(&self) -> bool {
+        self.predates_procmap_query.load(Ordering::Relaxed)
     }
 
     /// `PAGEMAP_SCAN`, Linux 6.7 (commit 52526ca7fdb9).

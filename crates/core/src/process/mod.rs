@@ -285,7 +285,7 @@ impl Process {
     #[doc(hidden)]
     pub fn disable_features(&self, procmap_query: bool, pagemap_scan: bool) {
         if procmap_query {
-            self.features.without_procmap_query();
+            self.features.without_procmap_query(false);
         }
         if pagemap_scan {
             self.features.without_pagemap_scan();

@@ -159,7 +159,8 @@ impl<'a> VmaName<'a> {
 /// that, but begins at the first area and does not tell the size of an
 /// object's pages. So a walk begins with the ioctl, and goes over to the text
 /// when it has seen many areas and the text's reader can catch up at a
-/// fraction of what the ioctl has cost.
+/// fraction of what the ioctl has cost. Where the text has no area, the ioctl
+/// is asked whether there is none, see [`text::Reader`].
 #[derive(Debug)]
 pub struct VmaCursor<N> {
     source: Source,
@@ -174,9 +175,9 @@ pub struct VmaCursor<N> {
 enum Source {
     /// So many areas were given by the ioctl; at so many the text is tried.
     Query { given: u32, try_text_at: u32 },
-    /// The text, and for objects the ioctl, of so many areas each.
-    Both { plain: u32, objects: u32 },
-    /// The ioctl for good: too many objects.
+    /// The text alone, or with the ioctl, of so many areas each.
+    Both { plain: u32, asked: u32 },
+    /// The ioctl for good: too many areas need it, or the text has ended.
     QueryOnly,
     /// The text, because that is all there is or was asked for.
     TextOnly,
@@ -242,10 +243,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
                 };
                 match self.next_line(process, address, given.saturating_mul(2))? {
                     Some(vma) => {
-                        self.source = Source::Both {
-                            plain: 0,
-                            objects: 0,
-                        };
+                        self.source = Source::Both { plain: 0, asked: 0 };
                         self.complete(process, address, vma)
                     }
                     // Not caught up with yet, or there is none.
@@ -254,7 +252,10 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
             }
             Source::Both { .. } => match self.next_line(process, address, u32::MAX)? {
                 Some(vma) => self.complete(process, address, vma),
-                None => Ok(None),
+                None => {
+                    self.source = Source::QueryOnly;
+                    self.query(process, address)
+                }
             },
         }
     }
@@ -279,8 +280,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
                     Some(Some(vma))
                 }
                 query::Answer::PastLast => Some(None),
-                query::Answer::Unavailable => {
-                    process.features().without_procmap_query();
+                query::Answer::Unavailable { unknown } => {
+                    process.features().without_procmap_query(unknown);
                     self.source = Source::TextOnly;
                     None
                 }
@@ -295,8 +296,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
             Some(reader) => reader,
             none => none.insert(text::Reader::new(process.open_maps_text()?)),
         };
+        // Kernels without the ioctl leave nothing out.
+        let alone =
+            matches!(self.source, Source::TextOnly) && !process.features().predates_procmap_query();
         for _ in 0..most {
-            let Some(line) = reader.next(process, self.name.as_mut())? else {
+            let Some(line) = reader.next(process, self.name.as_mut(), alone)? else {
                 break;
             };
             (self.name_len, self.name_complete) = (line.name_len, line.name_complete);
@@ -312,24 +316,34 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(None)
     }
 
-    /// What the text does not tell of an object's area, by the ioctl.
+    /// What the text does not tell, by the ioctl: of an object's area the size
+    /// of its pages, and whether there is no area before one.
     fn complete(&mut self, process: &Process, address: u64, vma: Vma) -> Result<Option<Vma>> {
-        let Source::Both { plain, objects } = &mut self.source else {
+        let Source::Both { plain, asked } = &mut self.source else {
             return Ok(Some(vma));
         };
-        if !vma.has_object() {
+        let start = vma.range.start().as_u64();
+        if !vma.has_object() && start <= address {
             *plain = plain.saturating_add(1);
             return Ok(Some(vma));
         }
-        *objects = objects.saturating_add(1);
-        if *objects / 2 > LONG_WALK + *plain {
+        *asked = asked.saturating_add(1);
+        if *asked / 2 > LONG_WALK + *plain {
             self.source = Source::QueryOnly;
         }
-        match self.try_query(process, address)? {
-            Some(answer) => Ok(answer),
-            // Its line has been read: what it says is all there is.
-            None => Ok(Some(vma)),
+        // Its line has been read: without the ioctl what it says is all there is.
+        let Some(answer) = self.try_query(process, address)? else {
+            return Ok(Some(vma));
+        };
+        let is_before = |other: Vma| other.range.end().as_u64() <= start;
+        if answer.is_some_and(is_before) {
+            // And so the text is ahead now.
+            self.source = Source::Query {
+                given: 0,
+                try_text_at: LONG_WALK,
+            };
         }
+        Ok(answer)
     }
 
     /// As [`Self::next_from`], at any address, also below the last one.
@@ -382,6 +396,53 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    use testkit::memory::{self, page};
+
+    use crate::process::{Access, Target};
+    use crate::sys::OwnedFd;
+
+    /// A text that has only these areas.
+    fn text_of(areas: &[(u64, u64)]) -> text::Reader {
+        let line = |&(start, end): &(u64, u64)| std::format!("{start:x}-{end:x} rw-p 0 00:00 0 \n");
+        let text: String = areas.iter().map(line).collect();
+        let file = memory::memfd(0);
+        std::fs::write(std::format!("/proc/self/fd/{file}"), text).unwrap();
+        text::Reader::new(OwnedFd::from_raw(file))
+    }
+
+    #[test]
+    fn an_area_that_the_text_leaves_out_is_found_all_the_same() {
+        if !testkit::machine::has_area_query_or_skip("a text that leaves areas out") {
+            return;
+        }
+        let process = Process::open(Target::Caller, Access::Layout).unwrap();
+        // Every other page is of the same protection: as many areas as pages.
+        let count = 4 * u64::from(LONG_WALK);
+        let at = memory::anonymous(count * page());
+        let area = |number: u64| (at + number * page(), at + (number + 1) * page());
+        for number in (0..count).step_by(2) {
+            memory::protect(area(number).0, page(), 0);
+        }
+        let left_out: [&[u64]; 5] = [&[], &[1], &[7, 8, 9, 70], &[0, count - 1], &[2, count - 2]];
+        for left_out in left_out {
+            let kept = (0..count).filter(|number| !left_out.contains(number));
+            let kept: Vec<_> = kept.map(area).collect();
+            let mut cursor = VmaCursor {
+                source: Source::Both { plain: 0, asked: 0 },
+                text: Some(text_of(&kept)),
+                ..VmaCursor::new([0; 16])
+            };
+            for (start, end) in (0..count).map(area) {
+                let vma = cursor.next_from(&process, start).unwrap().unwrap();
+                let expected = AddrRange::new(start, end).unwrap();
+                assert_eq!(vma.range, expected, "without {left_out:?}");
+            }
+        }
+        memory::unmap(at, count * page());
+    }
 
     #[test]
     fn a_device_number_is_encoded_as_c_does() {

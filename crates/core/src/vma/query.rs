@@ -16,8 +16,10 @@ pub(super) enum Answer {
     /// An area, the length of its name in the storage, and whether that is all.
     Vma(Vma, usize, bool),
     PastLast,
-    /// Neither this kernel nor this sandbox has the call.
-    Unavailable,
+    /// This kernel (if it says so itself) or this sandbox does not have the call.
+    Unavailable {
+        unknown: bool,
+    },
 }
 
 pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Result<Answer> {
@@ -48,12 +50,15 @@ pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Res
     match result {
         Ok(()) => {}
         Err(Errno::ENOENT) => return Ok(Answer::PastLast),
-        Err(errno) if features::is_unavailable(errno) => return Ok(Answer::Unavailable),
+        Err(errno) if features::is_unavailable(errno) => {
+            let unknown = errno == Errno::ENOTTY;
+            return Ok(Answer::Unavailable { unknown });
+        }
         Err(errno) => return Err(Error::new(errno, Operation::ReadMaps)),
     }
     if query.vma_end <= address || query.vma_end <= query.vma_start {
         // Success, and nothing filled in: a filter's that only pretends.
-        return Ok(Answer::Unavailable);
+        return Ok(Answer::Unavailable { unknown: false });
     }
     let flag = |flag| query.vma_flags & flag != 0;
     let vma = Vma {
