@@ -70,10 +70,19 @@ pub fn set_sound_aside(path: &Path, kib: u32) {
         .and_then(|rest| rest.split_once('D'));
     let (card, device) = numbers.expect("a file of a sound device");
     let file = format!("/proc/asound/card{card}/pcm{device}/sub0/prealloc");
-    fs::write(&file, kib.to_string()).expect("sound memory is set aside");
-    // An error is not told to who writes.
-    let now = fs::read_to_string(&file).expect("how much is set aside");
-    assert_eq!(now.trim(), kib.to_string(), "{file}");
+    // Whoever had the device open last can have ended, and another still be
+    // looking at its memory, which keeps the device open.
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        fs::write(&file, kib.to_string()).expect("sound memory is set aside");
+        // An error is not told to who writes.
+        let now = fs::read_to_string(&file).expect("how much is set aside");
+        if now.trim() == kib.to_string() {
+            return;
+        }
+        assert!(Instant::now() < until, "{file}: {now}, not {kib}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The sound device's buffer of so many bytes, read and write, and the page that
