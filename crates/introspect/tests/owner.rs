@@ -16,7 +16,6 @@ use testkit::memory::{self, page};
 use testkit::oracle::{self, State};
 use testkit::target::Target;
 
-/// A user without any privilege.
 fn address_of(pid: u32, at: u64) -> u64 {
     match oracle::runs(pid, at, at + page())[0].state {
         State::Memory(address) => address,

@@ -44,6 +44,22 @@ fn sound_or_skip(test: &str) -> Option<PathBuf> {
         .flatten()
 }
 
+/// The sound device, which no other test has then, and the page tables; prints
+/// that the test is skipped without one of them.
+fn sound_and_entries_or_skip(
+    test: &str,
+) -> Option<(MutexGuard<'static, ()>, PathBuf, LeafEntries)> {
+    let alone = alone();
+    if !is_root_or_skip(test) {
+        return None;
+    }
+    Some((
+        alone,
+        sound_or_skip(test)?,
+        LeafEntries::open_or_skip(test)?,
+    ))
+}
+
 /// A target with a sound buffer of so much that is set aside, or not: its
 /// address, and that of the status.
 fn playing(path: &Path, aside: u32, bytes: u32) -> (Target, u64, u64) {
@@ -92,15 +108,9 @@ fn said(process: &Process, region: &PhysicalRegion) -> Option<MemoryType> {
 
 #[test]
 fn ram_whose_own_type_a_driver_has_changed_has_that_type() {
-    let test = "RAM of a driver that is write-combining";
-    let _alone = alone();
-    if !is_root_or_skip(test) {
-        return;
-    }
-    let Some(path) = sound_or_skip(test) else {
-        return;
-    };
-    let Some(entries) = LeafEntries::open_or_skip(test) else {
+    let Some((_alone, path, entries)) =
+        sound_and_entries_or_skip("RAM of a driver that is write-combining")
+    else {
         return;
     };
     let (target, buffer, _) = playing(&path, PIECES, BUFFER);
@@ -120,15 +130,9 @@ fn ram_whose_own_type_a_driver_has_changed_has_that_type() {
 
 #[test]
 fn ram_that_a_driver_maps_as_it_is_has_no_type_because_nothing_tells_that() {
-    let test = "RAM of a driver that is write-back";
-    let _alone = alone();
-    if !is_root_or_skip(test) {
-        return;
-    }
-    let Some(path) = sound_or_skip(test) else {
-        return;
-    };
-    let Some(entries) = LeafEntries::open_or_skip(test) else {
+    let Some((_alone, path, entries)) =
+        sound_and_entries_or_skip("RAM of a driver that is write-back")
+    else {
         return;
     };
     let (target, _, status) = playing(&path, ONE_PIECE, SMALL);

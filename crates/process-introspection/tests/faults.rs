@@ -198,9 +198,6 @@ fn faults_in_a_physical_walk() {
     if !is_root_or_skip("faults in a physical walk") {
         return;
     }
-    if !is_alone("faults_in_a_physical_walk") {
-        return;
-    }
     let (target, _) = Varied::spawn();
     for (name, without) in [
         ("physical", EVERYTHING),
@@ -211,6 +208,17 @@ fn faults_in_a_physical_walk() {
         try_walk(name, target.pid(), without, physical_regions);
     }
     try_walk("resident", target.pid(), EVERYTHING, resident_regions);
+}
+
+#[test]
+fn faults_in_a_walk_by_several_threads() {
+    if !is_root_or_skip("faults in a walk by several threads") {
+        return;
+    }
+    if !is_alone("faults_in_a_walk_by_several_threads") {
+        return;
+    }
+    let (target, _) = Varied::spawn();
     try_walk("in parallel", target.pid(), EVERYTHING, in_parallel);
 }
 

@@ -11,6 +11,7 @@ use process_introspection::{
 use testkit::machine::{is_disposable_or_skip, is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
 use testkit::oracle::{self, Pagemap, State};
+use testkit::scale::scaled;
 use testkit::target::Target;
 
 /// All that a pass comes upon.
@@ -281,7 +282,7 @@ fn freed_memory_belongs_to_nobody() {
 /// Frees memory, of which the process that had it is no owner any more. Whether
 /// most of it was then nobody's, and a good part free.
 fn is_mostly_left_free() -> bool {
-    let size = testkit::scale::scaled(64 << 20).max(16 << 20);
+    let size = scaled(64 << 20).max(16 << 20);
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
         memory::touch(at, size / page(), 1);

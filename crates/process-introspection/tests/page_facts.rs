@@ -16,6 +16,7 @@ use testkit::memory::{self, page};
 use testkit::merging::{self, Merging};
 use testkit::oracle::{self, Pagemap};
 use testkit::random::Random;
+use testkit::scale::scaled;
 use testkit::target::Target;
 
 /// The regions of a range of a target's, with the facts of each.
@@ -169,7 +170,7 @@ fn facts_are_those_that_reading_page_by_page_finds() {
     if !is_root_or_skip("facts_are_those_that_reading_page_by_page_finds") {
         return;
     }
-    let pages_of_all = testkit::scale::scaled(6000).max(1500);
+    let pages_of_all = scaled(6000).max(1500);
     let target = Target::spawn(|| {
         memory::keep_page_sizes();
         let at = memory::anonymous(pages_of_all * page());
@@ -219,7 +220,7 @@ fn entries_are_noted_as_they_would_be_read_again() {
     }
     // More than a walk's pieces hold, and every other page shared: so many
     // stretches of flags as pages.
-    let pages = testkit::scale::scaled(40_000);
+    let pages = scaled(40_000);
     let fd = memory::memfd(pages * page());
     let make = |stride: u64| {
         move || {

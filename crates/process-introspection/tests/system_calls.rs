@@ -187,7 +187,7 @@ fn page_table_records_of_a_hole_cost_no_more_than_is_asked_for() {
 
 #[test]
 fn scattered_pages_cost_a_read_each_and_a_scan_for_many() {
-    let (count, distance) = (testkit::scale::scaled(1024).max(256), 64 << 20);
+    let (count, distance) = (scaled(1024).max(256), 64 << 20);
     if !is_root_or_skip("calls for scattered pages")
         || !has_page_scan_or_skip("calls for scattered pages")
         || !has_addresses_or_skip(count * distance, "calls for scattered pages")
