@@ -57,7 +57,7 @@ fn two_threads(pid: u32, start: u64, end: u64) {
 pub(crate) type Noted = (AddrRange, Backing, Option<NotedEntries>);
 
 /// So many regions at a time as the command does.
-const BATCH: usize = 1024;
+const BATCH: usize = 1 << 14;
 
 /// Walks the range and reads the facts of its pages.
 pub(crate) fn rust_details(memory: &Memory) {

@@ -11,8 +11,9 @@ use crate::failure::Failure;
 use crate::sink::Sink;
 
 /// So many records are kept until the facts of their pages are read: the more,
-/// the longer are the runs of frames, and the less of their facts is in caches.
-const BATCH: usize = 1024;
+/// the longer are the runs of frames, which tell the most where memory is
+/// scattered. Some 5 MiB.
+const BATCH: usize = 1 << 14;
 
 /// What facts are read with.
 #[derive(Debug)]
@@ -35,22 +36,28 @@ impl<'a> Details<'a> {
         }))
     }
 
-    fn of<P: Pages>(&mut self, all: &mut [Kept<P>]) -> Result<Vec<export::Details>, Failure> {
+    /// Hands each of these to `write`, with the facts of its pages.
+    fn each<P: Pages>(
+        &mut self,
+        all: &mut [Kept<P>],
+        mut write: impl FnMut(&Kept<P>, export::Details) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let page = self.process.page_size();
         let facts = self.facts.read_noted(all.iter_mut().map(|kept| {
             let (virt, backing) = kept.pages.place();
             (virt, backing, kept.noted.take())
         }))?;
-        let details = all.iter().zip(facts).map(|(kept, facts)| {
+        for (kept, facts) in all.iter().zip(facts) {
             let (virt, backing) = kept.pages.place();
             let area = match backing {
                 Backing::Swapped(Some(place)) => self.swap.area_of(place, page),
                 _ => None,
             };
             let area = area.map(|area| area.path.clone());
-            export::Details::new(virt.size() >> page.shift(), facts, area)
-        });
-        Ok(details.collect())
+            let pages = virt.size() >> page.shift();
+            write(kept, export::Details::new(pages, facts, area))?;
+        }
+        Ok(())
     }
 }
 
@@ -131,10 +138,9 @@ where
         let Some(details) = &mut self.details else {
             return Ok(());
         };
-        let of_each = details.of(&mut self.kept)?;
-        for (kept, details) in self.kept.iter().zip(of_each) {
-            (self.write)(&kept.pages, kept.memory_type, Some(details), sink)?;
-        }
+        details.each(&mut self.kept, |kept, facts| {
+            (self.write)(&kept.pages, kept.memory_type, Some(facts), sink)
+        })?;
         self.kept.clear();
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! How many pages have which word, where most have the same. Pure.
 
+use super::Rest;
 use crate::FrameFlags;
 
 /// Words, each with the number of pages that have it. Pages of one region are
@@ -7,10 +8,16 @@ use crate::FrameFlags;
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(super) struct WordCounts {
     first: (u64, u64),
-    more: Vec<(u64, u64)>,
+    more: Rest<(u64, u64)>,
 }
 
 impl WordCounts {
+    /// As if new.
+    pub(super) fn clear(&mut self) {
+        self.first = (0, 0);
+        self.more.clear();
+    }
+
     /// Adds words, of which neighbours are mostly alike.
     pub(super) fn add(&mut self, words: impl Iterator<Item = u64>) {
         let (mut last, mut times) = (0, 0);

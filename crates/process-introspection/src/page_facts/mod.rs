@@ -5,6 +5,7 @@ mod counts;
 mod entries;
 mod pieces;
 mod reader;
+mod rest;
 
 use crate::summary::FolioPages;
 use crate::FrameFlags;
@@ -12,6 +13,7 @@ use crate::FrameFlags;
 use counts::WordCounts;
 pub use entries::{EntryFlags, EntryNotes, NotedEntries};
 pub use reader::PageFactsReader;
+pub(crate) use rest::Rest;
 
 /// Facts of the pages of one region, as counts of pages.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -71,6 +73,14 @@ impl PageFacts {
     /// The folios that the frames are a part of.
     pub(crate) fn folios(&self) -> &FolioPages {
         &self.folios
+    }
+
+    /// As if new.
+    fn clear(&mut self) {
+        self.flags.clear();
+        self.entry_flags.clear();
+        self.times_mapped.clear();
+        self.folios.clear();
     }
 
     /// Adds frames, of which neighbours are mostly alike.

@@ -74,12 +74,18 @@ impl<'a> PageFactsReader<'a> {
         &mut self,
         regions: impl IntoIterator<Item = (AddrRange, Backing, Option<NotedEntries>)>,
     ) -> Result<&[PageFacts], Error> {
-        self.facts.clear();
         self.pages.clear();
         self.runs.clear();
         let shift = self.page.shift();
+        let mut given = 0;
         for (region, (virt, backing, noted)) in regions.into_iter().enumerate() {
-            let mut facts = PageFacts::default();
+            given = region + 1;
+            // In its place: regions can be as short as a page.
+            match self.facts.get_mut(region) {
+                Some(facts) => facts.clear(),
+                None => self.facts.push(PageFacts::default()),
+            }
+            let facts = &mut self.facts[region];
             let count = virt.size() >> shift;
             if let Some(address) = backing.address() {
                 let start = address.pfn(self.page).as_u64();
@@ -97,8 +103,8 @@ impl<'a> PageFactsReader<'a> {
                     }
                 }
             }
-            self.facts.push(facts);
         }
+        self.facts.truncate(given);
         // Frames of neighbours often ascend or descend for a while: the stable sort
         // finds such stretches, and takes a tenth of the instructions then.
         self.runs.sort_by_key(|run| run.start);

@@ -1,6 +1,7 @@
 //! The sizes of the folios behind pages, from the flags of consecutive frames.
 //! Pure; knows no process.
 
+use crate::page_facts::Rest;
 use crate::FrameFlags;
 
 /// How many pages are of folios of each size.
@@ -9,7 +10,7 @@ pub(crate) struct FolioPages {
     /// Of one page.
     pub(crate) single: u64,
     /// Pages of whole larger ones, by the base-2 logarithm of their pages.
-    pub(crate) whole: Vec<(u32, u64)>,
+    pub(crate) whole: Rest<(u32, u64)>,
     /// Of larger ones of which not all pages follow each other here.
     pub(crate) part: u64,
     /// Of the folio that may go on: how many so far, and whether from its first.
@@ -18,6 +19,13 @@ pub(crate) struct FolioPages {
 }
 
 impl FolioPages {
+    /// As if new.
+    pub(crate) fn clear(&mut self) {
+        (self.single, self.part) = (0, 0);
+        (self.open, self.from_first) = (0, false);
+        self.whole.clear();
+    }
+
     /// Adds frames with these flags, which follow on those before.
     pub(crate) fn add(&mut self, flags: FrameFlags, frames: u64) {
         if flags.contains(FrameFlags::COMPOUND_HEAD) {
@@ -91,7 +99,7 @@ mod tests {
             true,
         );
         assert_eq!((seen.single, seen.part), (3, 0));
-        assert_eq!(seen.whole, [(4, 32), (2, 4)]);
+        assert_eq!(*seen.whole, [(4, 32), (2, 4)]);
     }
 
     #[test]
