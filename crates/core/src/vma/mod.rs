@@ -160,7 +160,7 @@ impl<'a> VmaName<'a> {
 /// object's pages. So a walk begins with the ioctl, and goes over to the text
 /// when it has seen many areas and the text's reader can catch up at a
 /// fraction of what the ioctl has cost. Where the text has no area, the ioctl
-/// is asked whether there is none, see [`text::Reader`].
+/// is asked whether there is none, see `text::Reader`.
 #[derive(Debug)]
 pub struct VmaCursor<N> {
     source: Source,
