@@ -227,37 +227,32 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
             self.source = Source::TextOnly;
         }
         match self.source {
-            Source::TextOnly => self.next_line(process, address, u32::MAX),
-            Source::QueryOnly => self.query(process, address),
+            Source::TextOnly => return self.next_line(process, address, u32::MAX),
+            Source::QueryOnly => {}
             Source::Query { given, try_text_at } if given < try_text_at => {
                 self.source = Source::Query {
                     given: given + 1,
                     try_text_at,
                 };
-                self.query(process, address)
             }
             Source::Query { given, .. } => {
+                let most = given.saturating_mul(2);
                 self.source = Source::Query {
                     given,
-                    try_text_at: given.saturating_mul(2),
+                    try_text_at: most,
                 };
-                match self.next_line(process, address, given.saturating_mul(2))? {
-                    Some(vma) => {
-                        self.source = Source::Both { plain: 0, asked: 0 };
-                        self.complete(process, address, vma)
-                    }
-                    // Not caught up with yet, or there is none.
-                    None => self.query(process, address),
+                // If there is none, it has not caught up yet, or has ended.
+                if let Some(vma) = self.next_line(process, address, most)? {
+                    self.source = Source::Both { plain: 0, asked: 0 };
+                    return self.complete(process, address, vma);
                 }
             }
             Source::Both { .. } => match self.next_line(process, address, u32::MAX)? {
-                Some(vma) => self.complete(process, address, vma),
-                None => {
-                    self.source = Source::QueryOnly;
-                    self.query(process, address)
-                }
+                Some(vma) => return self.complete(process, address, vma),
+                None => self.source = Source::QueryOnly,
             },
         }
+        self.query(process, address)
     }
 
     /// By the ioctl; by the text from now on if there is no such ioctl.
@@ -317,7 +312,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     }
 
     /// What the text does not tell, by the ioctl: of an object's area the size
-    /// of its pages, and whether there is no area before one.
+    /// of its pages, and whether there is no area before one. Apart, so that its
+    /// stack is given back.
+    #[inline(never)]
     fn complete(&mut self, process: &Process, address: u64, vma: Vma) -> Result<Option<Vma>> {
         let Source::Both { plain, asked } = &mut self.source else {
             return Ok(Some(vma));
