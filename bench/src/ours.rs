@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    AddrRange, Backing, EntryNotes, NotedEntries, PageFacts, PageFactsReader, PhysicalRegion,
+    AddrRange, Backing, EntryNotes, NotedEntries, PageFactsReader, PhysicalRegion,
     Process,
 };
 use testkit::memory::page;
@@ -57,22 +57,54 @@ fn two_threads(pid: u32, start: u64, end: u64) {
 pub(crate) type Noted = (AddrRange, Backing, Option<NotedEntries>);
 
 /// So many regions at a time as the command does.
-const BATCH: usize = 1 << 14;
+const BATCH: usize = 1 << 15;
+
+/// Reads the facts of regions that are given to it, in batches.
+struct Details<'a> {
+    reader: PageFactsReader<'a>,
+    added: usize,
+    /// Pages of which there were facts.
+    pages: u64,
+}
+
+impl<'a> Details<'a> {
+    fn of(process: &'a Process) -> Self {
+        Self {
+            reader: process.page_facts().expect("root's files"),
+            added: 0,
+            pages: 0,
+        }
+    }
+
+    fn add(&mut self, (virt, backing, noted): Noted) {
+        self.reader.add(virt, backing, noted);
+        self.added += 1;
+        if self.added == BATCH {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        self.added = 0;
+        for facts in self.reader.read().expect("facts") {
+            let facts = black_box(facts);
+            assert_eq!(facts.entries(), facts.frames(), "all are in memory");
+            self.pages += facts.frames();
+        }
+    }
+
+    fn end(mut self, memory: &Memory) {
+        self.read();
+        assert_eq!(self.pages, memory.size / page(), "every page has facts");
+    }
+}
 
 /// Walks the range and reads the facts of its pages.
 pub(crate) fn rust_details(memory: &Memory) {
     let process = Process::open(memory.pid()).expect("the target");
-    let mut reader = process.page_facts().expect("root's files");
-    let mut kept = Vec::with_capacity(BATCH);
-    let mut pages = 0;
-    regions_noted(&process, memory, |region| {
-        kept.push(region);
-        if kept.len() == BATCH {
-            pages += read_facts(&mut reader, kept.drain(..));
-        }
-    });
-    pages += read_facts(&mut reader, kept.drain(..));
-    assert_eq!(pages, memory.size / page(), "every page has facts");
+    let mut details = Details::of(&process);
+    regions_noted(&process, memory, |region| details.add(region));
+    details.end(memory);
 }
 
 /// Walks the range by one thread.
@@ -89,20 +121,9 @@ pub(crate) fn regions_noted(process: &Process, memory: &Memory, mut each: impl F
 
 /// Reads the facts of the pages of regions that a walk found before.
 pub(crate) fn rust_details_of(process: &Process, memory: &Memory, regions: &[Noted]) {
-    let mut reader = process.page_facts().expect("root's files");
-    let batches = regions.chunks(BATCH);
-    let pages = batches.map(|batch| read_facts(&mut reader, batch.iter().cloned()));
-    let pages = pages.sum::<u64>();
-    assert_eq!(pages, memory.size / page(), "every page has facts");
-}
-
-/// Of how many pages there are facts of frames, and of entries.
-fn read_facts(reader: &mut PageFactsReader<'_>, regions: impl Iterator<Item = Noted>) -> u64 {
-    let facts = black_box(reader.read_noted(regions).expect("facts"));
-    let frames = facts.iter().map(PageFacts::frames).sum();
-    let entries = facts.iter().map(PageFacts::entries).sum::<u64>();
-    assert_eq!(entries, frames, "all are in memory");
-    frames
+    let mut details = Details::of(process);
+    regions.iter().cloned().for_each(|region| details.add(region));
+    details.end(memory);
 }
 
 /// The Rust path over the whole process.

@@ -43,8 +43,8 @@ pub(crate) fn run(session: &mut Session) {
         let case = Case::new(known, SORTED, Bound::AtMost(1.2))
             .note(floor.note())
             .note(format!(
-                "{} regions, of which the walk has noted the flags of the entries; those of huge \
-                 pages ours reads as well",
+                "{} regions, of which the walk has noted the flags of the entries; ours reads \
+                 those of huge pages as well, and no number of mappings where they tell it",
                 regions.len()
             ));
         session.pairs(

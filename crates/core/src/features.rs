@@ -10,7 +10,7 @@ use crate::error::Errno;
 #[derive(Debug)]
 pub(crate) struct Features {
     procmap_query: AtomicBool,
-    /// Set before the other is cleared.
+    /// Only once it is known: until then the careful way is taken.
     predates_procmap_query: AtomicBool,
     pagemap_scan: AtomicBool,
 }

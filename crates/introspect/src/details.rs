@@ -2,8 +2,8 @@
 //! on records as they come where none are wanted.
 
 use process_introspection::{
-    AddrRange, Backing, EntryNotes, MemoryType, NotedEntries, PageFactsReader, PageTableEntry,
-    PhysicalRegion, Process, SwapAreas,
+    AddrRange, Backing, EntryNotes, MemoryType, PageFactsReader, PageTableEntry, PhysicalRegion,
+    Process, SwapAreas,
 };
 use process_introspection_export as export;
 
@@ -12,8 +12,8 @@ use crate::sink::Sink;
 
 /// So many records are kept until the facts of their pages are read: the more,
 /// the longer are the runs of frames, which tell the most where memory is
-/// scattered. Some 5 MiB.
-const BATCH: usize = 1 << 14;
+/// scattered. Some 6 MiB.
+const BATCH: usize = 1 << 15;
 
 /// What facts are read with.
 #[derive(Debug)]
@@ -36,18 +36,15 @@ impl<'a> Details<'a> {
         }))
     }
 
-    /// Hands each of these to `write`, with the facts of its pages.
+    /// Hands each of these to `write`, with the facts of its pages. All of them
+    /// were added in this order.
     fn each<P: Pages>(
         &mut self,
-        all: &mut [Kept<P>],
+        all: &[Kept<P>],
         mut write: impl FnMut(&Kept<P>, export::Details) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let page = self.process.page_size();
-        let facts = self.facts.read_noted(all.iter_mut().map(|kept| {
-            let (virt, backing) = kept.pages.place();
-            (virt, backing, kept.noted.take())
-        }))?;
-        for (kept, facts) in all.iter().zip(facts) {
+        for (kept, facts) in all.iter().zip(self.facts.read()?) {
             let (virt, backing) = kept.pages.place();
             let area = match backing {
                 Backing::Swapped(Some(place)) => self.swap.area_of(place, page),
@@ -55,7 +52,7 @@ impl<'a> Details<'a> {
             };
             let area = area.map(|area| area.path.clone());
             let pages = virt.size() >> page.shift();
-            write(kept, export::Details::new(pages, facts, area))?;
+            write(kept, export::Details::new(pages, &facts, area))?;
         }
         Ok(())
     }
@@ -84,7 +81,6 @@ impl Pages for PageTableEntry {
 struct Kept<P> {
     pages: P,
     memory_type: Option<MemoryType>,
-    noted: Option<NotedEntries>,
 }
 
 /// What was found and is not yet written.
@@ -118,14 +114,16 @@ where
         notes: Option<&EntryNotes>,
         sink: &mut Sink,
     ) -> Result<(), Failure> {
-        let Some(details) = &self.details else {
+        let Some(details) = &mut self.details else {
             return (self.write)(pages, memory_type, None, sink);
         };
         let page = details.process.page_size();
+        let (virt, backing) = pages.place();
+        let noted = notes.and_then(|notes| notes.of(virt, page));
+        details.facts.add(virt, backing, noted);
         self.kept.push(Kept {
             pages: pages.clone(),
             memory_type,
-            noted: notes.and_then(|notes| notes.of(pages.place().0, page)),
         });
         if self.kept.len() < BATCH {
             return Ok(());
@@ -138,7 +136,7 @@ where
         let Some(details) = &mut self.details else {
             return Ok(());
         };
-        details.each(&mut self.kept, |kept, facts| {
+        details.each(&self.kept, |kept, facts| {
             (self.write)(&kept.pages, kept.memory_type, Some(facts), sink)
         })?;
         self.kept.clear();

@@ -29,11 +29,12 @@ fn facts_of(target: &Target, start: u64, pages: u64) -> Vec<(PhysicalRegion, Pag
         .map(Result::unwrap)
         .collect();
     let mut reader = process.page_facts().unwrap();
-    let facts = reader
-        .read(regions.iter().map(|region| (region.virt, region.backing)))
-        .unwrap();
+    for region in &regions {
+        reader.add(region.virt, region.backing, None);
+    }
+    let facts = reader.read().unwrap();
     assert_eq!(facts.len(), regions.len());
-    regions.into_iter().zip(facts.to_vec()).collect()
+    regions.into_iter().zip(facts).collect()
 }
 
 /// The same with the entries as walks by so many threads have noted them, which
@@ -57,14 +58,12 @@ fn noted_facts_of(
         })
         .unwrap();
     let mut reader = process.page_facts().unwrap();
-    let of_each = kept
-        .iter()
-        .map(|(region, noted)| (region.virt, region.backing, noted.clone()));
-    let facts = reader.read_noted(of_each).unwrap().to_vec();
-    kept.into_iter()
-        .map(|(region, _)| region)
-        .zip(facts)
-        .collect()
+    let noted = kept.into_iter().map(|(region, noted)| {
+        reader.add(region.virt, region.backing, noted);
+        region
+    });
+    let regions: Vec<_> = noted.collect();
+    regions.into_iter().zip(reader.read().unwrap()).collect()
 }
 
 /// That it makes no difference whether entries are read again.

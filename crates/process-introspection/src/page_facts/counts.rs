@@ -12,10 +12,11 @@ pub(super) struct WordCounts {
 }
 
 impl WordCounts {
-    /// As if new.
-    pub(super) fn clear(&mut self) {
-        self.first = (0, 0);
-        self.more.clear();
+    pub(super) const fn of_word(word: u64, times: u64) -> Self {
+        Self {
+            first: (word, times),
+            more: Rest::EMPTY,
+        }
     }
 
     /// Adds words, of which neighbours are mostly alike.

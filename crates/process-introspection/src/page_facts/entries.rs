@@ -166,6 +166,15 @@ impl EntryNotes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedEntries(pub(super) WordCounts);
 
+impl NotedEntries {
+    /// Whether all say that this mapping of the frame is the only one.
+    pub(super) fn are_exclusive(&self) -> bool {
+        let exclusive = EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0;
+        let mut words = self.0.words();
+        words.all(|(word, pages)| word & exclusive == exclusive || pages == 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,20 @@ use std::ops::Range;
 pub(super) struct Run {
     pub(super) start: u64,
     pub(super) end: u64,
-    pub(super) region: usize,
+    pub(super) region: u32,
+    /// Each of its frames is known to be mapped once.
+    pub(super) is_mapped_once: bool,
+}
+
+/// What a piece has of a region.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) region: u32,
+    pub(super) is_mapped_once: bool,
+    /// Where in the piece.
+    pub(super) at: Range<usize>,
+    /// The region begins with it.
+    pub(super) is_first: bool,
 }
 
 /// So many frames, or entries, are read at once.
@@ -49,12 +62,17 @@ impl<'a> Pieces<'a> {
     }
 
     /// Which regions the first `size` of the current piece belong to.
-    pub(super) fn parts(&self, size: usize) -> impl Iterator<Item = (usize, Range<usize>)> + 'a {
+    pub(super) fn parts(&self, size: usize) -> impl Iterator<Item = Part> + 'a {
         let (start, end) = (self.at, self.at + size as u64);
         let runs = self.runs.iter().take_while(move |run| run.start < end);
         runs.filter_map(move |run| {
             let (from, to) = (run.start.max(start), run.end.min(end));
-            (from < to).then(|| (run.region, (from - start) as usize..(to - start) as usize))
+            (from < to).then(|| Part {
+                region: run.region,
+                is_mapped_once: run.is_mapped_once,
+                at: (from - start) as usize..(to - start) as usize,
+                is_first: from == run.start,
+            })
         })
     }
 
@@ -67,8 +85,13 @@ impl<'a> Pieces<'a> {
 mod tests {
     use super::*;
 
-    fn run(start: u64, end: u64, region: usize) -> Run {
-        Run { start, end, region }
+    fn run(start: u64, end: u64, region: u32) -> Run {
+        Run {
+            start,
+            end,
+            region,
+            is_mapped_once: region % 2 == 1,
+        }
     }
 
     /// Each region's numbers, as the pieces give them, and how many pieces.
@@ -79,8 +102,11 @@ mod tests {
         while let Some((start, size)) = pieces.next() {
             assert!((1..=PIECE).contains(&size));
             let read = size.min(step);
-            for (region, part) in pieces.parts(read) {
-                seen[region].extend(part.map(|index| start + index as u64));
+            for part in pieces.parts(read) {
+                let seen = &mut seen[part.region as usize];
+                assert_eq!(part.is_mapped_once, part.region % 2 == 1);
+                assert_eq!(part.is_first, seen.is_empty());
+                seen.extend(part.at.map(|index| start + index as u64));
             }
             pieces.advance(read);
             count += 1;
@@ -104,7 +130,10 @@ mod tests {
             let (seen, _) = read(&runs, step);
             for run in &runs {
                 assert!(
-                    seen[run.region].iter().copied().eq(run.start..run.end),
+                    seen[run.region as usize]
+                        .iter()
+                        .copied()
+                        .eq(run.start..run.end),
                     "{step} {run:?}"
                 );
             }
@@ -113,10 +142,10 @@ mod tests {
 
     #[test]
     fn runs_that_touch_are_read_together() {
-        let touching: Vec<_> = (0..100).map(|at| run(at, at + 1, at as usize)).collect();
+        let touching: Vec<_> = (0..100).map(|at| run(at, at + 1, at as u32)).collect();
         assert_eq!(read(&touching, PIECE).1, 1);
         let apart = |distance: u64| -> Vec<_> {
-            let place = |at: u64| run(distance * at, distance * at + 1, at as usize);
+            let place = |at: u64| run(distance * at, distance * at + 1, at as u32);
             (0..100).map(place).collect()
         };
         assert_eq!(read(&apart(SMALL_GAP + 1), PIECE).1, 1);

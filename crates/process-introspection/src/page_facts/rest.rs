@@ -10,16 +10,12 @@ pub(crate) struct Rest<T>(Option<Box<Vec<T>>>);
 
 impl<T> Default for Rest<T> {
     fn default() -> Self {
-        Self(None)
+        Self::EMPTY
     }
 }
 
 impl<T> Rest<T> {
-    pub(crate) fn clear(&mut self) {
-        if self.0.is_some() {
-            self.0 = None;
-        }
-    }
+    pub(crate) const EMPTY: Self = Self(None);
 
     pub(crate) fn push(&mut self, item: T) {
         self.0.get_or_insert_default().push(item);

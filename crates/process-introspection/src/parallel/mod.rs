@@ -85,7 +85,7 @@ impl Process {
     }
 
     /// The same, and with each region what the walk has read of its pages'
-    /// entries beside what a region says, for [`PageFactsReader::read_noted`]:
+    /// entries beside what a region says, for [`PageFactsReader::add`]:
     /// facts of pages do not read them a second time then. The region's own are
     /// [`EntryNotes::of`] its addresses, or those of a part of it.
     ///
@@ -101,8 +101,11 @@ impl Process {
     /// });
     /// match walked.and_then(|()| process.page_facts()) {
     ///     Ok(mut reader) => {
-    ///         let facts = reader.read_noted(kept)?;
-    ///         let own = facts.iter().map(|facts| facts.entries_with(EntryFlags::MMAP_EXCLUSIVE));
+    ///         for (virt, backing, noted) in kept {
+    ///             reader.add(virt, backing, noted);
+    ///         }
+    ///         let facts = reader.read()?;
+    ///         let own = facts.map(|facts| facts.entries_with(EntryFlags::MMAP_EXCLUSIVE));
     ///         assert!(own.sum::<u64>() > 0);
     ///     }
     ///     Err(error) => {
@@ -115,7 +118,7 @@ impl Process {
     /// # Errors
     /// As [`Process::physical_regions_parallel`].
     ///
-    /// [`PageFactsReader::read_noted`]: crate::PageFactsReader::read_noted
+    /// [`PageFactsReader::add`]: crate::PageFactsReader::add
     pub fn physical_regions_noting(
         &self,
         range: impl RangeBounds<u64>,

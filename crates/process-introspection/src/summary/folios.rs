@@ -19,11 +19,15 @@ pub(crate) struct FolioPages {
 }
 
 impl FolioPages {
-    /// As if new.
-    pub(crate) fn clear(&mut self) {
-        (self.single, self.part) = (0, 0);
-        (self.open, self.from_first) = (0, false);
-        self.whole.clear();
+    /// So many of one page each.
+    pub(crate) const fn of_single(pages: u64) -> Self {
+        Self {
+            single: pages,
+            whole: Rest::EMPTY,
+            part: 0,
+            open: 0,
+            from_first: false,
+        }
     }
 
     /// Adds frames with these flags, which follow on those before.

@@ -132,22 +132,24 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         facts: Option<&mut PageFactsReader<'_>>,
         huge: &mut HugeRuns,
     ) -> Result<ControlFlow<()>, Error> {
-        let facts = match facts {
+        let mut facts = match facts {
             Some(reader) => {
-                // Of others nothing is asked: hugetlb is not shared out, and the
-                // zero page is nobody's.
-                let place = |region: &PhysicalRegion| match region.backing {
-                    Backing::Ram(_) if !is_hugetlb(&region.mapping) => {
-                        (region.virt, region.backing)
-                    }
-                    _ => (region.virt, Backing::NotPresent),
-                };
-                Some(reader.read(batch.iter().map(place))?)
+                for region in batch {
+                    // Of others nothing is asked: hugetlb is not shared out, and the
+                    // zero page is nobody's.
+                    let backing = match region.backing {
+                        Backing::Ram(_) if !is_hugetlb(&region.mapping) => region.backing,
+                        _ => Backing::NotPresent,
+                    };
+                    reader.add(region.virt, backing, None);
+                }
+                Some(reader.read()?)
             }
             None => None,
         };
         let mut runs = Vec::new();
-        for (index, region) in batch.iter().enumerate() {
+        for region in batch {
+            let facts = facts.as_mut().and_then(Iterator::next);
             runs.clear();
             if matches!(region.backing, Backing::Ram(_)) && !is_hugetlb(&region.mapping) {
                 self.find_huge(region, huge, &mut runs)?;
@@ -160,7 +162,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
             self.adder.add(&Pages {
                 virt: region.virt,
                 backing: region.backing,
-                facts: facts.map(|facts| &facts[index]),
+                facts: facts.as_ref(),
                 huge: &runs,
             });
         }
