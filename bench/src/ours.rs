@@ -4,8 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    AddrRange, Backing, EntryNotes, NotedEntries, PageFactsReader, PhysicalRegion,
-    Process,
+    AddrRange, Backing, EntryNotes, NotedEntries, PageFactsReader, PhysicalRegion, Process,
 };
 use testkit::memory::page;
 
@@ -122,7 +121,10 @@ pub(crate) fn regions_noted(process: &Process, memory: &Memory, mut each: impl F
 /// Reads the facts of the pages of regions that a walk found before.
 pub(crate) fn rust_details_of(process: &Process, memory: &Memory, regions: &[Noted]) {
     let mut details = Details::of(process);
-    regions.iter().cloned().for_each(|region| details.add(region));
+    regions
+        .iter()
+        .cloned()
+        .for_each(|region| details.add(region));
     details.end(memory);
 }
 

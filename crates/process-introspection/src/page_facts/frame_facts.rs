@@ -36,24 +36,27 @@ impl FrameFacts {
     /// Of frames that are alike, and not of a large folio.
     #[inline]
     fn of_alike(flags: u64, count: u64, times: u64) -> Self {
-        let flags = FrameFlags::from_bits(flags);
-        let has_page = flags != FrameFlags::default() && !flags.contains(FrameFlags::NOPAGE);
+        let mapped = if has_page(flags) { times } else { 0 };
         Self {
-            flags: WordCounts::of_word(flags.bits(), times),
-            times_mapped: WordCounts::of_word(count, if has_page { times } else { 0 }),
+            flags: WordCounts::of_word(flags, times),
+            times_mapped: WordCounts::of_word(count, mapped),
             folios: FolioPages::of_single(times),
         }
     }
 
     fn add_alike(&mut self, flags: u64, count: u64, times: u64) {
-        let flags = FrameFlags::from_bits(flags);
-        self.flags.add_times(flags.bits(), times);
-        self.folios.add(flags, times);
-        // Of a frame without a `struct page` the kernel says 0.
-        if flags != FrameFlags::default() && !flags.contains(FrameFlags::NOPAGE) {
+        self.flags.add_times(flags, times);
+        self.folios.add(FrameFlags::from_bits(flags), times);
+        if has_page(flags) {
             self.times_mapped.add_times(count, times);
         }
     }
+}
+
+/// Whether there is a number of mappings: of a frame without a `struct page` the
+/// kernel says 0.
+fn has_page(flags: u64) -> bool {
+    flags != 0 && flags & FrameFlags::NOPAGE.bits() == 0
 }
 
 /// What was told of one region's frames so far.
