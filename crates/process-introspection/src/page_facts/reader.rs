@@ -180,8 +180,9 @@ impl<'a> PageFactsReader<'a> {
 ///
 /// Of a frame that is mapped, and not of a large folio, an entry has
 /// MMAP_EXCLUSIVE if and only if the number is 1 (fs/proc/task_mmu.c
-/// `pte_to_pagemap_entry`, against fs/proc/page.c: 5.10, 6.12, 6.18, 7.2). A frame
-/// that was merged since can be mapped more often.
+/// `pte_to_pagemap_entry`, against fs/proc/page.c: 5.10, 6.12, 6.15 and later);
+/// of a large one it can be said of the process. A frame that was merged since
+/// can be mapped more often.
 fn times_unknown(parts: impl Iterator<Item = Part>, flags: &[u64]) -> Range<usize> {
     const MAPPED: u64 = FrameFlags::MMAP.bits();
     const OTHERS: u64 = FrameFlags::COMPOUND_HEAD.bits()
