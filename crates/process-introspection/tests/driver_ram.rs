@@ -1,7 +1,7 @@
 //! How RAM is cached that drivers map: what the library says, against the leaf
 //! entries of the page tables themselves. Needs a machine with a sound device
-//! that does not see the processor's caches, and a graphics driver; says so
-//! where there is none.
+//! that does not see the processor's caches, a graphics driver and a module of
+//! our own; says so where there is none.
 
 mod device_mappings;
 
@@ -126,6 +126,57 @@ fn ram_whose_own_type_a_driver_has_changed_has_that_type() {
         assert_eq!(said(&process, region), expected, "{region:x?}");
     }
     println!("{} regions of {}", found.len(), path.display());
+}
+
+#[test]
+fn consecutive_pages_of_several_types_are_pieces_of_one_region_with_each_its_type() {
+    let test = "consecutive RAM of several types";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let Some(path) = drivers::typed_ram_or_skip(test) else {
+        return;
+    };
+    let Some(entries) = LeafEntries::open_or_skip(test) else {
+        return;
+    };
+    let target = Target::spawn(|| vec![drivers::typed_ram(path).expect("its pages")]);
+    let process = Process::open(target.pid()).unwrap();
+    let start = target.addresses()[0];
+    let region = only(&process, start, drivers::TYPED_RAM_PAGES * page());
+    assert_eq!(region.mapping.kind(), MappingKind::Device);
+    let first = first_frame(&region).expect("RAM");
+    let truth: Vec<_> = (0..drivers::TYPED_RAM_PAGES)
+        .map(|page_index| entries.types(start + page_index * page(), &[first + page_index]))
+        .collect();
+    assert_eq!(
+        truth,
+        [["uncached-minus"], ["write-combining"], ["write-back"]]
+    );
+    let types = MemoryTypes::new();
+    // What is left as it is may have any type in its mapping.
+    let expected = [
+        Some(MemoryType::UncachedMinus),
+        Some(MemoryType::WriteCombining),
+        None,
+    ];
+    let pieces: Vec<_> = types.pieces(&region).collect();
+    assert_eq!(pieces.len(), expected.len(), "{pieces:x?}");
+    for (index, ((piece, memory_type), expected)) in pieces.iter().zip(expected).enumerate() {
+        assert_eq!(*memory_type, expected, "{piece:x?}");
+        let at = start + index as u64 * page();
+        assert_eq!(
+            (piece.virt.start().as_u64(), piece.size()),
+            (at, page()),
+            "{piece:x?}"
+        );
+        assert_eq!(first_frame(piece), Some(first + index as u64), "{piece:x?}");
+    }
+    let of_entries: Vec<_> = (process.page_table(region.virt).unwrap())
+        .map(|entry| types.of_entry(&entry.unwrap()))
+        .collect();
+    assert_eq!(of_entries, expected);
+    assert!(types.says_more_of(&region));
 }
 
 #[test]

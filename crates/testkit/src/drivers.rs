@@ -1,5 +1,5 @@
-//! RAM of drivers within a target: the buffer of a sound device, and of a
-//! graphics driver without a device. Which driver changes what of the memory is
+//! RAM of drivers within a target: the buffer of a sound device, of a graphics
+//! driver without a device, and what a module of our own has made of some pages. Which driver changes what of the memory is
 //! the tests' to know. Addresses are plain numbers.
 
 use std::fs;
@@ -168,4 +168,25 @@ pub fn graphics(path: &Path, pages: u32) -> io::Result<(u64, u64)> {
         memory::touch(at, u64::from(pages), 1);
     }
     Ok(places)
+}
+
+/// The file of the module `vmtest/modules/typed_ram.c`; prints that the test is
+/// skipped if there is none.
+pub fn typed_ram_or_skip(test: &str) -> Option<&'static Path> {
+    let path = Path::new("/dev/typed_ram");
+    let is_there = path.exists();
+    if !is_there {
+        eprintln!("SKIPPED {test}: no module typed_ram of our own");
+    }
+    is_there.then_some(path)
+}
+
+/// So many pages it has.
+pub const TYPED_RAM_PAGES: u64 = 3;
+
+/// Its pages, mapped: uncached-minus, write-combining and unchanged.
+pub fn typed_ram(path: &Path) -> io::Result<u64> {
+    let file = open(path)?;
+    let size = TYPED_RAM_PAGES * page();
+    try_map(size, READ_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0)
 }

@@ -5,6 +5,7 @@
 mod boot;
 mod image;
 mod kernels;
+mod own_modules;
 mod packages;
 mod programs;
 mod report;
@@ -47,7 +48,7 @@ and are kept in vmtest/cache of the target directory, or in $VMTEST_CACHE.
 Consoles of the guests are left in vmtest/consoles of the target directory.
 Packages that are needed (Debian 12): qemu-system-x86 qemu-system-arm
 qemu-system-misc gcc-{aarch64,riscv64,i686}-linux-gnu libc6-dev-{arm64,riscv64,i386}-cross
-rustc-web rust-web-src xz-utils.")]
+rustc-web rust-web-src xz-utils make gcc.")]
 pub(crate) struct Arguments {
     /// Only rows whose names contain this; a $ stands for the name's end
     #[arg(long, value_name = "NAME")]
@@ -187,6 +188,15 @@ fn fetch(rows: &[&'static Row], schedule: &Schedule) {
             Ok(kernel) => eprintln!("vmtest: kernel {}", kernel.name),
             Err(why) => eprintln!("vmtest: {why}"),
         }
+        let mut same = rows
+            .iter()
+            .filter(|it| it.kernel.packages == row.kernel.packages);
+        if let (Ok(kernel), true) = (&kernel, same.any(|it| !it.own_modules.is_empty())) {
+            // Judged when the row is run.
+            if let Err(why) = packages::headers(&cache, kernel) {
+                eprintln!("vmtest: {why}");
+            }
+        }
         schedule.kernel(row.kernel.packages, kernel);
     }
 }
@@ -291,12 +301,21 @@ fn attempt(ready: &Ready, extent: &Extent) -> (Report, Duration) {
 /// Packs a row's initial root file system.
 fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> Result<PathBuf> {
     let mut image = tests.image(first, row)?;
-    for (index, module) in row.modules.iter().enumerate() {
+    let mut index = 0;
+    let mut add = |name: &str, options: &str, bytes: &[u8]| {
+        image.add(&format!("modules/{index:02}-{name}"), bytes);
+        image.add(&format!("options/{index:02}"), options.as_bytes());
+        index += 1;
+    };
+    for module in row.modules {
         let (module, options) = module.split_once(' ').unwrap_or((module, ""));
         let name = Path::new(module).file_name().unwrap_or_default();
-        let name = format!("modules/{index:02}-{}", name.to_string_lossy());
-        image.add(&name, &module_bytes(&kernel.modules.join(module))?);
-        image.add(&format!("options/{index:02}"), options.as_bytes());
+        let bytes = module_bytes(&kernel.modules.join(module))?;
+        add(&name.to_string_lossy(), options, &bytes);
+    }
+    for name in row.own_modules {
+        let bytes = own_modules::build(name, kernel, &cache(), &directory().join("build"))?;
+        add(&format!("{name}.ko"), "", &bytes);
     }
     let images = directory().join("images");
     fs::create_dir_all(&images).map_err(|error| format!("{}: {error}", images.display()))?;

@@ -27,6 +27,7 @@ fn turn() -> MutexGuard<'static, ()> {
 /// An unpacked kernel package.
 #[derive(Clone, Debug)]
 pub(crate) struct Unpacked {
+    pub(crate) arch: Arch,
     /// `PACKAGE VERSION`.
     pub(crate) name: String,
     /// The kernel.
@@ -51,13 +52,13 @@ pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
         for (package, version) in apt.candidates(begin, end)?.into_iter().take(3) {
             let place = cache.join("kernels");
             match unpacked(&place, &apt, &package, &version) {
-                Ok(directory) => return found(&directory, release),
+                Ok(directory) => return found(&directory, kernel.arch, release),
                 Err(error) => why += &format!("\n{package} {version}: {error}"),
             }
         }
         if let Some(directory) = kept(cache, begin, end) {
             eprintln!("vmtest: {begin}*{end}: none in the index; the cached one is taken");
-            return found(&directory, release);
+            return found(&directory, kernel.arch, release);
         }
     }
     Err(format!("no kernel {}: {why}", kernel.line))
@@ -89,6 +90,36 @@ pub(super) fn of_version(
         }
     }
     (found, why)
+}
+
+/// What modules for a kernel are built with: the directory for `make -C`.
+///
+/// # Errors
+/// There is none of just this version, or it cannot be downloaded.
+pub(super) fn headers(cache: &Path, kernel: &Unpacked) -> Result<PathBuf> {
+    let _turn = turn();
+    let (package, version) = kernel.name.split_once(' ').unwrap_or_default();
+    // linux-image-RELEASE.
+    let release = package.splitn(3, '-').nth(2).unwrap_or_default();
+    let package = format!("linux-headers-{release}");
+    let apt = Apt::new(cache, kernel.arch);
+    let place = cache.join("headers");
+    let whole = place.join(format!("{package}_{version}"));
+    let directory = whole.join("usr/src").join(&package);
+    if whole.exists() {
+        return Ok(directory);
+    }
+    apt.refresh()?;
+    let parts = apt.headers(&package, version)?;
+    unpacked_together(&place, &apt, &parts, version, |new| {
+        // It names the other by where that would be installed.
+        let makefile = new.join("usr/src").join(&package).join("Makefile");
+        let failed = |error: std::io::Error| format!("{}: {error}", makefile.display());
+        let text = fs::read_to_string(&makefile).map_err(failed)?;
+        let text = text.replace("/usr/src/", "../");
+        fs::write(&makefile, text).map_err(failed)
+    })?;
+    Ok(directory)
 }
 
 /// One of our private apts.
@@ -222,6 +253,22 @@ impl Apt {
         candidates
     }
 
+    /// A package of headers, and what it needs of its own source: headers that
+    /// all flavours have, and the programs that kernels are built with.
+    fn headers(&self, package: &str, version: &str) -> Result<Vec<String>> {
+        let what = format!("{package}={version}");
+        let shown = output(self.command("apt-cache").args(["show", &what]))?;
+        let depends = shown
+            .lines()
+            .find_map(|line| line.strip_prefix("Depends: "));
+        let names = depends.unwrap_or_default().split(", ");
+        let names = names.filter_map(|depend| depend.split(' ').next());
+        let of_source =
+            |name: &&str| name.starts_with("linux-headers-") || name.starts_with("linux-kbuild-");
+        let parts = [package].into_iter().chain(names.filter(of_source));
+        Ok(parts.map(str::to_owned).collect())
+    }
+
     /// Downloads a package, whose hash stands in the signed index.
     fn download(&self, package: &str, version: &str, into: &Path) -> Result<PathBuf> {
         fs::create_dir_all(into).map_err(|error| format!("{}: {error}", into.display()))?;
@@ -281,16 +328,32 @@ fn mirror(label: &str) -> Result<String> {
 
 /// A package's directory in `place`. The name sorts nothing: dpkg does.
 fn unpacked(place: &Path, apt: &Apt, package: &str, version: &str) -> Result<PathBuf> {
-    let directory = place.join(format!("{package}_{version}"));
+    unpacked_together(place, apt, &[package.to_owned()], version, |_| Ok(()))
+}
+
+/// A directory in `place` with the name of the first of these packages and all
+/// that is in them, after what `then` does to it.
+fn unpacked_together(
+    place: &Path,
+    apt: &Apt,
+    packages: &[String],
+    version: &str,
+    then: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let first = packages.first().map_or("", String::as_str);
+    let directory = place.join(format!("{first}_{version}"));
     if directory.exists() {
         return Ok(directory);
     }
     let new = directory.with_extension(format!("new-{}", std::process::id()));
-    let package = apt.download(package, version, &new.join("download"))?;
-    output(Command::new("dpkg").arg("-x").arg(&package).arg(&new))?;
-    fs::remove_dir_all(new.join("download"))
-        .and_then(|()| fs::rename(&new, &directory))
-        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    for package in packages {
+        let download = new.join("download");
+        let package = apt.download(package, version, &download)?;
+        output(Command::new("dpkg").arg("-x").arg(&package).arg(&new))?;
+        fs::remove_dir_all(&download).map_err(|error| format!("{}: {error}", new.display()))?;
+    }
+    then(&new)?;
+    fs::rename(&new, &directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     Ok(directory)
 }
 
@@ -310,7 +373,7 @@ fn kept(cache: &Path, begin: &str, end: &str) -> Option<PathBuf> {
 }
 
 /// The parts of an unpacked package.
-fn found(directory: &Path, release: &'static str) -> Result<Unpacked> {
+fn found(directory: &Path, arch: Arch, release: &'static str) -> Result<Unpacked> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     // Newer packages hold everything below /usr.
     let modules = ["lib/modules", "usr/lib/modules"]
@@ -330,6 +393,7 @@ fn found(directory: &Path, release: &'static str) -> Result<Unpacked> {
         })
         .ok_or_else(|| format!("{name} holds no kernel"))?;
     Ok(Unpacked {
+        arch,
         name: name.replace('_', " "),
         image,
         modules: modules.join("kernel"),

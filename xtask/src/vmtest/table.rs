@@ -42,6 +42,9 @@ pub(crate) struct Row {
     /// Modules that the guest loads, in this order, below `kernel/` in the
     /// package, each with the options it gets behind a space.
     pub(crate) modules: &'static [&'static str],
+    /// Modules of our own that the guest loads after these, by their names in
+    /// `vmtest/modules`.
+    pub(crate) own_modules: &'static [&'static str],
     /// The base page, in bytes.
     pub(crate) page: u64,
     /// Which programs it runs besides the usual ones.
@@ -100,6 +103,7 @@ const PLAIN: Row = Row {
     command_line: "transparent_hugepage=madvise",
     environment: &[],
     modules: &[],
+    own_modules: &[],
     page: 4096,
     also: &[],
     runs: &[],
@@ -109,7 +113,9 @@ const PLAIN: Row = Row {
 
 /// A machine with drivers whose RAM is not all write-back.
 const DRIVERS: Row = Row {
-    machine: "a sound device that does not see the processor's caches, and a graphics driver",
+    machine: "a sound device that does not see the processor's caches, a graphics driver, and a \
+              module of our own",
+    own_modules: &["typed_ram"],
     options: &[
         "-audiodev",
         "none,id=sound",
@@ -161,6 +167,8 @@ const MAPPING_ALONE: &str =
     "driver_ram::ram_that_only_its_mapping_makes_write_combining_has_no_type";
 const LEFT_OUT: &str =
     "driver_ram::ram_of_a_driver_that_the_page_map_leaves_out_is_unknown_and_has_no_type";
+const TYPED: &str =
+    "driver_ram::consecutive_pages_of_several_types_are_pieces_of_one_region_with_each_its_type";
 const RINGS: &str = "driver_ram::rings_of_the_kernel_and_ordinary_memory_are_write_back";
 const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
 const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
@@ -359,7 +367,7 @@ pub(crate) const ROWS: &[Row] = &[
             "sound/hda/snd-intel-dspcfg.ko",
             NO_SNOOP,
         ],
-        runs: &[CHANGED, AS_IT_IS, LEFT_OUT, RINGS],
+        runs: &[CHANGED, TYPED, AS_IT_IS, LEFT_OUT, RINGS],
         lacks: &[MAPPING_ALONE],
         ..DRIVERS
     },
@@ -387,7 +395,7 @@ pub(crate) const ROWS: &[Row] = &[
             "sound/hda/snd-intel-dspcfg.ko",
             NO_SNOOP,
         ],
-        runs: &[CHANGED, AS_IT_IS, MAPPING_ALONE],
+        runs: &[CHANGED, TYPED, AS_IT_IS, MAPPING_ALONE],
         lacks: &[LEFT_OUT],
         ..DRIVERS
     },
@@ -524,6 +532,22 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn each_of_our_own_modules_exists_and_some_row_loads_it() {
+        let place = crate::run::root().join("vmtest/modules");
+        let mut there: Vec<String> = std::fs::read_dir(place)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut named: Vec<String> = (ROWS.iter().flat_map(|row| row.own_modules))
+            .map(|name| format!("{name}.c"))
+            .collect();
+        there.sort_unstable();
+        named.sort_unstable();
+        named.dedup();
+        assert_eq!(there, named);
     }
 
     /// Or one of the same release that only has more drivers.
