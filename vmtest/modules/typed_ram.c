@@ -1,18 +1,45 @@
 /*
- * A driver for tests alone: three consecutive pages of RAM, of which the first
- * is made uncached-minus, the second write-combining, and the third is left as
- * it is. A program gets them by mapping /dev/typed_ram. Built for the kernels of
- * virtual machines (cargo xtask vmtest); never loaded on the machine itself.
+ * A driver for tests alone: four consecutive pages of RAM, of which the first
+ * is made uncached-minus, the second write-combining, the third is left as it
+ * is, and the fourth is made write-through where the kernel has a call for that
+ * (5.10; no longer 6.12). A program gets them by mapping /dev/typed_ram. Built
+ * for the kernels of virtual machines (cargo xtask vmtest); never loaded on the
+ * machine itself.
  */
 #include <linux/gfp.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/version.h>
 #include <asm/set_memory.h>
 
-enum { PAGES = 3 };
+enum { PAGES = 4 };
 
 static char *ram;
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+static int change_fourth(void)
+{
+	struct page *fourth = virt_to_page(ram + 3 * PAGE_SIZE);
+
+	return set_pages_array_wt(&fourth, 1);
+}
+
+static pgprot_t fourth_type(pgprot_t as_it_is)
+{
+	return pgprot_writethrough(as_it_is);
+}
+#else
+static int change_fourth(void)
+{
+	return 0;
+}
+
+static pgprot_t fourth_type(pgprot_t as_it_is)
+{
+	return as_it_is;
+}
+#endif
 
 /* Each page is mapped as it is itself: the kernel compares nothing here. */
 static int map(struct file *file, struct vm_area_struct *vma)
@@ -22,6 +49,7 @@ static int map(struct file *file, struct vm_area_struct *vma)
 		pgprot_noncached(as_it_is),
 		pgprot_writecombine(as_it_is),
 		as_it_is,
+		fourth_type(as_it_is),
 	};
 	int err = 0;
 	int i;
@@ -67,6 +95,8 @@ static int __init begin(void)
 	err = set_memory_uc((unsigned long)ram, 1);
 	if (!err)
 		err = set_memory_wc((unsigned long)ram + PAGE_SIZE, 1);
+	if (!err)
+		err = change_fourth();
 	if (!err)
 		err = misc_register(&device);
 	if (err)

@@ -182,9 +182,10 @@ pub fn typed_ram_or_skip(test: &str) -> Option<&'static Path> {
 }
 
 /// So many pages it has.
-pub const TYPED_RAM_PAGES: u64 = 3;
+pub const TYPED_RAM_PAGES: u64 = 4;
 
-/// Its pages, mapped: uncached-minus, write-combining and unchanged.
+/// Its pages, mapped: uncached-minus, write-combining, unchanged, and
+/// write-through where the kernel lets a driver make that.
 pub fn typed_ram(path: &Path) -> io::Result<u64> {
     let file = open(path)?;
     let size = TYPED_RAM_PAGES * page();

@@ -169,6 +169,7 @@ const LEFT_OUT: &str =
     "driver_ram::ram_of_a_driver_that_the_page_map_leaves_out_is_unknown_and_has_no_type";
 const TYPED: &str =
     "driver_ram::consecutive_pages_of_several_types_are_pieces_of_one_region_with_each_its_type";
+const THROUGH: &str = "driver_ram::ram_that_a_driver_has_made_write_through_is_so";
 const RINGS: &str = "driver_ram::rings_of_the_kernel_and_ordinary_memory_are_write_back";
 const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
 const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
@@ -368,7 +369,7 @@ pub(crate) const ROWS: &[Row] = &[
             NO_SNOOP,
         ],
         runs: &[CHANGED, TYPED, AS_IT_IS, LEFT_OUT, RINGS],
-        lacks: &[MAPPING_ALONE],
+        lacks: &[MAPPING_ALONE, THROUGH],
         ..DRIVERS
     },
     Row {
@@ -395,7 +396,7 @@ pub(crate) const ROWS: &[Row] = &[
             "sound/hda/snd-intel-dspcfg.ko",
             NO_SNOOP,
         ],
-        runs: &[CHANGED, TYPED, AS_IT_IS, MAPPING_ALONE],
+        runs: &[CHANGED, TYPED, THROUGH, AS_IT_IS, MAPPING_ALONE],
         lacks: &[LEFT_OUT],
         ..DRIVERS
     },
