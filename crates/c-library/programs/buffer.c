@@ -105,7 +105,9 @@ static void a_buffer_that_cannot_be_written_is_a_fault(void) {
     need_root();
     char *memory = eight_regions();
     char *unmapped = map_pages(2), *read_only = map_pages(2), *no_access = map_pages(2);
-    char *kernel = (char *)(~(uintptr_t)0 - 65535);
+    /* The very last page: what is 64 KiB below the end of a 32-bit program's
+     * addresses can be its stack, on a 64-bit kernel. */
+    char *kernel = (char *)(~(uintptr_t)0 - 4095);
     CHECK(munmap(unmapped, 2 * page_size()) == 0);
     CHECK(mprotect(read_only, 2 * page_size(), PROT_READ) == 0);
     CHECK(mprotect(no_access, 2 * page_size(), PROT_NONE) == 0);
