@@ -1,6 +1,6 @@
 //! RAM of drivers within a target: the buffer of a sound device, of a graphics
-//! driver without a device, and what a module of our own has made of some pages. Which driver changes what of the memory is
-//! the tests' to know. Addresses are plain numbers.
+//! driver without a device, and the pages of a module of our own. Which driver
+//! changes what of the memory is the tests' to know. Addresses are plain numbers.
 
 use std::fs;
 use std::io;

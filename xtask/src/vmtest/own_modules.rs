@@ -3,7 +3,7 @@
 //! archive. Knows neither guests nor tests.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::packages::{self, Unpacked};
@@ -20,9 +20,9 @@ pub(super) fn build(
     directory: &Path,
 ) -> Result<Vec<u8>> {
     let headers = packages::headers(cache, kernel)?;
-    let of_kernel = directory.join("modules").join(&kernel.name);
     // The kernel's makefiles know no spaces.
-    let place = PathBuf::from(of_kernel.to_string_lossy().replace(' ', "_"));
+    let of_kernel = kernel.name.replace(' ', "_");
+    let place = directory.join("modules").join(of_kernel);
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(&place).map_err(|error| failed(&place, error))?;
     let source = root().join("vmtest/modules").join(format!("{name}.c"));

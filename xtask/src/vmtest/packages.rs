@@ -92,7 +92,8 @@ pub(super) fn of_version(
     (found, why)
 }
 
-/// What modules for a kernel are built with: the directory for `make -C`.
+/// What modules for a kernel are built with: the directory for `make -C`. The
+/// indexes are as fresh as [`newest`] left them when it gave the kernel.
 ///
 /// # Errors
 /// There is none of just this version, or it cannot be downloaded.
@@ -109,7 +110,6 @@ pub(super) fn headers(cache: &Path, kernel: &Unpacked) -> Result<PathBuf> {
     if whole.exists() {
         return Ok(directory);
     }
-    apt.refresh()?;
     let parts = apt.headers(&package, version)?;
     unpacked_together(&place, &apt, &parts, version, |new| {
         // It names the other by where that would be installed.
