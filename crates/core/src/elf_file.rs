@@ -4,10 +4,11 @@
 use core::cell::Cell;
 use core::ops::ControlFlow;
 
+use crate::descriptor::OwnedFd;
 use crate::elf::{Header, Notes, Part, Segment, ZeroedFinder, HEADER_SIZE, NOTE_SIZE};
 use crate::elf::{Zeroed, SEGMENT_SIZE};
 use crate::error::Errno;
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 
 /// A file that begins as an executable or a shared library does.
 pub(crate) struct ElfFile {
@@ -34,7 +35,7 @@ impl ElfFile {
     /// The kernel's, of a read.
     pub(crate) fn open(file: OwnedFd) -> Result<Option<Self>, Errno> {
         let mut start = [0u8; HEADER_SIZE];
-        let len = sys::pread_all(file.raw(), &mut start, 0)?;
+        let len = sys::pread_all(file.borrow(), &mut start, 0)?;
         Ok(Header::parse(&start[..len]).map(|header| Self {
             file,
             header,
@@ -48,7 +49,7 @@ impl ElfFile {
         let Some(at) = at.filter(|&at| i64::try_from(at).is_ok()) else {
             return 0;
         };
-        sys::pread_all(self.file.raw(), bytes, at).unwrap_or_else(|errno| {
+        sys::pread_all(self.file.borrow(), bytes, at).unwrap_or_else(|errno| {
             self.failed.set(Some(errno));
             0
         })

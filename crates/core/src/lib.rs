@@ -14,6 +14,7 @@
 //! * [`pagemap`] reads and decodes its page map.
 //! * [`physical`] merges page entries into maximal physical runs.
 //! * [`page_table`] lists leaf entries.
+//! * [`descriptor`] has owned and borrowed file descriptors.
 //! * [`threads`] tells where stack pointers stand.
 //! * [`object`] tells what backs a mapping, [`device`] where a device's memory
 //!   lies and [`memtype`] how it is cached, [`virtual_regions`] lists mappings,
@@ -29,6 +30,7 @@
 extern crate std;
 
 pub mod addr;
+pub mod descriptor;
 pub mod device;
 pub mod error;
 pub mod flags;

@@ -1,8 +1,9 @@
 //! Copies of a process's own bytes, through `/proc/PID/mem`.
 
+use crate::descriptor::OwnedFd;
 use crate::error::{At, Errno, Error, Operation, Result};
 use crate::process::{gone_or_refused, Process};
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 use crate::vma::VmaCursor;
 
 /// Whether 8 bytes at `address` can be written by a plain store: has the
@@ -88,7 +89,7 @@ impl Memory {
             // SAFETY: within the memory that the caller vouches for.
             let read = unsafe {
                 sys::pread_raw(
-                    self.file.raw(),
+                    self.file.borrow(),
                     buffer.wrapping_add(done),
                     len - done,
                     address + done as u64,

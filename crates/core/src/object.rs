@@ -2,6 +2,7 @@
 //! and from the kernel's names, and the path and linked address of a mapped
 //! object. Knows nothing of pages.
 
+use crate::descriptor::OwnedFd;
 use crate::device::{UnknownReason, Unlisted};
 use crate::elf::Zeroed;
 pub use crate::elf_file::BuildId;
@@ -11,7 +12,7 @@ use crate::image::{self, ZeroedMemory};
 use crate::kind;
 pub use crate::kind::{has_path, MappingKind};
 use crate::process::{PathBuffer, Process};
-use crate::sys::{self, FileStatus, OwnedFd};
+use crate::sys::{self, FileStatus};
 use crate::uapi;
 use crate::vma::{Device, Vma, VmaCursor, VmaName};
 
@@ -273,14 +274,14 @@ impl OpenObject {
         else {
             return Ok(None);
         };
-        Ok(seen(sys::status(path_only.raw()))?
+        Ok(seen(sys::status(path_only.borrow()))?
             .filter(|status| status.ino == vma.inode)
             .map(|status| Self { path_only, status }))
     }
 
     /// The magic number of the file system that it is in.
     pub(crate) fn file_system(&self) -> Result<Option<i64>> {
-        seen(sys::file_system(self.path_only.raw()))
+        seen(sys::file_system(self.path_only.borrow()))
     }
 
     /// Its numbers, if it is a character device.
@@ -385,7 +386,7 @@ fn open_by_path(process: &Process, name: VmaName<'_>) -> Result<Option<OwnedFd>>
     };
     let flags = sys::O_PATH | sys::O_DIRECTORY;
     match seen(sys::openat(process.directory(), b"root\0", flags))? {
-        Some(root) => seen(sys::openat(root.raw(), below_root, sys::O_PATH)),
+        Some(root) => seen(sys::openat(root.borrow(), below_root, sys::O_PATH)),
         None => Ok(None),
     }
 }

@@ -1,7 +1,7 @@
-//! The handful of system calls that the walk makes, and [`OwnedFd`]. The only
-//! module with unsafe code. Calls are made by instruction, not through libc:
-//! errno is not touched and none is a cancellation point. Knows nothing of
-//! what the files mean.
+//! The handful of system calls that the walk makes. The only module with
+//! unsafe code besides `descriptor` and `memory`. Calls are made by
+//! instruction, not through libc: errno is not touched and none is a
+//! cancellation point. Knows nothing of what the files mean.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use linux_raw_sys::general as k;
 use syscalls::{syscall, Sysno};
 
+use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::Errno;
 use crate::uapi;
 
@@ -31,32 +32,19 @@ fn retry(mut call: impl FnMut() -> Sys<usize>) -> Sys<usize> {
     }
 }
 
-/// A file descriptor that is closed when dropped.
-#[derive(Debug)]
-pub struct OwnedFd(i32);
-
-impl OwnedFd {
-    /// The number; valid while this lives.
-    pub const fn raw(&self) -> i32 {
-        self.0
-    }
-
-    /// Takes over a descriptor that the caller owns.
-    pub const fn from_raw(fd: i32) -> Self {
-        Self(fd)
-    }
-}
-
-impl Drop for OwnedFd {
-    fn drop(&mut self) {
-        // SAFETY: the descriptor is ours, and closing it touches no memory. A
-        // failing close has released it all the same on Linux.
-        let _ = unsafe { syscall!(Sysno::close, self.0) };
-    }
+/// `close`.
+///
+/// # Safety
+/// The descriptor is the caller's to close.
+pub(crate) unsafe fn close(fd: i32) {
+    // SAFETY: this function's contract; it touches no memory. A failing close
+    // has released the descriptor all the same on Linux.
+    let _ = unsafe { syscall!(Sysno::close, fd) };
 }
 
 /// `AT_FDCWD`: paths are absolute or relative to the working directory.
-pub(crate) const CWD: i32 = k::AT_FDCWD;
+// SAFETY: no descriptor, and understood as long as the process lives.
+pub(crate) const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::from_raw(k::AT_FDCWD) };
 
 pub(crate) const O_PATH: u32 = k::O_PATH;
 pub(crate) const O_DIRECTORY: u32 = k::O_DIRECTORY;
@@ -64,19 +52,21 @@ pub(crate) const O_NONBLOCK: u32 = k::O_NONBLOCK;
 pub(crate) const O_NOCTTY: u32 = k::O_NOCTTY;
 
 /// `openat` for reading, always close-on-exec. `path` must end in NUL.
-pub(crate) fn openat(dir: i32, path: &[u8], flags: u32) -> Sys<OwnedFd> {
+pub(crate) fn openat(dir: BorrowedFd<'_>, path: &[u8], flags: u32) -> Sys<OwnedFd> {
     debug_assert_eq!(path.last(), Some(&0));
     if path.last() != Some(&0) {
         return Err(Errno::EINVAL);
     }
     let flags = flags | k::O_RDONLY | k::O_CLOEXEC;
     // SAFETY: `path` is a live, NUL-terminated string for the call.
-    let fd = retry(|| check(unsafe { syscall!(Sysno::openat, dir, path.as_ptr(), flags, 0) }))?;
-    Ok(OwnedFd(fd as i32))
+    let fd =
+        retry(|| check(unsafe { syscall!(Sysno::openat, dir.raw(), path.as_ptr(), flags, 0) }))?;
+    // SAFETY: just opened, so nobody else's.
+    Ok(unsafe { OwnedFd::from_raw(fd as i32) })
 }
 
 /// `pread64`. A short count is not an error.
-pub(crate) fn pread(fd: i32, buffer: &mut [u8], offset: u64) -> Sys<usize> {
+pub(crate) fn pread(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Sys<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
     unsafe { pread_raw(fd, buffer.as_mut_ptr(), buffer.len(), offset) }
 }
@@ -85,24 +75,36 @@ pub(crate) fn pread(fd: i32, buffer: &mut [u8], offset: u64) -> Sys<usize> {
 ///
 /// # Safety
 /// If the memory is writable, the caller must be entitled to have it written.
-pub(crate) unsafe fn pread_raw(fd: i32, buffer: *mut u8, len: usize, offset: u64) -> Sys<usize> {
+pub(crate) unsafe fn pread_raw(
+    fd: BorrowedFd<'_>,
+    buffer: *mut u8,
+    len: usize,
+    offset: u64,
+) -> Sys<usize> {
     retry(|| {
         // SAFETY: the kernel checks the buffer; that it may be written is this function's contract.
         check(unsafe {
             #[cfg(target_pointer_width = "64")]
             {
-                syscall!(Sysno::pread64, fd, buffer, len, offset)
+                syscall!(Sysno::pread64, fd.raw(), buffer, len, offset)
             }
             // A 64-bit argument takes two registers, on Arm an even pair.
             #[cfg(target_arch = "x86")]
             {
-                syscall!(Sysno::pread64, fd, buffer, len, offset as u32, offset >> 32)
+                syscall!(
+                    Sysno::pread64,
+                    fd.raw(),
+                    buffer,
+                    len,
+                    offset as u32,
+                    offset >> 32
+                )
             }
             #[cfg(target_arch = "arm")]
             {
                 syscall!(
                     Sysno::pread64,
-                    fd,
+                    fd.raw(),
                     buffer,
                     len,
                     0,
@@ -116,7 +118,7 @@ pub(crate) unsafe fn pread_raw(fd: i32, buffer: *mut u8, len: usize, offset: u64
 
 /// `pread64` that goes on after a short count: less than asked for is the
 /// file's end.
-pub(crate) fn pread_all(fd: i32, buffer: &mut [u8], offset: u64) -> Sys<usize> {
+pub(crate) fn pread_all(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Sys<usize> {
     let mut done = 0;
     while done < buffer.len() {
         match pread(fd, &mut buffer[done..], offset.wrapping_add(done as u64))? {
@@ -129,7 +131,7 @@ pub(crate) fn pread_all(fd: i32, buffer: &mut [u8], offset: u64) -> Sys<usize> {
 
 /// `pread64` of 64-bit words; the count is of whole words. Less than one word
 /// is EIO, not the end: the files read so give whole words only.
-pub(crate) fn pread_u64(fd: i32, words: &mut [u64], offset: u64) -> Sys<usize> {
+pub(crate) fn pread_u64(fd: BorrowedFd<'_>, words: &mut [u64], offset: u64) -> Sys<usize> {
     let bytes = size_of_val(words);
     // SAFETY: any bytes are a valid u64; the buffer is live and exclusive.
     let read = unsafe { pread_raw(fd, words.as_mut_ptr().cast(), bytes, offset) }?;
@@ -140,14 +142,18 @@ pub(crate) fn pread_u64(fd: i32, words: &mut [u64], offset: u64) -> Sys<usize> {
 }
 
 /// `read` at the file's own position.
-pub(crate) fn read(fd: i32, buffer: &mut [u8]) -> Sys<usize> {
+pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Sys<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
-    retry(|| check(unsafe { syscall!(Sysno::read, fd, buffer.as_mut_ptr(), buffer.len()) }))
+    retry(|| check(unsafe { syscall!(Sysno::read, fd.raw(), buffer.as_mut_ptr(), buffer.len()) }))
 }
 
 /// `PROCMAP_QUERY` on a `maps` file. The name is written to the slice; the
 /// fields of `query` that say where are filled in here.
-pub(crate) fn procmap_query(fd: i32, query: &mut uapi::procmap_query, name: &mut [u8]) -> Sys<()> {
+pub(crate) fn procmap_query(
+    fd: BorrowedFd<'_>,
+    query: &mut uapi::procmap_query,
+    name: &mut [u8],
+) -> Sys<()> {
     query.size = size_of::<uapi::procmap_query>() as u64;
     (query.vma_name_addr, query.vma_name_size) = match name.len() {
         0 => (0, 0),
@@ -156,14 +162,14 @@ pub(crate) fn procmap_query(fd: i32, query: &mut uapi::procmap_query, name: &mut
     let query: *mut uapi::procmap_query = query;
     // SAFETY: `query` is a live, exclusive struct of the size it states; the
     // kernel writes at most the stated size to the exclusive slice.
-    retry(|| check(unsafe { syscall!(Sysno::ioctl, fd, uapi::PROCMAP_QUERY, query) }))?;
+    retry(|| check(unsafe { syscall!(Sysno::ioctl, fd.raw(), uapi::PROCMAP_QUERY, query) }))?;
     Ok(())
 }
 
 /// `PAGEMAP_SCAN` on a `pagemap` file, its results written to `regions`; gives
 /// how many there are. `arg.walk_end` says how far it came.
 pub(crate) fn pagemap_scan(
-    fd: i32,
+    fd: BorrowedFd<'_>,
     arg: &mut uapi::pm_scan_arg,
     regions: &mut [uapi::page_region],
 ) -> Sys<usize> {
@@ -174,13 +180,14 @@ pub(crate) fn pagemap_scan(
     // Not repeated on EINTR here: the arguments have moved on by then.
     // SAFETY: `arg` is a live, exclusive struct of the size it states; the
     // kernel writes at most `vec_len` regions to the exclusive slice.
-    check(unsafe { syscall!(Sysno::ioctl, fd, uapi::PAGEMAP_SCAN, arg) })
+    check(unsafe { syscall!(Sysno::ioctl, fd.raw(), uapi::PAGEMAP_SCAN, arg) })
 }
 
 /// `getdents64` on a directory opened for reading.
-pub(crate) fn getdents(fd: i32, buffer: &mut [u8]) -> Sys<usize> {
+pub(crate) fn getdents(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Sys<usize> {
+    let (fd, to, len) = (fd.raw(), buffer.as_mut_ptr(), buffer.len());
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
-    retry(|| check(unsafe { syscall!(Sysno::getdents64, fd, buffer.as_mut_ptr(), buffer.len()) }))
+    retry(|| check(unsafe { syscall!(Sysno::getdents64, fd, to, len) }))
 }
 
 /// What the walk wants to know of an open file.
@@ -204,13 +211,22 @@ impl FileStatus {
 /// `statx` of an open file (since 4.11; the same layout on every architecture).
 /// What the kernel has cached will do: a network file system is not asked.
 #[inline(never)] // Its buffer is not to lie in its callers' frames.
-pub(crate) fn status(fd: i32) -> Sys<FileStatus> {
+pub(crate) fn status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
     let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
     let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH | k::AT_STATX_DONT_SYNC);
     let to = buffer.as_mut_ptr();
     retry(|| {
         // SAFETY: the path is an empty string, the kernel fills a live, exclusive struct.
-        check(unsafe { syscall!(Sysno::statx, fd, empty, flags, uapi::STATX_BASIC_STATS, to) })
+        check(unsafe {
+            syscall!(
+                Sysno::statx,
+                fd.raw(),
+                empty,
+                flags,
+                uapi::STATX_BASIC_STATS,
+                to
+            )
+        })
     })?;
     // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.
     let status = unsafe { buffer.assume_init() };
@@ -223,7 +239,7 @@ pub(crate) fn status(fd: i32) -> Sys<FileStatus> {
 
 /// `fstatfs`: the magic number of the file system that holds an open file.
 #[inline(never)] // Its buffer is not to lie in its callers' frames.
-pub(crate) fn file_system(fd: i32) -> Sys<i64> {
+pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Sys<i64> {
     // The magic is the first word of both layouts: struct statfs has 120 bytes
     // with 64-bit words, struct statfs64 84 bytes with 32-bit ones.
     const WORDS: usize = if cfg!(target_pointer_width = "64") {
@@ -235,10 +251,10 @@ pub(crate) fn file_system(fd: i32) -> Sys<i64> {
     let to = buffer.as_mut_ptr();
     #[cfg(target_pointer_width = "64")]
     // SAFETY: the kernel writes a struct statfs into as many live, exclusive bytes.
-    retry(|| check(unsafe { syscall!(Sysno::fstatfs, fd, to) }))?;
+    retry(|| check(unsafe { syscall!(Sysno::fstatfs, fd.raw(), to) }))?;
     #[cfg(target_pointer_width = "32")]
     // SAFETY: as above; the kernel checks the size.
-    retry(|| check(unsafe { syscall!(Sysno::fstatfs64, fd, 84, to) }))?;
+    retry(|| check(unsafe { syscall!(Sysno::fstatfs64, fd.raw(), 84, to) }))?;
     Ok(buffer[0] as i64)
 }
 
@@ -246,15 +262,16 @@ pub(crate) fn file_system(fd: i32) -> Sys<i64> {
 pub(crate) fn pidfd_open(pid: u32) -> Sys<OwnedFd> {
     // SAFETY: takes no memory.
     let fd = retry(|| check(unsafe { syscall!(Sysno::pidfd_open, pid, 0) }))?;
-    Ok(OwnedFd(fd as i32))
+    // SAFETY: just opened, so nobody else's.
+    Ok(unsafe { OwnedFd::from_raw(fd as i32) })
 }
 
 /// Whether the process of this pidfd has not been reaped yet: signal 0, since
 /// 5.1. `None` where that is not told: EPERM is the kernel's for a process of
 /// another user, which exists, but a seccomp filter's just as well.
-pub(crate) fn pidfd_exists(pidfd: i32) -> Option<bool> {
+pub(crate) fn pidfd_exists(pidfd: BorrowedFd<'_>) -> Option<bool> {
     // SAFETY: takes no memory; signal 0 is never delivered.
-    let sent = || check(unsafe { syscall!(Sysno::pidfd_send_signal, pidfd, 0, 0, 0) });
+    let sent = || check(unsafe { syscall!(Sysno::pidfd_send_signal, pidfd.raw(), 0, 0, 0) });
     match retry(sent) {
         Ok(_) => Some(true),
         Err(Errno::ESRCH) => Some(false),

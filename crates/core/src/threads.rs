@@ -4,9 +4,10 @@
 use core::ops::ControlFlow;
 
 use crate::addr::VirtAddr;
+use crate::descriptor::OwnedFd;
 use crate::error::{Errno, Error, Operation, Result};
 use crate::process::{first_dirent, gone_or_refused, PathBuffer, Process};
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 
 /// A thread.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub fn each_thread(
     let tasks = open_tasks(process)?;
     let mut entries = [0u8; 512];
     loop {
-        let len = match sys::getdents(tasks.raw(), &mut entries) {
+        let len = match sys::getdents(tasks.borrow(), &mut entries) {
             Ok(0) => break,
             Ok(len) => len,
             Err(errno) => return Err(failed(errno)),
@@ -81,7 +82,7 @@ const LOOKS: u32 = 5;
 fn stack_pointer(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
     let mut path = PathBuffer::new();
     path.push_decimal(tid.into()).push(b"/syscall\0");
-    let file = match sys::openat(tasks.raw(), path.as_bytes(), 0) {
+    let file = match sys::openat(tasks.borrow(), path.as_bytes(), 0) {
         Ok(file) => file,
         Err(Errno::ENOENT) => return without_file(tasks, tid),
         Err(Errno::ESRCH) => return Ok(None),
@@ -92,7 +93,7 @@ fn stack_pointer(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
             sys::rest();
         }
         let mut text = [0u8; 256];
-        match sys::pread(file.raw(), &mut text, 0) {
+        match sys::pread(file.borrow(), &mut text, 0) {
             Ok(len) => match pointer_in(&text[..len]) {
                 None => {}
                 found => return Ok(found),
@@ -109,7 +110,7 @@ fn stack_pointer(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
 fn without_file(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
     let mut path = PathBuffer::new();
     path.push_decimal(tid.into()).push(b"/stat\0");
-    match sys::openat(tasks.raw(), path.as_bytes(), sys::O_PATH) {
+    match sys::openat(tasks.borrow(), path.as_bytes(), sys::O_PATH) {
         Ok(_) => Err(Error::new(Errno::ENOSYS, Operation::OpenProcess)),
         Err(_) => Ok(None),
     }

@@ -57,7 +57,11 @@ impl Location {
 
 /// The process's directory as the caller can name it.
 fn directory_of(process: &Process) -> Option<PathBuf> {
-    let directory = fs::read_link(format!("/proc/thread-self/fd/{}", process.directory())).ok()?;
+    let directory = fs::read_link(format!(
+        "/proc/thread-self/fd/{}",
+        process.directory().raw()
+    ))
+    .ok()?;
     // A thread's directory, whose first thread has ended: it has `root` too.
     directory.is_absolute().then_some(directory)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeBounds;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -10,12 +10,13 @@ use process_introspection_core as core;
 use process_introspection_core::memory::Memory;
 use process_introspection_core::object::{build_id, object_at, MappingKind};
 use process_introspection_core::physical;
-use process_introspection_core::process::{unique_pid, Access, OwnedFd};
+use process_introspection_core::process::{unique_pid, Access};
 use process_introspection_core::vma::VmaCursor;
 use process_introspection_core::{AddrRange, PageSize, PhysAddr, Target, VirtAddr};
 
 use crate::location::Location;
 use crate::mapping::name_storage;
+use crate::sys;
 use crate::{
     Error, Extents, Mapping, MappingName, Object, PageTable, PhysicalRegions, ResidentRegions,
     Snapshot, ThreadStacks, VirtualRegions,
@@ -71,7 +72,7 @@ impl Process {
     /// # Errors
     /// As [`Process::open`], and an error of `EBADF` for another descriptor.
     pub fn from_pidfd(pidfd: BorrowedFd<'_>) -> Result<Self, Error> {
-        core::Process::from_pidfd(pidfd.as_raw_fd(), Access::Pages)
+        core::Process::from_pidfd(sys::borrowed(pidfd), Access::Pages)
             .map(|core| Self::new(core, None))
             .map_err(|error| Error::new(error, None))
     }
@@ -101,7 +102,7 @@ impl Process {
             .custom_flags(O_DIRECTORY)
             .open(path);
         let dir = opened.map_err(|error| Error::of_open(&error))?;
-        core::Process::from_proc_dir(OwnedFd::from_raw(dir.into_raw_fd()), Access::Pages)
+        core::Process::from_proc_dir(sys::owned(dir.into()), Access::Pages)
             .map(|core| Self::new(core, None))
             .map_err(|error| Error::new(error, None))
     }

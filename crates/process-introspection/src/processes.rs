@@ -67,7 +67,7 @@ impl Process {
     /// What it was started with, see [`NamedProcess::command_line`]; empty if it
     /// has ended.
     pub fn command_line(&self) -> OsString {
-        let dir = format!("/proc/thread-self/fd/{}", self.as_core().directory());
+        let dir = format!("/proc/thread-self/fd/{}", self.as_core().directory().raw());
         match command_line(Path::new(&dir)) {
             // Not even a name in brackets.
             nameless if nameless == "[]" => OsString::new(),

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -14,8 +14,20 @@ use process_introspection_core as core;
 
 /// The directory that a core handle has open.
 pub(crate) fn directory(process: &core::Process) -> BorrowedFd<'_> {
-    // SAFETY: the handle keeps its descriptor open, and is borrowed for as long.
-    unsafe { BorrowedFd::borrow_raw(process.directory()) }
+    // SAFETY: both borrow the handle, which keeps the descriptor open.
+    unsafe { BorrowedFd::borrow_raw(process.directory().raw()) }
+}
+
+/// The core's form of a borrowed descriptor.
+pub(crate) fn borrowed(fd: BorrowedFd<'_>) -> core::descriptor::BorrowedFd<'_> {
+    // SAFETY: both are for the same lifetime.
+    unsafe { core::descriptor::BorrowedFd::from_raw(fd.as_raw_fd()) }
+}
+
+/// The core's form of an owned descriptor.
+pub(crate) fn owned(fd: OwnedFd) -> core::descriptor::OwnedFd {
+    // SAFETY: it was the owner's, who has given it up.
+    unsafe { core::descriptor::OwnedFd::from_raw(fd.into_raw_fd()) }
 }
 
 /// Words as the bytes that a file's are read into.

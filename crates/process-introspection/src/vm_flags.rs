@@ -40,7 +40,10 @@ impl Process {
         if !self.as_core().has_memory() {
             return Ok(VmFlags::default());
         }
-        let path = format!("/proc/thread-self/fd/{}/smaps", self.as_core().directory());
+        let path = format!(
+            "/proc/thread-self/fd/{}/smaps",
+            self.as_core().directory().raw()
+        );
         let text = BufReader::with_capacity(64 << 10, File::open(path).map_err(failed)?);
         let flags = VmFlags::parse(text).map_err(failed)?;
         // The file is bound to the memory that the process had when it was opened.

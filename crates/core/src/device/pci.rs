@@ -8,11 +8,12 @@
 
 use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::{PageSize, PhysAddr};
+use crate::descriptor::OwnedFd;
 use crate::error::Result;
 use crate::memtype::{self, MemoryType};
 use crate::object::seen;
 use crate::process::{PathBuffer, Process};
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 use crate::vma::Vma;
 
 /// Flags of a resource: memory, not ports (include/linux/ioport.h).
@@ -76,7 +77,7 @@ impl Resources {
     /// A BAR, or the ROM, by its number; `None` also if the line is cut.
     pub(super) fn bar(&self, number: usize) -> Option<Bar> {
         let mut line = [0u8; LINE];
-        let len = sys::pread(self.file.raw(), &mut line, (number * LINE) as u64).ok()?;
+        let len = sys::pread(self.file.borrow(), &mut line, (number * LINE) as u64).ok()?;
         Bar::parse(line.get(..len)?, self.page)
     }
 }
@@ -184,7 +185,7 @@ impl<'a> ProcFile<'a> {
         let mut path = PathBuffer::new();
         path.push(self.path).push(b"\0");
         let named = seen(sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH))?;
-        let status = named.and_then(|named| sys::status(named.raw()).ok());
+        let status = named.and_then(|named| sys::status(named.borrow()).ok());
         if status.map(|status| status.ino) != Some(vma.inode) {
             return unconfirmed;
         }

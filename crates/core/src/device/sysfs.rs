@@ -1,10 +1,11 @@
 //! Files below `/sys`, as this caller has it mounted: opened, made sure to be
 //! the kernel's, and read. Knows nothing of what they say.
 
+use crate::descriptor::OwnedFd;
 use crate::error::Result;
 use crate::object::seen;
 use crate::process::PathBuffer;
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 use crate::uapi;
 
 /// A file or a directory of sysfs; `None` if there is none, or if what is
@@ -20,7 +21,7 @@ pub(super) fn read<'a>(path: &mut PathBuffer, text: &'a mut [u8]) -> Result<Opti
     let Some(file) = open(path, 0)? else {
         return Ok(None);
     };
-    let len = sys::pread(file.raw(), text, 0);
+    let len = sys::pread(file.borrow(), text, 0);
     Ok(len.ok().and_then(|len| text.get(..len)))
 }
 
@@ -34,11 +35,11 @@ pub(super) fn read_hex(path: &mut PathBuffer) -> Result<Option<u64>> {
 pub(super) fn inode(path: &mut PathBuffer) -> Result<Option<u64>> {
     let file = open(path, sys::O_PATH)?;
     Ok(file
-        .and_then(|file| sys::status(file.raw()).ok())
+        .and_then(|file| sys::status(file.borrow()).ok())
         .map(|status| status.ino))
 }
 
 /// Whether an open file is one of sysfs.
 pub(super) fn is_sysfs(file: &OwnedFd) -> bool {
-    sys::file_system(file.raw()) == Ok(uapi::SYSFS_MAGIC)
+    sys::file_system(file.borrow()) == Ok(uapi::SYSFS_MAGIC)
 }

@@ -42,7 +42,7 @@ pub(super) fn of_any_device(vma: &Vma) -> Result<Found> {
     let mut candidates = Candidates::new();
     let mut entries = [0u8; 256];
     loop {
-        let len = match sys::getdents(class.raw(), &mut entries) {
+        let len = match sys::getdents(class.borrow(), &mut entries) {
             Ok(0) => return Ok(candidates.found()),
             Ok(len) => len,
             Err(_) => return Ok(Err(UnknownReason::Unconfirmed)),

@@ -158,7 +158,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
 fn frame_entry(frame: Pfn) -> Backing {
     let mut flags = [0u64];
     let read = sys::openat(sys::CWD, b"/proc/kpageflags\0", 0)
-        .and_then(|file| sys::pread_u64(file.raw(), &mut flags, frame.as_u64() * 8));
+        .and_then(|file| sys::pread_u64(file.borrow(), &mut flags, frame.as_u64() * 8));
     match read {
         Ok(1) => by_flags(flags[0]),
         _ => Backing::Unknown(UnknownReason::Frame),

@@ -5,9 +5,10 @@
 
 use super::no_proc;
 use crate::addr::Pfn;
+use crate::descriptor::OwnedFd;
 use crate::error::{At, Errno, Error, Operation, Result};
 use crate::pagemap::Entry;
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 
 /// What was learnt from the caller's own page entries.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,6 @@ fn entries(own: &OwnedFd, address: u64) -> Result<[Entry; 2]> {
     let mut words = [0u64; 2];
     let offset = (address >> sys::base_page_shift()) * size_of::<u64>() as u64;
     // What was not read is not present.
-    sys::pread_u64(own.raw(), &mut words, offset).at(Operation::ReadPagemap)?;
+    sys::pread_u64(own.borrow(), &mut words, offset).at(Operation::ReadPagemap)?;
     Ok(words.map(Entry::from_raw))
 }

@@ -3,8 +3,9 @@
 //! the first one, the mark that an exec changes.
 
 use super::{gone_or_refused, no_proc};
+use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, Errno, Error, Operation, Result};
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 use crate::uapi;
 
 /// Which process is meant.
@@ -67,12 +68,12 @@ const MARK_BITS: u32 = MARK_IS_START_TIME - 1;
 /// ESRCH if there is no such process, EPERM if its start time is needed and hidden.
 pub fn unique_pid(pid: u32) -> Result<i64> {
     let pidfd = pidfd(pid)?;
-    let mark = match pidfs_mark(pidfd.raw())? {
+    let mark = match pidfs_mark(pidfd.borrow())? {
         Some(mark) => mark,
         None => {
             let mut path = PathBuffer::new();
             path.push(b"/proc/")
-                .push_decimal(number_in_proc(pidfd.raw())?)
+                .push_decimal(number_in_proc(pidfd.borrow())?)
                 .push(b"\0");
             let dir = sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH | sys::O_DIRECTORY)
                 .map_err(gone_or_refused)
@@ -80,7 +81,7 @@ pub fn unique_pid(pid: u32) -> Result<i64> {
             start_time_mark(&dir)?
         }
     };
-    if !super::exists(pidfd.raw())? {
+    if !super::exists(pidfd.borrow())? {
         return Err(Error::new(Errno::ESRCH, Operation::FindProcess));
     }
     Ok(i64::from(mark) << 32 | i64::from(pid))
@@ -99,7 +100,7 @@ pub(super) fn pidfd(pid: u32) -> Result<OwnedFd> {
 }
 
 /// Fails with ESRCH unless the process has this mark.
-pub(super) fn check_unique(pidfd: i32, dir: &OwnedFd, mark: u32) -> Result<()> {
+pub(super) fn check_unique(pidfd: BorrowedFd<'_>, dir: &OwnedFd, mark: u32) -> Result<()> {
     let actual = if mark & MARK_IS_START_TIME != 0 {
         Some(start_time_mark(dir)?)
     } else {
@@ -114,7 +115,7 @@ pub(super) fn check_unique(pidfd: i32, dir: &OwnedFd, mark: u32) -> Result<()> {
 
 /// 30 bits of the pidfs inode, which no two processes of one boot share;
 /// `None` before pidfs (Linux 6.9), where all pidfds have one inode.
-fn pidfs_mark(pidfd: i32) -> Result<Option<u32>> {
+fn pidfs_mark(pidfd: BorrowedFd<'_>) -> Result<Option<u32>> {
     if sys::file_system(pidfd).at(Operation::UsePidfd)? != uapi::PID_FS_MAGIC {
         return Ok(None);
     }
@@ -125,10 +126,10 @@ fn pidfs_mark(pidfd: i32) -> Result<Option<u32>> {
 /// 30 bits of the start time, in clock ticks since boot.
 fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
     let mut text = [0u8; 512];
-    let stat = sys::openat(dir.raw(), b"stat\0", 0)
+    let stat = sys::openat(dir.borrow(), b"stat\0", 0)
         .map_err(gone_or_refused)
         .at(Operation::FindProcess)?;
-    let len = sys::pread(stat.raw(), &mut text, 0)
+    let len = sys::pread(stat.borrow(), &mut text, 0)
         .map_err(gone_or_refused)
         .at(Operation::FindProcess)?;
     let ticks = start_time(&text[..len]).ok_or(Error::new(Errno::ESRCH, Operation::FindProcess))?;
@@ -147,18 +148,18 @@ fn start_time(stat: &[u8]) -> Option<u64> {
 }
 
 /// The number that the mounted `/proc` gives to a pidfd's process.
-pub(super) fn number_in_proc(pidfd: i32) -> Result<u64> {
+pub(super) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<u64> {
     // thread-self: descriptors belong to threads that may not share them, and
     // /proc/self shows the first thread's, nobody's if that has ended.
     let mut path = PathBuffer::new();
     path.push(b"/proc/thread-self/fdinfo/")
-        .push_decimal(pidfd as u64)
+        .push_decimal(pidfd.raw() as u64)
         .push(b"\0");
     let info = sys::openat(sys::CWD, path.as_bytes(), 0)
         .map_err(no_proc)
         .at(Operation::OwnProc)?;
     let mut text = [0u8; 256];
-    let len = sys::pread(info.raw(), &mut text, 0).at(Operation::FindProcess)?;
+    let len = sys::pread(info.borrow(), &mut text, 0).at(Operation::FindProcess)?;
     match fdinfo_pid(&text[..len]) {
         Some(number @ 1..) => Ok(number as u64),
         // Not in this mount's PID namespace.
@@ -182,7 +183,7 @@ fn fdinfo_pid(text: &[u8]) -> Option<i64> {
 /// first thread has given up; `None` for zombies and kernel threads. Not if a
 /// thread could not be looked at: that one may have it.
 pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecMark)>> {
-    let tasks = match sys::openat(dir.raw(), b"task\0", sys::O_DIRECTORY) {
+    let tasks = match sys::openat(dir.borrow(), b"task\0", sys::O_DIRECTORY) {
         Ok(tasks) => tasks,
         // The directory given is a thread's own, or the process has ended.
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
@@ -191,7 +192,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
     let mut entries = [0u8; 512];
     let mut failed = Ok(None);
     loop {
-        let len = match sys::getdents(tasks.raw(), &mut entries) {
+        let len = match sys::getdents(tasks.borrow(), &mut entries) {
             Ok(0) => return failed,
             Ok(len) => len,
             // ENOENT: the task directory of a process that is being reaped.
@@ -203,7 +204,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
             if !name.first().is_some_and(u8::is_ascii_digit) {
                 continue;
             }
-            let thread = match sys::openat(tasks.raw(), name, sys::O_PATH | sys::O_DIRECTORY) {
+            let thread = match sys::openat(tasks.borrow(), name, sys::O_PATH | sys::O_DIRECTORY) {
                 Ok(thread) => thread,
                 // It has ended.
                 Err(Errno::ENOENT | Errno::ESRCH) => continue,
@@ -280,7 +281,7 @@ impl ExecMark {
     }
 
     fn read_by<const PART: usize>(dir: &OwnedFd) -> Result<Option<Self>> {
-        let auxv = match sys::openat(dir.raw(), b"auxv\0", 0) {
+        let auxv = match sys::openat(dir.borrow(), b"auxv\0", 0) {
             Ok(auxv) => auxv,
             // No memory (fs/proc/base.c, `__mem_open`), or no process: that
             // is found out by whatever is opened next.
@@ -296,7 +297,7 @@ impl ExecMark {
         // What was opened stays the vector of one memory, or ends.
         while count < Self::WORDS {
             let at = (count * size_of::<u64>()) as u64;
-            let read = sys::pread_u64(auxv.raw(), &mut words, at).at(Operation::OpenMemory)?;
+            let read = sys::pread_u64(auxv.borrow(), &mut words, at).at(Operation::OpenMemory)?;
             // FNV-1a over words.
             hash = words[..read].iter().fold(hash, |hash, word| {
                 (hash ^ word).wrapping_mul(0x0100_0000_01b3)

@@ -10,10 +10,10 @@ mod frames;
 mod identity;
 
 use crate::addr::{PageSize, Pfn};
+use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, Errno, Error, Operation, Result};
 use crate::features::Features;
 use crate::sys;
-pub use crate::sys::OwnedFd;
 
 pub use frames::Frames;
 use identity::ExecMark;
@@ -59,9 +59,9 @@ impl Process {
     pub fn open(target: Target, access: Access) -> Result<Self> {
         match target {
             Target::Caller => Self::open_caller(access),
-            Target::Pid(pid) => Self::open_pidfd(identity::pidfd(pid)?.raw(), None, access),
+            Target::Pid(pid) => Self::open_pidfd(identity::pidfd(pid)?.borrow(), None, access),
             Target::Unique { pid, mark } => {
-                Self::open_pidfd(identity::pidfd(pid)?.raw(), Some(mark), access)
+                Self::open_pidfd(identity::pidfd(pid)?.borrow(), Some(mark), access)
             }
         }
     }
@@ -70,7 +70,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`]; EBADF if the descriptor is no pidfd.
-    pub fn from_pidfd(pidfd: i32, access: Access) -> Result<Self> {
+    pub fn from_pidfd(pidfd: BorrowedFd<'_>, access: Access) -> Result<Self> {
         Self::open_pidfd(pidfd, None, access)
     }
 
@@ -102,7 +102,7 @@ impl Process {
         Self::assemble(dir, maps, pagemap, frames, None, true, access)
     }
 
-    fn open_pidfd(pidfd: i32, unique: Option<u32>, access: Access) -> Result<Self> {
+    fn open_pidfd(pidfd: BorrowedFd<'_>, unique: Option<u32>, access: Access) -> Result<Self> {
         let number = identity::number_in_proc(pidfd)?;
         let mut path = PathBuffer::new();
         path.push(b"/proc/").push_decimal(number).push(b"\0");
@@ -241,17 +241,17 @@ impl Process {
     /// The descriptor of the process's directory under `/proc`, for what else
     /// is opened below it; that of a thread of it where the first has ended.
     /// Opened with O_PATH, and open for as long as this handle is.
-    pub fn directory(&self) -> i32 {
-        self.dir.raw()
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.dir.borrow()
     }
 
-    pub(crate) fn maps(&self) -> i32 {
-        self.maps.raw()
+    pub(crate) fn maps(&self) -> BorrowedFd<'_> {
+        self.maps.borrow()
     }
 
-    pub(crate) fn pagemap(&self) -> Result<i32> {
+    pub(crate) fn pagemap(&self) -> Result<BorrowedFd<'_>> {
         match &self.pagemap {
-            Ok(pagemap) => Ok(pagemap.raw()),
+            Ok(pagemap) => Ok(pagemap.borrow()),
             Err(error) => Err(*error),
         }
     }
@@ -297,7 +297,7 @@ impl Process {
 const NO_SUCH_FILES: Error = Error::new(Errno::ESRCH, Operation::OpenProcess);
 
 fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
-    sys::openat(dir.raw(), b"maps\0", 0).map_err(|errno| match errno {
+    sys::openat(dir.borrow(), b"maps\0", 0).map_err(|errno| match errno {
         Errno::ENOENT => NO_SUCH_FILES,
         other => Error::new(gone_or_refused(other), Operation::OpenMemory),
     })
@@ -308,7 +308,7 @@ fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
     if access == Access::Layout {
         return Ok(Err(Error::new(Errno::EINVAL, Operation::OpenMemory)));
     }
-    match sys::openat(dir.raw(), b"pagemap\0", 0) {
+    match sys::openat(dir.borrow(), b"pagemap\0", 0) {
         Ok(pagemap) => Ok(Ok(pagemap)),
         // The directory and maps are there, pagemap is not: a kernel without
         // CONFIG_PROC_PAGE_MONITOR, unless the process ended just now.
@@ -338,7 +338,7 @@ fn none_frames(access: Access) -> Result<Frames> {
 
 /// Whether a pidfd's process has not been reaped yet. By a signal; where that
 /// is not allowed, by the pidfd's own entry under `/proc`.
-fn exists(pidfd: i32) -> Result<bool> {
+fn exists(pidfd: BorrowedFd<'_>) -> Result<bool> {
     if let Some(exists) = sys::pidfd_exists(pidfd) {
         return Ok(exists);
     }

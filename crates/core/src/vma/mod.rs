@@ -398,8 +398,8 @@ mod tests {
 
     use testkit::memory::{self, page};
 
+    use crate::descriptor::OwnedFd;
     use crate::process::{Access, Target};
-    use crate::sys::OwnedFd;
 
     /// A text that has only these areas.
     fn text_of(areas: &[(u64, u64)]) -> text::Reader {
@@ -407,7 +407,10 @@ mod tests {
         let text: String = areas.iter().map(line).collect();
         let file = memory::memfd(0);
         std::fs::write(std::format!("/proc/self/fd/{file}"), text).unwrap();
-        text::Reader::new(OwnedFd::from_raw(file))
+        // SAFETY: made above, and given up to the reader.
+        #[allow(unsafe_code)]
+        let file = unsafe { OwnedFd::from_raw(file) };
+        text::Reader::new(file)
     }
 
     #[test]

@@ -4,9 +4,10 @@
 
 use super::{Device, Protection, Vma};
 use crate::addr::AddrRange;
+use crate::descriptor::OwnedFd;
 use crate::error::{Errno, Error, Operation, Result};
 use crate::process::{gone_or_refused, Process};
-use crate::sys::{self, OwnedFd};
+use crate::sys;
 
 /// The part of a line before the name, and where the name starts in `line`
 /// (at its end if there is none). `None` if it is not such a line.
@@ -274,7 +275,7 @@ impl Reader {
         name: &mut [u8],
         alone: bool,
     ) -> Result<Option<Line>> {
-        let file = self.file.raw();
+        let file = self.file.borrow();
         let line = self.lines.next(name, |buffer| {
             let most = if alone { SHORTEST } else { buffer.len() };
             let most = most.min(buffer.len());
