@@ -62,6 +62,16 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Refuses options that would have no effect and that no rule of a single
+    /// argument can refuse.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        match self {
+            Self::Physical(Physical { freeze, launch, .. })
+            | Self::Summary(Summary { freeze, launch, .. }) => launch.check(freeze),
+            _ => Ok(()),
+        }
+    }
+
     /// The process that is asked about, if any is.
     pub(crate) fn target(&self) -> Option<&TargetText> {
         match self {
@@ -219,10 +229,10 @@ impl Physical {
 pub(crate) struct Summary {
     /// The processes: PID, unique PID, `self`, or an exact name
     #[arg(value_name = "PID", required_unless_present_any = ["all", "command"],
-        conflicts_with_all = ["all", "command"])]
+        conflicts_with_all = ["all", "command", "at", "after", "on"])]
     pub(crate) pids: Vec<TargetText>,
     /// Every process, one line each, by PSS
-    #[arg(long, conflicts_with_all = ["command", "by", "mapping", "freeze"])]
+    #[arg(long, conflicts_with_all = ["command", "by", "mapping", "freeze", "at", "after", "on"])]
     pub(crate) all: bool,
     /// Lists what each mapping is made of, by PSS
     #[arg(long, value_name = "WHAT")]
@@ -285,7 +295,7 @@ pub(crate) struct Virtual {
     #[arg(long)]
     pub(crate) resident: bool,
     /// Tells threads' stacks by where their stack pointers stand
-    #[arg(long, conflicts_with = "resident")]
+    #[arg(long, conflicts_with_all = ["resident", "backed"])]
     pub(crate) thread_stacks: bool,
     /// With --resident, leaves out what is not in memory
     #[arg(long, requires = "resident")]
@@ -396,6 +406,9 @@ impl ValueEnum for FormatArgument {
         Some(PossibleValue::new(self.0.name()))
     }
 }
+
+#[cfg(test)]
+mod effects;
 
 #[cfg(test)]
 mod tests {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, ValueEnum};
 use process_introspection::{LaunchError, Moment, Process, Program};
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::arguments::FreezeOption;
+use crate::arguments::{Arguments, FreezeOption};
 use crate::failure::Failure;
 use crate::sink::Setting;
 use crate::standing::Standing;
@@ -79,6 +80,19 @@ impl Launch {
     /// Whether there is a program to start.
     pub(crate) fn is_asked_for(&self) -> bool {
         !self.command.is_empty()
+    }
+
+    /// Refuses `--freeze` for a look at the exit, where nothing runs that could
+    /// be stopped.
+    pub(crate) fn check(&self, freeze: &FreezeOption) -> Result<(), clap::Error> {
+        let is_at_exit = self.is_asked_for() && self.after.is_none() && self.on.is_none();
+        if !(is_at_exit && freeze.freeze) {
+            return Ok(());
+        }
+        let message =
+            "--freeze has no effect at the exit of COMMAND, where it stands still anyway: \
+            use it with --after or --on";
+        Err(Arguments::command().error(ErrorKind::ArgumentConflict, message))
     }
 
     /// Starts the program if `check` finds nothing against it, has `report`

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
 
 /// Gives the exit status.
 fn run(command: &Command) -> Result<u8, Failure> {
+    command.check()?;
     match command {
         Command::Physical(physical) => match (&physical.pid, physical.launch.is_asked_for()) {
             (Some(pid), false) => walks::physical(pid, physical),

@@ -1,0 +1,268 @@
+//! Every combination of up to three options of a subcommand either has an
+//! effect, or is wrong usage: none is accepted and ignored. A new option fails
+//! here until it is listed.
+
+use std::collections::BTreeSet;
+
+use clap::{CommandFactory, Parser};
+
+use super::Arguments;
+
+/// A way to call a subcommand: the words after its options.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Form {
+    /// With arguments that say what is looked at: processes, addresses.
+    Named(&'static [&'static str]),
+    /// With a program to start.
+    Program,
+    /// With neither: options say what is looked at.
+    Bare,
+}
+
+impl Form {
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Named(words) => words,
+            Self::Program => &["--", "true"],
+            Self::Bare => &[],
+        }
+    }
+}
+
+struct Subcommand {
+    name: &'static str,
+    forms: &'static [Form],
+    /// By their long names, each with a value if it takes one.
+    options: &'static [(&'static str, Option<&'static str>)],
+    /// Whether these options, of those above, are wrong usage with this form.
+    is_wrong: fn(Form, &Given) -> bool,
+}
+
+/// The options of one command line.
+struct Given(BTreeSet<&'static str>);
+
+impl Given {
+    fn has(&self, option: &str) -> bool {
+        self.0.contains(option)
+    }
+
+    fn count(&self, options: &[&str]) -> usize {
+        options.iter().filter(|option| self.has(option)).count()
+    }
+}
+
+/// What is the same for `physical` and `summary`.
+fn is_wrong_moment(form: Form, given: &Given) -> bool {
+    let moments = given.count(&["at", "after", "on"]);
+    match form {
+        Form::Program => {
+            let runs_on = given.has("after") || given.has("on");
+            moments > 1 || given.has("freeze") && !runs_on
+        }
+        _ => moments > 0,
+    }
+}
+
+const FORMAT: (&str, Option<&str>) = ("format", Some("json"));
+const OUTPUT: (&str, Option<&str>) = ("output", Some("file"));
+const MAPPING: (&str, Option<&str>) = ("mapping", Some("name"));
+const FREEZE: (&str, Option<&str>) = ("freeze", None);
+const PAGE: Form = Form::Named(&["1", "1000"]);
+
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand {
+        name: "physical",
+        forms: &[Form::Named(&["1"]), PAGE, Form::Program],
+        options: &[
+            MAPPING,
+            FREEZE,
+            ("backed", None),
+            ("vm-flags", None),
+            ("thread-stacks", None),
+            ("threads", Some("2")),
+            ("details", None),
+            FORMAT,
+            OUTPUT,
+            ("at", Some("exit")),
+            ("after", Some("1s")),
+            ("on", Some("USR1")),
+        ],
+        is_wrong: is_wrong_moment,
+    },
+    Subcommand {
+        name: "summary",
+        forms: &[
+            Form::Named(&["1"]),
+            Form::Named(&["1", "2"]),
+            Form::Program,
+            Form::Bare,
+        ],
+        options: &[
+            ("all", None),
+            ("by", Some("mapping")),
+            MAPPING,
+            FREEZE,
+            FORMAT,
+            OUTPUT,
+            ("at", Some("exit")),
+            ("after", Some("1s")),
+            ("on", Some("USR1")),
+        ],
+        is_wrong: |form, given| {
+            let of_processes = given.count(&["by", "mapping", "freeze"]) > 0;
+            let all = match form {
+                Form::Bare => !given.has("all") || of_processes,
+                _ => given.has("all"),
+            };
+            all || is_wrong_moment(form, given)
+        },
+    },
+    Subcommand {
+        name: "extents",
+        forms: &[PAGE],
+        options: &[
+            MAPPING,
+            FREEZE,
+            ("contiguous", None),
+            ("align", Some("2M")),
+            FORMAT,
+            OUTPUT,
+        ],
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "virtual",
+        forms: &[Form::Named(&["1"]), PAGE],
+        options: &[
+            MAPPING,
+            FREEZE,
+            ("resident", None),
+            ("thread-stacks", None),
+            ("backed", None),
+            FORMAT,
+            OUTPUT,
+        ],
+        is_wrong: |_, given| match given.has("resident") {
+            true => given.has("thread-stacks"),
+            false => given.has("backed"),
+        },
+    },
+    Subcommand {
+        name: "pagetable",
+        forms: &[PAGE],
+        options: &[
+            MAPPING,
+            FREEZE,
+            ("backed", None),
+            ("details", None),
+            FORMAT,
+            OUTPUT,
+        ],
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "object",
+        forms: &[PAGE],
+        options: &[FORMAT, OUTPUT],
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "address",
+        forms: &[Form::Named(&["1000"])],
+        options: &[FORMAT, OUTPUT],
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "owner",
+        forms: &[Form::Named(&["1000"]), Form::Bare],
+        options: &[
+            ("from-log", Some("file")),
+            ("kmsg", None),
+            ("watch", None),
+            ("interval", Some("2s")),
+            ("unread", None),
+            ("threads", Some("2")),
+            FORMAT,
+            OUTPUT,
+        ],
+        is_wrong: |form, given| {
+            let is_nothing = form == Form::Bare && given.count(&["from-log", "kmsg"]) == 0;
+            is_nothing || given.has("interval") && !given.has("watch")
+        },
+    },
+    Subcommand {
+        name: "read",
+        forms: &[PAGE],
+        options: &[MAPPING, FREEZE, ("hex", None), ("raw", None), OUTPUT],
+        is_wrong: |_, given| given.has("hex") && given.has("raw"),
+    },
+    Subcommand {
+        name: "completions",
+        forms: &[Form::Named(&["bash"])],
+        options: &[],
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "man",
+        forms: &[Form::Named(&["dir"])],
+        options: &[],
+        is_wrong: |_, _| false,
+    },
+];
+
+/// The sets of up to three options, as indices.
+fn combinations(options: usize) -> Vec<BTreeSet<usize>> {
+    let mut sets = BTreeSet::from([BTreeSet::new()]);
+    for _ in 0..3 {
+        let with_another = |set: &BTreeSet<usize>| {
+            let set = set.clone();
+            (0..options).map(move |option| set.iter().copied().chain([option]).collect())
+        };
+        let larger: Vec<_> = sets.iter().flat_map(with_another).collect();
+        sets.extend(larger);
+    }
+    sets.into_iter().collect()
+}
+
+#[test]
+fn no_option_is_accepted_and_ignored() {
+    let mut wrong = 0;
+    for subcommand in SUBCOMMANDS {
+        for &form in subcommand.forms {
+            for set in combinations(subcommand.options.len()) {
+                let given: Vec<_> = set.iter().map(|&at| subcommand.options[at]).collect();
+                let mut words = vec!["introspect".to_owned(), subcommand.name.to_owned()];
+                for (option, value) in &given {
+                    words.push(format!("--{option}"));
+                    words.extend(value.map(str::to_owned));
+                }
+                words.extend(form.words().iter().map(|&word| word.to_owned()));
+                let parsed = Arguments::try_parse_from(&words);
+                let taken = parsed.and_then(|arguments| arguments.command.check());
+                let given = Given(given.iter().map(|(option, _)| *option).collect());
+                let is_wrong = (subcommand.is_wrong)(form, &given);
+                assert_eq!(taken.is_err(), is_wrong, "{words:?}: {taken:?}");
+                wrong += usize::from(is_wrong);
+            }
+        }
+    }
+    assert!(wrong > 100, "{wrong}");
+}
+
+#[test]
+fn every_option_is_listed_with_what_it_has_an_effect_on() {
+    let command = Arguments::command();
+    let names: BTreeSet<_> = SUBCOMMANDS.iter().map(|listed| listed.name).collect();
+    for subcommand in command.get_subcommands() {
+        assert!(names.contains(subcommand.get_name()), "{subcommand}");
+    }
+    for listed in SUBCOMMANDS {
+        let subcommand = command.find_subcommand(listed.name).unwrap();
+        let options: BTreeSet<_> = subcommand
+            .get_arguments()
+            .filter_map(clap::Arg::get_long)
+            .collect();
+        let all: BTreeSet<_> = listed.options.iter().map(|(option, _)| *option).collect();
+        assert_eq!(options, all, "{}", listed.name);
+    }
+}
