@@ -37,7 +37,7 @@ const ALLOWED: [(&str, &[&str], Others); 10] = [
     ("c-library", &[], Others::Only(&["libc"])),
     ("vmtest-guest", &[], Others::Only(&["libc"])),
     ("truth", &["process-introspection"], Others::Only(&["libc"])),
-    ("xtask", &["c-library", "truth"], Others::Any),
+    ("xtask", &["c-library", "testkit", "truth"], Others::Any),
 ];
 
 enum Others {

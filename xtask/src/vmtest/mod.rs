@@ -5,6 +5,7 @@
 mod boot;
 mod image;
 mod kernels;
+mod names;
 mod own_modules;
 mod packages;
 mod programs;

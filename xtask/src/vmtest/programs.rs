@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::image::Image;
 use super::kernels::Arch;
 use super::table::{Row, ROWS};
-use super::{cache, standard};
+use super::{cache, names, standard};
 use crate::run::{cargo, output, root, Result};
 
 /// Packages whose tests are run.
@@ -64,6 +64,9 @@ impl Programs {
     pub(crate) fn build(arch: Arch, directory: &Path) -> Result<Self> {
         let compiler = Compiler::for_arch(arch, directory)?;
         let tests = compiler.tests(&needed(arch)?)?;
+        if matches!(compiler.standard, Standard::Installed) {
+            names::check(ROWS, &tests, &program::WITH_CASES)?;
+        }
         let guest = compiler.guest()?;
         let cases = compiler.cases()?;
         Ok(Self {

