@@ -1,7 +1,7 @@
 //! Is this buffer one physical extent? What a driver that lacks scatter-gather
 //! must know, and others like to.
 //!
-//! Run it as root: `cargo run --example one_extent`
+//! Run it as root: `cargo run -p process-introspection --example one_extent`
 
 use process_introspection::{Error, Extent, Process};
 

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::interruption::Interruption;
 use crate::place::Place;
+use crate::startup;
 
 /// An output, unbuffered.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ impl Destination {
     pub(crate) fn open(place: &Place) -> io::Result<Self> {
         let stream = |fd: BorrowedFd<'_>| Ok(Self::Stream(File::from(fd.try_clone_to_owned()?)));
         let path = match place {
+            Place::StandardOutput if startup::standard_output_is_closed() => {
+                return Err(rustix::io::Errno::BADF.into());
+            }
             Place::StandardOutput => return stream(io::stdout().as_fd()),
             Place::StandardError => return stream(io::stderr().as_fd()),
             Place::At(path) => path,

@@ -4,7 +4,7 @@
 /// Of the command.
 pub(crate) const COMMAND: &str = "\
 PID is a PID, a unique PID, `self` (or 0) for this command itself, or the exact
-name of a process.
+name of a process; name:NAME is always a name, also one such as 123 or self.
 
 RANGE is START-END as in the maps file of proc(5) (hexadecimal, END exclusive),
 START+SIZE (SIZE decimal, in hexadecimal with 0x, or with K, M, G or T), or one

@@ -1,6 +1,7 @@
 //! The command `introspect`: arguments to library to output. What it knows of
 //! Linux it knows through the library.
-#![forbid(unsafe_code)]
+// One attribute in `startup` excepted.
+#![deny(unsafe_code)]
 
 mod address;
 mod arguments;
@@ -25,27 +26,29 @@ mod read;
 mod selection;
 mod sink;
 mod standing;
+mod startup;
 mod summary;
 mod target;
+mod usage;
 mod walks;
 mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::arguments::{Arguments, Command};
+use crate::arguments::Command;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    // Wrong usage ends here, with status 2.
-    let arguments = Arguments::parse();
+    let arguments = match usage::parse() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
     let target = arguments.command.target();
     match run(&arguments.command) {
         Ok(status) => ExitCode::from(status),
         Err(Failure::ReaderGone) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => error.exit(),
+        Err(Failure::Usage(error)) => usage::end(error),
         Err(failure) => {
             if let Failure::Interrupted(signal) = failure {
                 interruption::end_by(signal);

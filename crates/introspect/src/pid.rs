@@ -1,6 +1,7 @@
 //! The text PID: what it means, before any process is looked for. Pure.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use process_introspection::{Target, UniquePid};
 
@@ -11,9 +12,16 @@ pub(crate) enum TargetText {
     This,
     /// A PID or a unique PID.
     Number(u64),
+    /// Digits that are no number of 64 bits, as they were typed.
+    TooLarge(String),
     /// An exact name.
     Named(OsString),
+    /// An exact name after `name:`, which can be a number, too.
+    NamedExplicitly(OsString),
 }
+
+/// What comes before a name that could be taken for something else.
+pub(crate) const NAME_PREFIX: &str = "name:";
 
 impl From<OsString> for TargetText {
     fn from(text: OsString) -> Self {
@@ -22,13 +30,16 @@ impl From<OsString> for TargetText {
             Some(digits)
                 if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
             {
-                // What has more than 64 bits is no process's either.
-                match digits.parse().unwrap_or(u64::MAX) {
-                    0 => Self::This,
-                    number => Self::Number(number),
+                match digits.parse() {
+                    Ok(0) => Self::This,
+                    Ok(number) => Self::Number(number),
+                    Err(_) => Self::TooLarge(digits.to_owned()),
                 }
             }
-            _ => Self::Named(text),
+            _ => match text.as_bytes().strip_prefix(NAME_PREFIX.as_bytes()) {
+                Some(name) => Self::NamedExplicitly(OsStr::from_bytes(name).to_owned()),
+                None => Self::Named(text),
+            },
         }
     }
 }
@@ -54,9 +65,14 @@ mod tests {
         assert_eq!(text("self"), TargetText::This);
         assert_eq!(text("0"), TargetText::This);
         assert_eq!(text("4711"), TargetText::Number(4711));
-        assert_eq!(text("99999999999999999999"), TargetText::Number(u64::MAX));
+        let digits = "99999999999999999999";
+        assert_eq!(text(digits), TargetText::TooLarge(digits.into()));
         assert_eq!(text("7z"), TargetText::Named("7z".into()));
         assert_eq!(text("-1"), TargetText::Named("-1".into()));
         assert_eq!(text(""), TargetText::Named("".into()));
+        for name in ["123", "self", "name:x", ""] {
+            let explicit = TargetText::NamedExplicitly(name.into());
+            assert_eq!(text(&format!("name:{name}")), explicit);
+        }
     }
 }

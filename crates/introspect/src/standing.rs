@@ -23,6 +23,7 @@ pub(crate) struct Standing {
 #[derive(Debug)]
 pub(crate) struct Stop {
     frozen: Option<Frozen>,
+    has_memory: bool,
     name: String,
     note: Sender<String>,
 }
@@ -50,7 +51,12 @@ impl Standing {
     pub(crate) fn still(process: &Process, name: String) -> Result<Self, Failure> {
         let frozen = Some(process.freeze()?);
         let (note, said) = channel();
-        let stop = Stop { frozen, name, note };
+        let stop = Stop {
+            frozen,
+            has_memory: process.has_memory(),
+            name,
+            note,
+        };
         Ok(Self {
             stop,
             note: Note(said),
@@ -64,7 +70,9 @@ impl Drop for Stop {
             return;
         };
         let name = &self.name;
-        let said = if frozen.was_stopped_before() {
+        let said = if !self.has_memory {
+            format!("process {name} was not stopped: it has no memory")
+        } else if frozen.was_stopped_before() {
             format!("process {name} was stopped before, and stays so")
         } else {
             format!("process {name} stood still for {}", words(frozen.release()))

@@ -7,7 +7,7 @@ use process_introspection::{processes_named, Process, Target};
 use process_introspection_export::Name;
 
 use crate::failure::Failure;
-use crate::pid::{target_of_number, TargetText};
+use crate::pid::{target_of_number, TargetText, NAME_PREFIX};
 
 /// As it can be given to the command again.
 impl fmt::Display for TargetText {
@@ -15,7 +15,9 @@ impl fmt::Display for TargetText {
         match self {
             Self::This => f.write_str("self"),
             Self::Number(number) => number.fmt(f),
+            Self::TooLarge(digits) => f.write_str(digits),
             Self::Named(name) => f.write_str(&printable(name)),
+            Self::NamedExplicitly(name) => write!(f, "{NAME_PREFIX}{}", printable(name)),
         }
     }
 }
@@ -30,14 +32,18 @@ impl TargetText {
     pub(crate) fn find(&self) -> Result<Target, Failure> {
         match self {
             Self::This => Ok(Target::Caller),
-            Self::Number(number) => target_of_number(*number).ok_or_else(|| {
-                Failure::Message(format!(
-                    "process {number}: there is no such process (the number is neither a PID nor a unique PID)"
-                ))
-            }),
-            Self::Named(name) => find_named(name),
+            Self::Number(number) => target_of_number(*number).ok_or_else(|| no_such_number(number)),
+            Self::TooLarge(digits) => Err(no_such_number(digits)),
+            Self::Named(name) | Self::NamedExplicitly(name) => find_named(name),
         }
     }
+}
+
+fn no_such_number(number: impl fmt::Display) -> Failure {
+    Failure::Message(format!(
+        "process {number}: there is no such process (the number is neither a PID nor a unique \
+         PID; {NAME_PREFIX}{number} is a process of that name)"
+    ))
 }
 
 fn find_named(name: &OsStr) -> Result<Target, Failure> {

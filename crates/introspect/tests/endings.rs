@@ -17,58 +17,202 @@ use testkit::memory;
 use testkit::target::Target;
 
 #[test]
-fn wrong_usage_is_status_2() {
-    let wrong: &[&[&str]] = &[
-        &[],
-        &["physical"],
-        &["nonsense", "1"],
-        &["physical", "self", "20-10"],
-        &["physical", "self", "zz"],
-        &["physical", "self", "10+0"],
-        &["physical", "self", "10", "20"],
-        &["physical", "self", "--format", "xml"],
-        &["physical", "self", "--mapping", ""],
-        &["physical", "self", "--threads", "65"],
-        &["physical", "self", "--threads", "-1"],
-        &["physical", "--"],
-        &["physical", "self", "--", "true"],
-        &["physical", "1", "--", "true"],
-        &["physical", "10-20", "30-40", "--", "true"],
-        &["physical", "no range", "--", "true"],
-        &["physical", "self", "--at", "exit"],
-        &["physical", "self", "--after", "1s"],
-        &["physical", "--at", "exit", "--after", "1s", "--", "true"],
-        &["physical", "--on", "KILL", "--", "true"],
-        &["physical", "--after", "soon", "--", "true"],
-        &["physical", "--freeze", "--", "true"],
-        &["summary", "self", "--after", "5s"],
-        &["summary", "self", "--on", "USR1"],
-        &["summary", "--all", "--after", "5s"],
-        &["object", "self", "10", "--freeze"],
-        &["virtual", "self", "--threads", "2"],
-        &["virtual", "self", "--backed"],
-        &["virtual", "self", "--backed", "--thread-stacks"],
-        &["extents", "self"],
-        &["extents", "self", "10", "--align", "0"],
-        &["extents", "self", "10", "--align", "2X"],
-        &["pagetable", "self"],
-        &["object", "self"],
-        &["object", "self", "10-20"],
-        &["read", "self"],
-        &["read", "self", "10", "--hex", "--raw"],
-        &["completions", "cobol"],
+fn wrong_usage_is_told() {
+    let wrong: &[(&[&str], &str)] = &[
+        (&[], "Usage: introspect <COMMAND>"),
+        (
+            &["physical"],
+            "required arguments were not provided:\n  <PID>",
+        ),
+        (&["nonsense", "1"], "unrecognized subcommand 'nonsense'"),
+        (
+            &["physical", "self", "20-10"],
+            "'[RANGE]': its start is greater than its end",
+        ),
+        (
+            &["physical", "self", "zz"],
+            "'[RANGE]': an address is a hexadecimal number",
+        ),
+        (&["physical", "self", "10+0"], "'[RANGE]': it holds no byte"),
+        (
+            &["physical", "self", "10", "20"],
+            "unexpected argument '20'",
+        ),
+        (
+            &["physical", "self", "--format", "xml"],
+            "[possible values: table, json, jsonl, csv]",
+        ),
+        (
+            &["physical", "self", "--mapping", ""],
+            "'--mapping <NAME>': a name has at least one byte",
+        ),
+        (
+            &["physical", "self", "--threads", "65"],
+            "65 is not in 0..=64",
+        ),
+        (
+            &["physical", "self", "--threads", "-1"],
+            "unexpected argument '-1'",
+        ),
+        (&["physical", "--"], "not provided:\n  <PID>"),
+        (
+            &["physical", "self", "--", "true"],
+            "both the process self and COMMAND are given",
+        ),
+        (
+            &["physical", "1", "--", "true"],
+            "both the process 1 and COMMAND are given",
+        ),
+        (
+            &["physical", "name:10-20", "--", "true"],
+            "both the process name:10-20 and COMMAND are given",
+        ),
+        (
+            &["physical", "10-20", "30-40", "--", "true"],
+            "both the process 10-20 and COMMAND are given",
+        ),
+        (
+            &["physical", "no range", "--", "true"],
+            "before -- COMMAND there can be RANGE, which no range is not",
+        ),
+        (
+            &["physical", "self", "--at", "exit"],
+            "not provided:\n  <COMMAND>...",
+        ),
+        (
+            &["physical", "self", "--after", "1s"],
+            "not provided:\n  <COMMAND>...",
+        ),
+        (
+            &["physical", "--at", "exit", "--after", "1s", "--", "true"],
+            "'--at <MOMENT>' cannot be used with '--after <TIME>'",
+        ),
+        (
+            &["physical", "--on", "KILL", "--", "true"],
+            "[possible values: USR1, USR2]",
+        ),
+        (
+            &["physical", "--after", "soon", "--", "true"],
+            "invalid value 'soon' for '--after <TIME>'",
+        ),
+        (
+            &["physical", "--freeze", "--", "true"],
+            "--freeze has no effect at the exit of COMMAND",
+        ),
+        (
+            &["summary", "self", "--after", "5s"],
+            "'[PID]...' cannot be used with '--after <TIME>'",
+        ),
+        (
+            &["summary", "self", "--on", "USR1"],
+            "'[PID]...' cannot be used with '--on <SIGNAL>'",
+        ),
+        (
+            &["summary", "--all", "--after", "5s"],
+            "'--all' cannot be used with '--after <TIME>'",
+        ),
+        (
+            &["virtual", "self", "--backed", "--thread-stacks"],
+            "'--backed' cannot be used with '--thread-stacks'",
+        ),
+        (
+            &["object", "self", "10", "--freeze"],
+            "unexpected argument '--freeze'",
+        ),
+        (
+            &["virtual", "self", "--threads", "2"],
+            "unexpected argument '--threads'",
+        ),
+        (
+            &["virtual", "self", "--backed"],
+            "not provided:\n  --resident",
+        ),
+        (&["extents", "self"], "not provided:\n  <RANGE>"),
+        (
+            &["extents", "self", "10", "--align", "0"],
+            "'--align <SIZE>': it holds no byte",
+        ),
+        (
+            &["extents", "self", "10", "--align", "2X"],
+            "'--align <SIZE>': a size is a decimal number",
+        ),
+        (&["pagetable", "self"], "not provided:\n  <RANGE>"),
+        (&["object", "self"], "not provided:\n  <ADDR>"),
+        (
+            &["object", "self", "10-20"],
+            "'<ADDR>': an address is a hexadecimal number",
+        ),
+        (&["read", "self"], "not provided:\n  <RANGE>"),
+        (
+            &["read", "self", "10", "--hex", "--raw"],
+            "'--hex' cannot be used with '--raw'",
+        ),
+        (&["completions", "cobol"], "[possible values: bash, "),
     ];
-    for arguments in wrong {
+    for (arguments, said) in wrong {
         let run = run(arguments);
         assert_eq!(
             (run.status, run.stdout.as_str()),
             (2, ""),
             "{arguments:?}: {run:?}"
         );
+        assert!(run.stderr.contains(said), "{arguments:?}: {run:?}");
         assert!(
             run.stderr.contains("Usage") || run.stderr.contains("--help"),
             "{run:?}"
         );
+    }
+}
+
+#[test]
+fn no_suggestion_names_what_is_hidden_or_starts_a_program() {
+    for arguments in [
+        &["map"][..],
+        &["physical", "-p"],
+        &["summary", "--pid", "1"],
+    ] {
+        let said = run(arguments).stderr;
+        assert!(!said.contains("tip:"), "{said}");
+    }
+    let said = run(&["phisical", "1"]).stderr;
+    assert!(
+        said.contains("tip:") && said.contains("'physical'"),
+        "{said}"
+    );
+}
+
+/// Everything that is printed on standard output.
+const PRINTED: &[&[&str]] = &[
+    &["--help"],
+    &["--version"],
+    &["help", "owner"],
+    &["physical", "--help"],
+    &["completions", "bash"],
+    &["virtual", "self"],
+    &["virtual", "self", "--format", "json"],
+    &["virtual", "self", "-o", "-"],
+    &["read", "self", "--mapping", "[vdso]"],
+];
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    for &arguments in PRINTED {
+        // A full disk, and no standard output at all.
+        for redirection in [">/dev/full", ">&-"] {
+            let mut shell = Command::new("sh");
+            let line = format!("exec \"$0\" \"$@\" {redirection}");
+            shell.args(["-c", &line, env!("CARGO_BIN_EXE_introspect")]);
+            shell.args(arguments);
+            let run = support::finish(shell);
+            assert_eq!(run.status, 1, "{arguments:?} {redirection}: {run:?}");
+            let said = run.stderr.starts_with("introspect: cannot ")
+                && run.stderr.contains("standard output");
+            assert!(said, "{arguments:?} {redirection}: {run:?}");
+        }
+        // Somebody who does not want it can say so.
+        let mut command = introspect();
+        let status = command.args(arguments).stdout(Stdio::null()).status();
+        assert!(status.unwrap().success(), "{arguments:?}");
     }
 }
 

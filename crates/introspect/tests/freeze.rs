@@ -263,3 +263,16 @@ fn the_terminal_that_shows_the_records_can_be_the_target() {
     assert!(run.stdout.contains(" stood still for "), "{}", run.stdout);
     assert!(run.stdout.contains("status 0"), "{}", run.stdout);
 }
+
+#[test]
+fn what_has_no_memory_is_not_called_stopped() {
+    let zombie = support::Zombie::new();
+    let run = run(&["virtual", &zombie.pid().to_string(), "--freeze"]);
+    let said = format!(
+        "introspect: process {} was not stopped: it has no memory\n",
+        zombie.pid()
+    );
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(run.stderr.contains(&said), "{run:?}");
+    assert!(!run.stderr.contains("stopped before"), "{run:?}");
+}

@@ -57,6 +57,25 @@ fn the_readmes_test_command_is_the_one_that_integration_runs() {
 }
 
 #[test]
+fn the_command_in_an_examples_header_runs_it() {
+    let header = project_file("examples/rust/one_extent.rs");
+    let line = header.lines().find_map(|line| line.split('`').nth(1));
+    let mut words = line.expect("a command").split(' ');
+    assert_eq!(words.next(), Some("cargo"));
+    let output = Command::new(env!("CARGO"))
+        .args(words)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .output()
+        .expect("cargo");
+    let (printed, said) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let is_right = printed.contains("within a page: 100 bytes") || said.contains("CAP_SYS_ADMIN");
+    assert!(is_right, "{printed}{said}");
+}
+
+#[test]
 fn every_document_that_the_readme_links_exists() {
     let readme = project_file("README.md");
     for link in readme.split("](").skip(1) {

@@ -181,7 +181,8 @@ fn a_unique_pid_is_its_process_and_ends_with_it() {
     // A number that can be nobody's.
     for number in ["4294967295", "99999999999999999999999"] {
         let nobody = fail(&["virtual", number]);
-        assert!(nobody.contains("no such process"), "{nobody}");
+        let expected = format!("process {number}: there is no such process");
+        assert!(nobody.contains(&expected), "{nobody}");
     }
 }
 
@@ -202,6 +203,18 @@ fn an_exact_name_is_its_process() {
     let sleeping = std::ffi::OsStr::from_bytes(b"no \xff such\nname");
     let nobody = fail(&[std::ffi::OsStr::new("virtual"), sleeping]);
     assert!(nobody.contains(r"no \xff such\nname"), "{nobody}");
+}
+
+#[test]
+fn a_name_that_is_a_number_is_chosen_by_a_prefix() {
+    // No process has this number, and no other this name.
+    let name = format!("{}", 4_000_000_000u64 + u64::from(std::process::id()));
+    let waiting = Waiting::named(&name);
+    let by_pid = succeed(&["virtual", &waiting.pid().to_string(), "--format", "csv"]).stdout;
+    let by_name = succeed(&["virtual", &format!("name:{name}"), "--format", "csv"]).stdout;
+    assert_eq!(by_name, by_pid);
+    let number = fail(&["virtual", &name]);
+    assert!(number.contains(&format!("name:{name}")), "{number}");
 }
 
 #[test]

@@ -267,6 +267,13 @@ impl Process {
         })
     }
 
+    /// Whether the process has memory of its own. A kernel thread has none, nor has
+    /// a process that has ended and was not yet waited for (a zombie): every list of
+    /// theirs is empty.
+    pub fn has_memory(&self) -> bool {
+        self.core.has_memory()
+    }
+
     /// Whether physical addresses can be asked for.
     pub fn sees_frames(&self) -> bool {
         self.core.frames().is_ok()

@@ -188,6 +188,38 @@ impl Drop for Waiting {
     }
 }
 
+/// A process that has ended and is waited for only when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Zombie(Child);
+
+impl Zombie {
+    pub(crate) fn new() -> Self {
+        let child = Command::new("true").stdout(Stdio::piped()).spawn();
+        let mut zombie = Self(child.expect("true is there"));
+        // A pipe ends before its last writer is a zombie; its state says it.
+        let stat = format!("/proc/{}/stat", zombie.pid());
+        let mut output = zombie.0.stdout.take().expect("a pipe");
+        output.read_to_end(&mut Vec::new()).expect("it ends");
+        while !fs::read_to_string(&stat)
+            .expect("its state")
+            .contains(") Z ")
+        {
+            std::thread::yield_now();
+        }
+        zombie
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Zombie {
+    fn drop(&mut self) {
+        let _ = self.0.wait();
+    }
+}
+
 /// A command that is killed and reaped when dropped, if it has not ended.
 #[derive(Debug)]
 pub(crate) struct Running(pub(crate) Child);
