@@ -9,7 +9,7 @@ use std::io;
 use process_introspection_core::{Operation, Pfn};
 use rustix::io::{pread, Errno};
 
-use crate::{sys, Error, Process};
+use crate::{sys, Error, Mounts, Process};
 
 /// The flags of a page frame: the bits of `/proc/kpageflags`, also those that
 /// have no name here. Since Linux 6.10 most are those of the folio that the
@@ -204,11 +204,20 @@ impl Frames {
     /// [`Error::is_permission_denied`] for those who may not open root's files;
     /// [`Error::is_unsupported`] where the files are missing.
     pub fn open() -> Result<Self, Error> {
-        let flags = File::open("/proc/kpageflags").map_err(of_frames)?;
+        Self::open_in(&Mounts::new())
+    }
+
+    /// The same below another mount of proc.
+    ///
+    /// # Errors
+    /// As [`Frames::open`].
+    pub fn open_in(mounts: &Mounts) -> Result<Self, Error> {
+        let open = |name| File::open(mounts.proc().join(name)).map_err(of_frames);
+        let flags = open("kpageflags")?;
         Ok(Self {
             tells_merged: tells_merged(&flags),
             flags,
-            counts: File::open("/proc/kpagecount").map_err(of_frames)?,
+            counts: open("kpagecount")?,
         })
     }
 

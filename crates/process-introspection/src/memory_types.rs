@@ -5,22 +5,24 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::path::Path;
 
 use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize, Pfn, PhysAddr};
 
-use crate::{FrameFlags, Frames, Mapping, MappingKind, PageTableEntry, PhysicalRegion};
+use crate::{FrameFlags, Frames, Mapping, MappingKind, Mounts, PageTableEntry, PhysicalRegion};
 
 /// The kernel's own list, since Linux 2.6.28; needs root, a debugfs that is
-/// mounted where it always is, and a kernel that uses page attributes.
-const LIST: &str = "/sys/kernel/debug/x86/pat_memtype_list";
+/// mounted where it always is in sysfs, and a kernel that uses page attributes.
+const LIST: &str = "kernel/debug/x86/pat_memtype_list";
 
 /// The memory types of physical memory. What it needs is read when it is
 /// needed for the first time, and the list then kept: device memory that is
 /// mapped later is not in it.
 #[derive(Debug, Default)]
 pub struct MemoryTypes {
+    mounts: Mounts,
     list: OnceCell<Vec<Range>>,
     frames: OnceCell<Option<Frames>>,
 }
@@ -37,6 +39,15 @@ impl MemoryTypes {
     /// Nothing read yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same for other mounts of proc and sysfs.
+    pub fn of(mounts: &Mounts) -> Self {
+        let mounts = mounts.clone();
+        Self {
+            mounts,
+            ..Self::default()
+        }
     }
 
     /// A region in pieces of one memory type each, nearly always one; `None`
@@ -101,7 +112,7 @@ impl MemoryTypes {
     ) -> Vec<(u64, Option<MemoryType>)> {
         match backing {
             Backing::Device(start) => {
-                let list = self.list.get_or_init(read_list);
+                let list = self.list.get_or_init(|| read_list(self.mounts.sys()));
                 pieces_of(list, start.as_u64(), size, otherwise)
             }
             Backing::Ram(_) if is_kernels_ring(mapping.kind(), mapping.name().as_bytes()) => {
@@ -116,7 +127,7 @@ impl MemoryTypes {
     fn of_frames(&self, start: PhysAddr, size: u64) -> Vec<(u64, Option<MemoryType>)> {
         let open = || {
             let x86 = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
-            x86.then(|| Frames::open().ok()).flatten()
+            x86.then(|| Frames::open_in(&self.mounts).ok()).flatten()
         };
         let Some(frames) = self.frames.get_or_init(open) else {
             return vec![(size, None)];
@@ -205,8 +216,8 @@ fn of_flags(flags: FrameFlags) -> Option<MemoryType> {
     }
 }
 
-fn read_list() -> Vec<Range> {
-    parse_list(&fs::read_to_string(LIST).unwrap_or_default())
+fn read_list(sysfs: &Path) -> Vec<Range> {
+    parse_list(&fs::read_to_string(sysfs.join(LIST)).unwrap_or_default())
 }
 
 /// Lines such as `PAT: [mem 0x…-0x…] uncached-minus`.

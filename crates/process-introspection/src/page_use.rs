@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 
 use process_introspection_core::{PageSize, Pfn, PhysAddr};
 
-use crate::{Error, FrameFlags, Frames, PhysRange, PhysicalKind, PhysicalMap};
+use crate::{Error, FrameFlags, Frames, Mounts, PhysRange, PhysicalKind, PhysicalMap};
 
 /// What a page is used for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -180,9 +180,17 @@ impl PageUses {
     /// # Errors
     /// As [`PhysicalMap::read`] and [`Frames::open`].
     pub fn open() -> Result<Self, Error> {
+        Self::open_in(&Mounts::new())
+    }
+
+    /// The same below other mounts of proc and sysfs.
+    ///
+    /// # Errors
+    /// As [`PageUses::open`].
+    pub fn open_in(mounts: &Mounts) -> Result<Self, Error> {
         Ok(Self {
-            map: PhysicalMap::read()?,
-            frames: Frames::open()?,
+            map: PhysicalMap::read_in(mounts)?,
+            frames: Frames::open_in(mounts)?,
             page: PageSize::base(),
             flags: vec![FrameFlags::default(); PIECE],
             counts: vec![0; PIECE],

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use process_introspection_core as core;
+use process_introspection_core::descriptor::OwnedFd;
 use process_introspection_core::memory::Memory;
 use process_introspection_core::object::{build_id, object_at, MappingKind};
 use process_introspection_core::physical;
@@ -18,8 +19,8 @@ use crate::location::Location;
 use crate::mapping::name_storage;
 use crate::sys;
 use crate::{
-    Error, Extents, Mapping, MappingName, Object, PageTable, PhysicalRegions, ResidentRegions,
-    Snapshot, ThreadStacks, VirtualRegions,
+    Error, Extents, Mapping, MappingName, Mounts, Object, PageTable, PhysicalRegions,
+    ResidentRegions, Snapshot, ThreadStacks, VirtualRegions,
 };
 
 /// A process to look at: one process and one memory.
@@ -32,6 +33,7 @@ use crate::{
 pub struct Process {
     core: core::Process,
     target: Option<Target>,
+    mounts: Mounts,
 }
 
 impl Process {
@@ -102,15 +104,38 @@ impl Process {
             .custom_flags(O_DIRECTORY)
             .open(path);
         let dir = opened.map_err(|error| Error::of_open(&error))?;
-        core::Process::from_proc_dir(sys::owned(dir.into()), Access::Pages)
-            .map(|core| Self::new(core, None))
-            .map_err(|error| Error::new(error, None))
+        Self::of_directory(sys::owned(dir.into()), None)
+    }
+
+    pub(crate) fn of_directory(dir: OwnedFd, target: Option<Target>) -> Result<Self, Error> {
+        core::Process::from_proc_dir(dir, Access::Pages)
+            .map(|core| Self::new(core, target))
+            .map_err(|error| Error::new(error, target))
+    }
+
+    /// From now on what is read beside the process's own files is read there.
+    pub(crate) fn with_mounts(self, mounts: &Mounts) -> Result<Self, Error> {
+        let core = match mounts.open_sysfs()? {
+            Some(sysfs) => self.core.with_sysfs(sysfs),
+            None => self.core,
+        };
+        Ok(Self {
+            core,
+            target: self.target,
+            mounts: mounts.clone(),
+        })
+    }
+
+    /// The mounts of proc and sysfs that it was opened below.
+    pub fn mounts(&self) -> &Mounts {
+        &self.mounts
     }
 
     fn new(core: core::Process, target: Option<Target>) -> Self {
         Self {
             core: core.telling_zeroed(),
             target,
+            mounts: Mounts::new(),
         }
     }
 
@@ -258,7 +283,8 @@ impl Process {
         ThreadStacks::look(self).map_err(|error| self.error(error))
     }
 
-    /// Its PID in the caller's PID namespace; `None` if it was opened by a pidfd
+    /// Its PID in the caller's PID namespace, or its number in the proc that it
+    /// was opened below ([`Process::mounts`]); `None` if it was opened by a pidfd
     /// or a directory.
     pub fn pid(&self) -> Option<u32> {
         Some(match self.target? {
@@ -312,6 +338,10 @@ impl UniquePid {
         unique_pid(pid)
             .map(Self)
             .map_err(|error| Error::new(error, Some(Target::Pid(pid))))
+    }
+
+    pub(crate) fn from_raw(raw: i64) -> Self {
+        Self(raw)
     }
 
     /// The number, as the C interface takes it.

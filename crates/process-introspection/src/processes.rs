@@ -8,7 +8,7 @@ use std::path::Path;
 use process_introspection_core::error::{Errno, Operation};
 use process_introspection_core::Error as CoreError;
 
-use crate::{Error, Process, Target, UniquePid};
+use crate::{Error, Mounts, Process, Target, UniquePid};
 
 /// A process that was found by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +44,7 @@ impl NamedProcess {
 /// [`Error::is_permission_denied`] if its numbers are those of another PID
 /// namespace.
 pub fn processes_named(name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Error> {
-    let name = name.as_ref().as_bytes();
-    processes_where(|dir| !name.is_empty() && has_name(dir, name))
+    Mounts::new().processes_named(name)
 }
 
 /// All processes that `/proc` shows to this caller, kernel threads and those
@@ -60,7 +59,26 @@ pub fn processes_named(name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Err
 /// # Errors
 /// As [`processes_named`].
 pub fn all_processes() -> Result<Vec<NamedProcess>, Error> {
-    processes_where(|_| true)
+    Mounts::new().all_processes()
+}
+
+impl Mounts {
+    /// As the function [`processes_named`], in this proc.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn processes_named(&self, name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Error> {
+        let name = name.as_ref().as_bytes();
+        processes_where(self, |dir| !name.is_empty() && has_name(dir, name))
+    }
+
+    /// As the function [`all_processes`], in this proc.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn all_processes(&self) -> Result<Vec<NamedProcess>, Error> {
+        processes_where(self, |_| true)
+    }
 }
 
 impl Process {
@@ -76,15 +94,18 @@ impl Process {
     }
 }
 
-fn processes_where(is_meant: impl Fn(&Path) -> bool) -> Result<Vec<NamedProcess>, Error> {
+fn processes_where(
+    mounts: &Mounts,
+    is_meant: impl Fn(&Path) -> bool,
+) -> Result<Vec<NamedProcess>, Error> {
     let mut found = Vec::new();
-    for pid in pids()? {
-        let dir = Path::new(PROC).join(pid.to_string());
+    for pid in pids(mounts)? {
+        let dir = mounts.proc().join(pid.to_string());
         if !is_meant(&dir) {
             continue;
         }
         // Looked at twice: the number could be another process's by now.
-        match UniquePid::of(pid) {
+        match mounts.unique_pid(pid) {
             Ok(unique_pid) if is_meant(&dir) => found.push(NamedProcess {
                 unique_pid,
                 command_line: command_line(&dir),
@@ -97,15 +118,15 @@ fn processes_where(is_meant: impl Fn(&Path) -> bool) -> Result<Vec<NamedProcess>
     Ok(found)
 }
 
-const PROC: &str = "/proc";
-
-/// The PIDs of all processes that are visible here, ascending.
-pub(crate) fn pids() -> Result<Vec<u32>, Error> {
-    let proc = Path::new(PROC);
+/// The numbers of all processes that are visible in a proc, ascending.
+pub(crate) fn pids(mounts: &Mounts) -> Result<Vec<u32>, Error> {
+    let proc = mounts.proc();
     let cannot = |errno| Error::new(CoreError::new(errno, Operation::FindProcess), None);
-    let this = fs::read_link(proc.join("self")).map_err(|_| cannot(Errno::ENOSYS))?;
-    if this.as_os_str() != OsStr::new(&std::process::id().to_string()) {
-        return Err(cannot(Errno::EPERM));
+    if mounts.has_own_proc() {
+        let this = fs::read_link(proc.join("self")).map_err(|_| cannot(Errno::ENOSYS))?;
+        if this.as_os_str() != OsStr::new(&std::process::id().to_string()) {
+            return Err(cannot(Errno::EPERM));
+        }
     }
     let mut pids = Vec::new();
     for entry in fs::read_dir(proc).map_err(|_| cannot(Errno::ENOSYS))? {
@@ -115,14 +136,6 @@ pub(crate) fn pids() -> Result<Vec<u32>, Error> {
     }
     pids.sort_unstable();
     Ok(pids)
-}
-
-/// Whether all of the machine's processes have a PID here: whether the caller's
-/// PID namespace is the first one, whose number never changes
-/// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h, since Linux 3.8).
-pub(crate) fn sees_all() -> bool {
-    let namespace = fs::read_link(Path::new(PROC).join("self/ns/pid"));
-    namespace.is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
 }
 
 fn has_name(dir: &Path, name: &[u8]) -> bool {

@@ -2,12 +2,11 @@
 //! in. Knows no process.
 
 use std::fs;
-use std::path::Path;
 
 use process_introspection_core::physical::SwapPlace;
 use process_introspection_core::{Operation, PageSize};
 
-use crate::Error;
+use crate::{Error, Mounts};
 
 /// A swap area that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,15 @@ impl SwapAreas {
     /// # Errors
     /// The system's.
     pub fn read() -> Result<Self, Error> {
-        match fs::read(Path::new("/proc/swaps")) {
+        Self::read_in(&Mounts::new())
+    }
+
+    /// The same below another mount of proc.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_in(mounts: &Mounts) -> Result<Self, Error> {
+        match fs::read(mounts.proc().join("swaps")) {
             Ok(text) => Ok(Self::parse(&String::from_utf8_lossy(&text))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::of_io(&error, Operation::ReadFrames)),

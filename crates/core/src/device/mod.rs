@@ -131,7 +131,7 @@ impl DeviceCache {
             return Ok(Unlisted::Unknown(UnknownReason::Driver));
         }
         let found = if name.bytes == b"anon_inode:[vfio-device]" {
-            vfio::of_any_device(vma)?
+            vfio::of_any_device(process, vma)?
         } else {
             by_file(process, vma, name)?
         };
@@ -157,7 +157,7 @@ fn by_file(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
         (Some((1, 1)), _) => Ok(Ok(dev_mem(vma))),
         (Some((major, minor)), _) if has_dynamic_number(major) => {
             match uio::of_device(process, vma, name, major, minor)? {
-                Err(UnknownReason::Driver) => vfio::of_device(vma, major, minor),
+                Err(UnknownReason::Driver) => vfio::of_device(process, vma, major, minor),
                 found => Ok(found),
             }
         }
@@ -166,7 +166,7 @@ fn by_file(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
             None => Ok(Err(UnknownReason::Driver)),
         },
         (None, Some(uapi::PROC_SUPER_MAGIC)) => match pci::ProcFile::parse(name.bytes) {
-            Some(file) => file.memory(vma),
+            Some(file) => file.memory(process, vma),
             None => Ok(Err(UnknownReason::Driver)),
         },
         (Some(_), _) => Ok(Err(UnknownReason::Driver)),

@@ -7,7 +7,7 @@
 //! did). It is believed only where a BAR of the device holds all of the area.
 
 use super::{sysfs, DeviceMemory, Found, UnknownReason};
-use crate::addr::{PageSize, PhysAddr};
+use crate::addr::PhysAddr;
 use crate::descriptor::OwnedFd;
 use crate::error::Result;
 use crate::memtype::{self, MemoryType};
@@ -69,8 +69,9 @@ pub(super) struct Resources {
 
 impl Resources {
     /// By the device's directory in sysfs; `None` if it has no such file.
-    pub(super) fn open(device: &mut PathBuffer, page: u64) -> Result<Option<Self>> {
-        let file = sysfs::open(device.push(b"/resource"), 0)?;
+    pub(super) fn open(process: &Process, device: &mut PathBuffer) -> Result<Option<Self>> {
+        let page = process.page_size().bytes();
+        let file = sysfs::open(process, device.push(b"/resource"), 0)?;
         Ok(file.map(|file| Self { file, page }))
     }
 
@@ -123,12 +124,11 @@ impl<'a> ResourceFile<'a> {
         // The path is the target's, and may be anything: what it would lead to
         // here has to be what is mapped.
         let mut path = device_directory(self.device);
-        let named = sysfs::inode(path.push(b"/").push(self.file))?;
+        let named = sysfs::inode(process, path.push(b"/").push(self.file))?;
         if named != Some(vma.inode) {
             return Ok(Err(UnknownReason::Unconfirmed));
         }
-        let page = process.page_size().bytes();
-        let resources = Resources::open(&mut device_directory(self.device), page)?;
+        let resources = Resources::open(process, &mut device_directory(self.device))?;
         let bar = resources.and_then(|resources| resources.bar(self.bar));
         Ok(match bar {
             Some(bar) if bar.holds(vma.offset, vma.range.size()) => Ok(DeviceMemory {
@@ -180,7 +180,7 @@ impl<'a> ProcFile<'a> {
     /// The memory of an area of this file: of whichever BAR holds it, and of
     /// an unknown type, which a call on the open file has chosen.
     #[inline(never)]
-    pub(super) fn memory(&self, vma: &Vma) -> Result<Found> {
+    pub(super) fn memory(&self, process: &Process, vma: &Vma) -> Result<Found> {
         let unconfirmed = Ok(Err(UnknownReason::Unconfirmed));
         let mut path = PathBuffer::new();
         path.push(self.path).push(b"\0");
@@ -192,8 +192,7 @@ impl<'a> ProcFile<'a> {
         let mut directory = PathBuffer::new();
         directory.push(b"/sys/bus/pci/devices/0000:").push(self.bus);
         directory.push(b":").push(self.device);
-        let page = PageSize::base().bytes();
-        let Some(resources) = Resources::open(&mut directory, page)? else {
+        let Some(resources) = Resources::open(process, &mut directory)? else {
             return unconfirmed;
         };
         let (first, size) = (vma.offset, vma.range.size());

@@ -1,24 +1,39 @@
-//! Files below `/sys`, as this caller has it mounted: opened, made sure to be
-//! the kernel's, and read. Knows nothing of what they say.
+//! Files of sysfs, where the handle has it: opened, made sure to be the kernel's,
+//! and read. Knows nothing of what they say.
 
 use crate::descriptor::OwnedFd;
 use crate::error::Result;
 use crate::object::seen;
-use crate::process::PathBuffer;
+use crate::process::{PathBuffer, Process};
 use crate::sys;
 use crate::uapi;
 
+/// Paths are put together as if sysfs were mounted here.
+const ROOT: &[u8] = b"/sys/";
+
 /// A file or a directory of sysfs; `None` if there is none, or if what is
-/// there is not sysfs. `path` has no NUL yet.
-pub(super) fn open(path: &mut PathBuffer, flags: u32) -> Result<Option<OwnedFd>> {
+/// there is not sysfs. `path` begins with [`ROOT`] and has no NUL yet.
+pub(super) fn open(
+    process: &Process,
+    path: &mut PathBuffer,
+    flags: u32,
+) -> Result<Option<OwnedFd>> {
     path.push(b"\0");
-    let file = seen(sys::openat(sys::CWD, path.as_bytes(), flags))?;
+    let (root, path) = match process.sysfs() {
+        None => (sys::CWD, path.as_bytes()),
+        Some(root) => (root, path.as_bytes().get(ROOT.len()..).unwrap_or_default()),
+    };
+    let file = seen(sys::openat(root, path, flags))?;
     Ok(file.filter(is_sysfs))
 }
 
 /// The beginning of a file of sysfs, as much as there is room for.
-pub(super) fn read<'a>(path: &mut PathBuffer, text: &'a mut [u8]) -> Result<Option<&'a [u8]>> {
-    let Some(file) = open(path, 0)? else {
+pub(super) fn read<'a>(
+    process: &Process,
+    path: &mut PathBuffer,
+    text: &'a mut [u8],
+) -> Result<Option<&'a [u8]>> {
+    let Some(file) = open(process, path, 0)? else {
         return Ok(None);
     };
     let len = sys::pread(file.borrow(), text, 0);
@@ -26,14 +41,14 @@ pub(super) fn read<'a>(path: &mut PathBuffer, text: &'a mut [u8]) -> Result<Opti
 }
 
 /// A number in hexadecimal from a file of sysfs.
-pub(super) fn read_hex(path: &mut PathBuffer) -> Result<Option<u64>> {
+pub(super) fn read_hex(process: &Process, path: &mut PathBuffer) -> Result<Option<u64>> {
     let mut text = [0u8; 32];
-    Ok(read(path, &mut text)?.and_then(super::hex))
+    Ok(read(process, path, &mut text)?.and_then(super::hex))
 }
 
 /// The inode that a path leads to, through links.
-pub(super) fn inode(path: &mut PathBuffer) -> Result<Option<u64>> {
-    let file = open(path, sys::O_PATH)?;
+pub(super) fn inode(process: &Process, path: &mut PathBuffer) -> Result<Option<u64>> {
+    let file = open(process, path, sys::O_PATH)?;
     Ok(file
         .and_then(|file| sys::status(file.borrow()).ok())
         .map(|status| status.ino))

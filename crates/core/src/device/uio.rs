@@ -32,7 +32,7 @@ pub(super) fn of_device(
     major: u32,
     minor: u32,
 ) -> Result<Found> {
-    if !has_subsystem(major, minor, b"/sys/class/uio")? {
+    if !has_subsystem(process, major, minor, b"/sys/class/uio")? {
         return Ok(Err(UnknownReason::Driver));
     }
     // Another device can have got the number of one that is gone, whose node
@@ -42,17 +42,22 @@ pub(super) fn of_device(
     }
     let mut maps = [None; MAPS as usize];
     for (number, map) in (0..).zip(&mut maps) {
-        *map = read_map(major, minor, number)?;
+        *map = read_map(process, major, minor, number)?;
     }
     let page = process.page_size().bytes();
     Ok(place(&maps, vma.offset / page, vma.range.size(), page))
 }
 
 /// Whether the character device with this number is of a class.
-pub(super) fn has_subsystem(major: u32, minor: u32, class: &[u8]) -> Result<bool> {
-    let own = sysfs::inode(device_directory(major, minor).push(b"/subsystem"))?;
+pub(super) fn has_subsystem(
+    process: &Process,
+    major: u32,
+    minor: u32,
+    class: &[u8],
+) -> Result<bool> {
+    let own = sysfs::inode(process, device_directory(major, minor).push(b"/subsystem"))?;
     let wanted = match own {
-        Some(_) => sysfs::inode(PathBuffer::new().push(class))?,
+        Some(_) => sysfs::inode(process, PathBuffer::new().push(class))?,
         None => None,
     };
     Ok(own.is_some() && own == wanted)
@@ -67,11 +72,11 @@ pub(super) fn device_directory(major: u32, minor: u32) -> PathBuffer {
 }
 
 #[inline(never)]
-fn read_map(major: u32, minor: u32, number: u64) -> Result<Option<Map>> {
+fn read_map(process: &Process, major: u32, minor: u32, number: u64) -> Result<Option<Map>> {
     let field = |name: &[u8]| {
         let mut path = device_directory(major, minor);
         path.push(b"/maps/map").push_decimal(number).push(name);
-        sysfs::read_hex(&mut path)
+        sysfs::read_hex(process, &mut path)
     };
     let Some(address) = field(b"/addr")? else {
         return Ok(None);

@@ -8,10 +8,10 @@
 //! group does not tell its device, so all that VFIO has are looked at.
 
 use super::{pci, sysfs, uio, DeviceMemory, Found, UnknownReason};
-use crate::addr::{PageSize, PhysAddr};
+use crate::addr::PhysAddr;
 use crate::error::Result;
 use crate::memtype;
-use crate::process::{first_dirent, PathBuffer};
+use crate::process::{first_dirent, PathBuffer, Process};
 use crate::sys;
 use crate::vma::Vma;
 
@@ -24,19 +24,23 @@ const CLASS: &[u8] = b"/sys/class/vfio-dev";
 /// The memory of an area of the character device with this number; the reason
 /// is [`UnknownReason::Driver`] if that is no VFIO device.
 #[inline(never)]
-pub(super) fn of_device(vma: &Vma, major: u32, minor: u32) -> Result<Found> {
-    if !uio::has_subsystem(major, minor, CLASS)? {
+pub(super) fn of_device(process: &Process, vma: &Vma, major: u32, minor: u32) -> Result<Found> {
+    if !uio::has_subsystem(process, major, minor, CLASS)? {
         return Ok(Err(UnknownReason::Driver));
     }
     let mut only = Candidates::new();
-    only.add_device(uio::device_directory(major, minor).push(b"/device"), vma)?;
+    only.add_device(
+        process,
+        uio::device_directory(major, minor).push(b"/device"),
+        vma,
+    )?;
     Ok(only.found())
 }
 
 /// The memory of an area of a device that is not told which.
 #[inline(never)]
-pub(super) fn of_any_device(vma: &Vma) -> Result<Found> {
-    let Some(class) = sysfs::open(PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
+pub(super) fn of_any_device(process: &Process, vma: &Vma) -> Result<Found> {
+    let Some(class) = sysfs::open(process, PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
         return Ok(Err(UnknownReason::Driver));
     };
     let mut candidates = Candidates::new();
@@ -54,7 +58,7 @@ pub(super) fn of_any_device(vma: &Vma) -> Result<Found> {
             if !name.starts_with(b".") {
                 let mut device = PathBuffer::new();
                 device.push(CLASS).push(b"/").push(name).push(b"/device");
-                candidates.add_device(&mut device, vma)?;
+                candidates.add_device(process, &mut device, vma)?;
             }
         }
     }
@@ -75,8 +79,8 @@ impl Candidates {
     }
 
     /// Those in one device, whose directory in sysfs this is.
-    fn add_device(&mut self, device: &mut PathBuffer, vma: &Vma) -> Result<()> {
-        match pci::Resources::open(device, PageSize::base().bytes())? {
+    fn add_device(&mut self, process: &Process, device: &mut PathBuffer, vma: &Vma) -> Result<()> {
+        match pci::Resources::open(process, device)? {
             Some(resources) => {
                 for number in 0..pci::BARS {
                     if let Some(bar) = resources.bar(number) {

@@ -87,6 +87,17 @@ pub fn unique_pid(pid: u32) -> Result<i64> {
     Ok(i64::from(mark) << 32 | i64::from(pid))
 }
 
+/// The unique PID of the process that a `/proc/PID` directory is of, in
+/// whichever proc mount; `pid` is its number there. The mark is made of the
+/// start time: a directory does not tell the inode of pidfs, and a pidfd of a
+/// number of another PID namespace would be another process's.
+///
+/// # Errors
+/// ESRCH if the process has ended, EPERM if its start time is hidden.
+pub fn unique_pid_of_directory(dir: &OwnedFd, pid: u32) -> Result<i64> {
+    Ok(i64::from(start_time_mark(dir)?) << 32 | i64::from(pid))
+}
+
 /// A pidfd for a PID in the caller's namespace.
 pub(super) fn pidfd(pid: u32) -> Result<OwnedFd> {
     sys::pidfd_open(pid).map_err(|errno| match errno {

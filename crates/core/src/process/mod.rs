@@ -18,7 +18,7 @@ use crate::sys;
 pub use frames::Frames;
 use identity::ExecMark;
 pub(crate) use identity::{first_dirent, PathBuffer};
-pub use identity::{unique_pid, Target};
+pub use identity::{unique_pid, unique_pid_of_directory, Target};
 
 /// What a handle is opened for. Less is cheaper and needs less privilege.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Process {
     mark: Option<ExecMark>,
     has_memory: bool,
     tells_zeroed: bool,
+    /// Where devices are looked up instead of in `/sys`.
+    sysfs: Option<OwnedFd>,
     features: Features,
 }
 
@@ -186,6 +188,7 @@ impl Process {
             mark,
             has_memory,
             tells_zeroed: false,
+            sysfs: None,
             features: Features::new(),
         })
     }
@@ -196,6 +199,18 @@ impl Process {
     pub fn telling_zeroed(mut self) -> Self {
         self.tells_zeroed = true;
         self
+    }
+
+    /// From now on devices are looked up in this sysfs, by the descriptor of the
+    /// directory that it is mounted on, instead of in `/sys`.
+    pub fn with_sysfs(mut self, sysfs: OwnedFd) -> Self {
+        self.sysfs = Some(sysfs);
+        self
+    }
+
+    /// The descriptor of the sysfs to use, if it is not `/sys`.
+    pub(crate) fn sysfs(&self) -> Option<BorrowedFd<'_>> {
+        self.sysfs.as_ref().map(OwnedFd::borrow)
     }
 
     /// Whether walks are to tell images' zeroed memory.

@@ -33,7 +33,7 @@ const PIECE: usize = 512;
 /// page.
 pub(super) fn frames(process: &Process, virt: AddrRange) -> Result<Vec<Run>, Error> {
     let page = process.page_size();
-    let frames = Frames::open()?;
+    let frames = Frames::open_in(process.mounts())?;
     let mut runs = Vec::new();
     let mut entries = [0; PIECE];
     let (start, pages) = (virt.start().as_u64(), virt.size() >> page.shift());

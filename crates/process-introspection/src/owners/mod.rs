@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use process_introspection_core::{Pfn, PhysAddr};
 
-use crate::{processes, Error, PageSize, PhysicalRegion, Process, UniquePid};
+use crate::{processes, Error, Mounts, PageSize, PhysicalRegion, Process, UniquePid};
 use pass::Found;
 use wanted::{Marks, Wanted, MOST_FRAMES};
 
@@ -175,9 +175,10 @@ impl Coverage {
 }
 
 /// How a pass is made.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct OwnerOptions {
     threads: usize,
+    mounts: Mounts,
 }
 
 impl OwnerOptions {
@@ -189,8 +190,16 @@ impl OwnerOptions {
     /// How many threads read processes; 0 means as many as help, and more than
     /// 64 are 64.
     #[must_use]
-    pub fn threads(self, threads: usize) -> Self {
-        Self { threads }
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The processes of which proc are read.
+    #[must_use]
+    pub fn mounts(mut self, mounts: &Mounts) -> Self {
+        self.mounts = mounts.clone();
+        self
     }
 }
 
@@ -245,13 +254,14 @@ pub fn owners(
         return Err(Error::too_many_frames());
     }
     Process::current()?.physical_regions(0..0)?;
-    let pids = processes::pids()?;
+    let mounts = &options.mounts;
+    let pids = processes::pids(mounts)?;
     let mut coverage = Coverage {
-        sees_all: processes::sees_all(),
+        sees_all: mounts.sees_all(),
         ..Coverage::default()
     };
     let mut marks = Marks::new(&wanted);
-    let walked = pass::over(&pids, &wanted, options.threads, |event| {
+    let walked = pass::over(mounts, &pids, &wanted, options.threads, |event| {
         let mut mark = |region: &PhysicalRegion, address: Option<PhysAddr>| {
             if let Some(address) = address {
                 let first = address.pfn(page).as_u64();
@@ -284,7 +294,7 @@ pub fn owners(
     if walked.is_break() {
         return Ok(coverage);
     }
-    let after = processes::pids()?;
+    let after = processes::pids(mounts)?;
     let is_new = |pid: &&u32| pids.binary_search(pid).is_err();
     coverage.started = after.iter().filter(is_new).count();
     for frames in marks.unmarked() {

@@ -13,7 +13,7 @@ use rustix::fs::{openat, Mode, OFlags};
 use super::turns::{Next, StopOnDrop, Turns};
 use super::wanted::Wanted;
 use super::{lost, Coverage, Owner, PassedProcess, SILENCE};
-use crate::{sys, Backing, Error, PhysicalRegion, Process, UniquePid};
+use crate::{sys, Backing, Error, Mounts, PhysicalRegion, Process};
 
 /// More threads than this do not help when the caller does not say how many.
 const MOST_BY_DEFAULT: usize = 8;
@@ -69,6 +69,7 @@ enum Item {
 
 /// Reads these processes; everything is given in their order.
 pub(super) fn over(
+    mounts: &Mounts,
     pids: &[u32],
     wanted: &Wanted,
     threads: usize,
@@ -90,7 +91,7 @@ pub(super) fn over(
                 // Also when this thread panics: the others must not wait for it.
                 let stop = StopOnDrop(&turns);
                 while let Some(index) = turns.begin() {
-                    let outcome = read(pids[index], wanted, index, &turns);
+                    let outcome = read(mounts, pids[index], wanted, index, &turns);
                     turns.give(index, Item::Done(outcome));
                     turns.finish(index);
                 }
@@ -103,7 +104,7 @@ pub(super) fn over(
             // Where not one thread can be had, this one reads.
             if started == 0 {
                 if let Some(index) = turns.begin() {
-                    let outcome = alone(pids[index], wanted, &mut give)?;
+                    let outcome = alone(mounts, pids[index], wanted, &mut give)?;
                     turns.give(index, Item::Done(outcome));
                     turns.finish(index);
                 }
@@ -129,10 +130,10 @@ pub(super) fn over(
 }
 
 /// Reads a process and hands its owners over.
-fn read(pid: u32, wanted: &Wanted, index: usize, turns: &Turns<Item>) -> Outcome {
+fn read(mounts: &Mounts, pid: u32, wanted: &Wanted, index: usize, turns: &Turns<Item>) -> Outcome {
     let mut batch = Vec::new();
     let mut looked = 0u32;
-    let outcome = walk(pid, wanted, |found| {
+    let outcome = walk(mounts, pid, wanted, |found| {
         // Whether the pass is over is looked at now and then.
         looked = looked.wrapping_add(1);
         if looked % 1024 == 0 && turns.is_stopped() {
@@ -156,12 +157,13 @@ fn read(pid: u32, wanted: &Wanted, index: usize, turns: &Turns<Item>) -> Outcome
 
 /// Reads a process and gives its owners at once; breaks when `give` does.
 fn alone(
+    mounts: &Mounts,
     pid: u32,
     wanted: &Wanted,
     give: &mut impl FnMut(Event) -> ControlFlow<()>,
 ) -> ControlFlow<(), Outcome> {
     let mut broken = ControlFlow::Continue(());
-    let outcome = walk(pid, wanted, |found| {
+    let outcome = walk(mounts, pid, wanted, |found| {
         if let Some(found) = found {
             broken = give(Event::Found(found));
         }
@@ -176,6 +178,7 @@ fn alone(
 /// Walks all memory of a process. `each` gets what it maps of what is wanted, and
 /// what it has lost, and `None` for each other run.
 fn walk(
+    mounts: &Mounts,
     pid: u32,
     wanted: &Wanted,
     mut each: impl FnMut(Option<Found>) -> ControlFlow<()>,
@@ -185,9 +188,9 @@ fn walk(
         unique_pid: None,
         command: OsString::new(),
     };
-    let opened = UniquePid::of(pid).and_then(|unique| {
+    let opened = mounts.unique_pid(pid).and_then(|unique| {
         passed.unique_pid = Some(unique);
-        Process::open(unique)
+        mounts.process(unique)
     });
     let process = match opened {
         Ok(process) => process,

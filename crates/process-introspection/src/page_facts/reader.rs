@@ -40,7 +40,7 @@ impl<'a> PageFactsReader<'a> {
     pub(crate) fn new(process: &'a Process) -> Result<Self, Error> {
         Ok(Self {
             process,
-            frames: Frames::open()?,
+            frames: Frames::open_in(process.mounts())?,
             page: process.page_size(),
             with_entries: true,
             flags: vec![0; PIECE],

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use process_introspection_core::{Operation, PageSize, PhysAddr};
 
-use crate::Error;
+use crate::{Error, Mounts};
 use nodes::{Candidates, Piece};
 use resources::Resources;
 
@@ -65,11 +65,20 @@ impl PhysicalMap {
     /// The system's, such as EMFILE. That a file is not there or not for this
     /// caller is no error: what it would tell is then unknown.
     pub fn read() -> Result<Self, Error> {
-        Self::read_from("/proc", "/sys")
+        Self::read_in(&Mounts::new())
     }
 
-    /// The same from other places where proc and sysfs are mounted, such as a
-    /// host's within a container.
+    /// The same below other mounts of proc and sysfs, such as a host's within a
+    /// container.
+    ///
+    /// # Errors
+    /// As [`PhysicalMap::read`].
+    pub fn read_in(mounts: &Mounts) -> Result<Self, Error> {
+        Self::read_from(mounts.proc(), mounts.sys())
+    }
+
+    /// The same from any directories that hold such files, such as copies of
+    /// another machine's.
     ///
     /// # Errors
     /// As [`PhysicalMap::read`].

@@ -78,7 +78,7 @@ impl Process {
             walk.resident(ranges)?;
             return Ok(walk.finish(false, false));
         }
-        let mut facts = match Frames::open() {
+        let mut facts = match Frames::open_in(self.mounts()) {
             Ok(_) => Some(self.page_facts()?.of_frames_only()),
             Err(error) if error.is_permission_denied() || error.is_unsupported() => None,
             Err(error) => return Err(error),

@@ -1,0 +1,192 @@
+//! The mounts of proc and sysfs that are read: the caller's own, or others, such
+//! as the host's as a container sees them. Opens processes by their numbers in
+//! such a proc. Knows nothing of their memory.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use process_introspection_core as core;
+use process_introspection_core::descriptor::OwnedFd;
+use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::process::unique_pid_of_directory;
+use process_introspection_core::Target;
+use rustix::fs::{statfs, FsWord, OFlags, PROC_SUPER_MAGIC};
+
+use crate::{sys, Error, Process, UniquePid};
+
+/// `SYSFS_MAGIC` of include/uapi/linux/magic.h.
+const SYSFS_MAGIC: FsWord = 0x6265_6572;
+
+/// The PID namespace that a machine begins with has a number that never changes
+/// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h, since Linux 3.8).
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Where proc and sysfs are read: `/proc` and `/sys`, unless others are given.
+///
+/// Process numbers are those of the proc that is read. With another proc than
+/// `/proc` they are never given to a system call, because there they would mean
+/// other processes; and unique PIDs are made of start times.
+///
+/// The caller's own `/proc` must be mounted all the same: whether frame numbers
+/// can be seen is found out by the caller's own pages.
+///
+/// ```
+/// use process_introspection::Mounts;
+///
+/// let mounts = Mounts::new().procfs("/proc")?;
+/// let process = mounts.process(std::process::id())?;
+/// assert!(process.virtual_regions(..)?.next().is_some());
+/// assert!(Mounts::new().procfs("/").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mounts {
+    proc: Option<PathBuf>,
+    sys: Option<PathBuf>,
+}
+
+impl Mounts {
+    /// `/proc` and `/sys`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with another proc, mounted on this directory.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::InvalidInput`] if that is no proc file
+    /// system.
+    pub fn procfs(mut self, directory: impl Into<PathBuf>) -> io::Result<Self> {
+        let directory = directory.into();
+        check(&directory, PROC_SUPER_MAGIC, "proc")?;
+        self.proc = Some(directory);
+        Ok(self)
+    }
+
+    /// The same with another sysfs, mounted on this directory.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::InvalidInput`] if that is no sysfs.
+    pub fn sysfs(mut self, directory: impl Into<PathBuf>) -> io::Result<Self> {
+        let directory = directory.into();
+        check(&directory, SYSFS_MAGIC, "sysfs")?;
+        self.sys = Some(directory);
+        Ok(self)
+    }
+
+    /// The directory of proc.
+    pub fn proc(&self) -> &Path {
+        self.proc.as_deref().unwrap_or(Path::new("/proc"))
+    }
+
+    /// The directory of sysfs.
+    pub fn sys(&self) -> &Path {
+        self.sys.as_deref().unwrap_or(Path::new("/sys"))
+    }
+
+    /// Whether process numbers are those of the caller's own `/proc`.
+    pub fn has_own_proc(&self) -> bool {
+        self.proc.is_none()
+    }
+
+    /// Opens a process by its number in this proc, by its [`UniquePid`], or by a
+    /// [`Target`]; the caller itself is `self` there.
+    ///
+    /// # Errors
+    /// As [`Process::open`]. [`Error::is_gone`] also for a unique PID that was
+    /// made of a pidfd, if this is another proc than `/proc`: nothing there tells
+    /// whether it is still that process.
+    pub fn process(&self, target: impl Into<Target>) -> Result<Process, Error> {
+        let target = target.into();
+        let process = match &self.proc {
+            None => Process::open(target)?,
+            Some(proc) => in_other_proc(proc, target)?,
+        };
+        process.with_mounts(self)
+    }
+
+    /// The unique PID of the process that has this number in this proc now.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`] if there is none.
+    pub(crate) fn unique_pid(&self, pid: u32) -> Result<UniquePid, Error> {
+        let Some(proc) = &self.proc else {
+            return UniquePid::of(pid);
+        };
+        let target = Some(Target::Pid(pid));
+        let directory = directory(&proc.join(pid.to_string()))?;
+        unique_pid_of_directory(&directory, pid)
+            .map(UniquePid::from_raw)
+            .map_err(|error| Error::new(error, target))
+    }
+
+    /// Whether all of the machine's processes have a number in this proc: it is
+    /// of the machine's first PID namespace.
+    pub(crate) fn sees_all(&self) -> bool {
+        let first_process = match self.has_own_proc() {
+            true => "self",
+            false => "1",
+        };
+        let namespace = self.proc().join(first_process).join("ns/pid");
+        std::fs::read_link(namespace).is_ok_and(|name| name.as_os_str() == FIRST_PID_NAMESPACE)
+    }
+
+    /// A descriptor of the directory of another sysfs.
+    pub(crate) fn open_sysfs(&self) -> Result<Option<OwnedFd>, Error> {
+        self.sys.as_deref().map(directory).transpose()
+    }
+}
+
+/// Fails unless a file system of this sort is mounted on a directory.
+fn check(directory: &Path, magic: FsWord, name: &str) -> io::Result<()> {
+    if statfs(directory)?.f_type == magic {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("no {name} file system is mounted there"),
+    ))
+}
+
+fn directory(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::DIRECTORY | OFlags::PATH;
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path);
+    opened
+        .map(|directory| sys::owned(directory.into()))
+        .map_err(|error| Error::of_open(&error))
+}
+
+fn in_other_proc(proc: &Path, target: Target) -> Result<Process, Error> {
+    let name = match target {
+        Target::Caller => "self".to_owned(),
+        Target::Pid(pid) | Target::Unique { pid, .. } => pid.to_string(),
+    };
+    let failed = |error: core::Error| Error::new(error, Some(target));
+    let none = || failed(core::Error::new(Errno::ESRCH, Operation::FindProcess));
+    let path = proc.join(name);
+    let directory = directory(&path)?;
+    match target {
+        Target::Caller => {}
+        Target::Pid(pid) => {
+            // A thread has a directory too, which is not listed.
+            let status = std::fs::read_to_string(path.join("status"));
+            let mut lines = status.as_deref().unwrap_or_default().lines();
+            let process = lines.find_map(|line| line.strip_prefix("Tgid:"));
+            if process.is_some_and(|number| number.trim() != pid.to_string()) {
+                return Err(none());
+            }
+        }
+        Target::Unique { pid, mark } => {
+            let actual = unique_pid_of_directory(&directory, pid).map_err(failed)?;
+            if actual >> 32 != i64::from(mark) {
+                return Err(none());
+            }
+        }
+    }
+    Process::of_directory(directory, Some(target))
+}
