@@ -50,6 +50,31 @@ impl<'a> Name<'a> {
         push_cut(&escaped, limit, line);
     }
 
+    /// Appends a command line in one line of printable text, at most `width`
+    /// columns wide if there is a width; then its end is cut off. What goes first
+    /// is the directory of the program, where the program's name does not fit
+    /// behind it.
+    pub fn push_command(self, width: Option<usize>, line: &mut Vec<u8>) {
+        let limit = width.unwrap_or(usize::MAX);
+        let escaped = self.escaped();
+        if columns(&escaped) <= limit {
+            return line.extend_from_slice(escaped.as_bytes());
+        }
+        if limit == 0 {
+            return;
+        }
+        let program = escaped.split(' ').next().unwrap_or_default();
+        // Room for the program's path and the ellipsis that ends the rest.
+        let shown = match program.rfind('/') {
+            Some(slash) if columns(program) >= limit => {
+                line.extend_from_slice("…".as_bytes());
+                (&escaped[slash..], limit - 1)
+            }
+            _ => (&*escaped, limit),
+        };
+        push_beginning(shown.0, shown.1, line);
+    }
+
     fn escaped(self) -> String {
         let mut text = String::with_capacity(self.0.len() + 16);
         for chunk in self.0.utf8_chunks() {
@@ -129,6 +154,27 @@ fn width_of(character: char) -> usize {
 
 fn columns(text: &str) -> usize {
     text.chars().map(width_of).sum()
+}
+
+/// As much of the beginning of `text` as fits, with an ellipsis if that is not
+/// all, in `limit` columns.
+fn push_beginning(text: &str, limit: usize, line: &mut Vec<u8>) {
+    if columns(text) <= limit {
+        return line.extend_from_slice(text.as_bytes());
+    }
+    let Some(room) = limit.checked_sub(1) else {
+        return;
+    };
+    let (mut end, mut taken) = (0, 0);
+    for (at, character) in text.char_indices() {
+        taken += width_of(character);
+        if taken > room {
+            break;
+        }
+        end = at + character.len_utf8();
+    }
+    line.extend_from_slice(&text.as_bytes()[..end]);
+    line.extend_from_slice("…".as_bytes());
 }
 
 /// The start and the end of `text`, with an ellipsis between, in `limit`
@@ -252,7 +298,40 @@ mod tests {
         assert_eq!(printable("/漢字漢字漢字".as_bytes(), Some(7)), "/漢…字");
     }
 
+    fn command(line: &str, width: usize) -> String {
+        let mut text = Vec::new();
+        Name(line.as_bytes()).push_command(Some(width), &mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_long_command_keeps_its_programs_name_and_loses_its_end() {
+        let redis = "redis-server *:16379";
+        assert_eq!(command(redis, 20), redis);
+        assert_eq!(command(redis, 14), "redis-server …");
+        assert_eq!(command("postgres: walwriter ", 14), "postgres: wal…");
+        let path = "/usr/lib/postgresql/15/bin/postgres -D /var/lib/postgresql";
+        assert_eq!(command(path, 58), path);
+        assert_eq!(command(path, 36), "/usr/lib/postgresql/15/bin/postgres…");
+        assert_eq!(command(path, 24), "…/postgres -D /var/lib/…");
+        assert_eq!(command(path, 10), "…/postgre…");
+        assert_eq!(command(path, 1), "…");
+        assert_eq!(command(path, 0), "");
+        assert_eq!(command("é/漢字漢字", 5), "…/漢…");
+    }
+
     proptest! {
+        #[test]
+        fn a_cut_command_is_never_too_wide(name: Vec<u8>, width in 0usize..40) {
+            let mut text = Vec::new();
+            Name(&name).push_command(Some(width), &mut text);
+            let text = String::from_utf8(text).unwrap();
+            prop_assert!(columns(&text) <= width);
+            if columns(&printable(&name, None)) <= width {
+                prop_assert_eq!(unescaped(&text), name);
+            }
+        }
+
         #[test]
         fn any_name_is_printable_and_can_be_read_back(name: Vec<u8>) {
             let text = printable(&name, None);

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::delimited::Fields;
 use crate::name::{Name, OtherPath};
 use crate::number::{DeviceNumber, Hex, SignedHex};
-use crate::record::{protection_name, Column, Layout, Record};
+use crate::record::{protection_name, Layout, Record};
 use crate::table::Cells;
 
 /// The object at one address, and where in it that address lies.
@@ -106,18 +106,9 @@ impl Record for ObjectRecord<'_> {
             "open_path",
             "open_path_hex",
         ],
-        columns: &[
-            Column::number("VADDR", 12),
-            Column::number("LINKED", 8),
-            Column::number("RELOCATION", 12),
-            Column::number("OFFSET", 8),
-            Column::text("PROT", 4),
-            Column::text("KIND", 7),
-            Column::text("DEV", 5),
-            Column::number("INO", 9),
-            Column::text("BUILD ID", 40),
-            Column::text("PATH", 0),
-        ],
+        // A line for each field: a table of one row would be twice as wide as a
+        // terminal.
+        columns: &[],
     };
 
     fn fields(&self, fields: &mut Fields) {
@@ -138,31 +129,48 @@ impl Record for ObjectRecord<'_> {
             .name(self.open_path.path);
     }
 
-    fn cells(&self, cells: &mut Cells<'_>) {
-        let relocation = self.relocation.map(|it| it.text().replacen("0x", "", 1));
-        let build_id = self.build_id.map(|id| id.to_string());
-        let path = self.path_and_where_to_open_it();
-        cells
-            .hex(self.vaddr)
-            .hex(self.linked_vaddr)
-            .text(relocation.as_deref().unwrap_or("-"))
-            .hex(self.offset)
-            .protection(self.prot, self.shared)
-            .text(self.kind)
-            .device(self.dev)
-            .number(self.ino)
-            .text(build_id.as_deref().unwrap_or("-"))
-            .name(Name(&path));
+    fn cells(&self, _cells: &mut Cells<'_>) {}
+
+    fn picture(&self, _width: Option<usize>) -> String {
+        let hex = |number: Hex| format!("{:#x}", number.0);
+        let path = |name: Name<'_>| {
+            let mut text = Vec::new();
+            name.push_printable(None, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        let sharing = if self.shared { "shared" } else { "private" };
+        let lines = [
+            ("vaddr", Some(hex(self.vaddr))),
+            ("linked_vaddr", self.linked_vaddr.map(hex)),
+            ("relocation", self.relocation.map(SignedHex::text)),
+            ("offset", Some(hex(self.offset))),
+            (
+                "mapping",
+                Some(format!("{} {sharing} {}", self.prot, self.kind)),
+            ),
+            ("dev", Some(self.dev.text(&mut [0; 18]).to_owned())),
+            ("ino", Some(self.ino.to_string())),
+            ("build_id", self.build_id.map(|id| id.to_string())),
+            ("deleted", self.deleted.then(|| "yes".to_owned())),
+            ("path", Some(path(self.path))),
+            ("target_path", self.elsewhere(self.target_path).map(path)),
+            ("open_path", self.elsewhere(self.open_path).map(path)),
+        ];
+        let mut text = String::new();
+        for (name, value) in lines {
+            if let Some(value) = value {
+                text.push_str(format!("{name:<12}  {value}").trim_end());
+                text.push('\n');
+            }
+        }
+        text
     }
 }
 
-impl ObjectRecord<'_> {
-    /// One path, or two with an arrow between where the name does not do.
-    fn path_and_where_to_open_it(&self) -> Vec<u8> {
-        let (name, open) = (self.path.0, self.open_path.path.0);
-        match open.is_empty() || open == name {
-            true => name.to_vec(),
-            false => [name, b" -> ", open].concat(),
-        }
+impl<'a> ObjectRecord<'a> {
+    /// A path that says more than the object's name.
+    fn elsewhere(&self, other: OtherPath<'a>) -> Option<Name<'a>> {
+        let path = other.path;
+        (!path.0.is_empty() && path != self.path).then_some(path)
     }
 }

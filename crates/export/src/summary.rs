@@ -514,13 +514,12 @@ impl Record for ProcessLine<'_> {
         columns: &[
             Column::number("PID", 7),
             Column::number("RESIDENT", 8),
-            Column::number("PSS", 6),
-            Column::number("USS", 6),
+            Column::number("PSS", 5),
+            Column::number("USS", 5),
             Column::number("SWAP", 5),
             Column::number("HUGETLB", 7),
             Column::number("HUGE", 4),
             Column::number("EXTENTS", 7),
-            Column::number("HALF IN", 7),
             Column::text("COMMAND", 0),
         ],
     };
@@ -549,7 +548,6 @@ impl Record for ProcessLine<'_> {
         let contiguity = record.contiguity.as_ref();
         cells
             .optional(contiguity.map(|contiguity| contiguity.extents))
-            .rough(contiguity.and_then(|contiguity| contiguity.half_in))
-            .name(Name(record.command.as_bytes()));
+            .command(Name(record.command.as_bytes()));
     }
 }

@@ -101,7 +101,7 @@ impl Page {
     fn draw(&mut self, record: &SummaryRecord, missing: &[String]) {
         let mut title = format!("{} ", record.pid).into_bytes();
         let left = self.width - title.len();
-        Name(record.command.as_bytes()).push_printable(Some(left), &mut title);
+        Name(record.command.as_bytes()).push_command(Some(left), &mut title);
         self.line(&String::from_utf8_lossy(&title));
         for why in missing {
             self.prose("  ", &format!("({why})"));

@@ -135,14 +135,26 @@ impl Cells<'_> {
     /// A name, escaped, cut to what is left of the line's width; whole where that
     /// is next to nothing, and the terminal goes on in its next line.
     pub fn name(&mut self, name: Name<'_>) -> &mut Self {
-        self.columns.next();
-        self.line.push(b' ');
-        let left = self
-            .width
-            .map(|width| width.saturating_sub(self.line.len()))
-            .filter(|&left| left >= LEAST_NAME);
+        let left = self.rest_of_line();
         name.push_printable(left, self.line);
         self
+    }
+
+    /// A command line, escaped, in what is left of the line's width: its end is
+    /// cut off, see [`Name::push_command`].
+    pub fn command(&mut self, command: Name<'_>) -> &mut Self {
+        let left = self.rest_of_line();
+        command.push_command(left, self.line);
+        self
+    }
+
+    /// Begins the last cell. Returns the columns that are left for it, if there is
+    /// a width, and more than next to nothing left of it.
+    fn rest_of_line(&mut self) -> Option<usize> {
+        self.columns.next();
+        self.line.push(b' ');
+        let left = self.width?.saturating_sub(self.line.len());
+        (left >= LEAST_NAME).then_some(left)
     }
 }
 

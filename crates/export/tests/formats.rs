@@ -255,7 +255,6 @@ fn every_table_has_a_cell_for_each_column() {
     ));
     rows(written(Format::Table, None, &[samples::resident(b"/x")]));
     rows(written(Format::Table, None, &[samples::extent()]));
-    rows(written(Format::Table, None, &[samples::object(b"/x")]));
 }
 
 #[test]
@@ -356,21 +355,34 @@ fn facts_of_pages_stand_below_a_row_and_say_of_how_many_pages_they_are() {
 }
 
 #[test]
-fn a_table_shows_where_an_object_is_opened_if_its_name_does_not_do() {
-    let table = |record| written(Format::Table, None, &[record]);
-    let plain = samples::object(b"/bin/x");
-    assert!(table(plain).ends_with(" /bin/x\n"));
-    let open = OtherPath::open(Name(b"/proc/7/root/bin/x"));
+fn an_object_is_shown_in_lines_that_fit_the_terminal() {
+    let table = |record| written(Format::Table, Some(80), &[record]);
+    let path = b"/usr/lib/x86_64-linux-gnu/libc.so.6";
+    let plain = ObjectRecord {
+        open_path: OtherPath::open(Name(path)),
+        target_path: OtherPath::target(Name(path)),
+        ..samples::object(path)
+    };
+    let text = table(plain);
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    assert!(text.contains("\npath          /usr/lib/x86_64-linux-gnu/libc.so.6\n"));
+    // What says nothing new is left out.
+    assert!(
+        !text.contains("open_path") && !text.contains("target_path"),
+        "{text}"
+    );
     let elsewhere = ObjectRecord {
-        open_path: open,
+        open_path: OtherPath::open(Name(b"/proc/7/root/bin/x")),
         ..plain
     };
-    assert!(table(elsewhere).ends_with(" /bin/x -> /proc/7/root/bin/x\n"));
+    assert!(table(elsewhere).ends_with("\nopen_path     /proc/7/root/bin/x\n"));
     let unreachable = ObjectRecord {
         open_path: OtherPath::open(Name(b"")),
         ..plain
     };
-    assert!(table(unreachable).ends_with(" /bin/x\n"));
+    assert!(!table(unreachable).contains("open_path"));
+    let hostile = samples::object(b"/a\nb\x1b[2J");
+    assert!(table(hostile).contains("\npath          /a\\nb\\x1b[2J\n"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Where output goes: standard output, or a file that is replaced as a whole.
 
+use std::env;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -91,14 +92,18 @@ impl Destination {
         matches!(self, Self::Stream(file) if file.is_terminal())
     }
 
-    /// How many columns the terminal has, if it is one.
+    /// Returns the number of columns that lines may have: the terminal's, or what
+    /// `COLUMNS` in the environment says of any other output.
     pub(crate) fn width(&self) -> Option<usize> {
-        match self {
-            Self::Stream(file) => terminal_size::terminal_size_of(file)
-                .map(|(terminal_size::Width(columns), _)| usize::from(columns))
-                .filter(|&columns| columns > 0),
+        let terminal = match self {
+            Self::Stream(file) => terminal_size::terminal_size_of(file),
             Self::Replacement { .. } => None,
-        }
+        };
+        let columns = match terminal {
+            Some((terminal_size::Width(columns), _)) => Some(usize::from(columns)),
+            None => env::var("COLUMNS").ok().and_then(|text| text.parse().ok()),
+        };
+        columns.filter(|&columns| columns > 0)
     }
 
     /// Puts a complete file in its place.

@@ -130,9 +130,9 @@ not: as many descriptors as a scatter-gather list of all of it has. By their
 size: how many, how much memory. --mapping asks of a part.
 
 --by mapping has a line for each mapping, by PSS (MEMORY is resident and hugetlb
-together). --all has a line for each process, by PSS, and the sum (of PSS: what
-all have together); HALF IN is the size that half of the memory's extents have at
-least, by bytes. Processes that cannot be read are counted on standard error.
+together). Several processes, all of a name, or --all have a line each, by PSS,
+and the sum (of PSS: what all have together); HUGE is the part of RESIDENT that
+huge pages map. Processes that cannot be read are counted on standard error.
 
 Without CAP_SYS_ADMIN there are no addresses; what can be known of your own
 processes is shown all the same, and what is missing is said. In JSON and CSV,
@@ -197,13 +197,14 @@ Examples:
 
 /// Of `object`.
 pub(crate) const OBJECT: &str = "\
-LINKED is the address that the byte was linked to, as nm and addr2line know it:
-for executables and shared libraries whose file can be read. RELOCATION is by
-how much the file was moved, the same in each of its mappings; BUILD ID tells it
-from others of its name. PATH is the kernel's name for it; where that does not
-lead to it, because it was deleted or replaced or the process has another root,
-a path that does follows behind an arrow, if there is one. Exit status 1 if
-nothing, or memory without an object, is mapped there.
+A line for each field that is known. linked_vaddr is the address that the byte
+was linked to, as nm and addr2line know it: for executables and shared libraries
+whose file can be read. relocation is by how much the file was moved, the same in
+each of its mappings; build_id tells it from others of its name. path is the
+kernel's name for it; open_path, where that does not lead to it, because it was
+deleted or replaced or the process has another root, is a path that does, if
+there is one. Exit status 1 if nothing, or memory without an object, is mapped
+there.
 
 Examples:
   introspect object 1234 7f0012345678

@@ -1,48 +1,46 @@
-//! `introspect summary`: what memory is made of, of some processes or of all.
+//! `introspect summary`: what memory is made of, of one process; several are in
+//! [`several`].
 
-use std::borrow::Borrow;
+mod several;
+
 use std::cmp::Reverse;
 use std::env;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    all_processes, AddrRange, MappingSummary, PhysicalMap, Process, Summary, SummaryStep,
+    AddrRange, MappingSummary, PhysicalMap, Process, Summary, SummaryStep,
 };
 use process_introspection_export::{
-    Format, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryPicture,
-    SummaryRecord, UsageRecord, WithPid,
+    Format, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
 };
 
 use crate::arguments::{self, By};
-use crate::count::processes;
 use crate::failure::Failure;
 use crate::sink::{Setting, Sink};
-use crate::standing::Standing;
-use crate::target::{beginning, printable};
+use several::Chosen;
 
 /// `introspect summary`. Gives the status to end with.
 pub(crate) fn summary(asked: &arguments::Summary) -> Result<u8, Failure> {
     if asked.launch.is_asked_for() {
         // Nothing is asked for that a privilege could forbid altogether.
         let check = || Ok(());
-        return asked
-            .launch
-            .run(check, &asked.freeze, |process, mut setting| {
-                let standing = setting.standing.take();
-                let found = Ok((process, standing));
-                of_each(asked, setting, 1, std::iter::once(found))
-            });
+        return asked.launch.run(check, &asked.freeze, |process, setting| {
+            of_one(asked, process, setting)
+        });
     }
-    if asked.all {
-        return all(asked).map(|()| 0);
+    let chosen = match asked.all {
+        true => Chosen::all()?,
+        false => Chosen::named(&asked.pids)?,
+    };
+    match &chosen[..] {
+        [one] if !asked.all => {
+            let (process, standing) = one.open(&asked.freeze)?;
+            of_one(asked, &process, standing.into())
+        }
+        several => several::several(asked, several),
     }
-    let opened = asked.pids.iter().map(|text| {
-        let process = text.open()?;
-        let standing = asked.freeze.stop(&process, text)?;
-        Ok((process, standing))
-    });
-    of_each(asked, Setting::default(), asked.pids.len(), opened).map(|()| 0)
+    .map(|()| 0)
 }
 
 /// What was found out of one process.
@@ -107,54 +105,30 @@ fn look(
     })
 }
 
-/// A screen for each, or a line for each mapping. If one fails, those before
-/// are shown.
-fn of_each<P: Borrow<Process>>(
+/// A screen, or a line for each mapping.
+fn of_one(
     asked: &arguments::Summary,
-    setting: Setting,
-    count: usize,
-    mut processes: impl Iterator<Item = Result<(P, Option<Standing>), Failure>>,
+    process: &Process,
+    mut setting: Setting,
 ) -> Result<(), Failure> {
-    let layout: &Layout = match (asked.by, count) {
-        (None, _) => &SummaryRecord::LAYOUT,
-        (Some(By::Mapping), 1) => &MappingUsageRecord::LAYOUT,
-        (Some(By::Mapping), _) => &WithPid::LAYOUT,
+    let layout: &Layout = match asked.by {
+        None => &SummaryRecord::LAYOUT,
+        Some(By::Mapping) => &MappingUsageRecord::LAYOUT,
     };
+    let standing = setting.standing.take();
     let map = PhysicalMap::read()?;
-    // What fails first is found out before the output is opened.
-    let first = processes.next().transpose()?;
-    let mut sink = Sink::gathering(&asked.output, layout, &[AddrRange::ALL], setting)?;
-    let mut all = Vec::new();
-    let looked: Result<(), Failure> =
-        first
-            .map(Ok)
-            .into_iter()
-            .chain(processes)
-            .try_for_each(|next| {
-                let (process, standing) = next?;
-                let process = process.borrow();
-                let ranges = asked.selection().ranges(process)?;
-                let found = look(process, &map, &ranges, asked.by.is_some(), |range| {
-                    sink.passed(range)
-                });
-                drop(standing);
-                all.push(found?);
-                Ok(())
-            });
+    let ranges = asked.selection().ranges(process)?;
+    let mut sink = Sink::gathering(&asked.output, layout, &ranges, setting)?;
+    let found = look(process, &map, &ranges, asked.by.is_some(), |range| {
+        sink.passed(range)
+    });
+    drop(standing);
     sink.end_progress();
-    for found in &all {
-        write(asked, count, found, &mut sink)?;
-    }
-    looked?;
+    write(asked, &found?, &mut sink)?;
     sink.finish()
 }
 
-fn write(
-    asked: &arguments::Summary,
-    count: usize,
-    found: &Found,
-    sink: &mut Sink,
-) -> Result<(), Failure> {
+fn write(asked: &arguments::Summary, found: &Found, sink: &mut Sink) -> Result<(), Failure> {
     let missing = missing(&found.summary);
     let is_picture = asked.by.is_none() && matches!(asked.output.format.0, Format::Table);
     for what in missing.iter().filter(|_| !is_picture) {
@@ -169,11 +143,7 @@ fn write(
         });
     }
     for mapping in &found.mappings {
-        let record = MappingUsageRecord::new(found.pid, &found.summary, mapping);
-        match count {
-            1 => sink.write(&record)?,
-            _ => sink.write(&WithPid(record))?,
-        }
+        sink.write(&MappingUsageRecord::new(found.pid, &found.summary, mapping))?;
     }
     Ok(())
 }
@@ -209,185 +179,4 @@ fn has_utf8() -> bool {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
     })
-}
-
-/// Processes of which nothing can be told, and why.
-#[derive(Debug, Default)]
-struct Unread {
-    ended: u64,
-    refused: u64,
-    failed: Vec<String>,
-}
-
-impl Unread {
-    fn note(&mut self, pid: u32, failure: Failure) -> Result<(), Failure> {
-        match failure {
-            Failure::Library(error) if error.is_gone() => self.ended += 1,
-            Failure::Library(error) if error.is_permission_denied() => self.refused += 1,
-            Failure::Library(error) => self.failed.push(format!("process {pid}: {error}")),
-            other => return Err(other),
-        }
-        Ok(())
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let mut lines = self.failed.clone();
-        if self.refused > 0 {
-            let them = if self.refused == 1 { "it" } else { "them" };
-            lines.push(format!(
-                "not in the list: {}, because reading {them} is refused to this user or here",
-                processes(self.refused)
-            ));
-        }
-        if self.ended > 0 {
-            lines.push(format!(
-                "not in the list: {} that ended meanwhile",
-                processes(self.ended)
-            ));
-        }
-        lines
-    }
-}
-
-/// `introspect summary --all`.
-fn all(asked: &arguments::Summary) -> Result<(), Failure> {
-    let processes = all_processes()?;
-    let is_table = matches!(asked.output.format.0, Format::Table);
-    let layout = match is_table {
-        true => &ProcessLine::LAYOUT,
-        false => &SummaryRecord::LAYOUT,
-    };
-    let map = PhysicalMap::read()?;
-    let mut sink = Sink::over_processes(&asked.output, layout)?;
-    let (mut records, mut unread, mut lacks) = (Vec::new(), Unread::default(), Vec::new());
-    for (done, process) in processes.iter().enumerate() {
-        sink.passed_processes(done, processes.len());
-        sink.check()?;
-        let looked = Process::open(process)
-            .map_err(Failure::from)
-            .and_then(|opened| {
-                // Kernel threads, and those that have ended.
-                if opened.virtual_regions(..)?.next().is_none() {
-                    return Ok(None);
-                }
-                let all = [AddrRange::ALL];
-                look(&opened, &map, &all, false, |_| sink.check()).map(Some)
-            });
-        match looked {
-            Ok(Some(found)) => {
-                for what in missing(&found.summary) {
-                    if !lacks.contains(&what) {
-                        lacks.push(what);
-                    }
-                }
-                let mut record = found.record();
-                record.command = match is_table {
-                    true => beginning(&printable(&process.command_line)),
-                    false => process.command_line.to_string_lossy().into_owned(),
-                };
-                records.push(record);
-            }
-            Ok(None) => {}
-            Err(failure) => unread.note(process.pid(), failure)?,
-        }
-    }
-    sink.end_progress();
-    records.sort_by_key(|record| {
-        let usage = &record.total;
-        (Reverse((usage.pss, usage.resident, usage.virt)), record.pid)
-    });
-    for record in &records {
-        match is_table {
-            true => sink.write(&ProcessLine(record))?,
-            false => sink.write(record)?,
-        }
-    }
-    if let Some(total) = is_table.then(|| total(&records)).flatten() {
-        sink.write(&ProcessLine(&total))?;
-    }
-    sink.finish()?;
-    for what in unread.lines().iter().chain(&lacks) {
-        // Where nobody can be told, the list is still true.
-        let _ = writeln!(io::stderr(), "introspect: {what}");
-    }
-    Ok(())
-}
-
-/// The line of all; what a sum says nothing of is not in it.
-fn total(records: &[SummaryRecord]) -> Option<SummaryRecord> {
-    let mut records_left = records.iter();
-    let mut sum = records_left.next()?.clone();
-    sum.pid = 0;
-    sum.command = processes(records.len() as u64);
-    (sum.kinds, sum.page_sizes, sum.nodes) = (Vec::new(), None, None);
-    for record in records_left {
-        sum.mappings += record.mappings;
-        add_usage(&mut sum.total, &record.total);
-        sum.huge_pages = sum.huge_pages.zip(record.huge_pages).map(add_huge_pages);
-        let both = sum.contiguity.take().zip(record.contiguity.as_ref());
-        sum.contiguity = both.map(|(mut sum, other)| {
-            sum.extents += other.extents;
-            sum.bytes += other.bytes;
-            sum
-        });
-    }
-    if let Some(contiguity) = &mut sum.contiguity {
-        // Not to be had from those of the parts.
-        (contiguity.median, contiguity.half_in) = (None, None);
-        contiguity.largest.clear();
-        contiguity.at_least.clear();
-        contiguity.histogram.clear();
-    }
-    Some(sum)
-}
-
-fn add_usage(sum: &mut UsageRecord, other: &UsageRecord) {
-    let add = |sum: Option<u64>, other: Option<u64>| sum.zip(other).map(|(a, b)| a + b);
-    sum.virt += other.virt;
-    sum.resident += other.resident;
-    sum.pss = add(sum.pss, other.pss);
-    sum.uss = add(sum.uss, other.uss);
-    sum.swap += other.swap;
-    sum.zero = add(sum.zero, other.zero);
-    sum.hugetlb += other.hugetlb;
-}
-
-fn add_huge_pages((sum, other): (HugePagesRecord, HugePagesRecord)) -> HugePagesRecord {
-    HugePagesRecord {
-        size: sum.size,
-        mapped: sum.mapped + other.mapped,
-        too_small: sum.too_small + other.too_small,
-        alignment: sum.alignment + other.alignment,
-        holes: sum.holes + other.holes,
-        fragmented: sum.fragmented + other.fragmented,
-        small_entries: sum.small_entries + other.small_entries,
-        frames_hidden: sum.frames_hidden + other.frames_hidden,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_in_the_list_is_said_in_the_right_number() {
-        let unread = |ended, refused| Unread {
-            ended,
-            refused,
-            failed: vec!["process 7: cannot".to_owned()],
-        };
-        let one = [
-            "process 7: cannot",
-            "not in the list: 1 process, because reading it is refused to this user or here",
-            "not in the list: 1 process that ended meanwhile",
-        ];
-        assert_eq!(unread(1, 1).lines(), one);
-        let several = unread(2, 3).lines();
-        assert!(several[1].starts_with("not in the list: 3 processes, because reading them is"));
-        assert_eq!(
-            several[2],
-            "not in the list: 2 processes that ended meanwhile"
-        );
-        assert_eq!(Unread::default().lines(), [""; 0]);
-    }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-use process_introspection::{processes_named, Process, Target};
+use process_introspection::{processes_named, NamedProcess, Process, Target};
 use process_introspection_export::Name;
 
 use crate::failure::Failure;
@@ -28,13 +28,29 @@ impl TargetText {
         Ok(Process::open(self.find()?)?)
     }
 
-    /// Which one is meant.
+    /// Returns the process that is meant; an error if several have the name.
     pub(crate) fn find(&self) -> Result<Target, Failure> {
+        let (Self::Named(name) | Self::NamedExplicitly(name)) = self else {
+            return self.find_all().map(|all| all[0]);
+        };
+        match &find_named(name)?[..] {
+            [process] => Ok(process.into()),
+            several => Err(several_named(name, several)),
+        }
+    }
+
+    /// Returns the processes that are meant, at least one: all that have the name.
+    pub(crate) fn find_all(&self) -> Result<Vec<Target>, Failure> {
         match self {
-            Self::This => Ok(Target::Caller),
-            Self::Number(number) => target_of_number(*number).ok_or_else(|| no_such_number(number)),
+            Self::This => Ok(vec![Target::Caller]),
+            Self::Number(number) => match target_of_number(*number) {
+                Some(target) => Ok(vec![target]),
+                None => Err(no_such_number(number)),
+            },
             Self::TooLarge(digits) => Err(no_such_number(digits)),
-            Self::Named(name) | Self::NamedExplicitly(name) => find_named(name),
+            Self::Named(name) | Self::NamedExplicitly(name) => {
+                Ok(find_named(name)?.iter().map(Target::from).collect())
+            }
         }
     }
 }
@@ -46,29 +62,31 @@ fn no_such_number(number: impl fmt::Display) -> Failure {
     ))
 }
 
-fn find_named(name: &OsStr) -> Result<Target, Failure> {
+/// Returns the processes of this name, at least one.
+fn find_named(name: &OsStr) -> Result<Vec<NamedProcess>, Failure> {
     let mut found = processes_named(name)?;
     // Whoever means this command says `self`.
     found.retain(|process| process.pid() != std::process::id());
-    match &found[..] {
-        [] => Err(Failure::Message(format!(
+    match found.is_empty() {
+        true => Err(Failure::Message(format!(
             "no process that is visible here is named \"{}\" (give its exact name or its PID)",
             printable(name)
         ))),
-        [process] => Ok(process.into()),
-        several => {
-            let mut message = format!(
-                "{} processes are named \"{}\"; give the PID of one:",
-                several.len(),
-                printable(name)
-            );
-            for process in several {
-                let line = beginning(&printable(&process.command_line));
-                message.push_str(&format!("\n{:>10}  {line}", process.pid()));
-            }
-            Err(Failure::Message(message))
-        }
+        false => Ok(found),
     }
+}
+
+fn several_named(name: &OsStr, several: &[NamedProcess]) -> Failure {
+    let mut message = format!(
+        "{} processes are named \"{}\"; give the PID of one:",
+        several.len(),
+        printable(name)
+    );
+    for process in several {
+        let line = beginning(&printable(&process.command_line));
+        message.push_str(&format!("\n{:>10}  {line}", process.pid()));
+    }
+    Failure::Message(message)
 }
 
 /// As much of a command line as tells processes apart; a browser's fills screens.

@@ -21,6 +21,13 @@ fn an_object_is_told_with_the_offset_in_it() {
     assert_eq!(records[0]["path"], "/memfd:testkit (deleted)");
     assert_eq!(records[0]["target_path"], Value::Null);
     let dense = target.addresses()[0];
+    let lines = succeed(&["object", &pid, &address]).stdout;
+    assert!(lines.lines().all(|line| line.len() <= 80), "{lines}");
+    let ino = &records[0]["ino"];
+    assert!(
+        lines.contains(&format!("\nino           {ino}\n")),
+        "{lines}"
+    );
     let none = support::fail(&["object", &pid, &format!("{dense:x}")]);
     assert!(none.contains("no file or other object is mapped"), "{none}");
 }

@@ -61,9 +61,10 @@ fn every_subcommand_gives_the_same_records_in_every_format() {
         }
         assert_eq!(output("jsonl").lines(), records, "{arguments:?}");
         let table = output("table").stdout;
-        assert_eq!(
-            table.lines().count(),
-            records.len() + 1,
+        // The one object is shown in lines of its own.
+        let is_list = name != "object";
+        assert!(
+            !is_list || table.lines().count() == records.len() + 1,
             "{arguments:?}\n{table}"
         );
 

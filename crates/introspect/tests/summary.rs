@@ -83,28 +83,111 @@ fn mappings_add_up_to_the_process_in_every_format() {
     assert_eq!(number(&part[0], "mappings"), 1);
 }
 
+/// The table's first words, line by line.
+fn first_words(table: &str) -> Vec<&str> {
+    let words = table.lines().map(|line| line.split_whitespace().next());
+    words.map(Option::unwrap_or_default).collect()
+}
+
 #[test]
-fn several_processes_have_a_screen_each_and_a_column_by_mapping() {
-    if !is_root_or_skip("several_processes_have_a_screen_each_and_a_column_by_mapping") {
+fn several_processes_have_a_line_each_with_their_sum_and_a_column_by_mapping() {
+    let test = "several_processes_have_a_line_each_with_their_sum_and_a_column_by_mapping";
+    if !is_root_or_skip(test) {
         return;
     }
     let (one, other) = (Waiting::named("one"), Waiting::named("other"));
     let pids = [one.pid().to_string(), other.pid().to_string()];
-    let screens = succeed(&["summary", &pids[0], &pids[1]]).stdout;
-    for pid in &pids {
-        let title = format!("{pid} ");
-        assert!(
-            screens.lines().any(|line| line.starts_with(&title)),
-            "{screens}"
-        );
-    }
+    // Named twice it counts once.
+    let lines = succeed(&["summary", &pids[0], &pids[1], &pids[0]]).stdout;
+    let mut words = first_words(&lines);
+    words[1..3].sort_unstable();
+    let mut expected = vec!["PID", &pids[0], &pids[1], "total"];
+    expected[1..3].sort_unstable();
+    assert_eq!(words, expected, "{lines}");
+    assert!(lines.ends_with("2 processes\n"), "{lines}");
     let mappings = succeed(&["summary", "--by", "mapping", &pids[0], &pids[1]]).stdout;
     assert!(mappings.trim_start().starts_with("PID "), "{mappings}");
     // Those before one that fails are shown.
     let run = run(&["summary", &pids[0], "2147483647"]);
     assert_eq!(run.status, 1, "{run:?}");
-    assert!(run.stdout.contains("EXTENTS"), "{run:?}");
+    assert!(run.stdout.contains(&pids[0]), "{run:?}");
     assert!(run.stderr.contains("no such process"), "{run:?}");
+}
+
+#[test]
+fn a_name_of_several_processes_means_all_of_them() {
+    if !is_root_or_skip("a_name_of_several_processes_means_all_of_them") {
+        return;
+    }
+    let name = format!("same name {}", std::process::id());
+    let of_name: Vec<_> = (0..3).map(|_| Waiting::named(&name)).collect();
+    let mut pids: Vec<_> = of_name.iter().map(|one| u64::from(one.pid())).collect();
+    let table = succeed(&["summary", &name]).stdout;
+    assert_eq!(table.lines().count(), 5, "{table}");
+    for pid in &pids {
+        assert!(first_words(&table).contains(&&*pid.to_string()), "{table}");
+    }
+    assert!(table.ends_with("3 processes\n"), "{table}");
+    let records = succeed(&["summary", &name, "--format", "json"]).array();
+    check_schema("summary", &Value::from(records.clone()));
+    let mut found: Vec<_> = records.iter().map(|one| number(one, "pid")).collect();
+    found.sort_unstable();
+    pids.sort_unstable();
+    assert_eq!(found, pids);
+    let frozen = run(&["summary", &name, "--freeze"]);
+    assert_eq!(
+        frozen.stderr.matches("stood still for").count(),
+        3,
+        "{frozen:?}"
+    );
+    // What is of one process alone needs to know which.
+    let said = run(&["physical", &name]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.stderr.contains("3 processes are named"), "{said:?}");
+    // One of the name has a screen.
+    drop(of_name.into_iter().skip(1).collect::<Vec<_>>());
+    assert!(succeed(&["summary", &name]).stdout.contains("EXTENTS"));
+    let none = fail(&["summary", "nobody has this name"]);
+    assert!(none.contains("no process"), "{none}");
+}
+
+#[test]
+fn lines_are_as_long_as_the_environment_says_and_keep_the_programs_name() {
+    let test = "lines_are_as_long_as_the_environment_says_and_keep_the_programs_name";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let long = "with more behind it than any line has ".repeat(5);
+    let waiting = Waiting::named(&format!("/usr/lib/some/where/server {long}"));
+    let pid = waiting.pid().to_string();
+    let lines = |columns: Option<&str>| {
+        let mut command = introspect();
+        command.args(["summary", &pid, "self"]);
+        command.env_remove("COLUMNS");
+        if let Some(columns) = columns {
+            command.env("COLUMNS", columns);
+        }
+        let run = finish(command);
+        assert_eq!(run.status, 0, "{run:?}");
+        run.stdout
+    };
+    let table = lines(Some("80"));
+    let longest = table.lines().map(|line| line.chars().count()).max();
+    assert_eq!(longest, Some(80), "{table}");
+    let of_it = table.lines().find(|line| line.contains(&pid)).unwrap();
+    let (_, command) = of_it.split_once("…/").unwrap();
+    assert!(
+        command.starts_with("server with") && command.ends_with('…'),
+        "{table}"
+    );
+    // Without a number there is no limit.
+    for other in [None, Some(""), Some("0"), Some("many")] {
+        let table = lines(other);
+        assert!(
+            table.contains("/usr/lib/some/where/server with more"),
+            "{table}"
+        );
+    }
 }
 
 #[test]
