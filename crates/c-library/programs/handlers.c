@@ -149,6 +149,125 @@ static void a_handler_that_interrupts_dlopen_may_walk(void) {
     CHECK(loaded > 0);
 }
 
+/* A thread that calls one function for ever, until a cancel made in a signal
+ * handler is acted on. */
+static introspection_cursor_t thread_cursor, handler_cursor;
+static void (*interrupted)(void);
+static volatile sig_atomic_t nested;
+
+static void calls_virtual_regions(void) {
+    introspection_get_virtual_regions(0, ALL, NULL, 0);
+}
+static void calls_physical_regions(void) {
+    introspection_get_physical_regions(0, ALL, NULL, 0);
+}
+static void calls_physical_regions_of_another(void) {
+    introspection_get_physical_regions(getppid(), ALL, NULL, 0);
+}
+static void calls_pagetableinfo(void) {
+    uintptr_t at = (uintptr_t)known_memory;
+    introspection_get_pagetableinfo(0, at, at + 64 * page_size() - 1, NULL, 0);
+}
+static void calls_mapped_object_path(void) {
+    introspection_get_mapped_object_path(0, (uintptr_t)"a literal", NULL, 0);
+}
+static void calls_read_process_memory(void) {
+    char bytes[64];
+    introspection_read_process_memory(getppid(), 0, bytes, sizeof bytes);
+    introspection_read_process_memory(0, (uintptr_t)known_memory, bytes, sizeof bytes);
+}
+static void calls_getpid64(void) { getpid64(getppid()); }
+static void calls_a_cursor(void) {
+    procfs_mapinfo some[4];
+    introspection_cursor_open(&thread_cursor, getppid(), ALL, INTROSPECTION_PHYSICAL);
+    for (int i = 0; i < 8; i++) introspection_cursor_next(&thread_cursor, some, 4);
+    introspection_cursor_close(&thread_cursor);
+}
+
+/* Every function, with a cancel pending. */
+static void cancelled_in_handler(int number) {
+    (void)number;
+    int state, ignored;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_cancel(pthread_self());
+    /* Disabled in a handler: a call of the library was interrupted. */
+    if (state == PTHREAD_CANCEL_DISABLE) nested = nested + 1;
+    pthread_setcancelstate(state, &ignored);
+    procfs_mapinfo some[4];
+    char bytes[8];
+    uintptr_t at = (uintptr_t)known_memory;
+    introspection_get_virtual_regions(0, at, at, some, sizeof some);
+    introspection_get_physical_regions(0, at, at, some, sizeof some);
+    introspection_get_pagetableinfo(getppid(), at, at, some, sizeof some);
+    introspection_get_mapped_object_path(0, at, NULL, 0);
+    introspection_read_process_memory(0, at, bytes, sizeof bytes);
+    introspection_getpid64(0);
+    getpid64(0);
+    introspection_cursor_open(&handler_cursor, 0, at, at, INTROSPECTION_PAGETABLE);
+    introspection_cursor_next(&handler_cursor, some, 1);
+    introspection_cursor_close(&handler_cursor);
+    /* And another cancellation point. */
+    struct timespec none = {0, 1};
+    nanosleep(&none, NULL);
+}
+
+static void close_cursor(void *cursor_of_thread) {
+    introspection_cursor_close(cursor_of_thread);
+}
+
+static void *is_interrupted_for_ever(void *none) {
+    pthread_cleanup_push(close_cursor, &thread_cursor);
+    for (;;) {
+        interrupted();
+        pthread_testcancel();
+    }
+    pthread_cleanup_pop(1);
+    return none;
+}
+
+static void a_cancel_in_a_handler_waits_for_the_call_that_it_interrupts(void) {
+    need_root();
+    known_memory = map_pages(64);
+    static const struct test_case calls[] = {
+        {"virtual_regions", calls_virtual_regions},
+        {"physical_regions", calls_physical_regions},
+        {"physical_regions_of_another", calls_physical_regions_of_another},
+        {"pagetableinfo", calls_pagetableinfo},
+        {"mapped_object_path", calls_mapped_object_path},
+        {"read_process_memory", calls_read_process_memory},
+        {"getpid64", calls_getpid64},
+        {"a cursor", calls_a_cursor},
+        {NULL, NULL},
+    };
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = cancelled_in_handler;
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    uint64_t random = 1;
+    int before = open_files();
+    for (const struct test_case *call = calls; call->name; call++) {
+        interrupted = call->run;
+        sig_atomic_t had = nested;
+        long tries = 0;
+        for (; nested - had < scaled(60) && tries < 20000; tries++) {
+            pthread_t thread;
+            void *result;
+            CHECK_EQ(pthread_create(&thread, NULL, is_interrupted_for_ever, NULL), 0);
+            random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            struct timespec moment = {0, (long)((random >> 33) % 200000)};
+            nanosleep(&moment, NULL);
+            CHECK_EQ(pthread_kill(thread, SIGUSR1), 0);
+            CHECK_EQ(pthread_join(thread, &result), 0);
+            CHECK(result == PTHREAD_CANCELED);
+            if (open_files() != before)
+                FAIL("%s: %d descriptors, then %d", call->name, before, open_files());
+        }
+        fprintf(stderr, "%s: interrupted %d times in %ld threads\n", call->name,
+                (int)(nested - had), tries);
+        if (nested == had) FAIL("%s was never interrupted", call->name);
+    }
+}
+
 /* The kernel's part of a signal's frame, the handler's own, and what the
  * documents say that a call needs. */
 #define OWN_FRAME 512
@@ -239,6 +358,8 @@ int main(int argc, char **argv) {
         {"a_handler_that_interrupts_malloc_may_walk", a_handler_that_interrupts_malloc_may_walk},
         {"a_handler_that_interrupts_printf_may_walk", a_handler_that_interrupts_printf_may_walk},
         {"a_handler_that_interrupts_dlopen_may_walk", a_handler_that_interrupts_dlopen_may_walk},
+        {"a_cancel_in_a_handler_waits_for_the_call_that_it_interrupts",
+         a_cancel_in_a_handler_waits_for_the_call_that_it_interrupts},
         {"a_walk_fits_an_alternate_stack_of_the_documented_size",
          a_walk_fits_an_alternate_stack_of_the_documented_size},
         {NULL, NULL},

@@ -17,6 +17,12 @@
 #include <sys/mman.h>
 #endif
 
+/* As programs for QNX declare it that do not find it in a header there. */
+#ifdef __cplusplus
+extern "C"
+#endif
+pid64_t getpid64(pid_t pid);
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

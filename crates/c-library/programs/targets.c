@@ -5,6 +5,7 @@
 
 #define EXEC_AGAIN "exec again"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -65,6 +66,17 @@ static void zero_the_pid_and_the_unique_pid_are_one_process(void) {
                                                 sizeof by_unique), sizeof by_unique);
     CHECK(memcmp(by_zero, by_pid, sizeof by_zero) == 0);
     CHECK(memcmp(by_zero, by_unique, sizeof by_zero) == 0);
+}
+
+/* QNX's name is no inline function: it has an address, for everybody. */
+static void getpid64_is_a_function_of_the_library(void) {
+    pid64_t (*declared)(pid_t) = getpid64;
+    CHECK_EQ(declared(0), introspection_getpid64(0));
+    CHECK_EQ(declared(-1), -1);
+    if (!dlsym(RTLD_DEFAULT, "introspection_getpid64")) SKIP("linked with the archive");
+    void *found = dlsym(RTLD_DEFAULT, "getpid64");
+    CHECK(found);
+    CHECK(memcmp(&found, &declared, sizeof found) == 0);
 }
 
 static void a_childs_copy_of_a_page_has_an_address_of_its_own(void) {
@@ -242,6 +254,7 @@ int main(int argc, char **argv) {
         {"nobodys_number_is_no_process", nobodys_number_is_no_process},
         {"zero_the_pid_and_the_unique_pid_are_one_process",
          zero_the_pid_and_the_unique_pid_are_one_process},
+        {"getpid64_is_a_function_of_the_library", getpid64_is_a_function_of_the_library},
         {"a_childs_copy_of_a_page_has_an_address_of_its_own",
          a_childs_copy_of_a_page_has_an_address_of_its_own},
         {"a_unique_pid_ends_with_its_process", a_unique_pid_ends_with_its_process},

@@ -38,6 +38,7 @@ cases! { regions:
 cases! { targets:
     nobodys_number_is_no_process,
     zero_the_pid_and_the_unique_pid_are_one_process,
+    getpid64_is_a_function_of_the_library,
     a_childs_copy_of_a_page_has_an_address_of_its_own,
     a_unique_pid_ends_with_its_process,
     a_threads_id_is_no_process,
@@ -89,6 +90,7 @@ cases! { handlers:
     a_handler_that_interrupts_malloc_may_walk,
     a_handler_that_interrupts_printf_may_walk,
     a_handler_that_interrupts_dlopen_may_walk,
+    a_cancel_in_a_handler_waits_for_the_call_that_it_interrupts,
     a_walk_fits_an_alternate_stack_of_the_documented_size,
 }
 

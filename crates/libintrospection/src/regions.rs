@@ -29,8 +29,8 @@ pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
 /// Storage for page-map entries.
 pub(crate) const NO_ENTRIES: FewEntries = [0; 256];
 /// Storage for fewer, in a walk that also holds what it knows of leaf entries.
-pub(crate) type FewerEntries = [u64; 192];
-pub(crate) const NO_FEWER_ENTRIES: FewerEntries = [0; 192];
+pub(crate) type FewerEntries = [u64; 176];
+pub(crate) const NO_FEWER_ENTRIES: FewerEntries = [0; 176];
 
 /// Something that gives records.
 pub(crate) trait Walk {

@@ -35,8 +35,13 @@
  *               close-on-exec.
  *   Cancelling  each function that opens files is a cancellation point: a
  *               pending cancel of deferred type is acted on at entry, before
- *               anything is done, and never half-way. Not to be called with
- *               cancellation of asynchronous type enabled.
+ *               anything is done, and never half-way. Cancellation is disabled
+ *               while a call runs, so that a signal handler which interrupts
+ *               it may call cancellation points, these functions included: a
+ *               cancel is then acted on after the interrupted call. Not to be
+ *               called with cancellation of asynchronous type enabled.
+ *   Jumping out a handler that leaves a call by siglongjmp leaves the call's
+ *               file descriptors open and cancellation disabled.
  *
  * The target runs on while it is read: every record was true when it was
  * read. An address stays true only while the page is pinned, and it is the
@@ -225,9 +230,7 @@ int introspection_read_process_memory(pid64_t pid64, uintptr_t offset,
 pid64_t introspection_getpid64(pid_t pid);
 
 /* QNX's name for it. */
-static inline pid64_t getpid64(pid_t pid) {
-    return introspection_getpid64(pid);
-}
+pid64_t getpid64(pid_t pid);
 
 /*
  * A walk in steps, for any number of records in constant memory. The storage
