@@ -4,6 +4,7 @@
 
 #include "check.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -21,6 +22,32 @@ static UNUSED pid_t still_child(void) {
     int status;
     CHECK_EQ(waitpid(child, &status, WUNTRACED), child);
     CHECK(WIFSTOPPED(status));
+    return child;
+}
+
+static UNUSED void *waits_for_ever(void *none) {
+    for (;;) pause();
+    return none;
+}
+
+/* A child whose first thread has ended while another lives on. */
+static UNUSED pid_t child_without_first_thread(void) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+        pthread_t thread;
+        CHECK_EQ(pthread_create(&thread, NULL, waits_for_ever, NULL), 0);
+        pthread_exit(NULL);
+    }
+    char name[64], text[512] = "", *end = NULL;
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)child);
+    while (!end || end[2] != 'Z') {
+        int stat = open(name, O_RDONLY | O_CLOEXEC);
+        CHECK(read(stat, text, sizeof text - 1) > 0);
+        close(stat);
+        end = strrchr(text, ')');
+    }
     return child;
 }
 

@@ -13,6 +13,7 @@
 
 #include "children.h"
 #include "every_call.h"
+#include "without_ioctls.h"
 
 /* The allocator of this program, of the C library too: from one piece of
  * memory, never given back; the end of the program while a walk is made. */
@@ -87,40 +88,16 @@ static void no_call_allocates(void) {
     CHECK_EQ(allocations, before);
 }
 
-/* The list of docs/SAFETY.md, and what the program itself needs to end. */
+/* The table that docs/SAFETY.md shows, and what the program itself needs. */
 static void allow_only_the_documented_calls(void) {
+#if UINTPTR_MAX > UINT32_MAX
+#define SYSTEM_CALL(name64, name32, when) __NR_##name64,
+#else
+#define SYSTEM_CALL(name64, name32, when) __NR_##name32,
+#endif
     static const int allowed[] = {
-        __NR_openat,         __NR_close,
-        __NR_pread64,        __NR_read,
-        __NR_ioctl,          __NR_statx,
-#ifdef __NR_fstatfs64
-        __NR_fstatfs64,
-#else
-        __NR_fstatfs,
-#endif
-        __NR_getdents64,     __NR_pidfd_open,
-        __NR_pidfd_send_signal,
-        __NR_rt_sigprocmask, __NR_getpid,
-        __NR_gettid,         __NR_munmap,
-#ifdef __NR_clock_gettime64
-        __NR_clock_gettime64,
-#else
-        __NR_clock_gettime,
-#endif
-#ifdef __NR_mmap2
-        __NR_mmap2,
-#else
-        __NR_mmap,
-#endif
-#ifdef __NR_clock_nanosleep_time64
-        __NR_clock_nanosleep_time64,
-#else
-        __NR_clock_nanosleep,
-#endif
-        __NR_getrusage,      __NR_msync,
-        /* Of this program: getppid() and the end. */
-        __NR_getppid,        __NR_exit_group,
-        __NR_write,
+#include "system_calls.h"
+        __NR_getppid, __NR_exit_group, __NR_write,
     };
     enum { COUNT = sizeof allowed / sizeof *allowed };
     struct sock_filter code[COUNT * 2 + 2];
@@ -139,18 +116,74 @@ static void allow_only_the_documented_calls(void) {
         SKIP("needs seccomp filters");
 }
 
+/* A walk that is long, so that it looks whether it keeps others waiting. */
+#define LONG ((size_t)64 << 20)
+static char *long_memory;
+static pid_t others[2];
+
+static void make_targets(void) {
+    long_memory = map_pages(LONG / page_size());
+    /* Backwards, so that no part of it looks like a huge page. */
+    for (size_t at = LONG; at > 0; at -= page_size()) long_memory[at - page_size()] = 1;
+    others[0] = still_child();
+    others[1] = child_without_first_thread();
+}
+
+static void walk_all(pid64_t pid) {
+    uintptr_t start = (uintptr_t)long_memory, end = start + LONG - 1;
+    static introspection_cursor_t cursor;
+    CHECK(introspection_get_virtual_regions(pid, ALL, some_records, sizeof some_records) > 0);
+    CHECK(introspection_get_physical_regions(pid, start, end, some_records, RECORD) > 0);
+    CHECK(introspection_get_pagetableinfo(pid, start, end, some_records, RECORD) > 0);
+    CHECK_EQ(introspection_cursor_open(&cursor, pid, ALL, INTROSPECTION_PHYSICAL), 0);
+    while (introspection_cursor_next(&cursor, some_records, 64) > 0) continue;
+    introspection_cursor_close(&cursor);
+}
+
+static void make_calls_and_end(void) {
+    make_every_call();
+    walk_all(0);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        walk_all(others[i]);
+        walk_all(getpid64(others[i]));
+    }
+    _exit(0);
+}
+
 static void every_call_makes_only_the_documented_system_calls(void) {
     need_root();
+    make_targets();
     allow_only_the_documented_calls();
-    make_every_call();
+    make_calls_and_end();
+}
+
+static void so_does_one_on_a_kernel_without_the_newer_calls(void) {
+    need_root();
+    make_targets();
+    forbid_ioctls();
+    allow_only_the_documented_calls();
+    make_calls_and_end();
+}
+
+/* Its own memory is closed to it, but for process_vm_readv. */
+static void so_does_a_process_that_has_dropped_its_privilege(void) {
+    need_root();
+    CHECK(setuid(65534) == 0);
+    allow_only_the_documented_calls();
+    char byte = 1, copy = 0;
+    CHECK_EQ(introspection_read_process_memory(0, (uintptr_t)&byte, &copy, 1), 1);
+    CHECK_EQ(copy, 1);
+    CHECK(introspection_get_virtual_regions(0, ALL, NULL, 0) > 0);
     _exit(0);
 }
 
 /* Locked memory takes a page of its own to know the zero page by. */
 static void so_does_a_process_that_locks_its_memory(void) {
     need_root();
+    make_targets();
     if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) SKIP("needs to lock memory");
-    every_call_makes_only_the_documented_system_calls();
+    allow_only_the_documented_calls();
+    make_calls_and_end();
 }
 
 static void makes_another(void) {
@@ -179,6 +212,10 @@ int main(int argc, char **argv) {
         {"every_call_makes_only_the_documented_system_calls",
          every_call_makes_only_the_documented_system_calls},
         {"so_does_a_process_that_locks_its_memory", so_does_a_process_that_locks_its_memory},
+        {"so_does_one_on_a_kernel_without_the_newer_calls",
+         so_does_one_on_a_kernel_without_the_newer_calls},
+        {"so_does_a_process_that_has_dropped_its_privilege",
+         so_does_a_process_that_has_dropped_its_privilege},
         {"another_system_call_would_be_the_end", another_system_call_would_be_the_end},
         {NULL, NULL},
     };

@@ -1,8 +1,9 @@
 //! Builds the C library as it is installed, the archive by cargo, the shared
 //! object by the C compiler from that archive, and installs it. The one place
 //! that knows how; of tests it knows only how their programs are compiled
-//! ([`program`]), how the library is loaded without one ([`loaded`]), and what
-//! stack the code can take ([`stack`]).
+//! ([`program`]), how the library is loaded without one ([`loaded`]), what stack
+//! the code can take ([`stack`]) and which system calls it may make
+//! ([`system_calls`]).
 //!
 //! Cargo's own `cdylib` is not used: rustc hands the linker an anonymous
 //! version script, with which a script that gives symbols versions cannot be
@@ -11,6 +12,7 @@
 pub mod loaded;
 pub mod program;
 pub mod stack;
+pub mod system_calls;
 
 use std::ffi::OsString;
 use std::os::unix::fs::{symlink, PermissionsExt};

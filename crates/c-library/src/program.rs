@@ -8,8 +8,17 @@ use crate::{run, Library};
 
 /// The programs of cases in `programs`, without `.c`: each lists its cases,
 /// and runs the one it is given. Exit status 77: it cannot be tried here.
-pub const WITH_CASES: [&str; 9] = [
-    "buffer", "confined", "cursor", "handlers", "objects", "regions", "safety", "stack", "targets",
+pub const WITH_CASES: [&str; 10] = [
+    "buffer",
+    "confined",
+    "cursor",
+    "handlers",
+    "objects",
+    "own_memory",
+    "regions",
+    "safety",
+    "stack",
+    "targets",
 ];
 
 /// How a program is linked.

@@ -60,6 +60,16 @@ cases! { objects:
     device_memory_has_its_address,
 }
 
+cases! { own_memory:
+    with_all_privileges,
+    after_setuid,
+    after_seteuid,
+    not_dumpable,
+    when_the_first_thread_has_ended,
+    a_protected_page_is_read_with_the_right_to_attach_only,
+    nothing_but_an_overlapping_buffer_is_written,
+}
+
 cases! { cursor:
     steps_of_any_size_give_the_arrays_records,
     a_fault_loses_no_record,
@@ -98,6 +108,8 @@ cases! { confined:
     no_call_allocates,
     every_call_makes_only_the_documented_system_calls,
     so_does_a_process_that_locks_its_memory,
+    so_does_one_on_a_kernel_without_the_newer_calls,
+    so_does_a_process_that_has_dropped_its_privilege,
     another_system_call_would_be_the_end,
 }
 

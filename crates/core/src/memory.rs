@@ -23,21 +23,27 @@ pub unsafe fn check_writable(address: *mut u8) -> Result<()> {
     unsafe { sys::probe_write(address) }.at(Operation::StoreResult)
 }
 
-/// An open `/proc/PID/mem`.
+/// The memory of a process: an open `/proc/PID/mem`.
 #[derive(Debug)]
 pub struct Memory {
-    file: OwnedFd,
+    /// `None` for the caller's own where that file is closed to it: a process
+    /// that is not dumpable, as after `setuid`.
+    file: Option<OwnedFd>,
 }
 
 impl Memory {
     /// Opens the memory of a process; needs the right to attach to it with
-    /// ptrace, which is more than the other files need.
+    /// ptrace, which is more than the other files need. The caller's own needs
+    /// nothing.
     ///
     /// # Errors
     /// EPERM if that is refused, ESRCH if the process has ended.
     pub fn open(process: &Process) -> Result<Self> {
-        let file = sys::openat(process.directory(), b"mem\0", 0)
-            .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMemory))?;
+        let file = match sys::openat(process.directory(), b"mem\0", 0).map_err(gone_or_refused) {
+            Ok(file) => Some(file),
+            Err(Errno::EPERM) if process.is_callers() => None,
+            Err(errno) => return Err(Error::new(errno, Operation::ReadMemory)),
+        };
         // Not bound to the memory that the other files were opened for.
         process.check_same_memory()?;
         Ok(Self { file })
@@ -47,7 +53,8 @@ impl Memory {
     ///
     /// # Errors
     /// ESRVRFAULT unless all of it is mapped and readable there (for an empty
-    /// buffer: the address), ESRCH if the process's memory has gone away.
+    /// buffer: the address). Where the caller may attach to the process, mappings
+    /// that are protected against reading are readable, too. ESRCH if the process's memory has gone away.
     pub fn read(&self, process: &Process, address: u64, buffer: &mut [u8]) -> Result<()> {
         // SAFETY: the slice is live, exclusive and as long as stated.
         #[allow(unsafe_code)]
@@ -84,16 +91,19 @@ impl Memory {
                 _ => Err(fault),
             };
         }
+        if self.file.is_none() && !process.is_callers() {
+            // A child of the process that has opened it.
+            return Err(Error::new(Errno::EPERM, Operation::ReadMemory));
+        }
         let mut done = 0;
         while done < len {
+            let (from, to) = (address + done as u64, buffer.wrapping_add(done));
             // SAFETY: within the memory that the caller vouches for.
             let read = unsafe {
-                sys::pread_raw(
-                    self.file.borrow(),
-                    buffer.wrapping_add(done),
-                    len - done,
-                    address + done as u64,
-                )
+                match &self.file {
+                    Some(file) => sys::pread_raw(file.borrow(), to, len - done, from),
+                    None => read_own(from, to, len - done),
+                }
             };
             match read {
                 Ok(0) => return Err(Error::new(Errno::ESRCH, Operation::ReadMemory)),
@@ -103,5 +113,35 @@ impl Memory {
             }
         }
         Ok(())
+    }
+}
+
+/// Copies memory of the caller's own; EIO where it cannot be read, as from the
+/// file, and EFAULT where the buffer cannot be written.
+///
+/// # Safety
+/// As [`Memory::read_raw`].
+#[allow(unsafe_code)]
+unsafe fn read_own(
+    address: u64,
+    buffer: *mut u8,
+    len: usize,
+) -> core::result::Result<usize, Errno> {
+    let Ok(address) = usize::try_from(address) else {
+        return Err(Errno::EIO);
+    };
+    // SAFETY: this function's contract.
+    match unsafe { sys::read_own(address, buffer, len) } {
+        Err(Errno::EFAULT) => {
+            let mut byte = 0u8;
+            // SAFETY: a live byte.
+            match unsafe { sys::read_own(address, &raw mut byte, 1) } {
+                Ok(1) => Err(Errno::EFAULT),
+                _ => Err(Errno::EIO),
+            }
+        }
+        // Not in this kernel, or a filter's.
+        Err(Errno::ENOSYS) => Err(Errno::EPERM),
+        read => read,
     }
 }

@@ -116,6 +116,27 @@ pub(crate) unsafe fn pread_raw(
     })
 }
 
+/// `process_vm_readv` of the caller's own memory, into memory that may not be
+/// writable. Both ends give EFAULT, or a short count if a part could be copied.
+///
+/// It takes no permission, whatever the process's user or dumpable state
+/// (kernel/fork.c, `mm_access` of the caller's own memory, 3.2 to 6.18), but heeds
+/// the protection of what is read (mm/process_vm_access.c: no FOLL_FORCE). Named by
+/// the thread: the first one may have ended.
+///
+/// # Safety
+/// If the memory at `buffer` is writable, the caller must be entitled to have it written.
+pub(crate) unsafe fn read_own(address: usize, buffer: *mut u8, len: usize) -> Sys<usize> {
+    // `struct iovec`: an address and a length.
+    let (local, remote) = ([buffer as usize, len], [address, len]);
+    // SAFETY: takes no memory.
+    let own = check(unsafe { syscall!(Sysno::gettid) })?;
+    let (local, remote) = (local.as_ptr(), remote.as_ptr());
+    // SAFETY: two live arrays of one `iovec` each; the kernel checks what they
+    // name, and that the buffer may be written is this function's contract.
+    retry(|| check(unsafe { syscall!(Sysno::process_vm_readv, own, local, 1, remote, 1, 0) }))
+}
+
 /// `pread64` that goes on after a short count: less than asked for is the
 /// file's end.
 pub(crate) fn pread_all(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Sys<usize> {
@@ -194,6 +215,7 @@ pub(crate) fn getdents(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Sys<usize> {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct FileStatus {
     pub(crate) mode: u16,
+    pub(crate) dev: (u32, u32),
     pub(crate) ino: u64,
     pub(crate) rdev: (u32, u32),
 }
@@ -232,6 +254,7 @@ pub(crate) fn status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
     let status = unsafe { buffer.assume_init() };
     Ok(FileStatus {
         mode: status.stx_mode,
+        dev: (status.stx_dev_major, status.stx_dev_minor),
         ino: status.stx_ino,
         rdev: (status.stx_rdev_major, status.stx_rdev_minor),
     })

@@ -113,6 +113,15 @@ impl Error {
         }
     }
 
+    /// Whether the process is the calling one, whichever way it was named.
+    fn is_about_caller(&self) -> bool {
+        match self.target {
+            Some(Target::Caller) => true,
+            Some(Target::Pid(pid) | Target::Unique { pid, .. }) => pid == std::process::id(),
+            None => false,
+        }
+    }
+
     fn why(&self) -> Option<&'static str> {
         use Operation as O;
         Some(match (self.error.errno(), self.error.operation()) {
@@ -126,11 +135,7 @@ impl Error {
                  (mount a /proc of this namespace)"
             }
             (Errno::EPERM, O::OwnProc | O::OpenOwnPagemap) => NOT_DUMPABLE,
-            (Errno::EPERM, O::OpenMemory | O::ReadMemory)
-                if self.target == Some(Target::Caller) =>
-            {
-                NOT_DUMPABLE
-            }
+            (Errno::EPERM, O::OpenMemory | O::ReadMemory) if self.is_about_caller() => NOT_DUMPABLE,
             (Errno::EPERM | Errno::ENOSYS, O::UsePidfd) => {
                 "a system call for pidfds is refused (by a seccomp filter, as in some containers, or \
                  because the kernel is older than Linux 5.3)"

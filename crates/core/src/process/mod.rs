@@ -92,7 +92,7 @@ impl Process {
         };
         let mut dir = open(b"/proc/self\0")?;
         // When the first thread has ended, /proc/self shows its remains.
-        if !sys::is_main_thread() && ExecMark::read(&dir)?.is_none() {
+        if !sys::is_main_thread() && !shows_memory(&dir)? {
             dir = open(b"/proc/thread-self\0")?;
         }
         let maps = open_maps(&dir)?;
@@ -134,7 +134,15 @@ impl Process {
     }
 
     fn from_dir(dir: OwnedFd, access: Access) -> Result<Self> {
-        let (dir, mark) = match ExecMark::read_settled(&dir)? {
+        let mark = match ExecMark::read_settled(&dir) {
+            // A process that is not dumpable, as after setuid(): some of its
+            // files are closed to itself, too. It needs no mark of itself.
+            Err(error) if error.errno() == Errno::EPERM && is_callers(&dir) => {
+                return Self::open_caller(access);
+            }
+            mark => mark?,
+        };
+        let (dir, mark) = match mark {
             Some(mark) => (dir, Some(mark)),
             None => match identity::thread_with_memory(&dir)? {
                 Some((thread, mark)) => (thread, Some(mark)),
@@ -275,6 +283,12 @@ impl Process {
         &self.features
     }
 
+    /// Whether this is the calling process, which can be a child of the one that
+    /// opened it.
+    pub(crate) fn is_callers(&self) -> bool {
+        is_callers(&self.dir)
+    }
+
     /// Fails with ESRCH unless the memory this was opened for is still the
     /// process's memory.
     ///
@@ -306,6 +320,40 @@ impl Process {
             self.features.without_pagemap_scan();
         }
     }
+}
+
+/// Whether a directory of the caller's own, `/proc/self`, shows memory: not when
+/// the first thread has ended.
+fn shows_memory(dir: &OwnedFd) -> Result<bool> {
+    match ExecMark::read(dir) {
+        // Not dumpable. `maps` stays open to it (fs/proc/base.c: mode 0444, and
+        // kernel/ptrace.c, `__ptrace_may_access` of the same thread group), and is
+        // empty where there is no memory.
+        Err(error) if error.errno() == Errno::EPERM => {
+            let maps = open_maps(dir)?;
+            let read = sys::pread(maps.borrow(), &mut [0; 8], 0).at(Operation::OpenMemory)?;
+            Ok(read > 0)
+        }
+        mark => Ok(mark?.is_some()),
+    }
+}
+
+/// Whether a directory is the calling process's under the caller's `/proc`, or
+/// that of a thread of it. One process has one directory in one mount, and while
+/// it is held open that keeps its inode.
+#[inline(never)]
+fn is_callers(dir: &OwnedFd) -> bool {
+    let status = |dir: BorrowedFd<'_>, path| {
+        let opened = sys::openat(dir, path, sys::O_PATH | sys::O_DIRECTORY).ok()?;
+        let status = sys::status(opened.borrow()).ok()?;
+        Some((status.dev, status.ino))
+    };
+    let own = status(sys::CWD, b"/proc/self\0");
+    // Of a thread: `/proc/N/task/T`.
+    own.is_some()
+        && [&b".\0"[..], b"../..\0"]
+            .iter()
+            .any(|path| status(dir.borrow(), path) == own)
 }
 
 /// Of a directory that has no files: its process has ended, or is hidden.

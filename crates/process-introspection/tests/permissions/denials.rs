@@ -106,6 +106,12 @@ pub(crate) const DENIALS: &[Denial] = &[
         SAME_FOR_ALL,
     ),
     denial(
+        "denied_process_vm_readv",
+        "process_vm_readv",
+        &[libc::SYS_process_vm_readv],
+        SAME_FOR_ALL,
+    ),
+    denial(
         "denied_fstatfs",
         "fstatfs",
         &[SYS_FSTATFS],

@@ -10,6 +10,8 @@ mod denials;
 mod document;
 mod table;
 
+use std::collections::BTreeSet;
+
 use process_introspection::Target as Which;
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
@@ -25,6 +27,10 @@ use table::{Line, Situation, Whom, SITUATIONS};
 
 /// What stands in the first word of a process's own page.
 fn word_of(whom: Whom) -> u64 {
+    let whom = match whom {
+        Whom::ItselfByPid => Whom::Itself,
+        whom => whom,
+    };
     0x5eed_0000_0000 + whom as u64
 }
 
@@ -124,6 +130,7 @@ fn ask(trial: &Trial<'_>, inherited: &mut Inherited, which: &[Which], report: &R
                 children.push(child);
                 (Which::Pid(pid), pid)
             }
+            (Whom::ItselfByPid, _) => (Which::Pid(std::process::id()), 0),
             (_, Which::Pid(pid)) => (which, pid),
             _ => (which, 0),
         };
@@ -199,7 +206,7 @@ fn run(trial: &Trial<'_>) {
     };
     let is_inside = |line: &Line| line.whom == Whom::Inside;
     let target = |line: &Line| match line.whom {
-        Whom::Itself | Whom::Child => None,
+        Whom::Itself | Whom::ItselfByPid | Whom::Child => None,
         whom => Some(inherited.target(whom)),
     };
     let outside = |line: &Line| if is_inside(line) { None } else { target(line) };
@@ -325,7 +332,11 @@ fn every_system_call_of_a_walk_has_a_row() {
     // What the allocator of this test asks for more memory with.
     let allocator = [libc::SYS_brk, libc::SYS_mprotect];
     let rows = DENIALS.iter().flat_map(|denial| denial.calls);
-    let known: Vec<libc::c_long> = rows.chain(&allocator).copied().collect();
+    let rows: BTreeSet<libc::c_long> = rows.copied().collect();
+    let table = c_library::system_calls::all();
+    let table = table.iter().map(|call| call.number() as libc::c_long);
+    assert_eq!(rows, table.collect(), "the table of the C library");
+    let known: Vec<libc::c_long> = rows.iter().chain(&allocator).copied().collect();
     let is_unknown = |number: &libc::c_long| !known.contains(number);
     let without: Vec<libc::c_long> = calls.numbers().filter(is_unknown).collect();
     assert_eq!(without, []);
@@ -394,6 +405,7 @@ rows! {
         denied_ioctl_and_read,
         denied_pidfd_open,
         denied_pidfd_send_signal,
+        denied_process_vm_readv,
         denied_fstatfs,
         denied_statx,
         denied_getdents64,

@@ -11,6 +11,8 @@ use crate::confinement::{Step, DAC_READ_SEARCH, PERFMON, SYS_ADMIN, SYS_PTRACE};
 pub(crate) enum Whom {
     /// The process itself.
     Itself,
+    /// The process itself, by its PID.
+    ItselfByPid,
     /// A process of root's with all capabilities, outside of every namespace.
     Roots,
     /// The same, by its unique PID.
@@ -29,6 +31,7 @@ impl Whom {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Itself => "itself",
+            Self::ItselfByPid => "itself, by its PID",
             Self::Roots => "root's",
             Self::RootsUnique => "root's, by its unique PID",
             Self::Nobodys => "nobody's",
@@ -166,7 +169,7 @@ const fn situation(
 }
 
 use Expected::{Error, Given, Since, UnlessYama};
-use Whom::{Child, Inside, Itself, Nobodys, NobodysNotDumpable, Roots};
+use Whom::{Child, Inside, Itself, ItselfByPid, Nobodys, NobodysNotDumpable, Roots};
 
 const EPERM: Expected = Error(libc::EPERM);
 pub(crate) const ALL: [Expected; 6] = [Given; 6];
@@ -187,8 +190,18 @@ const NO_ADDRESSES_FROM_5_14: [Expected; 6] = [
     Since(5, 14),
     Since(5, 14),
 ];
-/// The layout is everybody's to see, the other files are root's.
-const NOT_DUMPABLE: [Expected; 6] = [Given, EPERM, EPERM, EPERM, Given, EPERM];
+/// The layout is everybody's to see, the other files are root's. Its own memory a
+/// process can read without them.
+const NOT_DUMPABLE: [Expected; 6] = [Given, EPERM, EPERM, EPERM, Given, Given];
+/// As [`NO_ADDRESSES_FROM_5_14`].
+const NOT_DUMPABLE_FROM_5_14: [Expected; 6] = [
+    Since(5, 14),
+    EPERM,
+    EPERM,
+    EPERM,
+    Since(5, 14),
+    Since(5, 14),
+];
 
 pub(crate) const SITUATIONS: &[Situation] = &[
     situation(
@@ -332,7 +345,10 @@ pub(crate) const SITUATIONS: &[Situation] = &[
         "not_dumpable",
         "nobody, no capability, itself not dumpable",
         &[Step::Nobody(&[]), Step::NotDumpable],
-        &[line(Itself, NOT_DUMPABLE).saying("not dumpable")],
+        &[
+            line(Itself, NOT_DUMPABLE).saying("not dumpable"),
+            line(ItselfByPid, NOT_DUMPABLE_FROM_5_14).saying("not dumpable"),
+        ],
     ),
     situation(
         "file_capabilities_without_dac_read_search",

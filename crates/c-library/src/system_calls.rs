@@ -1,0 +1,59 @@
+//! The system calls that a call of the library may make: the table that the C
+//! programs include, `programs/system_calls.h`. Knows no test and no filter.
+
+use std::str::FromStr;
+
+use syscalls::Sysno;
+
+/// One system call of the table.
+#[derive(Copy, Clone, Debug)]
+pub struct SystemCall {
+    /// Its name where words have 64 bits.
+    pub name: &'static str,
+    /// Its name where words have 32 bits.
+    pub name_of_32_bits: &'static str,
+    /// When it is made.
+    pub when: &'static str,
+}
+
+impl SystemCall {
+    /// Its number on this architecture.
+    ///
+    /// # Panics
+    /// If the table has a name that is no system call's here.
+    pub fn number(&self) -> i64 {
+        let name = if cfg!(target_pointer_width = "64") {
+            self.name
+        } else {
+            self.name_of_32_bits
+        };
+        match Sysno::from_str(name) {
+            Ok(call) => i64::from(call.id()),
+            Err(()) => panic!("no system call {name}"),
+        }
+    }
+}
+
+/// The table.
+///
+/// # Panics
+/// If a line of the file is no entry.
+pub fn all() -> Vec<SystemCall> {
+    let text = include_str!("../programs/system_calls.h");
+    let (_, entries) = text.split_once("*/\n").expect("a comment");
+    entries.lines().map(entry).collect()
+}
+
+fn entry(line: &'static str) -> SystemCall {
+    let parse = || {
+        let fields = line.strip_prefix("SYSTEM_CALL(")?.strip_suffix("\")")?;
+        let (names, when) = fields.split_once(", \"")?;
+        let (name, name_of_32_bits) = names.split_once(", ")?;
+        Some(SystemCall {
+            name,
+            name_of_32_bits,
+            when,
+        })
+    };
+    parse().unwrap_or_else(|| panic!("no entry: {line}"))
+}
