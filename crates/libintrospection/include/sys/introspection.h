@@ -209,11 +209,16 @@ int introspection_get_mapped_object_path(pid64_t pid64, uintptr_t vaddr,
 
 /*
  * Copies bsize bytes from the address `offset` of the target into buf: all of
- * them or an error. Needs the right to attach to the target with ptrace.
+ * them or an error. Needs the right to attach to the target with ptrace;
+ * nothing for the caller's own memory, also after setuid() or seteuid().
  *
  * Returns bsize. Errors besides those above: -ESRVRFAULT unless all of the
  * range is mapped and can be read (with bsize 0: the address itself is
- * mapped), -EOVERFLOW if bsize does not fit an int.
+ * mapped), -EOVERFLOW if bsize does not fit an int. Memory that is protected
+ * against reading (PROT_NONE) can be read with the right to attach; a process
+ * that has none to itself (it is not dumpable) gets -ESRVRFAULT for its own.
+ * If buf lies within the range that is read, its contents afterwards are not
+ * stated; nothing outside of it is written.
  */
 int introspection_read_process_memory(pid64_t pid64, uintptr_t offset,
                                       void *buf, size_t bsize);
