@@ -5,10 +5,9 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use process_introspection_core::device::UnknownReason;
+use process_introspection_core::object::PageSource;
 use process_introspection_core::pagemap::Entry;
 use process_introspection_core::physical::runs::{Merger, PageContext, Run};
-use process_introspection_core::physical::Backing;
 use process_introspection_core::{PageSize, Pfn};
 
 /// As many as 1 GiB of base pages has.
@@ -19,14 +18,20 @@ const WINDOW: usize = 256;
 const PRESENT: u64 = 1 << 63;
 const SWAP: u64 = 1 << 62;
 
+/// No frame can be asked for its flags.
+fn no_flags(_: Pfn, _: &mut [u64]) -> bool {
+    false
+}
+
 /// Private anonymous memory.
-const UNKNOWN: Backing = Backing::Unknown(UnknownReason::Frame);
 const CONTEXT: PageContext = PageContext {
     page: PageSize::SIZE_4K,
     private: true,
     has_object: false,
     unlisted: None,
-    special: false,
+    source: PageSource::Anonymous,
+    hugetlb: false,
+    huge_file_bit: true,
     frames: true,
     zero: Some(Pfn::new(0x1234)),
 };
@@ -42,7 +47,7 @@ fn merge(entries: &[u64]) -> usize {
             count += 1;
             ControlFlow::Continue(())
         };
-        let (taken, _) = merger.feed(&CONTEXT, at, window, |_| UNKNOWN, &mut give);
+        let (taken, _) = merger.feed(&CONTEXT, at, window, no_flags, &mut give);
         at += taken as u64 * CONTEXT.page.bytes();
     }
     count + usize::from(merger.take().is_some())
@@ -103,7 +108,7 @@ fn decoding(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 for &entry in black_box(&entries) {
-                    black_box(CONTEXT.state(Entry::from_raw(entry), |_| UNKNOWN));
+                    black_box(CONTEXT.state(0, Entry::from_raw(entry), &mut no_flags));
                 }
             });
         });

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use process_introspection_core::device::UnknownReason;
+use process_introspection_core::object::PageSource;
 use process_introspection_core::pagemap::Entry;
 use process_introspection_core::physical::runs::{Merger, PageContext, Run};
 use process_introspection_core::physical::{Backing, SwapPlace};
@@ -20,7 +21,11 @@ struct Input {
     private: bool,
     has_object: bool,
     unlisted: bool,
-    special: bool,
+    source: u8,
+    hugetlb: bool,
+    huge_file_bit: bool,
+    /// Whether the flags of frames can be read.
+    flags: bool,
     frames: bool,
     zero: Option<u16>,
     /// Where reads end and takers have enough, again and again.
@@ -45,6 +50,8 @@ const PRESENT: u64 = 1 << 63;
 const SWAP: u64 = 1 << 62;
 const FILE: u64 = 1 << 61;
 const GUARD: u64 = 1 << 58;
+const UFFD_WP: u64 = 1 << 57;
+const EXCLUSIVE: u64 = 1 << 56;
 const LOW: u64 = (1 << 55) - 1;
 /// Physical addresses have 52 bits at most, whatever the page size.
 const MOST_FRAMES: u64 = 1 << 40;
@@ -82,48 +89,66 @@ fn pages(parts: &[Part]) -> Vec<Option<u64>> {
     pages
 }
 
-/// What frames that are named without being present are: anything, but always
-/// the same.
-fn of_frame(frame: Pfn) -> Backing {
-    match frame.as_u64() % 3 {
-        0 => Backing::Migrating,
-        1 => Backing::Poisoned,
-        _ => Backing::Unknown(UnknownReason::Frame),
+const LOCKED: u64 = 1 << 0;
+const ANON: u64 = 1 << 12;
+const HWPOISON: u64 = 1 << 19;
+const NOPAGE: u64 = 1 << 20;
+const ZERO_PAGE: u64 = 1 << 24;
+
+/// The flags of a frame: any, but always the same. The huge zero page is a whole
+/// aligned block of frames.
+fn flags_of(frame: u64, block: u64) -> u64 {
+    match frame / block % 5 {
+        0 => ZERO_PAGE,
+        1 => ANON,
+        _ => [0, NOPAGE, ANON, LOCKED | ANON, HWPOISON | ANON, 1 << 11][(frame % 6) as usize],
+    }
+}
+
+/// What is known beside entries.
+struct Known {
+    flags: bool,
+    block: u64,
+}
+
+impl Known {
+    fn of(&self, frame: u64) -> Option<u64> {
+        self.flags.then(|| flags_of(frame, self.block))
+    }
+
+    fn store(&self, first: Pfn, to: &mut [u64]) -> bool {
+        let frames = first.as_u64()..;
+        to.iter_mut()
+            .zip(frames)
+            .for_each(|(to, frame)| *to = flags_of(frame, self.block));
+        self.flags
     }
 }
 
 /// Backing and whether it is anonymous memory, by the contract's rules 5 and 6.
-fn oracle(context: &PageContext, entry: Option<u64>) -> (Backing, bool) {
-    let entry = entry.unwrap_or(0);
+fn oracle(context: &PageContext, known: &Known, at: u64, entry: Option<u64>) -> (Backing, bool) {
     let of_none = !context.has_object;
-    let low = entry & LOW;
-    if entry & PRESENT != 0 {
-        let address = PhysAddr::new(low * context.page.bytes());
-        let is_file = entry & FILE != 0;
-        let is_copy = context.private && context.has_object && !is_file;
-        if !context.frames {
-            return (Backing::Resident, of_none || is_copy);
-        }
-        let is_huge_zero = of_none && context.private && is_file && !context.special;
-        if context.zero == Some(Pfn::new(low)) || is_huge_zero {
-            return (Backing::Zero(address), of_none);
-        }
-        if context.has_object && !context.private && !is_file {
-            return (Backing::Device(address), false);
-        }
-        return (Backing::Ram(address), of_none || is_copy);
-    }
-    if entry & SWAP == 0 {
+    let Some(entry) = entry else {
         let backing = match context.unlisted {
             Some(reason) => Backing::Unknown(reason),
             None => Backing::NotPresent,
         };
         return (backing, of_none);
+    };
+    let low = entry & LOW;
+    if entry & PRESENT != 0 {
+        return present(context, known, at, entry);
+    }
+    if entry & SWAP == 0 && context.hugetlb {
+        return (Backing::Unknown(UnknownReason::HugePage), of_none);
+    }
+    if entry & SWAP == 0 {
+        return oracle(context, known, at, None);
     }
     let (area, offset) = (low % 32, low / 32);
     let backing = match (entry & GUARD != 0, area, offset) {
         (true, ..) => Backing::Guard,
-        (_, 0..=22, _) => {
+        (_, 0..=21, _) => {
             let place = SwapPlace {
                 area: area as u8,
                 offset,
@@ -134,9 +159,76 @@ fn oracle(context: &PageContext, entry: Option<u64>) -> (Backing, bool) {
         (_, 31, 0..=31) if offset & 2 != 0 => Backing::Poisoned,
         (_, 31, 0..=31) if offset & 4 != 0 => Backing::Guard,
         (_, 31, 0..=31) => Backing::Marker,
-        _ => of_frame(Pfn::new(offset)),
+        (_, 30, 1) if entry & UFFD_WP != 0 => Backing::Marker,
+        _ => match known.of(offset) {
+            Some(flags) if flags & NOPAGE == 0 && flags & HWPOISON != 0 => Backing::Poisoned,
+            Some(flags) if flags & NOPAGE == 0 && flags & LOCKED != 0 => Backing::Migrating,
+            _ => Backing::Unknown(UnknownReason::Frame),
+        },
     };
     (backing, of_none)
+}
+
+fn present(context: &PageContext, known: &Known, at: u64, entry: u64) -> (Backing, bool) {
+    let of_none = !context.has_object;
+    let frame = entry & LOW;
+    let address = PhysAddr::new(frame * context.page.bytes());
+    let is_file = entry & FILE != 0;
+    let is_copy = context.private && context.has_object && !is_file;
+    if !context.frames {
+        return (Backing::Resident, of_none || is_copy);
+    }
+    let (zero, unknown) = (
+        (Backing::Zero(address), of_none),
+        (Backing::Unknown(UnknownReason::Frame), of_none),
+    );
+    if context.zero == Some(Pfn::new(frame)) {
+        return zero;
+    }
+    let (ram, device) = (Backing::Ram(address), Backing::Device(address));
+    let is_in_phase = (at / context.page.bytes()) % known.block == frame % known.block;
+    let can_be_huge = !context.huge_file_bit && is_in_phase;
+    let flags = known.of(frame);
+    let is_zero = flags.is_some_and(|flags| flags & ZERO_PAGE != 0);
+    let is_anon = flags.is_some_and(|flags| flags & ANON != 0);
+    let no_ram = flags.is_some_and(|flags| flags == 0 || flags & NOPAGE != 0);
+    match context.source {
+        PageSource::Anonymous if is_file => zero,
+        PageSource::Anonymous => {
+            let can_be_zero = context.zero.is_none() || can_be_huge;
+            match flags {
+                _ if entry & EXCLUSIVE != 0 || !can_be_zero => (ram, true),
+                None => unknown,
+                Some(_) if is_zero => zero,
+                Some(_) => (ram, true),
+            }
+        }
+        PageSource::Cache if is_file => (ram, of_none),
+        PageSource::Cache if context.private => match flags {
+            _ if context.hugetlb || !can_be_huge => (ram, true),
+            Some(_) if is_zero => zero,
+            None => (ram, true),
+            Some(_) => (ram, is_anon || no_ram),
+        },
+        PageSource::Cache => match flags {
+            _ if context.hugetlb => (device, false),
+            None if context.huge_file_bit => (device, false),
+            None => unknown,
+            Some(_) if is_zero => zero,
+            Some(_) if no_ram => (device, false),
+            Some(_) => (ram, false),
+        },
+        PageSource::Kernel => (ram, of_none || is_copy),
+        _ => match flags {
+            None => unknown,
+            Some(_) if is_zero => zero,
+            Some(_) if no_ram => (device, of_none),
+            Some(_) if is_anon => (ram, context.private),
+            Some(_) if context.source == PageSource::Persistent => unknown,
+            Some(_) if context.source == PageSource::Driver && !is_file => (device, of_none),
+            Some(_) => (ram, of_none),
+        },
+    }
 }
 
 /// Rule 4: whether a page goes on with a run of so many bytes.
@@ -154,11 +246,11 @@ fn goes_on(first: (Backing, bool), size: u64, next: (Backing, bool)) -> bool {
 
 type NaiveRun = (u64, u64, (Backing, bool));
 
-fn naive(context: &PageContext, pages: &[Option<u64>]) -> Vec<NaiveRun> {
+fn naive(context: &PageContext, known: &Known, pages: &[Option<u64>]) -> Vec<NaiveRun> {
     let size = context.page.bytes();
     let mut runs: Vec<NaiveRun> = Vec::new();
     for (at, &page) in (START..).step_by(size as usize).zip(pages) {
-        let state = oracle(context, page);
+        let state = oracle(context, known, at, page);
         match runs.last_mut() {
             Some((start, end, first)) if goes_on(*first, *end - *start, state) => *end += size,
             _ => runs.push((at, at + size, state)),
@@ -167,7 +259,12 @@ fn naive(context: &PageContext, pages: &[Option<u64>]) -> Vec<NaiveRun> {
     runs
 }
 
-fn merged(context: &PageContext, pages: &[Option<u64>], input: &Input) -> Vec<NaiveRun> {
+fn merged(
+    context: &PageContext,
+    known: &Known,
+    pages: &[Option<u64>],
+    input: &Input,
+) -> Vec<NaiveRun> {
     let size = context.page.bytes();
     let mut runs = Vec::new();
     let mut merger = Merger::new();
@@ -201,7 +298,13 @@ fn merged(context: &PageContext, pages: &[Option<u64>], input: &Input) -> Vec<Na
             .flatten()
             .copied()
             .collect();
-        let (taken, flow) = merger.feed(context, start, &entries, of_frame, &mut give);
+        let (taken, flow) = merger.feed(
+            context,
+            start,
+            &entries,
+            |first, to| known.store(first, to),
+            &mut give,
+        );
         assert!((1..=count).contains(&taken) && (flow.is_break() || taken == count));
         let pending = merger.pending().expect("something is always pending");
         assert_eq!(pending.end, start + taken as u64 * size);
@@ -214,14 +317,34 @@ fn merged(context: &PageContext, pages: &[Option<u64>], input: &Input) -> Vec<Na
     runs
 }
 
+const OF_OBJECTS: [PageSource; 5] = [
+    PageSource::Anonymous,
+    PageSource::Cache,
+    PageSource::Persistent,
+    PageSource::Driver,
+    PageSource::Unseen,
+];
+
 fuzz_target!(|input: Input| {
     let page = [4 << 10, 16 << 10, 64 << 10][usize::from(input.page % 3)];
+    let page = PageSize::from_bytes(page).expect("a power of two");
+    let known = Known {
+        flags: input.flags,
+        block: page.pmd().bytes() / page.bytes(),
+    };
+    let source = usize::from(input.source);
     let context = PageContext {
-        page: PageSize::from_bytes(page).expect("a power of two"),
-        private: input.private,
+        page,
+        // Without an object there are only memory and the kernel's own pages.
+        private: input.private || !input.has_object,
         has_object: input.has_object,
         unlisted: input.unlisted.then_some(UnknownReason::KernelPages),
-        special: input.special,
+        source: match input.has_object {
+            true => OF_OBJECTS[source % OF_OBJECTS.len()],
+            false => [PageSource::Anonymous, PageSource::Kernel][source % 2],
+        },
+        hugetlb: input.hugetlb,
+        huge_file_bit: input.huge_file_bit,
         frames: input.frames,
         zero: input
             .zero
@@ -230,16 +353,17 @@ fuzz_target!(|input: Input| {
     };
     let pages = pages(&input.parts);
     for &entry in pages.iter().flatten() {
-        let state = context.state(Entry::from_raw(entry), of_frame);
+        let mut flags = |first: Pfn, to: &mut [u64]| known.store(first, to);
+        let state = context.state(START, Entry::from_raw(entry), &mut flags);
         assert_eq!(
             (state.backing, state.anonymous),
-            oracle(&context, Some(entry)),
+            oracle(&context, &known, START, Some(entry)),
             "{entry:#x}"
         );
     }
     assert_eq!(
-        merged(&context, &pages, &input),
-        naive(&context, &pages),
+        merged(&context, &known, &pages, &input),
+        naive(&context, &known, &pages),
         "{context:?}"
     );
 });

@@ -5,9 +5,9 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
+use process_introspection_core::object::PageSource;
 use process_introspection_core::pagemap::read_entries;
 use process_introspection_core::physical::runs::{Merger, PageContext, Run};
-use process_introspection_core::physical::Backing;
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::{Vma, VmaCursor};
 use process_introspection_core::{PageSize, Process, Target};
@@ -66,7 +66,12 @@ impl PlainWalk {
             private: !area.shared,
             has_object: area.has_object(),
             unlisted: None,
-            special: false,
+            source: match area.has_object() {
+                true => PageSource::Cache,
+                false => PageSource::Anonymous,
+            },
+            hugetlb: false,
+            huge_file_bit: true,
             frames: true,
             zero: self.process.zero_frame(),
         };
@@ -87,9 +92,8 @@ impl PlainWalk {
             }
             let from = ((at - self.window) >> shift) as usize;
             let to = self.count.min(from + ((end - at) >> shift) as usize);
-            let no_frame = |_| Backing::NotPresent;
             let entries = &self.entries[from..to];
-            let (taken, _) = merger.feed(&context, at, entries, no_frame, &mut give);
+            let (taken, _) = merger.feed(&context, at, entries, |_, _| false, &mut give);
             at += (taken as u64) << shift;
         }
         if let Some(run) = merger.take() {

@@ -24,17 +24,52 @@ pub struct Mapping {
     pub vma: Vma,
     /// Its kind.
     pub kind: MappingKind,
+    /// Where its pages come from.
+    pub source: PageSource,
     /// What is known of the pages that the page map leaves out. Where a
     /// device's memory lies is looked up by walks that are asked for addresses.
     pub unlisted: Unlisted,
 }
 
+/// Where the pages of a mapping come from: it decides what their entries mean, and
+/// whether the entries say all.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PageSource {
+    /// An anonymous VMA: without an object, or a private mapping of `/dev/zero`
+    /// (drivers/char/mem.c, `mmap_zero`: `vma_set_anonymous`).
+    Anonymous,
+    /// The page cache, shared memory or hugetlb, and private copies of their
+    /// pages.
+    Cache,
+    /// Persistent memory of a file (DAX), and private copies of it.
+    Persistent,
+    /// A driver or a file system of the kernel's own: RAM or a device's memory.
+    Driver,
+    /// An object that could not be looked at, or on a kernel that does not say
+    /// whether it is in persistent memory.
+    Unseen,
+    /// The kernel's own pages, without an object (`[vdso]`).
+    Kernel,
+}
+
+impl PageSource {
+    /// Of an object whose kind follows from its name or from the VMA.
+    const fn of_kind(kind: MappingKind) -> Self {
+        match kind {
+            MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => Self::Driver,
+            _ => Self::Cache,
+        }
+    }
+}
+
 impl Mapping {
-    fn new(vma: Vma, kind: MappingKind) -> Self {
+    fn new(vma: Vma, kind: MappingKind, source: PageSource) -> Self {
         let unlisted = Unlisted::Nothing;
         let mut mapping = Self {
             vma,
             kind,
+            source,
             unlisted,
         };
         if mapping.is_unlisted() {
@@ -95,6 +130,7 @@ struct Known {
     device: Device,
     inode: u64,
     kind: ObjectKind,
+    source: PageSource,
     /// Where it has zeroed memory, if that is told.
     zeroed: [Option<Zeroed>; 2],
 }
@@ -127,15 +163,21 @@ impl ObjectCache {
         vma: Vma,
         name: VmaName<'_>,
     ) -> Result<Mapping> {
-        let kind = if vma.has_object() {
+        if vma.has_object() {
             self.zeroed = ZeroedMemory::NONE;
-            self.kind_of_object(process, &vma, name)?
-        } else if name.is_none() && !vma.shared && self.zeroed.takes(&vma) {
+            let (kind, source) = self.kind_of_object(process, &vma, name)?;
+            return Ok(Mapping::new(vma, kind, source));
+        }
+        let kind = if name.is_none() && !vma.shared && self.zeroed.takes(&vma) {
             MappingKind::Elf
         } else {
             kind::without_object(name.bytes)
         };
-        Ok(Mapping::new(vma, kind))
+        let source = match kind {
+            MappingKind::Vdso | MappingKind::Vvar | MappingKind::Special => PageSource::Kernel,
+            _ => PageSource::Anonymous,
+        };
+        Ok(Mapping::new(vma, kind, source))
     }
 
     /// Before the first area of a walk: sees to it that its kind is the one
@@ -191,14 +233,20 @@ impl ObjectCache {
         process: &Process,
         vma: &Vma,
         name: VmaName<'_>,
-    ) -> Result<MappingKind> {
+    ) -> Result<(MappingKind, PageSource)> {
         if vma.page_size.is_some_and(|size| size > process.page_size()) {
-            return Ok(MappingKind::HugeTlb);
+            return Ok((MappingKind::HugeTlb, PageSource::Cache));
         }
         if let Some(kind) = kind::by_name(vma, name.bytes) {
-            return Ok(kind);
+            return Ok((kind, PageSource::of_kind(kind)));
         }
-        Ok(match self.look(process, vma, name)? {
+        let (kind, source) = self.look(process, vma, name)?;
+        let source = match kind {
+            // A shared one is of shared memory, with a name and a file of its own.
+            ObjectKind::Zero if vma.shared => PageSource::Unseen,
+            _ => source,
+        };
+        let kind = match kind {
             ObjectKind::Elf => MappingKind::Elf,
             ObjectKind::Regular => MappingKind::File,
             ObjectKind::Zero => MappingKind::Anonymous,
@@ -208,10 +256,16 @@ impl ObjectCache {
             ObjectKind::DmaBuf => MappingKind::DmaBuf,
             ObjectKind::Kernel => MappingKind::Special,
             ObjectKind::Unknown => kind::of_unseen_file(vma, name.bytes),
-        })
+        };
+        Ok((kind, source))
     }
 
-    fn look(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<ObjectKind> {
+    fn look(
+        &mut self,
+        process: &Process,
+        vma: &Vma,
+        name: VmaName<'_>,
+    ) -> Result<(ObjectKind, PageSource)> {
         let of_this = |known: &Known| (known.device, known.inode) == (vma.device, vma.inode);
         let mut slots = self.known.iter();
         let seen = slots.position(|slot| slot.as_ref().is_some_and(of_this));
@@ -225,13 +279,13 @@ impl ObjectCache {
             }
         };
         let Some(known) = &self.known[at] else {
-            return Ok(ObjectKind::Unknown);
+            return Ok((ObjectKind::Unknown, PageSource::Unseen));
         };
         if process.tells_zeroed() {
             let page = process.page_size().bytes();
             self.zeroed = ZeroedMemory::behind(vma, &known.zeroed, page);
         }
-        Ok(known.kind)
+        Ok((known.kind, known.source))
     }
 }
 
@@ -247,6 +301,7 @@ fn look_at(
         device: vma.device,
         inode: vma.inode,
         kind: ObjectKind::Unknown,
+        source: PageSource::Unseen,
         zeroed: [None; 2],
     });
     match OpenObject::open(process, vma, name)? {
@@ -308,6 +363,16 @@ impl OpenObject {
             _ => (ObjectKind::Unknown, true),
         };
         known.kind = kind;
+        known.source = match kind {
+            ObjectKind::Zero => PageSource::Anonymous,
+            ObjectKind::Memory | ObjectKind::HugeTlb => PageSource::Cache,
+            ObjectKind::CharDevice | ObjectKind::DmaBuf | ObjectKind::Kernel => PageSource::Driver,
+            ObjectKind::Elf | ObjectKind::Regular | ObjectKind::Unknown => match self.status.dax {
+                Some(true) => PageSource::Persistent,
+                Some(false) => PageSource::Cache,
+                None => PageSource::Unseen,
+            },
+        };
         if !can_be_elf {
             return Ok(());
         }

@@ -218,6 +218,9 @@ pub(crate) struct FileStatus {
     pub(crate) dev: (u32, u32),
     pub(crate) ino: u64,
     pub(crate) rdev: (u32, u32),
+    /// Whether its pages are persistent memory (`STATX_ATTR_DAX`), where the
+    /// kernel says so for every file: since 5.10 (fs/stat.c, `vfs_getattr_nosec`).
+    pub(crate) dax: Option<bool>,
 }
 
 impl FileStatus {
@@ -257,6 +260,8 @@ pub(crate) fn status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
         dev: (status.stx_dev_major, status.stx_dev_minor),
         ino: status.stx_ino,
         rdev: (status.stx_rdev_major, status.stx_rdev_minor),
+        dax: (status.stx_attributes_mask & uapi::STATX_ATTR_DAX != 0)
+            .then_some(status.stx_attributes & uapi::STATX_ATTR_DAX != 0),
     })
 }
 

@@ -27,6 +27,9 @@ pub(crate) const SCAN_HUGE: u64 = 1 << 6;
 /// `struct statx` has these among others; asking for them all is one mask.
 pub(crate) const STATX_BASIC_STATS: u32 = 0x7ff;
 
+/// include/uapi/linux/stat.h.
+pub(crate) const STATX_ATTR_DAX: u64 = 0x20_0000;
+
 pub(crate) const S_IFMT: u16 = 0o170000;
 pub(crate) const S_IFREG: u16 = 0o100000;
 pub(crate) const S_IFCHR: u16 = 0o020000;

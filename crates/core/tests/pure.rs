@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use process_introspection_core::device::UnknownReason;
+use process_introspection_core::object::PageSource;
 use process_introspection_core::physical::runs::{Merger, PageContext, PageState, Run};
 use process_introspection_core::physical::Backing;
 use process_introspection_core::vma::text;
@@ -20,23 +21,24 @@ const PAGE: u64 = 4096;
 fn entries(random: &mut Random) -> Vec<u64> {
     let count = 1 + random.below(3000);
     let mut entries = Vec::new();
-    let mut frame = 90 + random.below(30);
+    let far = [0, 512, 1024][random.below(3) as usize];
+    let mut frame = far + 90 + random.below(30);
     while (entries.len() as u64) < count {
         let len = 1 + random.below(40);
         let ignored = random.next() & (7 << 55);
         let kind = random.below(9);
         if random.below(3) == 0 {
-            frame = random.below(200);
+            frame = far + random.below(200) + random.below(2) * (entries.len() as u64 % 512);
         }
         for _ in 0..len {
             entries.push(match kind {
                 0 => 0,
-                1 | 2 => PRESENT | frame,
+                1 | 2 => PRESENT | frame | ignored,
                 3 | 4 => PRESENT | FILE | frame | ignored,
-                5 => SWAP | random.below(1000) << 5 | random.below(23),
+                5 => SWAP | random.below(1000) << 5 | random.below(22),
                 6 => SWAP | random.below(8) << 5 | 31,
                 7 => SWAP | GUARD,
-                _ => SWAP | random.below(100) << 5 | (23 + random.below(8)),
+                _ => SWAP | random.below(100) << 5 | (22 + random.below(9)),
             });
             if matches!(kind, 1..=4) {
                 frame += 1;
@@ -46,25 +48,56 @@ fn entries(random: &mut Random) -> Vec<u64> {
     entries
 }
 
+const SOURCES: [PageSource; 6] = [
+    PageSource::Cache,
+    PageSource::Persistent,
+    PageSource::Driver,
+    PageSource::Unseen,
+    PageSource::Anonymous,
+    PageSource::Kernel,
+];
+
 fn context(random: &mut Random) -> PageContext {
     let frames = random.below(4) > 0;
+    let has_object = random.below(2) == 0;
+    // Without an object there are only memory and the kernel's own pages.
+    let sources = match has_object {
+        true => &SOURCES[..5],
+        false => &SOURCES[4..],
+    };
     PageContext {
         page: PageSize::SIZE_4K,
-        private: random.below(2) == 0,
-        has_object: random.below(2) == 0,
+        private: !has_object || random.below(2) == 0,
+        has_object,
         unlisted: (random.below(8) == 0).then_some(UnknownReason::Driver),
-        special: random.below(8) == 0,
+        source: sources[random.below(sources.len() as u64) as usize],
+        hugetlb: random.below(8) == 0,
+        huge_file_bit: random.below(2) == 0,
         frames,
         zero: (frames && random.below(2) == 0).then_some(Pfn::new(100)),
     }
 }
 
-fn of_frame(frame: Pfn) -> Backing {
-    match frame.as_u64() % 3 {
-        0 => Backing::Migrating,
-        1 => Backing::Poisoned,
-        _ => Backing::Unknown(UnknownReason::Frame),
-    }
+/// What `/proc/kpageflags` says of frames: always the same; of the first of them
+/// nothing.
+fn flags(first: Pfn, flags: &mut [u64]) -> bool {
+    const LOCKED: u64 = 1 << 0;
+    const ANON: u64 = 1 << 12;
+    const HWPOISON: u64 = 1 << 19;
+    const NOPAGE: u64 = 1 << 20;
+    const ZERO_PAGE: u64 = 1 << 24;
+    // The huge zero page is a whole aligned block of frames.
+    let of_frame = |frame: u64| match frame / 512 % 7 {
+        0 => [0, NOPAGE, ANON, LOCKED | ANON, HWPOISON | ANON, 1 << 11][frame as usize % 6],
+        1 => ZERO_PAGE,
+        _ => ANON | 1 << 11,
+    };
+    let frames = first.as_u64()..;
+    flags
+        .iter_mut()
+        .zip(frames)
+        .for_each(|(to, frame)| *to = of_frame(frame));
+    true
 }
 
 /// Whether page `next` belongs to the run that begins with `first`, `pages`
@@ -86,7 +119,7 @@ fn is_same_run(first: PageState, pages: u64, next: PageState) -> bool {
 fn naive(context: &PageContext, entries: &[u64]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (index, &entry) in entries.iter().enumerate() {
-        let state = context.state(entry_of(entry), of_frame);
+        let state = context.state(index as u64 * PAGE, entry_of(entry), &mut flags);
         let at = index as u64 * PAGE;
         match runs.last_mut() {
             Some(run) if is_same_run(run.state, (at - run.start) / PAGE, state) => run.end += PAGE,
@@ -123,7 +156,7 @@ fn merged(context: &PageContext, entries: &[u64], random: &mut Random) -> Vec<Ru
                 }
             };
             let (known, start) = (&entries[at..window], at as u64 * PAGE);
-            let (taken, flow) = merger.feed(context, start, known, of_frame, &mut give);
+            let (taken, flow) = merger.feed(context, start, known, flags, &mut give);
             assert!((1..=known.len()).contains(&taken));
             assert!(flow.is_break() || taken == known.len());
             at += taken;

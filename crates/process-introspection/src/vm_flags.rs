@@ -87,9 +87,7 @@ impl VmFlags {
         let found = region.backing;
         match (self.is_left_out(region), found) {
             (Some(true), Backing::NotPresent) => Backing::Unknown(UnknownReason::Driver),
-            (Some(false), Backing::Unknown(reason)) if reason != UnknownReason::Frame => {
-                Backing::NotPresent
-            }
+            (Some(false), Backing::Unknown(reason)) if !reason.is_of_entry() => Backing::NotPresent,
             (Some(false), Backing::Device(_)) => match region.mapping.core().unlisted {
                 Unlisted::At(_) => Backing::Unknown(UnknownReason::Unconfirmed),
                 _ => found,

@@ -1,9 +1,11 @@
 //! What the contract demands, computed as plainly as can be: the text of
 //! `maps` split at spaces, one read of eight bytes for each page, pages merged
-//! one by one. Slow, and independent of the code under test. The target must
-//! hold still.
+//! one by one. Slow, and independent of the code under test: the entry of a page
+//! says where it is, and what it is say the flags of its frame (`kpageflags`), the
+//! scan (`PAGEMAP_SCAN`) and the caller. The target must hold still.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use crate::memory::page;
@@ -74,12 +76,20 @@ fn area(line: &str) -> Area {
 pub enum State {
     /// By memory at this address.
     Memory(u64),
-    /// By the zero page at this address.
+    /// By the zero page, or a page of the huge one, at this address.
     Zero(u64),
+    /// By memory that is no RAM, at this address, as the caller has said.
+    Device(u64),
     /// Nothing there.
     Nothing,
-    /// An entry that is neither: swap, guard, marker. Its 64 bits.
+    /// A guard region.
+    Guard,
+    /// An entry that is none of these: swap, marker, migration, poison. Its 64
+    /// bits, less those that userfaultfd and soft-dirty tracking set.
     Other(u64),
+    /// Not present in a hugetlb mapping, and either there is an entry of which
+    /// the page map shows nothing, or no scan that could say that there is none.
+    Hugetlb,
 }
 
 /// A maximal run.
@@ -119,23 +129,63 @@ impl Pagemap {
     }
 }
 
-/// The physical regions of a range, both ends page aligned.
+/// The physical regions of a range, both ends page aligned, of a process that maps
+/// no device's memory there.
 pub fn runs(pid: u32, start: u64, end: u64) -> Vec<Run> {
-    let pagemap = Pagemap::open(pid);
-    let zero = zero_frame();
+    runs_with(pid, start, end, &[])
+}
+
+/// The same for one that maps memory with these physical addresses that is no RAM.
+pub fn runs_with(pid: u32, start: u64, end: u64, devices: &[Range<u64>]) -> Vec<Run> {
+    let known = Known {
+        scan: true,
+        devices,
+    };
+    merged(pid, start, end, &known)
+}
+
+/// The same as [`runs`] by what is known where there is no scan.
+pub fn runs_without_scan(pid: u32, start: u64, end: u64) -> Vec<Run> {
+    let known = Known {
+        scan: false,
+        devices: &[],
+    };
+    merged(pid, start, end, &known)
+}
+
+/// What the oracle may know beside the entries and the frames' flags.
+struct Known<'a> {
+    scan: bool,
+    devices: &'a [Range<u64>],
+}
+
+fn merged(pid: u32, start: u64, end: u64, known: &Known<'_>) -> Vec<Run> {
+    let process = Sources::open(pid);
     let mut runs: Vec<Run> = Vec::new();
     for area in areas(pid) {
         let (low, high) = (area.start.max(start), area.end.min(end));
+        if low >= high {
+            continue;
+        }
+        let scanned = match known.scan {
+            true => scan(pid, low, high),
+            false => None,
+        };
+        let hugetlb = process.hugetlb.contains(&area.start);
         let mut address = low;
         while address < high {
-            let (state, anonymous) = page_state(&area, pagemap.entry(address), zero);
+            let categories = scanned.as_ref().map(|scanned| scanned.of(address));
+            let found = process.page(&area, address, categories, hugetlb, known.devices);
+            let (state, anonymous) = found;
             let offset = if area.has_object() {
                 area.offset + (address - area.start)
             } else {
                 0
             };
             match runs.last_mut() {
-                Some(run) if address > low && continues(run, state, anonymous) => run.end += page(),
+                Some(run) if address > low && process.continues(run, state, anonymous) => {
+                    run.end += page()
+                }
                 _ => runs.push(Run {
                     start: address,
                     end: address + page(),
@@ -151,72 +201,199 @@ pub fn runs(pid: u32, start: u64, end: u64) -> Vec<Run> {
     runs
 }
 
-fn continues(run: &Run, state: State, anonymous: bool) -> bool {
-    let size = run.end - run.start;
-    run.anonymous == anonymous
-        && match (run.state, state) {
-            (State::Memory(this), State::Memory(next)) => this + size == next,
-            (State::Zero(this), State::Zero(next)) => this + size == next,
-            (State::Nothing, State::Nothing) => true,
-            (State::Other(this), State::Other(next)) => kind_of_other(this) == kind_of_other(next),
-            _ => false,
+/// Where the answers come from: the frame is the entry's, and all else is said by
+/// another file of the kernel's.
+struct Sources {
+    pagemap: Pagemap,
+    flags: File,
+    /// Where hugetlb areas begin.
+    hugetlb: Vec<u64>,
+    /// How many swap areas are in use: their numbers are the types of entries.
+    swap_areas: u64,
+}
+
+impl Sources {
+    fn open(pid: u32) -> Self {
+        Self {
+            pagemap: Pagemap::open(pid),
+            flags: File::open("/proc/kpageflags").expect("kpageflags"),
+            hugetlb: hugetlb_areas(pid),
+            swap_areas: {
+                let text = fs::read_to_string("/proc/swaps").unwrap_or_default();
+                text.lines().skip(1).count() as u64
+            },
         }
-}
-
-/// What an entry with bit 62 is: guard, marker or swap.
-fn kind_of_other(entry: u64) -> &'static str {
-    let (area, offset) = (entry & 31, (entry & ((1 << 55) - 1)) >> 5);
-    match (entry >> 58 & 1, area) {
-        (1, _) => "guard",
-        (_, 31) if offset & 4 != 0 => "guard",
-        (_, 31) => "marker",
-        _ => "swap",
     }
-}
 
-fn page_state(area: &Area, entry: u64, zero: u64) -> (State, bool) {
-    let anonymous = !area.has_object();
-    let (present, swapped, file) = (entry >> 63 & 1, entry >> 62 & 1, entry >> 61 & 1);
-    let frame = entry & ((1 << 55) - 1);
-    let address = frame * page();
-    if present == 0 {
-        return match swapped {
-            0 => (State::Nothing, anonymous),
-            _ => {
-                let swap = kind_of_other(entry) == "swap";
-                (
-                    State::Other(entry),
-                    anonymous || (swap && area.is_private()),
-                )
+    fn is_swap(&self, entry: u64) -> bool {
+        entry & 31 < self.swap_areas
+    }
+
+    fn continues(&self, run: &Run, state: State, anonymous: bool) -> bool {
+        let size = run.end - run.start;
+        run.anonymous == anonymous
+            && match (run.state, state) {
+                (State::Memory(this), State::Memory(next))
+                | (State::Zero(this), State::Zero(next))
+                | (State::Device(this), State::Device(next)) => this + size == next,
+                (State::Other(this), State::Other(next)) => {
+                    this == next || (self.is_swap(this) && self.is_swap(next))
+                }
+                (this, next) => this == next,
             }
+    }
+
+    /// A page's state and whether it is anonymous memory; `scanned` are its
+    /// categories, where there is a scan.
+    fn page(
+        &self,
+        area: &Area,
+        address: u64,
+        scanned: Option<u64>,
+        hugetlb: bool,
+        devices: &[Range<u64>],
+    ) -> (State, bool) {
+        let no_object = !area.has_object();
+        let entry = self.pagemap.entry(address);
+        if entry >> 63 & 1 == 1 {
+            let frame = entry & ((1 << 55) - 1);
+            return self.present(area, frame, devices);
+        }
+        let is_there = match scanned {
+            Some(categories) => categories & scan::SWAPPED != 0,
+            None => entry >> 62 & 1 == 1,
         };
+        let is_guard = scanned.is_some_and(|categories| categories & scan::GUARD != 0);
+        match (hugetlb, is_there) {
+            (true, false) if scanned.is_some() => (State::Nothing, no_object),
+            (true, _) => (State::Hugetlb, no_object),
+            (false, false) => (State::Nothing, no_object),
+            // Before 6.15 the marker's own bit says it.
+            (false, true) if is_guard || is_guard_marker(entry) => (State::Guard, no_object),
+            (false, true) => {
+                const BESIDE: u64 = 1 << 55 | 1 << 57 | 1 << 61;
+                let copy = area.is_private() && self.is_swap(entry);
+                (State::Other(entry & !BESIDE), no_object || copy)
+            }
+        }
     }
-    // The huge zero page is the only page of no object that is not anonymous,
-    // but for the kernel's own. (Those of [vvar] are in the page map of 7.2.)
-    let special = area.name == "[vdso]" || area.name.starts_with("[vvar");
-    let huge_zero = anonymous && area.is_private() && file == 1 && !special;
-    if frame == zero || huge_zero {
-        return (State::Zero(address), anonymous);
+
+    fn present(&self, area: &Area, frame: u64, devices: &[Range<u64>]) -> (State, bool) {
+        const ANON: u64 = 1 << 12;
+        const ZERO_PAGE: u64 = 1 << 24;
+        let (address, no_object) = (frame * page(), !area.has_object());
+        if devices.iter().any(|device| device.contains(&address)) {
+            return (State::Device(address), no_object);
+        }
+        let mut bytes = [0; 8];
+        let flags = match self.flags.read_exact_at(&mut bytes, frame * 8) {
+            Ok(()) => u64::from_ne_bytes(bytes),
+            Err(error) => panic!("the flags of frame {frame:#x}: {error}"),
+        };
+        if flags & ZERO_PAGE != 0 {
+            return (State::Zero(address), no_object);
+        }
+        let copy = area.is_private() && flags & ANON != 0;
+        (State::Memory(address), no_object || copy)
     }
-    (
-        State::Memory(address),
-        anonymous || (area.is_private() && file == 0),
-    )
 }
 
-/// The zero page's frame: that of a page which was only read.
-fn zero_frame() -> u64 {
-    let at = crate::memory::try_map(
-        page(),
-        libc::PROT_READ,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-        -1,
-        0,
-    )
-    .expect("a page");
-    crate::memory::read(at, 1);
-    let entry = Pagemap::open(std::process::id()).entry(at);
-    crate::memory::unmap(at, page());
-    assert!(entry >> 63 == 1, "a page that was read is present");
-    entry & ((1 << 55) - 1)
+/// The marker of a guard region, whose type is the last (Linux 6.13).
+fn is_guard_marker(entry: u64) -> bool {
+    entry & 31 == 31 && (entry & ((1 << 55) - 1)) >> 5 == 4
+}
+
+/// Where areas of hugetlb begin: those whose pages `smaps` says to be larger.
+fn hugetlb_areas(pid: u32) -> Vec<u64> {
+    let text = fs::read(format!("/proc/{pid}/smaps")).expect("smaps");
+    let text = String::from_utf8_lossy(&text);
+    let mut start = 0;
+    let mut areas = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        match (words.next(), words.next()) {
+            (Some("KernelPageSize:"), Some(kib)) => {
+                let size = kib.parse::<u64>().expect("a size") << 10;
+                areas.extend((size > page()).then_some(start));
+            }
+            (Some(range), _) => {
+                let begins = range.split_once('-');
+                let begins = begins.and_then(|(low, _)| u64::from_str_radix(low, 16).ok());
+                start = begins.unwrap_or(start);
+            }
+            _ => {}
+        }
+    }
+    areas
+}
+
+/// `PAGEMAP_SCAN` (Linux 6.7): what the kernel says of pages without entries.
+mod scan {
+    pub(super) const PRESENT: u64 = 8;
+    pub(super) const SWAPPED: u64 = 0x10;
+    /// Linux 6.15; the categories of before are asked for where it is unknown.
+    pub(super) const GUARD: u64 = 0x100;
+
+    /// Ranges of pages with their categories, in order.
+    pub(super) struct Scanned(pub(super) Vec<(u64, u64, u64)>);
+
+    impl Scanned {
+        pub(super) fn of(&self, address: u64) -> u64 {
+            let next = self.0.partition_point(|(_, end, _)| *end <= address);
+            let found = self.0.get(next).filter(|(start, ..)| *start <= address);
+            found.map_or(0, |(.., categories)| *categories)
+        }
+    }
+}
+
+/// All of a range that is present or holds another entry; `None` without a scan.
+fn scan(pid: u32, start: u64, end: u64) -> Option<scan::Scanned> {
+    let file = File::open(format!("/proc/{pid}/pagemap")).expect("pagemap");
+    let mut found = Vec::new();
+    let mut wanted = scan::PRESENT | scan::SWAPPED | scan::GUARD;
+    let mut at = start;
+    while at < end {
+        let mut ranges = [[0u64; 3]; 256];
+        let mut argument = [
+            size_of::<[u64; 12]>() as u64,
+            0,
+            at,
+            end,
+            0,
+            ranges.as_mut_ptr() as u64,
+            ranges.len() as u64,
+            0,
+            0,
+            0,
+            scan::PRESENT | scan::SWAPPED,
+            wanted,
+        ];
+        // SAFETY: a live struct of the size that it states, with the address and the
+        // length of a live array of the kernel's `struct page_region`.
+        let count = unsafe {
+            libc::ioctl(
+                std::os::fd::AsRawFd::as_raw_fd(&file),
+                0xc060_6610_u32 as libc::Ioctl,
+                argument.as_mut_ptr(),
+            )
+        };
+        let Ok(count) = usize::try_from(count) else {
+            if wanted & scan::GUARD == 0 {
+                return None;
+            }
+            wanted &= !scan::GUARD;
+            continue;
+        };
+        found.extend(
+            ranges[..count]
+                .iter()
+                .map(|range| (range[0], range[1], range[2])),
+        );
+        // Behind ranges that were given, whatever the kernel says.
+        let last = ranges[..count].last().map_or(at, |range| range[1]);
+        let walked = argument[4].max(last);
+        assert!(walked > at, "a scan comes further");
+        at = walked;
+    }
+    Some(scan::Scanned(found))
 }

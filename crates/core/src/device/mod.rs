@@ -35,14 +35,23 @@ pub enum UnknownReason {
     Ambiguous,
     /// `/sys` cannot be read, or does not confirm what is mapped.
     Unconfirmed,
-    /// The page's entry names something that is neither present nor in swap,
-    /// and its frame cannot be asked: device-private memory, for one.
+    /// The page's entry names a frame, and the frame's flags do not say what is
+    /// there or cannot be read: a page that a device has to itself, for one.
     Frame,
+    /// A hugetlb page that is not present, and nothing says that its entry is
+    /// empty: it can be poisoned, in migration or marked.
+    HugePage,
 }
 
 impl UnknownReason {
+    /// Whether it is about the page's own entry, not about a mapping of which the
+    /// page map leaves out pages.
+    pub const fn is_of_entry(self) -> bool {
+        matches!(self, Self::Frame | Self::HugePage)
+    }
+
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotAsked,
         Self::KernelPages,
         Self::Driver,
@@ -50,6 +59,7 @@ impl UnknownReason {
         Self::Ambiguous,
         Self::Unconfirmed,
         Self::Frame,
+        Self::HugePage,
     ];
 
     /// Its name, as the command prints it.
@@ -62,6 +72,7 @@ impl UnknownReason {
             Self::Ambiguous => "ambiguous",
             Self::Unconfirmed => "unconfirmed",
             Self::Frame => "frame",
+            Self::HugePage => "hugetlb",
         }
     }
 }

@@ -35,9 +35,10 @@ pub enum NonPresent {
     Poisoned,
     /// A marker of the kernel's for something else, with its bits.
     Marker(u64),
-    /// An entry that names a frame: a page that is being migrated or is
-    /// poisoned, or device-private memory. The types' numbers depend on the
-    /// kernel's configuration and do not tell which.
+    /// An entry that names a frame: a page that is in migration, poisoned, in a
+    /// device's private memory or a device's exclusively. The types' numbers
+    /// depend on the kernel's configuration and do not say which. In a
+    /// configuration with more than 22 swap areas: a place in one of these.
     Frame(Pfn),
 }
 
@@ -55,17 +56,24 @@ impl Entry {
     pub(crate) const SWAP: u64 = 1 << 62;
     pub(crate) const FILE: u64 = 1 << 61;
     const GUARD: u64 = 1 << 58;
+    const UFFD_WP: u64 = 1 << 57;
+    pub(crate) const EXCLUSIVE: u64 = 1 << 56;
     pub(crate) const FRAME: u64 = (1 << 55) - 1;
 
     const SWAP_TYPE_BITS: u32 = 5;
     /// The number of swap areas that every configuration leaves room for: 32
-    /// less 4 device, 3 migration, 1 poison and 1 marker types
-    /// (include/linux/swap.h, `MAX_SWAPFILES`, Linux 5.10 to 6.18).
-    const FEWEST_SWAP_AREAS: u64 = 23;
+    /// less 4 device, 3 migration, 1 poison and 1 marker types, and in 5.19 to 6.2
+    /// one for pages that could not be read from swap (include/linux/swap.h,
+    /// `MAX_SWAPFILES`, Linux 5.10 to 7.2).
+    const FEWEST_SWAP_AREAS: u64 = 22;
     /// `SWP_PTE_MARKER`, the last type, since 5.19; its offset is a few bits
     /// (include/linux/swapops.h). Before, the type could name a device-private
     /// frame, and no such frame has a number as low as these bits.
     const MARKER_TYPE: u64 = 31;
+    /// The marker's type in 5.19 to 6.2, where type 31 is `SWP_SWAPIN_ERROR` and
+    /// the only marker is userfaultfd's, which has bit 57 as well.
+    const EARLY_MARKER_TYPE: u64 = 30;
+    const MARKER_UFFD_WP: u64 = 1 << 0;
     const MARKER_POISONED: u64 = 1 << 1;
     /// Since 6.13; bit 58 says the same since 6.15.
     const MARKER_GUARD: u64 = 1 << 2;
@@ -95,6 +103,22 @@ impl Entry {
     /// on private copies of file pages.
     pub const fn is_file(self) -> bool {
         self.0 & Self::FILE != 0
+    }
+
+    /// Whether the page is mapped once (bit 56).
+    pub(crate) const fn is_exclusive(self) -> bool {
+        self.0 & Self::EXCLUSIVE != 0
+    }
+
+    /// Bits 0 to 54: the frame, if the page is present.
+    pub(crate) const fn frame_bits(self) -> Pfn {
+        Pfn::new(self.0 & Self::FRAME)
+    }
+
+    /// The entry of a page so many pages further on that a huge entry maps too.
+    pub(crate) const fn further(self, pages: u64) -> Self {
+        let frame = (self.0 & Self::FRAME).wrapping_add(pages) & Self::FRAME;
+        Self(self.0 & !Self::FRAME | frame)
     }
 
     /// The frame of a present page; 0 to callers who cannot see frames.
@@ -132,6 +156,11 @@ impl Entry {
             } else {
                 NonPresent::Marker(offset)
             }
+        } else if area == Self::EARLY_MARKER_TYPE
+            && offset == Self::MARKER_UFFD_WP
+            && self.0 & Self::UFFD_WP != 0
+        {
+            NonPresent::Marker(offset)
         } else {
             NonPresent::Frame(Pfn::new(offset))
         })
@@ -150,7 +179,18 @@ mod tests {
     fn bit_62_is_not_always_swap() {
         let place = |area, offset| Some(NonPresent::Swap(SwapPlace { area, offset }));
         assert_eq!(swap(0, 32).non_present(), place(0, 32));
-        assert_eq!(swap(22, 1).non_present(), place(22, 1));
+        assert_eq!(swap(21, 1).non_present(), place(21, 1));
+        // Debian's 6.1 has its poisoned pages there.
+        assert_eq!(
+            swap(22, 77).non_present(),
+            Some(NonPresent::Frame(Pfn::new(77)))
+        );
+        let early_marker = Entry::from_raw(swap(30, 1).raw() | Entry::UFFD_WP);
+        assert_eq!(early_marker.non_present(), Some(NonPresent::Marker(1)));
+        assert_eq!(
+            swap(30, 1).non_present(),
+            Some(NonPresent::Frame(Pfn::new(1)))
+        );
         assert_eq!(
             swap(23, 77).non_present(),
             Some(NonPresent::Frame(Pfn::new(77)))

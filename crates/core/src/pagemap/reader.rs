@@ -52,8 +52,11 @@ pub(crate) struct Part {
     pub(crate) ahead: u64,
     /// The size of the huge pages that can be here, where that is known.
     pub(crate) leaf: Option<PageSize>,
-    /// They are all there can be (hugetlb).
+    /// They are all there can be (hugetlb whose page size is known).
     pub(crate) only_huge: bool,
+    /// Hugetlb, of which an empty entry does not say that nothing is there: only
+    /// what a scan has found empty is a hole.
+    pub(crate) hugetlb: bool,
 }
 
 /// A position in a page map, with what was read around it. `E` is the storage
@@ -116,7 +119,10 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     /// decreases from call to call.
     pub(crate) fn next(&mut self, process: &Process, part: &Part) -> Result<Known<'_>> {
         debug_assert!(part.at < part.end && part.end <= part.ahead);
-        if part.at < self.window || part.at >= self.window_end() {
+        // Entries that were read with those of the area before need a scan, too.
+        let unscanned =
+            part.hugetlb && part.at >= self.ranges.end() && process.features().pagemap_scan();
+        if unscanned || part.at < self.window || part.at >= self.window_end() {
             if let Some(empty_to) = self.look_ahead(process, part)? {
                 return Ok(Known::EmptyTo(empty_to));
             }
@@ -145,9 +151,10 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
                 // Another area, elsewhere: nothing is known of its kind.
                 self.scanning = false;
             }
-            self.scanning |= part.only_huge
+            self.scanning |= part.hugetlb
                 || (follows_window && (self.has_empty_tail() || self.may_be_huge(part)));
-            if !self.scanning || self.pages(part.end - at) < EMPTY_TAIL {
+            let is_small = self.pages(part.end - at) < EMPTY_TAIL;
+            if !self.scanning || is_small && !part.hugetlb {
                 return Ok(None);
             }
             let query = match part.leaf {
@@ -251,6 +258,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
                 found.end.min(part.end)
             }
             // A scan knows what is populated: read no further than that.
+            Some(found) if part.hugetlb => found.end.min(part.end),
             Some(found) => self.cluster_end(found, part.end),
             // Small areas that follow closely are read with this one.
             None if self.pages(part.end - part.at) < SMALL_AREA => part.ahead,
@@ -411,7 +419,8 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     /// The run of consecutive huge pages in the window from the part's
     /// beginning on.
     fn huge_run(&self, part: &Part) -> Known<'_> {
-        let (leaf, mask) = (self.stride, Entry::PRESENT | Entry::FILE | Entry::FRAME);
+        let leaf = self.stride;
+        let mask = Entry::PRESENT | Entry::FILE | Entry::EXCLUSIVE | Entry::FRAME;
         let pages = leaf.bytes() >> self.page.shift();
         let index = ((part.at - self.window) >> leaf.shift()) as usize;
         let leaves = &self.entries.as_ref()[index..self.count];

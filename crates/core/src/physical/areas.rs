@@ -165,6 +165,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
                 // Without frames one entry does not tell of the others.
                 leaf: leaf.filter(|_| self.frames),
                 only_huge: mapping.vma.page_size.is_some_and(|size| size > self.page),
+                hugetlb: is_hugetlb(&mapping, self.page),
             },
             block,
         }))
@@ -189,7 +190,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
                 Unlisted::Unknown(reason) => Some(reason),
                 _ => None,
             },
-            special: mapping.is_special(),
+            source: mapping.source,
+            hugetlb: is_hugetlb(mapping, self.page),
+            // Both came with 6.11. Without the query the kernel is older, or the
+            // query is forbidden and huge pages are looked at twice in vain.
+            huge_file_bit: process.features().procmap_query(),
             frames: self.frames,
             zero: if self.frames {
                 process.zero_frame()
@@ -200,9 +205,15 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
     }
 }
 
+fn is_hugetlb(mapping: &Mapping, page: PageSize) -> bool {
+    let by_size = mapping.vma.page_size.is_some_and(|size| size > page);
+    by_size || mapping.kind == MappingKind::HugeTlb
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::PageSource;
     use crate::vma::{Device, Protection};
 
     const MIB: u64 = 1 << 20;
@@ -222,6 +233,7 @@ mod tests {
             mapping: Mapping {
                 vma,
                 kind: MappingKind::Anonymous,
+                source: PageSource::Anonymous,
                 unlisted: Unlisted::Nothing,
             },
             context: PageContext {
@@ -229,7 +241,9 @@ mod tests {
                 private: true,
                 has_object: false,
                 unlisted: None,
-                special: false,
+                source: PageSource::Anonymous,
+                hugetlb: false,
+                huge_file_bit: true,
                 frames: true,
                 zero: None,
             },
@@ -239,6 +253,7 @@ mod tests {
                 ahead: end + MIB,
                 leaf: None,
                 only_huge: false,
+                hugetlb: false,
             },
             block: PageSize::from_bytes(block).unwrap(),
         }

@@ -1,10 +1,12 @@
 //! Physical regions: maximal runs of pages that are physically consecutive and
-//! alike. [`runs`] merges entries (pure), [`AreaCursor`] enumerates what is to be
+//! alike. `state` decides what a page is and [`runs`] merges entries (both pure),
+//! [`AreaCursor`] enumerates what is to be
 //! walked, [`AreaWalker`] walks it, [`PhysicalCursor`] joins the stages.
 
 mod areas;
 mod cursor;
 pub mod runs;
+mod state;
 mod walker;
 
 pub use areas::{Area, AreaCursor};
@@ -25,11 +27,11 @@ use crate::vma::Vma;
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backing {
-    /// Memory.
+    /// Memory that belongs to the mapping or to its object.
     Ram(PhysAddr),
     /// The kernel's zero page, or its huge one.
     Zero(PhysAddr),
-    /// A device's memory, or persistent memory: no System RAM.
+    /// A device's memory, or persistent memory (DAX): no System RAM.
     Device(PhysAddr),
     /// Memory, whose address this walk was not asked for.
     Resident,

@@ -1,5 +1,5 @@
-//! From entries to runs: what a single entry means in its mapping, how far a
-//! run of alike, consecutive pages goes, and when two runs are one. Pure.
+//! From entries to runs: how far a run of alike, consecutive pages goes, and when
+//! two runs are one. Pure.
 //!
 //! A run ends where the next page is not physically next, where backed turns
 //! into unbacked or into another unbacked state, a file's page into a private
@@ -7,40 +7,10 @@
 
 use core::ops::ControlFlow;
 
+pub use super::state::{PageContext, PageState};
 use super::Backing;
-use crate::addr::{PageSize, Pfn};
-use crate::device::UnknownReason;
-use crate::pagemap::{alike, consecutive, Entry, NonPresent};
-
-/// What the meaning of an entry depends on: its mapping and the caller.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct PageContext {
-    /// The base page size.
-    pub page: PageSize,
-    /// Mapped private: pages can be private copies.
-    pub private: bool,
-    /// The mapping has an object.
-    pub has_object: bool,
-    /// The kernel maps frames of its own or of a device here, which the page
-    /// map leaves out: what is not present is unknown, for this reason.
-    pub unlisted: Option<UnknownReason>,
-    /// A special mapping of the kernel's (`[vdso]`): no object, yet its pages
-    /// count as a file's.
-    pub special: bool,
-    /// Frame numbers are visible and wanted.
-    pub frames: bool,
-    /// The frame of the zero page, where known.
-    pub zero: Option<Pfn>,
-}
-
-/// What a page is: its backing, and whether it is anonymous memory.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct PageState {
-    /// What is behind it.
-    pub backing: Backing,
-    /// Anonymous memory, see [`super::PhysicalRegion::anonymous`].
-    pub anonymous: bool,
-}
+use crate::addr::Pfn;
+use crate::pagemap::{alike, consecutive, Entry};
 
 /// A run that has been found, of whole pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -71,95 +41,21 @@ impl Run {
 }
 
 impl PageContext {
-    /// The state of a page that has nothing.
-    pub const fn empty(&self) -> PageState {
-        PageState {
-            backing: match self.unlisted {
-                Some(reason) => Backing::Unknown(reason),
-                None => Backing::NotPresent,
-            },
-            anonymous: !self.has_object,
-        }
-    }
-
-    /// What one entry means. `of_frame` says what an entry is that names a
-    /// frame without being present.
-    pub fn state(&self, entry: Entry, of_frame: impl FnOnce(Pfn) -> Backing) -> PageState {
-        let anonymous = !self.has_object;
-        let Some(non_present) = entry.non_present() else {
-            return self.present(entry);
-        };
-        let swapped = |place| PageState {
-            backing: Backing::Swapped(place),
-            anonymous: anonymous || self.private,
-        };
-        let backing = match non_present {
-            NonPresent::Empty => return self.empty(),
-            // Without frames the kernel tells no place, and no kind either.
-            NonPresent::Swap(place) => return swapped(self.frames.then_some(place)),
-            NonPresent::Guard => Backing::Guard,
-            NonPresent::Poisoned => Backing::Poisoned,
-            NonPresent::Marker(_) => Backing::Marker,
-            NonPresent::Frame(frame) => of_frame(frame),
-        };
-        PageState { backing, anonymous }
-    }
-
-    fn present(&self, entry: Entry) -> PageState {
-        let of_object = self.has_object && (entry.is_file() || !self.private);
-        let frame = entry.raw() & Entry::FRAME;
-        if !self.frames {
-            return PageState {
-                backing: Backing::Resident,
-                anonymous: !of_object,
-            };
-        }
-        let address = Pfn::new(frame).address(self.page);
-        if self.is_zero(entry) {
-            // No private copy of anything yet.
-            return PageState {
-                backing: Backing::Zero(address),
-                anonymous: !self.has_object,
-            };
-        }
-        // In a shared mapping only frames that are no ordinary memory lack the
-        // bit (`vm_normal_page` gives none: mm/memory.c, Linux 6.12).
-        let ordinary = self.private || entry.is_file() || !self.has_object;
-        PageState {
-            backing: if ordinary {
-                Backing::Ram(address)
-            } else {
-                Backing::Device(address)
-            },
-            anonymous: !of_object,
-        }
-    }
-
-    /// The zero page is one frame, known by its number. The huge zero page is
-    /// no anonymous page, yet the only such one in a mapping without an object
-    /// (fs/proc/task_mmu.c, `pagemap_pmd_range`: the file bit is set).
-    fn is_zero(&self, entry: Entry) -> bool {
-        let frame = Pfn::new(entry.raw() & Entry::FRAME);
-        self.zero == Some(frame)
-            || (self.private && !self.has_object && !self.special && entry.is_file())
-    }
-
     /// How many of `entries`, at least 1, are certainly one run with the first,
-    /// which is in `state`.
+    /// which is in `state` and whose page is at address `at`.
     fn run_length(
         &self,
+        at: u64,
         entries: &[u64],
         state: PageState,
-        mut of_frame: impl FnMut(Pfn) -> Backing,
+        flags: &mut impl FnMut(Pfn, &mut [u64]) -> bool,
     ) -> usize {
         let Some((&first, rest)) = entries.split_first() else {
             return 0;
         };
         match state.backing {
             Backing::Ram(_) | Backing::Zero(_) | Backing::Device(_) => {
-                let relevant = Entry::PRESENT | Entry::FRAME | self.kind_bit();
-                let limit = self.frames_before_zero(first, rest.len());
-                1 + consecutive(&rest[..limit], first & relevant, relevant)
+                1 + self.consecutive(first, rest)
             }
             Backing::Resident => {
                 let relevant = Entry::PRESENT | self.kind_bit();
@@ -172,22 +68,37 @@ impl PageContext {
                     end: 0,
                     state,
                 };
+                let mut at = at;
                 let alike = rest.iter().take_while(|&&entry| {
-                    run.continues_with(&self.state(Entry::from_raw(entry), &mut of_frame))
+                    at += self.page.bytes();
+                    run.continues_with(&self.state(at, Entry::from_raw(entry), flags))
                 });
                 1 + alike.count()
             }
         }
     }
 
+    /// How many of `rest` go on with the frame of `first`, with the same bits.
+    fn consecutive(&self, first: u64, rest: &[u64]) -> usize {
+        let relevant = Entry::PRESENT | Entry::FRAME | self.kind_bit();
+        let limit = self.frames_before_zero(first, rest.len());
+        consecutive(&rest[..limit], first & relevant, relevant)
+    }
+
     /// The bit by which pages of a private mapping differ: private copies from
     /// the file's, the huge zero page from memory. It means nothing elsewhere
     /// but ordinary or not in a shared mapping of an object.
-    const fn kind_bit(&self) -> u64 {
-        if self.private || self.has_object {
+    fn kind_bit(&self) -> u64 {
+        let file = if self.private || self.has_object {
             Entry::FILE
         } else {
             0
+        };
+        // Where that bit can be missing, whether a page must be asked for depends
+        // on this one.
+        match self.has_borders() {
+            true => file | Entry::EXCLUSIVE,
+            false => file,
         }
     }
 
@@ -202,6 +113,9 @@ impl PageContext {
         }
     }
 }
+
+/// How many frames are asked for their flags at a time.
+const ASKED: usize = 64;
 
 /// Merges what is known of pages into runs, and gives each when it is complete.
 #[derive(Debug, Default)]
@@ -263,29 +177,39 @@ impl Merger {
     }
 
     /// Takes in the entries of the pages from `at` on until `give` has enough;
-    /// says how many were taken in.
+    /// says how many were taken in. `flags` as for [`PageContext::state`].
     pub fn feed(
         &mut self,
         context: &PageContext,
         at: u64,
         entries: &[u64],
-        mut of_frame: impl FnMut(Pfn) -> Backing,
+        mut flags: impl FnMut(Pfn, &mut [u64]) -> bool,
         give: &mut impl FnMut(&Run) -> ControlFlow<()>,
     ) -> (usize, ControlFlow<()>) {
+        let shift = context.page.shift();
         let mut taken = 0;
         while let Some(&first) = entries.get(taken) {
-            let state = context.state(Entry::from_raw(first), &mut of_frame);
-            let start = at + ((taken as u64) << context.page.shift());
+            let start = at + ((taken as u64) << shift);
+            let to_border = (context.next_border(start) - start) >> shift;
             let rest = &entries[taken..];
-            let (len, flow) = match state.backing {
-                Backing::Ram(_) => self.feed_ram(context, start, rest, state.anonymous, give),
-                _ => {
-                    let len = match self.is_apart(&state) {
-                        true => 1,
-                        false => context.run_length(rest, state, &mut of_frame),
-                    };
-                    let end = start + ((len as u64) << context.page.shift());
-                    (len, self.push(Run { start, end, state }, give))
+            let rest = &rest[..rest
+                .len()
+                .min(usize::try_from(to_border).unwrap_or(usize::MAX))];
+            let entry = Entry::from_raw(first);
+            let (len, flow) = if entry.is_present() && context.asks(start, entry) {
+                self.feed_asked(context, start, rest, &mut flags, give)
+            } else {
+                let state = context.state(start, entry, &mut flags);
+                match state.backing {
+                    Backing::Ram(_) => self.feed_ram(context, start, rest, state.anonymous, give),
+                    _ => {
+                        let len = match self.is_apart(&state) {
+                            true => 1,
+                            false => context.run_length(start, rest, state, &mut flags),
+                        };
+                        let end = start + ((len as u64) << shift);
+                        (len, self.push(Run { start, end, state }, give))
+                    }
                 }
             };
             taken += len;
@@ -294,6 +218,82 @@ impl Merger {
             }
         }
         (taken, ControlFlow::Continue(()))
+    }
+
+    /// The same for entries that begin with a page whose frame must be asked:
+    /// of those, as many as are asked at a time.
+    #[inline(never)] // Its flags are not to lie in its callers' frames.
+    fn feed_asked(
+        &mut self,
+        context: &PageContext,
+        at: u64,
+        entries: &[u64],
+        flags: &mut impl FnMut(Pfn, &mut [u64]) -> bool,
+        give: &mut impl FnMut(&Run) -> ControlFlow<()>,
+    ) -> (usize, ControlFlow<()>) {
+        let Some((&first, rest)) = entries.split_first() else {
+            return (0, ControlFlow::Continue(()));
+        };
+        let mut buffer = [0; ASKED];
+        let most = match context.is_whole_block_asked() {
+            true => 0,
+            false => rest.len().min(ASKED - 1),
+        };
+        let len = 1 + context.consecutive(first, &rest[..most]);
+        let asked = &mut buffer[..len];
+        let known = flags(Entry::from_raw(first).frame_bits(), asked);
+        if context.is_whole_block_asked() {
+            let state = context.by_flags(Entry::from_raw(first), known.then_some(asked[0]));
+            let len = 1 + context.consecutive(first, rest);
+            let end = at + ((len as u64) << context.page.shift());
+            let start = at;
+            return (len, self.push(Run { start, end, state }, give));
+        }
+        let mut start = at;
+        for (index, (&entry, &flags)) in entries.iter().zip(asked.iter()).enumerate() {
+            let end = start + context.page.bytes();
+            let state = context.by_flags(Entry::from_raw(entry), known.then_some(flags));
+            let flow = self.push(Run { start, end, state }, give);
+            if flow.is_break() {
+                return (index + 1, flow);
+            }
+            start = end;
+        }
+        (len, ControlFlow::Continue(()))
+    }
+
+    /// Takes in pages from `start` to `end` that huge entries map to consecutive
+    /// frames, `first` being the entry of the first page; the address up to which
+    /// they were taken in. `flags` as for [`PageContext::state`].
+    pub fn feed_huge(
+        &mut self,
+        context: &PageContext,
+        (start, end): (u64, u64),
+        first: Entry,
+        mut flags: impl FnMut(Pfn, &mut [u64]) -> bool,
+        give: &mut impl FnMut(&Run) -> ControlFlow<()>,
+    ) -> (u64, ControlFlow<()>) {
+        let mut at = start;
+        let block = context.page.pmd().bytes();
+        loop {
+            let entry = first.further((at - start) >> context.page.shift());
+            let state = context.state(at, entry, &mut flags);
+            // What must be asked is asked of each folio.
+            let to = match context.asks(at, entry) {
+                true => (at | (block - 1)).saturating_add(1).min(end),
+                false => end,
+            };
+            let run = Run {
+                start: at,
+                end: to,
+                state,
+            };
+            let flow = self.push(run, give);
+            if flow.is_break() || to >= end {
+                return (to, flow);
+            }
+            at = to;
+        }
     }
 
     /// The same for entries that begin with memory, as long as they are
@@ -336,7 +336,8 @@ impl Merger {
         let Some(mut pending) = self.pending.take() else {
             return (taken, flow);
         };
-        while flow.is_continue() {
+        // Where the next run may have to be asked for, it is looked at as the first.
+        while flow.is_continue() && !context.has_borders() {
             match entries.get(taken) {
                 Some(&next) if (next ^ first) & sort == 0 && next & Entry::FRAME != zero => {
                     let (run, len) = run_from(taken, next);
@@ -355,7 +356,9 @@ impl Merger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::PhysAddr;
+    use crate::addr::{PageSize, PhysAddr};
+    use crate::device::UnknownReason;
+    use crate::object::PageSource;
     use std::vec::Vec;
 
     const ANONYMOUS: PageContext = PageContext {
@@ -363,12 +366,15 @@ mod tests {
         private: true,
         has_object: false,
         unlisted: None,
-        special: false,
+        source: PageSource::Anonymous,
+        hugetlb: false,
+        huge_file_bit: true,
         frames: true,
         zero: Some(Pfn::new(100)),
     };
     const PRIVATE_FILE: PageContext = PageContext {
         has_object: true,
+        source: PageSource::Cache,
         ..ANONYMOUS
     };
     const SHARED_FILE: PageContext = PageContext {
@@ -389,15 +395,34 @@ mod tests {
     }
 
     fn runs(context: &PageContext, entries: &[u64]) -> Vec<(usize, Backing, bool)> {
-        let unknown = |_| Backing::Unknown(UnknownReason::Frame);
-        let mut runs: Vec<(usize, Backing, bool)> = Vec::new();
-        let mut rest = entries;
-        while let Some(&first) = rest.first() {
-            let state = context.state(Entry::from_raw(first), unknown);
-            let len = context.run_length(rest, state, unknown);
-            runs.push((len, state.backing, state.anonymous));
-            rest = &rest[len..];
-        }
+        runs_at(context, 0, entries, |_| None)
+    }
+
+    /// The runs of pages from an address on, with the flags of frames.
+    fn runs_at(
+        context: &PageContext,
+        at: u64,
+        entries: &[u64],
+        flags: impl Fn(u64) -> Option<u64>,
+    ) -> Vec<(usize, Backing, bool)> {
+        let mut runs = Vec::new();
+        let mut merger = Merger::new();
+        let of_frames = |first: Pfn, to: &mut [u64]| {
+            let frames = first.as_u64()..;
+            to.iter_mut().zip(frames).all(|(to, frame)| {
+                let known = flags(frame);
+                *to = known.unwrap_or_default();
+                known.is_some()
+            })
+        };
+        let mut given = |run: &Run| {
+            let pages = (run.end - run.start) >> context.page.shift();
+            runs.push((pages as usize, run.state.backing, run.state.anonymous));
+            ControlFlow::Continue(())
+        };
+        let (taken, _) = merger.feed(context, at, entries, of_frames, &mut given);
+        assert_eq!(taken, entries.len());
+        merger.take().map(|run| given(&run));
         runs
     }
 
@@ -471,6 +496,78 @@ mod tests {
         );
     }
 
+    /// As kernels before 6.11 give it: memory of a child that its parent has too,
+    /// and then the huge zero page, of the next frames.
+    #[test]
+    fn the_huge_zero_page_ends_a_run_also_without_a_bit_that_says_so() {
+        let old = PageContext {
+            huge_file_bit: false,
+            ..ANONYMOUS
+        };
+        let entries: Vec<u64> = (512..2048).map(ram).collect();
+        let flags = |frame| {
+            Some(if (1024..1536).contains(&frame) {
+                1 << 24
+            } else {
+                1 << 12
+            })
+        };
+        for pages_before in [0, 1, 511] {
+            // The frames lie in blocks where the addresses do.
+            let start = (7 << 21) + (pages_before << 12);
+            let first = pages_before as usize;
+            assert_eq!(
+                runs_at(&old, start, &entries[first..], flags),
+                [
+                    (512 - first, Backing::Ram(at(512 + pages_before)), true),
+                    (512, Backing::Zero(at(1024)), true),
+                    (512, Backing::Ram(at(1536)), true)
+                ]
+            );
+        }
+        let mut merger = Merger::new();
+        let mut given = Vec::new();
+        let mut of_frames = |first: Pfn, to: &mut [u64]| {
+            to.fill(flags(first.as_u64()).unwrap());
+            true
+        };
+        let first = Entry::from_raw(ram(512));
+        let whole = (7 << 21, 10 << 21);
+        let mut give = |run: &Run| {
+            given.push((run.start >> 21, run.state.backing));
+            ControlFlow::Continue(())
+        };
+        let (to, _) = merger.feed_huge(&old, whole, first, &mut of_frames, &mut give);
+        assert_eq!(to, 10 << 21);
+        merger.take().map(|run| give(&run));
+        assert_eq!(
+            given,
+            [
+                (7, Backing::Ram(at(512))),
+                (8, Backing::Zero(at(1024))),
+                (9, Backing::Ram(at(1536)))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_run_of_frames_that_are_asked_is_cut_where_their_flags_differ() {
+        let dax = PageContext {
+            source: PageSource::Persistent,
+            ..PRIVATE_FILE
+        };
+        // 150 frames of RAM that are private copies, and the device's behind them.
+        let entries: Vec<u64> = (1000..1300).map(ram).collect();
+        let flags = |frame| Some(if frame < 1150 { 1 << 12 } else { 1 << 20 });
+        assert_eq!(
+            runs_at(&dax, 0x5000, &entries, flags),
+            [
+                (150, Backing::Ram(at(1000)), true),
+                (150, Backing::Device(at(1150)), false)
+            ]
+        );
+    }
+
     #[test]
     fn the_place_in_swap_ends_no_run() {
         assert_eq!(
@@ -496,7 +593,7 @@ mod tests {
         let mut given = Vec::new();
         let mut merger = Merger::start(true);
         let entries = [swapped(9), swapped(10), ram(5), ram(6), swapped(4), 0, 0];
-        let unknown = |_| Backing::Unknown(UnknownReason::Frame);
+        let unknown = |_: Pfn, _: &mut [u64]| false;
         let (taken, _) = merger.feed(&ANONYMOUS, 0, &entries, unknown, &mut |run| {
             given.push(*run);
             ControlFlow::Continue(())

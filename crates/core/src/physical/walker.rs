@@ -5,9 +5,9 @@ use core::ops::ControlFlow;
 
 use super::areas::Area;
 use super::runs::{Merger, PageState, Run};
+use super::state::BEYOND_MEMORY;
 use super::{device_memory_at, Backing};
 use crate::addr::{PageSize, Pfn};
-use crate::device::UnknownReason;
 use crate::error::Result;
 use crate::object::Mapping;
 use crate::pagemap::{Entry, Known, PageReader};
@@ -134,13 +134,14 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
                 let state = area.context.empty();
                 (end, self.merger.push(Run { start, end, state }, give))
             }
-            Known::Huge { first, to: end } => {
-                let state = area.context.state(Entry::from_raw(first), frame_entry);
-                (end, self.merger.push(Run { start, end, state }, give))
+            Known::Huge { first, to } => {
+                let (context, first) = (&area.context, Entry::from_raw(first));
+                self.merger
+                    .feed_huge(context, (start, to), first, frame_flags, give)
             }
             Known::Entries(entries) => {
                 let context = &area.context;
-                let (count, flow) = self.merger.feed(context, start, entries, frame_entry, give);
+                let (count, flow) = self.merger.feed(context, start, entries, frame_flags, give);
                 note(start, entries.get(..count).unwrap_or(entries));
                 (start + ((count as u64) << self.page.shift()), flow)
             }
@@ -150,44 +151,18 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
     }
 }
 
-/// What a page is whose entry names a frame without being present: being
-/// migrated, poisoned, or device-private memory, which has no ordinary frame.
-/// The types' numbers depend on the kernel's configuration, so the frame is
-/// asked (Documentation/admin-guide/mm/pagemap.rst, `/proc/kpageflags`).
+/// Stores the entries of `/proc/kpageflags` of consecutive frames; false if they
+/// cannot be read. Nothing of the file is kept open: most walks ask none.
 #[cold]
-fn frame_entry(frame: Pfn) -> Backing {
-    let mut flags = [0u64];
+fn frame_flags(first: Pfn, flags: &mut [u64]) -> bool {
     let read = sys::openat(sys::CWD, b"/proc/kpageflags\0", 0)
-        .and_then(|file| sys::pread_u64(file.borrow(), &mut flags, frame.as_u64() * 8));
-    match read {
-        Ok(1) => by_flags(flags[0]),
-        _ => Backing::Unknown(UnknownReason::Frame),
+        .and_then(|file| sys::pread_u64(file.borrow(), flags, first.as_u64() * 8));
+    let Ok(read) = read else {
+        return false;
+    };
+    // The file ends where RAM ends.
+    if let Some(beyond) = flags.get_mut(read..) {
+        beyond.fill(BEYOND_MEMORY);
     }
-}
-
-/// By the flags of its frame. One that is being migrated is locked. One that
-/// the kernel has no `struct page` for has the flag NOPAGE, or on newer kernels
-/// no flag at all (fs/proc/page.c `kpage_read`; seen on 6.18).
-fn by_flags(flags: u64) -> Backing {
-    const HWPOISON: u64 = 1 << 19;
-    const NOPAGE: u64 = 1 << 20;
-    match flags {
-        0 => Backing::Unknown(UnknownReason::Frame),
-        _ if flags & HWPOISON != 0 => Backing::Poisoned,
-        _ if flags & NOPAGE != 0 => Backing::Unknown(UnknownReason::Frame),
-        _ => Backing::Migrating,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_without_a_page_is_not_taken_for_one_in_migration() {
-        assert_eq!(by_flags(0), Backing::Unknown(UnknownReason::Frame));
-        assert_eq!(by_flags(1 << 20), Backing::Unknown(UnknownReason::Frame));
-        assert_eq!(by_flags(1 << 19 | 1 << 11), Backing::Poisoned);
-        assert_eq!(by_flags(1 | 1 << 12), Backing::Migrating);
-    }
+    true
 }

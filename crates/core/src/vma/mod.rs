@@ -113,6 +113,14 @@ impl Vma {
         self.inode != 0 || self.device.major != 0 || self.device.minor != 0
     }
 
+    /// Whether it is `[vsyscall]`, by its address: x86-64 has it there in every
+    /// process, beyond the addresses of programs (`VSYSCALL_ADDR`,
+    /// arch/x86/include/uapi/asm/vsyscall.h, Linux 5.10 to 7.2).
+    fn is_vsyscall(&self) -> bool {
+        const ADDRESS: u64 = 0xffff_ffff_ff60_0000;
+        !self.has_object() && self.range.start().as_u64() == ADDRESS
+    }
+
     /// The same area from `start` on, an address in it.
     pub(crate) fn starting_at(mut self, start: u64) -> Self {
         let skipped = start.saturating_sub(self.range.start().as_u64());
@@ -302,9 +310,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
             if line.vma.range.end().as_u64() <= address {
                 continue;
             }
-            let gate = !line.vma.has_object()
-                && self.name.as_ref().get(..line.name_len) == Some(b"[vsyscall]");
-            if !gate {
+            if !line.vma.is_vsyscall() {
                 return Ok(Some(line.vma));
             }
         }

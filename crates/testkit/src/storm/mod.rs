@@ -355,8 +355,10 @@ fn as_the_oracle(walker: &Walker<'_>, restless: &Restless, tally: &mut Tally) {
                 start: run.start,
                 end: run.end,
                 address: match run.state {
-                    State::Memory(address) | State::Zero(address) => Some(address),
-                    State::Nothing | State::Other(_) => None,
+                    State::Memory(address) | State::Zero(address) | State::Device(address) => {
+                        Some(address)
+                    }
+                    State::Nothing | State::Guard | State::Other(_) | State::Hugetlb => None,
                 },
             })
             .collect();
