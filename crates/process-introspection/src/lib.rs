@@ -92,7 +92,7 @@ pub use error::Error;
 pub use extents::{Extent, ExtentBacking, Extents};
 pub use frames::{FrameFlags, Frames};
 pub use freeze::Frozen;
-pub use launch::{LaunchError, Moment, Program, StandingAtExit};
+pub use launch::{is_signal_ignored, LaunchError, Moment, Program, StandingAtExit};
 pub use mapping::{Mapping, MappingName};
 pub use memory_errors::{MemoryErrors, NotPhysical, Reported};
 pub use memory_types::MemoryTypes;

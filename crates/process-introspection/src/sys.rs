@@ -1,6 +1,6 @@
 //! The few things that cannot be done without unsafe code: a forked child,
 //! ptrace, code of ours between fork and exec, another handle's descriptor, words
-//! that are read as bytes.
+//! that are read as bytes, a signal's disposition.
 //! Knows nothing of what they are done for.
 #![allow(unsafe_code)]
 
@@ -146,6 +146,72 @@ pub(crate) fn ptrace(thread: i32, request: Request) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// The number that comes with a ptrace event: after PTRACE_EVENT_CLONE, of the
+/// new thread or process in this caller's PID namespace.
+pub(crate) fn event_message(thread: i32) -> io::Result<i32> {
+    let mut message: libc::c_ulong = 0;
+    // SAFETY: the request stores one `unsigned long`, which `message` is.
+    let made = unsafe {
+        libc::ptrace(
+            libc::PTRACE_GETEVENTMSG,
+            thread,
+            0usize,
+            std::ptr::from_mut(&mut message),
+        )
+    };
+    match made {
+        0 => Ok(message as i32),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A state that a wait reports, as `siginfo_t` has it: see waitid(2).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) thread: i32,
+    /// CLD_EXITED, CLD_TRAPPED and so on.
+    pub(crate) code: i32,
+    pub(crate) status: i32,
+}
+
+/// Waits until a child of the calling thread, or a thread that it traces, has
+/// ended or stopped, and leaves it to be waited for. With a number: only for
+/// that one, and `None` at once if there is nothing to report.
+pub(crate) fn look_for_change(thread: Option<i32>) -> io::Result<Option<Change>> {
+    let (which, id, hang) = match thread {
+        Some(thread) => (libc::P_PID, thread.unsigned_abs(), libc::WNOHANG),
+        None => (libc::P_ALL, 0, 0),
+    };
+    let options =
+        libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD | hang;
+    // SAFETY: all zeros are a `siginfo_t`, a struct of numbers and of pointers
+    // that nobody follows.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the call fills `info`, of the type that it asks for.
+    if unsafe { libc::waitid(which, id, &mut info, options) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: of SIGCHLD's layout, as waitid fills it, or all zeros.
+    let (thread, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok((thread != 0).then_some(Change {
+        thread,
+        code: info.si_code,
+        status,
+    }))
+}
+
+/// Whether this process ignores a signal.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action the call only fills `action`, which also
+    // all zeros are a value of.
+    let action = unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
 }
 
 /// The numbers of descriptors, ascending, as [`close_all_but`] takes them.

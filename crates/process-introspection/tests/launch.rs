@@ -2,12 +2,12 @@
 //! ends as it would have.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,31 @@ fn the_program_of_the_other_tests() {
             }
             std::process::exit(7);
         }
+        "leaves-its-group" => {
+            // SAFETY: takes no memory.
+            assert_eq!(unsafe { libc::setpgid(0, 0) }, 0);
+            std::process::exit(11);
+        }
+        "leaves-its-session" => {
+            // SAFETY: takes no memory.
+            assert!(unsafe { libc::setsid() } > 0);
+            std::process::exit(12);
+        }
+        "daemon" => {
+            let mut left = Command::new("sleep");
+            left.arg("0.5").stdin(Stdio::null()).stderr(Stdio::null());
+            // SAFETY: one system call.
+            unsafe { left.pre_exec(|| (libc::setsid() > 0).then_some(()).ok_or(last())) };
+            left.spawn().unwrap();
+            std::process::exit(13);
+        }
+        "traces" => {
+            let (program, moments) = traced(program("counts"));
+            println!("{}", program.pid());
+            drop(moments.recv());
+            panic!("this process is killed before");
+        }
+        "counts" => counts(),
         "stops" => {
             // This thread, which is to get no further.
             // SAFETY: takes no memory.
@@ -92,6 +117,38 @@ fn the_program_of_the_other_tests() {
         role => panic!("{role}"),
     }
 }
+
+fn last() -> std::io::Error {
+    std::io::Error::last_os_error()
+}
+
+/// Counts signals of the first real-time number, and says how many came when
+/// SIGTERM does.
+fn counts() {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    static END: AtomicBool = AtomicBool::new(false);
+    extern "C" fn count(_: i32) {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+    extern "C" fn end(_: i32) {
+        END.store(true, Ordering::Relaxed);
+    }
+    let (count, end): (extern "C" fn(i32), extern "C" fn(i32)) = (count, end);
+    // SAFETY: the handlers do nothing but set an atomic.
+    unsafe {
+        libc::signal(libc::SIGRTMIN(), count as libc::sighandler_t);
+        libc::signal(libc::SIGTERM, end as libc::sighandler_t);
+    }
+    let file = std::env::var(FILE).unwrap();
+    fs::write(&file, "ready").unwrap();
+    while !END.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    fs::write(&file, COUNT.load(Ordering::Relaxed).to_string()).unwrap();
+}
+
+/// What the variable of this name names is written by the program that counts.
+const FILE: &str = "PROCESS_INTROSPECTION_LAUNCH_FILE";
 
 const ARGUMENTS: [&str; 5] = [
     "--exact",
@@ -188,6 +245,137 @@ fn a_program_that_executes_another_is_seen_as_that() {
 #[test]
 fn what_a_program_starts_is_its_own_affair() {
     assert_eq!(is_seen("children").code(), Some(7));
+}
+
+/// A wait for the children of this process's own group misses all of these.
+#[test]
+fn a_program_is_followed_out_of_its_group_and_session() {
+    assert_eq!(is_seen("leaves-its-group").code(), Some(11));
+    assert_eq!(is_seen("leaves-its-session").code(), Some(12));
+}
+
+/// The program is the process that was started, not what it leaves behind.
+#[test]
+fn a_daemon_ends_with_the_process_that_was_started() {
+    let begun = Instant::now();
+    assert_eq!(is_seen("daemon").code(), Some(13));
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    let line = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new(name);
+        command.args(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        ended(command)
+    };
+    assert!(line("setsid", &["--fork", "sleep", "0.2"]).success());
+    assert!(line("timeout", &["60", "sleep", "0.01"]).success());
+    let jobs = "set -m; sleep 0.01 & wait; (exit 3); exit 14";
+    assert_eq!(line("bash", &["-c", jobs]).code(), Some(14));
+    if testkit::machine::is_root_or_skip("unshare --fork --pid") {
+        assert!(line("unshare", &["--fork", "--pid", "true"]).success());
+    }
+}
+
+/// How a command ends that is seen at its exit.
+fn ended(command: Command) -> ExitStatus {
+    let (_program, moments) = traced(command);
+    let standing = moments.recv_timeout(LIMIT);
+    assert!(matches!(standing, Ok(Moment::AtExit(_))), "{standing:?}");
+    drop(standing);
+    match moments.recv_timeout(LIMIT) {
+        Ok(Moment::Ended(Ok(status))) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The tracer's thread can have children of its own: those that are started in
+/// it, and those of a thread that has ended.
+#[test]
+fn other_children_of_this_process_are_left_to_who_waits_for_them() {
+    let (send, moments) = channel();
+    let notify = move |moment| {
+        let other = matches!(moment, Moment::AtExit(_)).then(|| {
+            let mut other = Command::new("sh");
+            let other = other.args(["-c", "exit 21"]).spawn().unwrap();
+            // It has ended and is not reaped while the program still runs.
+            wait_for_state(other.id(), "Z");
+            other
+        });
+        drop(send.send((moment, other)));
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", "exit 3"]);
+    let _program = Program::start_traced(command, || (), notify).unwrap();
+    let (standing, other) = moments.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(standing, Moment::AtExit(_)), "{standing:?}");
+    drop(standing);
+    match moments.recv_timeout(LIMIT) {
+        Ok((Moment::Ended(Ok(status)), None)) => assert_eq!(status.code(), Some(3)),
+        other => panic!("{other:?}"),
+    }
+    let status = other.expect("it was started").wait().unwrap();
+    assert_eq!(status.code(), Some(21));
+}
+
+#[test]
+fn no_signal_is_lost_when_the_tracer_is_killed() {
+    const SIGNALS: usize = 1000;
+    for round in 0..scaled(120) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let mut command = program("traces");
+        command.env(FILE, path).stdout(Stdio::piped());
+        let mut tracer = command.spawn().unwrap();
+        let mut output = BufReader::new(tracer.stdout.take().unwrap());
+        let pid: i32 = loop {
+            let mut line = String::new();
+            assert!(output.read_line(&mut line).unwrap() > 0, "it says a number");
+            if let Ok(pid) = line.trim().parse() {
+                break pid;
+            }
+        };
+        wait_for_text(path, |text| text == "ready");
+        // SAFETY: takes no memory; it is not reaped before it has ended.
+        let send = |signal| unsafe { libc::kill(pid, signal) };
+        // Some have been delivered then, one is perhaps in the tracer's hands,
+        // others are on their way or still to come.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..SIGNALS {
+                    assert_eq!(send(libc::SIGRTMIN()), 0);
+                }
+            });
+            std::thread::sleep(Duration::from_micros(100 + 13 * round));
+            tracer.kill().unwrap();
+        });
+        tracer.wait().unwrap();
+        // It runs on, untraced.
+        wait_for_text(&format!("/proc/{pid}/status"), |text| {
+            text.contains("TracerPid:\t0\n") && !is_pending(text)
+        });
+        assert_eq!(send(libc::SIGTERM), 0);
+        wait_for_text(path, |text| text.parse::<usize>().is_ok());
+        let came = fs::read_to_string(path).unwrap();
+        assert_eq!(came, SIGNALS.to_string(), "round {round}");
+    }
+}
+
+/// Whether a process with this status has signals to come.
+fn is_pending(status: &str) -> bool {
+    let masks = status.lines().filter_map(|line| {
+        let mask = line.strip_prefix("SigPnd:");
+        mask.or_else(|| line.strip_prefix("ShdPnd:"))
+    });
+    masks
+        .into_iter()
+        .any(|mask| mask.trim().contains(|digit| digit != '0'))
+}
+
+fn wait_for_text(path: &str, reached: impl Fn(&str) -> bool) {
+    let begun = Instant::now();
+    while !reached(&fs::read_to_string(path).unwrap_or_default()) {
+        assert!(begun.elapsed() < LIMIT, "{path}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -307,7 +495,7 @@ fn a_program_is_asked_to_end() {
             false => Program::start(command, || (), notify),
         }
         .unwrap();
-        program.terminate().unwrap();
+        program.signal(libc::SIGTERM).unwrap();
         let status = moments.iter().find_map(|moment| match moment {
             Moment::Ended(status) => Some(status.unwrap()),
             _ => None,
@@ -316,7 +504,10 @@ fn a_program_is_asked_to_end() {
             status.and_then(|status| status.signal()),
             Some(libc::SIGTERM)
         );
-        assert!(program.terminate().is_err(), "it has ended");
+        let gone = program.signal(libc::SIGTERM).unwrap_err();
+        assert_eq!(gone.raw_os_error(), Some(libc::ESRCH));
+        let none = program.signal(1000).unwrap_err();
+        assert_eq!(none.raw_os_error(), Some(libc::EINVAL));
     }
 }
 

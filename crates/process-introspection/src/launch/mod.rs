@@ -1,6 +1,7 @@
 //! Starts a program to look at it: at its end, before its memory goes, or
 //! whenever its starter likes. Knows nothing of what is looked at.
 
+mod tracees;
 mod tracer;
 
 use std::fmt;
@@ -11,7 +12,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread;
 
-use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
+use rustix::process::{getpgid, pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
 
 use crate::sys;
 
@@ -130,13 +131,19 @@ impl Program {
     /// Starts a program that stops at its end, with its memory as it then is,
     /// and tells `notify`, in another thread, of that and of its end.
     ///
-    /// It is traced (ptrace) from its start, with all its threads; the
-    /// processes that it starts are not. Each signal and each new thread takes
+    /// It is traced (ptrace) from its start, with all its threads, into
+    /// whatever process group, session or namespace it enters; the processes
+    /// that it starts are not. Its end is that of the process that was started,
+    /// also if it leaves a daemon behind. Each signal and each new thread takes
     /// a detour through this program; nobody else can trace it meanwhile. A
     /// set-user-ID program gains no privileges while it is traced, unless this
     /// caller has CAP_SYS_PTRACE. A program that executes another is followed
     /// into that. If this program ends first, even if killed, the traced one
-    /// runs on by itself.
+    /// runs on by itself, and no signal to it is lost.
+    ///
+    /// No other thread of this program may wait for just any child meanwhile
+    /// (`waitpid(-1, ...)`): it would take the traced one's stops. Other
+    /// children of this program are left to those who wait for them.
     ///
     /// A program that is killed by SIGKILL while it stands at its end loses its
     /// memory at once, and one that is killed while it executes is never seen.
@@ -166,17 +173,33 @@ impl Program {
         self.pid
     }
 
-    /// Sends it SIGTERM, if it has not ended.
+    /// Sends it a signal, if it has not ended.
     ///
     /// # Errors
     /// The system's, such as EPERM if it has changed its user; ESRCH if it has
-    /// ended.
-    pub fn terminate(&self) -> io::Result<()> {
+    /// ended; EINVAL for a number that is no signal's.
+    pub fn signal(&self, number: i32) -> io::Result<()> {
+        let signal = Signal::from_named_raw(number);
+        let signal = signal.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         match &self.pidfd {
-            Some(pidfd) => Ok(pidfd_send_signal(pidfd, Signal::TERM)?),
+            Some(pidfd) => Ok(pidfd_send_signal(pidfd, signal)?),
             None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         }
     }
+
+    /// Whether it is in the process group of this process now, as it is at its
+    /// start: a terminal sends its signals to both then, or to neither.
+    pub fn is_in_own_process_group(&self) -> bool {
+        let of = |pid| getpgid(pid).ok();
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| of(Some(pid)) == of(None))
+    }
+}
+
+/// Whether this process ignores a signal, as one that nohup(1) has started
+/// ignores SIGHUP: a handler for it would undo that.
+pub fn is_signal_ignored(number: i32) -> bool {
+    sys::is_ignored(number)
 }
 
 /// Where a child's pidfd goes that may execute, or why it may not.

@@ -10,19 +10,18 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::mpsc::{channel, Receiver, TryRecvError};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::process::{waitid, waitpid, Pid, WaitId, WaitIdOptions, WaitOptions};
+use rustix::process::{waitid, Pid, WaitId, WaitIdOptions};
 
+use super::tracees::{Event, Stop, Tracees};
 use super::{pidfd_of, Moment, Report, StandingAtExit};
 use crate::freeze::{wait_until, Threads};
-use crate::sys::{ptrace, Request};
+use crate::sys::{event_message, ptrace, Request};
 
 /// From the stop at the first exec on.
 const OPTIONS: i32 =
@@ -60,6 +59,7 @@ pub(super) fn run(
     }
     let mut tracer = Tracer {
         pid,
+        tracees: Tracees::of(pid),
         threads: HashSet::from([pid]),
         has_stood: false,
     };
@@ -115,21 +115,6 @@ fn reaches_exec(pid: i32, executed: &Receiver<()>) -> bool {
     }
 }
 
-/// Why a traced thread has stopped: `status >> 8` of what wait gives.
-struct Stop {
-    signal: i32,
-    event: i32,
-}
-
-impl Stop {
-    fn of(code: i32) -> Self {
-        Self {
-            signal: code & 0xff,
-            event: code >> 8,
-        }
-    }
-}
-
 /// Lets a stopped thread go on. One that was killed meanwhile does so by
 /// itself.
 fn go_on(thread: i32, signal: i32) {
@@ -138,6 +123,7 @@ fn go_on(thread: i32, signal: i32) {
 
 struct Tracer {
     pid: i32,
+    tracees: Tracees,
     /// Those of its threads that have not come to their end.
     threads: HashSet<i32>,
     has_stood: bool,
@@ -145,24 +131,14 @@ struct Tracer {
 
 impl Tracer {
     fn follow(&mut self, notify: &mut impl FnMut(Moment)) -> io::Result<ExitStatus> {
-        // This thread has no children, only what it traces; not to wait for
-        // those of other threads leaves them to their own waits.
-        let all = WaitOptions::from_bits_retain((libc::__WALL | libc::__WNOTHREAD) as u32);
         loop {
-            let (thread, status) = match waitpid(None, all) {
-                Ok(Some((thread, status))) => (thread.as_raw_nonzero().get(), status),
-                Ok(None) | Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let raw = status.as_raw();
-            if !status.stopped() {
-                self.threads.remove(&thread);
-                if thread == self.pid {
-                    return Ok(ExitStatus::from_raw(raw));
+            match self.tracees.next()? {
+                (thread, Event::Stopped(stop)) => self.stopped(thread, stop, notify),
+                (thread, Event::Ended(status)) if thread == self.pid => return Ok(status),
+                (thread, Event::Ended(_)) => {
+                    self.threads.remove(&thread);
                 }
-                continue;
             }
-            self.stopped(thread, Stop::of(raw >> 8), notify);
         }
     }
 
@@ -182,6 +158,12 @@ impl Tracer {
                 go_on(thread, 0);
             }
             libc::PTRACE_EVENT_EXEC => self.executes(),
+            libc::PTRACE_EVENT_CLONE => {
+                if let Ok(new) = event_message(thread) {
+                    self.tracees.add(new);
+                }
+                go_on(thread, 0);
+            }
             libc::PTRACE_EVENT_STOP if is_stop(stop.signal) => {
                 let _ = ptrace(thread, Request::Listen);
             }
@@ -189,7 +171,10 @@ impl Tracer {
             // be a process of its own.
             libc::PTRACE_EVENT_STOP => match self.is_known(thread) {
                 true => go_on(thread, 0),
-                false => drop(ptrace(thread, Request::Detach)),
+                false => {
+                    let _ = ptrace(thread, Request::Detach);
+                    self.tracees.forget(thread);
+                }
             },
             0 => {
                 self.is_known(thread);
@@ -233,6 +218,7 @@ impl Tracer {
     /// and the one that goes on has the first's number.
     fn executes(&mut self) {
         self.threads = HashSet::from([self.pid]);
+        self.tracees.forget_all_but(self.pid);
         let _ = ptrace(self.pid, Request::Options(OPTIONS));
         go_on(self.pid, 0);
     }
