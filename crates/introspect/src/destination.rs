@@ -30,8 +30,18 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Opens a place for writing.
+    /// Opens a place for writing. Signals are watched where one must not leave a
+    /// file behind.
     pub(crate) fn open(place: &Place) -> io::Result<Self> {
+        Self::open_watched(place, None)
+    }
+
+    /// Opens a place for writing. `interruption` notes the signals, if somebody
+    /// watches them already.
+    pub(crate) fn open_watched(
+        place: &Place,
+        interruption: Option<Interruption>,
+    ) -> io::Result<Self> {
         let stream = |fd: BorrowedFd<'_>| Ok(Self::Stream(File::from(fd.try_clone_to_owned()?)));
         let path = match place {
             Place::StandardOutput if startup::standard_output_is_closed() => {
@@ -43,20 +53,26 @@ impl Destination {
         };
         match fs::metadata(path) {
             Ok(present) if present.is_file() => {
-                Self::replacing(&fs::canonicalize(path)?, Some(&present))
+                Self::replacing(&fs::canonicalize(path)?, Some(&present), interruption)
             }
             Ok(_) => Ok(Self::Stream(OpenOptions::new().write(true).open(path)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::replacing(path, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::replacing(path, None, interruption)
+            }
             Err(error) => Err(error),
         }
     }
 
-    fn replacing(path: &Path, present: Option<&Metadata>) -> io::Result<Self> {
+    fn replacing(
+        path: &Path,
+        present: Option<&Metadata>,
+        interruption: Option<Interruption>,
+    ) -> io::Result<Self> {
         let dir = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let interruption = Interruption::watch()?;
+        let interruption = interruption.map_or_else(Interruption::watch, Ok)?;
         let mut builder = tempfile::Builder::new();
         // The umask takes its part of these.
         let mode = present.map_or(0o666, |present| present.mode() & 0o777);
@@ -64,6 +80,7 @@ impl Destination {
             .prefix(".introspect-")
             .permissions(Permissions::from_mode(mode));
         let file = builder.tempfile_in(dir)?;
+        interruption.leaves(file.path());
         if let Some(present) = present {
             // Only the superuser can keep another owner; others get a file of
             // their own, as with any replacement. Never by name: whoever owns the
@@ -144,7 +161,11 @@ mod tests {
         // The temporary file goes with the directory: the child only forgets it.
         let calls = trace::count(
             || Place::At(path.clone()),
-            |place| std::mem::forget(Destination::open(place).unwrap()),
+            |place| {
+                std::mem::forget(
+                    Destination::open_watched(place, Some(Interruption::default())).unwrap(),
+                )
+            },
         );
         // By name it could be another file's by now.
         for by_name in [libc::SYS_chown, libc::SYS_lchown, libc::SYS_fchownat] {

@@ -87,14 +87,25 @@ memory is there; with --after a time after its start; with --on whenever the
 signal comes. Standard output is the program's: the records go to standard error
 unless -o says where. The exit status is the program's, 128+N if signal N killed
 it; 127 if it is not found, 126 if it cannot be executed; 125 if introspect
-failed and the program did not. ^C reaches the program and ends nothing but a
-list under way; SIGTERM is handed on to it.
+failed and the program did not.
+
+The program is the process that was started, whatever process group, session or
+namespace it enters; daemons that it leaves behind are not followed. A SIGTERM,
+SIGINT, SIGQUIT or SIGHUP that reaches introspect is sent on to the program,
+except what a terminal has sent to both. A program that ends within 500 ms is
+looked at as usual, and its status counts; otherwise introspect exits with 128+N
+then, and the program runs on untraced. During the report of an exit such a
+signal ends the report. introspect never kills the program. What was ignored at
+the start, such as SIGHUP after nohup, stays ignored.
 
 For a look at the exit the program is traced (ptrace): nobody else can trace it,
 set-user-ID programs gain no privileges unless you have CAP_SYS_PTRACE, and each
 signal and new thread takes a detour; --after and --on do without. A program that
 executes another is followed into that. The processes that it starts are not
-looked at: name the one that is meant, not a shell that runs it.
+looked at: name the one that is meant, not a shell that runs it. LeakSanitizer
+(gcc or clang, -fsanitize=address or leak) fails in a traced program and changes
+its exit status, of which a line on standard error warns: use --after, or set
+ASAN_OPTIONS=detect_leaks=0.
 
 Examples:
   introspect physical self

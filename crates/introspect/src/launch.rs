@@ -6,18 +6,20 @@ use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{self, ExitStatus};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
 use process_introspection::{LaunchError, Moment, Process, Program};
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::consts::{SIGUSR1, SIGUSR2};
+use signal_hook::iterator::exfiltrator::WithRawSiginfo;
+use signal_hook::iterator::{Handle, SignalsInfo};
 
 use crate::arguments::{Arguments, FreezeOption};
+use crate::ending::{status_of_signal, Ending, Signal};
 use crate::failure::Failure;
+use crate::sanitizer;
 use crate::sink::Setting;
 use crate::standing::Standing;
 use crate::target::printable;
@@ -112,51 +114,76 @@ impl Launch {
         let cannot = |error: io::Error| own(Failure::io("watch signals", &error));
         let (send, events) = channel();
         let on = self.on.map(On::number);
-        let mut signals = Signals::new(on).map_err(cannot)?;
-        let program = Arc::new(self.start(send.clone(), signals.handle())?);
-        let deadline = self
-            .after
-            .and_then(|after| Instant::now().checked_add(after));
-        let to_program = Arc::clone(&program);
+        let mut signals = SignalsInfo::<WithRawSiginfo>::new(on).map_err(cannot)?;
+        let handle = signals.handle();
+        let ending = Ending::default();
+        let (taking, asking) = (ending.clone(), send.clone());
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
-                    match signal {
-                        // It may have ended, and then needs no signal.
-                        SIGTERM => drop(to_program.terminate()),
-                        _ if Some(signal) == on => drop(send.send(Event::Asked)),
-                        // The terminal sends these to the program itself.
-                        _ => {}
+                    let (number, code) = (signal.si_signo, signal.si_code);
+                    match Some(number) == on {
+                        true => drop(asking.send(Event::Asked)),
+                        false => taking.take(Signal { number, code }),
                     }
                 }
             })
             .map_err(cannot)?;
+        let program = self.start(send, handle, &ending)?;
+        let deadline = self
+            .after
+            .and_then(|after| Instant::now().checked_add(after));
         let mut watched = Watched {
             pid: program.pid(),
             freeze: freeze.freeze,
+            ending: &ending,
             has_failed: false,
             report: &mut report,
         };
+        ending.has_started(program);
         let status = watched.until_end(self, &events, deadline);
         let status = status.map_err(|error| own(Failure::io("wait for the program", &error)))?;
-        Ok(match status_of(status) {
+        Ok(match status {
             0 if watched.has_failed => OWN_FAILURE,
             status => status,
         })
     }
 
-    fn start(&self, send: Sender<Event>, signals: Handle) -> Result<Program, Failure> {
+    fn start(
+        &self,
+        send: Sender<Event>,
+        signals: Handle,
+        ending: &Ending,
+    ) -> Result<Program, Failure> {
         let mut words = self.command.iter();
         let name = words.next().cloned().unwrap_or_default();
         let mut command = process::Command::new(&name);
         command.args(words);
-        let notify = move |moment| drop(send.send(Event::Program(moment)));
+        // As soon as it is so: who reads the events may be busy.
+        let ending = ending.clone();
+        let notify = move |moment| {
+            match &moment {
+                Moment::AtExit(_) => ending.is_at_exit(),
+                Moment::Ended(Ok(status)) => ending.has_ended(status_of(*status)),
+                _ => {}
+            }
+            drop(send.send(Event::Program(moment)));
+        };
         // It keeps the dispositions that this had before; and from its first
-        // instruction on, what ends it does not end this.
-        let ready = move || survive(&signals);
+        // instruction on, what ends it does not end this at once.
+        let ending_signals = Ending::signals();
+        let ready = move || {
+            for signal in ending_signals {
+                // It fails for signals that are not there, which none of these is.
+                let _ = signals.add_signal(signal);
+            }
+        };
         let started = match (self.after, self.on) {
-            (None, None) => Program::start_traced(command, ready, notify),
+            (None, None) => {
+                sanitizer::warn_of_tracing(&name);
+                Program::start_traced(command, ready, notify)
+            }
             _ => Program::start(command, ready, notify),
         };
         started.map_err(|error| {
@@ -181,32 +208,26 @@ impl Launch {
     }
 }
 
-/// Has the signals of a terminal, and SIGTERM, not end this process from now
-/// on. Not SIGHUP: a handler would undo what `nohup` did.
-fn survive(signals: &Handle) {
-    for signal in [SIGINT, SIGQUIT, SIGTERM] {
-        // It fails for signals that are not there, which none of these is.
-        let _ = signals.add_signal(signal);
-    }
-}
-
 /// The program while it runs, and what is done about it.
 struct Watched<'a> {
     pid: u32,
     freeze: bool,
+    ending: &'a Ending,
     has_failed: bool,
     report: &'a mut dyn FnMut(&Process, Setting) -> Result<(), Failure>,
 }
 
 impl Watched<'_> {
+    /// Gives the status to end with, unless a report has failed.
     fn until_end(
         &mut self,
         launch: &Launch,
         events: &Receiver<Event>,
         mut deadline: Option<Instant>,
-    ) -> io::Result<ExitStatus> {
+    ) -> io::Result<u8> {
         // Each signal asks anew; nothing is missing if none came.
         let mut is_missing = launch.on.is_none();
+        let mut is_at_exit = false;
         loop {
             let event = match deadline {
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -214,16 +235,22 @@ impl Watched<'_> {
             };
             match event {
                 Ok(Event::Program(Moment::AtExit(standing))) => {
-                    is_missing = false;
+                    (is_missing, is_at_exit) = (false, true);
                     // Nothing of it runs any more.
                     self.look(false);
                     standing.release();
                 }
                 Ok(Event::Program(Moment::Ended(status))) => {
-                    if is_missing {
-                        self.fail("the program has ended before it could be looked at");
-                    }
-                    return status;
+                    let status = status?;
+                    return Ok(match self.ending.signal() {
+                        // That was for the report, not for the program.
+                        Some(signal) if is_at_exit => status_of_signal(signal),
+                        None if is_missing => {
+                            self.fail("the program has ended before it could be looked at");
+                            status_of(status)
+                        }
+                        _ => status_of(status),
+                    });
                 }
                 Ok(Event::Program(_)) => {}
                 Ok(Event::Asked) => self.look(self.freeze),
@@ -240,7 +267,8 @@ impl Watched<'_> {
 
     fn look(&mut self, freeze: bool) {
         match self.report(freeze) {
-            Ok(()) | Err(Failure::ReaderGone) => {}
+            // The signal ends the command, with a status that says so.
+            Ok(()) | Err(Failure::ReaderGone | Failure::Interrupted(_)) => {}
             Err(failure) => self.fail(&failure.message(None)),
         }
     }
@@ -250,7 +278,7 @@ impl Watched<'_> {
         let standing = freeze.then(|| Standing::still(&process, self.pid.to_string()));
         let setting = Setting {
             standing: standing.transpose()?,
-            beside_program: true,
+            beside_program: Some(self.ending.interruption()),
         };
         (self.report)(&process, setting)
     }
@@ -261,11 +289,11 @@ impl Watched<'_> {
     }
 }
 
-/// As a shell tells it.
+/// As a shell gives it.
 fn status_of(status: ExitStatus) -> u8 {
-    let by_signal = || status.signal().map(|signal| 128 + signal);
-    let number = status.code().or_else(by_signal);
-    number
-        .and_then(|number| u8::try_from(number).ok())
-        .unwrap_or(OWN_FAILURE)
+    match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(OWN_FAILURE),
+        (None, Some(signal)) => status_of_signal(signal),
+        (None, None) => OWN_FAILURE,
+    }
 }

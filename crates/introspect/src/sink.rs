@@ -22,9 +22,9 @@ pub(crate) const BUFFER: usize = 64 << 10;
 pub(crate) struct Setting {
     /// The process, if it stands still for the walk.
     pub(crate) standing: Option<Standing>,
-    /// Standard output is that of a program that was started, which is not to
-    /// be left alone by a signal.
-    pub(crate) beside_program: bool,
+    /// Set where standard output is that of a program that was started: notes
+    /// the signals that end the walk.
+    pub(crate) beside_program: Option<Interruption>,
 }
 
 impl From<Option<Standing>> for Setting {
@@ -99,15 +99,13 @@ impl Sink {
             None => (None, None),
         };
         let otherwise = match setting.beside_program {
-            true => Place::StandardError,
-            false => Place::StandardOutput,
+            Some(_) => Place::StandardError,
+            None => Place::StandardOutput,
         };
         let place = Place::of(options.output.as_deref(), otherwise);
-        let out = Destination::open(&place).map_err(|error| place.open(&error))?;
-        let mut interruption = out.interruption();
-        if setting.beside_program && interruption.is_none() {
-            interruption = Some(Interruption::watch().map_err(|error| place.open(&error))?);
-        }
+        let out = Destination::open_watched(&place, setting.beside_program.clone())
+            .map_err(|error| place.open(&error))?;
+        let interruption = out.interruption().or(setting.beside_program);
         let (width, is_terminal) = (out.width(), out.is_terminal());
         let each_at_once = is_terminal && stop.is_none();
         let out = match stop {

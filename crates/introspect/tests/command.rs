@@ -211,34 +211,6 @@ fn on_a_signal_a_program_is_looked_at_each_time() {
 }
 
 #[test]
-fn interrupts_are_the_programs_affair() {
-    root_or_return!("interrupts_are_the_programs_affair");
-    for options in [&["--format", "json"][..], &["--on", "USR1"]] {
-        // ^C: the terminal sends it to the whole group; cat ends by it.
-        let mut running = cat(options);
-        kill(format!("-{}", running.0.id()), "INT");
-        let mut said = String::new();
-        let mut stderr = running.0.stderr.take().unwrap();
-        stderr.read_to_string(&mut said).unwrap();
-        assert_eq!(running.0.wait().unwrap().code(), Some(128 + 2), "{said}");
-        if options[0] == "--format" {
-            assert!(has_memory_of(&json(&said), "cat"), "{said}");
-        }
-        // To introspect alone it is nothing; what ends programs is handed on.
-        let mut running = cat(options);
-        for _ in 0..3 {
-            kill(running.0.id(), "INT");
-        }
-        echo(&mut running, "it lives");
-        kill(running.0.id(), "TERM");
-        // Whose report may be more than the pipe holds.
-        let mut stderr = running.0.stderr.take().unwrap();
-        stderr.read_to_string(&mut String::new()).unwrap();
-        assert_eq!(running.0.wait().unwrap().code(), Some(128 + 15));
-    }
-}
-
-#[test]
 fn a_program_runs_on_when_introspect_is_killed() {
     root_or_return!("a_program_runs_on_when_introspect_is_killed");
     for options in [&[][..], &["--on", "USR1"]] {
@@ -281,4 +253,75 @@ fn what_is_ignored_stays_ignored_in_the_program() {
     for signal in [2, 3, 15] {
         assert_ne!(mask & 1 << (signal - 1), 0, "{run:?}");
     }
+}
+
+/// A program of `main`'s body, built with these options; `None` where that
+/// cannot be done.
+fn compiled(test: &str, body: &str, options: &[&str]) -> Option<(TempDir, String)> {
+    let dir = TempDir::new().unwrap();
+    let (source, program) = (dir.path().join("program.c"), dir.path().join("program"));
+    let text = format!("#include <stdlib.h>\nint main(void) {{ {body} }}\n");
+    fs::write(&source, text).unwrap();
+    let built = Command::new("gcc")
+        .args(options)
+        .arg("-o")
+        .args([&program, &source])
+        .stderr(Stdio::null())
+        .status();
+    if !built.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED {test}: needs gcc with {options:?}");
+        return None;
+    }
+    Some((dir, program.to_str().unwrap().to_owned()))
+}
+
+#[test]
+fn a_program_that_cannot_be_traced_to_its_end_is_warned_of() {
+    let test = "a_program_that_cannot_be_traced_to_its_end_is_warned_of";
+    let summary = |options: &[&str], program: &str, variable: Option<&str>| {
+        let mut command = introspect();
+        command.args(["summary", "-o", "/dev/null"]).args(options);
+        command.args(["--", program]);
+        command
+            .env_remove("ASAN_OPTIONS")
+            .env_remove("LSAN_OPTIONS");
+        if let Some(variable) = variable {
+            command.env(variable, "verbosity=0:detect_leaks=0");
+        }
+        finish(command)
+    };
+    let sorts: [&[&str]; 4] = [
+        &["-fsanitize=address", "-s"],
+        &["-fsanitize=leak"],
+        &["-fsanitize=address", "-static-libasan", "-s"],
+        &["-fsanitize=leak", "-static-liblsan", "-s"],
+    ];
+    for options in sorts {
+        let Some((_dir, program)) = compiled(test, "return malloc(1) == 0;", options) else {
+            continue;
+        };
+        let warned = summary(&[], &program, None).stderr;
+        let line = format!("introspect: {program} has LeakSanitizer, ");
+        assert!(warned.starts_with(&line), "{options:?}: {warned}");
+        for way in ["--after TIME", "ASAN_OPTIONS=detect_leaks=0"] {
+            assert!(warned.contains(way), "{warned}");
+        }
+        // Both ways out have the program's own status, and nothing is said.
+        for variable in ["ASAN_OPTIONS", "LSAN_OPTIONS"] {
+            let run = summary(&[], &program, Some(variable));
+            assert!(!run.stderr.contains("introspect:"), "{run:?}");
+        }
+        let own = Command::new(&program).output().unwrap().status.code();
+        let run = summary(&["--on", "USR1"], &program, None);
+        assert_eq!(Some(run.status), own, "{run:?}");
+        assert!(!run.stderr.contains("introspect:"), "{run:?}");
+    }
+    // A program without leaks fails all the same while it is traced.
+    if let Some((_dir, program)) = compiled(test, "return 0;", &["-fsanitize=address"]) {
+        let run = summary(&[], &program, Some("ASAN_OPTIONS"));
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run:?}");
+        assert_ne!(summary(&[], &program, None).status, 0);
+    }
+    let run = summary(&[], "true", None);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run:?}");
 }

@@ -538,7 +538,7 @@ fn a_signal_leaves_no_temporary_file_behind() {
     let size = 256u64 << 30;
     let target = Target::spawn(|| vec![memory::anonymous(size)]);
     let range = format!("{:x}+{size}", target.addresses()[0]);
-    for (name, number) in [("INT", 2), ("TERM", 15)] {
+    for (name, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("out.csv");
         fs::write(&file, "precious").unwrap();
