@@ -68,7 +68,7 @@ pub use extents::ExtentRecord;
 pub use name::{Name, OtherPath};
 pub use number::{DeviceNumber, Hex, SignedHex};
 pub use object::ObjectRecord;
-pub use owner::{OwnerKind, OwnerRecord};
+pub use owner::{NamedBy, OwnerKind, OwnerRecord};
 pub use page_table::PageTableRecord;
 pub use physical::{PhysicalRecord, WithNode};
 pub use record::{protection_name, Align, Column, Layout, Record, Swap};

@@ -105,6 +105,27 @@ pub struct OwnerRecord<'a> {
     pub moved_from: Option<Hex>,
     /// Why the process could not be read.
     pub reason: Option<String>,
+    /// Log whose lines name some of the memory, as it was given to the command.
+    pub log: Option<&'a str>,
+    /// Number of the first such line, from 1.
+    pub log_line: Option<u64>,
+    /// Form of that line's message.
+    pub log_form: Option<&'a str>,
+    /// Number of such lines.
+    pub log_lines: Option<u64>,
+}
+
+/// The lines of a log that name physical memory.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct NamedBy<'a> {
+    /// The log, as it was given to the command.
+    pub log: &'a str,
+    /// Number of the first line, from 1.
+    pub line: u64,
+    /// Form of that line's message.
+    pub form: &'a str,
+    /// Number of lines.
+    pub lines: u64,
 }
 
 impl<'a> OwnerRecord<'a> {
@@ -132,6 +153,22 @@ impl<'a> OwnerRecord<'a> {
             path: Name(b""),
             moved_from: None,
             reason: None,
+            log: None,
+            log_line: None,
+            log_form: None,
+            log_lines: None,
+        }
+    }
+
+    /// The same with the lines that name its memory.
+    #[must_use]
+    pub fn named_by(self, named: Option<NamedBy<'a>>) -> Self {
+        Self {
+            log: named.map(|named| named.log),
+            log_line: named.map(|named| named.line),
+            log_form: named.map(|named| named.form),
+            log_lines: named.map(|named| named.lines),
+            ..self
         }
     }
 
@@ -279,6 +316,10 @@ impl Record for OwnerRecord<'_> {
             "path_hex",
             "moved_from",
             "reason",
+            "log",
+            "log_line",
+            "log_form",
+            "log_lines",
         ],
         columns: &[
             Column::number("PADDR", 11),
@@ -314,7 +355,11 @@ impl Record for OwnerRecord<'_> {
             .hex(self.offset)
             .name(self.path)
             .hex(self.moved_from)
-            .text(self.reason.as_deref().unwrap_or_default());
+            .text(self.reason.as_deref().unwrap_or_default())
+            .text(self.log.unwrap_or_default())
+            .number(self.log_line)
+            .text(self.log_form.unwrap_or_default())
+            .number(self.log_lines);
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {
@@ -365,6 +410,14 @@ impl Record for OwnerRecord<'_> {
                 Some(Hex(from)) => notes.phrase(&format!("was at {from:x}")),
                 None => notes.phrase("was in no memory"),
             };
+        }
+        if let (Some(log), Some(line), Some(form)) = (self.log, self.log_line, self.log_form) {
+            let more = match self.log_lines {
+                Some(lines @ 2..) => format!(" and {} more", lines - 1),
+                _ => String::new(),
+            };
+            let said = format!("named by {log}:{line} ({form}){more}");
+            notes.end_line().phrase(&said);
         }
         if let Some(reason) = &self.reason {
             notes.end_line().phrase(reason);

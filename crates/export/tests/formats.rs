@@ -32,6 +32,9 @@ fn an_owner_stands_in_a_row_and_its_mapping_below() {
     let row = "  11c183000     4K page-cache        0    4711 7f44236fc000 x";
     let below = "    r-xp elf /bin/x offset 1000 mapcount 1-2";
     assert_eq!(written(&samples::owner(b"/bin/x")), [row, below]);
+    let named = written(&samples::named(b"/bin/x"));
+    let by = "    named by kern.log:12 (memory-failure) and 2 more";
+    assert_eq!(named, [row, below, by]);
     let lost = written(&samples::lost(b"/bin/x"));
     assert!(lost[0].contains(" poisoned "), "{lost:?}");
     assert!(

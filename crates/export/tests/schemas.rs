@@ -178,6 +178,7 @@ fn every_kind_of_record_is_as_its_schema_says() {
             "owner",
             &[
                 samples::owner(name),
+                samples::named(name),
                 samples::unmapped(),
                 samples::unread(),
                 samples::lost(name),

@@ -4,6 +4,7 @@ use process_introspection::{Error, FrameFlags, Frames, PageSize, Pfn, PhysicalMa
 use process_introspection_export::{AddressRecord, Record};
 
 use crate::arguments::PhysicalAddresses;
+use crate::beyond;
 use crate::failure::Failure;
 use crate::sink::{Setting, Sink};
 
@@ -19,6 +20,7 @@ pub(crate) fn address(arguments: &PhysicalAddresses) -> Result<(), Failure> {
         })?);
     }
     let map = PhysicalMap::read()?;
+    beyond::warn(&map, addresses.iter().copied(), []);
     let frames = Frames::open();
     let mut sink = Sink::open(
         &arguments.output,

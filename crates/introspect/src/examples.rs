@@ -262,9 +262,17 @@ processes that had it; those that are still there are listed (\"had it\"), unles
 the page was of a file that can be read again, or of hugetlb. In CSV, unique PIDs
 have more digits than spreadsheets keep: import that column as text.
 
---from-log and --kmsg take the addresses out of messages of machine checks, EDAC,
-firmware, memory failure and rasdaemon. Those that are no physical address of
-the system's by what the message says are left out, and said.
+--from-log and --kmsg take the addresses out of messages about memory errors: the
+kernel's (machine checks, EDAC, firmware, memory failure, CXL), rasdaemon's,
+mcelog's and those of ras-mc-ctl --errors; docs/MESSAGES.md lists them. FILE may
+be compressed with gzip. Each record names the first line that names its memory.
+Listed on standard error: numbers that are no physical address of the system's,
+such as a CXL device's own, with the reason; and lines that look like messages
+about memory errors but cannot be read. If none could be read, the exit status
+is 1.
+
+An address above RAM that nothing claims gets a warning, with its decimal reading
+if there is RAM: ras-mc-ctl prints decimal addresses, owner takes hexadecimal.
 
 --watch looks at the addresses where the memory was found mapped again and
 again, and prints a record when a page there has moved, until all the processes
@@ -275,7 +283,8 @@ Examples:
   introspect owner pfn:1163651 100000+2M --format json
   introspect owner 11c183000 --watch --interval 100ms
   introspect owner --kmsg
-  introspect owner --from-log /var/log/kern.log --unread
+  introspect owner --from-log /var/log/kern.log.2.gz --unread
+  ras-mc-ctl --errors | introspect owner --from-log -
   introspect owner --from-log - --format csv -o owners.csv";
 
 /// Of `read`.

@@ -5,6 +5,7 @@
 
 mod address;
 mod arguments;
+mod beyond;
 mod conditions;
 mod count;
 mod destination;
@@ -17,6 +18,7 @@ mod hex_dump;
 mod interruption;
 mod launch;
 mod log;
+mod memory_errors;
 mod output;
 mod owner;
 mod pid;

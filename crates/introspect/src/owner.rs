@@ -9,14 +9,15 @@ use std::time::Duration;
 use clap::{value_parser, Args};
 use process_introspection::{
     owners, Coverage, Error, Owner, OwnerEvent, OwnerOptions, PageRun, PageSize, PageUses,
-    PhysRange, Process,
+    PhysRange, PhysicalMap, Process,
 };
 use process_introspection_export::{Format, OwnerRecord, Record};
 
 use crate::arguments::OutputOptions;
+use crate::beyond;
 use crate::count::counted;
 use crate::failure::Failure;
-use crate::log::Log;
+use crate::log::{Log, Named};
 use crate::range::PhysicalRangeText;
 use crate::sink::Sink;
 use crate::watch::Watch;
@@ -26,7 +27,7 @@ pub(crate) struct OwnerArguments {
     /// Physical addresses, page frames (pfn:N) or ranges (START-END, START+SIZE)
     #[arg(value_name = "PADDR", required_unless_present_any = ["from_log", "kmsg"])]
     memory: Vec<PhysicalRangeText>,
-    /// Takes addresses out of the messages in FILE, - for standard input
+    /// Takes addresses out of the messages in FILE (text or gzip), - for standard input
     #[arg(long, value_name = "FILE")]
     from_log: Option<PathBuf>,
     /// Takes addresses out of the kernel's log as it is now
@@ -50,8 +51,9 @@ pub(crate) struct OwnerArguments {
 }
 
 impl OwnerArguments {
-    /// What is asked about.
-    fn wanted(&self, page: PageSize) -> Result<Vec<PhysRange>, Failure> {
+    /// What is asked about, the lines of logs that name it, and why the command
+    /// fails in the end.
+    fn wanted(&self, page: PageSize) -> Result<(Vec<PhysRange>, Named, Option<Failure>), Failure> {
         let mut wanted = Vec::new();
         for memory in &self.memory {
             wanted.push(memory.resolve(page).ok_or_else(|| {
@@ -69,9 +71,11 @@ impl OwnerArguments {
             if self.kmsg {
                 log.read_kernels()?;
             }
-            wanted.extend(log.finish()?);
+            let (named, failure) = log.finish();
+            wanted.extend(named.pages(page));
+            return Ok((wanted, named, failure));
         }
-        Ok(wanted)
+        Ok((wanted, Named::default(), None))
     }
 }
 
@@ -81,11 +85,15 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     Process::current()?.physical_regions(0..0)?;
     let mut uses = PageUses::open()?;
     let page = PageSize::base();
-    let wanted = arguments.wanted(page)?;
+    let (wanted, named, not_understood) = arguments.wanted(page)?;
+    let given = arguments.memory.iter().filter_map(|text| text.first(page));
+    let of_log = named.pages(page).map(PhysRange::start);
+    beyond::warn(&PhysicalMap::read()?, given, of_log);
     let mut sink = Sink::over_processes(&arguments.output, &OwnerRecord::LAYOUT)?;
     if wanted.is_empty() {
         // The log has said nothing of memory, which was told.
-        return sink.finish();
+        sink.finish()?;
+        return not_understood.map_or(Ok(()), Err);
     }
     let mut watch = arguments.watch.then(|| Watch::new(arguments.interval));
     let lists_unread = arguments.unread || arguments.output.format.0 != Format::Table;
@@ -93,13 +101,14 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let options = OwnerOptions::new().threads(usize::from(arguments.threads));
     let coverage = owners(&wanted, options, |event| {
         let step = |sink: &mut Sink| match event {
-            OwnerEvent::Owner(owner) => mapped(&owner, &mut uses, sink, watch.as_mut()),
+            OwnerEvent::Owner(owner) => mapped(&owner, &named, &mut uses, sink, watch.as_mut()),
             OwnerEvent::Lost(owner, first) => {
                 let end = first.checked_add(owner.region.size());
                 let range = end.and_then(|end| PhysRange::new(first, end));
                 runs_of(range.unwrap_or_default(), &mut uses, |run| {
                     sink.check()?;
-                    sink.write(&OwnerRecord::lost(&owner, first, run, page))
+                    let record = OwnerRecord::lost(&owner, first, run, page);
+                    sink.write(&record.named_by(named.by(run.range)))
                 })
             }
             OwnerEvent::Unread(process, error) if lists_unread => {
@@ -109,7 +118,7 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
                 sink.passed_processes(done, of);
                 Ok(())
             }
-            OwnerEvent::Unmapped(range) => unmapped(range, &mut uses, sink),
+            OwnerEvent::Unmapped(range) => unmapped(range, &named, &mut uses, sink),
             _ => Ok(()),
         };
         failed = sink.check().and_then(|()| step(&mut sink)).err();
@@ -125,16 +134,18 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
         sink.flush()?;
         say(&coverage);
         watch.run(&mut uses, &mut sink)?;
-        return sink.finish();
+        sink.finish()?;
+    } else {
+        sink.finish()?;
+        say(&coverage);
     }
-    sink.finish()?;
-    say(&coverage);
-    Ok(())
+    not_understood.map_or(Ok(()), Err)
 }
 
 /// Writes what a process maps, a record for each run of one use.
 fn mapped(
     owner: &Owner,
+    named: &Named,
     uses: &mut PageUses,
     sink: &mut Sink,
     watch: Option<&mut Watch>,
@@ -147,7 +158,7 @@ fn mapped(
     if let Some(range) = range {
         runs_of(range, uses, |run| {
             sink.check()?;
-            sink.write(&OwnerRecord::mapped(owner, run, base))
+            sink.write(&OwnerRecord::mapped(owner, run, base).named_by(named.by(run.range)))
         })?;
     }
     match watch {
@@ -157,10 +168,16 @@ fn mapped(
 }
 
 /// Writes that no process maps it.
-fn unmapped(range: PhysRange, uses: &mut PageUses, sink: &mut Sink) -> Result<(), Failure> {
+fn unmapped(
+    range: PhysRange,
+    named: &Named,
+    uses: &mut PageUses,
+    sink: &mut Sink,
+) -> Result<(), Failure> {
     runs_of(range, uses, |run| {
         sink.check()?;
-        sink.write(&OwnerRecord::unmapped(run, PageSize::base()))
+        let record = OwnerRecord::unmapped(run, PageSize::base());
+        sink.write(&record.named_by(named.by(run.range)))
     })
 }
 

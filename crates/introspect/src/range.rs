@@ -148,6 +148,14 @@ impl FromStr for PhysicalText {
 }
 
 impl PhysicalRangeText {
+    /// The first address; `None` for a frame past the end of the address space.
+    pub(crate) fn first(self, page: PageSize) -> Option<PhysAddr> {
+        match self {
+            Self::Page(place) => place.resolve(page),
+            Self::Span(range) => Some(PhysAddr::new(range.start().as_u64())),
+        }
+    }
+
     /// The addresses; `None` for a frame past the end of the address space.
     pub(crate) fn resolve(self, page: PageSize) -> Option<PhysRange> {
         match self {

@@ -300,6 +300,141 @@ fn a_log_without_addresses_needs_no_pass_and_gives_no_records() {
     assert_eq!(run.stderr, "introspect: 1 line names no physical memory\n");
 }
 
+/// A log of which one line names this page, and one more its second one.
+fn log_of(address: u64) -> String {
+    format!(
+        "systemd[1]: Started.\n\
+         1 2026-01-02 03:04:05 +0000 1 Corrected error(s): memory read error at DIMM_A1 mc: 0 \
+         location: 3:1:0:-1, addr {address}, grain 5, syndrome 0 \n\
+         BMC: ECC error at address {:#x}\n\
+         rasdaemon: cxl_dram: memdev:mem1 hpa:{:#x} dpa:0x40 \n\
+         cxl_dram: memdev=mem1 dpa=8e13f2c0\n",
+        address + 5,
+        address + 64
+    )
+}
+
+#[test]
+fn results_name_the_lines_of_a_compressed_log_and_lines_left_out_are_listed() {
+    if !is_root_or_skip("results_name_the_lines_of_a_compressed_log") {
+        return;
+    }
+    let target = target();
+    let (pid, at) = (target.pid(), target.addresses()[0]);
+    let address = address_of(pid, at);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(log_of(address).as_bytes()).unwrap();
+    fs::write(file.path(), encoder.finish().unwrap()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let of = |format| run(&["owner", "--from-log", path, "--format", format]);
+    let json = of("json");
+    assert_eq!(json.status, 0, "{json:?}");
+    let records = json.array();
+    if let Err(error) = validator().validate(&Value::Array(records.clone())) {
+        panic!("{error}");
+    }
+    let mapped = of_process(&records, pid, "mapped");
+    assert_eq!(mapped.len(), 1, "{records:?}");
+    assert_eq!(number(&mapped[0], "paddr"), address);
+    let named = ["log", "log_line", "log_form", "log_lines"].map(|field| mapped[0][field].clone());
+    let expected: [Value; 4] = [path.into(), 2.into(), "ras-mc-ctl-mc".into(), 2.into()];
+    assert_eq!(named, expected);
+    let says = |text: String| assert!(json.stderr.contains(&text), "{text}: {}", json.stderr);
+    says("5 lines name 1 page of physical memory\n".to_owned());
+    says(format!(
+        "0x8e13f2c0 is left out ({path}:5, cxl-device): it is an address within"
+    ));
+    says(format!(
+        "introspect:   {path}:3: BMC: ECC error at address {:#x}\n",
+        address + 5
+    ));
+    let table = of("table");
+    let note = format!("named by {path}:2 (ras-mc-ctl-mc) and 1 more");
+    assert!(table.stdout.contains(&note), "{table:?}");
+    let csv = of("csv");
+    let mut reader = csv::Reader::from_reader(csv.stdout.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let column = |name| header.iter().position(|field| field == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let row = rows
+        .iter()
+        .find(|row| row[column("pid")] == *pid.to_string());
+    let row = row.expect("a row");
+    assert_eq!((&row[column("log")], &row[column("log_line")]), (path, "2"));
+}
+
+#[test]
+fn a_log_of_which_nothing_is_understood_fails() {
+    if !is_root_or_skip("a_log_of_which_nothing_is_understood_fails") {
+        return;
+    }
+    let of = |bytes: &[u8]| {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        fs::write(log.path(), bytes).unwrap();
+        run(&[
+            "owner",
+            "--from-log",
+            log.path().to_str().unwrap(),
+            "--format",
+            "json",
+        ])
+    };
+    let unknown = of(b"BMC: ECC error at address 0x8e13f2c0\n");
+    assert_eq!(unknown.status, 1, "{unknown:?}");
+    assert_eq!(unknown.array(), [Value::Null; 0], "{unknown:?}");
+    let says = |text| assert!(unknown.stderr.contains(text), "{unknown:?}");
+    says("1 line looks like a message about memory errors and cannot be read:\n");
+    says(":1: BMC: ECC error at address 0x8e13f2c0\n");
+    says("no message about a memory error was understood");
+    // What is understood and gives no address is an answer.
+    let refused = of(b"cxl_dram: memdev=mem1 dpa=8e13f2c0\n");
+    assert_eq!(refused.status, 0, "{refused:?}");
+    let xz = of(b"\xfd7zXZ\0\0\0");
+    assert_eq!((xz.status, &*xz.stdout), (1, ""), "{xz:?}");
+    assert!(
+        xz.stderr.contains(" | introspect owner --from-log -"),
+        "{xz:?}"
+    );
+    let cut = of(b"\x1f\x8b\x08\0\0");
+    assert_eq!((cut.status, &*cut.stdout), (1, ""), "{cut:?}");
+}
+
+#[test]
+fn an_address_past_the_end_of_memory_is_said_to_be_and_a_decimal_one_is_recognised() {
+    if !is_root_or_skip("an_address_past_the_end_of_memory_is_said_to_be") {
+        return;
+    }
+    let target = target();
+    let address = address_of(target.pid(), target.addresses()[0]);
+    for subcommand in ["owner", "address"] {
+        let decimal = run(&[subcommand, &address.to_string()]);
+        let says = |text: &str| assert!(decimal.stderr.contains(text), "{text}: {decimal:?}");
+        says(&format!("introspect: 0x{address} lies above "));
+        says(&format!(
+            "the decimal number {address} is {address:#x}, which is RAM)"
+        ));
+        let hexadecimal = run(&[subcommand, &format!("{address:x}")]);
+        assert!(
+            !hexadecimal.stderr.contains("lies above"),
+            "{hexadecimal:?}"
+        );
+        assert_eq!(decimal.status, 0, "{decimal:?}");
+    }
+    // A log of a larger machine.
+    let log = tempfile::NamedTempFile::new().unwrap();
+    fs::write(
+        log.path(),
+        "{1}[Hardware Error]:   physical_address: 0x000ff00000000000\n",
+    )
+    .unwrap();
+    let other = run(&["owner", "--from-log", log.path().to_str().unwrap()]);
+    assert!(
+        other.stderr.contains("it may be another machine's log"),
+        "{other:?}"
+    );
+}
+
 #[test]
 fn nothing_to_watch_is_said() {
     if !is_root_or_skip("nothing_to_watch_is_said") {

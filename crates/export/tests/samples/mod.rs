@@ -5,9 +5,9 @@
 
 use process_introspection::{BuildId, Device, FrameFlags};
 use process_introspection_export::{
-    DeviceNumber, ExtentRecord, FlagNames, Format, Hex, Name, ObjectRecord, OtherPath, OwnerKind,
-    OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, SignedHex, State, Swap,
-    UsageRecord, VirtualRecord, Writer,
+    DeviceNumber, ExtentRecord, FlagNames, Format, Hex, Name, NamedBy, ObjectRecord, OtherPath,
+    OwnerKind, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, SignedHex,
+    State, Swap, UsageRecord, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -186,7 +186,21 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
         path: Name(name),
         moved_from: None,
         reason: None,
+        log: None,
+        log_line: None,
+        log_form: None,
+        log_lines: None,
     }
+}
+
+/// That lines of a log name.
+pub(crate) fn named(name: &[u8]) -> OwnerRecord<'_> {
+    owner(name).named_by(Some(NamedBy {
+        log: "kern.log",
+        line: 12,
+        form: "memory-failure",
+        lines: 3,
+    }))
 }
 
 pub(crate) fn unmapped() -> OwnerRecord<'static> {

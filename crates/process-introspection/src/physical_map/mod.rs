@@ -115,6 +115,20 @@ impl PhysicalMap {
         self.resources.is_some()
     }
 
+    /// The last byte of the machine's RAM; `None` if this caller may not see the
+    /// resources.
+    pub fn last_of_ram(&self) -> Option<PhysAddr> {
+        let ram = self.resources.as_ref()?.system_ram();
+        let last = ram.iter().map(|&(_, last)| last).max();
+        last.map(PhysAddr::new)
+    }
+
+    /// The last byte that any resource claims; `None` if this caller may not see
+    /// the resources.
+    pub fn last_claimed(&self) -> Option<PhysAddr> {
+        self.resources.as_ref()?.last()
+    }
+
     /// Whether memory is known to belong to more than one node.
     pub fn has_several_nodes(&self) -> bool {
         self.several_nodes

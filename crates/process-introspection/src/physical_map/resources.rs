@@ -171,6 +171,11 @@ impl Resources {
         above.min().unwrap_or(u64::MAX)
     }
 
+    /// The last byte of all.
+    pub(super) fn last(&self) -> Option<PhysAddr> {
+        self.0.iter().map(|resource| resource.last).max()
+    }
+
     /// First and last byte of each range of RAM, ascending.
     pub(super) fn system_ram(&self) -> Vec<(u64, u64)> {
         let ram = self

@@ -1,0 +1,431 @@
+//! Physical addresses from a log of messages: which lines name which pages, and
+//! what is said of lines that give none. What lines mean, `memory_errors` knows.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use process_introspection::{PageSize, PhysAddr, PhysRange};
+use process_introspection_export::NamedBy;
+
+use crate::count::counted;
+use crate::failure::Failure;
+use crate::memory_errors::{Line, MemoryErrors, Reported, Says, Why};
+use crate::target::printable;
+use source::Unreadable;
+
+/// The rest of a longer line is skipped: no message is as long.
+const LONGEST: usize = 64 << 10;
+/// More pages are not gathered.
+const MOST_PAGES: usize = 1 << 20;
+/// A record of the kernel's log is shorter (PRINTK_MESSAGE_MAX is 2048).
+const RECORD: usize = 16 << 10;
+/// Lines and numbers that are shown; the others are counted.
+const MOST_SHOWN: usize = 8;
+/// Bytes of a line that is shown.
+const MOST_OF_LINE: usize = 160;
+
+/// A line of a log.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// Index of the log.
+    log: usize,
+    line: u64,
+    form: &'static str,
+}
+
+/// What logs have said.
+#[derive(Debug)]
+pub(crate) struct Log {
+    errors: MemoryErrors,
+    page: PageSize,
+    /// Names of the logs, as they were given.
+    names: Vec<String>,
+    /// Which lines name a page: the first, and how many.
+    pages: BTreeMap<PhysAddr, (Place, u64)>,
+    lines: u64,
+    understood: bool,
+    presumed: u64,
+    /// Messages in which a number stands for an unknown address.
+    unknown: u64,
+    /// Numbers that are no physical addresses, why, and the first line.
+    refused: BTreeMap<(u64, Why), Place>,
+    /// Lines that look like messages about memory errors: the first, and how many.
+    not_understood: (Vec<String>, u64),
+}
+
+/// The pages that logs name, and the lines that name them.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    names: Vec<String>,
+    pages: BTreeMap<PhysAddr, (Place, u64)>,
+}
+
+impl Named {
+    /// The pages, ascending.
+    pub(crate) fn pages(&self, page: PageSize) -> impl Iterator<Item = PhysRange> + '_ {
+        self.pages
+            .keys()
+            .map(move |&start| PhysRange::page_of(start, page))
+    }
+
+    /// The first line that names some of this memory, and how many do.
+    pub(crate) fn by(&self, range: PhysRange) -> Option<NamedBy<'_>> {
+        let pages = self.pages.range(range.start()..range.end());
+        let mut pages = pages.map(|(_, &named)| named);
+        let (mut first, mut lines) = pages.next()?;
+        for (place, more) in pages {
+            first = first.min(place);
+            lines += more;
+        }
+        Some(NamedBy {
+            log: &self.names[first.log],
+            line: first.line,
+            form: first.form,
+            lines,
+        })
+    }
+}
+
+impl Log {
+    pub(crate) fn new(page: PageSize) -> Self {
+        Self {
+            errors: MemoryErrors::new(page),
+            page,
+            names: Vec::new(),
+            pages: BTreeMap::new(),
+            lines: 0,
+            understood: false,
+            presumed: 0,
+            unknown: 0,
+            refused: BTreeMap::new(),
+            not_understood: (Vec::new(), 0),
+        }
+    }
+
+    /// Reads a file, `-` for standard input.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<(), Failure> {
+        let name = printable(path.as_os_str());
+        let cannot = |error| Failure::io(format_args!("read {name}"), &error);
+        let text = match path == Path::new("-") {
+            true => source::text(io::stdin(), &name),
+            false => source::text(File::open(path).map_err(cannot)?, &name),
+        };
+        let text = text.map_err(|unreadable| match unreadable {
+            Unreadable::Io(error) => cannot(error),
+            Unreadable::Format(said) => Failure::Message(said),
+        })?;
+        self.begin(name.clone());
+        self.text(text).map_err(cannot)??;
+        self.end()
+    }
+
+    /// Reads what the kernel's log holds now.
+    pub(crate) fn read_kernels(&mut self) -> Result<(), Failure> {
+        let cannot = |error| Failure::io("read the kernel's log, /dev/kmsg", &error);
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open("/dev/kmsg");
+        let mut file = opened.map_err(cannot)?;
+        let mut record = vec![0; RECORD];
+        self.begin("/dev/kmsg".to_owned());
+        loop {
+            match file.read(&mut record) {
+                Ok(0) => break,
+                // "6,339,5140900,-;message", then lines with a dictionary
+                // (Documentation/ABI/testing/dev-kmsg).
+                Ok(size) => {
+                    let text = record[..size].split(|&byte| byte == b'\n').next();
+                    let text = text.unwrap_or_default();
+                    let at = text.iter().position(|&byte| byte == b';');
+                    self.line(&text[at.map_or(0, |at| at + 1)..])?;
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => break,
+                    // Overwritten before it was read: the next read goes on.
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => {}
+                    _ => return Err(cannot(error)),
+                },
+            }
+        }
+        self.end()
+    }
+
+    fn begin(&mut self, name: String) {
+        self.names.push(name);
+        self.errors = MemoryErrors::new(self.page);
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        self.errors.end(|reported| found.push(reported));
+        self.lines += self.errors.lines();
+        self.note(&found)
+    }
+
+    fn text(&mut self, mut from: impl BufRead) -> io::Result<Result<(), Failure>> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let most = LONGEST as u64;
+            if from.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
+                return Ok(Ok(()));
+            }
+            if line.len() == LONGEST && line.last() != Some(&b'\n') {
+                from.skip_until(b'\n')?;
+                // The last word may be a part of a number.
+                let end = line.iter().rposition(|byte| !byte.is_ascii_alphanumeric());
+                line.truncate(end.unwrap_or(0));
+            }
+            if let Err(failure) = self.line(line.strip_suffix(b"\n").unwrap_or(&line)) {
+                return Ok(Err(failure));
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        match self.errors.line(line, |reported| found.push(reported)) {
+            Line::Understood => self.understood = true,
+            Line::NotUnderstood => {
+                let (shown, count) = &mut self.not_understood;
+                *count += 1;
+                if shown.len() < MOST_SHOWN {
+                    let text = String::from_utf8_lossy(&line[..line.len().min(MOST_OF_LINE)]);
+                    let name = self.names.last().map_or("", String::as_str);
+                    let text = printable(text.trim().as_ref());
+                    shown.push(format!("{name}:{}: {text}", self.errors.lines()));
+                }
+            }
+            Line::Other => {}
+        }
+        self.note(&found)
+    }
+
+    fn note(&mut self, found: &[Reported]) -> Result<(), Failure> {
+        let is_taken = |reported: &Reported| !matches!(reported.says, Says::Refused(_));
+        // A line with an address that is known can have others of other sorts.
+        let taken: BTreeSet<u64> = (found.iter().filter(|reported| is_taken(reported)))
+            .map(|reported| reported.line)
+            .collect();
+        for reported in found {
+            let place = Place {
+                log: self.names.len() - 1,
+                line: reported.line,
+                form: reported.form.name,
+            };
+            match reported.says {
+                Says::Refused(_) if taken.contains(&reported.line) => continue,
+                Says::Refused(Why::NotKnown) => {
+                    self.unknown += 1;
+                    continue;
+                }
+                Says::Refused(why) => {
+                    if self.refused.len() < MOST_PAGES {
+                        self.refused.entry((reported.number, why)).or_insert(place);
+                    }
+                    continue;
+                }
+                Says::Presumed => self.presumed += 1,
+                Says::Physical => {}
+            }
+            let page = PhysRange::page_of(reported.address, self.page).start();
+            let (first, lines) = self.pages.entry(page).or_insert((place, 0));
+            *first = place.min(*first);
+            *lines += 1;
+            if self.pages.len() > MOST_PAGES {
+                return Err(Failure::Message(format!(
+                    "the log names over {MOST_PAGES} pages: give a part of it"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The pages that were named, and why the command fails, if nothing that
+    /// looks like a message about a memory error was understood. Writes to
+    /// standard error what there was.
+    pub(crate) fn finish(self) -> (Named, Option<Failure>) {
+        // Where nobody can be told, the records still tell.
+        let _ = io::stderr().write_all(self.said().as_bytes());
+        let (_, count) = self.not_understood;
+        let failure = (count > 0 && !self.understood).then(|| {
+            Failure::Message(
+                "no message about a memory error was understood (docs/MESSAGES.md lists those \
+                 that are): give the addresses as PADDR"
+                    .to_owned(),
+            )
+        });
+        let named = Named {
+            names: self.names,
+            pages: self.pages,
+        };
+        (named, failure)
+    }
+
+    fn said(&self) -> String {
+        let lines = counted(self.lines, "line names", "lines name");
+        let pages = match self.pages.len() {
+            0 => "no".to_owned(),
+            several => counted(several as u64, "page of", "pages of"),
+        };
+        let mut said = format!("introspect: {lines} {pages} physical memory\n");
+        if self.presumed > 0 {
+            let messages = counted(
+                self.presumed,
+                "message does not say that its",
+                "messages do not say that their",
+            );
+            said.push_str(&format!(
+                "introspect: {messages} address is physical; it is taken for that\n"
+            ));
+        }
+        if self.unknown > 0 {
+            let messages = counted(self.unknown, "message is", "messages are");
+            said.push_str(&format!(
+                "introspect: {messages} left out: the address is not known (0 or all ones)\n"
+            ));
+        }
+        // Another message can have told what the number is.
+        let is_named = |number: u64| {
+            let page = PhysRange::page_of(PhysAddr::new(number), self.page);
+            self.pages.contains_key(&page.start())
+        };
+        let refused: Vec<_> = (self.refused.iter())
+            .filter(|((number, _), _)| !is_named(*number))
+            .collect();
+        for ((number, why), place) in refused.iter().take(MOST_SHOWN) {
+            said.push_str(&format!(
+                "introspect: {number:#x} is left out ({}:{}, {}): {}\n",
+                self.names[place.log],
+                place.line,
+                place.form,
+                why.reason()
+            ));
+        }
+        if refused.len() > MOST_SHOWN {
+            let more = counted(
+                (refused.len() - MOST_SHOWN) as u64,
+                "number is",
+                "numbers are",
+            );
+            said.push_str(&format!("introspect: {more} left out besides\n"));
+        }
+        let (shown, count) = &self.not_understood;
+        if *count > 0 {
+            let lines = counted(
+                *count,
+                "line looks like a message",
+                "lines look like messages",
+            );
+            said.push_str(&format!(
+                "introspect: {lines} about memory errors and cannot be read:\n"
+            ));
+            for line in shown {
+                said.push_str(&format!("introspect:   {line}\n"));
+            }
+            if *count > shown.len() as u64 {
+                let more = counted(count - shown.len() as u64, "line", "lines");
+                said.push_str(&format!("introspect:   and {more} more\n"));
+            }
+        }
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(text: &str) -> Log {
+        let mut log = Log::new(PageSize::SIZE_4K);
+        log.begin("log".to_owned());
+        log.text(text.as_bytes()).unwrap().unwrap();
+        log.end().unwrap();
+        log
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_before_a_number_that_may_go_on() {
+        let filler = "x ".repeat(LONGEST / 2 - 12);
+        let text = format!("{filler}Memory failure: 0x8e13f123: recovery\nnothing\n");
+        assert!(text.find("0x8e13f").unwrap() < LONGEST);
+        let log = log(&text);
+        assert_eq!((log.pages.len(), log.lines), (0, 2), "{log:?}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_listed_once_and_bounded() {
+        let mut text = String::new();
+        for number in 0..20 {
+            text.push_str(&format!(
+                "cxl_dram: memdev=mem1 dpa={:x}\n",
+                0x1000 + number
+            ));
+            text.push_str(&format!(
+                "BMC: ECC error at address 0x{:x}\n",
+                0x1000 + number
+            ));
+        }
+        text.push_str("cxl_dram: memdev=mem1 dpa=40 hpa=8e13f000\n");
+        text.push_str("cxl_dram: memdev=mem1 hpa=ffffffffffffffff\n");
+        let log = log(&text);
+        let said = log.said();
+        assert!(
+            said.contains("42 lines name 1 page of physical memory\n"),
+            "{said}"
+        );
+        assert!(
+            said.contains("0x1000 is left out (log:1, cxl-device): it is an address within"),
+            "{said}"
+        );
+        assert!(said.contains("12 numbers are left out besides\n"), "{said}");
+        assert!(!said.contains("0x40 "), "{said}");
+        assert!(
+            said.contains("1 message is left out: the address is not known"),
+            "{said}"
+        );
+        assert!(
+            said.contains("20 lines look like messages about memory errors"),
+            "{said}"
+        );
+        assert!(
+            said.contains("log:2: BMC: ECC error at address 0x1000\n"),
+            "{said}"
+        );
+        assert!(said.contains("and 12 lines more\n"), "{said}");
+        assert!(log.finish().1.is_none());
+    }
+
+    #[test]
+    fn nothing_understood_fails_and_nothing_to_understand_does_not() {
+        assert!(log("systemd[1]: Started.\n").finish().1.is_none());
+        assert!(log("BMC: ECC error at address 0x8e13f2c0\n")
+            .finish()
+            .1
+            .is_some());
+    }
+
+    #[test]
+    fn memory_names_the_first_line_of_all_that_name_it() {
+        let text =
+            "Memory failure: 0x8e140: recovery\nnothing\nMemory failure: 0x8e13f: recovery\n\
+                    EDAC MC0: 1 CE (page:0x8e13f offset:0x2c0 grain:32)\n";
+        let (named, _) = log(text).finish();
+        let range = |start, end| PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap();
+        let by = |start, end| {
+            named
+                .by(range(start, end))
+                .map(|by| (by.line, by.form, by.lines))
+        };
+        assert_eq!(by(0x8e13f000, 0x8e140000), Some((3, "memory-failure", 2)));
+        assert_eq!(by(0x8e13f000, 0x8e141000), Some((1, "memory-failure", 3)));
+        assert_eq!(by(0x8e141000, 0x8e142000), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the lines of a log come from: a file, compressed or not, standard input.
+//! Knows formats by their first bytes, and nothing of lines.
+
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+/// The longest of the first bytes that tell a format.
+const MOST: usize = 16;
+
+/// A format that is not text, by its first bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Format {
+    Gzip,
+    /// Another compression, and the program that prints its text.
+    Compressed(&'static str),
+    /// Another file of records, and the command that prints them as text.
+    Records(&'static str),
+}
+
+const FORMATS: [(&[u8], Format); 10] = [
+    (b"\x1f\x8b", Format::Gzip),
+    (b"\xfd7zXZ\0", Format::Compressed("xzcat")),
+    (b"\x28\xb5\x2f\xfd", Format::Compressed("zstdcat")),
+    (b"BZh", Format::Compressed("bzcat")),
+    (b"\x04\x22\x4d\x18", Format::Compressed("lz4cat")),
+    (b"\x1f\x9d", Format::Compressed("zcat")),
+    (b"LZIP", Format::Compressed("lzip -dc")),
+    (b"PK\x03\x04", Format::Compressed("unzip -p")),
+    (b"SQLite format 3\0", Format::Records("ras-mc-ctl --errors")),
+    (b"LPKSHHRH", Format::Records("journalctl -k --file")),
+];
+
+/// Why there are no lines.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    Io(io::Error),
+    /// What the file is, and how to read it.
+    Format(String),
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The text of a log. `name` is how the caller named it, `-` for standard input.
+pub(super) fn text<'a>(
+    mut from: impl Read + 'a,
+    name: &str,
+) -> Result<Box<dyn BufRead + 'a>, Unreadable> {
+    let mut first = Vec::with_capacity(MOST);
+    // A pipe can give a byte at a time.
+    from.by_ref().take(MOST as u64).read_to_end(&mut first)?;
+    let format = FORMATS.iter().find(|(magic, _)| first.starts_with(magic));
+    let all = BufReader::new(Cursor::new(first).chain(from));
+    match format.map(|&(_, format)| format) {
+        None => Ok(Box::new(all)),
+        Some(Format::Gzip) => Ok(Box::new(BufReader::new(MultiGzDecoder::new(all)))),
+        Some(Format::Compressed(program)) => Err(Unreadable::Format(match name {
+            "-" => format!(
+                "standard input is compressed: … | {program} | introspect owner --from-log -"
+            ),
+            name => format!(
+                "{name} is compressed: {program} {name} | introspect owner --from-log -"
+            ),
+        })),
+        Some(Format::Records("ras-mc-ctl --errors")) => Err(Unreadable::Format(format!(
+            "{name} is a database; rasdaemon's is read by: ras-mc-ctl --errors | introspect owner --from-log -"
+        ))),
+        Some(Format::Records(command)) => Err(Unreadable::Format(format!(
+            "{name} is a journal: {command} {name} | introspect owner --from-log -"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> String {
+        let mut read = String::new();
+        text(bytes, "log")
+            .unwrap()
+            .read_to_string(&mut read)
+            .unwrap();
+        read
+    }
+
+    #[test]
+    fn gzip_is_read_as_its_text_also_of_several_members() {
+        let mut bytes = gzip("one\n");
+        bytes.extend(gzip("two\n"));
+        assert_eq!(read(&bytes), "one\ntwo\n");
+        assert_eq!(read(b"one\ntwo\n"), "one\ntwo\n");
+        assert_eq!(read(b""), "");
+    }
+
+    #[test]
+    fn other_formats_are_named_with_the_pipe_that_reads_them() {
+        for (magic, format) in FORMATS {
+            let bytes = [magic, &[0; 20]].concat();
+            let said = |name| match text(&*bytes, name) {
+                Err(Unreadable::Format(said)) => said,
+                _ => panic!("{format:?}"),
+            };
+            match format {
+                Format::Gzip => {}
+                Format::Compressed(program) => {
+                    let pipe = format!("{program} old.log | introspect owner --from-log -");
+                    assert!(said("old.log").ends_with(&pipe), "{}", said("old.log"));
+                    assert!(said("-").contains(&format!("| {program} |")));
+                }
+                Format::Records(command) => assert!(said("f").contains(command)),
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Numbers in the text of a line. Pure.
+
+/// A number and what follows it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found<'a> {
+    pub(super) number: u64,
+    pub(super) rest: &'a str,
+}
+
+/// Whether a character belongs to a word.
+pub(super) fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Where a text stands that does not begin within a word.
+pub(super) fn occurrences<'a>(line: &'a str, text: &'a str) -> impl Iterator<Item = usize> + 'a {
+    line.match_indices(text)
+        .map(|(at, _)| at)
+        .filter(move |&at| {
+            let inside = text.starts_with(is_word) && line[..at].ends_with(is_word);
+            !inside
+        })
+}
+
+/// The line behind a text that does not begin within a word.
+pub(super) fn after<'a>(line: &'a str, text: &'a str) -> Option<&'a str> {
+    occurrences(line, text)
+        .next()
+        .map(|at| &line[at + text.len()..])
+}
+
+/// The first number in hexadecimal that stands behind a text.
+pub(super) fn hexadecimal_after(line: &str, text: &str) -> Option<u64> {
+    let mut rests = occurrences(line, text).map(|at| &line[at + text.len()..]);
+    rests.find_map(hexadecimal).map(|found| found.number)
+}
+
+/// A number in hexadecimal, with or without `0x`, that is a word.
+pub(super) fn hexadecimal(text: &str) -> Option<Found<'_>> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let (digits, rest) = split(digits, |c| c.is_ascii_hexdigit())?;
+    let number = u64::from_str_radix(digits, 16).ok()?;
+    Some(Found { number, rest })
+}
+
+/// Whether hexadecimal digits are no English word such as `add`: they have `0x`,
+/// a decimal digit, or are at least 8.
+pub(super) fn is_number(text: &str) -> bool {
+    let end = text.find(|c: char| !c.is_ascii_hexdigit());
+    let digits = &text[..end.unwrap_or(text.len())];
+    text.starts_with("0x") || digits.len() >= 8 || digits.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// A number in decimal that is a word.
+pub(super) fn decimal(text: &str) -> Option<Found<'_>> {
+    let (digits, rest) = split(text, |c| c.is_ascii_digit())?;
+    digits.parse().ok().map(|number| Found { number, rest })
+}
+
+/// The decimal number at the start of a text, whatever follows.
+pub(super) fn first_decimal(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    text[..end.unwrap_or(text.len())].parse().ok()
+}
+
+/// Digits, and the rest, which is no part of the word: not of `00:1b:63` or of
+/// `1.5` either.
+fn split(text: &str, is_digit: impl Fn(char) -> bool) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !is_digit(c)).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let joined = rest
+        .strip_prefix([':', '.'])
+        .is_some_and(|rest| rest.starts_with(is_word));
+    (!digits.is_empty() && !rest.starts_with(is_word) && !joined).then_some((digits, rest))
+}
