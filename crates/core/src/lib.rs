@@ -45,11 +45,14 @@ pub mod threads;
 pub mod virtual_regions;
 pub mod vma;
 
+mod apart;
 mod elf;
 mod elf_file;
 mod features;
 mod image;
 mod kind;
+mod mounts;
+mod resident;
 mod sys;
 mod uapi;
 

@@ -2,8 +2,9 @@
 //! and from the kernel's names, and the path and linked address of a mapped
 //! object. Knows nothing of pages.
 
+use crate::apart;
 use crate::descriptor::OwnedFd;
-use crate::device::{UnknownReason, Unlisted};
+use crate::device::{sysfs, UnknownReason, Unlisted};
 use crate::elf::Zeroed;
 pub use crate::elf_file::BuildId;
 use crate::elf_file::ElfFile;
@@ -11,7 +12,9 @@ use crate::error::{Errno, Error, Operation, Result};
 use crate::image::{self, ZeroedMemory};
 use crate::kind;
 pub use crate::kind::{has_path, MappingKind};
+use crate::mounts;
 use crate::process::{PathBuffer, Process};
+use crate::resident;
 use crate::sys::{self, FileStatus};
 use crate::uapi;
 use crate::vma::{Device, Vma, VmaCursor, VmaName};
@@ -142,6 +145,9 @@ pub(crate) struct ObjectCache {
     next: usize,
     /// What is expected to follow the area that was seen last.
     zeroed: ZeroedMemory,
+    /// The device asked about last, and whether its files are a server's.
+    server: Option<(Device, bool)>,
+    skips_contents: bool,
 }
 
 impl ObjectCache {
@@ -150,7 +156,15 @@ impl ObjectCache {
             known: [None; 4],
             next: 0,
             zeroed: ZeroedMemory::NONE,
+            server: None,
+            skips_contents: false,
         }
+    }
+
+    /// From now on no file is read and no server asked: an executable is not told
+    /// from another file, nor its zeroed memory from other anonymous memory.
+    pub(crate) fn skip_contents(&mut self) {
+        self.skips_contents = true;
     }
 
     /// The area with its kind.
@@ -192,7 +206,11 @@ impl ObjectCache {
         areas: &mut VmaCursor<N>,
         first: &Vma,
     ) -> Result<()> {
-        if !process.tells_zeroed() || !image::can_be_zeroed(first) || !areas.name().is_none() {
+        if !process.tells_zeroed()
+            || self.skips_contents
+            || !image::can_be_zeroed(first)
+            || !areas.name().is_none()
+        {
             return Ok(());
         }
         self.find_image_behind(process, areas, first)
@@ -272,7 +290,20 @@ impl ObjectCache {
         let at = match seen {
             Some(at) => at,
             None => {
-                look_at(process, vma, name, &mut self.known[self.next])?;
+                let is_of_server =
+                    process.leaves_servers_alone() && self.is_of_server(process, vma, name)?;
+                let known = self.known[self.next].insert(Known {
+                    device: vma.device,
+                    inode: vma.inode,
+                    kind: ObjectKind::Unknown,
+                    source: PageSource::Unseen,
+                    zeroed: [None; 2],
+                });
+                let reads = !self.skips_contents;
+                match is_of_server {
+                    true => look_at_servers(process, vma, known, reads)?,
+                    false => look_at(process, vma, name, known, reads)?,
+                }
                 let at = self.next;
                 self.next = (at + 1) % self.known.len();
                 at
@@ -287,6 +318,18 @@ impl ObjectCache {
         }
         Ok((known.kind, known.source))
     }
+
+    /// Whether only a server in user space knows more of the object than its
+    /// number.
+    #[inline(never)] // Walks that do not ask apart have no stack for it.
+    fn is_of_server(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+        if let Some((_, is)) = self.server.filter(|(device, _)| *device == vma.device) {
+            return Ok(is);
+        }
+        let is = is_of_server(process, vma, name)?;
+        self.server = Some((vma.device, is));
+        Ok(is)
+    }
 }
 
 /// Apart, so that what opening takes of the stack is given back.
@@ -295,18 +338,77 @@ fn look_at(
     process: &Process,
     vma: &Vma,
     name: VmaName<'_>,
-    known: &mut Option<Known>,
+    known: &mut Known,
+    reads: bool,
 ) -> Result<()> {
-    let known = known.insert(Known {
-        device: vma.device,
-        inode: vma.inode,
-        kind: ObjectKind::Unknown,
-        source: PageSource::Unseen,
-        zeroed: [None; 2],
-    });
     match OpenObject::open(process, vma, name)? {
-        Some(object) => object.look(process, known),
+        Some(object) => object.look(process, known, reads),
         None => Ok(()),
+    }
+}
+
+/// The same of a server's file, which is never opened: that would ask the server,
+/// and take the pages that are in memory away from those who map them
+/// (fs/fuse/file.c `fuse_finish_open`, Linux 6.12; seen on 6.18). An image is told
+/// by what of it is in memory.
+#[inline(never)]
+fn look_at_servers(process: &Process, vma: &Vma, known: &mut Known, reads: bool) -> Result<()> {
+    // The mapping's own link leads to it without the server.
+    if let Some(object) = open_by_mapping(process, vma)? {
+        if let Some(status) = seen(sys::status(object.borrow()))? {
+            if status.is_char_device() {
+                known.kind = of_char_device(&status);
+                known.source = source_of(known.kind, &status);
+                return Ok(());
+            }
+            known.source = source_of(known.kind, &status);
+        }
+    }
+    match reads {
+        true => known.look_into(process, resident::copy_start(process, vma)?),
+        false => Ok(()),
+    }
+}
+
+fn of_char_device(status: &FileStatus) -> ObjectKind {
+    match status.rdev {
+        (1, 5) => ObjectKind::Zero,
+        _ => ObjectKind::CharDevice,
+    }
+}
+
+/// Where the pages of such an object come from.
+fn source_of(kind: ObjectKind, status: &FileStatus) -> PageSource {
+    match kind {
+        ObjectKind::Zero => PageSource::Anonymous,
+        ObjectKind::Memory | ObjectKind::HugeTlb => PageSource::Cache,
+        ObjectKind::CharDevice | ObjectKind::DmaBuf | ObjectKind::Kernel => PageSource::Driver,
+        ObjectKind::Elf | ObjectKind::Regular | ObjectKind::Unknown => match status.dax {
+            Some(true) => PageSource::Persistent,
+            Some(false) => PageSource::Cache,
+            None => PageSource::Unseen,
+        },
+    }
+}
+
+impl Known {
+    /// Tells an image by its contents; another kind is kept for what is none.
+    fn look_into(&mut self, process: &Process, file: Option<OwnedFd>) -> Result<()> {
+        let Some(file) = file else {
+            return Ok(());
+        };
+        match seen(ElfFile::open(file))? {
+            Some(Some(file)) => {
+                self.kind = ObjectKind::Elf;
+                if process.tells_zeroed() {
+                    self.zeroed = file.zeroed(process.page_size().bytes());
+                    seen(file.was_read())?;
+                }
+            }
+            Some(None) if self.kind == ObjectKind::Unknown => self.kind = ObjectKind::Regular,
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -346,7 +448,7 @@ impl OpenObject {
 
     /// Finds out what it is.
     #[inline(never)] // Not while it is still being opened.
-    fn look(&self, process: &Process, known: &mut Known) -> Result<()> {
+    fn look(&self, process: &Process, known: &mut Known, reads: bool) -> Result<()> {
         let (kind, can_be_elf) = match self.file_system()? {
             // A file of a device in sysfs, when its path did not tell.
             // A PCI device's in proc: to read it would be to read its registers.
@@ -355,42 +457,16 @@ impl OpenObject {
             Some(uapi::DMA_BUF_MAGIC) => (ObjectKind::DmaBuf, false),
             Some(uapi::SECRETMEM_MAGIC) => (ObjectKind::Memory, false),
             Some(uapi::AIO_RING_MAGIC | uapi::ANON_INODE_FS_MAGIC) => (ObjectKind::Kernel, false),
-            _ if self.status.is_char_device() && self.status.rdev == (1, 5) => {
-                (ObjectKind::Zero, false)
-            }
-            _ if self.status.is_char_device() => (ObjectKind::CharDevice, false),
+            _ if self.status.is_char_device() => (of_char_device(&self.status), false),
             Some(uapi::TMPFS_MAGIC) => (ObjectKind::Memory, true),
             _ => (ObjectKind::Unknown, true),
         };
         known.kind = kind;
-        known.source = match kind {
-            ObjectKind::Zero => PageSource::Anonymous,
-            ObjectKind::Memory | ObjectKind::HugeTlb => PageSource::Cache,
-            ObjectKind::CharDevice | ObjectKind::DmaBuf | ObjectKind::Kernel => PageSource::Driver,
-            ObjectKind::Elf | ObjectKind::Regular | ObjectKind::Unknown => match self.status.dax {
-                Some(true) => PageSource::Persistent,
-                Some(false) => PageSource::Cache,
-                None => PageSource::Unseen,
-            },
-        };
-        if !can_be_elf {
+        known.source = source_of(kind, &self.status);
+        if !can_be_elf || !reads {
             return Ok(());
         }
-        let Some(file) = self.reopen()? else {
-            return Ok(());
-        };
-        match seen(ElfFile::open(file))? {
-            Some(Some(file)) => {
-                known.kind = ObjectKind::Elf;
-                if process.tells_zeroed() {
-                    known.zeroed = file.zeroed(process.page_size().bytes());
-                    seen(file.was_read())?;
-                }
-            }
-            Some(None) if kind == ObjectKind::Unknown => known.kind = ObjectKind::Regular,
-            _ => {}
-        }
-        Ok(())
+        known.look_into(process, self.reopen()?)
     }
 
     /// For reading; `None` if that is refused, or it is no regular file.
@@ -415,6 +491,26 @@ impl OpenObject {
             None => Ok(None),
         }
     }
+}
+
+fn is_of_server(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+    let Device { major, minor } = vma.device;
+    if major != 0 {
+        // A disk's: of a server only by FUSE's own name for it (fs/fuse/inode.c
+        // `fuse_bdi_init`, Linux 6.12; since 2.6.27).
+        let mut path = PathBuffer::new();
+        path.push(sysfs::ROOT)
+            .push(b"class/bdi/")
+            .push_decimal(major.into())
+            .push(b":")
+            .push_decimal(minor.into())
+            .push(b"-fuseblk");
+        return Ok(sysfs::open(process, &mut path, sys::O_PATH)?.is_some());
+    }
+    // A device that is mounted nowhere is one of the kernel's own, whose objects
+    // have names of its making, or it was detached.
+    let is = mounts::is_of_server(process, vma.device)?;
+    Ok(is.unwrap_or_else(|| has_path(vma, name.bytes)))
 }
 
 /// What could be seen of a file, or not for a reason of the file's; an error
@@ -501,6 +597,27 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     })
 }
 
+/// Whether a path to the object may be followed and its attributes read without
+/// waiting for ever: `false` if it is a file of a server that does not answer,
+/// which is found out only by a process that is
+/// [leaving servers alone](Process::leaving_servers_alone).
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+pub fn answers(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+    if !process.leaves_servers_alone() || !is_of_server(process, vma, name)? {
+        return Ok(true);
+    }
+    let kept = [process.directory(), process.maps()];
+    Ok(apart::run(vma.device, &kept, &mut || {
+        if let Ok(Some(object)) = OpenObject::open(process, vma, name) {
+            // Each may fail; what counts is that it returns.
+            let _ = sys::newest_status(object.path_only.borrow());
+            let _ = object.file_system();
+        }
+    }))
+}
+
 /// Apart, as below.
 #[inline(never)]
 fn mapping_alone(process: &Process, vma: Vma, name: VmaName<'_>) -> Result<Mapping> {
@@ -524,6 +641,12 @@ pub fn build_id(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Optio
 /// Apart, so that what opening takes of the stack is given back.
 #[inline(never)]
 fn open_elf(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
+    if process.leaves_servers_alone() && is_of_server(process, vma, name)? {
+        return Ok(match resident::copy_start(process, vma)? {
+            Some(file) => seen(ElfFile::open(file))?.flatten(),
+            None => None,
+        });
+    }
     match OpenObject::open(process, vma, name)? {
         Some(object) => object.elf(),
         None => Ok(None),

@@ -14,6 +14,10 @@ use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::Errno;
 use crate::uapi;
 
+mod child;
+
+pub(crate) use child::{close_all_but, fork, kill, memory_file, pipe, reap, wait_readable, write};
+
 type Sys<T> = core::result::Result<T, Errno>;
 
 fn check(result: core::result::Result<usize, syscalls::Errno>) -> Sys<usize> {
@@ -237,8 +241,17 @@ impl FileStatus {
 /// What the kernel has cached will do: a network file system is not asked.
 #[inline(never)] // Its buffer is not to lie in its callers' frames.
 pub(crate) fn status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
+    status_as(fd, k::AT_STATX_DONT_SYNC)
+}
+
+/// The same, for which the file system is asked.
+pub(crate) fn newest_status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
+    status_as(fd, k::AT_STATX_FORCE_SYNC)
+}
+
+fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
     let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
-    let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH | k::AT_STATX_DONT_SYNC);
+    let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH | sync);
     let to = buffer.as_mut_ptr();
     retry(|| {
         // SAFETY: the path is an empty string, the kernel fills a live, exclusive struct.

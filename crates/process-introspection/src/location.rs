@@ -53,6 +53,17 @@ impl Location {
             deleted: is_deleted,
         }
     }
+
+    /// The same by the name alone, of an object that must not be looked at.
+    pub(crate) fn by_name(process: &Process, vma: &Vma, name: &[u8]) -> Self {
+        let directory = directory_of(process).filter(|_| has_path(vma, name));
+        let linked = name.strip_suffix(DELETED);
+        Self {
+            target: directory.and_then(|at| below_root(&at, linked.unwrap_or(name))),
+            open: None,
+            deleted: linked.is_some(),
+        }
+    }
 }
 
 /// The process's directory as the caller can name it.

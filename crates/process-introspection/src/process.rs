@@ -9,7 +9,7 @@ use std::str::FromStr;
 use process_introspection_core as core;
 use process_introspection_core::descriptor::OwnedFd;
 use process_introspection_core::memory::Memory;
-use process_introspection_core::object::{build_id, object_at, MappingKind};
+use process_introspection_core::object::{answers, build_id, object_at, MappingKind};
 use process_introspection_core::physical;
 use process_introspection_core::process::{unique_pid, Access};
 use process_introspection_core::vma::VmaCursor;
@@ -133,7 +133,7 @@ impl Process {
 
     fn new(core: core::Process, target: Option<Target>) -> Self {
         Self {
-            core: core.telling_zeroed(),
+            core: core.telling_zeroed().leaving_servers_alone(),
             target,
             mounts: Mounts::new(),
         }
@@ -235,7 +235,11 @@ impl Process {
                 }
                 .map_err(|error| self.error(error))?;
                 let name = MappingName::complete(&self.core, vma, areas.name());
-                let location = Location::find(&self.core, vma, name.as_bytes());
+                let answers = answers(&self.core, vma, areas.name());
+                let location = match answers.map_err(|error| self.error(error))? {
+                    true => Location::find(&self.core, vma, name.as_bytes()),
+                    false => Location::by_name(&self.core, vma, name.as_bytes()),
+                };
                 Ok(Some(Object::new(
                     address,
                     Mapping::new(found.mapping, name),

@@ -5,6 +5,7 @@
 pub mod alone;
 pub mod drivers;
 pub mod faults;
+pub mod fuse;
 pub mod leaf_entries;
 pub mod machine;
 pub mod memory;

@@ -6,7 +6,7 @@
 //! anything does not add up there is no address but a reason.
 
 mod pci;
-mod sysfs;
+pub(crate) mod sysfs;
 mod uio;
 mod vfio;
 

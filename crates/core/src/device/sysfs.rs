@@ -9,11 +9,11 @@ use crate::sys;
 use crate::uapi;
 
 /// Paths are put together as if sysfs were mounted here.
-const ROOT: &[u8] = b"/sys/";
+pub(crate) const ROOT: &[u8] = b"/sys/";
 
 /// A file or a directory of sysfs; `None` if there is none, or if what is
 /// there is not sysfs. `path` begins with [`ROOT`] and has no NUL yet.
-pub(super) fn open(
+pub(crate) fn open(
     process: &Process,
     path: &mut PathBuffer,
     flags: u32,

@@ -104,6 +104,13 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         }
     }
 
+    /// From now on kinds are told without the contents of files: executables and
+    /// shared libraries are files as others are, and their zeroed memory is
+    /// anonymous. For walks of which most is only passed.
+    pub fn skip_file_contents(&mut self) {
+        self.objects.skip_contents();
+    }
+
     /// The range asked for, in whole pages.
     pub fn range(&self) -> AddrRange {
         self.range

@@ -48,6 +48,7 @@ pub struct Process {
     tells_zeroed: bool,
     /// Where devices are looked up instead of in `/sys`.
     sysfs: Option<OwnedFd>,
+    leaves_servers_alone: bool,
     features: Features,
 }
 
@@ -197,6 +198,7 @@ impl Process {
             has_memory,
             tells_zeroed: false,
             sysfs: None,
+            leaves_servers_alone: false,
             features: Features::new(),
         })
     }
@@ -224,6 +226,21 @@ impl Process {
     /// Whether walks are to tell images' zeroed memory.
     pub(crate) fn tells_zeroed(&self) -> bool {
         self.tells_zeroed
+    }
+
+    /// From now on no server in user space (FUSE) is asked about a mapped file: it
+    /// could keep the caller waiting for ever, so that not even a signal ends it.
+    /// Whether the file is an executable or a shared library is told by what of it
+    /// the process has in memory, if that can be read; else by its path. Costs a
+    /// fork for each such file.
+    pub fn leaving_servers_alone(mut self) -> Self {
+        self.leaves_servers_alone = true;
+        self
+    }
+
+    /// Whether no server is to be asked.
+    pub(crate) fn leaves_servers_alone(&self) -> bool {
+        self.leaves_servers_alone
     }
 
     /// Whether it has memory at all; a zombie and a kernel thread do not.

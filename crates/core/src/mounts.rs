@@ -1,0 +1,175 @@
+//! The type of the file system that a device number belongs to, from the text
+//! of `mountinfo`: the only source that every kernel has and for which no file
+//! system is asked. Knows nothing of mappings.
+
+use crate::error::{Errno, Result};
+use crate::object::seen;
+use crate::process::Process;
+use crate::sys;
+use crate::vma::Device;
+
+/// Whether a file system of this type has a server that can keep a caller
+/// waiting for ever, also one that is killed: a request that a FUSE server has
+/// taken is waited for without end (fs/fuse/dev.c `request_wait_answer`, Linux
+/// 6.12; seen on 6.18). Waiting for NFS, CIFS or 9p can be ended by a signal.
+fn has_server(file_system: &[u8]) -> bool {
+    // With a subtype: fuse.sshfs.
+    file_system == b"virtiofs"
+        || file_system
+            .strip_prefix(b"fuse")
+            .is_some_and(|rest| matches!(rest, [] | [b'.', ..] | b"blk"))
+}
+
+/// Whether the files of this device are a server's; `None` if no mount that the
+/// process or the caller has is of this device.
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+#[inline(never)] // Its buffers are not to lie in its callers' frames.
+pub(crate) fn is_of_server(process: &Process, device: Device) -> Result<Option<bool>> {
+    for (dir, path) in [
+        (process.directory(), &b"mountinfo\0"[..]),
+        (sys::CWD, b"/proc/thread-self/mountinfo\0"),
+    ] {
+        let Some(text) = seen(sys::openat(dir, path, 0))? else {
+            continue;
+        };
+        let mut finder = Finder::new(device);
+        let mut buffer = [0u8; 2048];
+        loop {
+            match sys::read(text.borrow(), &mut buffer) {
+                Ok(0) => break,
+                Ok(len) => finder.feed(&buffer[..len]),
+                // The process has no mount namespace any more.
+                Err(Errno::EINVAL) => break,
+                Err(errno) => {
+                    seen::<()>(Err(errno))?;
+                    break;
+                }
+            }
+            if finder.found.is_some() {
+                return Ok(finder.found);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// As much of a field as is looked at.
+const FIELD: usize = 24;
+
+/// Finds the type of a device's file system in the text of `mountinfo`, given in
+/// parts (Documentation/filesystems/proc.rst: `36 35 98:0 / /mnt rw master:1 -
+/// ext3 /dev/root rw`).
+#[derive(Debug)]
+struct Finder {
+    device: Device,
+    found: Option<bool>,
+    field: [u8; FIELD],
+    len: usize,
+    /// Which field of the line it is.
+    number: u32,
+    is_device: bool,
+    /// The field behind the separator is next.
+    type_is_next: bool,
+}
+
+impl Finder {
+    fn new(device: Device) -> Self {
+        Self {
+            device,
+            found: None,
+            field: [0; FIELD],
+            len: 0,
+            number: 0,
+            is_device: false,
+            type_is_next: false,
+        }
+    }
+
+    fn feed(&mut self, text: &[u8]) {
+        for &byte in text {
+            if self.found.is_some() {
+                return;
+            }
+            match byte {
+                b' ' | b'\n' => self.end_field(byte == b'\n'),
+                _ => {
+                    if let Some(place) = self.field.get_mut(self.len) {
+                        *place = byte;
+                    }
+                    self.len += 1;
+                }
+            }
+        }
+    }
+
+    fn end_field(&mut self, ends_line: bool) {
+        let field = &self.field[..self.len.min(FIELD)];
+        if self.number == 2 {
+            self.is_device = is_device(field, self.device);
+        } else if self.type_is_next {
+            if self.is_device {
+                self.found = Some(has_server(field));
+            }
+            self.type_is_next = false;
+        } else if self.number > 5 && field == b"-" {
+            self.type_is_next = true;
+        }
+        self.len = 0;
+        self.number += 1;
+        if ends_line {
+            (self.number, self.is_device, self.type_is_next) = (0, false, false);
+        }
+    }
+}
+
+/// Whether this is the device's number, `MAJOR:MINOR` in decimal.
+fn is_device(field: &[u8], device: Device) -> bool {
+    let number = |digits: &[u8]| {
+        let text = core::str::from_utf8(digits).ok()?;
+        text.parse::<u32>().ok()
+    };
+    let colon = field.iter().position(|&byte| byte == b':');
+    let Some((major, [_, minor @ ..])) = colon.map(|at| field.split_at(at)) else {
+        return false;
+    };
+    (number(major), number(minor)) == (Some(device.major), Some(device.minor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"\
+22 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw\n\
+30 22 0:27 / /mnt/a\\040-\\040b rw,nosuid - fuse.sshfs host:/ rw,user_id=0\n\
+31 22 0:270 / /long rw - virtiofs a-source-with-a-name-that-is-longer-than-a-field rw\n\
+32 22 0:31 /x /y rw - fusectl fusectl rw\n";
+
+    fn of(minor: u32, part: usize) -> Option<bool> {
+        let mut finder = Finder::new(Device { major: 0, minor });
+        TEXT.chunks(part).for_each(|part| finder.feed(part));
+        finder.found
+    }
+
+    #[test]
+    fn a_devices_file_system_is_found_however_the_text_is_cut() {
+        for part in 1..TEXT.len() {
+            assert_eq!(of(27, part), Some(true), "{part}");
+            assert_eq!(of(270, part), Some(true), "{part}");
+            assert_eq!(of(31, part), Some(false), "{part}");
+            assert_eq!(of(2, part), None, "{part}");
+        }
+    }
+
+    #[test]
+    fn only_file_systems_with_a_server_that_cannot_be_left_count() {
+        for name in ["fuse", "fuseblk", "fuse.glusterfs", "virtiofs"] {
+            assert!(has_server(name.as_bytes()), "{name}");
+        }
+        for name in ["fusectl", "nfs4", "ext4", "overlay", "tmpfs", ""] {
+            assert!(!has_server(name.as_bytes()), "{name}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The beginning of a mapped file as far as the process that maps it has it in
+//! memory: without the file, whose server is not asked. Knows nothing of what
+//! stands in it.
+
+use crate::apart;
+use crate::descriptor::{BorrowedFd, OwnedFd};
+use crate::error::Result;
+use crate::object::seen;
+use crate::pagemap::Entry;
+use crate::process::Process;
+use crate::sys;
+use crate::vma::{Vma, VmaCursor};
+
+/// So much of a file at most, in pieces of this size.
+const MOST: u64 = 16 << 10;
+const PIECE: usize = 1 << 10;
+
+/// A file of our own with what of the beginning of a mapped file is in memory,
+/// unchanged, zeros in place of the rest; empty if nothing is. `None` where that
+/// cannot be had.
+///
+/// By a child process: a page can leave between the look whether it is there and
+/// the read, which then waits for the server.
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+#[inline(never)] // Its buffers are not to lie in its callers' frames.
+pub(crate) fn copy_start(process: &Process, vma: &Vma) -> Result<Option<OwnedFd>> {
+    let Some(to) = seen(sys::memory_file())? else {
+        return Ok(None);
+    };
+    let kept = [process.directory(), process.maps(), to.borrow()];
+    let mut can_be_read = false;
+    // What it returns stays in the child; what it writes does not.
+    let done = apart::run(vma.device, &kept, &mut || {
+        _ = copy(process, vma, to.borrow());
+    });
+    if done {
+        let mut byte = [0];
+        can_be_read = sys::pread(to.borrow(), &mut byte, 0) == Ok(1);
+    }
+    Ok(can_be_read.then_some(to))
+}
+
+fn copy(process: &Process, vma: &Vma, to: BorrowedFd<'_>) -> Option<()> {
+    let start = beginning(process, vma)?;
+    let page = process.page_size();
+    let pagemap = sys::openat(process.directory(), b"pagemap\0", 0).ok()?;
+    let memory = sys::openat(process.directory(), b"mem\0", 0).ok()?;
+    let mut bytes = [0; PIECE];
+    for at in (0..MOST).step_by(PIECE) {
+        let mut entry = [0];
+        let address = start.checked_add(at)?;
+        let entry_at = (address >> page.shift()) * 8;
+        let is_read = sys::pread_u64(pagemap.borrow(), &mut entry, entry_at) == Ok(1);
+        // Of the file, not a copy that the process has changed.
+        let entry = Entry::from_raw(entry[0]);
+        let is_there = entry.is_present() && entry.is_file();
+        if !is_read
+            || !is_there
+            || sys::pread_all(memory.borrow(), &mut bytes, address).ok()? < PIECE
+        {
+            return None;
+        }
+        // In order, from the beginning on.
+        sys::write(to, &bytes).ok()?;
+    }
+    Some(())
+}
+
+/// Where the first byte of the file is mapped, in an area before which there are
+/// only others of the same file.
+fn beginning(process: &Process, vma: &Vma) -> Option<u64> {
+    let mut areas = VmaCursor::new([0u8; 0]);
+    let mut at = *vma;
+    for _ in 0..16 {
+        if at.offset == 0 {
+            return Some(at.range.start().as_u64());
+        }
+        let before = areas
+            .area_before(process, at.range.start().as_u64())
+            .ok()??;
+        if (before.device, before.inode) != (vma.device, vma.inode) {
+            return None;
+        }
+        at = before;
+    }
+    None
+}

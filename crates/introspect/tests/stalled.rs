@@ -1,0 +1,168 @@
+//! A process that maps a file of a FUSE server that no longer answers: every
+//! subcommand ends, by itself and by a signal.
+
+mod support;
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{introspect, run};
+use testkit::fuse::{FileSystem, Request};
+use testkit::machine::is_root_or_skip;
+use testkit::memory::page;
+use testkit::target::Target;
+
+/// The first pages of an executable.
+fn executable() -> Vec<u8> {
+    let mut content = fs::read("/proc/self/exe").unwrap();
+    content.truncate(4 * page() as usize);
+    content
+}
+
+/// Maps the first pages of a file and reads the first one's first byte.
+fn map(path: &std::path::Path) -> u64 {
+    let file = File::open(path).unwrap();
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            4 * page() as usize,
+            libc::PROT_READ,
+            libc::MAP_PRIVATE,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    assert_ne!(at, libc::MAP_FAILED);
+    // SAFETY: just mapped.
+    unsafe { at.cast::<u8>().read_volatile() };
+    at as u64
+}
+
+/// A file system, and a process that maps a file of it.
+fn target(test: &str) -> Option<(FileSystem, Target)> {
+    if !is_root_or_skip(test) {
+        return None;
+    }
+    let files = FileSystem::mount_or_skip(test, executable())?;
+    let path = files.file();
+    let target = Target::spawn(|| vec![map(&path)]);
+    Some((files, target))
+}
+
+/// More than any server is waited for, and less than for ever.
+const LONG: Duration = Duration::from_secs(30);
+
+/// The status of a child that must end; killed if it does not.
+fn end_of(mut child: Child, what: &str) -> ExitStatus {
+    let until = Instant::now() + LONG;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    panic!("does not end: {what}");
+}
+
+fn commands(pid: u32, at: u64) -> [Vec<String>; 6] {
+    let (pid, at) = (pid.to_string(), format!("{at:x}"));
+    [
+        vec!["physical", &pid],
+        vec!["virtual", &pid],
+        vec!["summary", &pid],
+        vec!["object", &pid, &at],
+        vec!["extents", &pid, &at],
+        vec!["pagetable", &pid, &at],
+    ]
+    .map(|words| words.into_iter().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_servers_file_is_told_by_what_of_it_is_in_memory_and_keeps_its_pages() {
+    let Some((files, target)) = target("a server's file in memory") else {
+        return;
+    };
+    let (pid, at) = (target.pid().to_string(), target.addresses()[0]);
+    let first = || {
+        let found = run(&["physical", &pid, &format!("{at:x}"), "--format", "json"]);
+        assert_eq!((found.status, found.stderr.as_str()), (0, ""));
+        found.array().swap_remove(0)
+    };
+    let before = first();
+    assert_eq!(
+        (&before["kind"], &before["state"]),
+        (&json!("elf"), &json!("ram"))
+    );
+    for request in Request::ALL {
+        files.stop_answering(request);
+        let began = Instant::now();
+        assert_eq!(first(), before, "{request:?}");
+        // Nobody was waited for.
+        assert!(began.elapsed() < Duration::from_secs(1), "{request:?}");
+        assert!(!files.keeps_waiting(request), "{request:?}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_keeps_no_subcommand_from_its_end() {
+    for request in Request::ALL {
+        let Some((files, target)) = target("ends beside a server") else {
+            return;
+        };
+        files.stop_answering(request);
+        for words in commands(target.pid(), target.addresses()[0]) {
+            let mut command = introspect();
+            command
+                .args(&words)
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let stderr = child.stderr.take().unwrap();
+            let status = end_of(child, &format!("{words:?}, {request:?}"));
+            assert_eq!(status.code(), Some(0), "{words:?}, {request:?}: {stderr:?}");
+            // Nobody that was left behind keeps it open.
+            assert_eq!(std::io::read_to_string(stderr).unwrap(), "");
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_every_subcommand_while_a_server_does_not_answer() {
+    for request in Request::ALL {
+        let Some((files, target)) = target("signals beside a server") else {
+            return;
+        };
+        files.stop_answering(request);
+        for words in commands(target.pid(), target.addresses()[0]) {
+            for signal in [libc::SIGINT, libc::SIGTERM] {
+                let mut command = introspect();
+                command
+                    .args(&words)
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null());
+                let child = command.spawn().unwrap();
+                thread::sleep(Duration::from_millis(200));
+                let sent = Instant::now();
+                // SAFETY: a child of this process that was not reaped.
+                unsafe { libc::kill(child.id() as i32, signal) };
+                let status = end_of(child, &format!("{words:?}, {request:?}"));
+                assert!(
+                    sent.elapsed() < Duration::from_secs(2),
+                    "{words:?}, {request:?}"
+                );
+                // Some need nothing of what is not answered.
+                assert!(
+                    status.signal() == Some(signal) || status.success(),
+                    "{words:?}, {request:?}: {status:?}"
+                );
+            }
+        }
+    }
+}
