@@ -8,7 +8,7 @@ use crate::{run, Library};
 
 /// The programs of cases in `programs`, without `.c`: each lists its cases,
 /// and runs the one it is given. Exit status 77: it cannot be tried here.
-pub const WITH_CASES: [&str; 10] = [
+pub const WITH_CASES: [&str; 11] = [
     "buffer",
     "confined",
     "cursor",
@@ -18,6 +18,7 @@ pub const WITH_CASES: [&str; 10] = [
     "regions",
     "safety",
     "stack",
+    "tagged",
     "targets",
 ];
 

@@ -96,6 +96,12 @@ cases! { stack:
     it_does_so_on_a_kernel_without_the_newer_calls,
 }
 
+cases! { tagged:
+    a_tagged_address_is_the_address,
+    a_tagged_buffer_is_written_where_the_kernel_allows_it,
+    tagged_memory_is_read_and_written,
+}
+
 cases! { handlers:
     a_handler_that_interrupts_malloc_may_walk,
     a_handler_that_interrupts_printf_may_walk,

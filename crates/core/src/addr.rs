@@ -83,15 +83,41 @@ address! {
     PhysAddr
 }
 
+/// Without the tag that a pointer can have on arm64.
 impl<T> From<*const T> for VirtAddr {
     fn from(pointer: *const T) -> Self {
-        Self(pointer as usize as u64)
+        Self(pointer as usize as u64).untagged()
     }
 }
 
+/// Without the tag that a pointer can have on arm64.
 impl<T> From<*mut T> for VirtAddr {
     fn from(pointer: *mut T) -> Self {
-        Self(pointer as usize as u64)
+        Self(pointer as usize as u64).untagged()
+    }
+}
+
+impl VirtAddr {
+    /// This without a tag. On arm64 the upper 8 bits of a pointer can be one, which
+    /// the hardware ignores (top byte ignore, the memory tagging extension). The
+    /// kernel's files hold addresses without. On other architectures it is this.
+    pub const fn untagged(self) -> Self {
+        if cfg!(target_arch = "aarch64") {
+            Self(without_top_byte(self.0))
+        } else {
+            self
+        }
+    }
+}
+
+/// As the kernel does for the addresses that its system calls are given: where
+/// bit 55 is clear, which makes it an address of a process, bits 56 to 63 are
+/// cleared (`untagged_addr` in arch/arm64/include/asm/memory.h, Linux 5.4 to 6.18).
+const fn without_top_byte(address: u64) -> u64 {
+    if address & (1 << 55) == 0 {
+        address & ((1 << 56) - 1)
+    } else {
+        address
     }
 }
 
@@ -182,6 +208,10 @@ impl fmt::Debug for PageSize {
     }
 }
 
+const fn untagged(address: u64) -> u64 {
+    VirtAddr(address).untagged().0
+}
+
 /// A half-open range of virtual addresses, never backwards. The last byte of
 /// the 64-bit space is outside every range; no process can have memory there.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
@@ -206,10 +236,11 @@ impl AddrRange {
         }
     }
 
-    /// `start..=last`, as C callers give it; `None` if start is greater than
-    /// last. Of the space's last byte alone it is the byte before, which lies in
+    /// `start..=last`, as C callers give it, without their tags (see
+    /// [`VirtAddr::untagged`]); `None` if start is greater than last. Of the space's last byte alone it is the byte before, which lies in
     /// the same page.
     pub const fn inclusive(start: u64, last: u64) -> Option<Self> {
+        let (start, last) = (untagged(start), untagged(last));
         if start > last {
             return None;
         }
@@ -218,17 +249,24 @@ impl AddrRange {
         Some(Self { start, end })
     }
 
-    /// From any of Rust's ranges; `None` if it runs backwards.
+    /// From any of Rust's ranges, without tags (see [`VirtAddr::untagged`]); `None`
+    /// if it runs backwards.
     pub fn from_bounds(bounds: impl RangeBounds<u64>) -> Option<Self> {
         let start = match bounds.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&start) => start.saturating_add(1),
+            Bound::Included(&start) => untagged(start),
+            Bound::Excluded(&start) => untagged(start).saturating_add(1),
             Bound::Unbounded => 0,
         };
         let end = match bounds.end_bound() {
-            Bound::Included(&last) if start <= last => return Self::inclusive(start, last),
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&end) => end,
+            Bound::Included(&last) if start <= untagged(last) => {
+                return Self::inclusive(start, last);
+            }
+            Bound::Included(&last) => untagged(last).saturating_add(1),
+            // Of the last byte within: 2^56 is the end of what has no tag.
+            Bound::Excluded(&end) => match end.checked_sub(1) {
+                Some(last) => untagged(last) + 1,
+                None => 0,
+            },
             Bound::Unbounded => u64::MAX,
         };
         Self::new(start, end)
@@ -298,7 +336,7 @@ impl RangeBounds<u64> for AddrRange {
 /// The addresses of a slice's or another value's bytes.
 impl<T: ?Sized> From<&T> for AddrRange {
     fn from(value: &T) -> Self {
-        let start = (&raw const *value).cast::<u8>() as usize as u64;
+        let start = untagged((&raw const *value).cast::<u8>() as usize as u64);
         Self {
             start,
             end: start + size_of_val(value) as u64,
@@ -321,6 +359,48 @@ impl fmt::Display for AddrRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_the_top_byte_of_an_address_of_a_process() {
+        for (tagged, address) in [
+            (0, 0),
+            (0xb400_7fff_1234_5678, 0x7fff_1234_5678),
+            (0x0f00_ffff_ffff_f000, 0xffff_ffff_f000),
+            (0xff7f_ffff_ffff_ffff, 0x007f_ffff_ffff_ffff),
+            (1 << 63, 0),
+            // Not of a process, and every end that is all ones.
+            (u64::MAX, u64::MAX),
+            (u64::MAX >> 1, u64::MAX >> 1),
+            (0xffff_8000_0000_0000, 0xffff_8000_0000_0000),
+        ] {
+            assert_eq!(without_top_byte(tagged), address, "{tagged:#x}");
+        }
+    }
+
+    #[test]
+    fn bounds_have_no_tag_where_pointers_can_have_one() {
+        let tag = 0xb4 << 56;
+        let expected = match cfg!(target_arch = "aarch64") {
+            true => (0x1000, 0x3000),
+            false => (tag | 0x1000, tag | 0x3000),
+        };
+        for range in [
+            AddrRange::from_bounds(tag | 0x1000..tag | 0x3000),
+            AddrRange::from_bounds(tag | 0x1000..=tag | 0x2fff),
+            AddrRange::inclusive(tag | 0x1000, tag | 0x2fff),
+        ] {
+            let range = range.unwrap();
+            assert_eq!((range.start, range.end), expected);
+        }
+        // Beyond all memory, and no tag of 0.
+        for end in [1 << 56, 1 << 60, 1 << 63, u64::MAX] {
+            assert_eq!(
+                AddrRange::from_bounds(0x1000..end),
+                AddrRange::new(0x1000, end)
+            );
+        }
+        assert_eq!(AddrRange::from_bounds(..0), AddrRange::new(0, 0));
+    }
 
     #[test]
     fn a_range_is_widened_to_the_pages_it_touches() {

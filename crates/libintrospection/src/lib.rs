@@ -17,7 +17,9 @@ use core::ffi::{c_char, c_int, c_void};
 
 use process_introspection_core::memory::Memory;
 use process_introspection_core::process::{self, Access};
-use process_introspection_core::{flags, AddrRange, Errno, Error, Operation, Process, Target};
+use process_introspection_core::{
+    flags, AddrRange, Errno, Error, Operation, Process, Target, VirtAddr,
+};
 
 use cursor::CursorStorage;
 use output::Output;
@@ -53,6 +55,11 @@ fn c_result(result: Result<u64>) -> c_int {
 fn range(start: usize, last: usize) -> Result<AddrRange> {
     AddrRange::inclusive(start as u64, last as u64)
         .ok_or(Error::new(Errno::EINVAL, Operation::Argument))
+}
+
+/// An address as the kernel's files have it.
+fn untagged(address: usize) -> u64 {
+    VirtAddr::new(address as u64).untagged().as_u64()
 }
 
 /// # Safety
@@ -113,7 +120,11 @@ unsafe extern "C" fn libintrospection_mapped_object_path(
 ) -> c_int {
     // SAFETY: this function's contract.
     let output = unsafe { Output::new(buffer.cast(), bsize) };
-    c_result(object_path::mapped_object_path(pid64, vaddr as u64, output))
+    c_result(object_path::mapped_object_path(
+        pid64,
+        untagged(vaddr),
+        output,
+    ))
 }
 
 /// # Safety
@@ -132,7 +143,7 @@ unsafe extern "C" fn libintrospection_read_process_memory(
         let process = Process::open(Target::from_pid64(pid64)?, Access::Layout)?;
         let memory = Memory::open(&process)?;
         // SAFETY: this function's contract.
-        unsafe { memory.read_raw(&process, offset as u64, buffer.cast(), bsize) }?;
+        unsafe { memory.read_raw(&process, untagged(offset), buffer.cast(), bsize) }?;
         Ok(bsize as u64)
     };
     c_result(read())

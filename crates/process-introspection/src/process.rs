@@ -215,7 +215,8 @@ impl Process {
         &self,
         address: impl Into<VirtAddr>,
     ) -> Result<Option<PhysAddr>, Error> {
-        physical::address_of(&self.core, address.into()).map_err(|error| self.error(error))
+        physical::address_of(&self.core, address.into().untagged())
+            .map_err(|error| self.error(error))
     }
 
     /// The file or other object that is mapped at an address; `None` if
@@ -224,7 +225,7 @@ impl Process {
     /// # Errors
     /// [`Error::is_gone`].
     pub fn object_at(&self, address: impl Into<VirtAddr>) -> Result<Option<Object>, Error> {
-        let address = address.into();
+        let address = address.into().untagged();
         let mut areas = VmaCursor::new(name_storage());
         match object_at(&self.core, address.as_u64(), &mut areas) {
             Ok(found) => {
@@ -265,7 +266,7 @@ impl Process {
         buffer: &mut [u8],
     ) -> Result<(), Error> {
         Memory::open(&self.core)
-            .and_then(|memory| memory.read(&self.core, address.into().as_u64(), buffer))
+            .and_then(|memory| memory.read(&self.core, address.into().untagged().as_u64(), buffer))
             .map_err(|error| self.error(error))
     }
 

@@ -36,3 +36,33 @@ fn one_address_is_that_of_its_region_and_none_where_there_is_none() {
         );
     }
 }
+
+/// On arm64 the upper byte of a pointer can be a tag; elsewhere it is of the
+/// address, and nothing is there.
+#[test]
+fn a_tagged_pointer_means_what_it_points_to_where_pointers_have_tags() {
+    if !is_root_or_skip("a tagged pointer") {
+        return;
+    }
+    let at = memory::anonymous(page());
+    memory::touch(at, 1, 1);
+    let process = Process::current().unwrap();
+    let tagged = at | 0xb4 << 56;
+    let has_tags = cfg!(target_arch = "aarch64");
+    let expected = process.physical_address(at).unwrap();
+    assert!(expected.is_some());
+    let given = process.physical_address(tagged as usize as *const u8);
+    assert_eq!(given.unwrap(), expected.filter(|_| has_tags));
+    let regions = process.physical_regions(tagged..tagged + page()).unwrap();
+    let first = regions.map(Result::unwrap).next();
+    assert_eq!(
+        first.and_then(|region| region.backing.address()),
+        expected.filter(|_| has_tags)
+    );
+    let mut byte = [0];
+    assert_eq!(process.read_memory(tagged, &mut byte).is_ok(), has_tags);
+    let code =
+        a_tagged_pointer_means_what_it_points_to_where_pointers_have_tags as fn() as usize as u64;
+    let object = process.object_at(code | 0xb4 << 56).unwrap();
+    assert_eq!(object.is_some(), has_tags);
+}

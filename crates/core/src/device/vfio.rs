@@ -44,7 +44,8 @@ pub(super) fn of_any_device(process: &Process, vma: &Vma) -> Result<Found> {
         return Ok(Err(UnknownReason::Driver));
     };
     let mut candidates = Candidates::new();
-    let mut entries = [0u8; 256];
+    // Names are `vfio` and a number: four of them at a time.
+    let mut entries = [0u8; 128];
     loop {
         let len = match sys::getdents(class.borrow(), &mut entries) {
             Ok(0) => return Ok(candidates.found()),

@@ -12,6 +12,11 @@
  *               which never comes to mean another process.
  *   Range       startaddr and endaddr are both inclusive; the whole space is
  *               0 .. ~0. Bounds within a page stand for the whole page.
+ *   Tags        on arm64 the upper byte of an address of the target can be a
+ *               tag (top byte ignore, memory tagging): it is ignored, as by
+ *               the kernel's system calls. Records have none. A buffer may
+ *               have one where the process's system calls accept it
+ *               (PR_SET_TAGGED_ADDR_CTRL).
  *   Result      not negative: what the comment says; negative: the error's
  *               number, as in -EPERM. errno is neither used nor changed.
  *   Errors      -EPERM      access to the target is refused or it is hidden,
