@@ -19,9 +19,10 @@ pub(crate) fn address(arguments: &PhysicalAddresses) -> Result<(), Failure> {
             )
         })?);
     }
-    let map = PhysicalMap::read()?;
+    let mounts = arguments.mounts.mounts()?;
+    let map = PhysicalMap::read_in(&mounts)?;
     beyond::warn(&map, addresses.iter().copied(), []);
-    let frames = Frames::open();
+    let frames = Frames::open_in(&mounts);
     let mut sink = Sink::open(
         &arguments.output,
         &AddressRecord::LAYOUT,

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{value_parser, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use process_introspection::Process;
 use process_introspection_export::Format;
 
 use crate::examples;
+use crate::failure::Failure;
 use crate::launch::Launch;
+use crate::mounts::MountOptions;
 use crate::owner::OwnerArguments;
 use crate::pid::TargetText;
 use crate::range::{Address, PhysicalText, RangeText, Size};
@@ -66,8 +69,18 @@ impl Command {
     /// argument can refuse.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match self {
-            Self::Physical(Physical { freeze, launch, .. })
-            | Self::Summary(Summary { freeze, launch, .. }) => launch.check(freeze),
+            Self::Physical(Physical {
+                freeze,
+                launch,
+                mounts,
+                ..
+            })
+            | Self::Summary(Summary {
+                freeze,
+                launch,
+                mounts,
+                ..
+            }) => launch.check(freeze, mounts),
             _ => Ok(()),
         }
     }
@@ -97,6 +110,15 @@ pub(crate) struct TargetArgument {
     /// The process: PID, unique PID, `self`, or an exact name
     #[arg(value_name = "PID")]
     pub(crate) pid: TargetText,
+    #[command(flatten)]
+    pub(crate) mounts: MountOptions,
+}
+
+impl TargetArgument {
+    /// Opens the process.
+    pub(crate) fn open(&self) -> Result<Process, Failure> {
+        self.pid.open(&self.mounts.mounts()?)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -190,6 +212,8 @@ pub(crate) struct Physical {
     #[arg(long)]
     pub(crate) details: bool,
     #[command(flatten)]
+    pub(crate) mounts: MountOptions,
+    #[command(flatten)]
     pub(crate) output: OutputOptions,
     #[command(flatten)]
     pub(crate) launch: Launch,
@@ -242,6 +266,8 @@ pub(crate) struct Summary {
     pub(crate) mapping: Option<OsString>,
     #[command(flatten)]
     pub(crate) freeze: FreezeOption,
+    #[command(flatten)]
+    pub(crate) mounts: MountOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
     #[command(flatten)]
@@ -338,6 +364,8 @@ pub(crate) struct PhysicalAddresses {
     /// Physical addresses in hexadecimal, or pfn:N, a page frame in decimal or with 0x
     #[arg(value_name = "PADDR", required = true)]
     pub(crate) addresses: Vec<PhysicalText>,
+    #[command(flatten)]
+    pub(crate) mounts: MountOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }

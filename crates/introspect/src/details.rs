@@ -32,7 +32,7 @@ impl<'a> Details<'a> {
         Ok(Some(Self {
             process,
             facts: process.page_facts()?,
-            swap: SwapAreas::read()?,
+            swap: SwapAreas::read_in(process.mounts())?,
         }))
     }
 

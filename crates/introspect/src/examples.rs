@@ -30,6 +30,13 @@ goes on; then one line on standard error says how long it stood still. It needs
 the right to signal the process (same user, or CAP_KILL). This command itself,
 the system's first process, and what a debugger has running are refused.
 
+In a container, --procfs DIR reads the processes of the proc mounted on DIR, such
+as the host's, by their numbers there; the environment variable HOST_PROC does
+the same and is named on standard error. --sysfs DIR is where devices and NUMA
+nodes are looked up. The container's own /proc has to be mounted all the same.
+Unique PIDs are made of start times then. Programs that are started are always
+those of /proc.
+
 Exit status: 0; 1 for an error, said on standard error; 2 for wrong usage. If
 the reader of the output goes away, that is no error.
 
@@ -43,7 +50,8 @@ Examples:
   introspect physical -- make -C src
   introspect object 1234 7f0012345678
   introspect address 11c183000
-  introspect owner 11c183000";
+  introspect owner 11c183000
+  introspect summary --all --procfs /host/proc";
 
 /// Of `physical`: its forms.
 pub(crate) const PHYSICAL_USAGE: &str = "\

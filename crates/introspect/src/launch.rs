@@ -19,6 +19,7 @@ use signal_hook::iterator::{Handle, SignalsInfo};
 use crate::arguments::{Arguments, FreezeOption};
 use crate::ending::{status_of_signal, Ending, Signal};
 use crate::failure::Failure;
+use crate::mounts::MountOptions;
 use crate::sanitizer;
 use crate::sink::Setting;
 use crate::standing::Standing;
@@ -84,9 +85,19 @@ impl Launch {
         !self.command.is_empty()
     }
 
-    /// Refuses `--freeze` for a look at the exit, where nothing runs that could
-    /// be stopped.
-    pub(crate) fn check(&self, freeze: &FreezeOption) -> Result<(), clap::Error> {
+    /// Refuses other mounts for a program that is started, which is a process of
+    /// this `/proc`, and `--freeze` for a look at the exit, where nothing runs
+    /// that could be stopped.
+    pub(crate) fn check(
+        &self,
+        freeze: &FreezeOption,
+        mounts: &MountOptions,
+    ) -> Result<(), clap::Error> {
+        if self.is_asked_for() && mounts.is_given() {
+            let message = "--procfs and --sysfs have no effect on COMMAND, which is a process of \
+                           this /proc";
+            return Err(Arguments::command().error(ErrorKind::ArgumentConflict, message));
+        }
         let is_at_exit = self.is_asked_for() && self.after.is_none() && self.on.is_none();
         if !(is_at_exit && freeze.freeze) {
             return Ok(());

@@ -19,6 +19,7 @@ mod interruption;
 mod launch;
 mod log;
 mod memory_errors;
+mod mounts;
 mod output;
 mod owner;
 mod pid;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{value_parser, Args};
 use process_introspection::{
     owners, Coverage, Error, Owner, OwnerEvent, OwnerOptions, PageRun, PageSize, PageUses,
-    PhysRange, PhysicalMap, Process,
+    PhysRange, Process,
 };
 use process_introspection_export::{Format, OwnerRecord, Record};
 
@@ -18,6 +18,7 @@ use crate::beyond;
 use crate::count::counted;
 use crate::failure::Failure;
 use crate::log::{Log, Named};
+use crate::mounts::MountOptions;
 use crate::range::PhysicalRangeText;
 use crate::sink::Sink;
 use crate::watch::Watch;
@@ -46,6 +47,8 @@ pub(crate) struct OwnerArguments {
     /// Reads with up to N threads, at most 64; 0 means as many as help
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
     threads: u8,
+    #[command(flatten)]
+    mounts: MountOptions,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -83,22 +86,27 @@ impl OwnerArguments {
 pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     // Before a log is read, which can take long.
     Process::current()?.physical_regions(0..0)?;
-    let mut uses = PageUses::open()?;
+    let mounts = arguments.mounts.mounts()?;
+    let mut uses = PageUses::open_in(&mounts)?;
     let page = PageSize::base();
     let (wanted, named, not_understood) = arguments.wanted(page)?;
     let given = arguments.memory.iter().filter_map(|text| text.first(page));
     let of_log = named.pages(page).map(PhysRange::start);
-    beyond::warn(&PhysicalMap::read()?, given, of_log);
+    beyond::warn(uses.map(), given, of_log);
     let mut sink = Sink::over_processes(&arguments.output, &OwnerRecord::LAYOUT)?;
     if wanted.is_empty() {
         // The log has said nothing of memory, which was told.
         sink.finish()?;
         return not_understood.map_or(Ok(()), Err);
     }
-    let mut watch = arguments.watch.then(|| Watch::new(arguments.interval));
+    let mut watch = arguments
+        .watch
+        .then(|| Watch::new(arguments.interval, &mounts));
     let lists_unread = arguments.unread || arguments.output.format.0 != Format::Table;
     let mut failed = None;
-    let options = OwnerOptions::new().threads(usize::from(arguments.threads));
+    let options = OwnerOptions::new()
+        .threads(usize::from(arguments.threads))
+        .mounts(&mounts);
     let coverage = owners(&wanted, options, |event| {
         let step = |sink: &mut Sink| match event {
             OwnerEvent::Owner(owner) => mapped(&owner, &named, &mut uses, sink, watch.as_mut()),

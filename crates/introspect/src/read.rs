@@ -19,7 +19,7 @@ const CHUNK: u64 = 1 << 20;
 
 /// `introspect read`.
 pub(crate) fn read(arguments: &Read) -> Result<(), Failure> {
-    let process = arguments.target.pid.open()?;
+    let process = arguments.target.open()?;
     let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
     // Refused or gone: said before anything is opened for writing.

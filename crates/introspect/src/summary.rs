@@ -29,16 +29,17 @@ pub(crate) fn summary(asked: &arguments::Summary) -> Result<u8, Failure> {
             of_one(asked, process, setting)
         });
     }
+    let mounts = asked.mounts.mounts()?;
     let chosen = match asked.all {
-        true => Chosen::all()?,
-        false => Chosen::named(&asked.pids)?,
+        true => Chosen::all(&mounts)?,
+        false => Chosen::named(&mounts, &asked.pids)?,
     };
     match &chosen[..] {
         [one] if !asked.all => {
-            let (process, standing) = one.open(&asked.freeze)?;
+            let (process, standing) = one.open(&mounts, &asked.freeze)?;
             of_one(asked, &process, standing.into())
         }
-        several => several::several(asked, several),
+        several => several::several(asked, &mounts, several),
     }
     .map(|()| 0)
 }
@@ -116,7 +117,7 @@ fn of_one(
         Some(By::Mapping) => &MappingUsageRecord::LAYOUT,
     };
     let standing = setting.standing.take();
-    let map = PhysicalMap::read()?;
+    let map = PhysicalMap::read_in(process.mounts())?;
     let ranges = asked.selection().ranges(process)?;
     let mut sink = Sink::gathering(&asked.output, layout, &ranges, setting)?;
     let found = look(process, &map, &ranges, asked.by.is_some(), |range| {

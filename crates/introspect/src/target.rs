@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-use process_introspection::{processes_named, NamedProcess, Process, Target};
+use process_introspection::{Mounts, NamedProcess, Process, Target};
 use process_introspection_export::Name;
 
 use crate::failure::Failure;
@@ -23,24 +23,24 @@ impl fmt::Display for TargetText {
 }
 
 impl TargetText {
-    /// Opens the process.
-    pub(crate) fn open(&self) -> Result<Process, Failure> {
-        Ok(Process::open(self.find()?)?)
+    /// Opens the process, below these mounts.
+    pub(crate) fn open(&self, mounts: &Mounts) -> Result<Process, Failure> {
+        Ok(mounts.process(self.find(mounts)?)?)
     }
 
     /// Returns the process that is meant; an error if several have the name.
-    pub(crate) fn find(&self) -> Result<Target, Failure> {
+    pub(crate) fn find(&self, mounts: &Mounts) -> Result<Target, Failure> {
         let (Self::Named(name) | Self::NamedExplicitly(name)) = self else {
-            return self.find_all().map(|all| all[0]);
+            return self.find_all(mounts).map(|all| all[0]);
         };
-        match &find_named(name)?[..] {
+        match &find_named(mounts, name)?[..] {
             [process] => Ok(process.into()),
             several => Err(several_named(name, several)),
         }
     }
 
     /// Returns the processes that are meant, at least one: all that have the name.
-    pub(crate) fn find_all(&self) -> Result<Vec<Target>, Failure> {
+    pub(crate) fn find_all(&self, mounts: &Mounts) -> Result<Vec<Target>, Failure> {
         match self {
             Self::This => Ok(vec![Target::Caller]),
             Self::Number(number) => match target_of_number(*number) {
@@ -49,7 +49,7 @@ impl TargetText {
             },
             Self::TooLarge(digits) => Err(no_such_number(digits)),
             Self::Named(name) | Self::NamedExplicitly(name) => {
-                Ok(find_named(name)?.iter().map(Target::from).collect())
+                Ok(find_named(mounts, name)?.iter().map(Target::from).collect())
             }
         }
     }
@@ -63,10 +63,11 @@ fn no_such_number(number: impl fmt::Display) -> Failure {
 }
 
 /// Returns the processes of this name, at least one.
-fn find_named(name: &OsStr) -> Result<Vec<NamedProcess>, Failure> {
-    let mut found = processes_named(name)?;
+fn find_named(mounts: &Mounts, name: &OsStr) -> Result<Vec<NamedProcess>, Failure> {
+    let mut found = mounts.processes_named(name)?;
     // Whoever means this command says `self`.
-    found.retain(|process| process.pid() != std::process::id());
+    let this = mounts.own_number();
+    found.retain(|process| Some(process.pid()) != this);
     match found.is_empty() {
         true => Err(Failure::Message(format!(
             "no process that is visible here is named \"{}\" (give its exact name or its PID)",
@@ -120,7 +121,8 @@ mod tests {
     #[test]
     fn a_number_that_can_be_nobodys_names_no_process() {
         for number in [1 << 31, u64::from(u32::MAX), 1 << 32, u64::MAX] {
-            let Err(Failure::Message(message)) = TargetText::Number(number).find() else {
+            let Err(Failure::Message(message)) = TargetText::Number(number).find(&Mounts::new())
+            else {
                 panic!("{number} was found");
             };
             assert!(message.contains("no such process"), "{message}");

@@ -27,7 +27,7 @@ fn check_frames(process: &Process) -> Result<(), Failure> {
 
 /// `introspect physical`.
 pub(crate) fn physical(pid: &TargetText, arguments: &Physical) -> Result<(), Failure> {
-    let process = pid.open()?;
+    let process = pid.open(&arguments.mounts.mounts()?)?;
     check_frames(&process)?;
     let standing = arguments.freeze.stop(&process, pid)?;
     physical_of(&process, arguments, standing.into())
@@ -48,7 +48,7 @@ pub(crate) fn physical_of_command(arguments: &Physical) -> Result<u8, Failure> {
 fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Result<(), Failure> {
     let selection = arguments.selection()?;
     let ranges = selection.ranges(process)?;
-    let map = PhysicalMap::read()?;
+    let map = PhysicalMap::read_in(process.mounts())?;
     let details = Details::wanted(arguments.details, process)?;
     let with_node = map.has_several_nodes() || arguments.details;
     let layout = match (arguments.details, with_node) {
@@ -72,7 +72,7 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
         }
     };
     let mut batch = Batch::new(details, write);
-    let types = MemoryTypes::new();
+    let types = MemoryTypes::of(process.mounts());
     let flags = match arguments.vm_flags {
         true => Some(process.vm_flags()?),
         false => None,
@@ -136,7 +136,7 @@ fn node_of(map: &PhysicalMap, backing: Backing, size: u64) -> Option<u32> {
 
 /// `introspect extents`.
 pub(crate) fn extents(arguments: &Extents) -> Result<(), Failure> {
-    let process = arguments.target.pid.open()?;
+    let process = arguments.target.open()?;
     check_frames(&process)?;
     let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
@@ -169,7 +169,7 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
     if arguments.resident {
         return resident(arguments);
     }
-    let process = arguments.target.pid.open()?;
+    let process = arguments.target.open()?;
     let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let selection = arguments.range.selection();
     let bounds = selection.bounds(&process);
@@ -204,7 +204,7 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
 
 /// `introspect virtual --resident`.
 fn resident(arguments: &Virtual) -> Result<(), Failure> {
-    let process = arguments.target.pid.open()?;
+    let process = arguments.target.open()?;
     process.resident_regions(0..0)?;
     let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
@@ -229,11 +229,11 @@ fn resident(arguments: &Virtual) -> Result<(), Failure> {
 
 /// `introspect pagetable`.
 pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
-    let process = arguments.target.pid.open()?;
+    let process = arguments.target.open()?;
     check_frames(&process)?;
     let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
     let ranges = arguments.range.selection().ranges(&process)?;
-    let map = PhysicalMap::read()?;
+    let map = PhysicalMap::read_in(process.mounts())?;
     let details = Details::wanted(arguments.details, &process)?;
     let layout = match arguments.details {
         true => &Detailed::<PageTableRecord>::LAYOUT,
@@ -250,7 +250,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
         }
     };
     let mut batch = Batch::new(details, write);
-    let types = MemoryTypes::new();
+    let types = MemoryTypes::of(process.mounts());
     for &range in &ranges {
         for entry in process.page_table(range)? {
             let entry = entry?;
@@ -267,7 +267,7 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
 
 /// `introspect object`.
 pub(crate) fn object(arguments: &Object) -> Result<(), Failure> {
-    let process = arguments.target.pid.open()?;
+    let process = arguments.target.open()?;
     let address = arguments.address.0;
     let Some(object) = process.object_at(address)? else {
         return Err(Failure::Message(format!(

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use process_introspection::{
-    Backing, Owner, PageSize, PageUses, PhysAddr, PhysRange, PhysicalRegion, Process, UniquePid,
+    Backing, Mounts, Owner, PageSize, PageUses, PhysAddr, PhysRange, PhysicalRegion, Process,
+    UniquePid,
 };
 use process_introspection_export::OwnerRecord;
 
@@ -31,14 +32,16 @@ struct Followed {
 #[derive(Debug)]
 pub(crate) struct Watch {
     interval: Duration,
+    mounts: Mounts,
     processes: Vec<(UniquePid, Option<Process>)>,
     pages: Vec<Followed>,
 }
 
 impl Watch {
-    pub(crate) fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration, mounts: &Mounts) -> Self {
         Self {
             interval,
+            mounts: mounts.clone(),
             processes: Vec::new(),
             pages: Vec::new(),
         }
@@ -57,7 +60,7 @@ impl Watch {
         }
         // Owners come process by process.
         if self.processes.last().map(|(last, _)| *last) != Some(unique) {
-            let process = match Process::open(unique) {
+            let process = match self.mounts.process(unique) {
                 Ok(process) => Some(process),
                 Err(error) if error.is_gone() => None,
                 Err(error) => return Err(error.into()),

@@ -15,11 +15,23 @@ use process_introspection_core::Target;
 pub struct Error {
     error: core::Error,
     target: Option<Target>,
+    /// The target's number is that of another proc than the caller's `/proc`.
+    in_other_proc: bool,
 }
 
 impl Error {
     pub(crate) fn new(error: core::Error, target: Option<Target>) -> Self {
-        Self { error, target }
+        Self {
+            error,
+            target,
+            in_other_proc: false,
+        }
+    }
+
+    /// The same about a process whose number is that of another proc.
+    pub(crate) fn in_other_proc(mut self) -> Self {
+        self.in_other_proc = true;
+        self
     }
 
     pub(crate) fn argument() -> Self {
@@ -117,7 +129,9 @@ impl Error {
     fn is_about_caller(&self) -> bool {
         match self.target {
             Some(Target::Caller) => true,
-            Some(Target::Pid(pid) | Target::Unique { pid, .. }) => pid == std::process::id(),
+            Some(Target::Pid(pid) | Target::Unique { pid, .. }) => {
+                !self.in_other_proc && pid == std::process::id()
+            }
             None => false,
         }
     }

@@ -23,6 +23,9 @@ const SYSFS_MAGIC: FsWord = 0x6265_6572;
 /// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h, since Linux 3.8).
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
+/// The flag of a kernel thread (include/linux/sched.h, Linux 2.6.27 to 7.2).
+const PF_KTHREAD: u64 = 0x0020_0000;
+
 /// Where proc and sysfs are read: `/proc` and `/sys`, unless others are given.
 ///
 /// Process numbers are those of the proc that is read. With another proc than
@@ -91,6 +94,18 @@ impl Mounts {
         self.proc.is_none()
     }
 
+    /// The caller's own number in this proc; `None` if it has none there, because
+    /// the proc is of a PID namespace that the caller is not in.
+    pub fn own_number(&self) -> Option<u32> {
+        match self.has_own_proc() {
+            true => Some(std::process::id()),
+            false => {
+                let link = std::fs::read_link(self.proc().join("self")).ok()?;
+                link.to_str()?.parse().ok()
+            }
+        }
+    }
+
     /// Opens a process by its number in this proc, by its [`UniquePid`], or by a
     /// [`Target`]; the caller itself is `self` there.
     ///
@@ -102,7 +117,7 @@ impl Mounts {
         let target = target.into();
         let process = match &self.proc {
             None => Process::open(target)?,
-            Some(proc) => in_other_proc(proc, target)?,
+            Some(proc) => in_other_proc(proc, target).map_err(Error::in_other_proc)?,
         };
         process.with_mounts(self)
     }
@@ -125,18 +140,29 @@ impl Mounts {
     /// Whether all of the machine's processes have a number in this proc: it is
     /// of the machine's first PID namespace.
     pub(crate) fn sees_all(&self) -> bool {
-        let first_process = match self.has_own_proc() {
-            true => "self",
-            false => "1",
-        };
-        let namespace = self.proc().join(first_process).join("ns/pid");
-        std::fs::read_link(namespace).is_ok_and(|name| name.as_os_str() == FIRST_PID_NAMESPACE)
+        if self.has_own_proc() {
+            let namespace = std::fs::read_link("/proc/self/ns/pid");
+            return namespace.is_ok_and(|name| name.as_os_str() == FIRST_PID_NAMESPACE);
+        }
+        // Whose namespace a proc shows, the link of its first process tells, but
+        // only to those who may trace that. Kernel threads, of which 2 starts all
+        // others (init/main.c, `rest_init`), are in the first namespace alone.
+        let stat = std::fs::read(self.proc().join("2/stat")).unwrap_or_default();
+        flags(&stat).is_some_and(|flags| flags & PF_KTHREAD != 0)
     }
 
     /// A descriptor of the directory of another sysfs.
     pub(crate) fn open_sysfs(&self) -> Result<Option<OwnedFd>, Error> {
         self.sys.as_deref().map(directory).transpose()
     }
+}
+
+/// Field 9 of `/proc/PID/stat`. The second, the name in parentheses, can hold any
+/// byte, so fields are counted from the last closing parenthesis.
+fn flags(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let field = stat.get(after_name..)?.split(|&byte| byte == b' ').nth(6)?;
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// Fails unless a file system of this sort is mounted on a directory.

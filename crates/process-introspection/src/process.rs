@@ -321,7 +321,11 @@ impl Process {
     }
 
     pub(crate) fn error(&self, error: core::Error) -> Error {
-        Error::new(error, self.target)
+        let error = Error::new(error, self.target);
+        match self.mounts.has_own_proc() {
+            true => error,
+            false => error.in_other_proc(),
+        }
     }
 }
 

@@ -52,12 +52,13 @@ impl Given {
 }
 
 /// What is the same for `physical` and `summary`.
-fn is_wrong_moment(form: Form, given: &Given) -> bool {
+fn is_wrong_for_program(form: Form, given: &Given) -> bool {
     let moments = given.count(&["at", "after", "on"]);
     match form {
         Form::Program => {
             let runs_on = given.has("after") || given.has("on");
-            moments > 1 || given.has("freeze") && !runs_on
+            let has_mounts = given.count(&["procfs", "sysfs"]) > 0;
+            moments > 1 || given.has("freeze") && !runs_on || has_mounts
         }
         _ => moments > 0,
     }
@@ -67,6 +68,8 @@ const FORMAT: (&str, Option<&str>) = ("format", Some("json"));
 const OUTPUT: (&str, Option<&str>) = ("output", Some("file"));
 const MAPPING: (&str, Option<&str>) = ("mapping", Some("name"));
 const FREEZE: (&str, Option<&str>) = ("freeze", None);
+const PROCFS: (&str, Option<&str>) = ("procfs", Some("/proc"));
+const SYSFS: (&str, Option<&str>) = ("sysfs", Some("/sys"));
 const PAGE: Form = Form::Named(&["1", "1000"]);
 
 const SUBCOMMANDS: &[Subcommand] = &[
@@ -83,11 +86,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("details", None),
             FORMAT,
             OUTPUT,
+            PROCFS,
+            SYSFS,
             ("at", Some("exit")),
             ("after", Some("1s")),
             ("on", Some("USR1")),
         ],
-        is_wrong: is_wrong_moment,
+        is_wrong: is_wrong_for_program,
     },
     Subcommand {
         name: "summary",
@@ -104,6 +109,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
             FREEZE,
             FORMAT,
             OUTPUT,
+            PROCFS,
+            SYSFS,
             ("at", Some("exit")),
             ("after", Some("1s")),
             ("on", Some("USR1")),
@@ -114,7 +121,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
                 Form::Bare => !given.has("all") || of_processes,
                 _ => given.has("all"),
             };
-            all || is_wrong_moment(form, given)
+            all || is_wrong_for_program(form, given)
         },
     },
     Subcommand {
@@ -127,6 +134,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("align", Some("2M")),
             FORMAT,
             OUTPUT,
+            PROCFS,
+            SYSFS,
         ],
         is_wrong: |_, _| false,
     },
@@ -141,6 +150,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("backed", None),
             FORMAT,
             OUTPUT,
+            PROCFS,
+            SYSFS,
         ],
         is_wrong: |_, given| match given.has("resident") {
             true => given.has("thread-stacks"),
@@ -157,19 +168,21 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("details", None),
             FORMAT,
             OUTPUT,
+            PROCFS,
+            SYSFS,
         ],
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "object",
         forms: &[PAGE],
-        options: &[FORMAT, OUTPUT],
+        options: &[FORMAT, OUTPUT, PROCFS, SYSFS],
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "address",
         forms: &[Form::Named(&["1000"])],
-        options: &[FORMAT, OUTPUT],
+        options: &[FORMAT, OUTPUT, PROCFS, SYSFS],
         is_wrong: |_, _| false,
     },
     Subcommand {
@@ -184,6 +197,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("threads", Some("2")),
             FORMAT,
             OUTPUT,
+            PROCFS,
+            SYSFS,
         ],
         is_wrong: |form, given| {
             let is_nothing = form == Form::Bare && given.count(&["from-log", "kmsg"]) == 0;
@@ -193,7 +208,15 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "read",
         forms: &[PAGE],
-        options: &[MAPPING, FREEZE, ("hex", None), ("raw", None), OUTPUT],
+        options: &[
+            MAPPING,
+            FREEZE,
+            ("hex", None),
+            ("raw", None),
+            OUTPUT,
+            PROCFS,
+            SYSFS,
+        ],
         is_wrong: |_, given| given.has("hex") && given.has("raw"),
     },
     Subcommand {

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use process_introspection::{all_processes, PhysicalMap, Process, Target};
+use process_introspection::{Mounts, PhysicalMap, Process, Target};
 use process_introspection_export::{
     Format, HugePagesRecord, MappingUsageRecord, ProcessLine, Record, SummaryRecord, UsageRecord,
     WithPid,
@@ -31,8 +31,8 @@ pub(super) struct Chosen {
 
 impl Chosen {
     /// Returns all processes of the machine.
-    pub(super) fn all() -> Result<Vec<Self>, Failure> {
-        let named = all_processes()?;
+    pub(super) fn all(mounts: &Mounts) -> Result<Vec<Self>, Failure> {
+        let named = mounts.all_processes()?;
         Ok(named
             .iter()
             .map(|process| Self::found(process.into()))
@@ -41,10 +41,10 @@ impl Chosen {
 
     /// Returns the processes that these texts mean, at least one for each: all of
     /// a name.
-    pub(super) fn named(texts: &[TargetText]) -> Result<Vec<Self>, Failure> {
+    pub(super) fn named(mounts: &Mounts, texts: &[TargetText]) -> Result<Vec<Self>, Failure> {
         let mut chosen = Vec::new();
         for text in texts {
-            match &text.find_all()?[..] {
+            match &text.find_all(mounts)?[..] {
                 several @ [_, _, ..] => {
                     chosen.extend(several.iter().map(|&target| Self::found(target)));
                 }
@@ -74,9 +74,10 @@ impl Chosen {
     /// Opens the process, and stops it if that is asked for.
     pub(super) fn open(
         &self,
+        mounts: &Mounts,
         freeze: &FreezeOption,
     ) -> Result<(Process, Option<Standing>), Failure> {
-        let process = Process::open(self.target)?;
+        let process = mounts.process(self.target)?;
         let standing = freeze.stop(&process, &self.name)?;
         Ok((process, standing))
     }
@@ -94,7 +95,11 @@ struct Gathered {
 /// `introspect summary` of several processes: a line for each, and the sum; or a
 /// line for each of their mappings. If one that was named by its number fails,
 /// those before are shown.
-pub(super) fn several(asked: &arguments::Summary, chosen: &[Chosen]) -> Result<(), Failure> {
+pub(super) fn several(
+    asked: &arguments::Summary,
+    mounts: &Mounts,
+    chosen: &[Chosen],
+) -> Result<(), Failure> {
     let is_table = matches!(asked.output.format.0, Format::Table);
     let layout = match (asked.by, is_table) {
         (Some(By::Mapping), _) => &WithPid::LAYOUT,
@@ -103,15 +108,15 @@ pub(super) fn several(asked: &arguments::Summary, chosen: &[Chosen]) -> Result<(
     };
     // What fails first is found out before the output is opened.
     if let Some(first) = chosen.first().filter(|first| first.required) {
-        Process::open(first.target)?;
+        mounts.process(first.target)?;
     }
-    let map = PhysicalMap::read()?;
+    let map = PhysicalMap::read_in(mounts)?;
     let mut sink = Sink::over_processes(&asked.output, layout)?;
     let Gathered {
         mut found,
         unread,
         failed,
-    } = gather(asked, chosen, &map, &sink)?;
+    } = gather(asked, mounts, chosen, &map, &sink)?;
     sink.end_progress();
     found.sort_by_key(|found| {
         let usage = &found.summary.total;
@@ -141,6 +146,7 @@ pub(super) fn several(asked: &arguments::Summary, chosen: &[Chosen]) -> Result<(
 
 fn gather(
     asked: &arguments::Summary,
+    mounts: &Mounts,
     chosen: &[Chosen],
     map: &PhysicalMap,
     sink: &Sink,
@@ -149,20 +155,22 @@ fn gather(
     for (done, one) in chosen.iter().enumerate() {
         sink.passed_processes(done, chosen.len());
         sink.check()?;
-        let looked = one.open(&asked.freeze).and_then(|(process, standing)| {
-            let pid = process.pid().unwrap_or_default();
-            if gathered.found.iter().any(|before| before.pid == pid) {
-                return Ok(None);
-            }
-            // Kernel threads, and those that have ended.
-            if !one.required && process.virtual_regions(..)?.next().is_none() {
-                return Ok(None);
-            }
-            let ranges = asked.selection().ranges(&process)?;
-            let found = look(&process, map, &ranges, asked.by.is_some(), |_| sink.check());
-            drop(standing);
-            found.map(Some)
-        });
+        let looked = one
+            .open(mounts, &asked.freeze)
+            .and_then(|(process, standing)| {
+                let pid = process.pid().unwrap_or_default();
+                if gathered.found.iter().any(|before| before.pid == pid) {
+                    return Ok(None);
+                }
+                // Kernel threads, and those that have ended.
+                if !one.required && process.virtual_regions(..)?.next().is_none() {
+                    return Ok(None);
+                }
+                let ranges = asked.selection().ranges(&process)?;
+                let found = look(&process, map, &ranges, asked.by.is_some(), |_| sink.check());
+                drop(standing);
+                found.map(Some)
+            });
         match looked {
             Ok(found) => gathered.found.extend(found),
             Err(failure) if one.required => {
