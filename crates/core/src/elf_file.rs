@@ -218,3 +218,18 @@ impl core::fmt::Debug for BuildId {
         core::fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_have_these_limits() {
+        let security = include_str!("../../../SECURITY.md");
+        let safety = include_str!("../../../docs/SAFETY.md");
+        let headers = std::format!("up to {MOST_PARTS} program headers");
+        assert!(security.contains(&headers), "{headers}");
+        let both = std::format!("at most {MOST_PARTS} headers and {MOST_NOTES} notes");
+        assert!(safety.contains(&both), "{both}");
+    }
+}

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{fchown, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use process_introspection::with_user_rights;
 use tempfile::NamedTempFile;
 
 use crate::interruption::Interruption;
@@ -21,7 +22,7 @@ pub(crate) enum Destination {
     /// A temporary file that becomes `path` when it is complete.
     Replacement {
         /// Removes itself unless it is kept.
-        file: NamedTempFile,
+        file: TemporaryFile,
         /// What it will replace, no symbolic link.
         path: PathBuf,
         /// Watched because a signal must not leave the file behind.
@@ -51,16 +52,16 @@ impl Destination {
             Place::StandardError => return stream(io::stderr().as_fd()),
             Place::At(path) => path,
         };
-        match fs::metadata(path) {
+        with_user_rights(|| match fs::metadata(path) {
             Ok(present) if present.is_file() => {
                 Self::replacing(&fs::canonicalize(path)?, Some(&present), interruption)
             }
             Ok(_) => Ok(Self::Stream(OpenOptions::new().write(true).open(path)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Self::replacing(path, None, interruption)
+                Self::replacing(&end_of_links(path)?, None, interruption)
             }
             Err(error) => Err(error),
-        }
+        })
     }
 
     fn replacing(
@@ -90,7 +91,7 @@ impl Destination {
                 .set_permissions(Permissions::from_mode(mode))?;
         }
         Ok(Self::Replacement {
-            file,
+            file: TemporaryFile(Some(file)),
             path: path.to_owned(),
             interruption,
         })
@@ -127,11 +128,63 @@ impl Destination {
     pub(crate) fn keep(self) -> io::Result<()> {
         match self {
             Self::Stream(_) => Ok(()),
-            Self::Replacement { file, path, .. } => {
-                file.persist(path).map(drop).map_err(|error| error.error)
-            }
+            Self::Replacement { file, path, .. } => file.persist(&path),
         }
     }
+}
+
+/// A file that removes itself, with the user's rights, unless it is kept.
+#[derive(Debug)]
+pub(crate) struct TemporaryFile(Option<NamedTempFile>);
+
+impl TemporaryFile {
+    fn persist(mut self, path: &Path) -> io::Result<()> {
+        let Some(file) = self.0.take() else {
+            return Ok(());
+        };
+        with_user_rights(|| file.persist(path).map(drop).map_err(|error| error.error))
+    }
+}
+
+impl Write for TemporaryFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Some(file) => file.write(bytes),
+            None => Ok(0),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let Some(file) = self.0.take() else {
+            return;
+        };
+        // What cannot be removed stays, and nothing else can be done about it.
+        let _ = with_user_rights(|| file.close());
+    }
+}
+
+/// The path that a file written to `path` would have: where symbolic links lead
+/// of which the last leads to nothing yet.
+fn end_of_links(path: &Path) -> io::Result<PathBuf> {
+    /// As many as the kernel follows (path_resolution(7)).
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let target = match fs::read_link(&path) {
+            Ok(target) => target,
+            // No link, or nothing at all.
+            Err(_) => return Ok(path),
+        };
+        path.pop();
+        path.push(target);
+    }
+    Err(rustix::io::Errno::LOOP.into())
 }
 
 impl Write for Destination {

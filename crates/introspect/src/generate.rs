@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use process_introspection::with_user_rights;
 
 use crate::arguments::Arguments;
 use crate::destination::Destination;
@@ -23,7 +24,9 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
 
 /// Writes `introspect.1` and one page for each subcommand.
 pub(crate) fn man_pages(dir: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(dir)
-        .and_then(|()| clap_mangen::generate_to(Arguments::command(), dir))
-        .map_err(|error| Place::At(dir.to_owned()).write(&error))
+    let generate = || {
+        fs::create_dir_all(dir)?;
+        clap_mangen::generate_to(Arguments::command(), dir)
+    };
+    with_user_rights(generate).map_err(|error| Place::At(dir.to_owned()).write(&error))
 }

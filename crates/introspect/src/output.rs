@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Seek, Write};
 
+use process_introspection::with_user_rights;
 use tempfile::SpooledTempFile;
 
 use crate::destination::Destination;
@@ -63,7 +64,8 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match (&mut self.kept, &mut self.destination) {
-            (Some(kept), _) => kept.write(bytes),
+            // It can go over to a file in a directory that the user names.
+            (Some(kept), _) => with_user_rights(|| kept.write(bytes)),
             (None, Some(destination)) => destination.write(bytes),
             (None, None) => Ok(0),
         }

@@ -19,12 +19,17 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// What `-o` says: `-` is standard output, nothing is `otherwise`.
+    /// What `-o` says: `-` is standard output, nothing is `otherwise`. The names
+    /// of this process's descriptors mean these themselves, and not a file that
+    /// would be replaced behind their back.
     pub(crate) fn of(path: Option<&Path>, otherwise: Self) -> Self {
-        match path {
-            None => otherwise,
-            Some(path) if path == Path::new("-") => Self::StandardOutput,
-            Some(path) => Self::At(path.to_owned()),
+        let Some(path) = path else {
+            return otherwise;
+        };
+        match path.to_str() {
+            Some("-" | "/dev/stdout" | "/dev/fd/1") => Self::StandardOutput,
+            Some("/dev/stderr" | "/dev/fd/2") => Self::StandardError,
+            _ => Self::At(path.to_owned()),
         }
     }
 

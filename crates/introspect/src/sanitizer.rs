@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use object::read::{ObjectSymbol, ReadCache};
 use object::Object;
+use process_introspection::with_user_rights;
 
 use crate::target::printable;
 
@@ -41,7 +42,8 @@ pub(crate) fn warn_of_tracing(program: &OsStr) {
 
 /// The file that is executed for a name: execvp(3).
 fn file_of(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    let is_file = |file: &PathBuf| fs::metadata(file).is_ok_and(|file| file.is_file());
+    let is_file =
+        |file: &PathBuf| with_user_rights(|| fs::metadata(file)).is_ok_and(|file| file.is_file());
     if program.as_encoded_bytes().contains(&b'/') {
         return Some(PathBuf::from(program)).filter(is_file);
     }
@@ -53,7 +55,7 @@ fn file_of(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
 /// Whether a program's file has such a part. A file that cannot be read has
 /// none.
 fn looks_for_leaks(file: &Path) -> bool {
-    let Ok(file) = File::open(file) else {
+    let Ok(file) = with_user_rights(|| File::open(file)) else {
         return false;
     };
     // Reads the headers and the symbols that are needed, no more.

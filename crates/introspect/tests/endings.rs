@@ -606,6 +606,65 @@ fn a_replaced_file_keeps_its_mode_and_its_links() {
 }
 
 #[test]
+fn a_link_that_leads_to_nothing_yet_stays_and_its_file_is_made() {
+    let dir = TempDir::new().unwrap();
+    let (elsewhere, links) = (dir.path().join("elsewhere"), dir.path().join("links"));
+    for dir in [&elsewhere, &links] {
+        fs::create_dir(dir).unwrap();
+    }
+    let (first, second) = (links.join("first"), links.join("second"));
+    symlink("second", &first).unwrap();
+    symlink("../elsewhere/file", &second).unwrap();
+    for _ in 0..2 {
+        succeed(&["virtual", "self", "-o", first.to_str().unwrap()]);
+        for link in [&first, &second] {
+            assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+        }
+        assert_eq!(names_in(&elsewhere), ["file"]);
+        assert_eq!(names_in(&links), ["first", "second"]);
+        let written = fs::read_to_string(elsewhere.join("file")).unwrap();
+        assert!(written.starts_with("       VADDR"), "{written}");
+    }
+    let round = links.join("round");
+    symlink("round", &round).unwrap();
+    let failed = fail(&["virtual", "self", "-o", round.to_str().unwrap()]);
+    assert!(failed.contains("cannot open"), "{failed}");
+}
+
+#[test]
+fn standard_output_by_a_name_is_written_on_and_not_replaced() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "before\n").unwrap();
+    for name in ["/dev/stdout", "/dev/fd/1", "-"] {
+        let append = fs::OpenOptions::new().append(true).open(&file).unwrap();
+        let mut command = introspect();
+        command.args(["virtual", "self", "-o", name]).stdout(append);
+        assert!(command.status().unwrap().success());
+    }
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("before\n"), "{text}");
+    assert_eq!(text.matches("VADDR").count(), 3, "{text}");
+}
+
+#[test]
+fn a_fifo_is_written_in_place() {
+    let dir = TempDir::new().unwrap();
+    let fifo = dir.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let mut reader = Command::new("cat");
+    reader.arg(&fifo).stdout(Stdio::piped());
+    let mut reader = Running(reader.spawn().unwrap());
+    succeed(&["virtual", "self", "-o", fifo.to_str().unwrap()]);
+    let mut text = String::new();
+    let mut output = reader.0.stdout.take().unwrap();
+    output.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("       VADDR"), "{text}");
+    assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+}
+
+#[test]
 fn a_special_file_is_written_in_place() {
     succeed(&["virtual", "self", "-o", "/dev/null"]);
     assert!(fs::metadata("/dev/null")

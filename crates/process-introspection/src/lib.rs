@@ -43,7 +43,6 @@
 //! | layout ([`Process::virtual_regions`]), residence ([`Process::resident_regions`]) of one's own process | nothing |
 //! | … of another process | the right to read it with ptrace: same user, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH |
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
-//!
 //! | what is at which physical address ([`PhysicalMap`]) | the same |
 //! | which processes map physical memory ([`owners`]) | the same, and the right to read each of them |
 //! | facts of page frames ([`Frames`], [`PageUses`]) | to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
@@ -84,6 +83,7 @@ mod summary;
 mod swap_areas;
 mod sys;
 mod thread_stacks;
+mod user_rights;
 mod virtual_regions;
 mod vm_flags;
 
@@ -111,6 +111,7 @@ pub use summary::{
 };
 pub use swap_areas::{SwapArea, SwapAreas};
 pub use thread_stacks::ThreadStacks;
+pub use user_rights::with_user_rights;
 pub use virtual_regions::VirtualRegions;
 pub use vm_flags::VmFlags;
 

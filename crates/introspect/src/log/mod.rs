@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use process_introspection::{PageSize, PhysAddr, PhysRange};
+use process_introspection::{with_user_rights, PageSize, PhysAddr, PhysRange};
 use process_introspection_export::NamedBy;
 
 use crate::count::counted;
@@ -113,7 +113,10 @@ impl Log {
         let cannot = |error| Failure::io(format_args!("read {name}"), &error);
         let text = match path == Path::new("-") {
             true => source::text(io::stdin(), &name),
-            false => source::text(File::open(path).map_err(cannot)?, &name),
+            false => {
+                let file = with_user_rights(|| File::open(path)).map_err(cannot)?;
+                source::text(file, &name)
+            }
         };
         let text = text.map_err(|unreadable| match unreadable {
             Unreadable::Io(error) => cannot(error),

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -40,6 +41,13 @@ pub(crate) const NOBODY: u32 = 65534;
 /// reach.
 pub(crate) fn as_nobody(arguments: &[&str]) -> Run {
     let dir = TempDir::new().unwrap();
+    let mut command = of_nobody(&copy_into(&dir));
+    command.args(arguments);
+    finish(command)
+}
+
+/// A copy of the command, in a directory that everybody can read.
+pub(crate) fn copy_into(dir: &TempDir) -> PathBuf {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = dir.path().join("introspect");
     // Not by this process: a child forked meanwhile by another test would have
@@ -50,10 +58,14 @@ pub(crate) fn as_nobody(arguments: &[&str]) -> Run {
         .arg(&copy)
         .status();
     assert!(copied.unwrap().success());
-    let mut command = Command::new(copy);
+    copy
+}
+
+/// A program that an unprivileged user runs, without arguments.
+pub(crate) fn of_nobody(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.uid(NOBODY).gid(NOBODY).current_dir("/");
-    command.args(arguments);
-    finish(command)
+    command
 }
 
 /// What one run of the command came to.

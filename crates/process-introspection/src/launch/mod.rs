@@ -15,6 +15,7 @@ use std::thread;
 use rustix::process::{getpgid, pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
 
 use crate::sys;
+use crate::user_rights::keep_to_user_rights;
 
 /// A program that was started to be looked at.
 ///
@@ -105,6 +106,10 @@ impl Program {
     /// Starts a program. `notify` is told, in another thread, when it has
     /// ended. (`Stdio::piped` is of no use here: the ends of its pipes are
     /// closed at once. Give it an end of `std::io::pipe`.)
+    ///
+    /// It is executed with the rights of the user who runs this program, also
+    /// where this program has more, see
+    /// [`with_user_rights`](crate::with_user_rights).
     ///
     /// `ready` is called once there is a child, with the signal dispositions
     /// that this program had before, and before it executes: the place to
@@ -225,7 +230,8 @@ fn spawn(
         let mut word = [0; 4];
         line.read_exact(&mut word)?;
         match i32::from_ne_bytes(word) {
-            0 => Ok(()),
+            // It is looked up and executed as its user would do it.
+            0 => keep_to_user_rights(),
             refused => Err(io::Error::from_raw_os_error(refused)),
         }
     });

@@ -387,6 +387,7 @@ rows! {
         not_dumpable,
         file_capabilities_without_dac_read_search,
         file_capabilities,
+        file_capabilities_without_sys_ptrace,
         user_namespace,
         hidepid_1,
         hidepid_2,

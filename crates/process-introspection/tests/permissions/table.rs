@@ -202,6 +202,16 @@ const NOT_DUMPABLE_FROM_5_14: [Expected; 6] = [
     Since(5, 14),
     Since(5, 14),
 ];
+/// CAP_SYS_ADMIN includes CAP_PERFMON, which is enough to read the layout since
+/// Linux 6.15 (kernel/fork.c, `may_access_mm`).
+const ALL_BUT_BYTES_FROM_6_15: [Expected; 6] = [
+    Since(6, 15),
+    Since(6, 15),
+    Since(6, 15),
+    Since(6, 15),
+    Since(6, 15),
+    EPERM,
+];
 
 pub(crate) const SITUATIONS: &[Situation] = &[
     situation(
@@ -368,6 +378,19 @@ pub(crate) const SITUATIONS: &[Situation] = &[
             Step::NotDumpable,
         ],
         &[line(Itself, ALL), line(Nobodys, ALL), line(Roots, ALL)],
+    ),
+    situation(
+        "file_capabilities_without_sys_ptrace",
+        "nobody, SYS_ADMIN and DAC_READ_SEARCH from the program's file",
+        &[
+            Step::Nobody(&[SYS_ADMIN, DAC_READ_SEARCH]),
+            Step::NotDumpable,
+        ],
+        &[
+            line(Itself, ALL),
+            line(Nobodys, ALL_NO_CHILD),
+            line(Roots, ALL_BUT_BYTES_FROM_6_15),
+        ],
     ),
     situation(
         "user_namespace",

@@ -1,0 +1,110 @@
+//! The rights of the user who runs a program that has more of them, by
+//! capabilities of its file or by being set-user-ID. Knows no process but this.
+
+use std::io;
+
+use rustix::process::{getegid, geteuid, getgid, getuid, Gid, Uid};
+use rustix::thread::{
+    capabilities, capability_is_in_ambient_set, set_capabilities, set_thread_res_gid,
+    set_thread_res_uid, CapabilitySet, CapabilitySets,
+};
+
+/// Does something with the rights of the user who runs this program, and no more.
+///
+/// A program with file capabilities, or that is set-user-ID, would use what it was
+/// given for every path that its user names: to read files that the user may not
+/// read, and to tell by its errors which there are. Meanwhile the calling thread
+/// has the user's own user and group, and those effective capabilities that the
+/// user had before (the ambient ones). Nothing changes for the superuser, nor where
+/// the program was given nothing.
+///
+/// # Errors
+/// Those of `act`, and of `capget`, `capset`, `setresuid` and `setresgid`, before
+/// `act` is called.
+///
+/// ```
+/// use process_introspection::with_user_rights;
+///
+/// let file = with_user_rights(|| std::fs::File::open("/proc/self/maps"))?;
+/// # drop(file);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn with_user_rights<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let _lowered = Lowered::new()?;
+    act()
+}
+
+/// Leaves this thread no more than the user's rights, for good. Makes system calls
+/// and nothing else: it may be called between fork and exec.
+pub(crate) fn keep_to_user_rights() -> io::Result<()> {
+    Lowered::new().map(std::mem::forget)
+}
+
+/// The program's rights, which this thread has again when this is dropped.
+#[derive(Debug, Default)]
+struct Lowered {
+    group: Option<Gid>,
+    user: Option<Uid>,
+    capabilities: Option<CapabilitySets>,
+}
+
+impl Lowered {
+    fn new() -> io::Result<Self> {
+        let mut lowered = Self::default();
+        let (group, effective) = (getgid(), getegid());
+        if effective != group {
+            set_thread_res_gid(None::<Gid>, group, None::<Gid>)?;
+            lowered.group = Some(effective);
+        }
+        let (user, effective) = (getuid(), geteuid());
+        let is_other = effective != user;
+        if user.is_root() && !is_other {
+            return Ok(lowered);
+        }
+        let before = capabilities(None)?;
+        let kept = before.effective & ambient(before.effective)?;
+        if is_other {
+            // Takes effective capabilities away, too, if it was the superuser.
+            set_thread_res_uid(None::<Uid>, user, None::<Uid>)?;
+            lowered.user = Some(effective);
+        }
+        if kept != before.effective && !user.is_root() {
+            set_capabilities(None, with_effective(before, kept))?;
+            lowered.capabilities = Some(before);
+        }
+        Ok(lowered)
+    }
+}
+
+impl Drop for Lowered {
+    fn drop(&mut self) {
+        // Each is allowed: to what is saved or permitted. If one fails, the
+        // program has too few rights, and later calls say so.
+        if let Some(user) = self.user {
+            let _ = set_thread_res_uid(None::<Uid>, user, None::<Uid>);
+        }
+        if let Some(group) = self.group {
+            let _ = set_thread_res_gid(None::<Gid>, group, None::<Gid>);
+        }
+        if let Some(before) = self.capabilities {
+            let _ = set_capabilities(None, before);
+        }
+    }
+}
+
+fn with_effective(sets: CapabilitySets, effective: CapabilitySet) -> CapabilitySets {
+    CapabilitySets { effective, ..sets }
+}
+
+/// Those of these capabilities that the user had before the program was
+/// executed: a program with file capabilities, or set-user-ID, clears the ambient
+/// set (security/commoncap.c `cap_bprm_creds_from_file`, Linux 4.3 to 7.2).
+fn ambient(of: CapabilitySet) -> io::Result<CapabilitySet> {
+    let mut ambient = CapabilitySet::empty();
+    for bit in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
+        if of.contains(bit) && capability_is_in_ambient_set(bit)? {
+            ambient |= bit;
+        }
+    }
+    Ok(ambient)
+}
