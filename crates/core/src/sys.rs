@@ -227,6 +227,21 @@ pub(crate) struct FileStatus {
     pub(crate) dax: Option<bool>,
 }
 
+/// Up to 5.10 the mask lacks the attribute although the kernel sets it; 5.8, which
+/// brought it, brought the one for the root of a mount too, in 5.8 and 5.9 by the
+/// same bit.
+const fn is_dax(attributes: u64, mask: u64) -> Option<bool> {
+    const DAX: u64 = uapi::STATX_ATTR_DAX;
+    const MOUNT_ROOT: u64 = uapi::STATX_ATTR_MOUNT_ROOT;
+    if attributes & DAX != 0 {
+        Some(true)
+    } else if mask & DAX != 0 || mask & MOUNT_ROOT != 0 && attributes & MOUNT_ROOT == 0 {
+        Some(false)
+    } else {
+        None
+    }
+}
+
 impl FileStatus {
     pub(crate) fn is_regular(&self) -> bool {
         self.mode & uapi::S_IFMT == uapi::S_IFREG
@@ -273,8 +288,7 @@ fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
         dev: (status.stx_dev_major, status.stx_dev_minor),
         ino: status.stx_ino,
         rdev: (status.stx_rdev_major, status.stx_rdev_minor),
-        dax: (status.stx_attributes_mask & uapi::STATX_ATTR_DAX != 0)
-            .then_some(status.stx_attributes & uapi::STATX_ATTR_DAX != 0),
+        dax: is_dax(status.stx_attributes, status.stx_attributes_mask),
     })
 }
 

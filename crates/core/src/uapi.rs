@@ -29,6 +29,8 @@ pub(crate) const STATX_BASIC_STATS: u32 = 0x7ff;
 
 /// include/uapi/linux/stat.h.
 pub(crate) const STATX_ATTR_DAX: u64 = 0x20_0000;
+/// The same, since 5.8.
+pub(crate) const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
 
 pub(crate) const S_IFMT: u16 = 0o170000;
 pub(crate) const S_IFREG: u16 = 0o100000;

@@ -20,4 +20,5 @@ pub mod target;
 pub mod thread;
 pub mod trace;
 pub mod tracee;
+pub mod userfaultfd;
 pub mod varied;

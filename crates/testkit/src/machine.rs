@@ -97,6 +97,24 @@ pub fn has_addresses_or_skip(bytes: u64, test: &str) -> bool {
     has
 }
 
+/// Whether reading memory that advises huge pages maps the huge zero page; prints that
+/// the test is skipped if not.
+pub fn has_huge_zero_page_or_skip(test: &str) -> bool {
+    let setting = |name: &str| {
+        let path = format!("/sys/kernel/mm/transparent_hugepage/{name}");
+        fs::read_to_string(path).unwrap_or_default()
+    };
+    let enabled = setting("enabled");
+    let may = ["[madvise]", "[always]"]
+        .iter()
+        .any(|one| enabled.contains(one));
+    let has = may && setting("use_zero_page").trim() == "1";
+    if !has {
+        eprintln!("SKIPPED {test}: this kernel maps no huge zero page");
+    }
+    has
+}
+
 /// Sets huge pages of the machine's default size aside; gives them back when
 /// dropped.
 #[derive(Debug)]

@@ -73,6 +73,37 @@ pub fn aligned(size: u64, alignment: u64) -> u64 {
     start
 }
 
+/// A private mapping of `/dev/zero` at an address with this alignment: an anonymous
+/// VMA that has an inode.
+pub fn dev_zero(size: u64, alignment: u64) -> u64 {
+    let file = open("/dev/zero");
+    let at = map(size + alignment, libc::MAP_PRIVATE, file);
+    // SAFETY: the descriptor is this function's own.
+    unsafe { libc::close(file) };
+    let start = at.next_multiple_of(alignment);
+    if start > at {
+        unmap(at, start - at);
+    }
+    unmap(start + size, at + alignment - start);
+    start
+}
+
+/// `mremap` of a whole mapping, or a part of one, to a place that is mapped already.
+pub fn move_to(from: u64, size: u64, to: u64) {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: the caller names memory of mappings made for this.
+    let moved = unsafe {
+        libc::mremap(
+            from as *mut _,
+            size as usize,
+            size as usize,
+            flags,
+            to as *mut libc::c_void,
+        )
+    };
+    assert_eq!(moved as u64, to, "mremap: {}", io::Error::last_os_error());
+}
+
 /// Writes a byte to each of `count` pages, `stride` pages apart.
 pub fn touch(start: u64, count: u64, stride: u64) {
     for index in 0..count {

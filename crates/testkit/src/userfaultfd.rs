@@ -35,7 +35,8 @@ impl Userfaultfd {
             }
             Self(OwnedFd::from_raw_fd(fd as i32))
         };
-        this.call(UFFDIO_API, &mut [API, features, 0]).then_some(this)
+        this.call(UFFDIO_API, &mut [API, features, 0])
+            .then_some(this)
     }
 
     /// Takes the faults of a range that is not there, and what is write-protected.

@@ -115,7 +115,7 @@ pub struct DeviceMemory {
 /// to be found: neighbouring areas share it.
 #[derive(Debug)]
 pub(crate) struct DeviceCache {
-    without_rule: Option<(Device, u64)>,
+    without_rule: Option<((Device, u64), Option<Unlisted>)>,
 }
 
 impl DeviceCache {
@@ -123,7 +123,8 @@ impl DeviceCache {
         Self { without_rule: None }
     }
 
-    /// The memory of a mapping of a device.
+    /// The memory of a mapping of a device; `None` of persistent memory, none of
+    /// which the page map leaves out.
     ///
     /// # Errors
     /// EMFILE, ENFILE and ENOMEM.
@@ -133,13 +134,13 @@ impl DeviceCache {
         process: &Process,
         vma: &Vma,
         name: VmaName<'_>,
-    ) -> Result<Unlisted> {
+    ) -> Result<Option<Unlisted>> {
         if !vma.shared {
-            return Ok(Unlisted::Unknown(UnknownReason::PrivateMapping));
+            return Ok(Some(Unlisted::Unknown(UnknownReason::PrivateMapping)));
         }
         let object = (vma.device, vma.inode);
-        if self.without_rule == Some(object) {
-            return Ok(Unlisted::Unknown(UnknownReason::Driver));
+        if let Some((_, known)) = self.without_rule.filter(|(known, _)| *known == object) {
+            return Ok(known);
         }
         let found = if name.bytes == b"anon_inode:[vfio-device]" {
             vfio::of_any_device(process, vma)?
@@ -147,17 +148,37 @@ impl DeviceCache {
             by_file(process, vma, name)?
         };
         if found == Err(UnknownReason::Driver) {
-            self.without_rule = Some(object);
+            let unlisted = match is_persistent(process, vma, name)? {
+                true => None,
+                false => Some(Unlisted::Unknown(UnknownReason::Driver)),
+            };
+            self.without_rule = Some((object, unlisted));
+            return Ok(unlisted);
         }
-        Ok(match found {
+        Ok(Some(match found {
             // One that went past the last physical address would be none.
             Ok(memory) if memory.start.checked_add(vma.range.size()).is_some() => {
                 Unlisted::At(memory)
             }
             Ok(_) => Unlisted::Unknown(UnknownReason::Unconfirmed),
             Err(reason) => Unlisted::Unknown(reason),
-        })
+        }))
     }
+}
+
+/// Whether it is a DAX device (drivers/dax/device.c), which belongs to a bus of that
+/// name since Linux 5.1, or to the class before.
+#[inline(never)]
+fn is_persistent(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+    let Some((Some((major, minor)), _)) = look(process, vma, name)? else {
+        return Ok(false);
+    };
+    for subsystem in [&b"/sys/bus/dax"[..], b"/sys/class/dax"] {
+        if has_dynamic_number(major) && uio::has_subsystem(process, major, minor, subsystem)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn by_file(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {

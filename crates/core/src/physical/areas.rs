@@ -5,7 +5,7 @@ use super::runs::PageContext;
 use crate::addr::{AddrRange, PageSize};
 use crate::device::{DeviceCache, Unlisted};
 use crate::error::Result;
-use crate::object::{Mapping, MappingKind, ObjectCache};
+use crate::object::{Mapping, MappingKind, ObjectCache, PageSource};
 use crate::pagemap::Part;
 use crate::process::{Access, Process};
 use crate::vma::{Vma, VmaCursor, VmaName};
@@ -156,7 +156,13 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         }
         let mut mapping = self.objects.mapping(process, vma, self.areas.name())?;
         if mapping.kind == MappingKind::Device && self.frames {
-            mapping.unlisted = self.devices.locate(process, &vma, self.areas.name())?;
+            match self.devices.locate(process, &vma, self.areas.name())? {
+                Some(unlisted) => mapping.unlisted = unlisted,
+                None => {
+                    mapping.unlisted = Unlisted::Nothing;
+                    mapping.source = PageSource::Persistent;
+                }
+            }
         }
         let end = vma_end.min(high);
         // Areas that follow each other closely share a read.
@@ -220,7 +226,6 @@ fn is_hugetlb(mapping: &Mapping, page: PageSize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::PageSource;
     use crate::vma::{Device, Protection};
 
     const MIB: u64 = 1 << 20;

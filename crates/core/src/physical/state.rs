@@ -48,6 +48,7 @@ const ANON: u64 = 1 << 12;
 const HWPOISON: u64 = 1 << 19;
 const NOPAGE: u64 = 1 << 20;
 const ZERO_PAGE: u64 = 1 << 24;
+const RESERVED: u64 = 1 << 32;
 
 /// The flags of a frame that `/proc/kpageflags` has no entry for.
 pub(super) const BEYOND_MEMORY: u64 = NOPAGE;
@@ -227,6 +228,9 @@ impl PageContext {
                 backing: Backing::Ram(address),
                 anonymous: self.private || !self.has_object,
             },
+            // Before 5.12 a section that it shares with RAM makes it look online
+            // (mm/memory_hotplug.c, `pfn_to_online_page`); it is reserved.
+            PageSource::Persistent if flags & RESERVED != 0 => of_object(Backing::Device(address)),
             PageSource::Persistent => unknown,
             // Memory that a driver maps by its frames alone.
             PageSource::Driver if !entry.is_file() => of_object(Backing::Device(address)),
@@ -386,7 +390,7 @@ mod tests {
         let device = (Backing::Device(address(512)), false);
         for context in [PRIVATE_DAX, SHARED_DAX, on_old_kernel(PRIVATE_DAX)] {
             for entry in [present(512), present(512) | Entry::FILE] {
-                for no_page in [0, NOPAGE] {
+                for no_page in [0, NOPAGE, RESERVED | MMAP] {
                     assert_eq!(state(&context, entry, Some(no_page)), device);
                 }
                 let zero = (Backing::Zero(address(512)), false);

@@ -1,9 +1,12 @@
 //! Records of real processes against the naive oracle, by every path through
 //! the core: the ioctl or the text for areas, scanning or reading for pages.
 
+mod states;
+
 use std::ops::ControlFlow;
 
 use process_introspection::{Backing, PhysicalRegion, Process, UnknownReason};
+use process_introspection_core::vma::VmaCursor;
 use testkit::machine::{
     has_addresses_or_skip, has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip,
     HugePages,
@@ -255,6 +258,30 @@ fn virtual_regions_are_the_lines_of_maps() {
             assert_eq!((mapping.offset, mapping.inode), (area.offset, area.inode));
         }
     }
+}
+
+#[test]
+fn the_text_leaves_out_vsyscall_whatever_storage_names_have() {
+    let target = Target::spawn(|| vec![0]);
+    let expected: Vec<_> = oracle::areas(target.pid())
+        .iter()
+        .map(|area| (area.start, area.end))
+        .collect();
+    let process = open(&target, (false, false));
+    fn all<const N: usize>(process: &Process) -> Vec<(u64, u64)> {
+        let (mut cursor, mut next) = (VmaCursor::from_text([0u8; N]), 0);
+        let mut given = Vec::new();
+        while let Some(vma) = cursor.next_from(process.as_core(), next).unwrap() {
+            next = vma.range.end().as_u64();
+            given.push((vma.range.start().as_u64(), next));
+        }
+        given
+    }
+    assert_eq!(all::<0>(&process), expected);
+    assert_eq!(all::<1>(&process), expected);
+    assert_eq!(all::<9>(&process), expected);
+    assert_eq!(all::<10>(&process), expected);
+    assert_eq!(all::<512>(&process), expected);
 }
 
 #[test]
