@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::Value;
 use support::{number, run, schema, succeed, target};
-use testkit::machine::is_root_or_skip;
+use testkit::machine::{has_huge_zero_page_or_skip, is_root_or_skip};
 use testkit::memory;
 use testkit::oracle::{self, State};
 use testkit::target::Target;
@@ -413,4 +413,48 @@ fn read_gives_the_bytes_and_a_dump_of_them() {
         run.stderr.contains(&format!("{:#x}", start + 3 * page)),
         "{run:?}"
     );
+}
+
+/// A device that wrote to it would damage the zero page of the whole machine.
+#[test]
+fn the_huge_zero_page_of_dev_zero_is_no_memory_in_any_subcommand() {
+    let test = "the_huge_zero_page_of_dev_zero_is_no_memory_in_any_subcommand";
+    if !is_root_or_skip(test) || !has_huge_zero_page_or_skip(test) {
+        return;
+    }
+    let huge = memory::huge();
+    let target = Target::spawn(|| {
+        let at = memory::dev_zero(huge, huge);
+        memory::advise(at, huge, libc::MADV_HUGEPAGE);
+        memory::read(at, 1);
+        memory::keep_page_sizes();
+        vec![at]
+    });
+    let at = target.addresses()[0];
+    let (pid, range) = (target.pid().to_string(), format!("{at:x}+{huge}"));
+    for subcommand in ["physical", "pagetable"] {
+        let records = succeed(&[subcommand, &pid, &range, "--format", "json"]).array();
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0]["state"], "zero", "{records:?}");
+    }
+    let conditions = ["--contiguous", "--align", "2M", "--format", "json"];
+    let mut arguments = vec!["extents", &pid, &range];
+    arguments.extend(conditions);
+    let extents = run(&arguments);
+    assert_eq!(extents.status, 1, "{extents:?}");
+    assert!(extents.stderr.contains("not backed by RAM"), "{extents:?}");
+    assert_eq!(extents.array()[0]["state"], "zero", "{extents:?}");
+    let summary = succeed(&["summary", &pid, "--format", "json"]);
+    let records = summary.array();
+    let total = &records[0]["total"];
+    assert!(number(total, "zero") >= huge, "{total}");
+    // As the kernel counts it; what else shares pages can change in between.
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let private: u64 = rollup
+        .lines()
+        .filter(|line| line.starts_with("Private_"))
+        .filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum();
+    let difference = number(total, "uss").abs_diff(private << 10);
+    assert!(difference < huge / 2, "{total}, {private} KiB are private");
 }
