@@ -98,8 +98,8 @@ mod tests {
              0x6d62de7fc0, which is RAM)"
         );
         assert_eq!(
-            said(0x12345678000),
-            "0x12345678000 lies above RAM, which ends at 0x7fffffffff, and no device claims it"
+            said(0x1234567a000),
+            "0x1234567a000 lies above RAM, which ends at 0x7fffffffff, and no device claims it"
         );
         for at in [0x2000, 0xf0000, 0x100000000, 0x380000000000] {
             assert_eq!(said(at), "", "{at:#x}");

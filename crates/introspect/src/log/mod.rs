@@ -260,8 +260,7 @@ impl Log {
         let (_, count) = self.not_understood;
         let failure = (count > 0 && !self.understood).then(|| {
             Failure::Message(
-                "no message about a memory error was understood (docs/MESSAGES.md lists those \
-                 that are): give the addresses as PADDR"
+                "no message about a memory error was understood: give the addresses as PADDR"
                     .to_owned(),
             )
         });

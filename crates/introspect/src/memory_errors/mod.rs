@@ -463,11 +463,14 @@ fn status_of_bank(line: &str, text: &str, behind: &str) -> Option<u64> {
 
 /// The message without what logs put before it: `host mcelog: `, `[ 1.5] `.
 fn message_of(line: &str) -> &str {
-    // journalctl -o json, json-pretty.
-    let field = line
-        .find("\"MESSAGE\"")
-        .map(|at| &line[at + "\"MESSAGE\"".len()..]);
-    if let Some((_, message)) = field.and_then(|rest| rest.split_once('"')) {
+    // journalctl -o json and json-pretty, dmesg --json, journalctl -o export.
+    for field in ["\"MESSAGE\"", "\"msg\""] {
+        let value = line.find(field).map(|at| &line[at + field.len()..]);
+        if let Some((_, message)) = value.and_then(|value| value.split_once('"')) {
+            return message.trim_start();
+        }
+    }
+    if let Some(message) = line.strip_prefix("MESSAGE=") {
         return message.trim_start();
     }
     let message = line.rsplit_once(": ").map_or(line, |(before, message)| {

@@ -204,6 +204,32 @@ fn a_machine_check_of_intels_says_by_misc_whether_its_address_is_physical() {
 }
 
 #[test]
+fn messages_are_found_in_records_of_logs() {
+    for (before, behind) in [
+        (
+            "{\"PRIORITY\":\"3\",\"SYSLOG_IDENTIFIER\":\"mcelog\",\"MESSAGE\":\"",
+            "\",\"_PID\":\"812\"}",
+        ),
+        ("\t\"MESSAGE\" : \"", "\","),
+        ("         \"msg\": \"", "\""),
+        ("MESSAGE=", ""),
+    ] {
+        let wrapped = |text: &str| {
+            let lines = text.lines().map(|line| format!("{before}{line}{behind}"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let failure = "Memory failure: 0x8e13f: recovery action for clean LRU page: Recovered";
+        assert_eq!(
+            given(&wrapped(failure)),
+            [(0x8e13f000, Physical)],
+            "{before}"
+        );
+        let check = "CPU 2 BANK 8\nMISC 0 ADDR 8e13f2c0\nSTATUS 8c0000400001009f MCGSTATUS 0";
+        assert_eq!(given(&wrapped(check)), [(0x8e13f2c0, Physical)], "{before}");
+    }
+}
+
+#[test]
 fn a_status_without_an_address_is_not_the_next_checks() {
     let text = "mce: [Hardware Error]: CPU 1: Machine Check: 0 Bank 0: 8000004000010005\n\
                 mce: [Hardware Error]: TSC 1a4b2c \n\

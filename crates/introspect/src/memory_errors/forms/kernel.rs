@@ -274,6 +274,21 @@ pub(super) static FORMS: &[Form] = &[
         ],
     },
     Form {
+        name: "ghes-called-invalid",
+        source: "Linux 6.12, drivers/acpi/apei/ghes.c `ghes_do_memory_failure`",
+        reading: Reading::Place(place(
+            &["Invalid address in generic error data:"],
+            Prefixed,
+            Unit::Byte,
+            Refused(Why::CalledInvalid),
+        )),
+        samples: &[Sample(
+            "GHES: Invalid address in generic error data: 0x8e13f2c0",
+            BYTE,
+            Refused(Why::CalledInvalid),
+        )],
+    },
+    Form {
         name: "cper-processor",
         source: "Linux 6.12, drivers/firmware/efi/cper.c `cper_print_proc_generic`",
         reading: Reading::Place(place(&["target_address:"], Prefixed, Unit::Byte, Refused(Why::NoSort))),
