@@ -8,11 +8,12 @@ use crate::{run, Library};
 
 /// The programs of cases in `programs`, without `.c`: each lists its cases,
 /// and runs the one it is given. Exit status 77: it cannot be tried here.
-pub const WITH_CASES: [&str; 11] = [
+pub const WITH_CASES: [&str; 12] = [
     "buffer",
     "confined",
     "cursor",
     "handlers",
+    "idioms",
     "objects",
     "own_memory",
     "regions",

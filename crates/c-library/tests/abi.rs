@@ -277,6 +277,53 @@ fn the_example_lists_regions_and_ranges_that_the_page_table_confirms() {
     }
 }
 
+/// A function of an example, as the document shows it.
+fn quoted(example: &str, begin: &str) -> String {
+    let from = example.find(begin).expect(begin);
+    let length = example[from..].find("\n}\n").expect("its end");
+    let lines = example[from..from + length + 2].lines();
+    let indented = lines.map(|line| match line {
+        "" => String::new(),
+        line => format!("    {line}"),
+    });
+    indented.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_idioms_for_lists_that_grow_are_those_of_an_example_that_works() {
+    let file = root().join("examples/c/growing.c");
+    let example = std::fs::read_to_string(&file).unwrap();
+    let document = std::fs::read_to_string(root().join("docs/PORTING.md")).unwrap();
+    for begin in [
+        "/* All physical records, in",
+        "/* The bytes of RAM, by a cursor",
+    ] {
+        let quoted = quoted(&example, begin);
+        assert!(
+            document.contains(&quoted),
+            "docs/PORTING.md lacks:\n{quoted}"
+        );
+    }
+    let program = Program::compile(&file, Linked::Archive);
+    let status = |argument: &str| {
+        let output = program.command().arg(argument).output().expect("it runs");
+        output.status.code()
+    };
+    assert_eq!(status("2147483647"), Some(1));
+    if tool(Command::new("id").arg("-u")).trim() != "0" {
+        println!("skipped: needs root, frame numbers are hidden otherwise");
+        return;
+    }
+    let idle = Idle::start();
+    let printed = program.print(&[idle.0.id().to_string().as_str()]);
+    let numbers: Vec<u64> = printed
+        .lines()
+        .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(numbers.len() == 2 && numbers[0] > 0, "{printed}");
+    assert_eq!(numbers[0], numbers[1], "{printed}");
+}
+
 /// A directory that is removed with the value.
 struct Scratch(PathBuf);
 

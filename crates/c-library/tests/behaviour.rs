@@ -96,6 +96,14 @@ cases! { stack:
     it_does_so_on_a_kernel_without_the_newer_calls,
 }
 
+cases! { idioms:
+    the_physical_list_is_longer_than_the_virtual_one,
+    a_list_that_grows_between_two_calls_stays_within_its_buffer,
+    page_table_records_have_no_number_of_a_page,
+    a_child_inherits_a_calls_descriptors_until_it_executes,
+    a_jump_out_of_a_call_leaves_its_descriptors_and_cancellation_disabled,
+}
+
 cases! { tagged:
     a_tagged_address_is_the_address,
     a_tagged_buffer_is_written_where_the_kernel_allows_it,
