@@ -23,6 +23,9 @@ pub const WITH_CASES: [&str; 12] = [
     "targets",
 ];
 
+/// The other programs: each is compiled in a way of its own, by a test of its own.
+pub const OTHERS: [&str; 5] = ["constants", "header", "panic", "race", "thread_sanitizer"];
+
 /// How a program is linked.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Linked {

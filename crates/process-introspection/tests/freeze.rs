@@ -61,10 +61,21 @@ impl Counting {
         })
     }
 
+    /// Whether the kernel says of all threads that they are stopped, and none gets
+    /// on while another process does.
     fn stands(&self) -> bool {
+        self.is_still(|| states(self.pid()).iter().all(|&state| state == 'T'))
+    }
+
+    /// As [`Counting::stands`], where something else says that they are held.
+    fn is_still(&self, is_held: impl Fn() -> bool) -> bool {
+        let held_before = is_held();
         let before = self.counted();
-        std::thread::sleep(Duration::from_millis(30));
-        self.counted() == before
+        let other = Counting::new(1);
+        let goal = other.counted()[0] + 20;
+        let gets_on = within(Duration::from_secs(20), || other.counted()[0] >= goal);
+        assert!(gets_on, "the other process");
+        held_before && self.counted() == before && is_held()
     }
 
     fn freeze(&self) -> Result<Frozen, Error> {
@@ -104,10 +115,12 @@ fn all_threads_stand_still_and_run_on() {
     for threads in [1, 3] {
         let counting = Counting::new(threads);
         let frozen = counting.freeze().unwrap();
+        let since = Instant::now();
         assert!(!frozen.was_stopped_before());
         assert_eq!(states(counting.pid()), vec!['T'; threads]);
         assert!(counting.stands());
-        assert!(frozen.release() >= Duration::from_millis(30));
+        let stood = since.elapsed();
+        assert!(frozen.release() >= stood);
         assert!(counting.runs());
         // Dropped, too.
         drop(counting.freeze().unwrap());
@@ -384,7 +397,7 @@ fn a_process_alone_in_its_cgroup_is_frozen_unseen() {
     assert!(cgroup.is_frozen());
     // Not stopped by a signal, which its parent would be told.
     assert!(!states(counting.pid()).contains(&'T'));
-    assert!(counting.stands());
+    assert!(counting.is_still(|| cgroup.is_frozen()));
     frozen.release();
     assert!(!cgroup.is_asked_to_freeze());
     assert!(counting.runs());
@@ -443,7 +456,7 @@ fn what_was_frozen_before_stays_frozen() {
     let frozen = counting.freeze().unwrap();
     assert!(frozen.was_stopped_before());
     frozen.release();
-    assert!(cgroup.is_frozen() && counting.stands());
+    assert!(counting.is_still(|| cgroup.is_frozen()));
     cgroup.set_frozen(false);
     assert!(counting.runs());
 }

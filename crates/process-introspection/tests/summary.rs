@@ -411,7 +411,7 @@ fn processes_that_stand_still_are_what_the_kernel_counts() {
     let mut still: Vec<_> = (0..3)
         .map(|_| Running(Command::new("sleep").arg("600").spawn().unwrap()))
         .collect();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    still.iter().for_each(Running::wait_until_it_sleeps);
     let map = PhysicalMap::read().unwrap();
     let (mut compared, mut moved) = (0, 0);
     for process in all_processes().unwrap() {
@@ -454,6 +454,26 @@ fn processes_that_stand_still_are_what_the_kernel_counts() {
 
 /// A process that is killed and reaped, also when the test fails.
 struct Running(std::process::Child);
+
+impl Running {
+    /// Until then it is still being loaded.
+    fn wait_until_it_sleeps(&self) {
+        let stat = format!("/proc/{}/stat", self.0.id());
+        let begun = std::time::Instant::now();
+        loop {
+            let stat = std::fs::read_to_string(&stat).expect("a process that runs");
+            if stat
+                .rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('S'))
+            {
+                return;
+            }
+            assert!(begun.elapsed().as_secs() < 60, "{stat}");
+            std::thread::yield_now();
+        }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {

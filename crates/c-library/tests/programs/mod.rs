@@ -133,6 +133,17 @@ pub(crate) fn run_case_of(mut command: Command, case: &str, linked: Linked) {
     }
 }
 
+/// The cases of all programs, as [`cases`] has those of one, and the programs'
+/// names in `PROGRAMS`.
+#[macro_export]
+macro_rules! all_cases {
+    ($($module:ident: $($case:ident),* $(,)?;)*) => {
+        $($crate::cases! { $module: $($case),* })*
+
+        const PROGRAMS: [&str; [$(stringify!($module)),*].len()] = [$(stringify!($module)),*];
+    };
+}
+
 /// One test for each case of a program, each run with every way of linking,
 /// and one that no case of the program is forgotten.
 #[macro_export]
