@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use support::{introspect, Running};
 use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
+use testkit::memory;
 use testkit::random::Random;
 use testkit::scale::scaled;
+use testkit::target::Target;
 
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -251,6 +253,69 @@ fn a_report_that_hangs_does_not_keep_the_command() {
         let gone = || !Path::new(&format!("/proc/{program}")).exists() || is_zombie(program);
         wait_until("the program ends", gone);
         drop(reader);
+    }
+}
+
+/// Stops the first thread of a child, which walks, and no other.
+fn hang(child: &Child) {
+    let pid = child.id() as i32;
+    // SAFETY: these requests take no memory.
+    unsafe {
+        assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, pid, 0usize, 0usize), 0);
+        assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0usize, 0usize), 0);
+    }
+    // SAFETY: the call takes no memory. It takes the stop.
+    assert_eq!(
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) },
+        pid
+    );
+}
+
+#[test]
+fn a_walk_that_hangs_is_ended_and_leaves_no_file_behind() {
+    if !is_root_or_skip("a_walk_that_hangs_is_ended_and_leaves_no_file_behind") {
+        return;
+    }
+    // More records than can be written before it is stopped.
+    let size = 256u64 << 30;
+    let target = Target::spawn(|| vec![memory::anonymous(size)]);
+    let (pid, range) = (target.pid(), format!("{:x}+{size}", target.addresses()[0]));
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        let dir = TempDir::new().unwrap();
+        let files = || fs::read_dir(dir.path()).unwrap().count();
+        let mut command = introspect();
+        command.args(["pagetable", &pid.to_string(), &range]);
+        command
+            .args(["--format", "csv", "-o"])
+            .arg(dir.path().join("out"));
+        let mut running = Running(command.stdin(Stdio::null()).spawn().unwrap());
+        wait_until("the file is begun", || files() == 1);
+        hang(&running.0);
+        let sent = Instant::now();
+        kill(running.0.id(), signal);
+        let status = ended(&mut running.0);
+        assert_eq!(status.signal(), Some(signal), "{status:?}");
+        assert!(sent.elapsed() >= PATIENCE, "{:?}", sent.elapsed());
+        assert!(sent.elapsed() < 10 * PATIENCE, "{:?}", sent.elapsed());
+        assert_eq!(files(), 0);
+    }
+}
+
+/// The first thread of the command is what follows events and makes reports.
+#[test]
+fn a_command_that_hangs_is_ended_beside_its_program() {
+    for moment in MOMENTS {
+        let line = format!("trap '' TERM; {CAT}");
+        let mut running = started(moment, &line);
+        let mut output = BufReader::new(running.0.stdout.take().unwrap());
+        let program: u32 = line_of(&mut output).parse().unwrap();
+        hang(&running.0);
+        kill(running.0.id(), libc::SIGTERM);
+        let status = ended(&mut running.0);
+        assert_eq!(status.code(), Some(128 + libc::SIGTERM), "{moment:?}");
+        wait_until("it is free", || is_free(program));
+        drop(running.0.stdin.take());
+        assert_eq!(output.read_to_string(&mut String::new()).unwrap(), 0);
     }
 }
 
