@@ -407,11 +407,13 @@ fn a_signal_at_any_moment_leaves_nothing_traced_stopped_or_behind() {
             let others = left.iter().filter(|entry| entry.file_name() != "out");
             assert_eq!(others.count(), 0, "{what}: {left:?}");
         }
-        for pid in with_argument(&word) {
+        // Again and again: they start others.
+        let is_gone = |pid: u32| {
             // SAFETY: takes no memory. It has this test's word.
             unsafe { libc::kill(pid as i32, libc::SIGKILL) };
-        }
-        wait_until(&what, || with_argument(&word).into_iter().all(is_zombie));
+            is_zombie(pid)
+        };
+        wait_until(&what, || with_argument(&word).into_iter().all(is_gone));
     }
 }
 
