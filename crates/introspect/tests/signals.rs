@@ -265,10 +265,8 @@ fn hang(child: &Child) {
         assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0usize, 0usize), 0);
     }
     // SAFETY: the call takes no memory. It takes the stop.
-    assert_eq!(
-        unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) },
-        pid
-    );
+    let stopped = unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) };
+    assert_eq!(stopped, pid);
 }
 
 #[test]
