@@ -74,7 +74,7 @@ fn of_another(session: &mut Session, few: &Memory, address: u64) {
     let pid = few.pid();
     let mut bare = Bare::new(pid);
     let against = format!("the same {} calls bare", OTHER.len());
-    let case = Case::new(OF_ANOTHER, against, Bound::AtMost(1.2));
+    let case = Case::new(OF_ANOTHER, against, Bound::AtMost(1.3));
     let case = compared(session, case, pid, address, OTHER);
     session.pairs(
         case,

@@ -25,7 +25,7 @@ pub(crate) fn run(session: &mut Session) {
     if session.wants(&[RESERVED, APART]) {
         let pages = super::sparse::PAGES;
         let (small, large) = targets::once_and_twice_reserved(TIB, pages);
-        let case = Case::new(RESERVED, "1 TiB, the same pages", Bound::About(1.0, 0.05))
+        let case = Case::new(RESERVED, "1 TiB, the same pages", Bound::About(1.0, 0.15))
             .note("in one process; the second TiB of the larger was never touched");
         measure(session, case, &small, &large);
         drop((small, large));

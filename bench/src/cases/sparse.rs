@@ -17,7 +17,7 @@ pub(crate) fn run(session: &mut Session) {
     let memory = targets::sparse(TIB, PAGES);
     let count = ours::count(&session.library, &memory, &mut session.records);
     let mut bulk = Bulk::new(&memory);
-    let case = Case::new(NAME, "bulk pread", Bound::AtMost(0.05))
+    let case = Case::new(NAME, "bulk pread", Bound::AtMost(0.07))
         .note(bulk.note())
         .note(format!("{count} records"));
     session.pairs(
@@ -27,7 +27,7 @@ pub(crate) fn run(session: &mut Session) {
             ours::c_path(library, &memory, records);
         },
     );
-    let case = Case::new(NAME, SCAN, Bound::AtMost(1.0));
+    let case = Case::new(NAME, SCAN, Bound::AtMost(1.15));
     match Scan::new(&memory) {
         Ok(mut scan) => session.pairs(
             case,
