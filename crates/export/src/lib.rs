@@ -45,6 +45,8 @@ mod address;
 mod delimited;
 mod details;
 mod extents;
+mod huge_advice;
+mod huge_pages;
 mod json;
 mod name;
 mod number;
@@ -65,6 +67,7 @@ pub use address::{AddressRecord, FlagNames};
 pub use delimited::Fields;
 pub use details::{Detailed, Details, FlagCounts, Span};
 pub use extents::ExtentRecord;
+pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use name::{Name, OtherPath};
 pub use number::{DeviceNumber, Hex, SignedHex};
 pub use object::ObjectRecord;
@@ -75,8 +78,8 @@ pub use record::{protection_name, Align, Column, Layout, Record, Swap};
 pub use resident::ResidentRecord;
 pub use state::State;
 pub use summary::{
-    AtLeastRecord, ContiguityRecord, ExtentClassRecord, HugePagesRecord, KindRecord,
-    MappingUsageRecord, NodeRecord, PagesRecord, ProcessLine, SummaryRecord, UsageRecord, WithPid,
+    AtLeastRecord, ContiguityRecord, ExtentClassRecord, KindRecord, MappingUsageRecord, NodeRecord,
+    PagesRecord, ProcessLine, SummaryRecord, UsageRecord, WithPid,
 };
 pub use summary_picture::SummaryPicture;
 pub use table::{Cells, Notes};

@@ -1,10 +1,13 @@
 //! The records of a summary: what the memory of one process, and of one mapping,
 //! is made of. What the caller cannot know is null, never 0.
 
+use std::collections::BTreeMap;
+
 use process_introspection::{MappingSummary, PageClass, Summary, Usage};
 use serde::Serialize;
 
 use crate::delimited::Fields;
+use crate::huge_pages::HugePagesRecord;
 use crate::name::Name;
 use crate::number::Hex;
 use crate::record::{inserted, protection_name, Column, Layout, Record};
@@ -72,13 +75,15 @@ impl From<&Summary> for Knows {
 }
 
 /// How much memory mappings of one kind have.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KindRecord {
     /// The kind.
     pub kind: &'static str,
     /// Of all of them.
     #[serde(flatten)]
     pub usage: UsageRecord,
+    /// Their memory, hugetlb included, by NUMA node.
+    pub nodes: Option<Vec<NodeRecord>>,
 }
 
 /// How much memory comes in pages of one sort.
@@ -101,41 +106,6 @@ impl PagesRecord {
             _ => ("part", None),
         };
         Self { pages, size, bytes }
-    }
-}
-
-/// What huge entries map of resident memory, and why not more; in bytes.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HugePagesRecord {
-    /// The size of a huge page.
-    pub size: u64,
-    /// Mapped by huge entries.
-    pub mapped: u64,
-    /// Of mappings that are smaller than a huge page.
-    pub too_small: u64,
-    /// At the edges of mappings, or of files that are mapped out of step.
-    pub alignment: u64,
-    /// In blocks with pages that are not there.
-    pub holes: u64,
-    /// In full blocks of frames that are not consecutive, or not aligned.
-    pub fragmented: u64,
-    /// In full blocks of the right frames that small entries map.
-    pub small_entries: u64,
-    /// In full blocks whose frames this caller cannot see.
-    pub frames_hidden: u64,
-}
-
-impl HugePagesRecord {
-    /// The reasons, by the names of their fields, each with its bytes.
-    pub(crate) fn missed(&self) -> [(&'static str, u64); 6] {
-        [
-            ("too_small", self.too_small),
-            ("alignment", self.alignment),
-            ("holes", self.holes),
-            ("fragmented", self.fragmented),
-            ("small_entries", self.small_entries),
-            ("frames_hidden", self.frames_hidden),
-        ]
     }
 }
 
@@ -210,6 +180,12 @@ pub struct SummaryRecord {
     pub nodes: Option<Vec<NodeRecord>>,
 }
 
+fn node_records(nodes: &BTreeMap<Option<u32>, u64>) -> Vec<NodeRecord> {
+    let each = nodes.iter();
+    each.map(|(&node, &bytes)| NodeRecord { node, bytes })
+        .collect()
+}
+
 /// So many of the largest extents are told.
 const LARGEST: usize = 5;
 
@@ -218,22 +194,15 @@ impl SummaryRecord {
     /// in bytes.
     pub fn new(pid: u32, command: String, summary: &Summary, base: u64) -> Self {
         let knows = Knows::from(summary);
-        let kinds = summary.kinds.iter().map(|(kind, usage)| KindRecord {
+        let of_kinds = summary.nodes_of_kinds.as_ref();
+        let kinds = summary.kinds.iter().enumerate();
+        let kinds = kinds.map(|(index, (kind, usage))| KindRecord {
             kind: kind.name(),
             usage: UsageRecord::new(usage, knows),
+            nodes: of_kinds.and_then(|all| all.get(index)).map(node_records),
         });
         let pages = summary.pages.iter();
         let pages = pages.map(|&(class, bytes)| PagesRecord::new(class, bytes, base));
-        let huge_pages = summary.coverage.map(|coverage| HugePagesRecord {
-            size: summary.huge_page,
-            mapped: coverage.huge,
-            too_small: coverage.too_small,
-            alignment: coverage.alignment,
-            holes: coverage.holes,
-            fragmented: coverage.fragmented,
-            small_entries: coverage.small_entries,
-            frames_hidden: coverage.frames_hidden,
-        });
         let contiguity = summary.contiguity.as_ref().map(|contiguity| {
             let at_least = |size| AtLeastRecord {
                 size,
@@ -256,11 +225,7 @@ impl SummaryRecord {
                     .collect(),
             }
         });
-        let nodes = summary.nodes.as_ref().map(|nodes| {
-            let each = nodes.iter();
-            each.map(|(&node, &bytes)| NodeRecord { node, bytes })
-                .collect()
-        });
+        let nodes = summary.nodes.as_ref().map(node_records);
         Self {
             pid,
             command,
@@ -268,7 +233,7 @@ impl SummaryRecord {
             total: UsageRecord::new(&summary.total, knows),
             kinds: kinds.collect(),
             page_sizes: knows.frames.then(|| pages.collect()),
-            huge_pages,
+            huge_pages: HugePagesRecord::of(summary),
             contiguity,
             nodes,
         }
@@ -303,6 +268,28 @@ impl Record for SummaryRecord {
             for (item, bytes) in [("mapped", huge.mapped)].into_iter().chain(huge.missed()) {
                 rows.numbers("huge_pages", item, Some(huge.size), None, Some(bytes));
             }
+            for policy in &huge.policies {
+                let of = [
+                    ("huge_policy", policy.bytes),
+                    ("huge_policy_eligible", policy.eligible),
+                    ("huge_policy_eligible_full", policy.eligible_full),
+                ];
+                for (group, bytes) in of {
+                    rows.numbers(group, policy.reason, None, None, Some(bytes));
+                }
+            }
+            for (name, setting) in huge.settings.words() {
+                rows.numbers(
+                    "huge_setting",
+                    &format!("{name}={setting}"),
+                    None,
+                    None,
+                    None,
+                );
+            }
+            for (name, pages) in huge.settings.numbers() {
+                rows.numbers("huge_setting", name, None, pages, None);
+            }
         }
         if let Some(contiguity) = &self.contiguity {
             let (extents, bytes) = (Some(contiguity.extents), Some(contiguity.bytes));
@@ -324,6 +311,13 @@ impl Record for SummaryRecord {
         for node in self.nodes.iter().flatten() {
             let name = node.node.map(|node| node.to_string()).unwrap_or_default();
             rows.numbers("node", &name, None, None, Some(node.bytes));
+        }
+        for kind in &self.kinds {
+            for node in kind.nodes.iter().flatten() {
+                let name = node.node.map(|node| node.to_string()).unwrap_or_default();
+                let item = format!("{}:{name}", kind.kind);
+                rows.numbers("kind_node", &item, None, None, Some(node.bytes));
+            }
         }
     }
 
@@ -531,7 +525,8 @@ impl Record for ProcessLine<'_> {
     fn cells(&self, cells: &mut Cells<'_>) {
         let record = self.0;
         let usage = &record.total;
-        let share = record.huge_pages.filter(|_| usage.resident > 0);
+        let huge_pages = record.huge_pages.as_ref();
+        let share = huge_pages.filter(|_| usage.resident > 0);
         let share = share.map(|huge| (huge.mapped * 100) / usage.resident);
         match record.pid {
             // No process has it: the line of all.

@@ -1,13 +1,17 @@
 //! One screen of text that shows a summary: what stands where, and bars. Knows
 //! nothing of where the numbers come from.
 
+use std::cmp::Reverse;
+
 use serde::{Serialize, Serializer};
 
 use crate::delimited::Fields;
+use crate::huge_advice;
+use crate::huge_pages::HugePagesRecord;
 use crate::name::Name;
 use crate::number::rough;
 use crate::record::{Layout, Record};
-use crate::summary::{ContiguityRecord, HugePagesRecord, SummaryRecord, UsageRecord};
+use crate::summary::{ContiguityRecord, NodeRecord, SummaryRecord, UsageRecord};
 use crate::table::Cells;
 
 /// A summary as a picture in tables; in other formats the record itself.
@@ -17,6 +21,8 @@ pub struct SummaryPicture<'a> {
     pub record: &'a SummaryRecord,
     /// What cannot be known, in words: a line each.
     pub missing: &'a [String],
+    /// The machine has several NUMA nodes: shows which memory is where.
+    pub by_node: bool,
     /// Bars of `#` alone, for terminals that have no other blocks.
     pub ascii: bool,
 }
@@ -42,7 +48,7 @@ impl Record for SummaryPicture<'_> {
             width: width.unwrap_or(WIDTH).clamp(60, 100),
             ascii: self.ascii,
         };
-        page.draw(self.record, self.missing);
+        page.draw(self);
         page.text
     }
 }
@@ -98,7 +104,10 @@ impl Page {
         self.phrases(indent, " ", text.split(' ').map(str::to_owned));
     }
 
-    fn draw(&mut self, record: &SummaryRecord, missing: &[String]) {
+    fn draw(&mut self, picture: &SummaryPicture<'_>) {
+        let SummaryPicture {
+            record, missing, ..
+        } = *picture;
         let mut title = format!("{} ", record.pid).into_bytes();
         let left = self.width - title.len();
         Name(record.command.as_bytes()).push_command(Some(left), &mut title);
@@ -122,21 +131,80 @@ impl Page {
         if let Some(contiguity) = &record.contiguity {
             self.contiguity(contiguity);
         }
-        if let Some(nodes) = &record.nodes {
-            let all: u64 = nodes.iter().map(|node| node.bytes).sum();
-            let each = nodes.iter().map(|node| {
-                let name = node
-                    .node
-                    .map_or("unknown".to_owned(), |node| node.to_string());
-                let share = percent(node.bytes, all);
-                format!("{name}: {} {share}", rough(node.bytes))
-            });
-            if !nodes.is_empty() {
-                self.line("");
-                let title = std::iter::once("nodes".to_owned());
-                self.phrases("", "   ", title.chain(each));
+        match (&record.nodes, picture.by_node) {
+            (Some(nodes), true) => self.nodes_by_kind(record, nodes),
+            (Some(nodes), false) => self.nodes(nodes),
+            (None, _) => {}
+        }
+    }
+
+    /// A line of all nodes.
+    fn nodes(&mut self, nodes: &[NodeRecord]) {
+        let all: u64 = nodes.iter().map(|node| node.bytes).sum();
+        let each = nodes.iter().map(|node| {
+            let share = percent(node.bytes, all);
+            let name = node
+                .node
+                .map_or("unknown".to_owned(), |node| node.to_string());
+            format!("{name}: {} {share}", rough(node.bytes))
+        });
+        if !nodes.is_empty() {
+            self.line("");
+            let title = std::iter::once("nodes".to_owned());
+            self.phrases("", "   ", title.chain(each));
+        }
+    }
+
+    /// A row for each kind that has memory, a column for each node: as many as fit,
+    /// those with the most memory, and one for all others.
+    fn nodes_by_kind(&mut self, record: &SummaryRecord, nodes: &[NodeRecord]) {
+        const FIRST: usize = 13;
+        const WIDTH: usize = 9;
+        let mut shown: Vec<_> = nodes.iter().collect();
+        shown.sort_by_key(|node| Reverse(node.bytes));
+        let fitting = (self.width - FIRST) / WIDTH;
+        let has_others = shown.len() > fitting;
+        shown.truncate(if has_others { fitting - 1 } else { fitting });
+        shown.sort_by_key(|node| node.node.map_or(u64::MAX, u64::from));
+        let shown: Vec<_> = shown.iter().map(|node| node.node).collect();
+        let row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+            cells.fold(format!("{name:<FIRST$}"), |row, cell| {
+                row + &format!("{cell:>WIDTH$}")
+            })
+        };
+        let bytes = |of: &[NodeRecord]| {
+            let on = |wanted: &Option<u32>| {
+                let same = of.iter().filter(|node| node.node == *wanted);
+                same.map(|node| node.bytes).sum::<u64>()
+            };
+            let mut bytes: Vec<_> = shown.iter().map(on).collect();
+            if has_others {
+                let all: u64 = of.iter().map(|node| node.bytes).sum();
+                bytes.push(all - bytes.iter().sum::<u64>());
+            }
+            bytes
+        };
+        if nodes.is_empty() {
+            return;
+        }
+        self.line("");
+        let title = |node: &Option<u32>| node.map_or("N?".to_owned(), |node| format!("N{node}"));
+        let others = has_others.then(|| "OTHERS".to_owned());
+        let mut titles = shown.iter().map(title).chain(others);
+        let line = row("MEMORY ON", &mut titles);
+        self.line(&line);
+        for kind in &record.kinds {
+            let of_kind = bytes(kind.nodes.as_deref().unwrap_or_default());
+            if of_kind.iter().any(|&bytes| bytes > 0) {
+                let line = row(kind.kind, &mut of_kind.into_iter().map(rough));
+                self.line(&line);
             }
         }
+        let (of_all, all) = (bytes(nodes), nodes.iter().map(|node| node.bytes).sum());
+        let line = row("all", &mut of_all.iter().copied().map(rough));
+        self.line(&line);
+        let line = row("", &mut of_all.iter().map(|&bytes| percent(bytes, all)));
+        self.line(&line);
     }
 
     fn usage(&mut self, record: &SummaryRecord) {
@@ -183,7 +251,7 @@ impl Page {
     /// A name, bytes, their part of a whole, and a bar.
     fn bar_line(&mut self, name: &str, bytes: u64, whole: u64, more: &str) {
         let start = format!(
-            "  {name:<16}{:>8} {:>5}{more} ",
+            "  {name:<20}{:>6} {:>5}{more} ",
             rough(bytes),
             percent(bytes, whole)
         );
@@ -236,18 +304,32 @@ impl Page {
         };
         let told = format!("HUGE PAGES of {size} map {mapped}, {share} of what is resident{rest}");
         self.prose("", &told);
+        let mut policies: Vec<_> = huge.policies.iter().collect();
+        policies.sort_by_key(|policy| Reverse(policy.bytes));
+        for policy in policies {
+            self.bar_line(&huge_advice::label(policy), policy.bytes, resident, "");
+        }
+        // The first one is what these policies have together.
         let names = [
             "mapping small",
             "alignment",
             "holes",
             "frames scattered",
+            "page cache's folios",
             "small entries",
             "frames hidden",
         ];
-        for (name, (_, bytes)) in names.into_iter().zip(huge.missed()) {
-            if bytes > 0 {
-                self.bar_line(name, bytes, resident, "");
+        for (name, (_, bytes)) in names.into_iter().zip(&huge.missed()[1..]) {
+            if *bytes > 0 {
+                self.bar_line(name, *bytes, resident, "");
             }
+        }
+        for line in huge_advice::advice(huge) {
+            self.prose("  ", &line);
+        }
+        let settings = huge_advice::settings(&huge.settings);
+        if huge.missed().iter().any(|&(_, bytes)| bytes > 0) && !settings.is_empty() {
+            self.prose("  ", &format!("set: {settings}"));
         }
     }
 

@@ -3,12 +3,25 @@
 
 mod samples;
 
+use process_introspection::HugePolicy;
 use process_introspection_export::{
-    AtLeastRecord, ContiguityRecord, ExtentClassRecord, Format, HugePagesRecord, KindRecord,
-    NodeRecord, PagesRecord, ProcessLine, Record, SummaryPicture, SummaryRecord,
+    AtLeastRecord, ContiguityRecord, ExtentClassRecord, Format, HugePagesRecord,
+    HugeSettingsRecord, KindRecord, NodeRecord, PagesRecord, PolicyRecord, ProcessLine, Record,
+    SummaryPicture, SummaryRecord,
 };
 use samples::{usage, written};
 use serde_json::{json, Value};
+
+fn policy(policy: HugePolicy, setting: &str, bytes: u64, eligible: u64) -> PolicyRecord {
+    PolicyRecord {
+        reason: policy.name(),
+        setting: (!setting.is_empty()).then(|| setting.to_owned()),
+        bytes,
+        eligible,
+        eligible_full: eligible / 2,
+        policy,
+    }
+}
 
 /// As it is with all privileges, and with none.
 fn summary(known: bool) -> SummaryRecord {
@@ -20,6 +33,12 @@ fn summary(known: bool) -> SummaryRecord {
         kinds: vec![KindRecord {
             kind: "anon",
             usage: usage(known),
+            nodes: known.then(|| {
+                vec![NodeRecord {
+                    node: Some(1),
+                    bytes: 3 << 20,
+                }]
+            }),
         }],
         page_sizes: known.then(|| {
             let of = |pages, size, bytes| PagesRecord { pages, size, bytes };
@@ -33,12 +52,35 @@ fn summary(known: bool) -> SummaryRecord {
         huge_pages: known.then_some(HugePagesRecord {
             size: 2 << 20,
             mapped: 4 << 20,
-            too_small: 3 << 20,
+            policy: 3 << 20,
+            too_small: 0,
             alignment: 2 << 20,
             holes: 1 << 20,
-            fragmented: 1 << 20,
+            fragmented: 1 << 19,
+            page_cache: 1 << 19,
             small_entries: 1 << 20,
             frames_hidden: 0,
+            policies: vec![
+                policy(HugePolicy::NotAdvised, "enabled=madvise", 1 << 18, 0),
+                policy(
+                    HugePolicy::SharedNever,
+                    "shmem_enabled=never",
+                    11 << 18,
+                    10 << 18,
+                ),
+            ],
+            settings: HugeSettingsRecord {
+                available: Some(true),
+                enabled: Some("madvise"),
+                shmem_enabled: Some("never"),
+                defrag: Some("defer".to_owned()),
+                use_zero_page: Some(true),
+                max_ptes_none: Some(511),
+                max_ptes_swap: Some(64),
+                max_ptes_shared: None,
+                process_disabled: Some(false),
+                advice_read: true,
+            },
         }),
         contiguity: known.then(|| ContiguityRecord {
             bytes: 14 << 20,
@@ -135,6 +177,7 @@ fn the_schema_of_summaries_takes_what_is_written_and_nothing_else() {
         let picture = SummaryPicture {
             record: &records[0],
             missing: &[],
+            by_node: false,
             ascii: false,
         };
         assert_eq!(written(Format::Json, None, &[picture]), json);
@@ -153,6 +196,7 @@ fn picture(record: &SummaryRecord, width: Option<usize>, ascii: bool) -> String 
     let picture = SummaryPicture {
         record,
         missing,
+        by_node: false,
         ascii,
     };
     written(Format::Table, width, &[picture])
@@ -165,6 +209,10 @@ fn a_picture_fits_the_terminal_and_one_screen() {
     largest.total.virt = u64::MAX;
     let most = 1023 << 30;
     largest.contiguity.as_mut().unwrap().largest = vec![most; 5];
+    largest.total.resident = 16 * most;
+    largest.huge_pages.as_mut().unwrap().policies = HugePolicy::ALL
+        .map(|of| policy(of, "hugepages-2048kB/shmem_enabled=within_size", most, most))
+        .to_vec();
     let nodes = (0..8).map(|node| NodeRecord {
         node: Some(node),
         bytes: most,
@@ -177,6 +225,7 @@ fn a_picture_fits_the_terminal_and_one_screen() {
                 let picture = SummaryPicture {
                     record,
                     missing: std::slice::from_ref(&why),
+                    by_node: ascii,
                     ascii,
                 };
                 let text = written(Format::Table, width, &[picture]);
@@ -186,7 +235,18 @@ fn a_picture_fits_the_terminal_and_one_screen() {
                     assert!(!ascii || line.is_ascii(), "{line}");
                     assert_eq!(line.trim_end(), line);
                 }
-                assert!(text.lines().count() < 40, "{text}");
+                // No process has every policy.
+                let policies = record
+                    .huge_pages
+                    .as_ref()
+                    .map_or(0, |huge| huge.policies.len());
+                let narrow = if width.is_some_and(|width| width < 80) {
+                    5
+                } else {
+                    0
+                };
+                let lines = 40 + narrow + if policies > 3 { 4 * policies } else { 0 };
+                assert!(text.lines().count() < lines, "{text}");
             }
         }
     }
@@ -235,12 +295,15 @@ fn a_picture_shows_what_is_known_and_says_what_is_not() {
     for part in [
         "4711 database --port 1",
         "anon              300M      12M    9.00M       8M       4K       8K       2M",
-        "64K folio             2M   14%",
+        "64K folio               2M   14%",
         "map 4M, 33% of what is resident",
         "EXTENTS 1540 (scatter-gather descriptors for all 14M)",
         "largest 4M 4M 4K",
         "at least 64K: 8M (57%)",
-        "4M-8M                 8M   57%       2x ####",
+        "4M-8M                   8M   57%       2x ####",
+        "  shmem_enabled=never  2.75M   22% ",
+        "shmem_enabled=never: 2.50M would be eligible with shmem_enabled=always",
+        "set: enabled=madvise shmem_enabled=never defrag=defer max_ptes_none=511",
         "unknown: 4M 28%   1: 10M 71%",
     ] {
         assert!(known.contains(part), "{part} is not in\n{known}");
@@ -269,6 +332,7 @@ fn pictures_stand_apart() {
     let one = SummaryPicture {
         record: &record,
         missing: &[],
+        by_node: false,
         ascii: true,
     };
     let alone = written(Format::Table, Some(80), std::slice::from_ref(&one));
@@ -302,11 +366,12 @@ fn csv_has_the_numbers_of_json() {
             let cells: Vec<_> = line.split(',').collect();
             assert_eq!(cells.len(), header.len(), "{line}");
             assert_eq!(cells[..2], ["4711", "database --port 1"]);
-            let item = if cells[2] == "node" {
-                &cells[3..]
-            } else {
-                &cells[4..]
-            };
+            let node = cells[3]
+                .rsplit(':')
+                .next()
+                .and_then(|node| node.parse::<u64>().ok());
+            found.extend(node.filter(|_| cells[2].ends_with("node")));
+            let item = &cells[4..];
             found.extend(item.iter().filter_map(|cell| cell.parse::<u64>().ok()));
         }
         for number in &found {
@@ -320,4 +385,162 @@ fn csv_has_the_numbers_of_json() {
             assert!(found.contains(number), "{number} is not in {text}");
         }
     }
+}
+
+/// What the table says of one policy of 10 MiB.
+fn said_of(of: HugePolicy, setting: &str, eligible: u64) -> String {
+    let mut record = summary(true);
+    let huge = record.huge_pages.as_mut().unwrap();
+    huge.policy = 10 << 20;
+    huge.policies = vec![policy(of, setting, 10 << 20, eligible)];
+    let text = picture(&record, Some(80), true);
+    let lines = text.lines().skip_while(|line| !line.starts_with("HUGE"));
+    let section: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+    section
+        .iter()
+        .map(|line| line.trim())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn policy_is_the_first_reason_by_its_name_with_what_would_change_it() {
+    for (of, setting, first, would) in [
+        (HugePolicy::NoKernelSupport, "", "no kernel support", ""),
+        (
+            HugePolicy::ProcessDisabled,
+            "",
+            "PR_SET_THP_DISABLE",
+            "8M would be subject to enabled=madvise shmem_enabled=never",
+        ),
+        (
+            HugePolicy::EnabledNever,
+            "hugepages-2048kB/enabled=never",
+            "enabled=never",
+            "8M would be eligible with hugepages-2048kB/enabled=always, or with",
+        ),
+        (
+            HugePolicy::NotAdvised,
+            "enabled=madvise",
+            "enabled=madvise",
+            "8M would be eligible with madvise(MADV_HUGEPAGE), or with enabled=always",
+        ),
+        (
+            HugePolicy::AdvisedAgainst,
+            "",
+            "MADV_NOHUGEPAGE",
+            "8M would be eligible with madvise(MADV_HUGEPAGE) instead",
+        ),
+        (
+            HugePolicy::SharedNever,
+            "shmem_enabled=deny",
+            "shmem_enabled=deny",
+            "8M would be eligible with shmem_enabled=always, or with shmem_enabled=advise and",
+        ),
+        (
+            HugePolicy::SharedNotAdvised,
+            "shmem_enabled=advise",
+            "shmem_enabled=advise",
+            "8M would be eligible with madvise(MADV_HUGEPAGE), or with shmem_enabled=always",
+        ),
+        (
+            HugePolicy::TmpfsNever,
+            "huge=never",
+            "tmpfs huge=never",
+            "8M would be eligible if the tmpfs were mounted with huge=always",
+        ),
+        (
+            HugePolicy::TmpfsNotAdvised,
+            "huge=advise",
+            "tmpfs huge=advise",
+            "8M would be eligible with madvise(MADV_HUGEPAGE), or with the tmpfs",
+        ),
+        (HugePolicy::PrivateCopy, "", "private copies", ""),
+        (HugePolicy::SpecialMapping, "", "special mappings", ""),
+        (
+            HugePolicy::NotEligible,
+            "",
+            "not eligible",
+            "8M is in whole blocks",
+        ),
+        (
+            HugePolicy::AdviceUnread,
+            "enabled=madvise",
+            "enabled=madvise?",
+            "8M can be huge only with MADV_HUGEPAGE; whether mappings have it was not read",
+        ),
+    ] {
+        let text = said_of(of, setting, 8 << 20);
+        let (_, reasons) = text.split_once("the rest: ").unwrap();
+        assert!(reasons.starts_with(&format!("{first} ")), "{text}");
+        assert!(reasons.contains(would), "{text}");
+        assert_eq!(
+            reasons.contains(&format!("{first}: ")),
+            !would.is_empty(),
+            "{text}"
+        );
+        // Where nothing would be eligible, no other policy is recommended.
+        let text = said_of(of, setting, 0);
+        assert!(!text.contains("would be"), "{text}");
+    }
+}
+
+#[test]
+fn memory_by_kind_and_node_is_shown_where_there_are_several_and_others_are_added_up() {
+    let mut record = summary(true);
+    let node = |node, mib: u64| NodeRecord {
+        node,
+        bytes: mib << 20,
+    };
+    let of_kind = |kind, nodes| KindRecord {
+        kind,
+        usage: usage(true),
+        nodes: Some(nodes),
+    };
+    record.kinds = vec![
+        of_kind("anon", vec![node(Some(0), 30), node(Some(2), 5)]),
+        of_kind("shm", vec![node(None, 1), node(Some(0), 4)]),
+        of_kind("vvar", Vec::new()),
+    ];
+    record.nodes = Some(vec![node(None, 1), node(Some(0), 34), node(Some(2), 5)]);
+    let shown = |record: &SummaryRecord, by_node, width| {
+        let picture = SummaryPicture {
+            record,
+            missing: &[],
+            by_node,
+            ascii: true,
+        };
+        let text = written(Format::Table, Some(width), &[picture]);
+        let section = text.rsplit("\n\n").next().unwrap();
+        section.to_owned()
+    };
+    let expected = "\
+MEMORY ON           N0       N2       N?
+anon               30M       5M        0
+shm                 4M        0       1M
+all                34M       5M       1M
+                   85%      12%       2%
+";
+    assert_eq!(shown(&record, true, 80), expected);
+    // On a machine with one node there is no table.
+    assert_eq!(
+        shown(&record, false, 80),
+        "nodes   unknown: 1M 2%   0: 34M 85%   2: 5M 12%\n"
+    );
+    // Of many nodes those are shown that have the most.
+    let many: Vec<_> = (0..64)
+        .map(|id| node(Some(id), 1 + u64::from(id)))
+        .collect();
+    record.kinds = vec![of_kind("anon", many.clone())];
+    record.nodes = Some(many);
+    let text = shown(&record, true, 80);
+    let mut lines = text.lines();
+    let titles: Vec<_> = lines.next().unwrap().split_whitespace().skip(2).collect();
+    assert_eq!(titles, ["N58", "N59", "N60", "N61", "N62", "N63", "OTHERS"]);
+    let cells: Vec<_> = lines.next().unwrap().split_whitespace().skip(1).collect();
+    assert_eq!(cells, ["59M", "60M", "61M", "62M", "63M", "64M", "1.67G"]);
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    assert!(shown(&record, true, 60)
+        .lines()
+        .all(|line| line.len() <= 60));
 }

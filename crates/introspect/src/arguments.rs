@@ -261,6 +261,10 @@ pub(crate) struct Summary {
     /// Lists what each mapping is made of, by PSS
     #[arg(long, value_name = "WHAT")]
     pub(crate) by: Option<By>,
+    /// Reads what was advised about huge pages (smaps), even if that holds the target's memory lock
+    /// for long
+    #[arg(long, conflicts_with_all = ["all", "by"])]
+    pub(crate) vm_flags: bool,
     /// Only mappings with NAME in their name, such as `[heap]` or `libc.so`
     #[arg(long, value_name = "NAME", value_parser = non_empty())]
     pub(crate) mapping: Option<OsString>,

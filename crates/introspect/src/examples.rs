@@ -138,15 +138,24 @@ is without pages of shared memory in swap: page tables do not have them.
 PAGES is what memory comes in: single base pages, larger folios that are mapped
 whole (by their size), parts of larger ones, hugetlb.
 
-HUGE PAGES is what huge entries map, and why not the rest: the mapping is smaller
-than a huge page; alignment: it lies at the edge of its mapping, or the file is
-mapped out of step; holes: other pages of the same block are not there; frames
-scattered: they are not consecutive or not aligned; small entries: the frames
-would do (khugepaged, or a new madvise, can change that).
+HUGE PAGES is what huge entries map, and why not the rest. Policy comes first, by
+the name of what forbids them: a setting of the kernel (enabled, shmem_enabled),
+huge= of a tmpfs, MADV_NOHUGEPAGE, PR_SET_THP_DISABLE; with what another policy
+would make eligible. Then: the mapping is smaller than a huge page; alignment: it
+lies at the edge of its mapping, or the file is mapped out of step; holes: other
+pages of the same block are not there; frames scattered: they are not consecutive
+or not aligned; page cache's folios: the file system has smaller ones; small
+entries: the frames would do (khugepaged, or a new madvise, can change that).
+
+What mappings were advised stands in smaps, for which the kernel looks at each
+page under the process's mmap lock, about 27 ms for 1G: read only if something
+depends on it, by default only if no mapping has more than 256M of small pages,
+with --all never.
 
 EXTENTS are consecutive in both address spaces, hugetlb included, the zero page
 not: as many descriptors as a scatter-gather list of all of it has. By their
-size: how many, how much memory. --mapping asks of a part.
+size: how many, how much memory. --mapping asks of a part. On machines with
+several NUMA nodes follows which kind has how much memory on which.
 
 --by mapping has a line for each mapping, by PSS (MEMORY is resident and hugetlb
 together). Several processes, all of a name, or --all have a line each, by PSS,

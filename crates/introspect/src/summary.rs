@@ -9,7 +9,8 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    AddrRange, MappingSummary, PhysicalMap, Process, Summary, SummaryStep,
+    AddrRange, AdviceReading, MappingSummary, PhysicalMap, Process, Summary, SummaryOptions,
+    SummaryStep,
 };
 use process_introspection_export::{
     Format, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
@@ -68,13 +69,13 @@ impl Found {
 /// Looks at a process, which goes on before anything is written.
 fn look(
     process: &Process,
-    map: &PhysicalMap,
+    options: &SummaryOptions<'_>,
     ranges: &[AddrRange],
     keep_mappings: bool,
     mut passed: impl FnMut(AddrRange) -> Result<(), Failure>,
 ) -> Result<Found, Failure> {
     let (mut mappings, mut failed) = (Vec::new(), None);
-    let summary = process.summary_of(ranges, map, |step| {
+    let summary = process.summary_with(ranges, options, |step| {
         match step {
             SummaryStep::Mapping(mapping) if keep_mappings => mappings.push(mapping),
             SummaryStep::Passed(range) => failed = passed(range).err(),
@@ -106,6 +107,15 @@ fn look(
     })
 }
 
+/// When advice of mappings about huge pages is read: never if it is not shown.
+fn advice(asked: &arguments::Summary, is_shown: bool) -> AdviceReading {
+    match (asked.vm_flags, is_shown && asked.by.is_none()) {
+        (true, _) => AdviceReading::Always,
+        (false, true) => AdviceReading::WhereCheap,
+        (false, false) => AdviceReading::Never,
+    }
+}
+
 /// A screen, or a line for each mapping.
 fn of_one(
     asked: &arguments::Summary,
@@ -120,16 +130,22 @@ fn of_one(
     let map = PhysicalMap::read_in(process.mounts())?;
     let ranges = asked.selection().ranges(process)?;
     let mut sink = Sink::gathering(&asked.output, layout, &ranges, setting)?;
-    let found = look(process, &map, &ranges, asked.by.is_some(), |range| {
+    let options = SummaryOptions::new(&map).advice(advice(asked, true));
+    let found = look(process, &options, &ranges, asked.by.is_some(), |range| {
         sink.passed(range)
     });
     drop(standing);
     sink.end_progress();
-    write(asked, &found?, &mut sink)?;
+    write(asked, &found?, &map, &mut sink)?;
     sink.finish()
 }
 
-fn write(asked: &arguments::Summary, found: &Found, sink: &mut Sink) -> Result<(), Failure> {
+fn write(
+    asked: &arguments::Summary,
+    found: &Found,
+    map: &PhysicalMap,
+    sink: &mut Sink,
+) -> Result<(), Failure> {
     let missing = missing(&found.summary);
     let is_picture = asked.by.is_none() && matches!(asked.output.format.0, Format::Table);
     for what in missing.iter().filter(|_| !is_picture) {
@@ -140,6 +156,7 @@ fn write(asked: &arguments::Summary, found: &Found, sink: &mut Sink) -> Result<(
         return sink.write(&SummaryPicture {
             record: &found.record(),
             missing: &missing,
+            by_node: map.has_several_nodes(),
             ascii: !has_utf8(),
         });
     }

@@ -115,6 +115,53 @@ fn several_processes_have_a_line_each_with_their_sum_and_a_column_by_mapping() {
 }
 
 #[test]
+fn the_policy_that_forbids_huge_pages_is_said_first_and_in_every_format() {
+    let test = "the_policy_that_forbids_huge_pages_is_said_first_and_in_every_format";
+    if !is_root_or_skip(test) || !testkit::machine::has_page_scan_or_skip(test) {
+        return;
+    }
+    let size = 4 * memory::huge();
+    let target = Target::spawn(|| {
+        memory::keep_page_sizes();
+        let at = memory::aligned(size, memory::huge());
+        memory::touch(at, size / page(), 1);
+        vec![at]
+    });
+    let pid = target.pid().to_string();
+    let screen = succeed(&["summary", &pid]).stdout;
+    let lines = screen
+        .lines()
+        .skip_while(|line| !line.starts_with("HUGE PAGES"));
+    let first = lines.skip(1).map(str::trim).find(|line| !line.is_empty());
+    if screen.contains("no kernel support") {
+        return eprintln!("SKIPPED the rest of {test}: no huge pages in this kernel");
+    }
+    assert!(
+        first.unwrap().starts_with("PR_SET_THP_DISABLE "),
+        "{screen}"
+    );
+    assert!(
+        screen.contains("PR_SET_THP_DISABLE: without it, "),
+        "{screen}"
+    );
+    let records = succeed(&["summary", &pid, "--format", "json"]).array();
+    check_schema("summary", &Value::from(records.clone()));
+    let huge_pages = &records[0]["huge_pages"];
+    assert_eq!(huge_pages["settings"]["process_disabled"], true);
+    let policy = &huge_pages["policies"][0];
+    assert_eq!(policy["reason"], "process_disabled");
+    assert!(number(policy, "eligible_full") >= size, "{policy}");
+    assert_eq!(number(policy, "bytes"), number(huge_pages, "policy"));
+    let csv = succeed(&["summary", &pid, "--format", "csv"]).stdout;
+    let eligible = number(policy, "eligible");
+    let expected = format!(",huge_policy_eligible,process_disabled,,,,,,,,,,{eligible}\n");
+    assert!(csv.contains(&expected), "{csv}");
+    // No option is ignored.
+    let said = fail(&["summary", &pid, "self", "--vm-flags"]);
+    assert!(said.contains("--vm-flags is for one process"), "{said}");
+}
+
+#[test]
 fn a_name_of_several_processes_means_all_of_them() {
     if !is_root_or_skip("a_name_of_several_processes_means_all_of_them") {
         return;

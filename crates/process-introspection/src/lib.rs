@@ -62,6 +62,7 @@ mod error;
 mod extents;
 mod frames;
 mod freeze;
+mod huge_pages;
 mod launch;
 mod location;
 mod mapping;
@@ -91,6 +92,7 @@ pub use error::Error;
 pub use extents::{Extent, ExtentBacking, Extents};
 pub use frames::{FrameFlags, Frames};
 pub use freeze::Frozen;
+pub use huge_pages::{AnonymousMode, HugePageSettings, HugePolicy, SharedMode};
 pub use launch::{is_signal_ignored, LaunchError, Moment, Program, StandingAtExit};
 pub use mapping::{Mapping, MappingName};
 pub use memory_types::MemoryTypes;
@@ -107,7 +109,8 @@ pub use processes::{all_processes, processes_named, NamedProcess};
 pub use resident::{ResidentRegion, ResidentRegions};
 pub use snapshot::Snapshot;
 pub use summary::{
-    Contiguity, ExtentClass, HugeCoverage, MappingSummary, PageClass, Summary, SummaryStep, Usage,
+    AdviceReading, Contiguity, ExtentClass, HugeCoverage, MappingSummary, PageClass, PolicyBytes,
+    Summary, SummaryOptions, SummaryStep, Usage,
 };
 pub use swap_areas::{SwapArea, SwapAreas};
 pub use thread_stacks::ThreadStacks;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use process_introspection::{Backing, PhysicalRegion, Process, UnknownReason};
+use process_introspection::{Backing, PhysicalMap, PhysicalRegion, Process, UnknownReason};
 use testkit::machine::{
     free_huge_pages, has_area_query_or_skip, has_page_scan_or_skip, is_root_or_skip, HugePages,
 };
@@ -152,6 +152,51 @@ fn memory_of_each_node_is_reported_where_that_node_is() {
             );
         }
     }
+}
+
+#[test]
+fn a_summary_has_the_memory_of_each_kind_by_node() {
+    let test = "a_summary_has_the_memory_of_each_kind_by_node";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let Some(nodes) = nodes_or_skip(test) else {
+        return;
+    };
+    // Anonymous memory on each node in turn, more on each; shared memory on the last.
+    let size_on = |index: usize| (index as u64 + 1) * 100 * page();
+    let last = *nodes.last().unwrap();
+    let target = Target::spawn(|| {
+        let all: u64 = (0..nodes.len()).map(size_on).sum();
+        let shared = memory::map(50 * page(), libc::MAP_SHARED, memory::memfd(50 * page()));
+        bind(shared, 50 * page(), last);
+        memory::touch(shared, 50, 1);
+        let start = memory::anonymous(all);
+        let mut at = start;
+        for (index, &node) in nodes.iter().enumerate() {
+            bind(at, size_on(index), node);
+            memory::touch(at, size_on(index) / page(), 1);
+            at += size_on(index);
+        }
+        vec![start, all, shared]
+    });
+    let [start, all, shared] = *target.addresses() else {
+        panic!("three numbers");
+    };
+    let process = Process::open(target.pid()).unwrap();
+    let map = PhysicalMap::read().unwrap();
+    assert!(map.has_several_nodes());
+    let of = |range: std::ops::Range<u64>, kind: &str| {
+        let summary = process.summary(range, &map).unwrap();
+        let mut kinds = summary.kinds.iter();
+        let place = kinds.position(|(found, _)| found.name() == kind).unwrap();
+        summary.nodes_of_kinds.unwrap()[place].clone()
+    };
+    let each = nodes.iter().enumerate();
+    let expected = each.map(|(index, &node)| (Some(node), size_on(index)));
+    assert_eq!(of(start..start + all, "anon"), expected.collect());
+    let on_last = [(Some(last), 50 * page())];
+    assert_eq!(of(shared..shared + 50 * page(), "shm"), on_last.into());
 }
 
 #[test]

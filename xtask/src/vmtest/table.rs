@@ -147,6 +147,7 @@ const HUGETLB: &str = "oracle::hugetlb_pages_have_their_size";
 const GIGANTIC: &str = "machines::hugetlb_pages_of_a_gibibyte_are_one_leaf_entry_each";
 const NODES: &str = "machines::memory_of_each_node_is_reported_where_that_node_is";
 const MOVED: &str = "machines::a_page_that_is_moved_to_another_node_is_reported_there";
+const NODES_BY_KIND: &str = "machines::a_summary_has_the_memory_of_each_kind_by_node";
 const HIGH: &str = "machines::memory_above_the_lower_47_bits_is_reported";
 const SWAP: &str = "machines::swapped_pages_are_told_with_their_place";
 const SWAP_SUM: &str = "summary::swapped_memory_is_what_the_kernel_counts";
@@ -260,9 +261,9 @@ pub(crate) const ROWS: &[Row] = &[
         // nothing read twice is the same.
         command_line: "numa_balancing=disable transparent_hugepage=madvise",
         work: Work::TestsOfTheMachine,
-        also: &["page_facts", "parallel", "physical_map", "storm"],
+        also: &["page_facts", "parallel", "physical_map", "storm", "summary"],
         environment: &[(storm::SECONDS, "15"), (storm::MUST, "nodes")],
-        runs: &[NODES, MOVED, STORM],
+        runs: &[NODES, MOVED, NODES_BY_KIND, STORM],
         ..PLAIN
     },
     Row {
@@ -272,7 +273,14 @@ pub(crate) const ROWS: &[Row] = &[
         command_line: "default_hugepagesz=2M hugepagesz=2M hugepages=16 \
                        hugepagesz=1G hugepages=1 transparent_hugepage=always",
         work: Work::TestsOfTheMachine,
-        also: &["churn", "page_facts", "parallel", "summary", "system_calls"],
+        also: &[
+            "churn",
+            "huge_policy",
+            "page_facts",
+            "parallel",
+            "summary",
+            "system_calls",
+        ],
         runs: &[HUGETLB, GIGANTIC, HUGE],
         ..PLAIN
     },

@@ -107,6 +107,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("by", Some("mapping")),
             MAPPING,
             FREEZE,
+            ("vm-flags", None),
             FORMAT,
             OUTPUT,
             PROCFS,
@@ -116,12 +117,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("on", Some("USR1")),
         ],
         is_wrong: |form, given| {
-            let of_processes = given.count(&["by", "mapping", "freeze"]) > 0;
+            let of_processes = given.count(&["by", "mapping", "freeze", "vm-flags"]) > 0;
+            let by_mapping = given.has("by") && given.has("vm-flags");
             let all = match form {
                 Form::Bare => !given.has("all") || of_processes,
                 _ => given.has("all"),
             };
-            all || is_wrong_for_program(form, given)
+            all || by_mapping || is_wrong_for_program(form, given)
         },
     },
     Subcommand {

@@ -4,13 +4,15 @@
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use process_introspection::{Mounts, PhysicalMap, Process, Target};
+use process_introspection::{
+    HugePageSettings, Mounts, PhysicalMap, Process, SummaryOptions, Target,
+};
 use process_introspection_export::{
     Format, HugePagesRecord, MappingUsageRecord, ProcessLine, Record, SummaryRecord, UsageRecord,
     WithPid,
 };
 
-use super::{look, missing, Found};
+use super::{advice, look, missing, Found};
 use crate::arguments::{self, By, FreezeOption};
 use crate::count::processes;
 use crate::failure::Failure;
@@ -106,6 +108,13 @@ pub(super) fn several(
         (None, true) => &ProcessLine::LAYOUT,
         (None, false) => &SummaryRecord::LAYOUT,
     };
+    if is_table && asked.vm_flags {
+        return Err(Failure::Message(
+            "--vm-flags is for one process, or for --format json, jsonl or csv: the table of \
+             several shows nothing of it"
+                .to_owned(),
+        ));
+    }
     // What fails first is found out before the output is opened.
     if let Some(first) = chosen.first().filter(|first| first.required) {
         mounts.process(first.target)?;
@@ -152,6 +161,9 @@ fn gather(
     sink: &Sink,
 ) -> Result<Gathered, Failure> {
     let mut gathered = Gathered::default();
+    let mut settings = None;
+    // The whole machine is not held up for it, and the table does not show it.
+    let shows_advice = !asked.all && !matches!(asked.output.format.0, Format::Table);
     for (done, one) in chosen.iter().enumerate() {
         sink.passed_processes(done, chosen.len());
         sink.check()?;
@@ -167,7 +179,16 @@ fn gather(
                     return Ok(None);
                 }
                 let ranges = asked.selection().ranges(&process)?;
-                let found = look(&process, map, &ranges, asked.by.is_some(), |_| sink.check());
+                // Once: they are the machine's.
+                let size = process.page_size().pmd().bytes();
+                let settings =
+                    settings.get_or_insert_with(|| HugePageSettings::read_in(mounts, size));
+                let options = SummaryOptions::new(map)
+                    .settings(settings)
+                    .advice(advice(asked, shows_advice));
+                let found = look(&process, &options, &ranges, asked.by.is_some(), |_| {
+                    sink.check()
+                });
                 drop(standing);
                 found.map(Some)
             });
@@ -262,7 +283,8 @@ fn total(records: &[SummaryRecord]) -> Option<SummaryRecord> {
     for record in records_left {
         sum.mappings += record.mappings;
         add_usage(&mut sum.total, &record.total);
-        sum.huge_pages = sum.huge_pages.zip(record.huge_pages).map(add_huge_pages);
+        let huge_pages = sum.huge_pages.take().zip(record.huge_pages.as_ref());
+        sum.huge_pages = huge_pages.map(add_huge_pages);
         let both = sum.contiguity.take().zip(record.contiguity.as_ref());
         sum.contiguity = both.map(|(mut sum, other)| {
             sum.extents += other.extents;
@@ -291,17 +313,10 @@ fn add_usage(sum: &mut UsageRecord, other: &UsageRecord) {
     sum.hugetlb += other.hugetlb;
 }
 
-fn add_huge_pages((sum, other): (HugePagesRecord, HugePagesRecord)) -> HugePagesRecord {
-    HugePagesRecord {
-        size: sum.size,
-        mapped: sum.mapped + other.mapped,
-        too_small: sum.too_small + other.too_small,
-        alignment: sum.alignment + other.alignment,
-        holes: sum.holes + other.holes,
-        fragmented: sum.fragmented + other.fragmented,
-        small_entries: sum.small_entries + other.small_entries,
-        frames_hidden: sum.frames_hidden + other.frames_hidden,
-    }
+/// Adds what a line shows of huge pages.
+fn add_huge_pages((mut sum, other): (HugePagesRecord, &HugePagesRecord)) -> HugePagesRecord {
+    sum.mapped += other.mapped;
+    sum
 }
 
 #[cfg(test)]

@@ -1,14 +1,24 @@
 //! What huge entries map, and what keeps the rest from it: block by block, a
-//! block being what one huge entry can map. Pure; knows no process.
+//! block being what one huge entry can map. Pure; knows no process and no policy
+//! but what it is told.
+
+use std::collections::BTreeMap;
 
 use process_introspection_core::AddrRange;
 
+use crate::huge_pages::{Decision, MappingClass};
+use crate::HugePolicy;
+
 /// Resident memory by what maps it, in bytes; hugetlb is not in it. `huge` and
-/// the others add up to all resident memory.
+/// the others add up to all resident memory. Each byte has one reason: policy, if
+/// the kernel may not use huge pages for it, before all others.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub struct HugeCoverage {
     /// Mapped by huge entries.
     pub huge: u64,
+    /// Of mappings for which a policy forbids huge pages; or allows them only with
+    /// advice that was not read.
+    pub policy: u64,
     /// Of mappings that are smaller than a huge page.
     pub too_small: u64,
     /// Outside the whole blocks of its mapping, or of a mapping whose addresses
@@ -18,6 +28,8 @@ pub struct HugeCoverage {
     pub holes: u64,
     /// In full blocks whose frames are not consecutive, or not aligned.
     pub fragmented: u64,
+    /// The same of files: their page cache has them in smaller folios.
+    pub page_cache: u64,
     /// In full blocks whose frames would do, yet are mapped by small entries.
     pub small_entries: u64,
     /// In full blocks whose frames cannot be seen by this caller.
@@ -32,12 +44,115 @@ impl HugeCoverage {
 
     /// What huge entries do not map, in bytes.
     pub fn missed(&self) -> u64 {
-        self.too_small
+        self.policy
+            + self.too_small
             + self.alignment
             + self.holes
             + self.fragmented
+            + self.page_cache
             + self.small_entries
             + self.frames_hidden
+    }
+}
+
+/// Resident memory that one policy keeps from being huge, in bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PolicyBytes {
+    /// All of it.
+    pub bytes: u64,
+    /// What another policy would make eligible: anonymous and shared memory in
+    /// whole blocks of its mapping.
+    pub eligible: u64,
+    /// The same in blocks whose pages are all there.
+    pub eligible_full: u64,
+}
+
+/// What huge entries map of one mapping, and how the rest lies: what no policy
+/// changes. All but `huge` is mapped by small entries, in bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Layout {
+    pub(crate) huge: u64,
+    too_small: u64,
+    alignment: u64,
+    holes: u64,
+    fragmented: u64,
+    small_entries: u64,
+    frames_hidden: u64,
+    /// In blocks with private copies of a file's pages.
+    copies: u64,
+}
+
+impl Layout {
+    /// All that small entries map.
+    pub(crate) fn missed(&self) -> u64 {
+        self.too_small + self.alignment + self.copies + self.eligible().bytes
+    }
+
+    /// What huge pages could map if no policy forbids them.
+    pub(crate) fn eligible(&self) -> PolicyBytes {
+        let full = self.fragmented + self.small_entries + self.frames_hidden;
+        PolicyBytes {
+            bytes: self.holes + full,
+            eligible: self.holes + full,
+            eligible_full: full,
+        }
+    }
+}
+
+/// Adds mappings up by the reasons why their memory is not huge.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reasons {
+    pub(crate) coverage: HugeCoverage,
+    pub(crate) policies: BTreeMap<HugePolicy, PolicyBytes>,
+}
+
+impl Reasons {
+    /// Adds a mapping for which this was decided.
+    pub(crate) fn add(&mut self, layout: &Layout, class: MappingClass, decision: Decision) {
+        self.coverage.huge += layout.huge;
+        if let Decision::Forbidden(policy) = decision {
+            // What becomes of a file is up to its file system, too.
+            let depends = matches!(class, MappingClass::Anonymous | MappingClass::Shared(_));
+            let of_it = PolicyBytes {
+                bytes: layout.missed(),
+                ..if depends {
+                    layout.eligible()
+                } else {
+                    PolicyBytes::default()
+                }
+            };
+            return self.add_policy(policy, of_it);
+        }
+        let copies = PolicyBytes {
+            bytes: layout.copies,
+            ..PolicyBytes::default()
+        };
+        self.add_policy(HugePolicy::PrivateCopy, copies);
+        let coverage = &mut self.coverage;
+        coverage.too_small += layout.too_small;
+        coverage.alignment += layout.alignment;
+        if decision == Decision::Undecided {
+            // How it lies is no reason if it could be forbidden.
+            return self.add_policy(HugePolicy::AdviceUnread, layout.eligible());
+        }
+        coverage.holes += layout.holes;
+        coverage.small_entries += layout.small_entries;
+        coverage.frames_hidden += layout.frames_hidden;
+        match class {
+            MappingClass::File => coverage.page_cache += layout.fragmented,
+            _ => coverage.fragmented += layout.fragmented,
+        }
+    }
+
+    fn add_policy(&mut self, policy: HugePolicy, of_it: PolicyBytes) {
+        if of_it.bytes > 0 {
+            self.coverage.policy += of_it.bytes;
+            let all = self.policies.entry(policy).or_default();
+            all.bytes += of_it.bytes;
+            all.eligible += of_it.eligible;
+            all.eligible_full += of_it.eligible_full;
+        }
     }
 }
 
@@ -50,6 +165,8 @@ pub(crate) struct Present {
     pub(crate) phys: Option<u64>,
     /// Mapped by huge entries.
     pub(crate) huge: bool,
+    /// Private copies of a file's pages.
+    pub(crate) copies: bool,
 }
 
 /// What is known of the current block, which is not full yet.
@@ -62,24 +179,25 @@ struct Block {
     distance: Option<u64>,
     is_one_run: bool,
     hidden: bool,
+    has_copies: bool,
 }
 
-/// Counts [`HugeCoverage`] mapping by mapping, page by page in ascending order.
+/// Counts the [`Layout`] of a mapping, page by page in ascending order.
 #[derive(Clone, Debug)]
-pub(crate) struct CoverageCount {
+pub(crate) struct LayoutCount {
     block_size: u64,
-    coverage: HugeCoverage,
+    layout: Layout,
     /// Of the current mapping: its whole blocks; and whether it is too small.
     blocks: (u64, u64),
     too_small: bool,
     block: Option<Block>,
 }
 
-impl CoverageCount {
+impl LayoutCount {
     pub(crate) fn new(block_size: u64) -> Self {
         Self {
             block_size,
-            coverage: HugeCoverage::default(),
+            layout: Layout::default(),
             blocks: (0, 0),
             too_small: true,
             block: None,
@@ -87,9 +205,8 @@ impl CoverageCount {
     }
 
     /// What follows is of this mapping, and of a file from `offset` on if it
-    /// has one.
+    /// has one. The layout of the one before has been taken.
     pub(crate) fn begin(&mut self, mapping: AddrRange, offset: Option<u64>) {
-        self.end();
         let (start, end) = (mapping.start().as_u64(), mapping.end().as_u64());
         self.too_small = end - start < self.block_size;
         let in_step = offset.is_none_or(|offset| start.wrapping_sub(offset) % self.block_size == 0);
@@ -99,6 +216,11 @@ impl CoverageCount {
             Some(first) if in_step && first < last => (first, last),
             _ => (0, 0),
         };
+    }
+
+    /// Whether a huge page fits into the current mapping.
+    pub(crate) fn has_block(&self) -> bool {
+        self.blocks.0 < self.blocks.1
     }
 
     /// Adds pages.
@@ -112,28 +234,37 @@ impl CoverageCount {
                 } else {
                     pages.end
                 };
-                let size = end - at;
-                match (pages.huge, self.too_small) {
-                    (true, _) => self.coverage.huge += size,
-                    (_, true) => self.coverage.too_small += size,
-                    (_, false) => self.coverage.alignment += size,
-                }
+                let layout = &mut self.layout;
+                let reason = match (pages.huge, self.too_small) {
+                    (true, _) => &mut layout.huge,
+                    (_, true) => &mut layout.too_small,
+                    (_, false) => &mut layout.alignment,
+                };
+                *reason += end - at;
                 at = end;
                 continue;
             }
             let start = at - at % self.block_size;
             let end = pages.end.min(start + self.block_size);
             let phys = pages.phys.map(|phys| phys + (at - pages.start));
-            self.add_to_block(start, at, end, phys, pages.huge);
+            self.add_to_block(
+                start,
+                Present {
+                    start: at,
+                    end,
+                    phys,
+                    ..pages
+                },
+            );
             at = end;
         }
     }
 
-    fn add_to_block(&mut self, block: u64, start: u64, end: u64, phys: Option<u64>, huge: bool) {
+    fn add_to_block(&mut self, block: u64, pages: Present) {
         if self.block.is_some_and(|open| open.start != block) {
-            self.end();
+            self.end_block();
         }
-        let distance = phys.map(|phys| phys.wrapping_sub(start));
+        let distance = pages.phys.map(|phys| phys.wrapping_sub(pages.start));
         let open = self.block.get_or_insert(Block {
             start: block,
             small: 0,
@@ -141,38 +272,46 @@ impl CoverageCount {
             distance,
             is_one_run: true,
             hidden: false,
+            has_copies: false,
         });
         open.is_one_run &= open.distance == distance;
-        open.hidden |= phys.is_none();
-        match huge {
-            true => open.huge += end - start,
-            false => open.small += end - start,
+        open.hidden |= pages.phys.is_none();
+        open.has_copies |= pages.copies;
+        match pages.huge {
+            true => open.huge += pages.end - pages.start,
+            false => open.small += pages.end - pages.start,
         }
     }
 
     /// Nothing more of the current block, or mapping.
-    fn end(&mut self) {
+    fn end_block(&mut self) {
         let Some(block) = self.block.take() else {
             return;
         };
-        self.coverage.huge += block.huge;
+        let layout = &mut self.layout;
+        layout.huge += block.huge;
         let aligned = |distance: u64| distance % self.block_size == 0;
-        let reason = if block.small + block.huge < self.block_size {
-            &mut self.coverage.holes
+        let is_full = block.small + block.huge == self.block_size;
+        if block.has_copies {
+            layout.copies += block.small;
+            return;
+        }
+        let reason = if !is_full {
+            &mut layout.holes
         } else if block.hidden {
-            &mut self.coverage.frames_hidden
+            &mut layout.frames_hidden
         } else if block.is_one_run && block.distance.is_some_and(aligned) {
-            &mut self.coverage.small_entries
+            &mut layout.small_entries
         } else {
-            &mut self.coverage.fragmented
+            &mut layout.fragmented
         };
         *reason += block.small;
     }
 
-    /// All that was added.
-    pub(crate) fn finish(mut self) -> HugeCoverage {
-        self.end();
-        self.coverage
+    /// Returns the layout of the current mapping, which ends.
+    pub(crate) fn take(&mut self) -> Layout {
+        self.end_block();
+        std::mem::take(&mut self.layout)
     }
 }
 
@@ -185,15 +324,14 @@ mod tests {
     /// Few pages, so that chance fills it.
     const BLOCK: u64 = 4 * PAGE;
 
+    /// A page: its address, its frame, whether it is huge, whether it is a copy.
+    type Page = (u64, Option<u64>, bool, bool);
+
     /// Each page asks for itself.
-    fn naive(
-        mapping: (u64, u64),
-        offset: Option<u64>,
-        pages: &[(u64, Option<u64>, bool)],
-    ) -> HugeCoverage {
-        let mut coverage = HugeCoverage::default();
+    fn naive(mapping: (u64, u64), offset: Option<u64>, pages: &[Page]) -> Layout {
+        let mut coverage = Layout::default();
         let (start, end) = mapping;
-        for &(at, _, huge) in pages {
+        for &(at, _, huge, _) in pages {
             let block = at / BLOCK * BLOCK;
             let within: Vec<_> = pages
                 .iter()
@@ -203,13 +341,16 @@ mod tests {
                 && block + BLOCK <= end
                 && offset.is_none_or(|offset| start.wrapping_sub(offset) % BLOCK == 0);
             let frames: Option<Vec<u64>> = within.iter().map(|page| page.1).collect();
+            let is_full = within.len() as u64 * PAGE == BLOCK;
             let reason = if huge {
                 &mut coverage.huge
             } else if end - start < BLOCK {
                 &mut coverage.too_small
             } else if !fits {
                 &mut coverage.alignment
-            } else if (within.len() as u64) * PAGE < BLOCK {
+            } else if within.iter().any(|page| page.3) {
+                &mut coverage.copies
+            } else if !is_full {
                 &mut coverage.holes
             } else {
                 match frames {
@@ -237,7 +378,7 @@ mod tests {
             let offset = has_offset.then(|| random.below(9));
             let mapping = ((first + 16) * PAGE, (first + 16 + count) * PAGE);
             let offset = offset.map(|offset| offset * PAGE);
-            let mut counter = CoverageCount::new(BLOCK);
+            let mut counter = LayoutCount::new(BLOCK);
             counter.begin(AddrRange::new(mapping.0, mapping.1).unwrap(), offset);
             let mut pages = Vec::new();
             let (mut at, mut phys) = (mapping.0, 0x10_0000 + first * PAGE);
@@ -245,6 +386,7 @@ mod tests {
                 let (hole, jump) = (random.below(2), random.below(2));
                 let length = 1 + random.below(9);
                 let (huge, is_hidden) = (random.below(2) == 0, random.below(10) == 0);
+                let copies = !huge && random.below(8) == 0;
                 let start = at + hole * PAGE;
                 let end = (start + length * PAGE).min(mapping.1);
                 if start >= end {
@@ -257,20 +399,57 @@ mod tests {
                     end,
                     phys: seen,
                     huge,
+                    copies,
                 });
                 for page in 0..(end - start) / PAGE {
                     pages.push((
                         start + page * PAGE,
                         seen.map(|seen| seen + page * PAGE),
                         huge,
+                        copies,
                     ));
                 }
                 phys += end - start;
                 at = end;
             }
-            let coverage = counter.finish();
-            assert_eq!(coverage, naive(mapping, offset, &pages), "seed {seed}");
-            assert_eq!(coverage.resident(), pages.len() as u64 * PAGE);
+            let layout = counter.take();
+            assert_eq!(layout, naive(mapping, offset, &pages), "seed {seed}");
+            assert_eq!(layout.huge + layout.missed(), pages.len() as u64 * PAGE);
+            assert_eq!(counter.take(), Layout::default());
+            check_reasons(&layout);
+        }
+    }
+
+    /// Whatever was decided, each byte has one reason.
+    fn check_reasons(layout: &Layout) {
+        use Decision::{Allowed, Forbidden, Undecided};
+        for class in [MappingClass::Anonymous, MappingClass::File] {
+            for decision in [Allowed, Undecided, Forbidden(HugePolicy::EnabledNever)] {
+                let mut reasons = Reasons::default();
+                reasons.add(layout, class, decision);
+                let coverage = reasons.coverage;
+                assert_eq!(coverage.missed(), layout.missed(), "{decision:?}");
+                assert_eq!(coverage.huge, layout.huge);
+                let policies = reasons.policies.values();
+                let by_policy: u64 = policies.clone().map(|of_it| of_it.bytes).sum();
+                assert_eq!(by_policy, coverage.policy);
+                for of_it in policies {
+                    assert!(of_it.eligible_full <= of_it.eligible && of_it.eligible <= of_it.bytes);
+                }
+                if matches!(decision, Forbidden(_)) {
+                    assert_eq!(
+                        coverage.policy,
+                        layout.missed(),
+                        "policy is the first reason"
+                    );
+                }
+                let scattered = (coverage.fragmented, coverage.page_cache);
+                match (decision, class) {
+                    (Allowed, MappingClass::File) => assert_eq!(scattered, (0, layout.fragmented)),
+                    (Allowed, _) => assert_eq!(scattered, (layout.fragmented, 0)),
+                    _ => assert_eq!(scattered, (0, 0), "{decision:?}"),
+                }
+            }
         }
     }
 }

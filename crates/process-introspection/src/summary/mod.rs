@@ -17,13 +17,14 @@ use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize};
 
 pub use contiguity::{Contiguity, ExtentClass};
-pub use coverage::HugeCoverage;
+pub use coverage::{HugeCoverage, PolicyBytes};
 pub(crate) use folios::FolioPages;
 pub use usage::Usage;
-pub use walk::SummaryStep;
+pub use walk::{AdviceReading, SummaryOptions, SummaryStep};
 
-use crate::{Mapping, PageFacts, PhysicalMap};
-use coverage::{CoverageCount, Present};
+use crate::huge_pages::{Decision, HugeRules, MappingClass};
+use crate::{HugePageSettings, HugePolicy, Mapping, PageFacts, PhysicalMap, VmFlags};
+use coverage::{Layout, LayoutCount, Present, Reasons};
 
 /// What the memory of a process is made of, see [`crate::Process::summary`].
 #[derive(Clone, Debug, Default)]
@@ -43,12 +44,25 @@ pub struct Summary {
     pub coverage: Option<HugeCoverage>,
     /// The size of the huge pages of `coverage`, in bytes.
     pub huge_page: u64,
+    /// The policies that keep memory from being huge, those that do; they add up
+    /// to the `policy` of `coverage`.
+    pub policies: BTreeMap<HugePolicy, PolicyBytes>,
+    /// What the machine is set to about huge pages.
+    pub huge_settings: HugePageSettings,
+    /// Whether the process has huge pages switched off (`PR_SET_THP_DISABLE`);
+    /// `None` where the kernel does not say (before Linux 5.0).
+    pub huge_disabled: Option<bool>,
+    /// Whether advice of mappings (`MADV_HUGEPAGE`, `MADV_NOHUGEPAGE`) was read,
+    /// see [`AdviceReading`]. Where it makes no difference it is not.
+    pub advice_read: bool,
     /// Extents of memory, hugetlb included, the zero page not; `None` without
     /// addresses.
     pub contiguity: Option<Contiguity>,
     /// The same memory by NUMA node, in bytes; `None` without addresses. Under
     /// the key `None` is memory whose node is not known.
     pub nodes: Option<BTreeMap<Option<u32>, u64>>,
+    /// The same for each of `kinds`, in their order.
+    pub nodes_of_kinds: Option<Vec<BTreeMap<Option<u32>, u64>>>,
     /// Whether flags and counts of frames could be read: without them there is no
     /// PSS and no USS, and device memory mapped as pages counts as resident.
     pub knows_frames: bool,
@@ -97,6 +111,8 @@ struct Pages<'a> {
     virt: AddrRange,
     backing: Backing,
     facts: Option<&'a PageFacts>,
+    /// A private copy of a file's pages.
+    copies: bool,
     /// Those that huge entries map, in ascending order.
     huge: &'a [(u64, u64)],
 }
@@ -109,13 +125,33 @@ struct Adder<'a> {
     total: Usage,
     kinds: [Usage; MappingKind::ALL.len()],
     pages: BTreeMap<PageClass, u64>,
-    coverage: CoverageCount,
+    rules: HugeRules<'a>,
+    layout: LayoutCount,
+    reasons: Reasons,
+    /// Mappings whose flags decide whether they may have huge pages.
+    undecided: Vec<Waiting>,
+    /// Of all mappings, the most memory that small entries map: what one area costs
+    /// whoever reads the flags.
+    most_small: u64,
     contiguity: Contiguity,
-    nodes: BTreeMap<Option<u32>, u64>,
+    nodes: [BTreeMap<Option<u32>, u64>; MappingKind::ALL.len()],
     mappings: u64,
     current: Option<MappingSummary>,
+    /// The place of its kind among all.
+    kind: usize,
+    /// The rules for that.
+    class: MappingClass,
     /// The extents of that.
     of_current: Contiguity,
+}
+
+/// A mapping for which nothing is decided yet.
+#[derive(Debug)]
+struct Waiting {
+    mapping: Arc<Mapping>,
+    class: MappingClass,
+    has_block: bool,
+    layout: Layout,
 }
 
 /// Whether it is of huge pages that were set aside, which the kernel counts
@@ -125,18 +161,24 @@ fn is_hugetlb(mapping: &Mapping) -> bool {
 }
 
 impl<'a> Adder<'a> {
-    fn new(page: PageSize, map: &'a PhysicalMap) -> Self {
+    fn new(page: PageSize, map: &'a PhysicalMap, rules: HugeRules<'a>) -> Self {
         Self {
             page,
             map,
             total: Usage::default(),
             kinds: [Usage::default(); MappingKind::ALL.len()],
             pages: BTreeMap::new(),
-            coverage: CoverageCount::new(page.pmd().bytes()),
+            rules,
+            layout: LayoutCount::new(page.pmd().bytes()),
+            reasons: Reasons::default(),
+            undecided: Vec::new(),
+            most_small: 0,
             contiguity: Contiguity::default(),
-            nodes: BTreeMap::new(),
+            nodes: Default::default(),
             mappings: 0,
             current: None,
+            kind: 0,
+            class: MappingClass::Anonymous,
             of_current: Contiguity::default(),
         }
     }
@@ -150,10 +192,16 @@ impl<'a> Adder<'a> {
         if self.current.as_ref().is_some_and(same) {
             return None;
         }
-        let offset = mapping.has_object().then_some(mapping.offset);
-        self.coverage.begin(mapping.range, offset);
-        self.mappings += 1;
         let ended = self.end();
+        self.class = self.rules.class(mapping);
+        let mut kinds = MappingKind::ALL.iter();
+        self.kind = kinds
+            .position(|&kind| kind == mapping.kind())
+            .unwrap_or_default();
+        let has_file = self.class != MappingClass::Anonymous && mapping.has_object();
+        self.layout
+            .begin(mapping.range, has_file.then_some(mapping.offset));
+        self.mappings += 1;
         self.current = Some(MappingSummary {
             mapping: Arc::clone(mapping),
             usage: Usage::default(),
@@ -168,17 +216,42 @@ impl<'a> Adder<'a> {
     /// Nothing more of the current mapping.
     fn end(&mut self) -> Option<MappingSummary> {
         let mut ended = self.current.take()?;
+        self.decide(&ended);
         let mut contiguity = std::mem::take(&mut self.of_current);
         contiguity.close();
         ended.extents = contiguity.extents();
         ended.median = contiguity.median();
         ended.largest = contiguity.largest(1).first().copied();
         self.total.add(&ended.usage);
-        let kinds = MappingKind::ALL.iter().zip(&mut self.kinds);
-        for (_, usage) in kinds.filter(|(&kind, _)| kind == ended.mapping.kind()) {
-            usage.add(&ended.usage);
-        }
+        self.kinds[self.kind].add(&ended.usage);
         Some(ended)
+    }
+
+    /// Decides why memory of a mapping that ends is not huge, if that can be said
+    /// without its flags.
+    fn decide(&mut self, ended: &MappingSummary) {
+        let (layout, has_block) = (self.layout.take(), self.layout.has_block());
+        self.most_small = self.most_small.max(layout.missed() + ended.usage.swap);
+        let decision = match layout.missed() {
+            0 => Decision::Allowed,
+            _ => self.rules.decide(self.class, None, has_block),
+        };
+        match decision {
+            Decision::Undecided => self.undecided.push(Waiting {
+                mapping: Arc::clone(&ended.mapping),
+                class: self.class,
+                has_block,
+                layout,
+            }),
+            decided => self.reasons.add(&layout, self.class, decided),
+        }
+    }
+
+    /// Whether there is memory that huge pages could map, if flags that were not
+    /// read allow it.
+    fn needs_flags(&self) -> bool {
+        let mut undecided = self.undecided.iter();
+        undecided.any(|waiting| waiting.layout.eligible().bytes > 0)
     }
 
     /// Adds pages of the mapping that was begun.
@@ -235,7 +308,7 @@ impl<'a> Adder<'a> {
         self.contiguity.add(virt, phys, size);
         self.of_current.add(virt, phys, size);
         for (node, size) in self.map.nodes_of(address, size) {
-            *self.nodes.entry(node).or_default() += size;
+            *self.nodes[self.kind].entry(node).or_default() += size;
         }
     }
 
@@ -255,14 +328,16 @@ impl<'a> Adder<'a> {
         }
         let (start, end) = (pages.virt.start().as_u64(), pages.virt.end().as_u64());
         let address = pages.backing.address();
+        let has_file = matches!(self.class, MappingClass::File | MappingClass::Shared(_));
         let mut present = |from: u64, to: u64, huge: bool| {
             if from < to {
                 let phys = address.map(|address| address.as_u64() + (from - start));
-                self.coverage.add(Present {
+                self.layout.add(Present {
                     start: from,
                     end: to,
                     phys,
                     huge,
+                    copies: pages.copies && has_file,
                 });
             }
         };
@@ -278,23 +353,38 @@ impl<'a> Adder<'a> {
         }
     }
 
-    /// All that was added; also what there is to say of the last mapping.
-    fn finish(mut self) -> (Summary, Option<MappingSummary>) {
-        let last = self.end();
+    /// All that was added, when the last mapping has ended. `flags` are those of
+    /// mappings, if they were read.
+    fn finish(mut self, flags: Option<&VmFlags>) -> Summary {
+        for waiting in self.undecided {
+            let flags = flags.and_then(|flags| flags.of(&waiting.mapping));
+            let decision = self.rules.decide(waiting.class, flags, waiting.has_block);
+            self.reasons.add(&waiting.layout, waiting.class, decision);
+        }
         self.contiguity.close();
+        let mut nodes = BTreeMap::new();
+        for (node, bytes) in self.nodes.iter().flatten() {
+            *nodes.entry(*node).or_default() += bytes;
+        }
+        let of_kinds = self.nodes.into_iter().zip(self.kinds);
+        let of_kinds = of_kinds.filter(|(_, usage)| usage.virt > 0);
         let kinds = MappingKind::ALL.into_iter().zip(self.kinds);
-        let summary = Summary {
+        Summary {
             mappings: self.mappings,
             total: self.total,
-            kinds: kinds.filter(|(_, usage)| usage.virt > 0).collect(),
+            kinds: kinds.filter(|&(_, usage)| usage.virt > 0).collect(),
             pages: self.pages.into_iter().collect(),
-            coverage: Some(self.coverage.finish()),
+            coverage: Some(self.reasons.coverage),
             huge_page: self.page.pmd().bytes(),
+            policies: self.reasons.policies,
+            huge_settings: self.rules.settings().clone(),
+            huge_disabled: self.rules.is_disabled,
+            advice_read: flags.is_some(),
             contiguity: Some(self.contiguity),
-            nodes: Some(self.nodes),
+            nodes: Some(nodes),
+            nodes_of_kinds: Some(of_kinds.map(|(nodes, _)| nodes).collect()),
             knows_frames: true,
             knows_addresses: true,
-        };
-        (summary, last)
+        }
     }
 }

@@ -8,7 +8,10 @@ use process_introspection_core::physical::Backing;
 use process_introspection_core::AddrRange;
 
 use super::{is_hugetlb, Adder, MappingSummary, Pages, Summary};
-use crate::{Error, Frames, PageFactsReader, PhysicalMap, PhysicalRegion, Process};
+use crate::huge_pages::HugeRules;
+use crate::{
+    Error, Frames, HugePageSettings, PageFactsReader, PhysicalMap, PhysicalRegion, Process,
+};
 
 /// So many regions are kept until the facts of their frames are read: the more,
 /// the longer are the runs.
@@ -68,24 +71,104 @@ impl Process {
         map: &PhysicalMap,
         watch: impl FnMut(SummaryStep) -> ControlFlow<()>,
     ) -> Result<Summary, Error> {
+        self.summary_with(ranges, &SummaryOptions::new(map), watch)
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Process::summary`].
+    pub fn summary_with(
+        &self,
+        ranges: &[AddrRange],
+        options: &SummaryOptions<'_>,
+        watch: impl FnMut(SummaryStep) -> ControlFlow<()>,
+    ) -> Result<Summary, Error> {
+        let read;
+        let settings = match options.settings {
+            Some(settings) => settings,
+            None => {
+                read = HugePageSettings::read_in(self.mounts(), self.page_size().pmd().bytes());
+                &read
+            }
+        };
+        let rules = HugeRules::of(self.as_core(), settings);
         let mut walk = Walk {
             process: self,
-            adder: Adder::new(self.page_size(), map),
+            adder: Adder::new(self.page_size(), options.map, rules),
             watch,
             tells_huge: true,
+            advice: options.advice,
         };
         if !self.sees_frames() {
             walk.resident(ranges)?;
-            return Ok(walk.finish(false, false));
+            return walk.finish(false, false);
         }
-        let mut facts = match Frames::open_in(self.mounts()) {
+        let mut facts = match Frames::open() {
             Ok(_) => Some(self.page_facts()?.of_frames_only()),
             Err(error) if error.is_permission_denied() || error.is_unsupported() => None,
             Err(error) => return Err(error),
         };
         let knows_frames = facts.is_some();
         walk.physical(ranges, facts.as_mut())?;
-        Ok(walk.finish(true, knows_frames))
+        walk.finish(true, knows_frames)
+    }
+}
+
+/// When the advice of mappings about huge pages is read. It stands in `smaps` only:
+/// a read of that makes the kernel look at every page, and holds the target's mmap
+/// lock for each mapping in turn, about 100 ns for a page of it that is not huge.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AdviceReading {
+    /// Where something depends on it, and no mapping has more than
+    /// [`AdviceReading::CHEAP`] bytes of small pages: the lock is held for 7 ms at
+    /// most.
+    #[default]
+    WhereCheap,
+    /// Where something depends on it.
+    Always,
+    /// Never: what depends on it is [`crate::HugePolicy::AdviceUnread`].
+    Never,
+}
+
+impl AdviceReading {
+    /// The most small pages of one mapping, in bytes, with which
+    /// [`AdviceReading::WhereCheap`] reads.
+    pub const CHEAP: u64 = 256 << 20;
+}
+
+/// How to make a summary.
+#[derive(Copy, Clone, Debug)]
+pub struct SummaryOptions<'a> {
+    map: &'a PhysicalMap,
+    settings: Option<&'a HugePageSettings>,
+    advice: AdviceReading,
+}
+
+impl<'a> SummaryOptions<'a> {
+    /// The usual ones, with what is at which physical address.
+    pub fn new(map: &'a PhysicalMap) -> Self {
+        Self {
+            map,
+            settings: None,
+            advice: AdviceReading::default(),
+        }
+    }
+
+    /// Takes these settings of huge pages; by default they are read for each
+    /// summary.
+    #[must_use]
+    pub fn settings(mut self, settings: &'a HugePageSettings) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
+    /// When to read what was advised about huge pages.
+    #[must_use]
+    pub fn advice(mut self, advice: AdviceReading) -> Self {
+        self.advice = advice;
+        self
     }
 }
 
@@ -95,6 +178,7 @@ struct Walk<'a, W> {
     watch: W,
     /// The kernel tells which pages huge entries map.
     tells_huge: bool,
+    advice: AdviceReading,
 }
 
 impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
@@ -163,6 +247,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                 virt: region.virt,
                 backing: region.backing,
                 facts: facts.as_ref(),
+                copies: region.anonymous && region.mapping.has_object(),
                 huge: &runs,
             });
         }
@@ -227,6 +312,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                     virt: region.virt,
                     backing: region.backing,
                     facts: None,
+                    copies: false,
                     huge,
                 });
                 if (self.watch)(SummaryStep::Passed(region.virt)).is_break() {
@@ -237,21 +323,31 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         Ok(())
     }
 
-    fn finish(mut self, knows_addresses: bool, knows_frames: bool) -> Summary {
-        let (mut summary, last) = self.adder.finish();
-        if let Some(last) = last {
+    fn finish(mut self, knows_addresses: bool, knows_frames: bool) -> Result<Summary, Error> {
+        if let Some(last) = self.adder.end() {
             // There is nothing left to break off.
             let _ = (self.watch)(SummaryStep::Mapping(last));
         }
+        let reads_flags = self.tells_huge
+            && self.adder.needs_flags()
+            && match self.advice {
+                AdviceReading::WhereCheap => self.adder.most_small <= AdviceReading::CHEAP,
+                AdviceReading::Always => true,
+                AdviceReading::Never => false,
+            };
+        let flags = reads_flags.then(|| self.process.vm_flags()).transpose()?;
+        let mut summary = self.adder.finish(flags.as_ref());
         summary.knows_addresses = knows_addresses;
         summary.knows_frames = knows_frames;
         if !knows_addresses {
             summary.contiguity = None;
             summary.nodes = None;
+            summary.nodes_of_kinds = None;
         }
         if !self.tells_huge {
             summary.coverage = None;
+            summary.policies.clear();
         }
-        summary
+        Ok(summary)
     }
 }
