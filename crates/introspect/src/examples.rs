@@ -37,6 +37,9 @@ nodes are looked up. The container's own /proc has to be mounted all the same.
 Unique PIDs are made of start times then. Programs that are started are always
 those of /proc.
 
+Lines of a table are as long as the terminal's, elsewhere as COLUMNS says, if it
+is set: names and commands are cut to that.
+
 Exit status: 0; 1 for an error, said on standard error; 2 for wrong usage. If
 the reader of the output goes away, that is no error.
 

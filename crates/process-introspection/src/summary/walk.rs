@@ -335,7 +335,13 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                 AdviceReading::Always => true,
                 AdviceReading::Never => false,
             };
-        let flags = reads_flags.then(|| self.process.vm_flags()).transpose()?;
+        let flags = match reads_flags.then(|| self.process.vm_flags()) {
+            Some(Ok(flags)) => Some(flags),
+            // Where maps may be read and smaps may not, that is what is not known.
+            Some(Err(error)) if error.is_permission_denied() => None,
+            Some(Err(error)) => return Err(error),
+            None => None,
+        };
         let mut summary = self.adder.finish(flags.as_ref());
         summary.knows_addresses = knows_addresses;
         summary.knows_frames = knows_frames;
