@@ -150,6 +150,8 @@ impl<R: Record> Record for Detailed<R> {
 
     fn notes(&self, notes: &mut Notes<'_>) {
         let details = &self.details;
+        self.record.notes(notes);
+        notes.end_line();
         match details.mapcount {
             Some(Span { min, max }) if min == max => {
                 notes.phrase(&format!("mapped: {min}"));

@@ -28,8 +28,8 @@
 //!
 //! * **Table**: a header line and a line a record, in columns of fixed width
 //!   (a value that is wider moves what follows in its line). Addresses are in
-//!   hexadecimal without `0x`, as in the `maps` file; sizes in the largest
-//!   unit that is exact. In names, control characters, whatever else could
+//!   hexadecimal without `0x`, as in the `maps` file; sizes are exact, `132K`,
+//!   `1G+4K` or `2T-4K`. In names, control characters, whatever else could
 //!   upset a terminal, bytes that are not UTF-8, and backslashes are escaped.
 //!   Below a row can stand notes, indented. A summary is no row but a picture.
 //! * **JSON**: an array of objects, one a line, and **JSON lines**: the objects
@@ -73,7 +73,7 @@ pub use number::{DeviceNumber, Hex, SignedHex};
 pub use object::ObjectRecord;
 pub use owner::{NamedBy, OwnerKind, OwnerRecord};
 pub use page_table::PageTableRecord;
-pub use physical::{PhysicalRecord, WithNode};
+pub use physical::{Folded, PhysicalRecord, WithNode};
 pub use record::{protection_name, Align, Column, Layout, Record, Swap};
 pub use resident::ResidentRecord;
 pub use state::State;

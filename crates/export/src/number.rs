@@ -123,21 +123,75 @@ pub(crate) fn decimal(number: u64, buffer: &mut [u8; 21]) -> &str {
     ascii(&buffer[at..])
 }
 
-/// A size in the largest of the units G, M, K and bytes that is exact.
-pub(crate) fn size(bytes: u64, buffer: &mut [u8; 21]) -> &str {
-    let unit = match bytes.trailing_zeros() {
-        64 => None,
-        30.. => Some((30, b'G')),
-        20.. => Some((20, b'M')),
-        10.. => Some((10, b'K')),
-        _ => None,
-    };
-    let Some((shift, letter)) = unit else {
-        return decimal(bytes, buffer);
-    };
-    buffer[20] = letter;
-    let at = decimal_at(bytes >> shift, buffer, 20);
+/// The most bytes that [`size`] takes: a number of each unit and a sign.
+pub(crate) const SIZE: usize = 48;
+
+/// Numbers below this are written with one unit.
+const MOST_ALONE: u64 = 100_000;
+const UNITS: [(u32, &[u8]); 7] = [
+    (60, b"E"),
+    (50, b"P"),
+    (40, b"T"),
+    (30, b"G"),
+    (20, b"M"),
+    (10, b"K"),
+    (0, b""),
+];
+
+/// An exact size: with the largest unit of which it is a multiple, where that takes
+/// at most five digits, `132K`; else with the next larger or smaller multiple of
+/// the unit that is its magnitude, and the rest, `1G+4K` or `2T-4K`.
+pub(crate) fn size(bytes: u64, buffer: &mut [u8; SIZE]) -> &str {
+    let at = size_at(bytes, buffer, SIZE);
     ascii(&buffer[at..])
+}
+
+/// Writes a size that ends at `end`; where it begins.
+fn size_at(bytes: u64, buffer: &mut [u8; SIZE], end: usize) -> usize {
+    if let Some(at) = with_one_unit(bytes, buffer, end) {
+        return at;
+    }
+    let magnitude = bytes.ilog2() / 10 * 10;
+    let rest = bytes & ((1 << magnitude) - 1);
+    let less = (1 << magnitude) - rest;
+    let sum = size_at(rest, buffer, end);
+    let mut other = [0; SIZE];
+    // A sum below a minus would need its signs turned round.
+    let difference = with_one_unit(less, &mut other, SIZE);
+    let (mut at, next) = match difference {
+        Some(from) if SIZE - from < end - sum => {
+            let at = end - (SIZE - from);
+            buffer[at..end].copy_from_slice(&other[from..]);
+            (at, 1)
+        }
+        _ => (sum, 0),
+    };
+    at -= 1;
+    buffer[at] = if next == 1 { b'-' } else { b'+' };
+    // 1024 of a unit are 1 of the next.
+    match ((bytes >> magnitude) + next, magnitude) {
+        (1024, ..60) => with_unit(1, magnitude + 10, buffer, at),
+        (number, _) => with_unit(number, magnitude, buffer, at),
+    }
+}
+
+fn with_one_unit(bytes: u64, buffer: &mut [u8; SIZE], end: usize) -> Option<usize> {
+    let zeros = if bytes == 0 {
+        0
+    } else {
+        bytes.trailing_zeros()
+    };
+    let shift = zeros / 10 * 10;
+    let number = bytes >> shift;
+    (number < MOST_ALONE).then(|| with_unit(number, shift, buffer, end))
+}
+
+fn with_unit(number: u64, shift: u32, buffer: &mut [u8; SIZE], end: usize) -> usize {
+    let letter = UNITS.iter().find(|(of, _)| *of == shift);
+    let letter = letter.map_or(&b""[..], |(_, letter)| letter);
+    let at = end - letter.len();
+    buffer[at..end].copy_from_slice(letter);
+    decimal_at(number, buffer, at)
 }
 
 /// About so many bytes, rounded down, in at most five characters: three digits
@@ -160,7 +214,8 @@ pub(crate) fn rough(bytes: u64) -> String {
     }
 }
 
-fn decimal_at(number: u64, buffer: &mut [u8; 21], end: usize) -> usize {
+/// Writes a number that ends at `end`; where it begins.
+fn decimal_at(number: u64, buffer: &mut [u8], end: usize) -> usize {
     let (mut at, mut rest) = (end, number);
     loop {
         at -= 1;
@@ -197,27 +252,54 @@ mod tests {
         }
 
         #[test]
-        fn a_size_is_exact(bytes: u64, shift in 0u32..64) {
-            let bytes = bytes >> shift << (shift / 2);
-            let mut buffer = [0; 21];
+        fn a_size_is_exact(bytes: u64, shift in 0u32..64, less: u16) {
+            let bytes = (bytes >> shift << (shift / 2)).wrapping_sub(u64::from(less) << 12);
+            let mut buffer = [0; SIZE];
             let text = size(bytes, &mut buffer);
-            let digits = text.trim_end_matches(['K', 'M', 'G']);
-            let unit = match &text[digits.len()..] { "G" => 30, "M" => 20, "K" => 10, _ => 0 };
-            prop_assert_eq!(digits.parse::<u64>().unwrap() << unit, bytes);
+            let mut sum = 0i128;
+            for term in text.split_inclusive(['+', '-']).collect::<Vec<_>>().iter().rev() {
+                // Read from behind: a sign is the end of the term before it.
+                let value = value(term.trim_end_matches(['+', '-']));
+                sum = match term.chars().last() {
+                    Some('+') => value + sum,
+                    Some('-') => value - sum,
+                    _ => value,
+                };
+            }
+            prop_assert_eq!(sum, i128::from(bytes), "{}", text);
         }
     }
 
+    fn value(term: &str) -> i128 {
+        let digits = term.trim_end_matches(|c: char| c.is_ascii_uppercase());
+        let unit = UNITS
+            .iter()
+            .find(|(_, letter)| *letter == &term.as_bytes()[digits.len()..]);
+        digits.parse::<i128>().unwrap() << unit.unwrap().0
+    }
+
     #[test]
-    fn a_size_has_the_largest_exact_unit() {
-        let text = |bytes| size(bytes, &mut [0; 21]).to_owned();
-        assert_eq!(text(0), "0");
-        assert_eq!(text(1234), "1234");
-        assert_eq!(text(132 << 10), "132K");
-        assert_eq!(text(2 << 20), "2M");
-        assert_eq!(text(1 << 30), "1G");
-        assert_eq!(text((1 << 30) + 4096), "1048580K");
-        assert_eq!(text(u64::MAX), u64::MAX.to_string());
-        assert_eq!(text(1 << 63), "8589934592G");
+    fn a_size_is_short_and_exact() {
+        let text = |bytes| size(bytes, &mut [0; SIZE]).to_owned();
+        for (bytes, expected) in [
+            (0, "0"),
+            (1234, "1234"),
+            (132 << 10, "132K"),
+            (10_304 << 10, "10304K"),
+            (2 << 20, "2M"),
+            (1 << 30, "1G"),
+            (16 << 40, "16T"),
+            (1 << 63, "8E"),
+            ((1 << 30) + 4096, "1G+4K"),
+            ((2 << 40) - 4096, "2T-4K"),
+            ((1 << 40) - 4096, "1T-4K"),
+            ((3 << 30) + (5 << 20) + 4096, "3G+5124K"),
+            ((1 << 40) + (2 << 30) - 4096, "1T+2G-4K"),
+            (123_456, "120K+576"),
+            (u64::MAX, "16E-1"),
+        ] {
+            assert_eq!(text(bytes), expected);
+        }
     }
 
     #[test]

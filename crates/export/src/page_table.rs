@@ -8,10 +8,11 @@ use crate::name::Name;
 use crate::number::{DeviceNumber, Hex};
 use crate::physical::PhysicalRecord;
 use crate::record::{
-    protection_name, unknown_reason, with_memory_type, Column, Layout, Record, Swap,
+    byte_of, note_byte, protection_name, unknown_reason, with_memory_type, Column, Layout, Record,
+    Swap,
 };
 use crate::state::State;
-use crate::table::Cells;
+use crate::table::{Cells, Notes};
 
 /// A leaf entry, or a base page that has none. The fields are those of a
 /// [`PhysicalRecord`].
@@ -57,6 +58,10 @@ pub struct PageTableRecord<'a> {
     pub cache: Option<&'static str>,
     /// QNX's flags; 0 without a mapping.
     pub flags: Hex,
+    /// The physical address of a byte in it, by its virtual address. Only tables
+    /// show it.
+    #[serde(skip)]
+    pub byte: Option<(Hex, Hex)>,
 }
 
 impl<'a> PageTableRecord<'a> {
@@ -90,7 +95,14 @@ impl<'a> PageTableRecord<'a> {
             node: None,
             cache: entry.memory_type().map(MemoryType::name),
             flags: Hex(u64::from(entry.flags())),
+            byte: None,
         }
+    }
+
+    /// Shows in tables where the byte at a virtual address is, if it is in the
+    /// record and not its first.
+    pub fn set_byte(&mut self, vaddr: u64) {
+        self.byte = byte_of(self.vaddr, self.size, self.paddr, vaddr);
     }
 
     /// Says how the memory is cached, also in the flags.
@@ -148,5 +160,9 @@ impl Record for PageTableRecord<'_> {
             None => cells.text("-").text("-"),
         }
         .name(self.path);
+    }
+
+    fn notes(&self, notes: &mut Notes<'_>) {
+        note_byte(self.byte, notes);
     }
 }

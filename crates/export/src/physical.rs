@@ -5,12 +5,13 @@ use serde::Serialize;
 
 use crate::delimited::Fields;
 use crate::name::Name;
-use crate::number::{DeviceNumber, Hex};
+use crate::number::{size, DeviceNumber, Hex, SIZE};
 use crate::record::{
-    inserted, protection_name, unknown_reason, with_memory_type, Column, Layout, Record, Swap,
+    byte_of, inserted, note_byte, protection_name, unknown_reason, with_memory_type, Column,
+    Layout, Record, Swap,
 };
 use crate::state::State;
-use crate::table::Cells;
+use crate::table::{Cells, Notes};
 
 /// A physical region: whole pages of one mapping that are physically
 /// consecutive, or unbacked for one reason.
@@ -57,6 +58,42 @@ pub struct PhysicalRecord<'a> {
     pub cache: Option<&'static str>,
     /// QNX's flags.
     pub flags: Hex,
+    /// The physical address of a byte in it, by its virtual address. Only tables
+    /// show it.
+    #[serde(skip)]
+    pub byte: Option<(Hex, Hex)>,
+    /// Records that the row of a table stands for. Other formats have none.
+    #[serde(skip)]
+    pub folded: Option<Folded>,
+}
+
+/// Records of one mapping that follow each other, in one row of a table: of the
+/// zero page, or absent. Sizes are in bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub struct Folded {
+    /// How many there are.
+    pub records: u64,
+    /// Of all of them.
+    pub size: u64,
+    /// Of those that are not present.
+    pub not_present: u64,
+    /// Of those that are in swap.
+    pub swapped: u64,
+    /// Of those that are guards.
+    pub guard: u64,
+}
+
+impl Folded {
+    /// Each state that is absent, with its bytes.
+    fn absent(&self) -> impl Iterator<Item = (State, u64)> {
+        [
+            (State::NotPresent, self.not_present),
+            (State::Swapped, self.swapped),
+            (State::Guard, self.guard),
+        ]
+        .into_iter()
+        .filter(|&(_, bytes)| bytes > 0)
+    }
 }
 
 impl<'a> PhysicalRecord<'a> {
@@ -86,7 +123,15 @@ impl<'a> PhysicalRecord<'a> {
             node: None,
             cache: region.memory_type().map(MemoryType::name),
             flags: Hex(u64::from(region.flags())),
+            byte: None,
+            folded: None,
         }
+    }
+
+    /// Shows in tables where the byte at a virtual address is, if it is in the
+    /// record and not its first.
+    pub fn set_byte(&mut self, vaddr: u64) {
+        self.byte = byte_of(self.vaddr, self.size, self.paddr, vaddr);
     }
 
     /// Says how the memory is cached, also in the flags.
@@ -157,11 +202,23 @@ impl Record for PhysicalRecord<'_> {
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {
-        cells
-            .hex(self.vaddr)
-            .size(self.size)
-            .place_or_reason(self.paddr, self.swap, self.reason)
-            .text(self.state.name());
+        cells.hex(self.vaddr);
+        match self.folded {
+            None => cells
+                .size(self.size)
+                .place_or_reason(self.paddr, self.swap, self.reason)
+                .text(self.state.name()),
+            Some(folded) => {
+                let name = match self.state {
+                    State::Zero => self.state.name(),
+                    _ => "absent",
+                };
+                cells
+                    .size(folded.size)
+                    .hex(self.paddr)
+                    .text(&format!("{name} x{}", folded.records))
+            }
+        };
         if cells.is_next(NODE.title) {
             cells.optional(self.node.map(u64::from));
         }
@@ -170,6 +227,14 @@ impl Record for PhysicalRecord<'_> {
             .size(self.page_size)
             .text(self.kind)
             .name(self.path);
+    }
+
+    fn notes(&self, notes: &mut Notes<'_>) {
+        note_byte(self.byte, notes);
+        for (state, bytes) in self.folded.iter().flat_map(Folded::absent) {
+            let mut text = [0; SIZE];
+            notes.phrase(&format!("{} {}", state.name(), size(bytes, &mut text)));
+        }
     }
 }
 
@@ -194,5 +259,9 @@ impl Record for WithNode<'_> {
 
     fn cells(&self, cells: &mut Cells<'_>) {
         self.0.cells(cells);
+    }
+
+    fn notes(&self, notes: &mut Notes<'_>) {
+        self.0.notes(notes);
     }
 }

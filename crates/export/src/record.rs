@@ -158,3 +158,23 @@ pub fn protection_name(protection: Protection) -> &'static str {
         (true, true, true) => "rwx",
     }
 }
+
+/// The byte at a virtual address and its physical address, if it is in memory that
+/// begins there and is not the first byte of that.
+pub(crate) fn byte_of(
+    Hex(start): Hex,
+    size: u64,
+    paddr: Option<Hex>,
+    vaddr: u64,
+) -> Option<(Hex, Hex)> {
+    let into = vaddr
+        .checked_sub(start)
+        .filter(|&into| 0 < into && into < size)?;
+    Some((Hex(vaddr), Hex(paddr?.0.checked_add(into)?)))
+}
+
+pub(crate) fn note_byte(byte: Option<(Hex, Hex)>, notes: &mut Notes<'_>) {
+    if let Some((Hex(vaddr), Hex(paddr))) = byte {
+        notes.phrase(&format!("the byte at {vaddr:x} is at {paddr:x}"));
+    }
+}

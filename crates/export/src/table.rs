@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use crate::name::Name;
-use crate::number::{decimal, rough, size, DeviceNumber, Hex};
+use crate::number::{decimal, rough, size, DeviceNumber, Hex, SIZE};
 use crate::record::{Align, Column, Layout, Record, Swap};
 
 /// The cells of one row. What is null is `-`.
@@ -64,10 +64,10 @@ impl Cells<'_> {
         }
     }
 
-    /// A size in the largest exact unit.
+    /// An exact size: `132K`, `1G+4K`.
     pub fn size(&mut self, bytes: impl Into<Option<u64>>) -> &mut Self {
         match bytes.into() {
-            Some(bytes) => self.text(size(bytes, &mut [0; 21])),
+            Some(bytes) => self.text(size(bytes, &mut [0; SIZE])),
             None => self.text("-"),
         }
     }

@@ -4,8 +4,9 @@ mod samples;
 
 use process_introspection::FrameFlags;
 use process_introspection_export::{
-    AddressRecord, Detailed, Details, FlagCounts, FlagNames, Format, Hex, Name, ObjectRecord,
-    OtherPath, OwnerRecord, PhysicalRecord, Record, SignedHex, Span, State, WithNode, Writer,
+    AddressRecord, Detailed, Details, FlagCounts, FlagNames, Folded, Format, Hex, Name,
+    ObjectRecord, OtherPath, OwnerRecord, PhysicalRecord, Record, SignedHex, Span, State, WithNode,
+    Writer,
 };
 use proptest::prelude::*;
 use samples::{physical, swapped, unknown, written};
@@ -109,6 +110,65 @@ fn the_table_of_physical_records_fits_80_columns() {
         whole.ends_with(" /usr/lib/x86_64-linux-gnu/libc.so.6\n"),
         "{whole}"
     );
+}
+
+#[test]
+fn a_folded_row_says_how_many_records_it_is_and_of_what_states() {
+    let folded = |record: PhysicalRecord<'static>, folded| PhysicalRecord {
+        folded: Some(folded),
+        ..record
+    };
+    let zero = PhysicalRecord {
+        state: State::Zero,
+        size: 4096,
+        ..physical(b"")
+    };
+    let zeros = Folded {
+        records: 64,
+        size: 64 * 4096,
+        ..Folded::default()
+    };
+    let absent = Folded {
+        records: 7,
+        size: 60 << 10,
+        not_present: 44 << 10,
+        swapped: 16 << 10,
+        guard: 0,
+    };
+    let records = [folded(zero, zeros), folded(swapped(b"[heap]"), absent)];
+    assert_eq!(
+        written(Format::Table, Some(80), &records),
+        "       VADDR    SIZE       PADDR STATE       PROT PAGE KIND    PATH\n\
+         7f44236fc000    256K   11c183000 zero x64    rw-p   4K file\n\
+         7f44236fc000     60K           - absent x7   rw-p    - file    [heap]\n    \
+         not-present 44K swapped 16K\n"
+    );
+    // What is only in the table.
+    let plain = [zero, swapped(b"[heap]")];
+    for format in [Format::Json, Format::JsonLines, Format::Csv] {
+        assert_eq!(
+            written(format, None, &records),
+            written(format, None, &plain)
+        );
+    }
+}
+
+#[test]
+fn a_byte_in_a_record_has_its_own_address_below_the_row() {
+    let row = |vaddr| {
+        let mut record = physical(b"/x");
+        record.set_byte(vaddr);
+        let table = written(Format::Table, Some(80), &[record]);
+        table.lines().skip(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let below = "    the byte at 7f44236fc123 is at 11c183123";
+    assert_eq!(row(0x7f44236fc123), [below]);
+    for no_other in [0, 0x7f44236fc000, 0x7f44236fc000 + (132 << 10)] {
+        assert!(row(no_other).is_empty(), "{no_other:x}");
+    }
+    let mut unbacked = swapped(b"/x");
+    unbacked.set_byte(0x7f44236fc123);
+    assert_eq!(unbacked.byte, None);
 }
 
 #[test]

@@ -69,13 +69,11 @@ impl Command {
     /// argument can refuse.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match self {
-            Self::Physical(Physical {
-                freeze,
-                launch,
-                mounts,
-                ..
-            })
-            | Self::Summary(Summary {
+            Self::Physical(physical) => {
+                physical.check_fold()?;
+                physical.launch.check(&physical.freeze, &physical.mounts)
+            }
+            Self::Summary(Summary {
                 freeze,
                 launch,
                 mounts,
@@ -198,6 +196,13 @@ pub(crate) struct Physical {
     /// Leaves out what is not backed by memory
     #[arg(long)]
     pub(crate) backed: bool,
+    /// Joins records of the zero page, and absent ones, in the table [default without RANGE and
+    /// --mapping]
+    #[arg(long, conflicts_with_all = ["no_fold", "details"])]
+    pub(crate) fold: bool,
+    /// Lists every record in the table
+    #[arg(long)]
+    pub(crate) no_fold: bool,
     /// Reads the kernel's flags of mappings first, which tell for certain what the page map leaves
     /// out; holds the target's memory lock for long
     #[arg(long)]
@@ -220,6 +225,23 @@ pub(crate) struct Physical {
 }
 
 impl Physical {
+    /// Whether records are joined in rows.
+    pub(crate) fn folds(&self, selection: &Selection<'_>) -> bool {
+        let is_whole = selection.range.is_none() && selection.mapping.is_none();
+        let is_table = self.output.format.0 == Format::Table;
+        is_table && (self.fold || is_whole && !self.no_fold && !self.details)
+    }
+
+    fn check_fold(&self) -> Result<(), clap::Error> {
+        match self.fold && self.output.format.0 != Format::Table {
+            false => Ok(()),
+            true => Err(Arguments::command().error(
+                ErrorKind::ArgumentConflict,
+                "--fold is for tables: other formats have every record",
+            )),
+        }
+    }
+
     /// What is selected. With COMMAND there is no PID, and what stands in its
     /// place is RANGE.
     pub(crate) fn selection(&self) -> Result<Selection<'_>, clap::Error> {

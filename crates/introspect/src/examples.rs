@@ -41,7 +41,8 @@ Lines of a table are as long as the terminal's, elsewhere as COLUMNS says, if it
 is set: names and commands are cut to that.
 
 Exit status: 0; 1 for an error, said on standard error; 2 for wrong usage. If
-the reader of the output goes away, that is no error.
+the reader of the output goes away, that is no error. Nor is a list of nothing:
+standard error says why it is empty.
 
 Examples:
   introspect physical 1234
@@ -81,7 +82,14 @@ mapped. PADDR is the first physical address, for swapped memory the swap area
 and the slot in it (0:1f); PAGE is the size of the page-table entries (- if
 unbacked, mixed or unknown). Needs CAP_SYS_ADMIN. Long walks take several
 threads (--threads); the records and their order are the same. NODE is the NUMA
-node, on machines with several; - if unknown or not one.
+node, on machines with several; - if unknown or not one. For an ADDRESS in a page
+the line below has its own physical address (so does introspect extents ADDR+1).
+Shared memory in swap is not-present: page tables do not tell it.
+
+The table of a whole process joins records of one mapping that follow each other:
+zero xN is N records of the zero page, absent xN are N that are not present, in
+swap or guards, with the sizes below. --no-fold lists all of them, and --fold
+joins them where RANGE or --mapping is given. Other formats have every record.
 
 --details adds facts of the pages, below each row: how often the frames are
 mapped (least-most), the flags of their entries in the page map and those of the

@@ -77,6 +77,14 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl RangeText {
+    /// The address, if it is one.
+    pub(crate) fn address(self) -> Option<u64> {
+        match self {
+            Self::Page(address) => Some(address),
+            Self::Span(_) => None,
+        }
+    }
+
     /// The addresses.
     pub(crate) fn resolve(self, page: PageSize) -> AddrRange {
         match self {

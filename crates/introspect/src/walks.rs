@@ -16,7 +16,10 @@ use crate::arguments::{Extents, Object, Pagetable, Physical, Virtual};
 use crate::conditions::Conditions;
 use crate::details::{Batch, Details};
 use crate::failure::Failure;
+use crate::fold::{Ended, Fold};
 use crate::pid::TargetText;
+use crate::range::RangeText;
+use crate::remarks::Remarks;
 use crate::sink::{Setting, Sink};
 
 /// Fails unless physical addresses can be seen, before anything is written.
@@ -56,12 +59,18 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
         (_, true) => &WithNode::LAYOUT,
         (_, false) => &PhysicalRecord::LAYOUT,
     };
+    let mut remarks = Remarks::new(process, &arguments.output, setting.beside_program.is_some())?;
     let mut sink = Sink::open(&arguments.output, layout, &ranges, setting)?;
-    let write = |region: &PhysicalRegion, memory_type, details, sink: &mut Sink| {
+    let address = selection.range.and_then(RangeText::address);
+    let write_row = |region: &PhysicalRegion, memory_type, details, folded, sink: &mut Sink| {
         let page_size = process.page_size_of(region)?;
         let mut record = PhysicalRecord::new(region, page_size, process.page_size());
         record.set_memory_type(memory_type);
         record.node = node_of(&map, region.backing, region.size());
+        record.folded = folded;
+        if let Some(address) = address {
+            record.set_byte(address);
+        }
         match details {
             Some(details) => sink.write(&Detailed {
                 record: WithNode(record),
@@ -71,7 +80,22 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
             None => sink.write(&record),
         }
     };
+    let write = |region: &PhysicalRegion, memory_type, details, sink: &mut Sink| {
+        write_row(region, memory_type, details, None, sink)
+    };
+    // What is folded is no memory of the process: how it is cached follows from
+    // its mapping.
+    let write_fold = |ended: Option<Ended>, sink: &mut Sink| match ended {
+        None => Ok(()),
+        Some(Ended::Records(regions)) => regions
+            .iter()
+            .try_for_each(|region| write(region, region.memory_type(), None, sink)),
+        Some(Ended::Row(region, folded)) => {
+            write_row(&region, region.memory_type(), None, Some(folded), sink)
+        }
+    };
     let mut batch = Batch::new(details, write);
+    let mut fold = arguments.folds(&selection).then(Fold::default);
     let types = MemoryTypes::of(process.mounts());
     let flags = match arguments.vm_flags {
         true => Some(process.vm_flags()?),
@@ -95,7 +119,16 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
             let region = told.as_ref().unwrap_or(region);
             let written = sink.passed(region.virt).and_then(|()| {
                 if arguments.backed && !region.backing.is_backed() {
+                    remarks.left_out();
                     return Ok(());
+                }
+                remarks.listed(Some(&region.mapping), region.backing);
+                if let Some(fold) = &mut fold {
+                    let (ended, is_taken) = fold.next(region);
+                    write_fold(ended, &mut sink)?;
+                    if is_taken {
+                        return Ok(());
+                    }
                 }
                 if !types.says_more_of(region) {
                     return batch.add(region, region.memory_type(), notes, &mut sink);
@@ -121,7 +154,10 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
         }
     }
     batch.write_all(&mut sink)?;
-    sink.finish()
+    write_fold(fold.and_then(|mut fold| fold.end()), &mut sink)?;
+    sink.finish()?;
+    remarks.say(process, &selection);
+    Ok(())
 }
 
 /// Where stack pointers stand, if that is asked for.
@@ -185,6 +221,7 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
         return Err(selection.nothing());
     }
     let stacks = thread_stacks(&process, arguments.thread_stacks)?;
+    let mut remarks = Remarks::new(&process, &arguments.output, false)?;
     let mut sink = Sink::open(
         &arguments.output,
         &VirtualRecord::LAYOUT,
@@ -197,9 +234,12 @@ pub(crate) fn mappings(arguments: &Virtual) -> Result<(), Failure> {
             mapping = stacks.tell(&mapping);
         }
         sink.passed(mapping.range)?;
+        remarks.listed(Some(&mapping), Backing::Resident);
         sink.write(&VirtualRecord::new(&mapping, process.page_size()))?;
     }
-    sink.finish()
+    sink.finish()?;
+    remarks.say(&process, &selection);
+    Ok(())
 }
 
 /// `introspect virtual --resident`.
@@ -207,7 +247,9 @@ fn resident(arguments: &Virtual) -> Result<(), Failure> {
     let process = arguments.target.open()?;
     process.resident_regions(0..0)?;
     let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
-    let ranges = arguments.range.selection().ranges(&process)?;
+    let selection = arguments.range.selection();
+    let ranges = selection.ranges(&process)?;
+    let mut remarks = Remarks::new(&process, &arguments.output, false)?;
     let mut sink = Sink::open(
         &arguments.output,
         &ResidentRecord::LAYOUT,
@@ -219,12 +261,16 @@ fn resident(arguments: &Virtual) -> Result<(), Failure> {
             let region = region?;
             sink.passed(region.virt)?;
             if arguments.backed && !region.backing.is_backed() {
+                remarks.left_out();
                 continue;
             }
+            remarks.listed(Some(&region.mapping), region.backing);
             sink.write(&ResidentRecord::new(&region, process.page_size()))?;
         }
     }
-    sink.finish()
+    sink.finish()?;
+    remarks.say(&process, &selection);
+    Ok(())
 }
 
 /// `introspect pagetable`.
@@ -232,7 +278,10 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
     let process = arguments.target.open()?;
     check_frames(&process)?;
     let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
-    let ranges = arguments.range.selection().ranges(&process)?;
+    let selection = arguments.range.selection();
+    let ranges = selection.ranges(&process)?;
+    let mut remarks = Remarks::new(&process, &arguments.output, false)?;
+    let address = selection.range.and_then(RangeText::address);
     let map = PhysicalMap::read_in(process.mounts())?;
     let details = Details::wanted(arguments.details, &process)?;
     let layout = match arguments.details {
@@ -244,6 +293,9 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
         let mut record = PageTableRecord::new(entry, process.page_size());
         record.set_memory_type(memory_type);
         record.node = node_of(&map, entry.backing, entry.virt.size());
+        if let Some(address) = address {
+            record.set_byte(address);
+        }
         match details {
             Some(details) => sink.write(&Detailed { record, details }),
             None => sink.write(&record),
@@ -256,13 +308,17 @@ pub(crate) fn page_table(arguments: &Pagetable) -> Result<(), Failure> {
             let entry = entry?;
             sink.passed(entry.virt)?;
             if arguments.backed && !entry.backing.is_backed() {
+                remarks.left_out();
                 continue;
             }
+            remarks.listed(entry.mapping.as_deref(), entry.backing);
             batch.add(&entry, types.of_entry(&entry), None, &mut sink)?;
         }
     }
     batch.write_all(&mut sink)?;
-    sink.finish()
+    sink.finish()?;
+    remarks.say(&process, &selection);
+    Ok(())
 }
 
 /// `introspect object`.

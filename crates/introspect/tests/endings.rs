@@ -405,7 +405,13 @@ fn any_number_of_records_takes_constant_memory() {
     let target = many_records();
     for format in ["table", "json", "jsonl", "csv"] {
         let mut command = introspect();
-        command.args(["physical", &target.pid().to_string(), "--format", format]);
+        command.args([
+            "physical",
+            &target.pid().to_string(),
+            "--no-fold",
+            "--format",
+            format,
+        ]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut running = Running(command.spawn().unwrap());
         let mut lines = BufReader::new(running.0.stdout.take().unwrap());
@@ -436,7 +442,13 @@ fn a_process_that_ends_meanwhile_is_an_error_and_its_array_stays_open() {
     for format in ["table", "json", "jsonl", "csv"] {
         let target = many_records();
         let mut command = introspect();
-        command.args(["physical", &target.pid().to_string(), "--format", format]);
+        command.args([
+            "physical",
+            &target.pid().to_string(),
+            "--no-fold",
+            "--format",
+            format,
+        ]);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -189,7 +189,12 @@ fn a_reader_who_takes_his_time_keeps_nobody_standing() {
         vec![at]
     });
     let mut command = introspect();
-    command.args(["physical", &target.pid().to_string(), "--freeze"]);
+    command.args([
+        "physical",
+        &target.pid().to_string(),
+        "--freeze",
+        "--no-fold",
+    ]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(Stdio::piped());
     let mut walking = Running(command.spawn().unwrap());

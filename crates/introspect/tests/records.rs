@@ -13,10 +13,18 @@ use testkit::target::Target;
 fn subcommands(pid: &str, range: &str, address: &str) -> Vec<(Vec<String>, &'static str, bool)> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     vec![
-        (words(&format!("physical {pid}")), "physical", true),
-        (words(&format!("physical {pid} --backed")), "physical", true),
         (
-            words(&format!("physical {pid} --vm-flags")),
+            words(&format!("physical {pid} --no-fold")),
+            "physical",
+            true,
+        ),
+        (
+            words(&format!("physical {pid} --no-fold --backed")),
+            "physical",
+            true,
+        ),
+        (
+            words(&format!("physical {pid} --no-fold --vm-flags")),
             "physical",
             true,
         ),
@@ -215,6 +223,108 @@ fn the_output_does_not_depend_on_the_number_of_threads() {
                 });
                 assert!(same, "pages never come to rest");
             }
+        }
+    }
+}
+
+#[test]
+fn the_table_of_a_whole_process_joins_zero_pages() {
+    if !is_root_or_skip("the_table_of_a_whole_process_joins_zero_pages") {
+        return;
+    }
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(64 * memory::page());
+        memory::read(at, 40);
+        vec![at]
+    });
+    let (pid, at) = (target.pid().to_string(), target.addresses()[0]);
+    let area = oracle::areas(target.pid())
+        .into_iter()
+        .find(|area| area.start <= at && at < area.end)
+        .expect("its area");
+    let range = format!("{:x}-{:x}", area.start, area.end);
+    let rows = |arguments: &[&str]| {
+        let table = succeed(&[&["physical", &pid], arguments].concat()).stdout;
+        let zero = |row: &&str| row.split_whitespace().nth(3) == Some("zero");
+        let rows = table.lines().filter(zero).map(str::to_owned);
+        rows.collect::<Vec<_>>()
+    };
+    let size = 40 * memory::page() / 1024;
+    for folded in [&[][..], &[&range, "--fold"]] {
+        let rows = rows(folded);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        let words: Vec<_> = rows[0].split_whitespace().collect();
+        assert_eq!(words[0], format!("{at:x}"));
+        assert_eq!(words[1], format!("{size}K"));
+        assert_eq!(words[4], "x40");
+    }
+    for listed in [&["--no-fold"][..], &[&range]] {
+        assert_eq!(rows(listed).len(), 40);
+    }
+    // Each is a record in every other format.
+    let all = succeed(&["physical", &pid, "--format", "jsonl"]).lines();
+    let zero = all.iter().filter(|record| record["state"] == "zero");
+    assert_eq!(zero.count(), 40);
+}
+
+#[test]
+fn an_address_within_a_page_gets_its_own_physical_address() {
+    if !is_root_or_skip("an_address_within_a_page_gets_its_own_physical_address") {
+        return;
+    }
+    let target = target();
+    let pid = target.pid().to_string();
+    let page = target.addresses()[0];
+    let address = format!("{:x}", page + 0x123);
+    for subcommand in ["physical", "pagetable"] {
+        let record = &succeed(&[subcommand, &pid, &address, "--format", "json"]).array()[0];
+        assert_eq!(number(record, "vaddr"), page);
+        let at = number(record, "paddr") + 0x123;
+        let table = succeed(&[subcommand, &pid, &address]).stdout;
+        let note = format!("    the byte at {address} is at {at:x}\n");
+        assert!(table.ends_with(&note), "{table}");
+    }
+}
+
+#[test]
+fn an_empty_list_says_why_it_is_empty() {
+    let zombie = support::Zombie::new();
+    let target = Target::spawn(|| vec![memory::anonymous(memory::page())]);
+    let (ended, pid) = (zombie.pid().to_string(), target.pid().to_string());
+    let untouched = format!("{:x}", target.addresses()[0]);
+    let cases: &[(&[&str], &str)] = &[
+        (&["virtual", &ended], "the process has no memory"),
+        (
+            &["virtual", &ended, "--resident"],
+            "the process has no memory",
+        ),
+        (&["physical", &ended], "the process has no memory"),
+        (&["virtual", &pid, "1000"], "nothing is mapped at 0x1000"),
+        (
+            &["virtual", &pid, "1000-3000", "--resident"],
+            "nothing is mapped from 0x1000 to 0x3000",
+        ),
+        (&["physical", &pid, "1000"], "nothing is mapped at 0x1000"),
+        (
+            &["virtual", &pid, &untouched, "--resident", "--backed"],
+            "nothing of it is backed by memory (--backed)",
+        ),
+        (
+            &["physical", &pid, &untouched, "--backed"],
+            "nothing of it is backed by memory (--backed)",
+        ),
+    ];
+    let root = is_root_or_skip("empty lists of physical");
+    for (arguments, reason) in cases {
+        if arguments[0] == "physical" && !root {
+            continue;
+        }
+        for format in ["table", "json"] {
+            let run = run(&[arguments, &["--format", format][..]].concat());
+            assert_eq!(run.status, 0, "{run:?}");
+            let said = format!("introspect: nothing is listed: {reason}");
+            assert!(run.stderr.starts_with(&said), "{arguments:?}: {run:?}");
+            assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct SwapArea {
     pub path: String,
     /// The size in bytes of what can be swapped to it.
     pub size: u64,
+    /// How much of that is in use, in bytes.
+    pub used: u64,
 }
 
 /// The swap areas that are in use.
@@ -43,14 +45,16 @@ impl SwapAreas {
         }
     }
 
-    /// A header line, then an area a line: path, sort, size in KiB and more.
+    /// A header line, then an area a line: path, sort, size and use in KiB, more.
     fn parse(text: &str) -> Self {
         let area = |line: &str| {
             let mut words = line.split_whitespace();
-            let (path, _, size) = (words.next()?, words.next()?, words.next()?);
+            let (path, _) = (words.next()?, words.next()?);
+            let mut bytes = || words.next()?.parse::<u64>().ok()?.checked_mul(1024);
             Some(SwapArea {
                 path: unescaped(path),
-                size: size.parse::<u64>().ok()?.checked_mul(1024)?,
+                size: bytes()?,
+                used: bytes()?,
             })
         };
         Self(text.lines().skip(1).filter_map(area).collect())

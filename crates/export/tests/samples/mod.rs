@@ -36,6 +36,8 @@ pub(crate) fn physical(name: &[u8]) -> PhysicalRecord<'_> {
         node: None,
         cache: None,
         flags: Hex(0x1700302),
+        byte: None,
+        folded: None,
     }
 }
 
@@ -86,6 +88,7 @@ pub(crate) fn page_table(name: &[u8]) -> PageTableRecord<'_> {
         node: Some(1),
         cache: Some("write-back"),
         flags: like.flags,
+        byte: None,
     }
 }
 

@@ -84,6 +84,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("thread-stacks", None),
             ("threads", Some("2")),
             ("details", None),
+            ("fold", None),
+            ("no-fold", None),
             FORMAT,
             OUTPUT,
             PROCFS,
@@ -92,7 +94,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("after", Some("1s")),
             ("on", Some("USR1")),
         ],
-        is_wrong: is_wrong_for_program,
+        is_wrong: |form, given| {
+            // The format is one that has every record.
+            let not_folded = given.count(&["no-fold", "details", "format"]) > 0;
+            given.has("fold") && not_folded || is_wrong_for_program(form, given)
+        },
     },
     Subcommand {
         name: "summary",
