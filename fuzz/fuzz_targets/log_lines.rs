@@ -144,6 +144,16 @@ impl Check {
         [0, 2, 9, self.sort][usize::from(self.sort / 4 % 4)]
     }
 
+    /// Of family 6 or of AMD's 17h.
+    fn cpuid(&self) -> u32 {
+        [0x306f2, 0x830f10][(self.ipid % 2) as usize]
+    }
+
+    /// Hygon's CPUs have IPIDs, and so has AMD's family 17h.
+    fn needs_ipid(&self) -> bool {
+        self.vendor() == 9 || (self.vendor() == 2 && self.cpuid() == 0x830f10)
+    }
+
     /// Valid and a memory controller's, valid, or any.
     fn status(&self) -> u64 {
         match self.sort / 16 % 4 {
@@ -164,7 +174,7 @@ impl Check {
         &self,
         misc: u64,
         ipid: u64,
-        vendor: u8,
+        (vendor, needs_ipid): (u8, bool),
         status: Option<u64>,
         cap: Option<u64>,
     ) -> Given {
@@ -183,6 +193,9 @@ impl Check {
                 0x96 => refused(Why::Normalized),
                 _ => presumed,
             };
+        }
+        if needs_ipid {
+            return refused(Why::NoSort);
         }
         if vendor == 2 || vendor == 9 {
             return presumed;
@@ -318,6 +331,7 @@ impl Message {
             } => {
                 let Check { address, misc, .. } = check;
                 let (vendor, ipid, status) = (check.vendor(), check.ipid(), check.status());
+                let cpuid = check.cpuid();
                 let mut tsc = format!("mce: [Hardware Error]: TSC 1a4b2c ADDR {address:x} ");
                 if has_misc {
                     tsc += &format!("MISC {misc:x} ");
@@ -328,19 +342,20 @@ impl Message {
                 let lines = vec![
                     format!("mce: [Hardware Error]: CPU 1: Machine Check: 0 Bank 7: {status:016x}"),
                     tsc,
-                    format!("mce: [Hardware Error]: PROCESSOR {vendor}:306f2 TIME 1700000000 SOCKET 0 APIC 2 microcode 49"),
+                    format!("mce: [Hardware Error]: PROCESSOR {vendor}:{cpuid:x} TIME 1700000000 SOCKET 0 APIC 2 microcode 49"),
                 ];
                 let misc = if has_misc { misc } else { 0 };
                 let ipid = if has_ipid { ipid } else { 0 };
                 (
                     lines,
-                    vec![check.means(misc, ipid, vendor, Some(status), None)],
+                    vec![check.means(misc, ipid, (vendor, check.needs_ipid()), Some(status), None)],
                 )
             }
             Self::Amd { check, has_ipid } => {
                 let (address, ipid) = (check.address, check.ipid());
+                let family = [0x17, 0x10, 0x19, 0x10][(check.misc % 4) as usize];
                 let mut lines = vec![
-                    "[Hardware Error]: CPU:2 (17:31:0) MC17_STATUS[Over|CE|MiscV|AddrV|-|-|SyndV|CECC|-|-|-]: 0xdc2040000000011b".to_owned(),
+                    format!("[Hardware Error]: CPU:2 ({family:x}:31:0) MC17_STATUS[Over|CE|MiscV|AddrV|-|-|SyndV|CECC|-|-|-]: 0xdc2040000000011b"),
                     format!("[Hardware Error]: Error Addr: {address:#018x}"),
                 ];
                 if has_ipid {
@@ -350,7 +365,10 @@ impl Message {
                 }
                 lines.push("[Hardware Error]: cache level: L3/GEN, tx: GEN, mem-tx: RD".to_owned());
                 let ipid = if has_ipid { ipid } else { 0 };
-                (lines, vec![check.means(0, ipid, 2, None, None)])
+                (
+                    lines,
+                    vec![check.means(0, ipid, (2, family != 0x10), None, None)],
+                )
             }
             Self::Mcelog { check, form } => {
                 let Check { address, misc, .. } = check;
@@ -383,7 +401,10 @@ impl Message {
                 };
                 let (cap, says_vendor) = (Some(cap).filter(|_| form % 3 != 1), form % 3 != 1);
                 let vendor = if amd && says_vendor { 2 } else { 0 };
-                (lines, vec![check.means(misc, 0, vendor, Some(status), cap)])
+                (
+                    lines,
+                    vec![check.means(misc, 0, (vendor, false), Some(status), cap)],
+                )
             }
             Self::Record { check, sort } => {
                 let Check { address, misc, .. } = check;
@@ -393,16 +414,19 @@ impl Message {
                     check.status(),
                     check.capabilities(),
                 );
+                let cpuid = check.cpuid();
+                // The other two name the bank.
+                let needs_ipid = check.needs_ipid() && sort % 4 < 2;
                 let begins = format!("mce_record: CPU: 1, MCGc/s: {cap:x}/0, MC7: {status:016x}");
                 let (line, ipid, vendor) = match sort % 4 {
-                    0 => (format!("{begins}, IPID: {ipid:016x}, ADDR/MISC/SYND: {address:016x}/{misc:016x}/0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: {vendor}:306f2, TIME: 1, SOCKET: 0, APIC: 2"), ipid, vendor),
-                    1 => (format!("{begins}, IPID: {ipid:016x}, ADDR: {address:016x}, MISC: {misc:016x}, SYND: 0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PPIN: 0, vendor: {vendor}, CPUID: 306f2, time: 1, socket: 0, APIC: 2, microcode: 1"), ipid, vendor),
+                    0 => (format!("{begins}, IPID: {ipid:016x}, ADDR/MISC/SYND: {address:016x}/{misc:016x}/0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: {vendor}:{cpuid:x}, TIME: 1, SOCKET: 0, APIC: 2"), ipid, vendor),
+                    1 => (format!("{begins}, IPID: {ipid:016x}, ADDR: {address:016x}, MISC: {misc:016x}, SYND: 0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PPIN: 0, vendor: {vendor}, CPUID: {cpuid:x}, time: 1, socket: 0, APIC: 2, microcode: 1"), ipid, vendor),
                     2 => (format!("mce_record: 2024-01-02 03:04:05 +0000 bank=7, status= {status:x}, MEMORY CONTROLLER RD_CHANNEL1_ERR, mci=Corrected_error, mca=x, cpu_type= Intel Xeon v3, cpu= 1, socketid= 0, misc= {misc:x}, addr= {address:x}, ipid= {ipid:x}, mcgstatus= 0, mcgcap= {cap:x}, apicid= 2"), ipid, 0),
                     _ => (format!("3 2024-01-02 03:04:05 +0000 error: x, CPU {vendor}, bank bank=7, mcgcap={cap:#010x}, status={status:#010x}, addr={address:#010x}, misc={misc:#010x}, cpuid=0x000306f2"), 0, vendor),
                 };
                 (
                     vec![line],
-                    vec![check.means(misc, ipid, vendor, Some(status), Some(cap))],
+                    vec![check.means(misc, ipid, (vendor, needs_ipid), Some(status), Some(cap))],
                 )
             }
             Self::Typed { address, sort } => {

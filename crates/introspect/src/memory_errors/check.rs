@@ -20,12 +20,17 @@ pub(super) struct Check {
     pub(super) capabilities: Option<u64>,
     /// The message names AMD's unified memory controller.
     pub(super) of_umc: bool,
+    /// The CPU has AMD's scalable MCA (family 17h and later, Hygon's), or may
+    /// have: its memory controllers are known by IPID alone.
+    pub(super) is_scalable: bool,
 }
 
 /// ADDR and MISC hold something (arch/x86/include/asm/mce.h `MCI_STATUS_ADDRV`,
 /// `MCI_STATUS_MISCV`).
 const ADDRESS_VALID: u64 = 1 << 58;
 const MISC_VALID: u64 = 1 << 59;
+/// AMD's first family with the scalable MCA.
+pub(super) const SCALABLE: u64 = 0x17;
 /// MISC has Intel's architectural form (`MCG_SER_P`).
 const RECOVERY: u64 = 1 << 24;
 
@@ -41,6 +46,7 @@ impl Check {
             vendor: None,
             capabilities: None,
             of_umc: false,
+            is_scalable: false,
         }
     }
 
@@ -51,6 +57,18 @@ impl Check {
         // number of a memory encryption key (MCI_ADDR_PHYSADDR).
         let address = PhysAddr::new(number & ((1 << 52) - 1));
         Some((number, address, self.judged(number)))
+    }
+
+    /// Takes the CPU of `PROCESSOR`: a vendor and a CPUID, from which the family is
+    /// calculated as in arch/x86/lib/cpu.c `x86_family`.
+    pub(super) fn set_processor(&mut self, vendor: Option<u64>, cpuid: Option<u64>) {
+        let cpuid = cpuid.unwrap_or(0);
+        let family = match cpuid >> 8 & 0xf {
+            0xf => 0xf + (cpuid >> 20 & 0xff),
+            family => family,
+        };
+        self.vendor = vendor;
+        self.is_scalable = vendor == Some(9) || (vendor == Some(2) && family >= SCALABLE);
     }
 
     fn judged(&self, number: u64) -> Says {
@@ -66,6 +84,9 @@ impl Check {
         let ipid = self.ipid.filter(|&ipid| ipid != 0);
         if self.of_umc || ipid.is_some_and(|ipid| ipid >> 32 & 0xfff == 0x96) {
             return Says::Refused(Why::Normalized);
+        }
+        if self.is_scalable && ipid.is_none() {
+            return Says::Refused(Why::NoSort);
         }
         // AMD has other things in MISC and in the error code.
         if ipid.is_some() || matches!(self.vendor, Some(2 | 9)) {

@@ -8,7 +8,7 @@ mod numbers;
 
 use process_introspection::{PageSize, Pfn, PhysAddr};
 
-use check::Check;
+use check::{Check, SCALABLE};
 use forms::{forms, Number, Place, Reading, Record, Unit};
 pub(crate) use forms::{Form, Says, Why};
 use numbers::{
@@ -51,6 +51,8 @@ pub(crate) struct MemoryErrors {
     /// The line is between those of a check of mcelog's.
     in_mcelogs: bool,
     amds: Check,
+    /// The CPU's family, from the line before an address of AMD's decoder.
+    amd_family: Option<u64>,
     /// What an address on another line is, by the last line that said it.
     sort: Option<Says>,
 }
@@ -71,6 +73,7 @@ impl MemoryErrors {
             mcelogs: check(|reading| matches!(reading, Reading::McelogCheck)),
             in_mcelogs: false,
             amds: check(|reading| matches!(reading, Reading::AmdCheck)),
+            amd_family: None,
             sort: None,
         }
     }
@@ -232,11 +235,22 @@ impl MemoryErrors {
             misc,
             status,
             ipid: field(record.ipid),
-            vendor,
             capabilities: field(record.capabilities),
             of_umc: line.contains(UMC),
             ..Check::new(form)
         };
+        // Where the bank has no name, IPID is needed.
+        let cpuid = match record.cpuid {
+            "" => None,
+            text => after(line, text).and_then(|rest| match record.cpuid {
+                "PROCESSOR: " => cpuid_behind(rest),
+                _ => hexadecimal(rest).map(|found| found.number),
+            }),
+        };
+        match record.cpuid {
+            "" => check.vendor = vendor,
+            _ => check.set_processor(vendor, cpuid),
+        }
         finish(&mut check, each);
         true
     }
@@ -256,7 +270,7 @@ impl MemoryErrors {
         }
         let marked = line.contains(HARDWARE_ERROR);
         if let (Some(rest), true) = (after(line, "PROCESSOR "), marked || check.address.is_some()) {
-            check.vendor = first_decimal(rest);
+            check.set_processor(first_decimal(rest), cpuid_behind(rest));
             finish(check, each);
             return marked;
         }
@@ -326,13 +340,16 @@ impl MemoryErrors {
         } else if message.starts_with("MCGCAP ") {
             check.capabilities = hexadecimal_after(message, "MCGCAP ");
         } else if let Some(rest) = message.strip_prefix("PROCESSOR ") {
-            check.vendor = first_decimal(rest);
+            check.set_processor(first_decimal(rest), cpuid_behind(rest));
         } else if let Some(vendor) = message.strip_prefix("CPUID Vendor ") {
             check.vendor = match vendor {
                 _ if vendor.starts_with("AMD") => Some(2),
                 _ if vendor.starts_with("Hygon") => Some(9),
                 _ => check.vendor,
             };
+            // In decimal, unlike elsewhere.
+            let family = after(vendor, "Family ").and_then(first_decimal);
+            check.is_scalable = matches!(check.vendor, Some(2 | 9)) && family >= Some(SCALABLE);
             finish(check, each);
             self.in_mcelogs = false;
         } else {
@@ -352,6 +369,18 @@ impl MemoryErrors {
             (check.address, check.line) = (Some(address), self.lines);
             // Other vendors' checks do not come here.
             check.vendor = Some(2);
+            check.is_scalable = self
+                .amd_family
+                .take()
+                .is_none_or(|family| family >= SCALABLE);
+            return true;
+        }
+        // "CPU:2 (17:31:0) MC17_STATUS[": family, model, stepping.
+        let cpu = after(line, "CPU:").and_then(|cpu| cpu.split_once(" ("));
+        if let (true, Some((_, cpu))) = (line.contains("_STATUS["), cpu) {
+            finish(check, each);
+            let family = cpu.split(':').next().and_then(hexadecimal);
+            self.amd_family = family.map(|found| found.number);
             return true;
         }
         if check.address.is_none() {
@@ -366,6 +395,12 @@ impl MemoryErrors {
         }
         if line.contains(UMC) {
             check.of_umc = true;
+            finish(check, each);
+            return true;
+        }
+        // "MC4 Error (node 0): ": only of CPUs without the scalable MCA.
+        if has_numbered(line, "MC", " Error") {
+            check.is_scalable = false;
             finish(check, each);
             return true;
         }
@@ -448,6 +483,21 @@ fn starts_of_numbers<'a>(line: &'a str, before: &'a str, place: &'a Place) -> Ve
     ends.map(|end| line[..end].rfind(|c| !is_word(c)).map_or(0, |at| at + 1))
         .filter(|&at| line.is_char_boundary(at))
         .collect()
+}
+
+/// Whether a number stands between these texts: `MC4 Error`.
+fn has_numbered(line: &str, text: &str, behind: &str) -> bool {
+    let mut rests = occurrences(line, text).map(|at| &line[at + text.len()..]);
+    rests.any(|rest| {
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        after.len() < rest.len() && after.starts_with(behind)
+    })
+}
+
+/// The CPUID behind a vendor: `2:830f10`, `0:0x306f2`.
+fn cpuid_behind(text: &str) -> Option<u64> {
+    let (_, cpuid) = text.split_once(':')?;
+    hexadecimal(cpuid).map(|found| found.number)
 }
 
 /// The status behind a bank's number: `Bank 7: 8c00004000010091`.

@@ -147,7 +147,7 @@ for one. *refused*: it is none, and the command says why. 0 and all ones stand f
             Reading::Place(place) => says(place.says),
             Reading::Typed => "by the line `address_type` before it".to_owned(),
             Reading::AmdCheck => {
-                "presumed; refused if the bank is a unified memory controller".to_owned()
+                "presumed; refused if the bank is or can be a unified memory controller".to_owned()
             }
             _ => "by vendor, status, MISC, IPID and bank: physical, presumed or refused".to_owned(),
         };
@@ -195,6 +195,10 @@ fn a_machine_check_of_intels_says_by_misc_whether_its_address_is_physical() {
         "2",
         (0x1234567880, Presumed),
     );
+    // Of a family with IPIDs, one without its IPID can be a controller's.
+    let scalable =
+        "[Hardware Error]: TSC 0 ADDR 1234567880\n[Hardware Error]: PROCESSOR 2:830f10 TIME 1";
+    assert_eq!(given(scalable), [(0x1234567880, Refused(Why::NoSort))]);
     let controller = " ADDR 3d4bc0 SYND 4d00 IPID 9600050f00 ";
     is(controller, "2", (0x3d4bc0, Refused(Why::Normalized)));
     assert_eq!(check("", "0"), []);

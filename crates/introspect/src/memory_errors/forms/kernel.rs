@@ -402,6 +402,7 @@ pub(super) static FORMS: &[Form] = &[
             ipid: "IPID: ",
             vendor: "PROCESSOR: ",
             capabilities: "MCGc/s: ",
+            cpuid: "PROCESSOR: ",
         }),
         samples: &[
             Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC7: 8c00004000010091, IPID: 0000000000000000, ADDR/MISC/SYND: 000000008e13f2c0/000000000000008c/0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 0:306f2, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Physical),
@@ -419,6 +420,7 @@ pub(super) static FORMS: &[Form] = &[
             ipid: "IPID: ",
             vendor: "vendor: ",
             capabilities: "MCGc/s: ",
+            cpuid: "CPUID: ",
         }),
         samples: &[
             Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC7: 8c00004000010091, IPID: 0000000000000000, ADDR: 000000008e13f2c0, MISC: 000000000000008c, SYND: 0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PPIN: 0, vendor: 0, CPUID: 306f2, time: 1, socket: 0, APIC: 2, microcode: 1", BYTE, Physical),
@@ -440,6 +442,16 @@ pub(super) static FORMS: &[Form] = &[
         source: "Linux 5.10 to 6.18, drivers/edac/mce_amd.c `amd_decode_mce`",
         reading: Reading::AmdCheck,
         samples: &[
+            Sample(
+                "[Hardware Error]: CPU:2 (10:4:2) MC4_STATUS[-|CE|MiscV|AddrV|CECC]: 0x9c00400000080a13\n[Hardware Error]: Error Addr: 0x000000008e13f2c0",
+                BYTE,
+                Presumed,
+            ),
+            Sample(
+                "[Hardware Error]: Error Addr: 0x000000008e13f2c0",
+                BYTE,
+                Refused(Why::NoSort),
+            ),
             Sample("[Hardware Error]: CPU:2 (17:31:0) MC17_STATUS[Over|CE|MiscV|AddrV|-|-|SyndV|CECC|-|-|-]: 0xdc2040000000011b\n[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: IPID: 0x0000009600150f00, Syndrome: 0x4d0000000a800102\n[Hardware Error]: Unified Memory Controller Ext. Error Code: 0, DRAM ECC error.", BYTE, Refused(Why::Normalized)),
             Sample("[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: MC4 Error (node 0): DRAM ECC error detected on the NB.", BYTE, Presumed),
             Sample("[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: IPID: 0x000000b000000000, Syndrome: 0x4d00", BYTE, Presumed),

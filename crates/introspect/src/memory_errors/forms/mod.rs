@@ -166,6 +166,8 @@ pub(crate) struct Record {
     /// As in `PROCESSOR`: 0 is Intel, 2 AMD, 9 Hygon (arch/x86/include/asm/processor.h).
     pub(crate) vendor: &'static str,
     pub(crate) capabilities: &'static str,
+    /// Empty: the message names the bank, as AMD's CPUs need.
+    pub(crate) cpuid: &'static str,
 }
 
 const fn place(before: &'static [&'static str], number: Number, unit: Unit, says: Says) -> Place {

@@ -205,6 +205,7 @@ pub(super) static FORMS: &[Form] = &[
             ipid: ", ipid= ",
             vendor: ", cpu_type= ",
             capabilities: ", mcgcap= ",
+            cpuid: "",
         }),
         samples: &[
             Sample("rasdaemon: mce_record: 2026-01-02 03:04:05 +0000 bank=7, status= 8c00004000010091, MEMORY CONTROLLER RD_CHANNEL1_ERR, mci=Corrected_error, cpu_type= Intel Xeon v3 (Haswell) EP/EX, cpu= 1, socketid= 0, misc= 8c, addr= 8e13f2c0, mcgstatus= 0, mcgcap= 1000c14, apicid= 2", BYTE, Physical),
@@ -222,6 +223,7 @@ pub(super) static FORMS: &[Form] = &[
             ipid: ", ipid=0x",
             vendor: ", CPU ",
             capabilities: ", mcgcap=0x",
+            cpuid: "",
         }),
         samples: &[
             Sample("1 2026-01-02 03:04:05 +0000 error: MEMORY CONTROLLER RD_CHANNEL0_ERR, bank bank=7, mci Corrected_error, mcgcap=0x01000c14, status=0x8c00004200800090, addr=0x8e13f2c0, misc=0x0000008c, walltime=0x69571e45, cpuid=0x000306f2, bank=0x00000007", BYTE, Physical),
