@@ -1,6 +1,7 @@
 //! Walks the pages of areas: joins what the page map tells to what runs are
 //! made of. Knows of no area but the one it is given.
 
+use core::cell::Cell;
 use core::ops::ControlFlow;
 
 use super::areas::Area;
@@ -8,10 +9,10 @@ use super::runs::{Merger, PageState, Run};
 use super::state::BEYOND_MEMORY;
 use super::{device_memory_at, Backing};
 use crate::addr::{PageSize, Pfn};
-use crate::error::Result;
+use crate::error::{Errno, Error, Operation, Result};
 use crate::object::Mapping;
 use crate::pagemap::{Entry, Known, PageReader};
-use crate::process::Process;
+use crate::process::{gone_or_refused, Process};
 use crate::sys;
 
 /// Walks areas one after the other, in the order of addresses. `E` is the
@@ -64,7 +65,8 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
     /// Walks all that is left of an area; the last run too is given then.
     ///
     /// # Errors
-    /// ESRCH when the process's memory goes away. What was given stands.
+    /// ESRCH when the process's memory goes away; EMFILE, ENFILE and ENOMEM if a frame
+    /// must be asked for its flags. What was given stands.
     // Apart, so that what it takes of the stack does not lie below what finds
     // the next area.
     #[inline(never)]
@@ -129,6 +131,18 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
             area.part.at = end;
             return Ok(self.merger.push(Run { start, end, state }, give));
         }
+        let failed = Cell::new(None);
+        let frame_flags = |first: Pfn, flags: &mut [u64]| {
+            frame_flags(first, flags).unwrap_or_else(|errno| {
+                failed.set(Some(errno));
+                false
+            })
+        };
+        // Nothing is given that is unknown only because of a failure.
+        let give = &mut |run: &Run| match failed.get() {
+            None => give(run),
+            Some(_) => ControlFlow::Break(()),
+        };
         let (end, flow) = match self.pages.next(process, &area.part)? {
             Known::EmptyTo(end) => {
                 let state = area.context.empty();
@@ -146,23 +160,36 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
                 (start + ((count as u64) << self.page.shift()), flow)
             }
         };
+        if let Some(errno) = failed.get() {
+            self.merger.take();
+            return Err(Error::new(gone_or_refused(errno), Operation::ReadFrames));
+        }
         area.part.at = end;
         Ok(flow)
     }
 }
 
-/// Stores the entries of `/proc/kpageflags` of consecutive frames; false if they
-/// cannot be read. Nothing of the file is kept open: most walks ask none.
+/// Stores the entries of `/proc/kpageflags` of consecutive frames; false if this
+/// caller may not read them, or there are none. Nothing of the file is kept open:
+/// most walks ask none.
 #[cold]
-fn frame_flags(first: Pfn, flags: &mut [u64]) -> bool {
-    let read = sys::openat(sys::CWD, b"/proc/kpageflags\0", 0)
-        .and_then(|file| sys::pread_u64(file.borrow(), flags, first.as_u64() * 8));
-    let Ok(read) = read else {
-        return false;
+fn frame_flags(first: Pfn, flags: &mut [u64]) -> core::result::Result<bool, Errno> {
+    let file = match sys::openat(sys::CWD, b"/proc/kpageflags\0", 0) {
+        Ok(file) => file,
+        Err(Errno::EPERM | Errno::EACCES | Errno::ENOENT) => return Ok(false),
+        Err(errno) => return Err(errno),
     };
-    // The file ends where RAM ends.
-    if let Some(beyond) = flags.get_mut(read..) {
-        beyond.fill(BEYOND_MEMORY);
+    let mut done = 0;
+    while let Some(rest) = flags.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        let offset = (first.as_u64() + done as u64) * 8;
+        match sys::pread_u64(file.borrow(), rest, offset)? {
+            // The file ends where RAM ends; an end is believed when it is seen twice.
+            0 if sys::pread_u64(file.borrow(), rest, offset)? == 0 => {
+                rest.fill(BEYOND_MEMORY);
+                break;
+            }
+            read => done += read,
+        }
     }
-    true
+    Ok(true)
 }

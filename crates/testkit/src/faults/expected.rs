@@ -207,6 +207,11 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
         ],
     };
     let mut faults: Vec<Fault> = codes.iter().map(|&code| Fault::Error(code)).collect();
+    if (number, subject) == (libc::SYS_openat, Subject::FrameFlags) {
+        // No fault but root's file: what only that says is unknown then.
+        const REFUSED: [i32; 3] = [libc::EPERM, libc::EACCES, libc::ENOENT];
+        faults.retain(|fault| !matches!(fault, Fault::Error(code) if REFUSED.contains(code)));
+    }
     match number {
         libc::SYS_pread64 => {
             faults.extend([Fault::Nothing, Fault::Signal]);
@@ -349,7 +354,9 @@ fn of_less(number: libc::c_long, subject: Subject, fault: Fault) -> Expected {
         (libc::SYS_pread64, Subject::Auxv) if nothing => no_memory(),
         (libc::SYS_pread64, Subject::Memory | Subject::Maps) if nothing => errors(&[libc::ESRCH]),
         // An entry in part is none that the kernel gives.
-        (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap) => list_or(&[libc::EIO]),
+        (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap | Subject::FrameFlags) => {
+            list_or(&[libc::EIO])
+        }
         (libc::SYS_pread64, Subject::Auxv) => list_or(&[libc::ESRCH, libc::EIO]),
         // A number that is cut off is not taken for a number.
         (libc::SYS_pread64, Subject::FdInfo) => list_or(&[libc::EBADF]),

@@ -32,6 +32,8 @@ pub enum Subject {
     Thread,
     /// A pidfd.
     Pidfd,
+    /// The flags of all frames.
+    FrameFlags,
     /// A mapped object, or what leads to it.
     Object,
 }
@@ -63,6 +65,7 @@ fn by_path(path: &str) -> Subject {
     match path {
         "/proc/self" | "/proc/thread-self" => Subject::OwnDirectory,
         "/proc/thread-self/pagemap" => Subject::OwnPagemap,
+        "/proc/kpageflags" => Subject::FrameFlags,
         "task" => Subject::Threads,
         _ if is_number(path) => Subject::Thread,
         _ if path.starts_with("/proc/thread-self/fdinfo/") => Subject::FdInfo,
@@ -92,6 +95,7 @@ fn by_link(link: &str, caller: libc::pid_t) -> Subject {
     let parts: Vec<&str> = below.split('/').collect();
     let is_own = parts[0] == caller.to_string();
     match parts[..] {
+        ["kpageflags"] => Subject::FrameFlags,
         [_] => Subject::Directory,
         [_, "task"] => Subject::Threads,
         [_, "task", _] => Subject::Thread,
