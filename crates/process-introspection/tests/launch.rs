@@ -113,6 +113,8 @@ fn the_program_of_the_other_tests() {
             extern "C" fn on_continue(_: libc::c_int) {
                 CONTINUED.store(true, Ordering::Relaxed);
             }
+            // Before, it can stand still at its exec.
+            fs::write(std::env::var(FILE).unwrap(), "stops").unwrap();
             let handler = on_continue as extern "C" fn(libc::c_int) as libc::sighandler_t;
             // SAFETY: the handler stores into an atomic. This thread is to get no
             // further than its stop.
@@ -159,7 +161,8 @@ fn counts() {
     fs::write(&file, COUNT.load(Ordering::Relaxed).to_string()).unwrap();
 }
 
-/// What the variable of this name names is written by the program that counts.
+/// The file that the variable of this name names is written by programs that
+/// count signals or stop.
 const FILE: &str = "PROCESS_INTROSPECTION_LAUNCH_FILE";
 
 const ARGUMENTS: [&str; 5] = [
@@ -278,12 +281,15 @@ fn a_daemon_ends_with_the_process_that_was_started() {
         (vec!["timeout", "60", "sleep", "0.01"], 0),
         (vec!["bash", "-c", jobs], 14),
     ];
+    let this = std::env::current_exe().unwrap();
     if testkit::machine::is_root_or_skip("unshare --pid --fork") {
-        lines.push((vec!["unshare", "--pid", "--fork", "true"], 0));
+        let mut words = vec!["unshare", "--pid", "--fork", this.to_str().unwrap()];
+        words.extend(ARGUMENTS);
+        lines.push((words, 3));
     }
     for (words, status) in lines {
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
+        command.args(&words[1..]).env(ROLE, "exit");
         command.stdout(Stdio::null()).stderr(Stdio::null());
         if Command::new(words[0]).arg("--version").output().is_err() {
             eprintln!("SKIPPED {words:?}: needs {}", words[0]);
@@ -433,7 +439,12 @@ fn wait_for_state(pid: u32, wanted: &str) {
 
 #[test]
 fn a_stop_by_job_control_lasts_until_sigcont() {
-    let (program, moments) = traced(program("stops"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut command = program("stops");
+    command.env(FILE, path);
+    let (program, moments) = traced(command);
+    wait_for_text(path, |text| text == "stops");
     // Held by the tracer, as at each exec and signal, but for longer. If its stop
     // did not last, it would be seen to run.
     let mut since = Instant::now();

@@ -72,9 +72,9 @@ impl Tracees {
         }
     }
 
-    /// Adds one that will stop, or has.
+    /// Adds a new one, unless it is no longer traced.
     pub(super) fn add(&mut self, thread: i32) {
-        self.known.insert(thread);
+        self.is_known(thread);
     }
 
     /// Forgets one that is no longer traced.
