@@ -24,8 +24,8 @@ static void make_memory(void) {
 static void read_by(pid64_t pid) {
     size_t page = page_size(), size = 3 * page - 200;
     uintptr_t at = (uintptr_t)memory;
-    char *buffer = map_pages(3);
-    memset(buffer, 0x55, 3 * page);
+    char *buffer = map_pages(4);
+    memset(buffer, 0x55, 4 * page);
     CHECK_EQ(introspection_read_process_memory(pid, at + 100, buffer, size), size);
     CHECK(memcmp(buffer, memory + 100, size) == 0);
     CHECK(buffer[size] == 0x55);
@@ -40,10 +40,10 @@ static void read_by(pid64_t pid) {
     CHECK_EQ(introspection_read_process_memory(pid, ~(uintptr_t)7, buffer, 8), -ESRVRFAULT);
     /* The caller's buffer, from its beginning and in the middle. */
     CHECK_EQ(introspection_read_process_memory(pid, at, (void *)8, 8), -EFAULT);
-    CHECK_EQ(introspection_read_process_memory(pid, at, buffer + 2 * page, 2 * page), -EFAULT);
+    CHECK_EQ(introspection_read_process_memory(pid, at, buffer + 3 * page, 2 * page), -EFAULT);
     CHECK(mprotect(buffer, page, PROT_READ) == 0);
     CHECK_EQ(introspection_read_process_memory(pid, at, buffer, 8), -EFAULT);
-    munmap(buffer, 3 * page);
+    munmap(buffer, 4 * page);
 }
 
 /* What needs no privilege for oneself. */

@@ -238,7 +238,8 @@ static void a_target_that_execs_is_whole_or_gone(void) {
         if (result == 0 && sizeof(size_t) < 8) continue;
         if (result <= 0) FAIL("result %d", result);
         size_t count = (size_t)result / RECORD;
-        if (count > 400) continue;
+        /* So many are stored. */
+        if (count > 400) count = 400;
         whole++;
         for (size_t at = 1; at < count; at++)
             CHECK(records[at - 1].vaddr + records[at - 1].size <= records[at].vaddr);

@@ -66,6 +66,9 @@ fn programs_that_clang_compiles_behave_the_same() {
         "safety.c",
         "handlers.c",
         "confined.c",
+        "own_memory.c",
+        "idioms.c",
+        "tagged.c",
     ] {
         for linked in [Linked::Shared, Linked::Archive] {
             let program = compile("clang", &["-std=gnu11", "-O2"], &source(name), linked);
@@ -90,7 +93,8 @@ fn cases(program: &Program, but: &[&str]) -> Vec<String> {
 }
 
 /// Not `stack.c`: it measures a stack that the sanitizer makes larger.
-const UNDER_SANITIZERS: [Except; 6] = [
+const UNDER_SANITIZERS: [Except; 7] = [
+    ("own_memory.c", &[]),
     ("buffer.c", &[]),
     // Reads, entry by entry, 20 TiB that the sanitizer has set aside.
     ("regions.c", &["older_kernels_give_the_same"]),
@@ -129,7 +133,18 @@ fn programs_under_sanitizers_behave_the_same() {
 /// Valgrind 3.19 knows no pidfd_open, and answers ENOSYS: no other process than
 /// the caller can be opened, hence not `targets.c`. Nor `stack.c`, which looks
 /// at memory that nobody has written.
-const UNDER_VALGRIND: [Except; 5] = [
+const UNDER_VALGRIND: [Except; 6] = [
+    (
+        "own_memory.c",
+        &[
+            // The process by its number, and buffers that are not there.
+            "with_all_privileges",
+            "after_setuid",
+            "after_seteuid",
+            "not_dumpable",
+            "when_the_first_thread_has_ended",
+        ],
+    ),
     (
         "buffer.c",
         // It carries out the call that asks about a page itself, and stores

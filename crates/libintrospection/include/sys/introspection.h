@@ -37,7 +37,8 @@
  *               child of a fork of a threaded program: no lock, no allocation,
  *               no thread-local data, less than 6 KiB of stack. No file
  *               descriptor is left open; while a call runs, its own are
- *               close-on-exec.
+ *               close-on-exec, and a child that another thread forks in that
+ *               moment has them until it executes or ends.
  *   Cancelling  each function that opens files is a cancellation point: a
  *               pending cancel of deferred type is acted on at entry, before
  *               anything is done, and never half-way. Cancellation is disabled
@@ -153,8 +154,9 @@ typedef struct _procfs_debug_info {
  *
  * Returns how many bytes the whole range needs: sizeof(procfs_mapinfo) times
  * the number of its records, 0 for a process that has ended but was not waited
- * for. If that is more than bsize, call again with a larger buffer; the target
- * may have mapped more meanwhile.
+ * for. If that is more than bsize, call again with a larger buffer, until the
+ * result is not: the target may have mapped more meanwhile. The number of
+ * records in the buffer is that of the result only then.
  * Errors besides those above: -EINVAL if startaddr is greater than endaddr,
  * -EOVERFLOW if the result does not fit an int.
  */
@@ -183,7 +185,9 @@ int introspection_get_physical_regions(pid64_t pid64, uintptr_t startaddr,
  * size of its page and from the page's own start (which for a huge page can
  * lie before startaddr), and one of a base page for each page of a mapping
  * that is not present. If startaddr is in no mapping, first one record for its
- * page, without flags. startaddr == endaddr gives exactly one record.
+ * page, without flags. startaddr == endaddr gives exactly one record. The
+ * index of a record is not that of a page: huge pages are one record, and pages
+ * that are not mapped none.
  *
  * Buffer, result and errors as with introspection_get_physical_regions. Pages
  * that are not present are counted, not walked: asking for the size of a large
