@@ -25,6 +25,18 @@ static UNUSED pid_t still_child(void) {
     return child;
 }
 
+/* Until a process's first thread has ended, while another lives on. */
+static UNUSED void wait_for_end_of_first_thread(pid_t process) {
+    char name[64], text[512] = "", *end = NULL;
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)process);
+    while (!end || end[2] != 'Z') {
+        int stat = open(name, O_RDONLY | O_CLOEXEC);
+        CHECK(read(stat, text, sizeof text - 1) > 0);
+        close(stat);
+        end = strrchr(text, ')');
+    }
+}
+
 static UNUSED void *waits_for_ever(void *none) {
     for (;;) pause();
     return none;
@@ -40,14 +52,7 @@ static UNUSED pid_t child_without_first_thread(void) {
         CHECK_EQ(pthread_create(&thread, NULL, waits_for_ever, NULL), 0);
         pthread_exit(NULL);
     }
-    char name[64], text[512] = "", *end = NULL;
-    snprintf(name, sizeof name, "/proc/%d/stat", (int)child);
-    while (!end || end[2] != 'Z') {
-        int stat = open(name, O_RDONLY | O_CLOEXEC);
-        CHECK(read(stat, text, sizeof text - 1) > 0);
-        close(stat);
-        end = strrchr(text, ')');
-    }
+    wait_for_end_of_first_thread(child);
     return child;
 }
 

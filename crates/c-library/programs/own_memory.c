@@ -126,13 +126,7 @@ static void not_dumpable(void) {
 }
 
 static void *asks_without_first_thread(void *none) {
-    char state[512] = "", *end = NULL;
-    while (!end || end[2] != 'Z') {
-        FILE *stat = fopen("/proc/self/stat", "r");
-        CHECK(stat && fread(state, 1, sizeof state - 1, stat) > 0);
-        fclose(stat);
-        end = strrchr(state, ')');
-    }
+    wait_for_end_of_first_thread(getpid());
     ask_about(0);
     _exit(0);
     return none;

@@ -281,8 +281,7 @@ static void a_cancel_never_stops_a_call_half_way(void) {
 static void *calls_without_first_thread(void *memory) {
     uintptr_t at = (uintptr_t)memory;
     procfs_mapinfo record;
-    struct timespec moment = {0, 20000000};
-    nanosleep(&moment, NULL); /* The first thread ends meanwhile. */
+    wait_for_end_of_first_thread(getpid());
     CHECK_EQ(introspection_get_physical_regions(0, at, at, &record, RECORD), RECORD);
     CHECK(is_backed(&record));
     CHECK_EQ(introspection_get_physical_regions(getpid(), at, at, &record, RECORD), RECORD);
