@@ -129,6 +129,8 @@ pub enum Operation {
     ReadFrames,
     /// Stopping the process for a while.
     StopProcess,
+    /// All that reading a process takes together.
+    ReadProcess,
 }
 
 /// What went wrong, and at which step.

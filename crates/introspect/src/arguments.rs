@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+/// How long a process may keep a pass over all processes waiting.
+pub(crate) const DEADLINE: &str = "5s";
 
 /// What is asked for.
 #[derive(Debug, Subcommand)]
@@ -280,6 +284,10 @@ pub(crate) struct Summary {
     /// Every process, one line each, by PSS
     #[arg(long, conflicts_with_all = ["command", "by", "mapping", "freeze", "at", "after", "on"])]
     pub(crate) all: bool,
+    /// With --all, leaves out a process that does not answer for so long
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["pids", "command"], default_value = DEADLINE,
+        value_parser = humantime::parse_duration)]
+    pub(crate) deadline: Duration,
     /// Lists what each mapping is made of, by PSS
     #[arg(long, value_name = "WHAT")]
     pub(crate) by: Option<By>,

@@ -13,7 +13,7 @@ use process_introspection::{
 };
 use process_introspection_export::{Format, OwnerRecord, Record};
 
-use crate::arguments::OutputOptions;
+use crate::arguments::{OutputOptions, DEADLINE};
 use crate::beyond;
 use crate::count::counted;
 use crate::failure::Failure;
@@ -47,6 +47,10 @@ pub(crate) struct OwnerArguments {
     /// Reads with up to N threads, at most 64; 0 means as many as help
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
     threads: u8,
+    /// Leaves a process that does not answer for so long
+    #[arg(long, value_name = "TIME", default_value = DEADLINE,
+        value_parser = humantime::parse_duration)]
+    deadline: Duration,
     #[command(flatten)]
     mounts: MountOptions,
     #[command(flatten)]
@@ -106,7 +110,8 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let mut failed = None;
     let options = OwnerOptions::new()
         .threads(usize::from(arguments.threads))
-        .mounts(&mounts);
+        .mounts(&mounts)
+        .deadline(arguments.deadline);
     let coverage = owners(&wanted, options, |event| {
         let step = |sink: &mut Sink| match event {
             OwnerEvent::Owner(owner) => mapped(&owner, &named, &mut uses, sink, watch.as_mut()),
@@ -226,6 +231,7 @@ fn told(coverage: &Coverage) -> String {
     let counts = [
         (coverage.gone, "ended meanwhile", "ended meanwhile"),
         (coverage.refused, "was refused", "were refused"),
+        (coverage.silent, "did not answer", "did not answer"),
         (coverage.failed, "could not be read", "could not be read"),
         (coverage.started, "started meanwhile", "started meanwhile"),
     ];

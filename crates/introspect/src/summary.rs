@@ -1,6 +1,7 @@
 //! `introspect summary`: what memory is made of, of one process; several are in
 //! [`several`].
 
+mod aside;
 mod several;
 
 use std::cmp::Reverse;
@@ -31,12 +32,12 @@ pub(crate) fn summary(asked: &arguments::Summary) -> Result<u8, Failure> {
         });
     }
     let mounts = asked.mounts.mounts()?;
-    let chosen = match asked.all {
-        true => Chosen::all(&mounts)?,
-        false => Chosen::named(&mounts, &asked.pids)?,
-    };
+    if asked.all {
+        return several::all(asked, &mounts).map(|()| 0);
+    }
+    let chosen = Chosen::named(&mounts, &asked.pids)?;
     match &chosen[..] {
-        [one] if !asked.all => {
+        [one] => {
             let (process, standing) = one.open(&mounts, &asked.freeze)?;
             of_one(asked, &process, standing.into())
         }
@@ -46,6 +47,7 @@ pub(crate) fn summary(asked: &arguments::Summary) -> Result<u8, Failure> {
 }
 
 /// What was found out of one process.
+#[derive(Debug)]
 struct Found {
     pid: u32,
     command: String,

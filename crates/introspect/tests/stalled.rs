@@ -5,7 +5,9 @@ mod support;
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +16,8 @@ use serde_json::json;
 use support::{introspect, run};
 use testkit::fuse::{FileSystem, Request};
 use testkit::machine::is_root_or_skip;
-use testkit::memory::page;
+use testkit::memory::{self, page};
+use testkit::oracle::{self, State};
 use testkit::target::Target;
 
 /// The first pages of an executable.
@@ -24,14 +27,14 @@ fn executable() -> Vec<u8> {
     content
 }
 
-/// Maps the first pages of a file and reads the first one's first byte.
-fn map(path: &std::path::Path) -> u64 {
+/// Maps the beginning of a file and reads its first byte.
+fn map(path: &Path, size: u64) -> u64 {
     let file = File::open(path).unwrap();
     // SAFETY: a new mapping at an address of the kernel's choice.
     let at = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
-            4 * page() as usize,
+            size as usize,
             libc::PROT_READ,
             libc::MAP_PRIVATE,
             file.as_raw_fd(),
@@ -51,8 +54,75 @@ fn target(test: &str) -> Option<(FileSystem, Target)> {
     }
     let files = FileSystem::mount_or_skip(test, executable())?;
     let path = files.file();
-    let target = Target::spawn(|| vec![map(&path)]);
+    let target = Target::spawn(|| vec![map(&path, 4 * page())]);
     Some((files, target))
+}
+
+/// What is as it should be, for a test to compare with.
+fn untouched() -> (Target, u64) {
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(page());
+        memory::touch(at, 1, 1);
+        vec![at]
+    });
+    let address = address_of(&target);
+    (target, address)
+}
+
+/// The physical address of the first page that a target has made.
+fn address_of(target: &Target) -> u64 {
+    let at = target.addresses()[0];
+    match oracle::runs(target.pid(), at, at + page())[0].state {
+        State::Memory(address) => address,
+        ref other => panic!("not in memory: {other:?}"),
+    }
+}
+
+/// A process whose mmap lock nobody gets, because somebody reads its memory where
+/// a server has to answer first, and it maps something meanwhile. What is dropped
+/// first lets the others end.
+struct Locked {
+    files: FileSystem,
+    target: Target,
+    reader: Target,
+}
+
+impl Locked {
+    fn new(test: &str) -> Option<Self> {
+        if !is_root_or_skip(test) {
+            return None;
+        }
+        // More than what is read in advance.
+        const SIZE: u64 = 4 << 20;
+        let files = FileSystem::mount_or_skip(test, vec![1; SIZE as usize])?;
+        let path = files.file();
+        let mapped = move || vec![map(&path, SIZE)];
+        let mut target = Target::spawn_then(mapped, || _ = memory::anonymous(page()));
+        files.stop_answering(Request::Read);
+        let (pid, at) = (target.pid(), target.addresses()[0] + SIZE - page());
+        let read = move || {
+            let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
+            _ = memory.read_at(&mut [0], at);
+        };
+        let mut reader = Target::spawn_then(Vec::new, read);
+        reader.release();
+        while !files.keeps_waiting(Request::Read) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        target.release();
+        let is_waiting = || {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit(") ").next().unwrap().starts_with('D')
+        };
+        while !is_waiting() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Some(Self {
+            files,
+            target,
+            reader,
+        })
+    }
 }
 
 /// More than any server is waited for, and less than for ever.
@@ -165,4 +235,77 @@ fn a_signal_ends_every_subcommand_while_a_server_does_not_answer() {
             }
         }
     }
+}
+
+#[test]
+fn a_pass_is_complete_beside_a_server_that_does_not_answer() {
+    for request in Request::ALL {
+        let test = "a pass beside a server";
+        let Some((files, target)) = target(test) else {
+            return;
+        };
+        files.stop_answering(request);
+        let (other, address) = untouched();
+        let of_file = address_of(&target);
+        for (address, pid, kind) in [
+            (address, other.pid(), "anon"),
+            (of_file, target.pid(), "elf"),
+        ] {
+            let found = run(&["owner", &format!("{address:x}"), "--format", "json"]);
+            assert_eq!(found.status, 0, "{found:?}");
+            let owner = found.array().into_iter().find(|it| it["pid"] == pid);
+            assert_eq!(owner.expect("an owner")["kind"], kind, "{request:?}");
+        }
+        for format in ["json", "table"] {
+            let all = run(&["summary", "--all", "--format", format]);
+            assert_eq!(all.status, 0, "{all:?}");
+            for pid in [target.pid(), other.pid()] {
+                assert!(all.stdout.contains(&pid.to_string()), "{request:?} {all:?}");
+                assert!(
+                    !all.stderr.contains(&pid.to_string()),
+                    "{request:?} {all:?}"
+                );
+            }
+        }
+        assert!(!files.keeps_waiting(request), "{request:?}");
+    }
+}
+
+#[test]
+fn a_pass_leaves_a_process_that_does_not_answer_and_says_so() {
+    let Some(locked) = Locked::new("a process that does not answer") else {
+        return;
+    };
+    let (other, address) = untouched();
+    let (pid, reason) = (locked.target.pid(), "it did not answer within 300ms");
+    let began = Instant::now();
+    let found = run(&[
+        "owner",
+        &format!("{address:x}"),
+        "--deadline",
+        "300ms",
+        "--unread",
+    ]);
+    assert_eq!(found.status, 0, "{found:?}");
+    assert!(found.stdout.contains(&other.pid().to_string()), "{found:?}");
+    assert!(found.stdout.contains(reason), "{found:?}");
+    assert!(found.stderr.contains("did not answer"), "{found:?}");
+    let all = run(&[
+        "summary",
+        "--all",
+        "--deadline",
+        "300ms",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(all.status, 0, "{all:?}");
+    let pids: Vec<_> = all.array().iter().map(|it| it["pid"].clone()).collect();
+    assert!(pids.contains(&json!(other.pid())), "{all:?}");
+    assert!(!pids.contains(&json!(pid)), "{all:?}");
+    let line = format!("not in the list: process {pid}: cannot read the process: {reason}");
+    assert!(all.stderr.contains(&line), "{all:?}");
+    assert!(began.elapsed() < LONG);
+    assert!(locked.files.keeps_waiting(Request::Read));
+    // It did so all the time.
+    assert!(fs::read_to_string(format!("/proc/{}/stat", locked.reader.pid())).is_ok());
 }

@@ -2,6 +2,7 @@
 //! failed, why, and what would help.
 
 use std::fmt;
+use std::time::Duration;
 
 use process_introspection_core as core;
 use process_introspection_core::error::{Errno, Operation};
@@ -17,6 +18,8 @@ pub struct Error {
     target: Option<Target>,
     /// The target's number is that of another proc than the caller's `/proc`.
     in_other_proc: bool,
+    /// For how long there was no answer.
+    waited: Option<Duration>,
 }
 
 impl Error {
@@ -25,6 +28,7 @@ impl Error {
             error,
             target,
             in_other_proc: false,
+            waited: None,
         }
     }
 
@@ -32,6 +36,17 @@ impl Error {
     pub(crate) fn in_other_proc(mut self) -> Self {
         self.in_other_proc = true;
         self
+    }
+
+    /// Of a walk of this process that did not come further for so long.
+    pub fn silent(pid: u32, waited: Duration) -> Self {
+        Self {
+            waited: Some(waited),
+            ..Self::new(
+                core::Error::new(Errno::ETIMEDOUT, Operation::ReadProcess),
+                Some(Target::Pid(pid)),
+            )
+        }
     }
 
     pub(crate) fn argument() -> Self {
@@ -95,6 +110,11 @@ impl Error {
         self.error.errno() == Errno::ENOSYS
     }
 
+    /// The process did not answer in time.
+    pub fn is_silent(&self) -> bool {
+        self.waited.is_some()
+    }
+
     /// The arguments make no sense, such as a range that runs backwards.
     pub fn is_invalid_argument(&self) -> bool {
         self.error.errno() == Errno::EINVAL
@@ -121,6 +141,7 @@ impl Error {
             Operation::ReadPhysicalMap => "find out what is at which physical address",
             Operation::ReadFrames => "read the facts of page frames",
             Operation::StopProcess => "stop the process",
+            Operation::ReadProcess => "read the process",
             _ => "do this",
         }
     }
@@ -228,6 +249,9 @@ impl fmt::Display for Error {
             None => {}
         }
         write!(f, "cannot {}: ", self.what())?;
+        if let Some(waited) = self.waited {
+            return write!(f, "it did not answer within {waited:?}");
+        }
         match self.why() {
             Some(why) => f.write_str(why),
             None => write!(f, "{}", std::io::Error::from_raw_os_error(self.errno())),

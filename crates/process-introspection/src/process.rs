@@ -19,7 +19,7 @@ use crate::location::Location;
 use crate::mapping::name_storage;
 use crate::sys;
 use crate::{
-    Error, Extents, Mapping, MappingName, Mounts, Object, PageTable, PhysicalRegions,
+    Error, Extents, Heartbeat, Mapping, MappingName, Mounts, Object, PageTable, PhysicalRegions,
     ResidentRegions, Snapshot, ThreadStacks, VirtualRegions,
 };
 
@@ -34,6 +34,8 @@ pub struct Process {
     core: core::Process,
     target: Option<Target>,
     mounts: Mounts,
+    heartbeat: Heartbeat,
+    skips_file_contents: bool,
 }
 
 impl Process {
@@ -123,7 +125,36 @@ impl Process {
             core,
             target: self.target,
             mounts: mounts.clone(),
+            ..self
         })
+    }
+
+    /// From now on walks that give all at once ([`Process::physical_regions_parallel`],
+    /// [`Process::summary_of`]) make this heart beat while they come further.
+    #[must_use]
+    pub fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
+        let heartbeat = heartbeat.clone();
+        Self { heartbeat, ..self }
+    }
+
+    /// From now on [`Process::physical_regions_parallel`] and [`Process::summary_of`]
+    /// tell kinds without the contents of files: executables and shared libraries are
+    /// [`MappingKind::File`], and their zeroed memory is anonymous. For passes over
+    /// many processes which do not report kinds.
+    #[must_use]
+    pub fn without_file_contents(self) -> Self {
+        Self {
+            skips_file_contents: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn skips_file_contents(&self) -> bool {
+        self.skips_file_contents
+    }
+
+    pub(crate) fn beat(&self) {
+        self.heartbeat.beat();
     }
 
     /// The mounts of proc and sysfs that it was opened below.
@@ -136,6 +167,8 @@ impl Process {
             core: core.telling_zeroed().leaving_servers_alone(),
             target,
             mounts: Mounts::new(),
+            heartbeat: Heartbeat::new(),
+            skips_file_contents: false,
         }
     }
 

@@ -62,7 +62,33 @@ pub fn all_processes() -> Result<Vec<NamedProcess>, Error> {
     Mounts::new().all_processes()
 }
 
+/// The unique PIDs of all processes that `/proc` shows to this caller, as
+/// [`all_processes`] finds them, in the order of PIDs. Of their memory nothing is
+/// read, not even what they were started with, so that none can keep this waiting.
+///
+/// # Errors
+/// As [`processes_named`].
+pub fn all_pids() -> Result<Vec<UniquePid>, Error> {
+    Mounts::new().all_pids()
+}
+
 impl Mounts {
+    /// As the function [`all_pids`], in this proc.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn all_pids(&self) -> Result<Vec<UniquePid>, Error> {
+        let mut found = Vec::new();
+        for pid in pids(self)? {
+            match self.unique_pid(pid) {
+                Ok(unique) => found.push(unique),
+                Err(error) if error.is_gone() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
     /// As the function [`processes_named`], in this proc.
     ///
     /// # Errors

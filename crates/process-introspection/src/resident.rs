@@ -56,9 +56,13 @@ impl<'a> ResidentRegions<'a> {
             name_storage(),
             entry_storage(),
         );
+        let mut cursor = Box::new(cursor.map_err(|error| process.error(error))?);
+        if process.skips_file_contents() {
+            cursor.skip_file_contents();
+        }
         Ok(Self {
             process,
-            cursor: Box::new(cursor.map_err(|error| process.error(error))?),
+            cursor,
             mapping: CurrentMapping::default(),
             huge: HugeRuns::new(),
             rest: None,

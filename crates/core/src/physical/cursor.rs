@@ -73,6 +73,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         }
     }
 
+    /// As [`AreaCursor::skip_file_contents`].
+    pub fn skip_file_contents(&mut self) {
+        self.areas.skip_file_contents();
+    }
+
     /// The range asked for, in whole pages.
     pub fn range(&self) -> AddrRange {
         self.areas.range()

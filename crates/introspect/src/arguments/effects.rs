@@ -110,6 +110,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         ],
         options: &[
             ("all", None),
+            ("deadline", Some("2s")),
             ("by", Some("mapping")),
             MAPPING,
             FREEZE,
@@ -129,7 +130,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
                 Form::Bare => !given.has("all") || of_processes,
                 _ => given.has("all"),
             };
-            all || by_mapping || is_wrong_for_program(form, given)
+            let waits = given.has("deadline") && !given.has("all");
+            all || waits || by_mapping || is_wrong_for_program(form, given)
         },
     },
     Subcommand {
@@ -203,6 +205,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ("interval", Some("2s")),
             ("unread", None),
             ("threads", Some("2")),
+            ("deadline", Some("2s")),
             FORMAT,
             OUTPUT,
             PROCFS,

@@ -8,10 +8,11 @@ use process_introspection::{
     HugePageSettings, Mounts, PhysicalMap, Process, SummaryOptions, Target,
 };
 use process_introspection_export::{
-    Format, HugePagesRecord, MappingUsageRecord, ProcessLine, Record, SummaryRecord, UsageRecord,
-    WithPid,
+    Format, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord,
+    UsageRecord, WithPid,
 };
 
+use super::aside::Aside;
 use super::{advice, look, missing, Found};
 use crate::arguments::{self, By, FreezeOption};
 use crate::count::processes;
@@ -32,15 +33,6 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// Returns all processes of the machine.
-    pub(super) fn all(mounts: &Mounts) -> Result<Vec<Self>, Failure> {
-        let named = mounts.all_processes()?;
-        Ok(named
-            .iter()
-            .map(|process| Self::found(process.into()))
-            .collect())
-    }
-
     /// Returns the processes that these texts mean, at least one for each: all of
     /// a name.
     pub(super) fn named(mounts: &Mounts, texts: &[TargetText]) -> Result<Vec<Self>, Failure> {
@@ -94,6 +86,26 @@ struct Gathered {
     failed: Option<Failure>,
 }
 
+/// `introspect summary --all`: a line for each process, and the sum.
+pub(super) fn all(asked: &arguments::Summary, mounts: &Mounts) -> Result<(), Failure> {
+    let processes = mounts.all_pids()?;
+    let map = PhysicalMap::read_in(mounts)?;
+    let is_table = matches!(asked.output.format.0, Format::Table);
+    let sink = Sink::over_processes(&asked.output, layout(asked))?;
+    // The table says nothing of kinds.
+    let mut aside = Aside::new(mounts, map, !is_table, asked.deadline);
+    let mut gathered = Gathered::default();
+    for (done, &process) in processes.iter().enumerate() {
+        sink.passed_processes(done, processes.len());
+        sink.check()?;
+        match aside.look(process, || sink.check()) {
+            Ok(found) => gathered.found.extend(found),
+            Err(failure) => gathered.unread.note(failure)?,
+        }
+    }
+    report(asked, gathered, sink)
+}
+
 /// `introspect summary` of several processes: a line for each, and the sum; or a
 /// line for each of their mappings. If one that was named by its number fails,
 /// those before are shown.
@@ -102,13 +114,7 @@ pub(super) fn several(
     mounts: &Mounts,
     chosen: &[Chosen],
 ) -> Result<(), Failure> {
-    let is_table = matches!(asked.output.format.0, Format::Table);
-    let layout = match (asked.by, is_table) {
-        (Some(By::Mapping), _) => &WithPid::LAYOUT,
-        (None, true) => &ProcessLine::LAYOUT,
-        (None, false) => &SummaryRecord::LAYOUT,
-    };
-    if is_table && asked.vm_flags {
+    if matches!(asked.output.format.0, Format::Table) && asked.vm_flags {
         return Err(Failure::Message(
             "--vm-flags is for one process, or for --format json, jsonl or csv: the table of \
              several shows nothing of it"
@@ -120,12 +126,27 @@ pub(super) fn several(
         mounts.process(first.target)?;
     }
     let map = PhysicalMap::read_in(mounts)?;
-    let mut sink = Sink::over_processes(&asked.output, layout)?;
+    let sink = Sink::over_processes(&asked.output, layout(asked))?;
+    let gathered = gather(asked, mounts, chosen, &map, &sink)?;
+    report(asked, gathered, sink)
+}
+
+fn layout(asked: &arguments::Summary) -> &'static Layout {
+    match (asked.by, asked.output.format.0) {
+        (Some(By::Mapping), _) => &WithPid::LAYOUT,
+        (None, Format::Table) => &ProcessLine::LAYOUT,
+        (None, _) => &SummaryRecord::LAYOUT,
+    }
+}
+
+/// Writes what was found, and says what was not read.
+fn report(asked: &arguments::Summary, gathered: Gathered, mut sink: Sink) -> Result<(), Failure> {
     let Gathered {
         mut found,
         unread,
         failed,
-    } = gather(asked, mounts, chosen, &map, &sink)?;
+    } = gathered;
+    let is_table = matches!(asked.output.format.0, Format::Table);
     sink.end_progress();
     found.sort_by_key(|found| {
         let usage = &found.summary.total;
@@ -162,8 +183,8 @@ fn gather(
 ) -> Result<Gathered, Failure> {
     let mut gathered = Gathered::default();
     let mut settings = None;
-    // The whole machine is not held up for it, and the table does not show it.
-    let shows_advice = !asked.all && !matches!(asked.output.format.0, Format::Table);
+    // The table does not show it.
+    let shows_advice = !matches!(asked.output.format.0, Format::Table);
     for (done, one) in chosen.iter().enumerate() {
         sink.passed_processes(done, chosen.len());
         sink.check()?;
@@ -198,7 +219,7 @@ fn gather(
                 gathered.failed = Some(failure);
                 break;
             }
-            Err(failure) => gathered.unread.note(&one.name, failure)?,
+            Err(failure) => gathered.unread.note(failure)?,
         }
     }
     Ok(gathered)
@@ -244,11 +265,11 @@ struct Unread {
 }
 
 impl Unread {
-    fn note(&mut self, name: &TargetText, failure: Failure) -> Result<(), Failure> {
+    fn note(&mut self, failure: Failure) -> Result<(), Failure> {
         match failure {
             Failure::Library(error) if error.is_gone() => self.ended += 1,
             Failure::Library(error) if error.is_permission_denied() => self.refused += 1,
-            Failure::Library(error) => self.failed.push(format!("process {name}: {error}")),
+            Failure::Library(error) => self.failed.push(format!("not in the list: {error}")),
             other => return Err(other),
         }
         Ok(())

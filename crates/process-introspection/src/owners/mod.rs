@@ -99,6 +99,15 @@ pub struct PassedProcess {
 }
 
 impl PassedProcess {
+    /// One of which nothing else is known yet.
+    fn of(pid: u32) -> Self {
+        Self {
+            pid,
+            unique_pid: None,
+            command: OsString::new(),
+        }
+    }
+
     /// Its `comm`.
     pub fn command(&self) -> &OsStr {
         &self.command
@@ -129,7 +138,8 @@ pub enum OwnerEvent {
     /// and of hugetlb, nothing is left to tell.)
     Lost(Owner, PhysAddr),
     /// A process could not be read, or not to its end: it is gone (then that
-    /// is no failure, but what it mapped was not seen), or access is refused.
+    /// is no failure, but what it mapped was not seen), access is refused, or it
+    /// did not answer in time.
     Unread(Arc<PassedProcess>, Error),
     /// How far the pass has come: so many processes of so many are done. Also
     /// when nothing is found, about twenty times a second.
@@ -157,6 +167,8 @@ pub struct Coverage {
     pub gone: usize,
     /// Processes to which access was refused.
     pub refused: usize,
+    /// Processes that did not answer within the deadline.
+    pub silent: usize,
     /// Processes that could not be read for another reason.
     pub failed: usize,
     /// Processes that were there at the end and not in the beginning. They were
@@ -170,15 +182,26 @@ pub struct Coverage {
 impl Coverage {
     /// Whether every process was looked at.
     pub fn is_complete(&self) -> bool {
-        self.gone + self.refused + self.failed + self.started == 0 && self.sees_all
+        self.gone + self.refused + self.silent + self.failed + self.started == 0 && self.sees_all
     }
 }
 
 /// How a pass is made.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerOptions {
     threads: usize,
     mounts: Mounts,
+    deadline: Duration,
+}
+
+impl Default for OwnerOptions {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            mounts: Mounts::new(),
+            deadline: Duration::from_secs(5),
+        }
+    }
 }
 
 impl OwnerOptions {
@@ -192,6 +215,17 @@ impl OwnerOptions {
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// How long a process may keep the pass waiting, 5 seconds unless it is said
+    /// here: if the walk of it has not come further for so long, the process is an
+    /// [`OwnerEvent::Unread`] whose error [`Error::is_silent`], and the pass goes on.
+    /// One that takes long because it is large is read to its end. The thread that
+    /// waits is left behind.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -261,7 +295,7 @@ pub fn owners(
         ..Coverage::default()
     };
     let mut marks = Marks::new(&wanted);
-    let walked = pass::over(mounts, &pids, &wanted, options.threads, |event| {
+    let walked = pass::over(&pids, &wanted, &options, |event| {
         let mut mark = |region: &PhysicalRegion, address: Option<PhysAddr>| {
             if let Some(address) = address {
                 let first = address.pfn(page).as_u64();

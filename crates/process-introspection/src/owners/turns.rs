@@ -1,7 +1,7 @@
 //! Hands what several threads find over to one, in the order of the things
 //! they look at, with a bound on what waits. Knows not what is looked at.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ struct State<T> {
     /// Whose items are handed over.
     turn: usize,
     queues: BTreeMap<usize, Queue<T>>,
+    /// What was given up: nothing more is taken of it.
+    given_up: BTreeSet<usize>,
     waiting: usize,
     stopped: bool,
 }
@@ -57,6 +59,7 @@ impl<T> Turns<T> {
                 next: 0,
                 turn: 0,
                 queues: BTreeMap::new(),
+                given_up: BTreeSet::new(),
                 waiting: 0,
                 stopped: false,
             }),
@@ -93,7 +96,7 @@ impl<T> Turns<T> {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if state.stopped {
+        if state.stopped || state.given_up.contains(&index) {
             return false;
         }
         state.waiting += 1;
@@ -104,11 +107,32 @@ impl<T> Turns<T> {
         true
     }
 
-    /// Says that a thing has no more items.
-    pub(super) fn finish(&self, index: usize) {
+    /// Says that a thing has no more items. `false` if it was given up before.
+    pub(super) fn finish(&self, index: usize) -> bool {
         let mut state = self.lock();
+        if state.given_up.contains(&index) {
+            return false;
+        }
         state.queue(index).finished = true;
         self.news.notify_one();
+        true
+    }
+
+    /// Finishes a thing in the place of the one who looks at it, with a last item;
+    /// what comes of that one later is not taken. `false` if it was finished.
+    pub(super) fn give_up(&self, index: usize, last: T) -> bool {
+        let mut state = self.lock();
+        let is_done = state.queues.get(&index).is_some_and(|queue| queue.finished);
+        if is_done || index < state.turn || !state.given_up.insert(index) {
+            return false;
+        }
+        // Whether or not there is room: nobody can wait for it.
+        state.waiting += 1;
+        let queue = state.queue(index);
+        queue.items.push_back(last);
+        queue.finished = true;
+        self.news.notify_one();
+        true
     }
 
     /// Whether nobody takes any more.
@@ -211,6 +235,29 @@ mod tests {
         let expected =
             (0..50).flat_map(|index| (0..(index % 7) * MOST).map(move |item| (index, item)));
         assert_eq!(seen, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_is_taken_any_more_of_what_was_given_up() {
+        let turns = Turns::new(2);
+        assert_eq!((turns.begin(), turns.begin()), (Some(0), Some(1)));
+        assert!(turns.give(0, "in time"));
+        assert!(turns.give_up(0, "given up"));
+        assert!(!turns.give(0, "too late"));
+        assert!(!turns.finish(0));
+        assert!(!turns.give_up(0, "again"));
+        assert!(turns.give(1, "other") && turns.finish(1));
+        assert!(!turns.give_up(1, "too late"));
+        let mut seen = Vec::new();
+        loop {
+            match turns.take(LONG) {
+                Next::Item(item) => seen.push(item),
+                Next::Finished => {}
+                Next::Nothing => panic!("nothing for long"),
+                Next::End => break,
+            }
+        }
+        assert_eq!(seen, ["in time", "given up", "other"]);
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl<'a> PageFactsReader<'a> {
         let frames = &self.frames;
         let mut pieces = Pieces::of(&self.runs);
         while let Some((start, size)) = pieces.next() {
+            self.process.beat();
             let first = Pfn::new(start);
             let told = frames.read_flag_words(first, &mut self.flags[..size])?;
             let unknown = times_unknown(pieces.parts(told), &self.flags);
@@ -159,6 +160,7 @@ impl<'a> PageFactsReader<'a> {
     fn read_entries(&mut self) -> Result<(), Error> {
         let mut pieces = Pieces::of(&self.pages);
         while let Some((start, size)) = pieces.next() {
+            self.process.beat();
             let at = start << self.page.shift();
             let entries = &mut self.words[..size];
             let read = read_entries(self.process.as_core(), self.page, at, entries)

@@ -140,7 +140,10 @@ fn walk(
     each: impl FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let core = process.as_core();
-    let plan = Plan::new(core, range).map_err(|error| process.error(error))?;
+    let mut plan = Plan::new(core, range).map_err(|error| process.error(error))?;
+    if process.skips_file_contents() {
+        plan.skip_file_contents();
+    }
     let queue = Queue::new(plan);
     let mut giver = Giver {
         joiner: Joiner::new(),
@@ -158,6 +161,7 @@ fn walk(
                 || (so_far >= FIRST_LOOK && queue.expected() >= ALONE)
         };
         loop {
+            process.beat();
             match queue.next_for_caller(core) {
                 Task::Give(walked) => {
                     if giver.give(&walked).is_break() {
@@ -203,6 +207,7 @@ fn start<'scope, 'env>(
             let core = process.as_core();
             let mut walker = Walker::new(core, noting);
             while let Task::Walk(piece) = queue.next(core) {
+                process.beat();
                 queue.walk(&mut walker, core, piece);
             }
         };

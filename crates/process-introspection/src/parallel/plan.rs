@@ -37,6 +37,11 @@ impl Plan {
         })
     }
 
+    /// Tells kinds without the contents of files.
+    pub(super) fn skip_file_contents(&mut self) {
+        self.areas.skip_file_contents();
+    }
+
     /// The next areas, of `bytes` or more if there are not too many or too
     /// few; fewer than that many mean the end, or an error after them.
     pub(super) fn next(

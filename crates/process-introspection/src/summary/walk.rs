@@ -275,6 +275,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         }
         let mut at = first;
         while at < last {
+            self.process.beat();
             let next = huge.next(self.process.as_core(), at, last);
             match next.map_err(|error| self.process.error(error))? {
                 Some((is_huge, to)) => {
@@ -296,6 +297,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         for &range in ranges {
             for region in self.process.resident_regions(range)? {
                 let region = region?;
+                self.process.beat();
                 if let Some(mapping) = self.adder.begin(&region.mapping) {
                     if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
                         return Ok(());
