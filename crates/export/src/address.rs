@@ -120,7 +120,7 @@ impl Record for AddressRecord {
             .hex(self.paddr)
             .number(self.pfn)
             .text(self.kind)
-            .text(&self.path())
+            .others_text(&self.path())
             .hex(self.first)
             .hex(self.last)
             .number(self.node.map(u64::from))

@@ -13,10 +13,40 @@ pub struct Fields {
     row: csv::ByteRecord,
     /// The lines before it.
     complete: Vec<csv::ByteRecord>,
+    /// A person sees them, on a terminal.
+    is_seen: bool,
 }
 
+/// What makes a spreadsheet take a cell for a formula, and the mark that keeps it
+/// from that (OWASP, CSV Injection).
+const FORMULA: [char; 12] = [
+    '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', MARK,
+];
+const MARK: char = '\'';
+
 impl Fields {
-    /// A field of text.
+    /// A field of text that anybody could have chosen: a name, a path, arguments.
+    /// No spreadsheet takes it for a formula: an apostrophe comes before what
+    /// begins like one, and before an apostrophe. On a terminal it is escaped as in
+    /// a table.
+    pub fn others_text(&mut self, text: &str) -> &mut Self {
+        let is_plain = !text.starts_with(FORMULA) && !self.is_seen;
+        if is_plain {
+            return self.text(text);
+        }
+        let mut cell = Vec::new();
+        if text.starts_with(FORMULA) {
+            cell.push(MARK as u8);
+        }
+        match self.is_seen {
+            true => Name(text.as_bytes()).push_printable(None, &mut cell),
+            false => cell.extend_from_slice(text.as_bytes()),
+        }
+        self.row.push_field(&cell);
+        self
+    }
+
+    /// A field of text that only this program and the kernel can have chosen.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.row.push_field(text.as_bytes());
         self
@@ -71,7 +101,7 @@ impl Fields {
 
     /// Two fields: the name as text, and its bytes if it is not UTF-8.
     pub fn name(&mut self, name: Name<'_>) -> &mut Self {
-        self.text(&name.lossy());
+        self.others_text(&name.lossy());
         match name.hex() {
             Some(hex) => self.text(&hex),
             None => self.null(),
@@ -106,6 +136,11 @@ impl<W: Write> CsvWriter<W> {
         self.out
             .write_byte_record(&self.fields.row)
             .map_err(of_output)
+    }
+
+    /// Escapes what follows as a table does.
+    pub(crate) fn escape(&mut self) {
+        self.fields.is_seen = true;
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {

@@ -141,7 +141,7 @@ impl<R: Record> Record for Detailed<R> {
             .text(&details.entries.text())
             .number(details.mapcount.map(|span| span.min))
             .number(details.mapcount.map(|span| span.max))
-            .text(details.swap_area.as_deref().unwrap_or_default());
+            .others_text(details.swap_area.as_deref().unwrap_or_default());
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {

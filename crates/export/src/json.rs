@@ -4,6 +4,10 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::ser::Formatter;
+use serde_json::Serializer;
+
+use crate::name::upsets_terminals;
 
 /// Writes records as JSON.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ impl<W: Write> JsonWriter<W> {
             self.line.extend_from_slice(separator);
         }
         self.first = false;
-        serde_json::to_writer(&mut self.line, record)?;
+        record.serialize(&mut Serializer::with_formatter(&mut self.line, Harmless))?;
         if !self.array {
             self.line.push(b'\n');
         }
@@ -53,5 +57,27 @@ impl<W: Write> JsonWriter<W> {
         }
         self.out.flush()?;
         Ok(self.out)
+    }
+}
+
+/// JSON in which nothing could upset a terminal: what could is `\uXXXX`, which is
+/// the same text to every reader of JSON.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + Write,
+    {
+        let mut rest = fragment;
+        while let Some((at, character)) = rest.char_indices().find(|&(_, it)| upsets_terminals(it))
+        {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + character.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
     }
 }

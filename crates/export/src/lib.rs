@@ -34,11 +34,18 @@
 //!   Below a row can stand notes, indented. A summary is no row but a picture.
 //! * **JSON**: an array of objects, one a line, and **JSON lines**: the objects
 //!   alone. `docs/schemas` has a JSON schema for each kind of record. A name
-//!   that is not UTF-8 is given lossy in `path` and whole in `path_hex`. An
+//!   that is not UTF-8 is given lossy in `path` and whole in `path_hex`, a
+//!   command in `command` and `command_hex`. What could upset a terminal is
+//!   written `\uXXXX`. An
 //!   array that was not [finished](Writer::finish) is not closed: it cannot be
 //!   taken for a complete one.
 //! * **CSV**: a header line, then the same fields; `swap` becomes `swap_type`
-//!   and `swap_offset`; what is null is empty.
+//!   and `swap_offset`; what is null is empty. In fields of text that anybody
+//!   could have chosen (names, paths, commands) an apostrophe comes before what
+//!   begins with `=`, `+`, `-`, `@`, a tab, a return, or an apostrophe, so that
+//!   no spreadsheet takes it for a formula: who reads such a field takes one
+//!   apostrophe away from its beginning. [For a terminal](Writer::for_terminal)
+//!   these fields are escaped as in a table.
 #![forbid(unsafe_code)]
 
 mod address;

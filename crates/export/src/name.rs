@@ -133,7 +133,11 @@ impl Serialize for OtherPath<'_> {
 
 /// Control characters, and those without a width of their own or that turn the
 /// direction of what follows.
-fn upsets_terminals(character: char) -> bool {
+pub(crate) fn upsets_terminals(character: char) -> bool {
+    // Nearly all characters are these.
+    if matches!(character, ' '..='~') {
+        return false;
+    }
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

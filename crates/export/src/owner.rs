@@ -85,6 +85,9 @@ pub struct OwnerRecord<'a> {
     pub unique_pid: Option<String>,
     /// Its `comm`, what is not UTF-8 replaced.
     pub command: Option<String>,
+    /// All its bytes in hexadecimal, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_hex: Option<String>,
     /// The first virtual address.
     pub vaddr: Option<Hex>,
     /// What is behind that: memory, a device's, the zero page; in a record of
@@ -144,6 +147,7 @@ impl<'a> OwnerRecord<'a> {
             pid: None,
             unique_pid: None,
             command: None,
+            command_hex: None,
             vaddr: None,
             state: None,
             prot: None,
@@ -236,11 +240,12 @@ impl<'a> OwnerRecord<'a> {
     }
 
     fn with_process(self, process: &PassedProcess) -> Self {
-        let command = process.command().to_string_lossy();
+        let command = Name(process.command().as_encoded_bytes());
         Self {
             pid: Some(process.pid),
             unique_pid: process.unique_pid.map(|pid| pid.to_string()),
-            command: (!command.is_empty()).then(|| command.into_owned()),
+            command: (!command.0.is_empty()).then(|| command.lossy().into_owned()),
+            command_hex: command.hex(),
             ..self
         }
     }
@@ -306,6 +311,7 @@ impl Record for OwnerRecord<'_> {
             "pid",
             "unique_pid",
             "command",
+            "command_hex",
             "vaddr",
             "state",
             "prot",
@@ -346,7 +352,8 @@ impl Record for OwnerRecord<'_> {
             .text(&flags.unwrap_or_default().join("|"))
             .number(self.pid.map(u64::from))
             .text(self.unique_pid.as_deref().unwrap_or_default())
-            .text(self.command.as_deref().unwrap_or_default())
+            .others_text(self.command.as_deref().unwrap_or_default())
+            .text(self.command_hex.as_deref().unwrap_or_default())
             .hex(self.vaddr)
             .text(self.state.map_or("", State::name))
             .text(self.prot.unwrap_or_default())
@@ -355,8 +362,8 @@ impl Record for OwnerRecord<'_> {
             .hex(self.offset)
             .name(self.path)
             .hex(self.moved_from)
-            .text(self.reason.as_deref().unwrap_or_default())
-            .text(self.log.unwrap_or_default())
+            .others_text(self.reason.as_deref().unwrap_or_default())
+            .others_text(self.log.unwrap_or_default())
             .number(self.log_line)
             .text(self.log_form.unwrap_or_default())
             .number(self.log_lines);

@@ -2,6 +2,7 @@
 //! is made of. What the caller cannot know is null, never 0.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 use process_introspection::{MappingSummary, PageClass, Summary, Usage};
 use serde::Serialize;
@@ -164,6 +165,9 @@ pub struct SummaryRecord {
     pub pid: u32,
     /// What it was started with; what is not UTF-8 is replaced.
     pub command: String,
+    /// All its bytes in hexadecimal, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_hex: Option<String>,
     /// How many mappings it has.
     pub mappings: u64,
     /// Of all of them.
@@ -192,7 +196,8 @@ const LARGEST: usize = 5;
 impl SummaryRecord {
     /// Of a process with this PID and command line. `base` is the base page size
     /// in bytes.
-    pub fn new(pid: u32, command: String, summary: &Summary, base: u64) -> Self {
+    pub fn new(pid: u32, command: &OsStr, summary: &Summary, base: u64) -> Self {
+        let command = Name(command.as_encoded_bytes());
         let knows = Knows::from(summary);
         let of_kinds = summary.nodes_of_kinds.as_ref();
         let kinds = summary.kinds.iter().enumerate();
@@ -228,7 +233,8 @@ impl SummaryRecord {
         let nodes = summary.nodes.as_ref().map(node_records);
         Self {
             pid,
-            command,
+            command: command.lossy().into_owned(),
+            command_hex: command.hex(),
             mappings: summary.mappings,
             total: UsageRecord::new(&summary.total, knows),
             kinds: kinds.collect(),
@@ -245,8 +251,21 @@ impl SummaryRecord {
 impl Record for SummaryRecord {
     const LAYOUT: Layout = Layout {
         fields: &[
-            "pid", "command", "group", "item", "virtual", "resident", "pss", "uss", "swap", "zero",
-            "hugetlb", "size", "count", "bytes",
+            "pid",
+            "command",
+            "command_hex",
+            "group",
+            "item",
+            "virtual",
+            "resident",
+            "pss",
+            "uss",
+            "swap",
+            "zero",
+            "hugetlb",
+            "size",
+            "count",
+            "bytes",
         ],
         columns: &[],
     };
@@ -338,7 +357,8 @@ impl Rows<'_> {
         }
         self.fields
             .number(u64::from(self.summary.pid))
-            .text(&self.summary.command)
+            .others_text(&self.summary.command)
+            .text(self.summary.command_hex.as_deref().unwrap_or_default())
             .text(group)
             .text(item);
     }

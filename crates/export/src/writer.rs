@@ -100,6 +100,15 @@ impl<W: Write> Writer<W> {
         }))
     }
 
+    /// For a terminal: escapes in CSV what could upset it, as in a table. The other
+    /// formats do so anyway.
+    pub fn for_terminal(mut self) -> Self {
+        if let Form::Csv(csv) = &mut self.0 {
+            csv.escape();
+        }
+        self
+    }
+
     /// Writes one record.
     ///
     /// # Errors

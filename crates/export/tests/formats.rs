@@ -22,7 +22,16 @@ const ODD: &[&[u8]] = &[
     b"/back\\slash",
     b"\xff\xfe\n,\"",
     b" lead and trail ",
+    b"'quoted",
+    b"@SUM(1)",
+    "+\u{202e}right to left, \u{9b}31m, \u{e0041}".as_bytes(),
+    "\u{ff1d}1".as_bytes(),
 ];
+
+/// What a reader of CSV does with a field of text.
+fn unmarked(field: &str) -> &str {
+    field.strip_prefix('\'').unwrap_or(field)
+}
 
 #[test]
 fn an_owner_stands_in_a_row_and_its_mapping_below() {
@@ -224,7 +233,8 @@ fn check_name(name: &[u8]) {
 
     let lines = written(Format::JsonLines, None, &records);
     assert_eq!(lines.matches('\n').count(), 2, "{lines:?}");
-    assert!(lines.chars().all(|c| c == '\n' || c >= ' '), "{lines:?}");
+    let upsets = |c: char| c != '\n' && c.is_control() || matches!(c, '\u{200b}'..='\u{202e}');
+    assert!(!lines.contains(upsets), "{lines:?}");
     let record: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!(record["path"].as_str().unwrap_or_default(), lossy);
     assert_eq!(record["path"].is_null(), name.is_empty());
@@ -239,7 +249,11 @@ fn check_name(name: &[u8]) {
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 2, "{text:?}");
     let field = |field: &str| &rows[0][header.iter().position(|name| name == field).unwrap()];
-    assert_eq!(field("path"), lossy);
+    assert_eq!(unmarked(field("path")), lossy);
+    assert!(
+        !field("path").starts_with(['=', '+', '-', '@', '\t', '\r']),
+        "{text:?}"
+    );
     assert_eq!(field("path_hex"), if is_text { "" } else { &hex });
     assert_eq!(field("flags"), "0x1700302");
 }
@@ -285,7 +299,10 @@ fn check_same_fields<R: Record>(records: &[R]) {
         for (field, text) in header.iter().zip(&row) {
             let value = match record.remove(field) {
                 None | Some(Value::Null) => String::new(),
-                Some(Value::String(text)) => text,
+                Some(Value::String(value)) => {
+                    assert_eq!(unmarked(text), unmarked(&value), "{field}");
+                    continue;
+                }
                 Some(other) => other.to_string(),
             };
             assert_eq!(text, value, "{field}");
@@ -304,6 +321,81 @@ fn csv_and_json_have_the_same_fields() {
         check_same_fields(&[samples::object(name)]);
     }
     check_same_fields(&[samples::extent()]);
+}
+
+#[test]
+fn no_text_that_anybody_chose_is_a_formula_in_csv() {
+    let first_of = |text: &str| text.chars().next();
+    for name in [
+        "=1+2",
+        "+1",
+        "-1",
+        "@x",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "'x",
+        "\u{ff1d}1",
+    ] {
+        let mut owner = samples::owner(name.as_bytes());
+        owner.command = Some(name.to_owned());
+        let mut object = samples::object(name.as_bytes());
+        object.open_path = OtherPath::open(Name(name.as_bytes()));
+        for (text, fields) in [
+            (written(Format::Csv, None, &[owner]), 2),
+            (written(Format::Csv, None, &[object]), 3),
+        ] {
+            let mut reader = csv::Reader::from_reader(text.as_bytes());
+            let header = reader.headers().unwrap().clone();
+            let row = reader.records().next().unwrap().unwrap();
+            let mut marked = 0;
+            for (field, cell) in header.iter().zip(&row) {
+                if cell.ends_with(name) {
+                    assert_eq!(first_of(cell), Some('\''), "{field}: {cell}");
+                    assert_eq!(&cell[1..], name);
+                    marked += 1;
+                }
+            }
+            assert_eq!(marked, fields, "{text}");
+        }
+    }
+    // Numbers and words of our own stay as they are.
+    let down = ObjectRecord {
+        relocation: Some(SignedHex(-0x1000)),
+        prot: "---",
+        ..samples::object(b"/x")
+    };
+    let text = written(Format::Csv, None, &[down]);
+    assert!(text.contains(",-0x1000,---,"), "{text}");
+}
+
+#[test]
+fn csv_for_a_terminal_is_escaped_and_other_csv_is_not() {
+    let name = b"/\x1b[31mred\x07";
+    let record = [physical(name)];
+    assert!(written(Format::Csv, None, &record).contains('\x1b'));
+    let layout = &PhysicalRecord::LAYOUT;
+    let mut writer = Writer::begin(Format::Csv, Vec::new(), layout, None)
+        .unwrap()
+        .for_terminal();
+    writer.write(&record[0]).unwrap();
+    let text = String::from_utf8(writer.finish().unwrap()).unwrap();
+    assert!(text.contains(r"/\x1b[31mred\x07"), "{text:?}");
+}
+
+#[test]
+fn a_command_that_is_not_utf_8_keeps_its_bytes() {
+    let mut owner = samples::owner(b"/x");
+    owner.command = Some("caf\u{fffd}".to_owned());
+    owner.command_hex = Some("636166e9".to_owned());
+    let json = written(Format::JsonLines, None, std::slice::from_ref(&owner));
+    assert!(json.contains(r#""command_hex":"636166e9""#), "{json}");
+    let csv = written(Format::Csv, None, &[owner]);
+    assert!(csv.contains(",636166e9,"), "{csv}");
+    let mut other = samples::owner(b"/x");
+    other.command_hex = None;
+    let other = written(Format::JsonLines, None, &[other]);
+    assert!(!other.contains("command_hex"), "{other}");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn check<R: Record>(name: &str, records: &[R]) {
             lacking.as_object_mut().unwrap().remove(field);
             assert_eq!(
                 record.is_valid(&lacking),
-                field.ends_with("path_hex") || field == "details",
+                field.ends_with("_hex") || field == "details",
                 "{name}: no {field}"
             );
             let mut other = line.clone();

@@ -28,6 +28,7 @@ fn summary(known: bool) -> SummaryRecord {
     SummaryRecord {
         pid: 4711,
         command: "database --port 1".to_owned(),
+        command_hex: None,
         mappings: 12,
         total: usage(known),
         kinds: vec![KindRecord {

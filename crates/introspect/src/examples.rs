@@ -17,6 +17,10 @@ CAP_DAC_READ_SEARCH).
 Physical addresses need CAP_SYS_ADMIN in the initial user namespace: run as
 root. Without it the command fails; it never prints an address that is not true.
 
+In CSV an apostrophe comes before names, paths and commands that a spreadsheet
+would take for a formula (= + - @ tab return), and before an apostrophe: take one
+away. Where they are not UTF-8, a field with _hex in its name has all their bytes.
+
 An address is true when it is read. It stays so only while the page is pinned;
 mlock does not pin. A device behind an IOMMU uses other addresses.
 

@@ -113,8 +113,11 @@ impl Sink {
             None => Output::direct(out),
         };
         let out = BufWriter::with_capacity(BUFFER, out);
-        let writer = Writer::begin(options.format.0, out, layout, width)
+        let mut writer = Writer::begin(options.format.0, out, layout, width)
             .map_err(|error| place.write(&error))?;
+        if is_terminal {
+            writer = writer.for_terminal();
+        }
         Ok(Self {
             stop,
             progress: progress(each_at_once),

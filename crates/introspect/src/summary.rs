@@ -6,6 +6,7 @@ mod several;
 
 use std::cmp::Reverse;
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
@@ -50,7 +51,7 @@ pub(crate) fn summary(asked: &arguments::Summary) -> Result<u8, Failure> {
 #[derive(Debug)]
 struct Found {
     pid: u32,
-    command: String,
+    command: OsString,
     page_size: u64,
     summary: Summary,
     /// Sorted, if they were asked for.
@@ -59,12 +60,7 @@ struct Found {
 
 impl Found {
     fn record(&self) -> SummaryRecord {
-        SummaryRecord::new(
-            self.pid,
-            self.command.clone(),
-            &self.summary,
-            self.page_size,
-        )
+        SummaryRecord::new(self.pid, &self.command, &self.summary, self.page_size)
     }
 }
 
@@ -102,7 +98,7 @@ fn look(
     });
     Ok(Found {
         pid: process.pid().unwrap_or_default(),
-        command: process.command_line().to_string_lossy().into_owned(),
+        command: process.command_line(),
         page_size: process.page_size().bytes(),
         summary,
         mappings,

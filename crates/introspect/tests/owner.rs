@@ -86,10 +86,13 @@ fn a_page_has_the_same_owner_in_every_format_and_form_of_address() {
     assert!(table.stdout.contains("\n    rw-p anon"), "{table:?}");
     let csv = run(&["owner", &forms[0], "--format", "csv"]);
     let mut reader = csv::Reader::from_reader(csv.stdout.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|field| field == name).unwrap();
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    let row = rows.iter().find(|row| row[9] == *pid.to_string());
-    let row = row.expect("a row");
-    assert_eq!((&row[0], &row[12]), ("mapped", &*format!("{at:#x}")));
+    let of_process = |row: &&csv::StringRecord| row[column("pid")] == *pid.to_string();
+    let row = rows.iter().find(of_process).expect("a row");
+    let found = (&row[column("record")], &row[column("vaddr")]);
+    assert_eq!(found, ("mapped", &*format!("{at:#x}")));
 }
 
 #[test]

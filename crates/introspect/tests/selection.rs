@@ -222,7 +222,7 @@ fn several_processes_of_a_name_are_listed() {
     let name = format!("introspect two {}", std::process::id());
     let several = [
         Waiting::named(&name),
-        Waiting::named(&format!("/some/where/{name}")),
+        Waiting::named(format!("/some/where/{name}")),
     ];
     let run = run(&["virtual", &name]);
     assert_eq!((run.status, run.stdout.as_str()), (1, ""));

@@ -4,6 +4,8 @@
 mod support;
 
 use serde_json::Value;
+use std::os::unix::ffi::OsStrExt;
+
 use support::{as_nobody, fail, finish, introspect, number, run, succeed, Waiting, NOBODY};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
@@ -205,7 +207,7 @@ fn lines_are_as_long_as_the_environment_says_and_keep_the_programs_name() {
         return;
     }
     let long = "with more behind it than any line has ".repeat(5);
-    let waiting = Waiting::named(&format!("/usr/lib/some/where/server {long}"));
+    let waiting = Waiting::named(format!("/usr/lib/some/where/server {long}"));
     let pid = waiting.pid().to_string();
     let lines = |columns: Option<&str>| {
         let mut command = introspect();
@@ -354,4 +356,19 @@ fn wrong_usage_is_told() {
     }
     let said = fail(&["summary", "self", "--mapping", "nothing has this name"]);
     assert!(said.contains("no mapping"), "{said}");
+}
+
+#[test]
+fn a_command_of_any_bytes_is_no_formula_and_keeps_its_bytes() {
+    let name = std::ffi::OsStr::from_bytes(b"=caf\xe9");
+    let waiting = Waiting::named(name);
+    let pid = waiting.pid().to_string();
+    let hex = "3d636166e9202d";
+    let record = &run(&["summary", &pid, "--format", "json"]).array()[0];
+    assert_eq!(record["command"], "=caf\u{fffd} -");
+    assert_eq!(record["command_hex"], hex);
+    let csv = run(&["summary", &pid, "--format", "csv"]).stdout;
+    let row = csv.lines().nth(1).unwrap();
+    let begin = format!("{pid},'=caf\u{fffd} -,{hex},");
+    assert!(row.starts_with(&begin), "{row}");
 }

@@ -115,3 +115,22 @@ fn a_long_run_shows_its_progress_and_a_short_one_none() {
     };
     assert_eq!(seen, "");
 }
+
+#[test]
+fn csv_on_a_terminal_has_no_raw_escape_sequence() {
+    let waiting = Waiting::named("\x1b[31mred");
+    let line = format!("introspect summary {} --format csv", waiting.pid());
+    let test = "csv_on_a_terminal_has_no_raw_escape_sequence";
+    let Some(seen) = on_terminal(test, &line) else {
+        return;
+    };
+    assert!(
+        seen.contains(r"\x1b[31mred") && !seen.contains('\x1b'),
+        "{seen:?}"
+    );
+    // A program that reads it gets the bytes.
+    let Some(seen) = on_terminal(test, &format!("{line} | cat")) else {
+        return;
+    };
+    assert!(seen.contains("\x1b[31mred"), "{seen:?}");
+}

@@ -180,6 +180,7 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
         pid: Some(4711),
         unique_pid: Some("3515005530021069".to_owned()),
         command: Some("x".to_owned()),
+        command_hex: Some("78ff".to_owned()),
         vaddr: Some(Hex(0x7f44236fc000)),
         state: Some(State::Ram),
         prot: Some("r-x"),

@@ -300,6 +300,7 @@ fn total(records: &[SummaryRecord]) -> Option<SummaryRecord> {
     let mut sum = records_left.next()?.clone();
     sum.pid = 0;
     sum.command = processes(records.len() as u64);
+    sum.command_hex = None;
     (sum.kinds, sum.page_sizes, sum.nodes) = (Vec::new(), None, None);
     for record in records_left {
         sum.mappings += record.mappings;

@@ -154,7 +154,7 @@ pub(crate) struct Waiting(Child);
 
 impl Waiting {
     /// One that calls itself `name`.
-    pub(crate) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: impl AsRef<OsStr>) -> Self {
         Self::start(Command::new("cat").arg0(name))
     }
 
