@@ -115,7 +115,7 @@ impl PageContext {
 }
 
 /// How many frames are asked for their flags at a time.
-const ASKED: usize = 64;
+const ASKED: usize = 32;
 
 /// Merges what is known of pages into runs, and gives each when it is complete.
 #[derive(Debug, Default)]
@@ -337,7 +337,8 @@ impl Merger {
             return (taken, flow);
         };
         // Where the next run may have to be asked for, it is looked at as the first.
-        while flow.is_continue() && !context.has_borders() {
+        let one_alone = context.has_borders();
+        while flow.is_continue() && !one_alone {
             match entries.get(taken) {
                 Some(&next) if (next ^ first) & sort == 0 && next & Entry::FRAME != zero => {
                     let (run, len) = run_from(taken, next);
