@@ -36,6 +36,8 @@ impl Process {
     /// no addresses and what follows from them, see [`Summary::knows_addresses`].
     /// A mapping that `range` cuts counts as one that ends there, except that
     /// huge pages are thought of for all of it.
+    /// What was advised about huge pages is read where that is cheap, see
+    /// [`AdviceReading`].
     ///
     /// ```
     /// use process_introspection::{PhysicalMap, Process};
