@@ -13,6 +13,7 @@ pub mod merging;
 pub mod objects;
 pub mod oracle;
 pub mod pci;
+pub mod persistent;
 pub mod random;
 pub mod scale;
 pub mod storm;

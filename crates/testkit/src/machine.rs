@@ -36,6 +36,15 @@ pub fn kernel() -> (u32, u32) {
 /// Whether the kernel has PAGEMAP_SCAN (Linux 6.7); prints that the test is
 /// skipped if not.
 pub fn has_page_scan_or_skip(test: &str) -> bool {
+    let known = has_page_scan();
+    if !known {
+        eprintln!("SKIPPED {test}: needs PAGEMAP_SCAN (Linux 6.7)");
+    }
+    known
+}
+
+/// The same, quietly.
+pub fn has_page_scan() -> bool {
     // _IOWR('f', 16, struct pm_scan_arg): its size, and nothing to scan for.
     let argument = [
         size_of::<[u64; 12]>() as u64,
@@ -51,11 +60,7 @@ pub fn has_page_scan_or_skip(test: &str) -> bool {
         0,
         0,
     ];
-    let known = has_ioctl("/proc/self/pagemap", 0xc060_6610, argument);
-    if !known {
-        eprintln!("SKIPPED {test}: needs PAGEMAP_SCAN (Linux 6.7)");
-    }
-    known
+    has_ioctl("/proc/self/pagemap", 0xc060_6610, argument)
 }
 
 /// Whether the kernel has PROCMAP_QUERY (Linux 6.11); prints that the test is

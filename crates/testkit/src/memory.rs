@@ -42,6 +42,27 @@ pub fn try_map(size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> 
     Ok(at as u64)
 }
 
+/// `mmap` in the place of memory that was mapped for this.
+pub fn map_at(place: u64, size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> u64 {
+    // SAFETY: the caller names memory of a mapping made for this.
+    let at = unsafe {
+        libc::mmap(
+            place as *mut _,
+            size as usize,
+            protection,
+            flags | libc::MAP_FIXED,
+            fd,
+            offset as libc::off_t,
+        )
+    };
+    assert!(
+        at != libc::MAP_FAILED,
+        "mmap: {}",
+        io::Error::last_os_error()
+    );
+    at as u64
+}
+
 /// `mmap` for reading and writing.
 pub fn map(size: u64, flags: i32, fd: i32) -> u64 {
     try_map(size, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0).expect("mmap")

@@ -62,6 +62,9 @@ pub(crate) fn set_up(words: &Words) -> Result<(), String> {
         let (device, driver) = both.split_once('=').unwrap_or((both, ""));
         bind(device, driver).map_err(|error| format!("{driver} for {device}: {error}"))?;
     }
+    if words.has("pmem") {
+        crate::persistent::set_up().map_err(|why| format!("persistent memory: {why}"))?;
+    }
     if words.has("swap") {
         swap_on("/dev/ram0").map_err(|error| format!("swap on /dev/ram0: {error}"))?;
     }

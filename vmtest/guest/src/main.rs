@@ -8,6 +8,7 @@
 
 mod command_line;
 mod machine;
+mod persistent;
 mod programs;
 mod suite;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::kernels::Arch;
 use super::table::Row;
-use super::{usage, Extent};
+use super::{persistent, usage, Extent};
 use crate::run::Result;
 
 /// How long a guest may take in all.
@@ -75,6 +75,7 @@ pub(crate) fn run(
     let program = extent.program.iter();
     words.extend(program.map(|name| format!("vmtest.program={name}")));
     words.extend(extent.times.then(|| "vmtest.times".to_owned()));
+    words.extend(row.persistent.map(persistent::command_line));
     let environment = row.environment.iter();
     words.extend(environment.map(|(name, value)| format!("vmtest.env={name}={value}")));
     let line = format!(

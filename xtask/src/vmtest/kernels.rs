@@ -85,6 +85,13 @@ pub(crate) const K7: Kernel = Kernel {
     line: "7.x",
     packages: &[("linux-binary-7.", "-cloud-amd64", "7.")],
 };
+/// As that one of 5.10. The packages of the modules, beside which there is one of
+/// the kernel.
+pub(crate) const K7_WHOLE: Kernel = Kernel {
+    arch: Arch::Amd64,
+    line: "7.x",
+    packages: &[("linux-modules-7.", "-amd64", "7.")],
+};
 pub(crate) const K6_1_686: Kernel = Kernel {
     arch: Arch::I386,
     line: "6.1",

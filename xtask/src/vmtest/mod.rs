@@ -8,6 +8,7 @@ mod kernels;
 mod names;
 mod own_modules;
 mod packages;
+mod persistent;
 mod programs;
 mod report;
 mod schedule;
@@ -49,7 +50,7 @@ and are kept in vmtest/cache of the target directory, or in $VMTEST_CACHE.
 Consoles of the guests are left in vmtest/consoles of the target directory.
 Packages that are needed (Debian 12): qemu-system-x86 qemu-system-arm
 qemu-system-misc gcc-{aarch64,riscv64,i686}-linux-gnu libc6-dev-{arm64,riscv64,i386}-cross
-rustc-web rust-web-src xz-utils make gcc.")]
+rustc-web rust-web-src xz-utils make gcc e2fsprogs.")]
 pub(crate) struct Arguments {
     /// Only rows whose names contain this; a $ stands for the name's end
     #[arg(long, value_name = "NAME")]
@@ -319,6 +320,9 @@ fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> 
         add(&format!("{name}.ko"), "", &bytes);
     }
     let images = directory().join("images");
+    if row.persistent.is_some() {
+        persistent::add_file_system(&mut image, &images)?;
+    }
     fs::create_dir_all(&images).map_err(|error| format!("{}: {error}", images.display()))?;
     let path = images.join(row.name);
     image.write(&path)?;

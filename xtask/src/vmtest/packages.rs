@@ -51,7 +51,7 @@ pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
         // The newest can be gone from the mirror already.
         for (package, version) in apt.candidates(begin, end)?.into_iter().take(3) {
             let place = cache.join("kernels");
-            match unpacked(&place, &apt, &package, &version) {
+            match unpacked_together(&place, &apt, &with_kernel(&package), &version, |_| Ok(())) {
                 Ok(directory) => return found(&directory, kernel.arch, release),
                 Err(error) => why += &format!("\n{package} {version}: {error}"),
             }
@@ -284,6 +284,13 @@ impl Apt {
     }
 }
 
+/// A package and, if it holds modules alone, that of their kernel.
+fn with_kernel(package: &str) -> Vec<String> {
+    let modules = package.strip_prefix("linux-modules-");
+    let kernel = modules.map(|rest| format!("linux-binary-{rest}"));
+    [package.to_owned()].into_iter().chain(kernel).collect()
+}
+
 /// Whether a package belongs to a line: between the two there are only numbers
 /// of versions, and no flavour such as `rt`.
 fn is_of_line(name: &str, begin: &str, end: &str) -> bool {
@@ -427,5 +434,18 @@ mod tests {
         assert!(is("linux-image-6.12.117+deb12-amd64"));
         assert!(!is("linux-image-6.12.117+deb12-cloud-amd64"));
         assert!(!is("linux-image-6.12.117+deb12-rt-amd64"));
+    }
+
+    #[test]
+    fn modules_that_are_a_package_of_their_own_come_with_their_kernel() {
+        assert_eq!(
+            with_kernel("linux-modules-7.2.13+deb14-amd64"),
+            [
+                "linux-modules-7.2.13+deb14-amd64",
+                "linux-binary-7.2.13+deb14-amd64"
+            ]
+        );
+        let alone = "linux-image-6.12.117+deb12-amd64";
+        assert_eq!(with_kernel(alone), [alone]);
     }
 }

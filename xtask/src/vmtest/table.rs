@@ -6,7 +6,7 @@ use testkit::storm;
 
 use super::kernels::{
     Arch, Kernel, K5_10, K5_10_WHOLE, K6_1, K6_12, K6_12_ARM64, K6_12_ARM64_16K, K6_12_WHOLE,
-    K6_1_686, K7, RISCV64,
+    K6_1_686, K7, K7_WHOLE, RISCV64,
 };
 
 /// What a guest does.
@@ -47,6 +47,9 @@ pub(crate) struct Row {
     /// Modules of our own that the guest loads after these, by their names in
     /// `vmtest/modules`.
     pub(crate) own_modules: &'static [&'static str],
+    /// Where it has regions of persistent memory, in MiB: with a file system, and
+    /// two devices.
+    pub(crate) persistent: Option<[u64; 3]>,
     /// The base page, in bytes.
     pub(crate) page: u64,
     /// Which programs it runs besides the usual ones.
@@ -106,6 +109,7 @@ const PLAIN: Row = Row {
     environment: &[],
     modules: &[],
     own_modules: &[],
+    persistent: None,
     page: 4096,
     also: &[],
     runs: &[],
@@ -130,6 +134,66 @@ const DRIVERS: Row = Row {
     also: &["driver_ram"],
     ..PLAIN
 };
+
+/// A machine with persistent memory, which lies in its RAM.
+const PERSISTENT: Row = Row {
+    machine: "persistent memory: ext4 mounted with `-o dax`, devices with pages of 4 KiB and 2 MiB",
+    memory: 1536,
+    persistent: Some([1024, 1152, 1280]),
+    work: Work::TestsOfTheMachine,
+    also: &["persistent"],
+    runs: &[
+        DAX_SHARED,
+        DAX_PRIVATE,
+        DAX_COPIES,
+        DAX_HOLES,
+        DAX_HUGE,
+        DAX_DEVICES,
+        DAX_OWNER,
+    ],
+    ..PLAIN
+};
+
+/// A machine that can lose memory.
+const POISON: Row = Row {
+    machine: "memory errors, injected; hugetlb pages of 1 GiB",
+    memory: 3072,
+    command_line: "hugepagesz=1G hugepages=1 transparent_hugepage=madvise",
+    work: Work::TestsOfTheMachine,
+    also: &["owners", "poison"],
+    runs: &[
+        LOST,
+        LOST_SMALL,
+        LOST_OF_HUGE,
+        LOST_OF_FILE,
+        LOST_HUGETLB,
+        SOFTLY_OFFLINE,
+    ],
+    ..PLAIN
+};
+
+const LOST: &str = "owners::a_process_that_lost_pages_to_memory_errors_is_found";
+const LOST_SMALL: &str = "poison::a_small_page_of_anonymous_memory_that_was_lost_is_poisoned";
+const LOST_OF_HUGE: &str =
+    "poison::a_page_of_a_transparent_huge_page_that_was_lost_is_poisoned_and_the_others_are_not";
+const LOST_OF_FILE: &str = "poison::a_page_of_a_file_that_was_lost_is_poisoned";
+const LOST_HUGETLB: &str = "poison::a_hugetlb_page_that_was_lost_is_never_reported_absent";
+const LOST_GIGANTIC: &str =
+    "poison::a_hugetlb_page_of_a_gibibyte_that_was_lost_is_never_reported_absent";
+const SOFTLY_OFFLINE: &str =
+    "poison::pages_that_were_taken_offline_softly_are_where_their_bytes_went";
+const MOVING: &str = "migration::small_pages_on_the_move_are_where_they_were_seen_or_on_the_move";
+const MOVING_HUGE: &str =
+    "migration::transparent_huge_pages_on_the_move_are_where_they_were_seen_or_on_the_move";
+const MOVING_HUGETLB: &str =
+    "migration::hugetlb_pages_on_the_move_are_where_they_were_seen_and_never_absent";
+const DAX_SHARED: &str = "persistent::shared_pages_of_a_file_lie_where_its_extents_are";
+const DAX_PRIVATE: &str = "persistent::private_pages_that_were_only_read_are_the_files";
+const DAX_COPIES: &str = "persistent::private_copies_are_ram_and_their_neighbours_are_not";
+const DAX_HOLES: &str = "persistent::holes_that_were_read_are_the_zero_page";
+const DAX_HUGE: &str = "persistent::huge_pages_of_a_file_and_of_a_hole_are_told_apart";
+const DAX_OWNER: &str = "persistent::the_owner_of_persistent_memory_is_who_maps_it";
+const DAX_DEVICES: &str = "persistent::a_dax_device_lies_where_its_resource_is";
 
 /// What the driver sets aside by itself is one piece, and so is all that
 /// it sets aside instead.
@@ -261,9 +325,24 @@ pub(crate) const ROWS: &[Row] = &[
         // nothing read twice is the same.
         command_line: "numa_balancing=disable transparent_hugepage=madvise",
         work: Work::TestsOfTheMachine,
-        also: &["page_facts", "parallel", "physical_map", "storm", "summary"],
+        also: &[
+            "migration",
+            "page_facts",
+            "parallel",
+            "physical_map",
+            "storm",
+            "summary",
+        ],
         environment: &[(storm::SECONDS, "15"), (storm::MUST, "nodes")],
-        runs: &[NODES, MOVED, NODES_BY_KIND, STORM],
+        runs: &[
+            NODES,
+            MOVED,
+            NODES_BY_KIND,
+            STORM,
+            MOVING,
+            MOVING_HUGE,
+            MOVING_HUGETLB,
+        ],
         ..PLAIN
     },
     Row {
@@ -407,6 +486,69 @@ pub(crate) const ROWS: &[Row] = &[
         ..DRIVERS
     },
     Row {
+        name: "amd64-6.12-poison",
+        kernel: K6_12_WHOLE,
+        runs: &[
+            LOST,
+            LOST_SMALL,
+            LOST_OF_HUGE,
+            LOST_OF_FILE,
+            LOST_HUGETLB,
+            LOST_GIGANTIC,
+            SOFTLY_OFFLINE,
+        ],
+        ..POISON
+    },
+    Row {
+        name: "amd64-5.10-poison",
+        kernel: K5_10_WHOLE,
+        lacks: &[LOST_GIGANTIC],
+        ..POISON
+    },
+    Row {
+        name: "amd64-6.12-pmem",
+        kernel: K6_12_WHOLE,
+        modules: PERSISTENT_MODULES,
+        ..PERSISTENT
+    },
+    Row {
+        name: "amd64-5.10-pmem",
+        kernel: K5_10_WHOLE,
+        modules: &[
+            "lib/crc16.ko",
+            "crypto/crc32c_generic.ko",
+            "fs/mbcache.ko",
+            "fs/jbd2/jbd2.ko",
+            "fs/ext4/ext4.ko",
+            "drivers/nvdimm/libnvdimm.ko",
+            "drivers/nvdimm/nd_btt.ko",
+            "drivers/nvdimm/nd_pmem.ko",
+            "drivers/dax/device_dax.ko",
+            "drivers/dax/pmem/dax_pmem_core.ko",
+            "drivers/dax/pmem/dax_pmem.ko",
+            "drivers/nvdimm/nd_e820.ko",
+        ],
+        ..PERSISTENT
+    },
+    Row {
+        name: "amd64-7.x-pmem",
+        kernel: K7_WHOLE,
+        modules: &[
+            "lib/crc/crc16.ko",
+            "fs/mbcache.ko",
+            "fs/jbd2/jbd2.ko",
+            "fs/ext4/ext4.ko",
+            "drivers/nvdimm/libnvdimm.ko",
+            "drivers/nvdimm/nd_btt.ko",
+            "drivers/nvdimm/nd_pmem.ko",
+            "drivers/dax/device_dax.ko",
+            "drivers/dax/dax_pmem.ko",
+            "drivers/nvdimm/nd_e820.ko",
+        ],
+        is_bonus: true,
+        ..PERSISTENT
+    },
+    Row {
         name: "amd64-6.12-32bit",
         programs: Arch::I386,
         machine: "32-bit programs on a 64-bit kernel",
@@ -422,6 +564,21 @@ pub(crate) const ROWS: &[Row] = &[
         is_bonus: true,
         ..PLAIN
     },
+];
+
+/// In kernels from 6.1 on.
+pub(crate) const PERSISTENT_MODULES: &[&str] = &[
+    "lib/crc16.ko",
+    "crypto/crc32c_generic.ko",
+    "fs/mbcache.ko",
+    "fs/jbd2/jbd2.ko",
+    "fs/ext4/ext4.ko",
+    "drivers/nvdimm/libnvdimm.ko",
+    "drivers/nvdimm/nd_btt.ko",
+    "drivers/nvdimm/nd_pmem.ko",
+    "drivers/dax/device_dax.ko",
+    "drivers/dax/dax_pmem.ko",
+    "drivers/nvdimm/nd_e820.ko",
 ];
 
 /// The row whose RAM is a file.
