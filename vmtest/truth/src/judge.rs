@@ -1,6 +1,8 @@
 //! Checks what a guest posts, byte for byte. Knows nothing of how the guest was
 //! started.
 
+use std::ops::Range;
+
 use crate::pattern::{self, PAGE};
 use crate::ram::Ram;
 use crate::slot::{Post, Record, Slot, INTERFACES, KINDS, SIZE};
@@ -18,8 +20,8 @@ pub struct Counts {
     pub examples: Vec<String>,
     /// How many pages were wrong, missing, or too many.
     pub wrong: u64,
-    /// Pages that were false on purpose and found to be.
-    pub controls: u64,
+    /// Pages that were false on purpose and found to be, by their kind.
+    pub controls: [u64; KINDS.len()],
 }
 
 impl Counts {
@@ -40,15 +42,18 @@ impl Counts {
 #[derive(Debug)]
 pub struct Judge {
     ram: Ram,
+    persistent: Vec<Range<u64>>,
     slots: Vec<(usize, Slot)>,
     counts: Counts,
 }
 
 impl Judge {
-    /// One that knows no slot yet.
-    pub fn new(ram: Ram) -> Self {
+    /// One that knows no slot yet. The guest was told that the RAM at the
+    /// physical addresses `persistent` is persistent memory.
+    pub fn new(ram: Ram, persistent: Vec<Range<u64>>) -> Self {
         Self {
             ram,
+            persistent,
             slots: Vec::new(),
             counts: Counts::default(),
         }
@@ -76,7 +81,7 @@ impl Judge {
         for (kind, slot) in &self.slots {
             if slot.is_open() {
                 found = true;
-                check(&self.ram, *kind, slot, &mut self.counts);
+                check(&self.ram, &self.persistent, *kind, slot, &mut self.counts);
                 slot.close();
             }
         }
@@ -89,7 +94,7 @@ impl Judge {
     }
 }
 
-fn check(ram: &Ram, kind: usize, slot: &Slot, counts: &mut Counts) {
+fn check(ram: &Ram, persistent: &[Range<u64>], kind: usize, slot: &Slot, counts: &mut Counts) {
     let post = slot.posted();
     let (mut pages, mut held) = (0, 0);
     for index in 0..post.records {
@@ -102,6 +107,8 @@ fn check(ram: &Ram, kind: usize, slot: &Slot, counts: &mut Counts) {
             // SAFETY: a page of RAM that is mapped.
             let is_held =
                 memory.is_some_and(|at| unsafe { pattern::holds(at, record.stamp, label) });
+            let is_persistent = persistent.iter().any(|range| range.contains(&paddr));
+            let is_held = is_held && is_persistent == record.is_device;
             held += u64::from(is_held);
             counts.high += u64::from(is_held && !post.is_control && paddr >= 4 << 30);
             if is_held == post.is_control {
@@ -116,7 +123,7 @@ fn check(ram: &Ram, kind: usize, slot: &Slot, counts: &mut Counts) {
         });
     }
     if post.is_control {
-        counts.controls += pages - held;
+        counts.controls[kind] += pages - held;
     } else {
         counts.by_kind[kind] += pages;
         if let Some(count) = counts.by_interface.get_mut(post.interface) {
@@ -171,7 +178,7 @@ mod tests {
         // SAFETY: mapped as long as `guest` is, and accessed by slots only.
         let slot = unsafe { Slot::new(guest.memory(AT, SIZE).unwrap()) };
         slot.begin(0);
-        let mut judge = Judge::new(Ram::map(&file).unwrap());
+        let mut judge = Judge::new(Ram::map(&file).unwrap(), vec![2 * PAGE..3 * PAGE]);
         judge.add(0, AT).unwrap();
         assert!(!judge.look());
         for (index, &record) in records.iter().enumerate() {
@@ -187,17 +194,29 @@ mod tests {
         judge.counts().clone()
     }
 
+    /// Two pages of RAM.
     const RIGHT: Record = Record {
         label: 0x7000,
         paddr: 0,
-        pages: 3,
+        pages: 2,
         stamp: 5,
+        is_device: false,
+    };
+
+    /// The page behind them, which is persistent memory.
+    const DEVICE: Record = Record {
+        label: 0x7000 + 2 * PAGE,
+        paddr: 2 * PAGE,
+        pages: 1,
+        stamp: 5,
+        is_device: true,
     };
 
     #[test]
     fn what_is_right_is_counted() {
-        let counts = judged(&[RIGHT], 3, false);
-        assert_eq!((counts.pages(), counts.wrong, counts.controls), (3, 0, 0));
+        let counts = judged(&[RIGHT, DEVICE], 3, false);
+        assert_eq!((counts.pages(), counts.wrong), (3, 0));
+        assert_eq!(counts.controls, [0; KINDS.len()]);
         assert_eq!(counts.by_interface[1], 3);
     }
 
@@ -207,22 +226,35 @@ mod tests {
             paddr: PAGE,
             ..RIGHT
         };
-        assert_eq!(judged(&[moved], 3, false).wrong, 3);
+        assert_eq!(judged(&[moved], 2, false).wrong, 2);
         let stale = Record { stamp: 4, ..RIGHT };
-        assert_eq!(judged(&[stale], 3, false).wrong, 3);
+        assert_eq!(judged(&[stale], 2, false).wrong, 2);
         let nowhere = Record {
             paddr: 2 * SIZE,
             ..RIGHT
         };
-        assert_eq!(judged(&[nowhere], 3, false).wrong, 3);
-        let beyond = Record { pages: 4, ..RIGHT };
-        assert_eq!(judged(&[beyond], 4, false).wrong, 1);
+        assert_eq!(judged(&[nowhere], 2, false).wrong, 2);
+        let beyond = Record { pages: 2, ..DEVICE };
+        assert_eq!(judged(&[beyond], 2, false).wrong, 1);
+    }
+
+    #[test]
+    fn ram_that_is_called_a_device_and_the_reverse_are_wrong() {
+        let device = Record {
+            is_device: true,
+            ..RIGHT
+        };
+        assert_eq!(judged(&[device], 2, false).wrong, 2);
+        let ram = Record {
+            is_device: false,
+            ..DEVICE
+        };
+        assert_eq!(judged(&[ram], 1, false).wrong, 1);
     }
 
     #[test]
     fn pages_that_are_missing_are_wrong() {
-        let two = Record { pages: 2, ..RIGHT };
-        assert_eq!(judged(&[two], 3, false).wrong, 1);
+        assert_eq!(judged(&[RIGHT], 3, false).wrong, 1);
         assert_eq!(judged(&[], 3, false).wrong, 3);
     }
 
@@ -232,14 +264,17 @@ mod tests {
             paddr: PAGE,
             ..RIGHT
         };
-        let counts = judged(&[moved], 3, true);
-        assert_eq!((counts.controls, counts.wrong, counts.pages()), (3, 0, 0));
-        assert_eq!(judged(&[RIGHT], 3, true).wrong, 3);
+        let counts = judged(&[moved], 2, true);
+        assert_eq!(
+            (counts.controls[0], counts.wrong, counts.pages()),
+            (2, 0, 0)
+        );
+        assert_eq!(judged(&[RIGHT], 2, true).wrong, 2);
     }
 
     #[test]
     fn a_slot_must_be_where_it_is_said_to_be() {
-        let mut judge = Judge::new(Ram::map(&ram()).unwrap());
+        let mut judge = Judge::new(Ram::map(&ram()).unwrap(), Vec::new());
         assert!(judge.add(0, AT).is_err());
         assert!(judge.add(0, 1 << 40).is_err());
     }

@@ -10,7 +10,7 @@ pub const SIZE: u64 = 2 << 20;
 const WORDS: usize = SIZE as usize / 8;
 
 /// The kinds of memory, by the numbers of their slots.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 16] = [
     "4 KiB pages",
     "transparent huge pages",
     "hugetlb 2 MiB",
@@ -21,6 +21,12 @@ pub const KINDS: [&str; 10] = [
     "shared anonymous",
     "another process's",
     "zero page",
+    "private /dev/zero",
+    "private /dev/zero, huge pages",
+    "DAX file",
+    "DAX file, private copies",
+    "DAX device, huge pages",
+    "DAX device, 4 KiB pages",
 ];
 
 /// The ways in which a guest asks.
@@ -44,9 +50,11 @@ pub struct Record {
     pub pages: u64,
     /// The stamp of their pattern.
     pub stamp: u64,
+    /// Whether they were reported as no RAM.
+    pub is_device: bool,
 }
 
-const RECORD_WORDS: usize = 4;
+const RECORD_WORDS: usize = 5;
 
 /// How many records a slot holds.
 pub const CAPACITY: usize = (WORDS - HEADER_WORDS) / RECORD_WORDS;
@@ -118,7 +126,13 @@ impl Slot {
     pub fn store(&self, index: usize, record: Record) {
         assert!(index < CAPACITY);
         let at = HEADER_WORDS + index * RECORD_WORDS;
-        let words = [record.label, record.paddr, record.pages, record.stamp];
+        let words = [
+            record.label,
+            record.paddr,
+            record.pages,
+            record.stamp,
+            u64::from(record.is_device),
+        ];
         for (index, word) in words.into_iter().enumerate() {
             self.word(at + index).store(word, Ordering::Relaxed);
         }
@@ -134,6 +148,7 @@ impl Slot {
             paddr: word(1),
             pages: word(2),
             stamp: word(3),
+            is_device: word(4) != 0,
         }
     }
 

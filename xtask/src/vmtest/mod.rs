@@ -23,6 +23,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use image::Image;
 use packages::Unpacked;
 use programs::Programs;
 use report::Report;
@@ -284,7 +285,7 @@ fn attempt(ready: &Ready, extent: &Extent) -> (Report, Duration) {
     let run = run.and_then(|kernel| {
         let (tests, first) = ready.programs.as_ref().map_err(Clone::clone)?;
         match row.work {
-            Work::Truth { seconds, pages } => truth::row(&kernel.image, seconds, pages),
+            Work::Truth { seconds, pages } => truth::row(kernel, seconds, pages),
             Work::AllTests | Work::TestsOfTheMachine => {
                 let image = prepare(row, kernel, tests, first)?;
                 run_tests(row, kernel, &image, extent)
@@ -303,6 +304,19 @@ fn attempt(ready: &Ready, extent: &Extent) -> (Report, Duration) {
 /// Packs a row's initial root file system.
 fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> Result<PathBuf> {
     let mut image = tests.image(first, row)?;
+    add_modules(&mut image, row, kernel)?;
+    let images = directory().join("images");
+    if row.persistent.is_some() {
+        persistent::add_file_system(&mut image, &images)?;
+    }
+    fs::create_dir_all(&images).map_err(|error| format!("{}: {error}", images.display()))?;
+    let path = images.join(row.name);
+    image.write(&path)?;
+    Ok(path)
+}
+
+/// Packs the modules that a row's guest loads.
+fn add_modules(image: &mut Image, row: &Row, kernel: &Unpacked) -> Result<()> {
     let mut index = 0;
     let mut add = |name: &str, options: &str, bytes: &[u8]| {
         image.add(&format!("modules/{index:02}-{name}"), bytes);
@@ -319,14 +333,7 @@ fn prepare(row: &Row, kernel: &Unpacked, tests: &Programs, first: &Programs) -> 
         let bytes = own_modules::build(name, kernel, &cache(), &directory().join("build"))?;
         add(&format!("{name}.ko"), "", &bytes);
     }
-    let images = directory().join("images");
-    if row.persistent.is_some() {
-        persistent::add_file_system(&mut image, &images)?;
-    }
-    fs::create_dir_all(&images).map_err(|error| format!("{}: {error}", images.display()))?;
-    let path = images.join(row.name);
-    image.write(&path)?;
-    Ok(path)
+    Ok(())
 }
 
 /// A module, which newer packages hold compressed.

@@ -2,6 +2,7 @@
 //! machine's `mkfs.ext4`. Knows nothing of guests but where they look for it.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -28,6 +29,12 @@ pub(super) fn command_line(places: [u64; 3]) -> String {
         words += &format!(" memmap={REGION}M!{place}M");
     }
     words
+}
+
+/// The physical addresses of these regions.
+pub(super) fn ranges(places: [u64; 3]) -> Vec<Range<u64>> {
+    let ranges = places.map(|place| place << 20..(place + REGION) << 20);
+    ranges.to_vec()
 }
 
 /// Adds the blocks of a new file system that are not all zeros, which are few,

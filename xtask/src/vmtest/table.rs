@@ -581,12 +581,18 @@ pub(crate) const PERSISTENT_MODULES: &[&str] = &[
     "drivers/nvdimm/nd_e820.ko",
 ];
 
+/// At the end of its RAM, so that a GiB from 4 GiB on is left in one piece.
+pub(crate) const PERSISTENT_OF_TRUTH: [u64; 3] = [6160, 6240, 6320];
+
 /// The row whose RAM is a file.
 pub(crate) const TRUTH: Row = Row {
     name: "amd64-6.12-truth",
     machine: "its RAM is a file, where each reported byte range is looked for",
+    kernel: K6_12_WHOLE,
+    modules: PERSISTENT_MODULES,
+    persistent: Some(PERSISTENT_OF_TRUTH),
     // The greater part of it lies above 4 GiB.
-    memory: 3072,
+    memory: 3328,
     command_line: "transparent_hugepage=madvise",
     work: Work::Truth {
         seconds: 40,

@@ -17,22 +17,20 @@ use truth::slot::{INTERFACES, KINDS};
 use super::boot::{machine, Guest};
 use super::image::Image;
 use super::kernels::Arch;
+use super::packages::Unpacked;
 use super::report::Report;
-use super::table::TRUTH;
-use super::{cache, directory, packages, programs};
+use super::table::{PERSISTENT_OF_TRUTH as PERSISTENT, TRUTH};
+use super::{add_modules, cache, directory, packages, persistent, programs};
 use crate::run::Result;
 
 /// How long, and on what.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A kernel image to boot instead of the newest package of 6.12
-    #[arg(long, value_name = "FILE")]
-    kernel: Option<PathBuf>,
     /// How many seconds the guest goes on
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
     /// Fail unless at least so many pages are checked
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 5_000_000)]
     pages: u64,
 }
 
@@ -43,10 +41,7 @@ const MEMORY: u64 = TRUTH.memory as u64;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn truth(arguments: &Arguments) -> Result<()> {
-    let kernel = match &arguments.kernel {
-        Some(kernel) => kernel.clone(),
-        None => packages::newest(&cache(), &TRUTH.kernel)?.image,
-    };
+    let kernel = packages::newest(&cache(), &TRUTH.kernel)?;
     let (counts, _) = run(&kernel, arguments.seconds)?;
     for (pages, kind) in counts.by_kind.iter().zip(KINDS) {
         println!("{pages:>12} pages  {kind}");
@@ -57,7 +52,7 @@ pub(crate) fn truth(arguments: &Arguments) -> Result<()> {
     println!("{:>12} pages  above 4 GiB", counts.high);
     println!(
         "{:>12} pages  false on purpose, and seen to be",
-        counts.controls
+        counts.controls.iter().sum::<u64>()
     );
     println!("{:>12} pages checked, none wrong", counts.pages());
     enough(&counts, arguments.pages)
@@ -72,7 +67,7 @@ fn enough(counts: &Counts, pages: u64) -> Result<()> {
 
 /// The same as a row of the matrix: each kind of memory and each way to ask is
 /// a test that holds if pages of it were checked, and none is wrong.
-pub(super) fn row(kernel: &Path, seconds: u64, pages: u64) -> Result<(Report, Duration)> {
+pub(super) fn row(kernel: &Unpacked, seconds: u64, pages: u64) -> Result<(Report, Duration)> {
     let (counts, used) = run(kernel, seconds)?;
     enough(&counts, pages)?;
     let report = Report {
@@ -80,7 +75,7 @@ pub(super) fn row(kernel: &Path, seconds: u64, pages: u64) -> Result<(Report, Du
         notes: vec![format!(
             "{} pages checked, none wrong; {} false on purpose, and seen to be",
             counts.pages(),
-            counts.controls
+            counts.controls.iter().sum::<u64>()
         )],
         ..Report::default()
     };
@@ -123,16 +118,16 @@ impl Drop for RamFile {
 /// # Errors
 /// Anything wrong, or that could not be tried; the guest's console is left
 /// behind.
-fn run(kernel: &Path, seconds: u64) -> Result<(Counts, Duration)> {
+fn run(kernel: &Unpacked, seconds: u64) -> Result<(Counts, Duration)> {
     fs::create_dir_all(directory()).map_err(|error| error.to_string())?;
     let image = directory().join("truth.cpio");
-    pack(&image)?;
+    pack(kernel, &image)?;
     let mut has_come_up = false;
-    let mut counts = attempt(kernel, &image, seconds, &mut has_come_up);
+    let mut counts = attempt(&kernel.image, &image, seconds, &mut has_come_up);
     if !has_come_up {
         // Emulated kernels die now and then while they boot.
         eprintln!("truth: did not come up; once more");
-        counts = attempt(kernel, &image, seconds, &mut has_come_up);
+        counts = attempt(&kernel.image, &image, seconds, &mut has_come_up);
     }
     let _ = fs::remove_file(image);
     counts
@@ -147,18 +142,21 @@ fn attempt(
     let (ram, file) = RamFile::create()?;
     let mut guest = start(kernel, image, &ram.0, seconds)?;
     let lines = console(guest.0.stdout.take().ok_or("no console")?)?;
-    let mut judge = Judge::new(Ram::map(&file).map_err(|error| format!("RAM: {error}"))?);
+    let ram_of_guest = Ram::map(&file).map_err(|error| format!("RAM: {error}"))?;
+    let mut judge = Judge::new(ram_of_guest, persistent::ranges(PERSISTENT));
     let until = Instant::now() + Duration::from_secs(seconds) + PATIENCE;
     let told = follow(&mut judge, &lines, until, has_come_up)?;
     let (used, _) = guest.end(until).map_err(|error| error.to_string())?;
     verdict(judge.counts(), told).map(|counts| (counts, used))
 }
 
-fn pack(to: &Path) -> Result<()> {
+fn pack(kernel: &Unpacked, to: &Path) -> Result<()> {
     let [guest, program] = programs::of_truth(&directory().join("build"))?;
-    let mut image = Image::new(&["dev", "proc", "sys", "tmp"]);
+    let mut image = Image::new(&["dev", "modules", "options", "proc", "sys", "tmp"]);
     image.add_file("init", &guest)?;
     image.add_file("program", &program)?;
+    add_modules(&mut image, &TRUTH, kernel)?;
+    persistent::add_file_system(&mut image, &directory().join("images"))?;
     image.write(to)
 }
 
@@ -166,8 +164,9 @@ fn start(kernel: &Path, image: &Path, ram: &Path, seconds: u64) -> Result<Guest>
     let (program, options, console) = machine(Arch::Amd64);
     let line = format!(
         "console={console} quiet loglevel=2 panic=-1 vmtest.guest vmtest.program \
-         truth.seconds={seconds} {} hugepagesz=1G hugepages=1 hugepagesz=2M hugepages={}",
+         truth.seconds={seconds} {} {} hugepagesz=1G hugepages=1 hugepagesz=2M hugepages={}",
         TRUTH.command_line,
+        persistent::command_line(PERSISTENT),
         64 + KINDS.len()
     );
     let backend = format!(
@@ -283,8 +282,10 @@ fn verdict(counts: &Counts, told: u64) -> Result<Counts> {
         format!("{} pages were checked, {told} posted", counts.pages())
     } else if !missing.is_empty() {
         format!("never checked: {}", missing.join(", "))
-    } else if counts.controls == 0 || counts.high == 0 {
-        "no control was posted, or nothing lay above 4 GiB".to_owned()
+    } else if let Some(kind) = counts.controls.iter().position(|&pages| pages == 0) {
+        format!("no control of {} was posted", KINDS[kind])
+    } else if counts.high == 0 {
+        "nothing lay above 4 GiB".to_owned()
     } else {
         return Ok(counts.clone());
     };

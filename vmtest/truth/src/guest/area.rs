@@ -5,7 +5,9 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use truth::pattern::{self, PAGE};
+use truth::pattern::{self, PAGE, ZEROS};
+
+use crate::ask::Sort;
 
 /// The stamp of a page that must not be in memory. (Stamps of rounds are small.)
 pub(crate) const UNBACKED: u64 = u64::MAX;
@@ -45,12 +47,18 @@ pub(crate) enum Kind {
     Shared,
     OtherProcess,
     Zero,
+    DevZero,
+    DevZeroHuge,
+    Dax,
+    DaxCopy,
+    DaxDeviceHuge,
+    DaxDevice,
 }
 
 const MIB: u64 = 1 << 20;
 
 /// Every kind, and how much of it there is.
-pub(crate) const AREAS: [(Kind, u64); 10] = [
+pub(crate) const AREAS: [(Kind, u64); 16] = [
     (Kind::Small, 192 * MIB),
     (Kind::Transparent, 256 * MIB),
     (Kind::Huge, 128 * MIB),
@@ -61,7 +69,17 @@ pub(crate) const AREAS: [(Kind, u64); 10] = [
     (Kind::Shared, 64 * MIB),
     (Kind::OtherProcess, 96 * MIB),
     (Kind::Zero, 4 * MIB),
+    (Kind::DevZero, 64 * MIB),
+    (Kind::DevZeroHuge, 64 * MIB),
+    (Kind::Dax, 24 * MIB),
+    (Kind::DaxCopy, 16 * MIB),
+    (Kind::DaxDeviceHuge, 32 * MIB),
+    (Kind::DaxDevice, 32 * MIB),
 ];
+
+/// A file of the file system is given memory in such pieces, each of which is
+/// aligned (see `xtask/src/vmtest/persistent.rs`).
+const STRIPE: u64 = 4 * MIB;
 
 /// An area, and the stamp of each of its pages.
 pub(crate) struct Area {
@@ -121,6 +139,12 @@ fn file(size: u64, path: Option<&std::ffi::CStr>) -> Result<i32, String> {
     Ok(fd)
 }
 
+fn device(path: &std::ffi::CStr) -> Result<i32, String> {
+    // SAFETY: a NUL-terminated name; the descriptor is new.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR) };
+    check(fd, &path.to_string_lossy())
+}
+
 impl Area {
     /// Makes one of `size` bytes.
     pub(crate) fn make(kind: Kind, size: u64) -> Result<Self, String> {
@@ -128,6 +152,11 @@ impl Area {
             Kind::Memfd => file(size, None)?,
             Kind::File => file(size, Some(c"/dev/shm/file"))?,
             Kind::PrivateCopy => file(size, Some(c"/dev/shm/private"))?,
+            Kind::Dax => file(size, Some(c"/dax/file"))?,
+            Kind::DaxCopy => file(size, Some(c"/dax/private"))?,
+            Kind::DevZero | Kind::DevZeroHuge => device(c"/dev/zero")?,
+            Kind::DaxDeviceHuge => device(c"/dev/dax1.0")?,
+            Kind::DaxDevice => device(c"/dev/dax2.0")?,
             _ => -1,
         };
         let mut area = Self {
@@ -141,7 +170,7 @@ impl Area {
         };
         area.map()?;
         match kind {
-            Kind::PrivateCopy => area.write_file()?,
+            Kind::PrivateCopy | Kind::DaxCopy => area.write_file()?,
             Kind::OtherProcess => {
                 let other = Other::fork(area.at, size)?;
                 area.pid = other.pid;
@@ -170,13 +199,17 @@ impl Area {
                 1 << 30,
             ),
             Kind::Memfd | Kind::File => (libc::MAP_SHARED, HUGE),
-            Kind::PrivateCopy => (libc::MAP_PRIVATE, HUGE),
+            Kind::Dax | Kind::DaxDeviceHuge | Kind::DaxDevice => (libc::MAP_SHARED, HUGE),
+            Kind::PrivateCopy | Kind::DaxCopy => (libc::MAP_PRIVATE, HUGE),
+            Kind::DevZero | Kind::DevZeroHuge => (libc::MAP_PRIVATE, HUGE),
             Kind::Shared => (libc::MAP_SHARED | libc::MAP_ANONYMOUS, HUGE),
         };
         self.at = map(self.size(), alignment, flags, self.fd, self.at)?;
         let advice = match self.kind {
             Kind::Huge | Kind::Gigantic => return Ok(()),
-            Kind::Transparent => libc::MADV_HUGEPAGE,
+            // Of their own accord the kernel maps them as it can.
+            Kind::Dax | Kind::DaxDeviceHuge | Kind::DaxDevice => return Ok(()),
+            Kind::Transparent | Kind::DevZeroHuge => libc::MADV_HUGEPAGE,
             _ => libc::MADV_NOHUGEPAGE,
         };
         self.advise(0, self.stamps.len(), advice)
@@ -199,6 +232,16 @@ impl Area {
         match self.stamps[index] {
             OF_FILE => FILE_LABEL + index as u64 * PAGE,
             _ => self.page(index),
+        }
+    }
+
+    /// The sort of memory that a page is.
+    pub(crate) fn sort(&self, index: usize) -> Sort {
+        match (self.kind, self.stamps[index]) {
+            (_, ZEROS) => Sort::Zero,
+            (Kind::Dax | Kind::DaxDeviceHuge | Kind::DaxDevice, _) => Sort::Device,
+            (Kind::DaxCopy, OF_FILE) => Sort::Device,
+            _ => Sort::Ram,
         }
     }
 
@@ -253,7 +296,7 @@ impl Area {
     fn give_up(&mut self, index: usize, pages: usize) -> Result<(), String> {
         self.stamps[index..index + pages].fill(UNBACKED);
         match self.kind {
-            Kind::Memfd | Kind::File => {
+            Kind::Memfd | Kind::File | Kind::Dax => {
                 let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
                 let (offset, size) = (index as u64 * PAGE, pages as u64 * PAGE);
                 // SAFETY: takes no memory.
@@ -263,6 +306,17 @@ impl Area {
             Kind::Shared => self.advise(index, pages, libc::MADV_REMOVE),
             _ => self.advise(index, pages, libc::MADV_DONTNEED),
         }
+    }
+
+    /// Gives all of a file up and has it in large pieces again.
+    fn allocate_anew(&mut self) -> Result<(), String> {
+        self.give_up(0, self.stamps.len())?;
+        for offset in (0..self.size()).step_by(STRIPE as usize) {
+            // SAFETY: takes no memory.
+            let result = unsafe { libc::fallocate(self.fd, 0, offset as i64, STRIPE as i64) };
+            check(result, "fallocate")?;
+        }
+        Ok(())
     }
 
     /// Shuffles it and writes it with this round's pattern.
@@ -311,7 +365,7 @@ impl Area {
                 }
                 self.fill(stamp);
             }
-            Kind::PrivateCopy => {
+            Kind::PrivateCopy | Kind::DaxCopy => {
                 // The copies are gone, the file's pages are mapped by a read.
                 self.give_up(0, count)?;
                 for index in 0..count {
@@ -332,8 +386,51 @@ impl Area {
                 self.give_up(0, count)?;
                 for index in 0..count {
                     self.read(index);
-                    self.stamps[index] = pattern::ZEROS;
+                    self.stamps[index] = ZEROS;
                 }
+            }
+            Kind::DevZero => {
+                self.give_up(0, count)?;
+                for index in 0..count {
+                    match self.random.below(4) {
+                        0 => {}
+                        1 => {
+                            self.read(index);
+                            self.stamps[index] = ZEROS;
+                        }
+                        _ => self.write(index, stamp),
+                    }
+                }
+            }
+            Kind::DevZeroHuge => {
+                self.give_up(0, count)?;
+                let pages = (HUGE / PAGE) as usize;
+                for first in (0..count).step_by(pages) {
+                    if (first / pages + round as usize) % 2 == 0 {
+                        // One fault maps all of the huge zero page.
+                        self.read(first);
+                        self.stamps[first..first + pages].fill(ZEROS);
+                    } else {
+                        (first..first + pages).for_each(|index| self.write(index, stamp));
+                    }
+                }
+            }
+            Kind::Dax => {
+                if round % 4 == 0 {
+                    self.allocate_anew()?;
+                } else {
+                    for _ in 0..8 {
+                        let index = self.random.below(count as u64) as usize;
+                        self.give_up(index, 1)?;
+                    }
+                }
+                self.fill_in_order(stamp);
+            }
+            Kind::DaxDeviceHuge | Kind::DaxDevice => {
+                if round % 4 == 0 {
+                    self.map()?;
+                }
+                self.fill(stamp);
             }
         }
         Ok(())

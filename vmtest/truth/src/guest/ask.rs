@@ -1,20 +1,64 @@
 //! Asks a library where memory is, by one of its interfaces. Knows nothing of
 //! what is in the memory.
 
-use process_introspection::{Backing, Error, ExtentBacking, Process};
+use process_introspection::{Backing, Error, Extent, ExtentBacking, Process};
+use truth::pattern::PAGE;
 
 use crate::c_library;
+
+/// The sort of memory that a library said is there.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    Ram,
+    Zero,
+    /// The C library does not tell zeros from other RAM.
+    RamOrZero,
+    Device,
+}
+
+impl Sort {
+    /// Whether a library that said this said that.
+    pub(crate) fn is(self, what: Self) -> bool {
+        match self {
+            Self::RamOrZero => matches!(what, Self::Ram | Self::Zero),
+            _ => self == what,
+        }
+    }
+}
 
 /// What a library said of consecutive pages.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) virt: u64,
     pub(crate) size: u64,
-    pub(crate) paddr: Option<u64>,
+    pub(crate) memory: Option<(Sort, u64)>,
 }
 
-fn address(backing: Backing) -> Option<u64> {
-    backing.address().map(|address| address.as_u64())
+fn memory(backing: Backing) -> Option<(Sort, u64)> {
+    match backing {
+        Backing::Ram(address) => Some((Sort::Ram, address.as_u64())),
+        Backing::Zero(address) => Some((Sort::Zero, address.as_u64())),
+        Backing::Device(address) => Some((Sort::Device, address.as_u64())),
+        _ => None,
+    }
+}
+
+/// An extent of zeros is as many as there are, with the address of one page
+/// that holds them.
+fn of_extent(extent: &Extent) -> Vec<Run> {
+    let (start, end) = (extent.virt.start().as_u64(), extent.virt.end().as_u64());
+    let (memory, step) = match extent.backing {
+        ExtentBacking::Ram(address) => (Some((Sort::Ram, address.as_u64())), end - start),
+        ExtentBacking::Device(address) => (Some((Sort::Device, address.as_u64())), end - start),
+        ExtentBacking::Zero(address) => (Some((Sort::Zero, address.as_u64())), PAGE),
+        _ => (None, end - start),
+    };
+    let runs = (start..end).step_by(step as usize).map(|virt| Run {
+        virt,
+        size: step,
+        memory,
+    });
+    runs.collect()
 }
 
 /// Asks by the interface of this number ([`truth::slot::INTERFACES`]); the PID
@@ -29,7 +73,7 @@ pub(crate) fn ask(interface: usize, pid: u32, start: u64, end: u64) -> Result<Ve
                     region.map(|region| Run {
                         virt: region.virt.start().as_u64(),
                         size: region.virt.size(),
-                        paddr: address(region.backing),
+                        memory: memory(region.backing),
                     })
                 })
                 .collect(),
@@ -39,23 +83,17 @@ pub(crate) fn ask(interface: usize, pid: u32, start: u64, end: u64) -> Result<Ve
                     entry.map(|entry| Run {
                         virt: entry.virt.start().as_u64(),
                         size: entry.virt.size(),
-                        paddr: address(entry.backing),
+                        memory: memory(entry.backing),
                     })
                 })
                 .collect(),
-            _ => process
-                .extents(start..end)?
-                .map(|extent| {
-                    extent.map(|extent| Run {
-                        virt: extent.virt.start().as_u64(),
-                        size: extent.len(),
-                        paddr: match extent.backing {
-                            ExtentBacking::Ram(address) => Some(address.as_u64()),
-                            _ => None,
-                        },
-                    })
-                })
-                .collect(),
+            _ => {
+                let mut runs = Vec::new();
+                for extent in process.extents(start..end)? {
+                    runs.extend(of_extent(&extent?));
+                }
+                Ok(runs)
+            }
         }
     };
     match interface {

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use crate::ask::Run;
+use crate::ask::{Run, Sort};
 
 /// `procfs_mapinfo`.
 #[derive(Copy, Clone, Default)]
@@ -20,6 +20,10 @@ struct Record {
 /// `introspection_cursor_t`.
 #[repr(C)]
 struct CursorStorage([u64; 960]);
+
+/// `INTROSPECTION_PHYS` and `INTROSPECTION_SYSRAM`.
+const PHYS: u32 = 0x1_0000;
+const SYSRAM: u32 = 0x100_0000;
 
 /// `INTROSPECTION_PHYSICAL`.
 const PHYSICAL: c_int = 1;
@@ -56,12 +60,18 @@ unsafe extern "C" {
     fn introspection_cursor_close(cursor: *mut CursorStorage);
 }
 
-fn run(record: &Record) -> Run {
-    Run {
+fn run(record: &Record) -> Result<Run, String> {
+    let memory = match (record.paddr, record.flags & (PHYS | SYSRAM)) {
+        (u64::MAX, _) => None,
+        (paddr, SYSRAM) => Some((Sort::RamOrZero, paddr)),
+        (paddr, PHYS) => Some((Sort::Device, paddr)),
+        (paddr, flags) => return Err(format!("flags {flags:#x} at {paddr:#x}")),
+    };
+    Ok(Run {
         virt: record.vaddr,
         size: record.size,
-        paddr: Some(record.paddr).filter(|&paddr| paddr != u64::MAX),
-    }
+        memory,
+    })
 }
 
 fn result(number: c_int, call: &str) -> Result<usize, String> {
@@ -84,7 +94,7 @@ fn array(call: Regions, pid: u32, start: u64, end: u64) -> Result<Vec<Run>, Stri
         };
         let count = result(bytes, "an array")? / size_of::<Record>();
         if count <= records.len() {
-            return Ok(records[..count].iter().map(run).collect());
+            return records[..count].iter().map(run).collect();
         }
         records.resize(count + 64, Record::default());
     }
@@ -121,6 +131,7 @@ pub(crate) fn stream(pid: u32, start: u64, end: u64) -> Result<Vec<Run>, String>
             }
         };
         introspection_cursor_close(&mut storage);
-        ended.map(|()| runs)
+        ended?;
+        runs.into_iter().collect()
     }
 }

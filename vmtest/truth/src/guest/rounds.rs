@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use truth::pattern::{PAGE, ZEROS};
 use truth::slot::{Post, Record, Slot, CAPACITY, INTERFACES, SIZE};
 
-use crate::area::{Area, Kind, AREAS, UNBACKED};
-use crate::ask::{ask, Run};
+use crate::area::{Area, AREAS, UNBACKED};
+use crate::ask::{ask, Run, Sort};
 
 /// How many seconds to go on, from the kernel's command line; that word is also
 /// what tells a guest from any other machine.
@@ -41,7 +41,7 @@ fn keep_in_place() -> Result<(), String> {
 }
 
 /// A huge page for what is posted, and where it is, by the Rust library.
-fn slot(number: usize) -> Result<Slot, String> {
+fn slot(number: usize) -> Result<(Slot, u64), String> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let size = 21 << libc::MAP_HUGE_SHIFT;
@@ -66,11 +66,11 @@ fn slot(number: usize) -> Result<Slot, String> {
     match runs[..] {
         [Run {
             size: SIZE,
-            paddr: Some(paddr),
+            memory: Some((Sort::Ram, paddr)),
             ..
         }] => {
             println!("truth: slot {number} at {paddr:#x}");
-            Ok(slot)
+            Ok((slot, paddr))
         }
         _ => Err(format!("slot {number} is not one run: {runs:x?}")),
     }
@@ -88,7 +88,7 @@ fn records(area: &Area, runs: &[Run]) -> Result<Vec<Record>, String> {
         for page in 0..run.size / PAGE {
             let index = ((run.virt - area.at) / PAGE + page) as usize;
             let stamp = area.stamps[index];
-            let Some(start) = run.paddr else {
+            let Some((sort, start)) = run.memory else {
                 if stamp != UNBACKED {
                     return Err(format!(
                         "{:?}: page {index} of {run:x?} is there",
@@ -103,10 +103,18 @@ fn records(area: &Area, runs: &[Run]) -> Result<Vec<Record>, String> {
                     area.kind
                 ));
             }
+            if !sort.is(area.sort(index)) {
+                let (kind, expected) = (area.kind, area.sort(index));
+                return Err(format!(
+                    "{kind:?}: page {index} of {run:x?} is {expected:?}"
+                ));
+            }
             let (label, paddr) = (area.label(index), start + page * PAGE);
+            let is_device = sort == Sort::Device;
             match records.last_mut() {
                 Some(last)
                     if last.stamp == stamp
+                        && last.is_device == is_device
                         && last.label + last.pages * PAGE == label
                         && last.paddr + last.pages * PAGE == paddr =>
                 {
@@ -117,6 +125,7 @@ fn records(area: &Area, runs: &[Run]) -> Result<Vec<Record>, String> {
                     paddr,
                     pages: 1,
                     stamp,
+                    is_device,
                 }),
             }
         }
@@ -138,16 +147,43 @@ fn wait(slot: &Slot) -> Result<(), String> {
     Ok(())
 }
 
-fn post(slot: &Slot, area: &Area, interface: usize, is_control: bool) -> Result<u64, String> {
+/// Makes all addresses false: one page off, and those of zeros, beside which
+/// there can be more zeros, that of a page which holds something else.
+fn falsified(records: Vec<Record>, not_zero: u64) -> Vec<Record> {
+    let mut all_false = Vec::new();
+    for record in records {
+        match record.stamp == ZEROS {
+            true => all_false.extend((0..record.pages).map(|page| Record {
+                label: record.label + page * PAGE,
+                paddr: not_zero,
+                pages: 1,
+                ..record
+            })),
+            false => all_false.push(Record {
+                paddr: record.paddr + PAGE,
+                ..record
+            }),
+        }
+    }
+    all_false
+}
+
+fn post(
+    (slot, at): &(Slot, u64),
+    area: &Area,
+    interface: usize,
+    is_control: bool,
+) -> Result<u64, String> {
     let runs = ask(interface, area.pid, area.at, area.at + area.size())?;
-    let records = records(area, &runs)?;
+    let mut records = records(area, &runs)?;
+    if is_control {
+        records = falsified(records, *at);
+    }
     if records.len() > CAPACITY {
         return Err(format!("{:?}: {} records", area.kind, records.len()));
     }
     for (index, &record) in records.iter().enumerate() {
-        // A control is one page off.
-        let paddr = record.paddr + if is_control { PAGE } else { 0 };
-        slot.store(index, Record { paddr, ..record });
+        slot.store(index, record);
     }
     let is_backed = |stamp: &&u64| **stamp != UNBACKED;
     let pages = area.stamps.iter().filter(is_backed).count() as u64;
@@ -178,21 +214,16 @@ pub(crate) fn run() -> Result<String, String> {
     while begun.elapsed() < Duration::from_secs(seconds) || rounds < INTERFACES.len() as u64 {
         for (number, (slot, area)) in areas.iter_mut().enumerate() {
             let from = Instant::now();
-            wait(slot)?;
+            wait(&slot.0)?;
             since(&mut spent[number][0], from);
             let from = Instant::now();
             area.next(rounds)?;
             since(&mut spent[number][1], from);
             let from = Instant::now();
-            let mut interface = (rounds as usize + number) % INTERFACES.len();
-            // Extents do not say where zeros are: nobody may write there.
-            if area.kind == Kind::Zero && INTERFACES[interface] == "Rust extents" {
-                interface = 0;
-            }
-            // The page behind the page of zeros could hold zeros, too.
-            if rounds == 0 && area.stamps[0] != ZEROS {
+            let interface = (rounds as usize + number) % INTERFACES.len();
+            if rounds == 0 {
                 post(slot, area, interface, true)?;
-                wait(slot)?;
+                wait(&slot.0)?;
             }
             pages += post(slot, area, interface, false)?;
             since(&mut spent[number][2], from);
@@ -200,7 +231,7 @@ pub(crate) fn run() -> Result<String, String> {
         rounds += 1;
     }
     for (slot, _) in &areas {
-        wait(slot)?;
+        wait(&slot.0)?;
     }
     for (kind, spent) in truth::slot::KINDS.iter().zip(spent) {
         let [waited, filled, asked] = spent.map(|time| time.as_secs_f64());
