@@ -192,7 +192,10 @@ fn a_page_of_a_file_that_was_lost_is_poisoned() {
 /// What may be said of a hugetlb page whose entry says that there was one: the
 /// page map does not tell what became of it.
 fn is_lost_huge_page(backing: &Backing) -> bool {
-    matches!(backing, Backing::Poisoned | Backing::Unknown(UnknownReason::HugePage))
+    matches!(
+        backing,
+        Backing::Poisoned | Backing::Unknown(UnknownReason::HugePage)
+    )
 }
 
 /// Of so many with `size` bytes each the first is lost.

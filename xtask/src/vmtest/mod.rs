@@ -286,7 +286,7 @@ fn attempt(ready: &Ready, extent: &Extent) -> (Report, Duration) {
         let (tests, first) = ready.programs.as_ref().map_err(Clone::clone)?;
         match row.work {
             Work::Truth { seconds, pages } => truth::row(kernel, seconds, pages),
-            Work::AllTests | Work::TestsOfTheMachine => {
+            Work::AllTests | Work::TestsOfTheMachine | Work::NamedTests => {
                 let image = prepare(row, kernel, tests, first)?;
                 run_tests(row, kernel, &image, extent)
             }

@@ -18,6 +18,9 @@ pub(crate) enum Work {
     /// It runs [`BASE`], the C programs and what the row names: another row has
     /// the same kernel.
     TestsOfTheMachine,
+    /// It runs what the row names alone, which is all that its machine matters
+    /// for.
+    NamedTests,
     /// It has its RAM looked into from outside while it writes there and says
     /// where: for so many seconds, and at least so many pages.
     Truth { seconds: u64, pages: u64 },
@@ -68,14 +71,15 @@ impl Row {
         let is_usual = match self.work {
             Work::AllTests => !LONG.contains(&program),
             Work::TestsOfTheMachine => BASE.contains(&program),
-            Work::Truth { .. } => false,
+            Work::NamedTests | Work::Truth { .. } => false,
         };
         is_usual || self.also.contains(&program)
     }
 
     /// Whether it runs this C program.
     pub(crate) fn has_in_c(&self, program: &str) -> bool {
-        let is_usual = !matches!(self.work, Work::Truth { .. }) && !LONG_IN_C.contains(&program);
+        let has_usual = matches!(self.work, Work::AllTests | Work::TestsOfTheMachine);
+        let is_usual = has_usual && !LONG_IN_C.contains(&program);
         is_usual || self.also.contains(&program)
     }
 }
@@ -140,7 +144,7 @@ const PERSISTENT: Row = Row {
     machine: "persistent memory: ext4 mounted with `-o dax`, devices with pages of 4 KiB and 2 MiB",
     memory: 1536,
     persistent: Some([1024, 1152, 1280]),
-    work: Work::TestsOfTheMachine,
+    work: Work::NamedTests,
     also: &["persistent"],
     runs: &[
         DAX_SHARED,
@@ -159,7 +163,7 @@ const POISON: Row = Row {
     machine: "memory errors, injected; hugetlb pages of 1 GiB",
     memory: 3072,
     command_line: "hugepagesz=1G hugepages=1 transparent_hugepage=madvise",
-    work: Work::TestsOfTheMachine,
+    work: Work::NamedTests,
     also: &["owners", "poison"],
     runs: &[
         LOST,
@@ -611,7 +615,7 @@ pub(crate) fn markdown() -> String {
         names.join(", ")
     };
     let mut text = format!(
-        "All rows but the one of the truth run the C library's test programs, and of Rust's {}. \"All\" are all of Rust's. \
+        "Rows that do not say \"only\", all but the one of the truth, run the C library's test programs, and of Rust's {}. \"All\" are all of Rust's. \
          Only where they are named are run those that take an emulator long ({}, {}). Rows whose kernel another row has \
          name what the machine matters for.\n\n",
         quoted(BASE),
@@ -621,13 +625,15 @@ pub(crate) fn markdown() -> String {
     text += "| row | kernel | programs | machine | tests |\n|---|---|---|---|---|\n";
     for row in ROWS {
         let kernel = format!("{} {}", row.kernel.arch.debian(), row.kernel.line);
+        let also = quoted(row.also);
         let long = match row.also {
             [] => String::new(),
-            also => format!(", {}", quoted(also)),
+            _ => format!(", {also}"),
         };
         let tests = match row.work {
             Work::AllTests => format!("all{long}"),
             Work::TestsOfTheMachine => format!("those of all rows{long}"),
+            Work::NamedTests => format!("only {also}"),
             Work::Truth { seconds, pages } => format!(
                 "`cargo xtask truth` for {seconds} s: at least {pages} pages checked, none wrong"
             ),
