@@ -253,7 +253,18 @@ impl ObjectCache {
         name: VmaName<'_>,
     ) -> Result<(MappingKind, PageSource)> {
         if vma.page_size.is_some_and(|size| size > process.page_size()) {
-            return Ok((MappingKind::HugeTlb, PageSource::Cache));
+            // The only others with such a size are DAX devices, which have a node and
+            // are mapped shared (drivers/dax/device.c, `dev_dax_pagesize` and
+            // `check_vma`, 5.10 to 7.2).
+            let object = match vma.shared && kind::has_path(vma, name.bytes) {
+                true => self.look(process, vma, name)?.0,
+                false => ObjectKind::HugeTlb,
+            };
+            return Ok(match object {
+                ObjectKind::CharDevice => (MappingKind::Device, PageSource::Driver),
+                ObjectKind::HugeTlb => (MappingKind::HugeTlb, PageSource::Cache),
+                _ => (MappingKind::HugeTlb, PageSource::Unseen),
+            });
         }
         if let Some(kind) = kind::by_name(vma, name.bytes) {
             return Ok((kind, PageSource::of_kind(kind)));

@@ -220,7 +220,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
 
 fn is_hugetlb(mapping: &Mapping, page: PageSize) -> bool {
     let by_size = mapping.vma.page_size.is_some_and(|size| size > page);
-    by_size || mapping.kind == MappingKind::HugeTlb
+    match mapping.kind {
+        // A DAX device has pages of that size, too.
+        MappingKind::Device => false,
+        kind => by_size || kind == MappingKind::HugeTlb,
+    }
 }
 
 #[cfg(test)]
