@@ -212,6 +212,14 @@ const AREA_QUERY: &str = "system_calls::one_address_of_oneself_takes_no_call_too
 const HUGE: &str = "oracle::huge_pages_are_consecutive_and_their_leaf_entries_whole";
 const HUGE_WALK: &str = "parallel::huge_pages_come_out_as_in_an_ordinary_walk";
 const HUGETLB: &str = "oracle::hugetlb_pages_have_their_size";
+const HUGE_ZERO: &str =
+    "oracle::states::the_huge_zero_page_of_dev_zero_is_no_memory_of_the_mapping";
+const HUGE_ZERO_OF_CHILD: &str =
+    "oracle::states::the_huge_zero_page_is_no_memory_of_a_child_that_inherits_it";
+const MARKED: &str =
+    "oracle::states::a_page_that_is_marked_without_being_there_is_a_marker_or_poisoned";
+const MARKED_HUGETLB: &str =
+    "oracle::states::a_hugetlb_page_that_is_marked_is_never_called_not_present";
 const GIGANTIC: &str = "machines::hugetlb_pages_of_a_gibibyte_are_one_leaf_entry_each";
 const NODES: &str = "machines::memory_of_each_node_is_reported_where_that_node_is";
 const MOVED: &str = "machines::a_page_that_is_moved_to_another_node_is_reported_there";
@@ -364,7 +372,15 @@ pub(crate) const ROWS: &[Row] = &[
             "summary",
             "system_calls",
         ],
-        runs: &[HUGETLB, GIGANTIC, HUGE],
+        runs: &[
+            HUGETLB,
+            GIGANTIC,
+            HUGE,
+            HUGE_ZERO,
+            HUGE_ZERO_OF_CHILD,
+            MARKED,
+            MARKED_HUGETLB,
+        ],
         ..PLAIN
     },
     Row {
