@@ -178,7 +178,8 @@ mod tests {
         // SAFETY: mapped as long as `guest` is, and accessed by slots only.
         let slot = unsafe { Slot::new(guest.memory(AT, SIZE).unwrap()) };
         slot.begin(0);
-        let mut judge = Judge::new(Ram::map(&file).unwrap(), vec![2 * PAGE..3 * PAGE]);
+        let third = 2 * PAGE..3 * PAGE;
+        let mut judge = Judge::new(Ram::map(&file).unwrap(), vec![third]);
         judge.add(0, AT).unwrap();
         assert!(!judge.look());
         for (index, &record) in records.iter().enumerate() {
