@@ -39,13 +39,15 @@ pub(crate) fn warn(
     let _ = io::stderr().write_all(said.as_bytes());
 }
 
-/// The last byte of RAM, and whether a resource lies above the address; `None`
-/// if the address is not past that RAM, something claims it, or the resources
-/// are hidden.
+/// The last byte of RAM and of all resources; `None` if the address is not past
+/// that RAM, something claims it, or the resources are hidden. The window of a
+/// PCI bus claims nothing by itself.
 fn end_before(map: &PhysicalMap, address: PhysAddr) -> Option<(PhysAddr, PhysAddr)> {
     let (ram, last) = (map.last_of_ram()?, map.last_claimed()?);
-    let is_nowhere = map.at(address).kind == Some(PhysicalKind::Unclaimed);
-    (address > ram && is_nowhere).then_some((ram, last))
+    let place = map.at(address);
+    let is_claimed = place.kind != Some(PhysicalKind::Unclaimed)
+        && !(place.resources.iter()).all(|resource| resource.name.starts_with("PCI Bus "));
+    (address > ram && !is_claimed).then_some((ram, last))
 }
 
 fn warning(map: &PhysicalMap, address: PhysAddr) -> Option<String> {
@@ -89,7 +91,8 @@ mod tests {
     fn an_address_above_everything_is_said_to_be_with_its_decimal_reading_if_that_is_ram() {
         let map = map("00001000-0009fbff : System RAM\n\
              100000000-7fffffffff : System RAM\n\
-             380000000000-38003fffffff : PCI Bus 0000:00\n");
+             380000000000-38003fffffff : PCI Bus 0000:00\n\
+             380000100000-3800001fffff : 0000:00:04.0\n");
         let said = |address| warning(&map, PhysAddr::new(address)).unwrap_or_default();
         assert_eq!(
             said(0x469810184128),
@@ -101,7 +104,8 @@ mod tests {
             said(0x1234567a000),
             "0x1234567a000 lies above RAM, which ends at 0x7fffffffff, and no device claims it"
         );
-        for at in [0x2000, 0xf0000, 0x100000000, 0x380000000000] {
+        assert!(said(0x38000000a000).ends_with("and no device claims it"));
+        for at in [0x2000, 0xf0000, 0x100000000, 0x380000100000] {
             assert_eq!(said(at), "", "{at:#x}");
         }
     }
