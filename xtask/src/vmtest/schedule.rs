@@ -90,11 +90,7 @@ impl Schedule {
             if state.waiting.is_empty() {
                 return None;
             }
-            let may_start = state.to_build == 0 || state.running == 0;
-            let mut places = 0..if may_start { state.waiting.len() } else { 0 };
-            if let Some((at, ready)) = places.find_map(|at| state.ready(at)) {
-                state.waiting.remove(at);
-                state.running += 1;
+            if let Some(ready) = state.start() {
                 return Some(ready);
             }
             state = match self.changed.wait(state) {
@@ -106,6 +102,16 @@ impl Schedule {
 }
 
 impl State {
+    /// The next row, which runs from now on; `None` if none can be run yet.
+    fn start(&mut self) -> Option<Ready> {
+        let may_start = self.to_build == 0 || self.running == 0;
+        let mut places = 0..if may_start { self.waiting.len() } else { 0 };
+        let (at, ready) = places.find_map(|at| self.ready(at))?;
+        self.waiting.remove(at);
+        self.running += 1;
+        Some(ready)
+    }
+
     fn ready(&self, at: usize) -> Option<(usize, Ready)> {
         let row = self.waiting[at];
         let kernel = self.kernels.get(row.kernel.packages)?.clone();
@@ -156,17 +162,12 @@ mod tests {
         }
         schedule.programs(Arch::Amd64, nothing());
         assert_eq!(next(), Some(old.name));
-        let is_given = std::sync::atomic::AtomicBool::new(false);
+        assert!(schedule.state().start().is_none());
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| {
-                let name = next();
-                is_given.store(true, std::sync::atomic::Ordering::SeqCst);
-                name
-            });
-            std::thread::sleep(std::time::Duration::from_millis(100));
-            assert!(!is_given.load(std::sync::atomic::Ordering::SeqCst));
+            let waits = scope.spawn(next);
             schedule.done();
             assert_eq!(waits.join().unwrap(), Some(plain.name));
+            assert!(schedule.state().start().is_none());
             let waits = scope.spawn(next);
             schedule.programs(Arch::Arm64, nothing());
             assert_eq!(waits.join().unwrap(), Some(arm.name));
