@@ -112,23 +112,22 @@ impl PageContext {
     }
 
     /// Whether the flags of a present page's frame are needed to say what it is.
+    #[inline(always)]
     pub(super) fn asks(&self, at: u64, entry: Entry) -> bool {
-        if !self.frames || self.zero == Some(entry.frame_bits()) {
-            return false;
-        }
-        match self.source {
-            PageSource::Kernel => false,
-            PageSource::Persistent | PageSource::Driver | PageSource::Unseen => true,
-            // Bit 61 of hugetlb pages is right on every kernel.
-            PageSource::Cache if self.hugetlb || entry.is_file() => false,
-            PageSource::Cache => !self.private || self.may_be_huge(at, entry),
+        let asks = match self.source {
             // No zero page is ever counted as mapped, let alone once.
             PageSource::Anonymous => {
                 !entry.is_file()
                     && !entry.is_exclusive()
                     && (self.zero.is_none() || self.may_be_huge(at, entry))
             }
-        }
+            // Bit 61 of hugetlb pages is right on every kernel.
+            PageSource::Cache if self.hugetlb || entry.is_file() => false,
+            PageSource::Cache => !self.private || self.may_be_huge(at, entry),
+            PageSource::Persistent | PageSource::Driver | PageSource::Unseen => true,
+            PageSource::Kernel => false,
+        };
+        asks && self.frames && self.zero != Some(entry.frame_bits())
     }
 
     /// Whether the page can be mapped by a PMD although its entry lacks bit 61,
@@ -141,6 +140,7 @@ impl PageContext {
     }
 
     /// Whether [`Self::next_border`] has any.
+    #[inline(always)]
     pub(super) fn has_borders(&self) -> bool {
         self.frames && self.next_border(0) != u64::MAX
     }
@@ -148,6 +148,7 @@ impl PageContext {
     /// Where entries of a run must be looked at anew, as an address above `at`:
     /// at the next border of a PMD, where the huge zero page can begin without a
     /// bit that says so, or at every page where the zero page's frame is unknown.
+    #[inline(always)]
     pub(super) fn next_border(&self, at: u64) -> u64 {
         let block = match self.source {
             PageSource::Anonymous if self.zero.is_none() => self.page.bytes(),
@@ -167,6 +168,7 @@ impl PageContext {
     }
 
     /// What a present page is where its entry says so.
+    #[inline(always)]
     pub(super) fn by_entry(&self, entry: Entry) -> PageState {
         let of_object = self.has_object && (entry.is_file() || !self.private);
         if !self.frames {
@@ -202,6 +204,7 @@ impl PageContext {
 
     /// What a present page is by the flags of its frame; `None` if they cannot be
     /// read.
+    #[cold]
     pub(super) fn by_flags(&self, entry: Entry, flags: Option<u64>) -> PageState {
         let address = entry.frame_bits().address(self.page);
         let of_object = |backing| PageState {
