@@ -5,6 +5,7 @@
 
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #ifndef PR_SET_TAGGED_ADDR_CTRL
 #define PR_SET_TAGGED_ADDR_CTRL 55
@@ -109,6 +110,20 @@ static void set_tag(char *tagged) {
     __asm__ volatile(".arch armv8.5-a+memtag\n\tstg %0, [%0]" : : "r"(tagged) : "memory");
 }
 
+/* QEMU 7.2 emulates a machine in which a store of a pair of registers across two
+ * granules of 16 bytes faults though both have the pointer's tag. */
+static int pairs_fault(char *tagged) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        __asm__ volatile("stp xzr, xzr, [%0, #24]" : : "r"(tagged) : "memory");
+        _exit(0);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    return status != 0;
+}
+
 static char *tag_pages(char *pages, unsigned tag) {
     char *tagged = (char *)((uintptr_t)pages | TAG(tag));
     for (size_t at = 0; at < 2 * page_size(); at += 16) set_tag(tagged + at);
@@ -128,12 +143,13 @@ static void tagged_memory_is_read_and_written(void) {
     char *tagged = tag_pages(memory, 5), *to = tag_pages(buffer, 9);
     for (int i = 0; i < 16; i++) tagged[i] = (char)(i + 1);
     tagged[page_size()] = 1;
-    tags_change_nothing((uintptr_t)memory, TAG(5), to);
     /* A wrong tag of the buffer is a fault of the kernel's, and no signal. */
     char *wrong = (char *)((uintptr_t)buffer | TAG(3));
     CHECK_EQ(introspection_get_virtual_regions(0, (uintptr_t)tagged, (uintptr_t)tagged,
                                                (procfs_mapinfo *)(void *)wrong, RECORD),
              -EFAULT);
+    if (pairs_fault(to)) SKIP("needs an emulator that stores pairs of registers right");
+    tags_change_nothing((uintptr_t)memory, TAG(5), to);
 #endif
 }
 
