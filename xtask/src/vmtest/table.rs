@@ -84,9 +84,9 @@ impl Row {
     }
 }
 
-/// Test programs, without `.rs` or `.c`, that take an emulator minutes: only
-/// rows that name them run them.
-pub(crate) const LONG: &[&str] = &["faults", "permissions", "storm"];
+/// Test programs, without `.rs` or `.c`, that take an emulator minutes or take
+/// memory away from the machine: only rows that name them run them.
+pub(crate) const LONG: &[&str] = &["faults", "permissions", "poison", "storm"];
 
 /// The same of C programs.
 pub(crate) const LONG_IN_C: &[&str] = &["handlers"];
@@ -632,7 +632,7 @@ pub(crate) fn markdown() -> String {
     };
     let mut text = format!(
         "Rows that do not say \"only\", all but the one of the truth, run the C library's test programs, and of Rust's {}. \"All\" are all of Rust's. \
-         Only where they are named are run those that take an emulator long ({}, {}). Rows whose kernel another row has \
+         Only where they are named are run those that take an emulator long or memory away ({}, {}). Rows whose kernel another row has \
          name what the machine matters for.\n\n",
         quoted(BASE),
         quoted(LONG),
