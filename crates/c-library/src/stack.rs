@@ -15,7 +15,7 @@ const OUTSIDE: u64 = 128;
 pub const PROMISED: u64 = 6 << 10;
 
 /// Functions that are not gone into, by parts of their names, and why.
-const ENDS: [&str; 5] = [
+const ENDS: [&str; 7] = [
     // They end the program.
     "panicking",
     "_fail",
@@ -23,6 +23,9 @@ const ENDS: [&str; 5] = [
     // What is zeroed of an image is told on request only, which C has none for.
     "find_image_behind",
     "ElfFile6zeroed",
+    // File systems' servers are left alone on request only, too.
+    "is_of_server",
+    "copy_start",
 ];
 
 /// What each of the library's calls can take.

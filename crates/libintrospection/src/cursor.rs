@@ -13,7 +13,8 @@ use process_introspection_core::{AddrRange, Errno, Error, Operation, Process};
 use crate::output::Output;
 use crate::record::{Record, RecordRun};
 use crate::regions::{
-    self, FewerEntries, Name, ShortName, Walk, NO_ENTRIES, NO_FEWER_ENTRIES, NO_NAME, NO_SHORT_NAME,
+    self, Entries, FewerEntries, Name, ShortName, Walk, NO_ENTRIES, NO_FEWER_ENTRIES, NO_NAME,
+    NO_SHORT_NAME,
 };
 use crate::{range, Result};
 
@@ -51,7 +52,7 @@ struct Progress {
 #[allow(clippy::large_enum_variant)]
 enum AnyWalk {
     Virtual(VirtualCursor<Name>),
-    Physical(Result<PhysicalCursor<ShortName>>),
+    Physical(Result<PhysicalCursor<ShortName, Entries>>),
     PageTable(Result<LeafCursor<ShortName, FewerEntries>>),
 }
 

@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 use process_introspection_core::object::Mapping;
 use process_introspection_core::page_table::LeafCursor;
 use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::{FewEntries, PhysicalCursor};
+use process_introspection_core::physical::PhysicalCursor;
 use process_introspection_core::process::Access;
 use process_introspection_core::virtual_regions::VirtualCursor;
 use process_introspection_core::{AddrRange, Errno, Error, Operation, Process, Target};
@@ -26,11 +26,12 @@ pub(crate) const NO_NAME: Name = [0; 512];
 /// physical addresses take, too.
 pub(crate) type ShortName = [u8; 192];
 pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
-/// Storage for page-map entries.
-pub(crate) const NO_ENTRIES: FewEntries = [0; 256];
+/// Storage for page-map entries: as much as the promised stack has room for.
+pub(crate) type Entries = [u64; 224];
+pub(crate) const NO_ENTRIES: Entries = [0; 224];
 /// Storage for fewer, in a walk that also holds what it knows of leaf entries.
-pub(crate) type FewerEntries = [u64; 176];
-pub(crate) const NO_FEWER_ENTRIES: FewerEntries = [0; 176];
+pub(crate) type FewerEntries = [u64; 128];
+pub(crate) const NO_FEWER_ENTRIES: FewerEntries = [0; 128];
 
 /// Something that gives records.
 pub(crate) trait Walk {
@@ -130,7 +131,7 @@ fn fill(walk: &mut impl Walk, process: &Process, output: Output) -> Result<u64> 
 /// The same for physical regions, of which there can be one a page: area by
 /// area, with what all records of an area share.
 fn fill_physical(
-    walk: &mut PhysicalCursor<&mut ShortName, &mut FewEntries>,
+    walk: &mut PhysicalCursor<&mut ShortName, &mut Entries>,
     process: &Process,
     output: Output,
 ) -> Result<u64> {
