@@ -321,13 +321,25 @@ fn is_zombie(pid: u32) -> bool {
     field(pid, "State").is_none_or(|state| state.starts_with('Z'))
 }
 
-/// The processes with this word among their arguments.
+/// When a process was started, in the kernel's ticks (proc_pid_stat(5)).
+fn start(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit(") ").next()?;
+    after_name.split(' ').nth(19)?.parse().ok()
+}
+
+/// The processes with this word among their arguments. Older ones than this are
+/// not asked: to read the arguments of a process can wait for its memory lock.
 fn with_argument(word: &str) -> Vec<u32> {
+    let own = start(std::process::id());
     let pids = fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
+            if start(pid) < own {
+                return None;
+            }
             let line = fs::read(entry.path().join("cmdline")).ok()?;
             let mut words = line.split(|&byte| byte == 0);
             words.any(|found| found == word.as_bytes()).then_some(pid)
