@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
-use clap::{value_parser, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{value_parser, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use process_introspection::Process;
 use process_introspection_export::Format;
 
@@ -110,7 +110,7 @@ impl Command {
 #[derive(Debug, Args)]
 pub(crate) struct TargetArgument {
     /// The process: PID, unique PID, `self`, or an exact name
-    #[arg(value_name = "PID")]
+    #[arg(value_name = "PID", value_hint = ValueHint::Other)]
     pub(crate) pid: TargetText,
     #[command(flatten)]
     pub(crate) mounts: MountOptions,
@@ -136,7 +136,7 @@ pub(crate) struct OptionalRange {
     #[arg(value_name = "RANGE")]
     range: Option<RangeText>,
     /// Only mappings with NAME in their name, such as `[heap]` or `libc.so`
-    #[arg(long, value_name = "NAME", value_parser = non_empty())]
+    #[arg(long, value_name = "NAME", value_parser = non_empty(), value_hint = ValueHint::Other)]
     mapping: Option<OsString>,
 }
 
@@ -146,7 +146,7 @@ pub(crate) struct RequiredRange {
     #[arg(value_name = "RANGE", required_unless_present = "mapping")]
     range: Option<RangeText>,
     /// Mappings with NAME in their name, such as `[heap]` or `libc.so`
-    #[arg(long, value_name = "NAME", value_parser = non_empty())]
+    #[arg(long, value_name = "NAME", value_parser = non_empty(), value_hint = ValueHint::Other)]
     mapping: Option<OsString>,
 }
 
@@ -184,7 +184,7 @@ pub(crate) struct OutputOptions {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: FormatArgument,
     /// Writes to FILE, which is replaced only by a complete output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 }
 
@@ -296,7 +296,7 @@ pub(crate) struct Summary {
     #[arg(long, conflicts_with_all = ["all", "by"])]
     pub(crate) vm_flags: bool,
     /// Only mappings with NAME in their name, such as `[heap]` or `libc.so`
-    #[arg(long, value_name = "NAME", value_parser = non_empty())]
+    #[arg(long, value_name = "NAME", value_parser = non_empty(), value_hint = ValueHint::Other)]
     pub(crate) mapping: Option<OsString>,
     #[command(flatten)]
     pub(crate) freeze: FreezeOption,
@@ -419,7 +419,7 @@ pub(crate) struct Read {
     #[arg(long)]
     pub(crate) raw: bool,
     /// Writes to FILE, which is replaced only by a complete output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 }
 

@@ -712,6 +712,22 @@ fn completions_are_made_for_every_shell() {
 }
 
 #[test]
+fn completions_offer_files_only_where_files_are_meant() {
+    let script = succeed(&["completions", "bash"]).stdout;
+    let offered = |option: &str| {
+        let mut lines = script.lines();
+        let found = lines.any(|line| line.trim() == format!("{option})"));
+        assert!(found, "{option}");
+        // Up to the end of the option's case.
+        lines
+            .take_while(|line| line.trim() != ";;")
+            .collect::<String>()
+    };
+    assert!(!offered("--mapping").contains("compgen -f"));
+    assert!(offered("--output").contains("compgen -f"));
+}
+
+#[test]
 fn man_pages_are_made_for_every_subcommand() {
     let dir = TempDir::new().unwrap();
     let pages = dir.path().join("man1");
@@ -730,9 +746,20 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect.1",
     ];
     assert_eq!(names_in(&pages), expected);
+    for name in expected {
+        let page = fs::read_to_string(pages.join(name)).unwrap();
+        assert!(page.contains("\n.SH DESCRIPTION\n"), "{name}: {page}");
+        assert!(!page.contains("EXTRA"), "{name}: {page}");
+        let has_examples = name != "introspect-completions.1";
+        assert_eq!(page.contains("\n.SH EXAMPLES\n"), has_examples, "{name}");
+    }
     let page = fs::read_to_string(pages.join("introspect-physical.1")).unwrap();
-    assert!(
-        page.contains("Examples:") && page.contains("introspect physical self"),
-        "{page}"
-    );
+    assert!(page.contains("introspect physical self"), "{page}");
+    let page = fs::read_to_string(pages.join("introspect.1")).unwrap();
+    for title in ["PRIVILEGES", "\"EXIT STATUS\"", "SUBCOMMANDS", "OPTIONS"] {
+        assert!(
+            page.contains(&format!("\n.SH {title}\n")),
+            "{title}: {page}"
+        );
+    }
 }
