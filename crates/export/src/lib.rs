@@ -78,7 +78,7 @@ pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use name::{Name, OtherPath};
 pub use number::{DeviceNumber, Hex, SignedHex};
 pub use object::ObjectRecord;
-pub use owner::{NamedBy, OwnerKind, OwnerRecord};
+pub use owner::{NamedBy, OwnerKind, OwnerRecord, Searched};
 pub use page_table::PageTableRecord;
 pub use physical::{Folded, PhysicalRecord, WithNode};
 pub use record::{protection_name, Align, Column, Layout, Record, Swap};

@@ -1,7 +1,7 @@
 //! The record of physical memory and of one process that maps it, or of what is
 //! to be said in its place.
 
-use process_introspection::{Owner, PageRun, PageSize, PassedProcess, PhysAddr};
+use process_introspection::{Coverage, Owner, PageRun, PageSize, PageUse, PassedProcess, PhysAddr};
 use serde::{Serialize, Serializer};
 
 use crate::address::FlagNames;
@@ -20,8 +20,10 @@ pub enum OwnerKind {
     Mapped,
     /// That a process had the memory until a memory error took it away.
     Lost,
-    /// That no process was found to map it.
+    /// That no process maps it.
     Unmapped,
+    /// That no process that was read maps it; others may.
+    NotFound,
     /// That a process could not be read.
     Unread,
     /// That a process has other memory at an address than before.
@@ -30,10 +32,11 @@ pub enum OwnerKind {
 
 impl OwnerKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Mapped,
         Self::Lost,
         Self::Unmapped,
+        Self::NotFound,
         Self::Unread,
         Self::Moved,
     ];
@@ -44,6 +47,7 @@ impl OwnerKind {
             Self::Mapped => "mapped",
             Self::Lost => "lost",
             Self::Unmapped => "unmapped",
+            Self::NotFound => "not-found",
             Self::Unread => "unread",
             Self::Moved => "moved",
         }
@@ -51,6 +55,48 @@ impl OwnerKind {
 }
 
 impl Serialize for OwnerKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// The processes among which an owner was looked for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Searched {
+    /// All of the machine.
+    All,
+    /// Not all, because some could not be read or came and went meanwhile.
+    Some,
+    /// At most those of the caller's PID namespace, or of the proc that was read.
+    Namespace,
+}
+
+impl Searched {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::All, Self::Some, Self::Namespace];
+
+    /// Its name in every format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Some => "some",
+            Self::Namespace => "namespace",
+        }
+    }
+}
+
+impl From<Coverage> for Searched {
+    fn from(coverage: Coverage) -> Self {
+        match (coverage.sees_all, coverage.is_complete()) {
+            (false, _) => Self::Namespace,
+            (true, true) => Self::All,
+            (true, false) => Self::Some,
+        }
+    }
+}
+
+impl Serialize for Searched {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
@@ -106,7 +152,13 @@ pub struct OwnerRecord<'a> {
     pub path: Name<'a>,
     /// Where it was before, of what has moved; none if it was nowhere.
     pub moved_from: Option<Hex>,
-    /// Why the process could not be read.
+    /// The processes that were looked at, where none was found to map the memory.
+    pub searched: Option<Searched>,
+    /// The process that could not be read.
+    pub unread_pid: Option<u32>,
+    /// Its `comm`, what is not UTF-8 replaced.
+    pub unread_command: Option<String>,
+    /// Why it could not be read.
     pub reason: Option<String>,
     /// Log whose lines name some of the memory, as it was given to the command.
     pub log: Option<&'a str>,
@@ -156,6 +208,9 @@ impl<'a> OwnerRecord<'a> {
             offset: None,
             path: Name(b""),
             moved_from: None,
+            searched: None,
+            unread_pid: None,
+            unread_command: None,
             reason: None,
             log: None,
             log_line: None,
@@ -176,9 +231,30 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    /// That no process was found to map these pages.
-    pub fn unmapped(run: &PageRun, base: PageSize) -> Self {
-        Self::empty(OwnerKind::Unmapped).with_run(run, base)
+    /// That no process was found to map these pages, among those that were looked
+    /// at; and that none does, if all were, or if the kernel counts their mappings
+    /// and there are none.
+    pub fn unmapped(run: &PageRun, searched: Searched, base: PageSize) -> Self {
+        // What a driver maps has no count, whatever the kernel says of such pages.
+        let is_counted = matches!(
+            run.page_use,
+            PageUse::Free
+                | PageUse::Slab
+                | PageUse::PageTable
+                | PageUse::PageCache
+                | PageUse::Anonymous
+                | PageUse::SwapCache
+                | PageUse::Ksm
+        );
+        let is_sure = searched == Searched::All || is_counted && run.mapcount == Some((0, 0));
+        let kind = match is_sure {
+            true => OwnerKind::Unmapped,
+            false => OwnerKind::NotFound,
+        };
+        Self {
+            searched: Some(searched),
+            ..Self::empty(kind).with_run(run, base)
+        }
     }
 
     /// That a process maps these pages, which are a part of what it was found
@@ -219,8 +295,10 @@ impl<'a> OwnerRecord<'a> {
     /// That a process could not be read.
     pub fn unread(process: &PassedProcess, reason: String) -> Self {
         Self {
+            unread_pid: Some(process.pid),
+            unread_command: command_of(process),
             reason: Some(reason),
-            ..Self::empty(OwnerKind::Unread).with_process(process)
+            ..Self::empty(OwnerKind::Unread)
         }
     }
 
@@ -240,12 +318,11 @@ impl<'a> OwnerRecord<'a> {
     }
 
     fn with_process(self, process: &PassedProcess) -> Self {
-        let command = Name(process.command().as_encoded_bytes());
         Self {
             pid: Some(process.pid),
             unique_pid: process.unique_pid.map(|pid| pid.to_string()),
-            command: (!command.0.is_empty()).then(|| command.lossy().into_owned()),
-            command_hex: command.hex(),
+            command: command_of(process),
+            command_hex: Name(process.command().as_encoded_bytes()).hex(),
             ..self
         }
     }
@@ -280,6 +357,10 @@ impl<'a> OwnerRecord<'a> {
     /// What the table says in place of a process.
     fn says(&self) -> &'static str {
         match (self.record, self.page_use) {
+            (OwnerKind::NotFound, _) if self.searched == Some(Searched::Namespace) => {
+                "not found in this PID namespace; processes outside of it cannot be seen"
+            }
+            (OwnerKind::NotFound, _) => "not found; not all processes were read",
             (OwnerKind::Unread, _) => "could not be read",
             (OwnerKind::Unmapped, Some("page-cache")) => {
                 "mapped by no process; the kernel does not tell of which file"
@@ -294,6 +375,12 @@ impl<'a> OwnerRecord<'a> {
             _ => "",
         }
     }
+}
+
+/// The process's `comm`; none if it could not be read.
+fn command_of(process: &PassedProcess) -> Option<String> {
+    let command = process.command().to_string_lossy();
+    (!command.is_empty()).then(|| command.into_owned())
 }
 
 impl Record for OwnerRecord<'_> {
@@ -321,6 +408,9 @@ impl Record for OwnerRecord<'_> {
             "path",
             "path_hex",
             "moved_from",
+            "searched",
+            "unread_pid",
+            "unread_command",
             "reason",
             "log",
             "log_line",
@@ -362,6 +452,9 @@ impl Record for OwnerRecord<'_> {
             .hex(self.offset)
             .name(self.path)
             .hex(self.moved_from)
+            .text(self.searched.map_or("", Searched::name))
+            .number(self.unread_pid.map(u64::from))
+            .others_text(self.unread_command.as_deref().unwrap_or_default())
             .others_text(self.reason.as_deref().unwrap_or_default())
             .others_text(self.log.unwrap_or_default())
             .number(self.log_line)
@@ -370,7 +463,9 @@ impl Record for OwnerRecord<'_> {
     }
 
     fn cells(&self, cells: &mut Cells<'_>) {
-        let command = self.command.as_deref().unwrap_or(match self.pid {
+        let pid = self.pid.or(self.unread_pid);
+        let command = self.command.as_deref().or(self.unread_command.as_deref());
+        let command = command.unwrap_or(match pid {
             Some(_) => "?",
             None => "-",
         });
@@ -380,7 +475,7 @@ impl Record for OwnerRecord<'_> {
             .size(self.size)
             .text(self.page_use.unwrap_or(no_memory))
             .optional(self.node.map(u64::from))
-            .optional(self.pid.map(u64::from))
+            .optional(pid.map(u64::from))
             .hex(self.vaddr)
             .name(Name(command.as_bytes()));
     }

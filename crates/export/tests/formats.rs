@@ -56,7 +56,13 @@ fn an_owner_stands_in_a_row_and_its_mapping_below() {
         alone[1].starts_with("    mapped by no process; the kernel does not tell"),
         "{alone:?}"
     );
+    let not_found = written(&samples::not_found());
+    assert!(
+        not_found[1].starts_with("    not found in this PID namespace; processes outside"),
+        "{not_found:?}"
+    );
     let unread = written(&samples::unread());
+    assert!(unread[0].ends_with(" 7            - x"), "{unread:?}");
     assert_eq!(unread[1..], ["    could not be read", "    it has ended"]);
     let gone = written(&samples::gone(b"/bin/x"));
     assert!(gone[0].contains(" swapped "), "{gone:?}");

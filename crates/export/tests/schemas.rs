@@ -180,6 +180,7 @@ fn every_kind_of_record_is_as_its_schema_says() {
                 samples::owner(name),
                 samples::named(name),
                 samples::unmapped(),
+                samples::not_found(),
                 samples::unread(),
                 samples::lost(name),
                 samples::gone(name),

@@ -277,7 +277,7 @@ right to trace every process.
 A record for each run of pages and each process that maps it, processes in the
 order of PIDs; below its row the mapping, and how often page tables map each
 page by the kernel's count (mapcount). Then a record for pages that no process
-was found to map. USE is what a page is: free, slab, page-table, page-cache
+maps (unmapped), or that none of those maps that could be read (not-found). USE is what a page is: free, slab, page-table, page-cache
 (files and shared memory), anonymous, swap-cache, ksm, zero, hugetlb, poisoned,
 offline (a balloon's), kernel, kernel-or-free (the kernel marks neither its own
 pages nor those free in the stock of a CPU), reserved (at boot), and where there
@@ -285,8 +285,9 @@ is no RAM that the kernel manages pci, device, firmware, firmware-reserved,
 persistent-memory, unclaimed or not-managed. A device's memory is found where a
 process maps it, if its address can be known.
 
-Processes that ended meanwhile, or were refused, are counted on standard error,
-and listed with --unread; the other formats always have a record of each. What a
+Processes that ended meanwhile, were refused, or did not answer for the time of
+--deadline are counted on standard error, and listed with --unread, by unread_pid
+in place of pid. What a
 process maps in the moment that it is looked at is found: a page that moves, or
 a process that starts meanwhile, can be missed. A mapcount that is greater than
 the number of owners found says so, too. A poisoned page is taken away from the

@@ -11,7 +11,7 @@ use process_introspection::{
     owners, Coverage, Error, Owner, OwnerEvent, OwnerOptions, PageRun, PageSize, PageUses,
     PhysRange, Process,
 };
-use process_introspection_export::{Format, OwnerRecord, Record};
+use process_introspection_export::{OwnerRecord, Record, Searched};
 
 use crate::arguments::{OutputOptions, DEADLINE};
 use crate::beyond;
@@ -41,7 +41,7 @@ pub(crate) struct OwnerArguments {
     #[arg(long, value_name = "TIME", requires = "watch", default_value = "1s",
         value_parser = humantime::parse_duration)]
     interval: Duration,
-    /// Lists the processes that could not be read, in a table too
+    /// Lists the processes that could not be read, too
     #[arg(long)]
     unread: bool,
     /// Reads with up to N threads, at most 64; 0 means as many as help
@@ -106,7 +106,6 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
     let mut watch = arguments
         .watch
         .then(|| Watch::new(arguments.interval, &mounts));
-    let lists_unread = arguments.unread || arguments.output.format.0 != Format::Table;
     let mut failed = None;
     let options = OwnerOptions::new()
         .threads(usize::from(arguments.threads))
@@ -124,14 +123,16 @@ pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
                     sink.write(&record.named_by(named.by(run.range)))
                 })
             }
-            OwnerEvent::Unread(process, error) if lists_unread => {
+            OwnerEvent::Unread(process, error) if arguments.unread => {
                 sink.write(&OwnerRecord::unread(&process, reason(&error)))
             }
             OwnerEvent::Progress { done, of } => {
                 sink.passed_processes(done, of);
                 Ok(())
             }
-            OwnerEvent::Unmapped(range) => unmapped(range, &named, &mut uses, sink),
+            OwnerEvent::Unmapped(range, coverage) => {
+                unmapped(range, coverage.into(), &named, &mut uses, sink)
+            }
             _ => Ok(()),
         };
         failed = sink.check().and_then(|()| step(&mut sink)).err();
@@ -180,16 +181,17 @@ fn mapped(
     }
 }
 
-/// Writes that no process maps it.
+/// Writes that no process was found to map it.
 fn unmapped(
     range: PhysRange,
+    searched: Searched,
     named: &Named,
     uses: &mut PageUses,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
     runs_of(range, uses, |run| {
         sink.check()?;
-        let record = OwnerRecord::unmapped(run, PageSize::base());
+        let record = OwnerRecord::unmapped(run, searched, PageSize::base());
         sink.write(&record.named_by(named.by(run.range)))
     })
 }

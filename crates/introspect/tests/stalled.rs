@@ -12,7 +12,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{json, Value};
 use support::{introspect, run};
 use testkit::fuse::{FileSystem, Request};
 use testkit::machine::is_root_or_skip;
@@ -97,7 +97,14 @@ impl Locked {
         let files = FileSystem::mount_or_skip(test, vec![1; SIZE as usize])?;
         let path = files.file();
         let mapped = move || vec![map(&path, SIZE)];
-        let mut target = Target::spawn_then(mapped, || _ = memory::anonymous(page()));
+        let wait = || {
+            // Every program that looks at it waits as long: it ends by itself,
+            // whatever becomes of the test.
+            // SAFETY: takes no memory.
+            unsafe { libc::alarm(10) };
+            _ = memory::anonymous(page());
+        };
+        let mut target = Target::spawn_then(mapped, wait);
         files.stop_answering(Request::Read);
         let (pid, at) = (target.pid(), target.addresses()[0] + SIZE - page());
         let read = move || {
@@ -290,6 +297,25 @@ fn a_pass_leaves_a_process_that_does_not_answer_and_says_so() {
     assert!(found.stdout.contains(&other.pid().to_string()), "{found:?}");
     assert!(found.stdout.contains(reason), "{found:?}");
     assert!(found.stderr.contains("did not answer"), "{found:?}");
+    // An unread process is never taken for an owner.
+    let form = format!("{address:x}");
+    let json = ["owner", &form, "--deadline", "300ms", "--format", "json"];
+    let owners = run(&json).array();
+    assert!(owners.iter().all(|record| record["record"] != "unread"));
+    let records = run(&[&json[..], &["--unread"]].concat()).array();
+    let whole = Value::Array(records.clone());
+    if let Err(error) = support::schema("owner").validate(&whole) {
+        panic!("{error}");
+    }
+    let is_unread = |record: &&Value| record["record"] == "unread";
+    let unread: Vec<_> = records.iter().filter(is_unread).collect();
+    assert!(
+        unread.iter().all(|record| record["pid"].is_null()),
+        "{unread:?}"
+    );
+    let its = unread.iter().find(|record| record["unread_pid"] == pid);
+    let why = its.expect("a record")["reason"].as_str().unwrap();
+    assert_eq!(why, format!("cannot read the process: {reason}"));
     let all = run(&[
         "summary",
         "--all",

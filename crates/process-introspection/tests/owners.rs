@@ -35,7 +35,7 @@ impl Found {
                 OwnerEvent::Owner(owner) => owners_found.push(owner),
                 OwnerEvent::Lost(owner, address) => lost.push((owner, address)),
                 OwnerEvent::Unread(process, _) => unread.push(process.pid),
-                OwnerEvent::Unmapped(range) => unmapped.push(range),
+                OwnerEvent::Unmapped(range, _) => unmapped.push(range),
                 _ => {}
             }
             ControlFlow::Continue(())

@@ -6,8 +6,8 @@
 use process_introspection::{BuildId, Device, FrameFlags};
 use process_introspection_export::{
     DeviceNumber, ExtentRecord, FlagNames, Format, Hex, Name, NamedBy, ObjectRecord, OtherPath,
-    OwnerKind, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, SignedHex,
-    State, Swap, UsageRecord, VirtualRecord, Writer,
+    OwnerKind, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, Searched,
+    SignedHex, State, Swap, UsageRecord, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -189,6 +189,9 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
         offset: Some(Hex(0x1000)),
         path: Name(name),
         moved_from: None,
+        searched: None,
+        unread_pid: None,
+        unread_command: None,
         reason: None,
         log: None,
         log_line: None,
@@ -218,13 +221,24 @@ pub(crate) fn unmapped() -> OwnerRecord<'static> {
         mapcount_min: mapped.mapcount_min,
         mapcount_max: mapped.mapcount_max,
         flags: mapped.flags,
+        searched: Some(Searched::Some),
         ..OwnerRecord::empty(OwnerKind::Unmapped)
+    }
+}
+
+/// Of a page that no process of this namespace maps.
+pub(crate) fn not_found() -> OwnerRecord<'static> {
+    OwnerRecord {
+        record: OwnerKind::NotFound,
+        searched: Some(Searched::Namespace),
+        ..unmapped()
     }
 }
 
 pub(crate) fn unread() -> OwnerRecord<'static> {
     OwnerRecord {
-        pid: Some(7),
+        unread_pid: Some(7),
+        unread_command: Some("x".to_owned()),
         reason: Some("it has ended".to_owned()),
         ..OwnerRecord::empty(OwnerKind::Unread)
     }

@@ -150,8 +150,9 @@ pub enum OwnerEvent {
         of: usize,
     },
     /// After all processes: wanted memory that none was found to map, or to have
-    /// lost, whole pages, ascending.
-    Unmapped(PhysRange),
+    /// lost, whole pages, ascending; and what the pass has seen, without which that
+    /// says little.
+    Unmapped(PhysRange, Coverage),
 }
 
 /// What a pass has seen.
@@ -332,7 +333,8 @@ pub fn owners(
     let is_new = |pid: &&u32| pids.binary_search(pid).is_err();
     coverage.started = after.iter().filter(is_new).count();
     for frames in marks.unmarked() {
-        if each(OwnerEvent::Unmapped(PhysRange::of_frames(&frames, page))).is_break() {
+        let unmapped = OwnerEvent::Unmapped(PhysRange::of_frames(&frames, page), coverage);
+        if each(unmapped).is_break() {
             break;
         }
     }
