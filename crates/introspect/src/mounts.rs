@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use process_introspection::Mounts;
+use process_introspection::{with_user_rights, Mounts};
 
 use crate::failure::Failure;
 
@@ -28,7 +28,7 @@ impl MountOptions {
         self.procfs.is_some() || self.sysfs.is_some()
     }
 
-    /// The mounts to read. If the environment names one, that is said.
+    /// The mounts to read, which are looked at with the user's own rights. If the environment names one, that is said.
     pub(crate) fn mounts(&self) -> Result<Mounts, Failure> {
         let refused = |what: &str, directory: &Path, error: &io::Error| {
             Failure::Message(format!("{what} {}: {error}", directory.display()))
@@ -36,12 +36,10 @@ impl MountOptions {
         let mut mounts = Mounts::new();
         let variable = env::var_os(VARIABLE).filter(|directory| !directory.is_empty());
         if let Some(directory) = &self.procfs {
-            mounts = mounts
-                .procfs(directory)
+            mounts = with_user_rights(|| mounts.procfs(directory))
                 .map_err(|error| refused("--procfs", directory, &error))?;
         } else if let Some(directory) = variable.map(PathBuf::from) {
-            mounts = mounts
-                .procfs(&directory)
+            mounts = with_user_rights(|| mounts.procfs(&directory))
                 .map_err(|error| refused(VARIABLE, &directory, &error))?;
             // Where nobody can be told, the answers are the same.
             let _ = writeln!(
@@ -51,8 +49,7 @@ impl MountOptions {
             );
         }
         if let Some(directory) = &self.sysfs {
-            mounts = mounts
-                .sysfs(directory)
+            mounts = with_user_rights(|| mounts.sysfs(directory))
                 .map_err(|error| refused("--sysfs", directory, &error))?;
         }
         Ok(mounts)

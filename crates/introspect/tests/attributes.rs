@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{number, schema, succeed, target};
+use support::{number, run, schema, succeed, target};
 use testkit::machine::is_root_or_skip;
 use testkit::memory;
 use testkit::target::Target;
@@ -49,7 +49,14 @@ fn what_is_at_an_address_is_the_same_in_every_format() {
     let frame = format!("pfn:{}", own["pfn"]);
     let address = own["paddr"].as_str().unwrap();
     let nowhere = "ffffffffffffffff";
-    let output = |format: &str| succeed(&["address", address, &frame, nowhere, "--format", format]);
+    let output = |format: &str| {
+        let run = run(&["address", address, &frame, nowhere, "--format", format]);
+        assert_eq!(run.status, 0, "{run:?}");
+        // It lies above everything, which is said, whatever the format.
+        assert!(run.stderr.contains(nowhere), "{run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+        run
+    };
     let records = output("json").array();
     let whole = Value::Array(records.clone());
     if let Err(error) = schema("address").validate(&whole) {
