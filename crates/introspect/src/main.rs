@@ -6,6 +6,7 @@
 mod address;
 mod arguments;
 mod beyond;
+mod completions;
 mod conditions;
 mod count;
 mod destination;
@@ -14,11 +15,12 @@ mod ending;
 mod examples;
 mod failure;
 mod fold;
-mod generate;
+
 mod hex_dump;
 mod interruption;
 mod launch;
 mod log;
+mod man;
 mod memory_errors;
 mod mounts;
 mod output;
@@ -83,8 +85,8 @@ fn run(command: &Command) -> Result<u8, Failure> {
         Command::Address(addresses) => address::address(addresses),
         Command::Owner(arguments) => owner::owner(arguments),
         Command::Read(read) => read::read(read),
-        Command::Completions(completions) => generate::completions(completions.shell),
-        Command::Man(man) => generate::man_pages(&man.dir),
+        Command::Completions(completions) => completions::completions(completions.shell),
+        Command::Man(man) => man::man_pages(&man.dir),
     }
     .map(|()| 0)
 }
