@@ -42,6 +42,8 @@ fn records() -> Vec<PhysicalRecord<'static>> {
             node: None,
             cache: None,
             flags: Hex(0x170_0522),
+            byte: None,
+            folded: None,
         }
     };
     (0..COUNT).map(record).collect()

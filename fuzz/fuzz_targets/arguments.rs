@@ -145,8 +145,17 @@ fn check_pid(text: &[u8]) {
             assert_ne!(number, 0);
             target_of_number(number).map_or(Naive::Nobody, Naive::Process)
         }
+        TargetText::TooLarge(digits) => {
+            assert_eq!(digits.as_bytes(), text);
+            Naive::Nobody
+        }
         TargetText::Named(name) => {
             assert_eq!(name.as_encoded_bytes(), text);
+            assert!(!text.starts_with(b"name:"));
+            Naive::Name
+        }
+        TargetText::NamedExplicitly(name) => {
+            assert_eq!([b"name:", name.as_encoded_bytes()].concat(), text);
             Naive::Name
         }
     };

@@ -453,9 +453,7 @@ impl Message {
 fn read<'a>(page: PageSize, lines: impl Iterator<Item = &'a [u8]>) -> Vec<Reported> {
     let mut errors = MemoryErrors::new(page);
     let mut found = Vec::new();
-    let mut count = 0;
-    for line in lines {
-        count += 1;
+    for (count, line) in (1..).zip(lines) {
         let before = found.len();
         let became = errors.line(line, |reported| found.push(reported));
         // A number that is reported is of a line that was read, and one of this

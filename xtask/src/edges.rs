@@ -34,7 +34,7 @@ const ALLOWED: [(&str, &[&str], Others); 10] = [
         Others::Any,
     ),
     ("testkit", &[], Others::Only(&["libc"])),
-    ("c-library", &[], Others::Only(&["libc"])),
+    ("c-library", &[], Others::Only(&["libc", "syscalls"])),
     ("vmtest-guest", &[], Others::Only(&["libc"])),
     ("truth", &["process-introspection"], Others::Only(&["libc"])),
     ("xtask", &["c-library", "testkit", "truth"], Others::Any),
