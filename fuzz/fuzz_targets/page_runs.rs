@@ -333,16 +333,18 @@ fuzz_target!(|input: Input| {
         block: page.pmd().bytes() / page.bytes(),
     };
     let source = usize::from(input.source);
+    let source = match input.has_object {
+        true => OF_OBJECTS[source % OF_OBJECTS.len()],
+        // Without an object there are only memory and the kernel's own pages.
+        false => [PageSource::Anonymous, PageSource::Kernel][source % 2],
+    };
     let context = PageContext {
         page,
-        // Without an object there are only memory and the kernel's own pages.
-        private: input.private || !input.has_object,
+        // What is shared and has no file is shared memory, with an object.
+        private: input.private || !input.has_object || source == PageSource::Anonymous,
         has_object: input.has_object,
         unlisted: input.unlisted.then_some(UnknownReason::KernelPages),
-        source: match input.has_object {
-            true => OF_OBJECTS[source % OF_OBJECTS.len()],
-            false => [PageSource::Anonymous, PageSource::Kernel][source % 2],
-        },
+        source,
         hugetlb: input.hugetlb,
         huge_file_bit: input.huge_file_bit,
         frames: input.frames,

@@ -451,10 +451,12 @@ fn the_terminals_interrupt_reaches_a_program_once() {
     let test = "the_terminals_interrupt_reaches_a_program_once";
     let counts = "trap \"echo got\" INT; echo ready; \
         for i in 1 2 3 4 5 6; do sleep 0.05; done; echo done; exit 7";
-    for program in ["sh", "setsid sh"] {
+    // Not dash: a signal that comes while it starts a program by vfork is lost to
+    // its trap. The shell around it must not end by a ^C that finds it busy.
+    for program in ["bash", "setsid bash"] {
         for moment in ["", "--on USR1"] {
             let line = format!(
-                "introspect summary {moment} -o /dev/null -- {program} -c '{counts}'; echo status $?"
+                "trap : INT; introspect summary {moment} -o /dev/null -- {program} -c '{counts}'; echo status $?"
             );
             let Some(mut running) = on_terminal(test, &line) else {
                 return;
