@@ -558,13 +558,11 @@ fn the_huge_zero_page_of_dev_zero_is_no_memory_in_any_subcommand() {
     let records = summary.array();
     let total = &records[0]["total"];
     assert!(number(total, "zero") >= huge, "{total}");
-    // As the kernel counts it; what else shares pages can change in between.
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let private: u64 = rollup
-        .lines()
-        .filter(|line| line.starts_with("Private_"))
-        .filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
-        .sum();
-    let difference = number(total, "uss").abs_diff(private << 10);
-    assert!(difference < huge / 2, "{total}, {private} KiB are private");
+    let by_mapping = succeed(&["summary", &pid, "--by", "mapping", "--format", "json"]);
+    let mappings = by_mapping.array();
+    let is_its = |mapping: &&Value| number(mapping, "vaddr") == at;
+    let its = mappings.iter().find(is_its).expect("its mapping");
+    for field in ["resident", "pss", "uss"] {
+        assert_eq!(number(its, field), 0, "{its}");
+    }
 }

@@ -101,7 +101,7 @@ impl Locked {
             // Every program that looks at it waits as long: it ends by itself,
             // whatever becomes of the test.
             // SAFETY: takes no memory.
-            unsafe { libc::alarm(10) };
+            unsafe { libc::alarm(60) };
             _ = memory::anonymous(page());
         };
         let mut target = Target::spawn_then(mapped, wait);
