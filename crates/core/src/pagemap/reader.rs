@@ -177,12 +177,30 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
             }
             self.scanning = !self.ranges.is_dense();
         }
+        let hole = self.hole_at(part);
+        if !part.hugetlb || hole.is_none() {
+            return Ok(hole);
+        }
+        // A page whose migration begins has no entry for a moment, and the scan
+        // takes no lock (fs/proc/task_mmu.c `pagemap_scan_hugetlb_entry`, Linux
+        // 6.12): what is empty is so twice.
+        let (query, end) = (NOT_EMPTY.up_to(HUGE_PAGES), part.end);
+        if !self.ranges.scan(process, &query, &mut self.span, at, end)? {
+            return Ok(None);
+        }
+        Ok(hole
+            .zip(self.hole_at(part))
+            .map(|(one, other)| one.min(other)))
+    }
+
+    /// The end of the hole at the part's beginning, as far as the last scan looked.
+    fn hole_at(&mut self, part: &Part) -> Option<u64> {
         let known = self.ranges.end().min(part.end);
-        Ok(match self.ranges.from(at) {
-            Some(found) if found.start <= at => None,
+        match self.ranges.from(part.at) {
+            Some(found) if found.start <= part.at => None,
             Some(found) => Some(found.start.min(known)),
             None => Some(known),
-        })
+        }
     }
 
     fn has_empty_tail(&self) -> bool {
