@@ -47,7 +47,7 @@ fn merge(entries: &[u64]) -> usize {
             count += 1;
             ControlFlow::Continue(())
         };
-        let (taken, _) = merger.feed(&CONTEXT, at, window, no_flags, &mut give);
+        let (taken, _) = merger.feed(&CONTEXT, at, window, &mut no_flags, &mut give);
         at += taken as u64 * CONTEXT.page.bytes();
     }
     count + usize::from(merger.take().is_some())

@@ -302,7 +302,7 @@ fn merged(
             context,
             start,
             &entries,
-            |first, to| known.store(first, to),
+            &mut |first: Pfn, to: &mut [u64]| known.store(first, to),
             &mut give,
         );
         assert!((1..=count).contains(&taken) && (flow.is_break() || taken == count));

@@ -10,7 +10,7 @@ use process_introspection_core::pagemap::read_entries;
 use process_introspection_core::physical::runs::{Merger, PageContext, Run};
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::{Vma, VmaCursor};
-use process_introspection_core::{PageSize, Process, Target};
+use process_introspection_core::{PageSize, Pfn, Process, Target};
 
 use crate::targets::Memory;
 
@@ -90,10 +90,11 @@ impl PlainWalk {
                 self.count = read_entries(&self.process, self.page, at, entries).expect("entries");
                 self.window = at;
             }
+            let mut no_flags = |_: Pfn, _: &mut [u64]| false;
             let from = ((at - self.window) >> shift) as usize;
             let to = self.count.min(from + ((end - at) >> shift) as usize);
             let entries = &self.entries[from..to];
-            let (taken, _) = merger.feed(&context, at, entries, |_, _| false, &mut give);
+            let (taken, _) = merger.feed(&context, at, entries, &mut no_flags, &mut give);
             at += (taken as u64) << shift;
         }
         if let Some(run) = merger.take() {

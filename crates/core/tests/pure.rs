@@ -156,7 +156,7 @@ fn merged(context: &PageContext, entries: &[u64], random: &mut Random) -> Vec<Ru
                 }
             };
             let (known, start) = (&entries[at..window], at as u64 * PAGE);
-            let (taken, flow) = merger.feed(context, start, known, flags, &mut give);
+            let (taken, flow) = merger.feed(context, start, known, &mut flags, &mut give);
             assert!((1..=known.len()).contains(&taken));
             assert!(flow.is_break() || taken == known.len());
             at += taken;

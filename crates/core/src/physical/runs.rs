@@ -7,7 +7,7 @@
 
 use core::ops::ControlFlow;
 
-pub use super::state::{PageContext, PageState};
+pub use super::state::{FrameFlags, PageContext, PageState};
 use super::Backing;
 use crate::addr::{PageSize, Pfn};
 use crate::pagemap::{alike, consecutive, Entry};
@@ -48,7 +48,7 @@ impl PageContext {
         at: u64,
         entries: &[u64],
         state: PageState,
-        flags: &mut impl FnMut(Pfn, &mut [u64]) -> bool,
+        flags: &mut impl FrameFlags,
     ) -> usize {
         let Some((&first, rest)) = entries.split_first() else {
             return 0;
@@ -177,13 +177,13 @@ impl Merger {
     }
 
     /// Takes in the entries of the pages from `at` on until `give` has enough;
-    /// says how many were taken in. `flags` as for [`PageContext::state`].
+    /// says how many were taken in. Ends early where `flags` fails.
     pub fn feed(
         &mut self,
         context: &PageContext,
         at: u64,
         entries: &[u64],
-        mut flags: impl FnMut(Pfn, &mut [u64]) -> bool,
+        flags: &mut impl FrameFlags,
         give: &mut impl FnMut(&Run) -> ControlFlow<()>,
     ) -> (usize, ControlFlow<()>) {
         let shift = context.page.shift();
@@ -199,11 +199,11 @@ impl Merger {
             let entry = Entry::from_raw(first);
             let is_present = entry.is_present();
             let (len, flow) = if is_present && context.asks(start, entry) {
-                self.feed_asked(context, start, rest, &mut flags, give)
+                self.feed_asked(context, start, rest, flags, give)
             } else {
                 let state = match is_present {
                     true => context.by_entry(entry),
-                    false => context.state(start, entry, &mut flags),
+                    false => context.state(start, entry, flags),
                 };
                 match state.backing {
                     Backing::Ram(_) => {
@@ -212,8 +212,11 @@ impl Merger {
                     _ => {
                         let len = match self.is_apart(&state) {
                             true => 1,
-                            false => context.run_length(start, rest, state, &mut flags),
+                            false => context.run_length(start, rest, state, flags),
                         };
+                        if flags.has_failed() {
+                            return (taken, ControlFlow::Break(()));
+                        }
                         let end = start + ((len as u64) << shift);
                         (len, self.push(Run { start, end, state }, give))
                     }
@@ -235,7 +238,7 @@ impl Merger {
         context: &PageContext,
         at: u64,
         entries: &[u64],
-        flags: &mut impl FnMut(Pfn, &mut [u64]) -> bool,
+        flags: &mut impl FrameFlags,
         give: &mut impl FnMut(&Run) -> ControlFlow<()>,
     ) -> (usize, ControlFlow<()>) {
         let Some((&first, rest)) = entries.split_first() else {
@@ -248,7 +251,10 @@ impl Merger {
         };
         let len = 1 + context.consecutive(first, &rest[..most]);
         let asked = &mut buffer[..len];
-        let known = flags(Entry::from_raw(first).frame_bits(), asked);
+        let known = flags.read(Entry::from_raw(first).frame_bits(), asked);
+        if flags.has_failed() {
+            return (0, ControlFlow::Break(()));
+        }
         if context.is_whole_block_asked() {
             let state = context.by_flags(Entry::from_raw(first), known.then_some(asked[0]));
             let len = 1 + context.consecutive(first, rest);
@@ -271,20 +277,23 @@ impl Merger {
 
     /// Takes in pages from `start` to `end` that huge entries map to consecutive
     /// frames, `first` being the entry of the first page; the address up to which
-    /// they were taken in. `flags` as for [`PageContext::state`].
+    /// they were taken in. Ends early where `flags` fails.
     pub fn feed_huge(
         &mut self,
         context: &PageContext,
         (start, end): (u64, u64),
         first: Entry,
-        mut flags: impl FnMut(Pfn, &mut [u64]) -> bool,
+        flags: &mut impl FrameFlags,
         give: &mut impl FnMut(&Run) -> ControlFlow<()>,
     ) -> (u64, ControlFlow<()>) {
         let mut at = start;
         let block = context.page.pmd().bytes();
         loop {
             let entry = first.further((at - start) >> context.page.shift());
-            let state = context.state(at, entry, &mut flags);
+            let state = context.state(at, entry, flags);
+            if flags.has_failed() {
+                return (at, ControlFlow::Break(()));
+            }
             // What must be asked is asked of each folio.
             let to = match context.asks(at, entry) {
                 true => (at | (block - 1)).saturating_add(1).min(end),
@@ -439,7 +448,7 @@ mod tests {
     ) -> Vec<(usize, Backing, bool)> {
         let mut runs = Vec::new();
         let mut merger = Merger::new();
-        let of_frames = |first: Pfn, to: &mut [u64]| {
+        let mut of_frames = |first: Pfn, to: &mut [u64]| {
             let frames = first.as_u64()..;
             to.iter_mut().zip(frames).all(|(to, frame)| {
                 let known = flags(frame);
@@ -452,7 +461,7 @@ mod tests {
             runs.push((pages as usize, run.state.backing, run.state.anonymous));
             ControlFlow::Continue(())
         };
-        let (taken, _) = merger.feed(context, at, entries, of_frames, &mut given);
+        let (taken, _) = merger.feed(context, at, entries, &mut of_frames, &mut given);
         assert_eq!(taken, entries.len());
         merger.take().map(|run| given(&run));
         runs
@@ -625,8 +634,8 @@ mod tests {
         let mut given = Vec::new();
         let mut merger = Merger::start(true);
         let entries = [swapped(9), swapped(10), ram(5), ram(6), swapped(4), 0, 0];
-        let unknown = |_: Pfn, _: &mut [u64]| false;
-        let (taken, _) = merger.feed(&ANONYMOUS, 0, &entries, unknown, &mut |run| {
+        let mut unknown = |_: Pfn, _: &mut [u64]| false;
+        let (taken, _) = merger.feed(&ANONYMOUS, 0, &entries, &mut unknown, &mut |run| {
             given.push(*run);
             ControlFlow::Continue(())
         });

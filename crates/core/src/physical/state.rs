@@ -42,6 +42,25 @@ pub struct PageState {
     pub anonymous: bool,
 }
 
+/// Source of `/proc/kpageflags` entries, for pages whose page map entry does not say
+/// what they are. A closure is a source that never fails.
+pub trait FrameFlags {
+    /// Stores the entries of consecutive frames from `first` on; false if they
+    /// cannot be read.
+    fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool;
+
+    /// Whether a read failed in a way that must end the walk.
+    fn has_failed(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(Pfn, &mut [u64]) -> bool> FrameFlags for F {
+    fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool {
+        self(first, to)
+    }
+}
+
 /// Bits of `/proc/kpageflags` (include/uapi/linux/kernel-page-flags.h).
 const LOCKED: u64 = 1 << 0;
 const ANON: u64 = 1 << 12;
@@ -73,18 +92,11 @@ impl PageContext {
         }
     }
 
-    /// The state of the page at address `at` with this entry. `flags` stores the
-    /// `/proc/kpageflags` entries of consecutive frames, the first of which it is
-    /// given; false if they cannot be read.
-    pub fn state(
-        &self,
-        at: u64,
-        entry: Entry,
-        flags: &mut impl FnMut(Pfn, &mut [u64]) -> bool,
-    ) -> PageState {
+    /// Returns the state of the page at address `at` with this entry.
+    pub fn state(&self, at: u64, entry: Entry, flags: &mut impl FrameFlags) -> PageState {
         let mut flags_of = |frame| {
             let mut one = [0];
-            flags(frame, &mut one).then_some(one[0])
+            flags.read(frame, &mut one).then_some(one[0])
         };
         let anonymous = !self.has_object;
         let Some(non_present) = entry.non_present() else {

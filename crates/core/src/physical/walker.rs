@@ -1,11 +1,10 @@
 //! Walks the pages of areas: joins what the page map tells to what runs are
 //! made of. Knows of no area but the one it is given.
 
-use core::cell::Cell;
 use core::ops::ControlFlow;
 
 use super::areas::Area;
-use super::runs::{Merger, PageState, Run};
+use super::runs::{FrameFlags, Merger, PageState, Run};
 use super::state::BEYOND_MEMORY;
 use super::{device_memory_at, Backing};
 use crate::addr::{PageSize, Pfn};
@@ -131,18 +130,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
             area.part.at = end;
             return Ok(self.merger.push(Run { start, end, state }, give));
         }
-        let failed = Cell::new(None);
-        let frame_flags = |first: Pfn, flags: &mut [u64]| {
-            frame_flags(first, flags).unwrap_or_else(|errno| {
-                failed.set(Some(errno));
-                false
-            })
-        };
-        // Nothing is given that is unknown only because of a failure.
-        let give = &mut |run: &Run| match failed.get() {
-            None => give(run),
-            Some(_) => ControlFlow::Break(()),
-        };
+        let flags = &mut KernelFlags { failed: None };
         let (end, flow) = match self.pages.next(process, &area.part)? {
             Known::EmptyTo(end) => {
                 let state = area.context.empty();
@@ -151,21 +139,40 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
             Known::Huge { first, to } => {
                 let (context, first) = (&area.context, Entry::from_raw(first));
                 self.merger
-                    .feed_huge(context, (start, to), first, frame_flags, give)
+                    .feed_huge(context, (start, to), first, flags, give)
             }
             Known::Entries(entries) => {
                 let context = &area.context;
-                let (count, flow) = self.merger.feed(context, start, entries, frame_flags, give);
+                let (count, flow) = self.merger.feed(context, start, entries, flags, give);
                 note(start, entries.get(..count).unwrap_or(entries));
                 (start + ((count as u64) << self.page.shift()), flow)
             }
         };
-        if let Some(errno) = failed.get() {
+        if let Some(errno) = flags.failed {
             self.merger.take();
             return Err(Error::new(gone_or_refused(errno), Operation::ReadFrames));
         }
         area.part.at = end;
         Ok(flow)
+    }
+}
+
+/// The kernel's `/proc/kpageflags`.
+struct KernelFlags {
+    /// Why a read failed although this caller may read it.
+    failed: Option<Errno>,
+}
+
+impl FrameFlags for KernelFlags {
+    fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool {
+        frame_flags(first, to).unwrap_or_else(|errno| {
+            self.failed = Some(errno);
+            false
+        })
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.is_some()
     }
 }
 
