@@ -135,6 +135,7 @@ impl MemoryErrors {
                 let rest = &line[at..];
                 let found = match place.number {
                     Number::Hex => hexadecimal(rest).filter(|_| is_number(rest)),
+                    Number::Bare => hexadecimal(rest),
                     Number::Prefixed => rest.strip_prefix("0x").and_then(hexadecimal),
                     Number::Decimal => decimal(rest),
                 };
@@ -219,7 +220,7 @@ impl MemoryErrors {
             _ => first_decimal(rest),
         });
         let status = match record.status {
-            "MC" => status_of_bank(line, ", MC", ": "),
+            "MC" => behind_bank(line, ", MC", ": "),
             text => field(text),
         };
         let misc = match record.misc {
@@ -262,7 +263,7 @@ impl MemoryErrors {
             return false;
         }
         if line.contains("Machine Check") {
-            if let Some(status) = status_of_bank(line, " Bank ", ": ") {
+            if let Some(status) = behind_bank(line, " Bank ", ": ") {
                 finish(check, each);
                 check.status = Some(status);
                 return true;
@@ -364,7 +365,10 @@ impl MemoryErrors {
             return false;
         }
         let check = &mut self.amds;
-        if let Some(address) = hexadecimal_after(line, "Error Addr: 0x") {
+        // "MC4_ADDR: 0x" before it was "Error Addr: 0x".
+        let address = hexadecimal_after(line, "Error Addr: 0x")
+            .or_else(|| behind_bank(line, "MC", "_ADDR: 0x"));
+        if let Some(address) = address {
             finish(check, each);
             (check.address, check.line) = (Some(address), self.lines);
             // Other vendors' checks do not come here.
@@ -500,8 +504,8 @@ fn cpuid_behind(text: &str) -> Option<u64> {
     hexadecimal(cpuid).map(|found| found.number)
 }
 
-/// The status behind a bank's number: `Bank 7: 8c00004000010091`.
-fn status_of_bank(line: &str, text: &str, behind: &str) -> Option<u64> {
+/// The number behind a bank's: `Bank 7: 8c00004000010091`, `MC4_ADDR: 0x8e13f2c0`.
+fn behind_bank(line: &str, text: &str, behind: &str) -> Option<u64> {
     let mut rests = line
         .match_indices(text)
         .map(|(at, _)| &line[at + text.len()..]);

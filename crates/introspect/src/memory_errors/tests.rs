@@ -111,7 +111,9 @@ fn document() -> String {
 # Messages about memory errors
 
 `introspect owner --from-log` and `--kmsg` take addresses out of these messages. The table is generated from
-`crates/introspect/src/memory_errors/forms.rs`, where each row has sample messages of our own making that a test reads.
+`crates/introspect/src/memory_errors/forms/`, where each row has sample messages of our own making that a test reads. A
+range of kernels was read at both ends and at what lies between of 3.0, 3.10, 4.9, 4.14, 4.18, 4.19, 5.10, 6.1, 6.12,
+6.18 and 7.2: a message may be older or newer than its row says.
 
 *physical*: the number is a physical address of the system. *presumed*: the message does not say so; the number is taken
 for one. *refused*: it is none, and the command says why. 0 and all ones stand for an unknown address in every form.
@@ -129,7 +131,7 @@ for one. *refused*: it is none, and the command says why. 0 and all ones stand f
                     Unit::FrameAndOffset(_) => "page frame and offset",
                 };
                 let base = match place.number {
-                    Number::Hex => "hexadecimal, 0x or not",
+                    Number::Hex | Number::Bare => "hexadecimal, 0x or not",
                     Number::Prefixed => "hexadecimal with 0x",
                     Number::Decimal => "decimal",
                 };

@@ -1,6 +1,6 @@
 //! Messages that the kernel prints, and those that rasdaemon prints alike.
 
-use super::Number::{Hex, Prefixed};
+use super::Number::{Bare, Hex, Prefixed};
 use super::Says::{Physical, Presumed, Refused};
 use super::{place, Form, Reading, Record, Sample, Unit, Why, BYTE, FRAME, PAGE};
 
@@ -10,10 +10,11 @@ const OF_CXL: &[&str] = &["memdev", "cxl", "CXL", "dpa=", "dpa:"];
 pub(super) static FORMS: &[Form] = &[
     Form {
         name: "memory-failure",
-        source: "Linux 4.7 to 6.18, mm/memory-failure.c",
+        source: "Linux 4.9 to 7.2, mm/memory-failure.c; 3.10 that a queue is full",
         reading: Reading::Place(place(
             &[
                 "Memory failure:",
+                "Memory Failure:",
                 "Memory failure: pfn=",
                 "when queuing memory failure at",
             ],
@@ -25,42 +26,84 @@ pub(super) static FORMS: &[Form] = &[
             Sample("Memory failure: 0x8e13f: recovery action for clean LRU page: Recovered", PAGE, Physical),
             Sample("[ 1190.6] Memory failure: 0x8e13f: Sending SIGBUS to db:5421 due to hardware memory corruption", PAGE, Physical),
             Sample("Memory failure: 0x8e13f cannot catch tail", PAGE, Physical),
+            Sample("Memory failure: 0x8e13f: Killing db:5421 due to hardware memory corruption", PAGE, Physical),
+            Sample("Memory Failure: 0x8e13f: thp split failed", PAGE, Physical),
             Sample("Memory failure: buffer overflow when queuing memory failure at 0x8e13f", PAGE, Physical),
+            Sample("Memory failure: buffer overflow when queuing memory failure at 0x0x8e13f", PAGE, Physical),
             Sample("Memory failure: pfn=0x8e13f, invalid nid=-1", PAGE, Physical),
             Sample("Memory failure: 0xfffffffffffff1: recovery action for clean LRU page: Recovered", 0xfffffffffffff1, Refused(Why::Impossible)),
         ],
     },
     Form {
         name: "memory-failure-old",
-        source: "Linux before 4.7, mm/memory-failure.c",
+        source: "Linux 3.0 to 3.10, mm/memory-failure.c; until a change of 2016, after 4.6",
         reading: Reading::Place(place(&["MCE"], Prefixed, Unit::Frame, Physical).behind(&[":"])),
         samples: &[
             Sample("MCE 0x8e13f: recovery action for dirty LRU page: Recovered", PAGE, Physical),
+            Sample("MCE 0x8e13f: dirty LRU page recovery: Recovered", PAGE, Physical),
             Sample("MCE 0x8e13f: Killing db:5421 due to hardware memory corruption", PAGE, Physical),
         ],
     },
     Form {
+        name: "memory-failure-panic",
+        source: "Linux 3.0 to 7.2, mm/memory-failure.c `memory_failure`",
+        reading: Reading::Place(place(&["on page"], Bare, Unit::Frame, Physical).needs(&[
+            "Memory failure on page",
+            "Memory failure from trap",
+        ])),
+        samples: &[
+            Sample("Kernel panic - not syncing: Memory failure on page 8e13f", PAGE, Physical),
+            Sample("Kernel panic - not syncing: Memory failure from trap 18 on page 8e13f", PAGE, Physical),
+            Sample("Kernel panic - not syncing: Memory failure on page bed", 0xbed000, Physical),
+        ],
+    },
+    // The text calls the number an address; the source passes the page's frame.
+    Form {
+        name: "memory-failure-unmapped",
+        source: "Linux 3.0 to 7.2, mm/memory-failure.c `add_to_kill`, later `__add_to_kill`",
+        reading: Reading::Place(
+            place(&["Unable to find user space address"], Bare, Unit::Frame, Physical)
+                .behind(&[" in "]),
+        ),
+        samples: &[
+            Sample("Memory failure: Unable to find user space address 8e13f in db", PAGE, Physical),
+            Sample("MCE: Unable to find user space address 8e13f in db", PAGE, Physical),
+        ],
+    },
+    Form {
+        name: "memory-failure-offset",
+        source: "Linux 7.2, mm/memory-failure.c `add_to_kill_pgoff` (an offset in a file, in pages)",
+        reading: Reading::Place(
+            place(&["Unable to find address"], Bare, Unit::Frame, Refused(Why::NoSort))
+                .behind(&[" in "]),
+        ),
+        samples: &[Sample("Memory failure: Unable to find address 8e13f in db", FRAME, Refused(Why::NoSort))],
+    },
+    Form {
         name: "memory-failure-virtual",
-        source: "Linux 6.12, mm/memory-failure.c `__add_to_kill`; arch/x86/mm/fault.c `do_sigbus`",
+        source: "Linux 3.0 to 7.2, arch/x86/mm/fault.c `do_sigbus`; 4.9 to 7.2, arch/powerpc; 4.14 to 7.2, arch/parisc",
         reading: Reading::Place(place(
-            &[
-                "Unable to find user space address",
-                "due to hardware memory corruption fault at",
-            ],
+            &["due to hardware memory corruption fault at"],
             Hex,
             Unit::Byte,
             Refused(Why::Virtual),
         )),
         samples: &[
-            Sample("Memory failure: Unable to find user space address 8e13f2c0 in db", BYTE, Refused(Why::Virtual)),
             Sample("MCE: Killing db:5421 due to hardware memory corruption fault at 8e13f2c0", BYTE, Refused(Why::Virtual)),
         ],
     },
     Form {
         name: "soft-offline",
-        source: "Linux 5.10 to 6.18, mm/memory-failure.c",
+        source: "Linux 3.0 to 7.2, mm/memory-failure.c",
         reading: Reading::Place(place(
-            &["Soft offline:", "soft offline:", "soft_offline:"],
+            &[
+                "Soft offline:",
+                "soft offline:",
+                "soft_offline:",
+                "soft_offline_page:",
+                "get_any_page:",
+                "__get_any_page:",
+            ],
             Prefixed,
             Unit::Frame,
             Physical,
@@ -70,25 +113,57 @@ pub(super) static FORMS: &[Form] = &[
             Sample("soft offline: 0x8e13f: page migration failed -16", PAGE, Physical),
             Sample("soft_offline: 0x8e13f: invalidated", PAGE, Physical),
             Sample("Memory failure: soft_offline: 0x8e13f: unknown page type: 0x0", PAGE, Physical),
+            Sample("soft_offline_page: 0x8e13f page already poisoned", PAGE, Physical),
+            Sample("get_any_page: 0x8e13f free huge page", PAGE, Physical),
+            Sample("__get_any_page: 0x8e13f: unknown zero refcount page type 1000", PAGE, Physical),
         ],
     },
     Form {
         name: "unpoison",
-        source: "Linux 5.10 to 6.18, mm/memory-failure.c `unpoison_memory`",
-        reading: Reading::Place(place(
-            &["Unpoison:", "Unpoison: Software-unpoisoned page"],
-            Prefixed,
-            Unit::Frame,
-            Physical,
-        )),
+        source: "Linux 4.9 to 7.2, mm/memory-failure.c `unpoison_memory`; 3.0 and 3.10 with MCE",
+        reading: Reading::Place(
+            place(
+                &[
+                    "Unpoison:",
+                    "Software-unpoisoned page",
+                    "Software-unpoisoned free page",
+                    "Page was already unpoisoned",
+                    "Someone grabs the hwpoison page",
+                    "Someone maps the hwpoison page",
+                    "the hwpoison page has non-NULL mapping",
+                    "Memory failure is now running on",
+                    "Memory failure is now running on free hugepage",
+                    "Disabled after HW memory failure",
+                    "huge zero page is not supported",
+                    "failed to grab page",
+                ],
+                Prefixed,
+                Unit::Frame,
+                Physical,
+            )
+            .needs(&["Unpoison:", "MCE:"]),
+        ),
         samples: &[
             Sample("Unpoison: 0x8e13f: software-unpoisoned page", PAGE, Physical),
+            Sample("Unpoison: Software-unpoisoned page 0x8e13f", PAGE, Physical),
             Sample("Memory failure: Unpoison: Software-unpoisoned page 0x8e13f", PAGE, Physical),
+            Sample("MCE: Software-unpoisoned page 0x8e13f", PAGE, Physical),
+            Sample("MCE: Software-unpoisoned free page 0x8e13f", PAGE, Physical),
+            Sample("MCE: Page was already unpoisoned 0x8e13f", PAGE, Physical),
+            Sample("MCE: Memory failure is now running on free hugepage 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: Page was already unpoisoned 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: Someone grabs the hwpoison page 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: Someone maps the hwpoison page 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: the hwpoison page has non-NULL mapping 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: Memory failure is now running on 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: Disabled after HW memory failure 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: huge zero page is not supported 0x8e13f", PAGE, Physical),
+            Sample("Unpoison: failed to grab page 0x8e13f", PAGE, Physical),
         ],
     },
     Form {
         name: "madvise",
-        source: "Linux 4.13 to 6.18, mm/madvise.c `madvise_inject_error`",
+        source: "Linux 4.14 to 7.2, mm/madvise.c `madvise_inject_error`",
         reading: Reading::Place(place(
             &["Soft offlining pfn", "Injecting memory failure for pfn"],
             Prefixed,
@@ -96,24 +171,24 @@ pub(super) static FORMS: &[Form] = &[
             Physical,
         )),
         samples: &[
-            Sample("Soft offlining pfn 0x8e13f at process virtual address 0x3fff88410000", PAGE, Physical),
+            Sample("Soft offlining pfn 0x8e13f at process virtual address 0x7f3a1c0d2000", PAGE, Physical),
             Sample("Injecting memory failure for pfn 0x8e13f at process virtual address 0x20ffd000", PAGE, Physical),
         ],
     },
     Form {
         name: "madvise-old",
-        source: "Linux before 4.13, mm/madvise.c `madvise_hwpoison`",
+        source: "Linux 3.0 to 4.9, mm/madvise.c `madvise_hwpoison`; without 0x to 3.10",
         reading: Reading::Place(
             place(
                 &["Soft offlining page", "Injecting memory failure for page"],
-                Hex,
+                Bare,
                 Unit::Frame,
                 Physical,
             )
             .behind(&[" at "]),
         ),
         samples: &[
-            Sample("Soft offlining page 0x8e13f at 0x3fff88410000", PAGE, Physical),
+            Sample("Soft offlining page 0x8e13f at 0x7f3a1c0d2000", PAGE, Physical),
             Sample("Injecting memory failure for page 8e13f at 20ffd000", PAGE, Physical),
         ],
     },
@@ -164,7 +239,7 @@ pub(super) static FORMS: &[Form] = &[
     },
     Form {
         name: "edac",
-        source: "Linux 6.12, drivers/edac/edac_mc.c; before 3.5 with blanks and commas",
+        source: "Linux 3.10 to 7.2, drivers/edac/edac_mc.c; 3.0 with blanks and commas",
         reading: Reading::Place(
             place(
                 &["page:", "page"],
@@ -362,7 +437,7 @@ pub(super) static FORMS: &[Form] = &[
     },
     Form {
         name: "mce-user",
-        source: "Linux 5.10 to 6.18, arch/x86/kernel/cpu/mce/core.c `kill_me_maybe`, `kill_me_never`",
+        source: "Linux 3.10 to 7.2, arch/x86/kernel/cpu/mce/core.c `kill_me_maybe`, to 4.19 in other functions; 6.1 to 7.2 `kill_me_never`",
         reading: Reading::Place(place(
             &[
                 "memory error in user-access at",
@@ -393,8 +468,25 @@ pub(super) static FORMS: &[Form] = &[
         samples: &[Sample("MCE: CPU3: machine check (Severe)  UE Load/Store DAR: 000000008e13f2c0 [Recovered]", BYTE, Refused(Why::Virtual))],
     },
     Form {
+        name: "mce-record-oldest",
+        source: "Linux 3.0 to 3.10, include/trace/events/mce.h",
+        reading: Reading::Record(Record {
+            address: "ADDR/MISC: ",
+            misc: "",
+            status: "MC",
+            ipid: "IPID: ",
+            vendor: "PROCESSOR: ",
+            capabilities: "MCGc/s: ",
+            cpuid: "PROCESSOR: ",
+        }),
+        samples: &[
+            Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC7: 8c00004000010091, ADDR/MISC: 000000008e13f2c0/000000000000008c, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 0:306e4, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Physical),
+            Sample("mce_record: CPU: 1, MCGc/s: 106/0, MC4: 9c00400000080a13, ADDR/MISC: 000000008e13f2c0/0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 2:100f42, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Presumed),
+        ],
+    },
+    Form {
         name: "mce-record-old",
-        source: "Linux 5.10 to 6.9, include/trace/events/mce.h",
+        source: "Linux 4.9 to 6.1, include/trace/events/mce.h; until commit ac5e80e94f5c of 2024",
         reading: Reading::Record(Record {
             address: "ADDR/MISC/SYND: ",
             misc: "",
@@ -412,7 +504,7 @@ pub(super) static FORMS: &[Form] = &[
     },
     Form {
         name: "mce-record",
-        source: "Linux 6.10 to 6.18, include/trace/events/mce.h",
+        source: "Linux 6.12 to 7.2, include/trace/events/mce.h; since commit ac5e80e94f5c of 2024",
         reading: Reading::Record(Record {
             address: ", ADDR: ",
             misc: ", MISC: ",
@@ -429,7 +521,7 @@ pub(super) static FORMS: &[Form] = &[
     },
     Form {
         name: "mce",
-        source: "Linux 5.10 to 6.18, arch/x86/kernel/cpu/mce/core.c `__print_mce`",
+        source: "Linux 3.0 to 7.2, arch/x86/kernel/cpu/mce/core.c `__print_mce`, to 4.19 in mcheck/mce.c",
         reading: Reading::KernelCheck,
         samples: &[
             Sample("mce: [Hardware Error]: CPU 1: Machine Check: 0 Bank 7: 8c00004000010091\nmce: [Hardware Error]: TSC 1a4b2c ADDR 8e13f2c0 MISC 140141486 \nmce: [Hardware Error]: PROCESSOR 0:306f2 TIME 1700000000 SOCKET 0 APIC 2 microcode 49", BYTE, Physical),
@@ -439,7 +531,7 @@ pub(super) static FORMS: &[Form] = &[
     },
     Form {
         name: "mce-amd",
-        source: "Linux 5.10 to 6.18, drivers/edac/mce_amd.c `amd_decode_mce`",
+        source: "Linux 4.9 to 7.2, drivers/edac/mce_amd.c `amd_decode_mce`; 3.10 as MC4_ADDR",
         reading: Reading::AmdCheck,
         samples: &[
             Sample(
@@ -452,6 +544,7 @@ pub(super) static FORMS: &[Form] = &[
                 BYTE,
                 Refused(Why::NoSort),
             ),
+            Sample("[Hardware Error]: CPU:2 (10:4:2) MC4_STATUS[-|CE|MiscV|-|AddrV|CECC]: 0x9c00400000080a13\n[Hardware Error]: MC4_ADDR: 0x000000008e13f2c0", BYTE, Presumed),
             Sample("[Hardware Error]: CPU:2 (17:31:0) MC17_STATUS[Over|CE|MiscV|AddrV|-|-|SyndV|CECC|-|-|-]: 0xdc2040000000011b\n[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: IPID: 0x0000009600150f00, Syndrome: 0x4d0000000a800102\n[Hardware Error]: Unified Memory Controller Ext. Error Code: 0, DRAM ECC error.", BYTE, Refused(Why::Normalized)),
             Sample("[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: MC4 Error (node 0): DRAM ECC error detected on the NB.", BYTE, Presumed),
             Sample("[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: IPID: 0x000000b000000000, Syndrome: 0x4d00", BYTE, Presumed),

@@ -3,7 +3,10 @@
 //! Owns the facts; knows no parser state.
 //!
 //! Each row was read in the source that it names, rasdaemon 0.8.5, mcelog 208 and
-//! Linux 6.12 unless it says otherwise. Samples are of our own making: page
+//! Linux 6.12 unless it says otherwise. A range of Linux was read at both ends
+//! and at what lies between of 3.0, 3.10, 4.9, 4.14, 4.18, 4.19, 5.10, 6.1, 6.12,
+//! 6.18 and 7.2 (to 4.19 in vendors' trees, from 5.10 in Debian's); what came
+//! between two of them is not known to the version. Samples are of our own making: page
 //! frame 0x8e13f, address 0x8e13f2c0.
 
 mod kernel;
@@ -71,8 +74,10 @@ pub(crate) struct Place {
 /// How a number is written.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Number {
-    /// Hexadecimal, with or without `0x`.
+    /// Hexadecimal, with or without `0x`; not a word such as `add`.
     Hex,
+    /// Hexadecimal, with or without `0x`, where only a number can stand.
+    Bare,
     /// Hexadecimal with `0x`.
     Prefixed,
     /// Decimal.
