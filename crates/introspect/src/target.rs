@@ -2,12 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use process_introspection::{Mounts, NamedProcess, Process, Target};
 use process_introspection_export::Name;
 
 use crate::failure::Failure;
 use crate::pid::{target_of_number, TargetText, NAME_PREFIX};
+
+/// Longest search for a process by its name. It takes some milliseconds for a thousand
+/// processes.
+const SEARCH: Duration = Duration::from_secs(5);
 
 /// As it can be given to the command again.
 impl fmt::Display for TargetText {
@@ -64,7 +71,7 @@ fn no_such_number(number: impl fmt::Display) -> Failure {
 
 /// Returns the processes of this name, at least one.
 fn find_named(mounts: &Mounts, name: &OsStr) -> Result<Vec<NamedProcess>, Failure> {
-    let mut found = mounts.processes_named(name)?;
+    let mut found = search(mounts, name)?;
     // Whoever means this command says `self`.
     let this = mounts.own_number();
     found.retain(|process| Some(process.pid()) != this);
@@ -74,6 +81,31 @@ fn find_named(mounts: &Mounts, name: &OsStr) -> Result<Vec<NamedProcess>, Failur
             printable(name)
         ))),
         false => Ok(found),
+    }
+}
+
+/// Looks for processes by their name, on a thread that is left behind if it does not
+/// end: the command line is memory of a process, and its mmap lock can be held.
+fn search(mounts: &Mounts, name: &OsStr) -> Result<Vec<NamedProcess>, Failure> {
+    let (sender, found) = mpsc::channel();
+    let run = {
+        let (mounts, name) = (mounts.clone(), name.to_owned());
+        // Nobody waits for what comes too late.
+        move || _ = sender.send(mounts.processes_named(name))
+    };
+    let builder = thread::Builder::new().name("search".to_owned());
+    if builder.spawn(run).is_err() {
+        return Ok(mounts.processes_named(name)?);
+    }
+    match found.recv_timeout(SEARCH) {
+        Ok(found) => Ok(found?),
+        Err(RecvTimeoutError::Timeout) => Err(Failure::Message(format!(
+            "the search for a process named \"{}\" did not end within {} s, because the command \
+             line of some process cannot be read (another program holds its mmap lock); give a PID",
+            printable(name),
+            SEARCH.as_secs()
+        ))),
+        Err(RecvTimeoutError::Disconnected) => panic!("the thread that searches has panicked"),
     }
 }
 

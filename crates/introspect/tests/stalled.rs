@@ -335,3 +335,16 @@ fn a_pass_leaves_a_process_that_does_not_answer_and_says_so() {
     // It did so all the time.
     assert!(fs::read_to_string(format!("/proc/{}/stat", locked.reader.pid())).is_ok());
 }
+
+#[test]
+fn a_search_for_a_name_ends_although_a_command_line_cannot_be_read() {
+    let Some(locked) = Locked::new("a command line that cannot be read") else {
+        return;
+    };
+    let began = Instant::now();
+    let found = run(&["summary", "a-name-that-no-process-has"]);
+    assert_eq!(found.status, 1, "{found:?}");
+    assert!(found.stderr.contains("did not end within 5 s"), "{found:?}");
+    assert!(began.elapsed() < LONG);
+    assert!(locked.files.keeps_waiting(Request::Read));
+}

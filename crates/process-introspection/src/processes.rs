@@ -169,20 +169,21 @@ fn has_name(dir: &Path, name: &[u8]) -> bool {
     if comm.strip_suffix(b"\n").unwrap_or(&comm) == name {
         return true;
     }
-    let arguments = fs::read(dir.join("cmdline")).unwrap_or_default();
-    let argument0 = arguments
-        .split(|&byte| byte == 0)
-        .next()
-        .unwrap_or_default();
-    if last_component(argument0) == name {
-        return true;
-    }
     let program = fs::read_link(dir.join("exe"))
         .unwrap_or_default()
         .into_os_string();
     let program = program.as_bytes();
     let program = program.strip_suffix(b" (deleted)").unwrap_or(program);
-    last_component(program) == name
+    if last_component(program) == name {
+        return true;
+    }
+    // Last, because a read of a process's memory can wait for its mmap lock.
+    let arguments = fs::read(dir.join("cmdline")).unwrap_or_default();
+    let argument0 = arguments
+        .split(|&byte| byte == 0)
+        .next()
+        .unwrap_or_default();
+    last_component(argument0) == name
 }
 
 fn last_component(path: &[u8]) -> &[u8] {
