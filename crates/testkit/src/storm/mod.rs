@@ -97,7 +97,8 @@ impl Watchdog {
                 if now != last.0 {
                     last = (now, Instant::now());
                 } else if last.1.elapsed() > Duration::from_secs(60) {
-                    eprintln!("a walk does not end");
+                    eprintln!("nothing has ended for a minute; where threads are:");
+                    where_threads_are();
                     std::process::abort();
                 }
                 drop(beats);
@@ -109,6 +110,25 @@ impl Watchdog {
 
     fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Prints the kernel stacks of this process's threads and of its children, for
+/// whoever has to find out what they wait for.
+fn where_threads_are() {
+    let tasks = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    for task in tasks.map(|task| task.path()) {
+        let children = fs::read_to_string(task.join("children")).unwrap_or_default();
+        let children = children
+            .split_whitespace()
+            .map(|child| format!("/proc/{child}").into());
+        for dir in std::iter::once(task).chain(children) {
+            let text = |file| fs::read_to_string(dir.join(file)).unwrap_or_default();
+            eprintln!("{}: {}{}", dir.display(), text("stat"), text("stack"));
+        }
     }
 }
 
