@@ -6,6 +6,7 @@ use core::ops::ControlFlow;
 use crate::addr::VirtAddr;
 use crate::descriptor::OwnedFd;
 use crate::error::{Errno, Error, Operation, Result};
+use crate::proc_text;
 use crate::process::{first_dirent, gone_or_refused, PathBuffer, Process};
 use crate::sys;
 
@@ -72,8 +73,7 @@ fn open_tasks(process: &Process) -> Result<OwnedFd> {
 
 /// The name of a thread's directory, with its NUL.
 fn number(name: &[u8]) -> Option<u32> {
-    let digits = name.strip_suffix(b"\0")?;
-    core::str::from_utf8(digits).ok()?.parse().ok()
+    proc_text::number(name.strip_suffix(b"\0")?)
 }
 
 /// How often a thread is looked at that is running.

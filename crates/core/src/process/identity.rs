@@ -5,6 +5,7 @@
 use super::{gone_or_refused, no_proc};
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, Errno, Error, Operation, Result};
+use crate::proc_text::{number, value_of, Stat};
 use crate::sys;
 use crate::uapi;
 
@@ -143,19 +144,10 @@ fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
     let len = sys::pread(stat.borrow(), &mut text, 0)
         .map_err(gone_or_refused)
         .at(Operation::FindProcess)?;
-    let ticks = start_time(&text[..len]).ok_or(Error::new(Errno::ESRCH, Operation::FindProcess))?;
+    let ticks = Stat::parse(&text[..len])
+        .and_then(|stat| stat.start_time())
+        .ok_or(Error::new(Errno::ESRCH, Operation::FindProcess))?;
     Ok(ticks as u32 & MARK_BITS | MARK_IS_START_TIME)
-}
-
-/// Field 22 of `/proc/PID/stat`. The second, the name in parentheses, can hold
-/// any byte, so fields are counted from the last closing parenthesis. Another
-/// field must follow, or this one may have been cut.
-fn start_time(stat: &[u8]) -> Option<u64> {
-    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
-    let mut fields = stat.get(after_name..)?.split(|&byte| byte == b' ');
-    let field = fields.nth(19)?;
-    fields.next()?;
-    core::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// The number that the mounted `/proc` gives to a pidfd's process.
@@ -171,7 +163,7 @@ pub(super) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<u64> {
         .at(Operation::OwnProc)?;
     let mut text = [0u8; 256];
     let len = sys::pread(info.borrow(), &mut text, 0).at(Operation::FindProcess)?;
-    match fdinfo_pid(&text[..len]) {
+    match value_of(&text[..len], b"Pid:").and_then(number::<i64>) {
         Some(number @ 1..) => Ok(number as u64),
         // Not in this mount's PID namespace.
         Some(0) => Err(Error::new(Errno::EPERM, Operation::FindProcess)),
@@ -179,15 +171,6 @@ pub(super) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<u64> {
         Some(_) => Err(Error::new(Errno::ESRCH, Operation::FindProcess)),
         None => Err(Error::new(Errno::EBADF, Operation::FindProcess)),
     }
-}
-
-/// A line that has no end may have been cut, and half a number is the number of
-/// another process.
-fn fdinfo_pid(text: &[u8]) -> Option<i64> {
-    let line = text
-        .split_inclusive(|&byte| byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"Pid:\t")?.strip_suffix(b"\n"))?;
-    core::str::from_utf8(line).ok()?.parse().ok()
 }
 
 /// A thread of the process, by its directory, that still has the memory the
@@ -428,30 +411,6 @@ mod tests {
                 "{nobody:#x}"
             );
         }
-    }
-
-    #[test]
-    fn the_start_time_is_found_behind_any_name() {
-        let fields = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
-        for name in ["cat", ") S 1 2", "a b\n)", ""] {
-            let stat = [b"12 (", name.as_bytes(), b") ", fields.as_bytes()].concat();
-            assert_eq!(start_time(&stat), Some(4711), "{name:?}");
-            for len in 0..stat.len() {
-                let number = start_time(&stat[..len]);
-                assert!(matches!(number, None | Some(4711)), "{name:?} {len}");
-            }
-        }
-        assert_eq!(start_time(b"12 (cat"), None);
-        assert_eq!(start_time(b"12 (cat)"), None);
-    }
-
-    #[test]
-    fn the_pid_is_found_in_fdinfo() {
-        assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t123\nNSpid:\t123\n"), Some(123));
-        assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t-1\n"), Some(-1));
-        assert_eq!(fdinfo_pid(b"pos:\t0\nflags:\t02\n"), None);
-        // 123 is another process than 12345.
-        assert_eq!(fdinfo_pid(b"pos:\t0\nPid:\t123"), None);
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! Parsers for the small text files below `/proc`: the fields of
+//! `/proc/PID/stat`, and files of lines that begin with a name, such as
+//! `status` and `fdinfo`. Pure: the caller reads the files.
+
+/// The fields of `/proc/PID/stat` and `/proc/PID/task/TID/stat`
+/// (proc_pid_stat(5)).
+///
+/// A field is returned only if another one follows: the text may end early, and
+/// the first digits of a number are another number.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Stat<'a> {
+    /// From field 3 on.
+    fields: &'a [u8],
+}
+
+impl<'a> Stat<'a> {
+    /// Finds the fields behind the name, the second field. The name is in
+    /// parentheses and can contain any byte, so it ends at the last closing
+    /// parenthesis.
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let name_end = text.iter().rposition(|&byte| byte == b')')?;
+        let fields = text.get(name_end + 2..)?;
+        Some(Self { fields })
+    }
+
+    /// Field 3: the state, a letter.
+    pub fn state(&self) -> Option<u8> {
+        self.field(3)?.first().copied()
+    }
+
+    /// Field 9: the kernel's flags of the task (`PF_*`, include/linux/sched.h).
+    pub fn flags(&self) -> Option<u64> {
+        number(self.field(9)?)
+    }
+
+    /// Field 22: the start time, in clock ticks since boot.
+    pub fn start_time(&self) -> Option<u64> {
+        number(self.field(22)?)
+    }
+
+    fn field(&self, number: usize) -> Option<&'a [u8]> {
+        let mut fields = self.fields.split(|&byte| byte == b' ');
+        let field = fields.nth(number - 3)?;
+        fields.next().map(|_| field)
+    }
+}
+
+/// Returns the value of the first line that begins with `name`, without the white
+/// space around it. A line without an end is ignored: it may have been cut.
+pub fn value_of<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut lines = text.split_inclusive(|&byte| byte == b'\n');
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_suffix(b"\n"));
+    value.map(<[u8]>::trim_ascii)
+}
+
+/// Parses a decimal number, signed if `T` is.
+pub fn number<T: core::str::FromStr>(digits: &[u8]) -> Option<T> {
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_behind_any_name() {
+        let fields = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
+        for name in ["cat", ") T 1 2", "a b\n)", ""] {
+            let text = [b"12 (", name.as_bytes(), b") ", fields.as_bytes()].concat();
+            let stat = Stat::parse(&text).unwrap();
+            let found = (stat.state(), stat.flags(), stat.start_time());
+            assert_eq!(found, (Some(b'S'), Some(6), Some(4711)), "{name:?}");
+            for len in 0..text.len() {
+                let time = Stat::parse(&text[..len]).and_then(|stat| stat.start_time());
+                assert!(matches!(time, None | Some(4711)), "{name:?} {len}");
+            }
+        }
+        for cut in [&b"12 (cat"[..], b"12 (cat)"] {
+            assert_eq!(Stat::parse(cut), None);
+        }
+    }
+
+    #[test]
+    fn values_are_found_by_the_beginning_of_a_whole_line() {
+        let value = |text: &'static str| value_of(text.as_bytes(), b"Pid:");
+        assert_eq!(
+            value("pos:\t0\nPid:\t123\nNSpid:\t123\n"),
+            Some(&b"123"[..])
+        );
+        assert_eq!(value("pos:\t0\nPid:\t-1\n").and_then(number), Some(-1));
+        assert_eq!(value("pos:\t0\nflags:\t02\n"), None);
+        // 123 is another process than 12345.
+        assert_eq!(value("pos:\t0\nPid:\t123"), None);
+    }
+}
