@@ -1,9 +1,9 @@
 //! QNX's flag values, and which of them a region has. The one place where
 //! they are computed, for the C interface and for the command. Pure.
 
+use crate::backing::Backing;
+use crate::mapping::{Mapping, MappingKind};
 use crate::memtype::MemoryType;
-use crate::object::{Mapping, MappingKind};
-use crate::physical::Backing;
 
 /// Mapped shared.
 pub const SHARED: u32 = 0x1;

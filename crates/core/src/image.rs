@@ -1,66 +1,90 @@
-//! Executables and shared libraries as they lie in memory: the zeroed memory
-//! behind their data, and by how much they were moved. Knows how areas follow
-//! each other, not what they are called.
+//! Mapped executables and shared libraries: their build id, and by how much they
+//! were moved when they were loaded. Knows nothing of pages.
 
-use crate::elf::{Segment, Zeroed, EXECUTE, WRITE};
+use crate::classify::mapping_alone;
+use crate::elf::{Segment, EXECUTE, WRITE};
 use crate::elf_file::ElfFile;
-use crate::error::Result;
+use crate::error::{Errno, Error, Operation, Result};
+use crate::mapping::{Mapping, MappingKind};
+use crate::object::{seen, OpenObject};
 use crate::process::Process;
-use crate::vma::{Vma, VmaCursor};
+use crate::resident;
+use crate::server;
+use crate::vma::{Vma, VmaCursor, VmaName};
 
-/// `.bss` is one area behind the data, more where parts of it were protected.
-pub(crate) const MOST_ZEROED_AREAS: u8 = 4;
+pub use crate::elf_file::BuildId;
 
-/// Whether an area can be an image's zeroed memory.
-pub(crate) fn can_be_zeroed(vma: &Vma) -> bool {
-    !vma.has_object() && !vma.shared
+/// The object mapped at an address.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectAt {
+    /// The mapping.
+    pub mapping: Mapping,
+    /// The address that the object's file was linked to, for an executable or
+    /// a shared library that could be read: less by the load offset.
+    pub linked_address: Option<u64>,
 }
 
-/// The zeroed memory that is expected behind the areas seen last.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct ZeroedMemory {
-    /// Where its next area begins, and where the last one ends at the latest,
-    /// if nothing else has been merged to it.
-    at: u64,
-    end: u64,
-    areas_left: u8,
-}
-
-impl ZeroedMemory {
-    pub(crate) const NONE: Self = Self {
-        at: 0,
-        end: 0,
-        areas_left: 0,
-    };
-
-    /// What follows an area of a file that has this zeroed memory.
-    pub(crate) fn behind(vma: &Vma, zeroed: &[Option<Zeroed>; 2], page: u64) -> Self {
-        let at = vma.range.end().as_u64();
-        let file_end = vma.offset.checked_add(vma.range.size());
-        let size = file_end.and_then(|file_end| {
-            let mut zeroed = zeroed.iter().flatten();
-            zeroed.find_map(|zeroed| zeroed.behind(file_end, page))
-        });
-        match size.filter(|_| !vma.shared) {
-            Some(size) => Self {
-                at,
-                end: at.saturating_add(size),
-                areas_left: MOST_ZEROED_AREAS,
-            },
-            None => Self::NONE,
-        }
+/// The object mapped at `address`, its path being left in `name`.
+///
+/// # Errors
+/// ENXIO if nothing, or memory without an object, is mapped there; else as
+/// [`VmaCursor::next_from`].
+pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
+    process: &Process,
+    address: u64,
+    areas: &mut VmaCursor<N>,
+) -> Result<ObjectAt> {
+    let none = Error::new(Errno::ENXIO, Operation::ReadObject);
+    let vma = areas.next_from(process, address)?.ok_or(none)?;
+    if !vma.range.contains(address.into()) || !vma.has_object() {
+        return Err(none);
     }
-
-    /// Whether this area, one without an object or a name, begins in it.
-    pub(crate) fn takes(&mut self, vma: &Vma) -> bool {
-        let start = vma.range.start().as_u64();
-        if self.areas_left == 0 || start != self.at || start >= self.end {
-            *self = Self::NONE;
-            return false;
+    let mapping = mapping_alone(process, vma, areas.name())?;
+    let file = match mapping.kind {
+        MappingKind::Elf => open_elf(process, &vma, areas.name())?,
+        _ => None,
+    };
+    let linked_address = match file {
+        Some(file) => {
+            let moved = relocation(process, &file, &vma, address, areas)?;
+            seen(file.was_read())?;
+            moved.map(|moved| address.wrapping_sub(moved))
         }
-        self.at = vma.range.end().as_u64();
-        self.areas_left -= 1;
-        true
+        None => None,
+    };
+    Ok(ObjectAt {
+        mapping,
+        linked_address,
+    })
+}
+
+/// The build id of a mapped executable or shared library, from the mapped file
+/// itself, also if it was deleted; `None` if it has none or cannot be read.
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+pub fn build_id(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<BuildId>> {
+    let Some(file) = open_elf(process, vma, name)? else {
+        return Ok(None);
+    };
+    let id = file.build_id();
+    seen(file.was_read())?;
+    Ok(id)
+}
+
+/// Apart, so that what opening takes of the stack is given back.
+#[inline(never)]
+fn open_elf(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
+    if process.leaves_servers_alone() && server::is_of_server(process, vma, name)? {
+        return Ok(match resident::copy_start(process, vma)? {
+            Some(file) => seen(ElfFile::open(file))?.flatten(),
+            None => None,
+        });
+    }
+    match OpenObject::open(process, vma, name)? {
+        Some(object) => object.elf(),
+        None => Ok(None),
     }
 }
 
@@ -181,59 +205,4 @@ fn is_there<N: AsRef<[u8]> + AsMut<[u8]>>(
             && (vma.device, vma.inode) == (of_file.device, of_file.inode)
             && vma.offset.checked_add(into) == Some(segment.offset & mask)
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::addr::AddrRange;
-    use crate::elf::ZeroedFinder;
-    use crate::vma::{Device, Protection};
-
-    const PAGE: u64 = 0x1000;
-
-    fn area(start: u64, end: u64, offset: u64, inode: u64) -> Vma {
-        Vma {
-            range: AddrRange::new(start, end).unwrap(),
-            protection: Protection::default(),
-            shared: false,
-            offset,
-            device: Device::default(),
-            inode,
-            page_size: None,
-        }
-    }
-
-    fn behind_data() -> ZeroedMemory {
-        let mut finder = ZeroedFinder::default();
-        let data = Segment {
-            offset: 0x2e10,
-            address: 0x3e10,
-            file_size: 0x300,
-            memory_size: 0x4300,
-            flags: WRITE,
-        };
-        finder.feed(&data, PAGE);
-        ZeroedMemory::behind(&area(0x13000, 0x14000, 0x3000, 5), &finder.found(), PAGE)
-    }
-
-    #[test]
-    fn zeroed_memory_follows_the_data_area_by_area() {
-        let mut memory = behind_data();
-        assert!(memory.takes(&area(0x14000, 0x15000, 0, 0)));
-        assert!(memory.takes(&area(0x15000, 0x16000, 0, 0)));
-        // The last one may have been merged with what lies behind it.
-        assert!(memory.takes(&area(0x16000, 0x1a000, 0, 0)));
-        assert!(!memory.takes(&area(0x1a000, 0x1b000, 0, 0)));
-    }
-
-    #[test]
-    fn what_does_not_follow_the_data_is_not_its_zeroed_memory() {
-        assert!(!behind_data().takes(&area(0x15000, 0x16000, 0, 0)));
-        let mut memory = behind_data();
-        assert!(!memory.takes(&area(0x20000, 0x21000, 0, 0)));
-        assert!(!memory.takes(&area(0x14000, 0x15000, 0, 0)), "areas ascend");
-        let mut nothing = ZeroedMemory::NONE;
-        assert!(!nothing.takes(&area(0, 0x1000, 0, 0)));
-    }
 }

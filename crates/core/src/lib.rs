@@ -15,6 +15,7 @@
 //! * [`physical`] merges page entries into maximal physical runs.
 //! * [`page_table`] lists leaf entries.
 //! * [`descriptor`] has owned and borrowed file descriptors.
+//! * [`proc_text`] parses small text files below `/proc`.
 //! * [`threads`] tells where stack pointers stand.
 //! * [`object`] tells what backs a mapping, [`device`] where a device's memory
 //!   lies and [`memtype`] how it is cached, [`virtual_regions`] lists mappings,
@@ -30,31 +31,38 @@
 extern crate std;
 
 pub mod addr;
+pub mod backing;
 pub mod descriptor;
 pub mod device;
+pub mod entry;
 pub mod error;
 pub mod flags;
+pub mod mapping;
 pub mod memory;
 pub mod memtype;
 pub mod object;
 pub mod page_table;
 pub mod pagemap;
 pub mod physical;
+pub mod proc_text;
 pub mod process;
 pub mod threads;
 pub mod virtual_regions;
 pub mod vma;
 
 mod apart;
+mod classify;
 mod elf;
 mod elf_file;
 mod features;
 mod image;
-mod kind;
 mod mounts;
+mod names;
 mod resident;
+mod server;
 mod sys;
 mod uapi;
+mod zeroed;
 
 pub use addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
 pub use error::{Errno, Error, Operation};

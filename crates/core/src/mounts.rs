@@ -4,6 +4,7 @@
 
 use crate::error::{Errno, Result};
 use crate::object::seen;
+use crate::proc_text::number;
 use crate::process::Process;
 use crate::sys;
 use crate::vma::Device;
@@ -126,10 +127,6 @@ impl Finder {
 
 /// Whether this is the device's number, `MAJOR:MINOR` in decimal.
 fn is_device(field: &[u8], device: Device) -> bool {
-    let number = |digits: &[u8]| {
-        let text = core::str::from_utf8(digits).ok()?;
-        text.parse::<u32>().ok()
-    };
     let colon = field.iter().position(|&byte| byte == b':');
     let Some((major, [_, minor @ ..])) = colon.map(|at| field.split_at(at)) else {
         return false;

@@ -3,11 +3,12 @@
 //! alike records, so that holes are counted and not walked.
 
 use crate::addr::{AddrRange, PageSize};
+use crate::backing::Backing;
 use crate::error::Result;
-use crate::object::Mapping;
+use crate::mapping::Mapping;
 use crate::pagemap::HugeRuns;
 use crate::physical::runs::Run;
-use crate::physical::{Backing, FewEntries, PhysicalCursor};
+use crate::physical::{FewEntries, PhysicalCursor};
 use crate::process::Process;
 use crate::vma::{Vma, VmaName};
 

@@ -4,9 +4,9 @@
 
 use crate::apart;
 use crate::descriptor::{BorrowedFd, OwnedFd};
+use crate::entry::Entry;
 use crate::error::Result;
 use crate::object::seen;
-use crate::pagemap::Entry;
 use crate::process::Process;
 use crate::sys;
 use crate::vma::{Vma, VmaCursor};

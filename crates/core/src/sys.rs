@@ -36,16 +36,6 @@ fn retry(mut call: impl FnMut() -> Sys<usize>) -> Sys<usize> {
     }
 }
 
-/// `close`.
-///
-/// # Safety
-/// The descriptor is the caller's to close.
-pub(crate) unsafe fn close(fd: i32) {
-    // SAFETY: this function's contract; it touches no memory. A failing close
-    // has released the descriptor all the same on Linux.
-    let _ = unsafe { syscall!(Sysno::close, fd) };
-}
-
 /// `AT_FDCWD`: paths are absolute or relative to the working directory.
 // SAFETY: no descriptor, and understood as long as the process lives.
 pub(crate) const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::from_raw(k::AT_FDCWD) };

@@ -2,8 +2,9 @@
 //! pages.
 
 use crate::addr::AddrRange;
+use crate::classify::ObjectCache;
 use crate::error::Result;
-use crate::object::{Mapping, ObjectCache};
+use crate::mapping::Mapping;
 use crate::process::Process;
 use crate::vma::{VmaCursor, VmaName};
 

@@ -11,105 +11,12 @@ mod uio;
 mod vfio;
 
 use crate::addr::PhysAddr;
+pub use crate::backing::{DeviceMemory, UnknownReason, Unlisted};
 use crate::error::Result;
-use crate::memtype::MemoryType;
 use crate::object::OpenObject;
 use crate::process::Process;
 use crate::uapi;
 use crate::vma::{Device, Vma, VmaName};
-
-/// Why it is not known what is behind a page.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UnknownReason {
-    /// The walk was not asked for addresses, so a device was not looked up.
-    NotAsked,
-    /// Pages of the kernel's own (`[vvar]`), which it tells nothing of.
-    KernelPages,
-    /// A device, of whose driver no rule is known that gives the address.
-    Driver,
-    /// A private mapping of a device. It can hold ordinary copies of the
-    /// device's pages, and the page map does not tell which.
-    PrivateMapping,
-    /// More than one address would explain what the kernel tells.
-    Ambiguous,
-    /// `/sys` cannot be read, or does not confirm what is mapped.
-    Unconfirmed,
-    /// The page's entry names a frame, and the frame's flags do not say what is
-    /// there or cannot be read: a page that a device has to itself, for one.
-    Frame,
-    /// A hugetlb page that is not present, and nothing says that its entry is
-    /// empty: it can be poisoned, in migration or marked.
-    HugePage,
-}
-
-impl UnknownReason {
-    /// Whether it is about the page's own entry, not about a mapping of which the
-    /// page map leaves out pages.
-    pub const fn is_of_entry(self) -> bool {
-        matches!(self, Self::Frame | Self::HugePage)
-    }
-
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::NotAsked,
-        Self::KernelPages,
-        Self::Driver,
-        Self::PrivateMapping,
-        Self::Ambiguous,
-        Self::Unconfirmed,
-        Self::Frame,
-        Self::HugePage,
-    ];
-
-    /// Its name, as the command prints it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotAsked => "not-asked",
-            Self::KernelPages => "kernel",
-            Self::Driver => "driver",
-            Self::PrivateMapping => "private",
-            Self::Ambiguous => "ambiguous",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Frame => "frame",
-            Self::HugePage => "hugetlb",
-        }
-    }
-}
-
-/// What is known of the pages of a mapping that the page map leaves out.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unlisted {
-    /// It leaves none out: what is not present is not there.
-    Nothing,
-    /// All of the mapping is the memory that begins here.
-    At(DeviceMemory),
-    /// What is not present may be there all the same.
-    Unknown(UnknownReason),
-}
-
-impl Unlisted {
-    /// Where the memory lies, if that is known.
-    pub const fn memory(&self) -> Option<&DeviceMemory> {
-        match self {
-            Self::At(memory) => Some(memory),
-            _ => None,
-        }
-    }
-}
-
-/// Memory of a device, as a mapping has it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeviceMemory {
-    /// What is behind the mapping's first byte; behind the others what follows.
-    pub start: PhysAddr,
-    /// The type that the mapping's file asks for, where that is known. On x86
-    /// another mapping of the same memory that was there before can have made
-    /// it another uncached one.
-    pub memory_type: Option<MemoryType>,
-}
 
 /// Looks up the memory of devices, and remembers the last object that has none
 /// to be found: neighbouring areas share it.
@@ -258,13 +165,5 @@ mod tests {
         assert_eq!(hex(b"febf0000"), None);
         assert_eq!(hex(b"0x1ffffffffffffffff"), None);
         assert_eq!(hex(b""), None);
-    }
-
-    #[test]
-    fn reasons_have_names_of_their_own() {
-        for (index, reason) in UnknownReason::ALL.iter().enumerate() {
-            let others = &UnknownReason::ALL[index + 1..];
-            assert!(others.iter().all(|other| other.name() != reason.name()));
-        }
     }
 }

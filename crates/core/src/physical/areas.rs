@@ -3,9 +3,11 @@
 
 use super::runs::PageContext;
 use crate::addr::{AddrRange, PageSize};
-use crate::device::{DeviceCache, Unlisted};
+use crate::backing::Unlisted;
+use crate::classify::ObjectCache;
+use crate::device::DeviceCache;
 use crate::error::Result;
-use crate::object::{Mapping, MappingKind, ObjectCache, PageSource};
+use crate::mapping::{Mapping, MappingKind, PageSource};
 use crate::pagemap::Part;
 use crate::process::{Access, Process};
 use crate::vma::{Vma, VmaCursor, VmaName};

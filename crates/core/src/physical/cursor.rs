@@ -9,7 +9,7 @@ use super::walker::AreaWalker;
 use super::PhysicalRegion;
 use crate::addr::{AddrRange, VirtAddr};
 use crate::error::Result;
-use crate::object::Mapping;
+use crate::mapping::Mapping;
 use crate::process::{Access, Process};
 use crate::vma::VmaName;
 

@@ -14,75 +14,14 @@ pub use cursor::{FewEntries, PhysicalCursor};
 pub use walker::AreaWalker;
 
 use crate::addr::{AddrRange, PhysAddr, VirtAddr};
-use crate::device::{UnknownReason, Unlisted};
+use crate::backing::Unlisted;
+pub use crate::backing::{Backing, SwapPlace};
 use crate::error::Result;
+use crate::mapping::{Mapping, MappingKind};
 use crate::memtype::MemoryType;
-use crate::object::{Mapping, MappingKind};
 use crate::pagemap::entry_at;
-pub use crate::pagemap::SwapPlace;
 use crate::process::{Access, Process};
 use crate::vma::Vma;
-
-/// What is behind the pages of a region. Addresses are those of the first page.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Backing {
-    /// Memory that belongs to the mapping or to its object.
-    Ram(PhysAddr),
-    /// The kernel's zero page, or its huge one.
-    Zero(PhysAddr),
-    /// A device's memory, or persistent memory (DAX): no System RAM.
-    Device(PhysAddr),
-    /// Memory, whose address this walk was not asked for.
-    Resident,
-    /// Nothing: never touched, or given up.
-    NotPresent,
-    /// Swapped out, to this place; `None` in a walk that was not asked for
-    /// addresses, where the kernel does not tell it from pages in migration.
-    Swapped(Option<SwapPlace>),
-    /// A guard region: access is a fault.
-    Guard,
-    /// Its contents were lost to a memory error.
-    Poisoned,
-    /// Being moved to another frame just now.
-    Migrating,
-    /// Nothing but a marker of the kernel's, such as userfaultfd's
-    /// write-protection of a page that is not there.
-    Marker,
-    /// Something that cannot be known from here: the mapping of a device or of
-    /// the kernel's own pages, which the page map leaves out, or
-    /// device-private memory.
-    Unknown(UnknownReason),
-}
-
-impl Backing {
-    /// The physical address of the first byte; `None` if unbacked or withheld.
-    pub const fn address(self) -> Option<PhysAddr> {
-        match self {
-            Self::Ram(address) | Self::Zero(address) | Self::Device(address) => Some(address),
-            _ => None,
-        }
-    }
-
-    /// The backing `bytes` further on in the same region.
-    pub fn further(self, bytes: u64) -> Self {
-        let further = |address: PhysAddr| PhysAddr::new(address.as_u64().wrapping_add(bytes));
-        match self {
-            Self::Ram(address) => Self::Ram(further(address)),
-            Self::Zero(address) => Self::Zero(further(address)),
-            Self::Device(address) => Self::Device(further(address)),
-            other => other,
-        }
-    }
-
-    /// Whether physical memory is mapped there.
-    pub const fn is_backed(self) -> bool {
-        matches!(
-            self,
-            Self::Ram(_) | Self::Zero(_) | Self::Device(_) | Self::Resident
-        )
-    }
-}
 
 /// A maximal run of pages: one mapping, physically consecutive or unbacked for
 /// one reason.

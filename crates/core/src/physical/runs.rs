@@ -8,9 +8,10 @@
 use core::ops::ControlFlow;
 
 pub use super::state::{FrameFlags, PageContext, PageState};
-use super::Backing;
 use crate::addr::{PageSize, Pfn};
-use crate::pagemap::{alike, consecutive, Entry};
+use crate::backing::Backing;
+use crate::entry::Entry;
+use crate::pagemap::{alike, consecutive};
 
 /// A run that has been found, of whole pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -398,8 +399,8 @@ impl Frames {
 mod tests {
     use super::*;
     use crate::addr::PhysAddr;
-    use crate::device::UnknownReason;
-    use crate::object::PageSource;
+    use crate::backing::UnknownReason;
+    use crate::mapping::PageSource;
     use std::vec::Vec;
 
     const ANONYMOUS: PageContext = PageContext {
@@ -616,13 +617,13 @@ mod tests {
             [
                 (
                     2,
-                    Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset: 9 })),
+                    Backing::Swapped(Some(crate::backing::SwapPlace { area: 0, offset: 9 })),
                     true
                 ),
                 (1, Backing::NotPresent, false),
                 (
                     1,
-                    Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset: 4 })),
+                    Backing::Swapped(Some(crate::backing::SwapPlace { area: 0, offset: 4 })),
                     true
                 )
             ]
@@ -641,7 +642,7 @@ mod tests {
         });
         assert_eq!(taken, entries.len());
         given.extend(merger.take());
-        let place = |offset| Backing::Swapped(Some(crate::pagemap::SwapPlace { area: 0, offset }));
+        let place = |offset| Backing::Swapped(Some(crate::backing::SwapPlace { area: 0, offset }));
         let given: Vec<_> = given
             .iter()
             .map(|run| ((run.end - run.start) >> 12, run.state.backing))

@@ -1,11 +1,10 @@
 //! What one page is: decided from its entry, its mapping, and, where these do not
 //! say, from the flags of its frame. Pure: the flags are handed in.
 
-use super::Backing;
 use crate::addr::{PageSize, Pfn};
-use crate::device::UnknownReason;
-use crate::object::PageSource;
-use crate::pagemap::{Entry, NonPresent};
+use crate::backing::{Backing, UnknownReason};
+use crate::entry::{Entry, NonPresent};
+use crate::mapping::PageSource;
 
 /// What the meaning of an entry depends on: its mapping, the kernel and the caller.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -4,13 +4,15 @@
 use core::ops::ControlFlow;
 
 use super::areas::Area;
+use super::device_memory_at;
 use super::runs::{FrameFlags, Merger, PageState, Run};
 use super::state::BEYOND_MEMORY;
-use super::{device_memory_at, Backing};
 use crate::addr::{PageSize, Pfn};
+use crate::backing::Backing;
+use crate::entry::Entry;
 use crate::error::{Errno, Error, Operation, Result};
-use crate::object::Mapping;
-use crate::pagemap::{Entry, Known, PageReader};
+use crate::mapping::Mapping;
+use crate::pagemap::{Known, PageReader};
 use crate::process::{gone_or_refused, Process};
 use crate::sys;
 

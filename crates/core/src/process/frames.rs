@@ -6,8 +6,8 @@
 use super::no_proc;
 use crate::addr::Pfn;
 use crate::descriptor::OwnedFd;
+use crate::entry::Entry;
 use crate::error::{At, Errno, Error, Operation, Result};
-use crate::pagemap::Entry;
 use crate::sys;
 
 /// What was learnt from the caller's own page entries.

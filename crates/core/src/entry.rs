@@ -1,0 +1,203 @@
+//! Entries of `/proc/PID/pagemap`: what the bits of one entry mean. Pure; reads
+//! nothing and knows no mapping.
+
+use crate::addr::Pfn;
+use crate::backing::SwapPlace;
+
+/// One entry of `/proc/PID/pagemap`, for one base page: the kernel's 64 bits
+/// (Documentation/admin-guide/mm/pagemap.rst).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Entry(u64);
+
+/// What an entry that is not present says.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NonPresent {
+    /// Nothing: the page was never touched, or has been given up.
+    Empty,
+    /// A guard region (`MADV_GUARD_INSTALL`, Linux 6.13).
+    Guard,
+    /// A place in a swap area.
+    Swap(SwapPlace),
+    /// A marker that the page's contents are lost.
+    Poisoned,
+    /// A marker of the kernel's for something else, with its bits.
+    Marker(u64),
+    /// An entry that names a frame: a page that is in migration, poisoned, in a
+    /// device's private memory or a device's exclusively. The types' numbers
+    /// depend on the kernel's configuration and do not say which. In a
+    /// configuration with more than 22 swap areas: a place in one of these.
+    Frame(Pfn),
+}
+
+impl Entry {
+    pub(crate) const PRESENT: u64 = 1 << 63;
+    pub(crate) const SWAP: u64 = 1 << 62;
+    pub(crate) const FILE: u64 = 1 << 61;
+    const GUARD: u64 = 1 << 58;
+    const UFFD_WP: u64 = 1 << 57;
+    pub(crate) const EXCLUSIVE: u64 = 1 << 56;
+    pub(crate) const FRAME: u64 = (1 << 55) - 1;
+
+    const SWAP_TYPE_BITS: u32 = 5;
+    /// The number of swap areas that every configuration leaves room for: 32
+    /// less 4 device, 3 migration, 1 poison and 1 marker types, and in 5.19 to 6.2
+    /// one for pages that could not be read from swap (include/linux/swap.h,
+    /// `MAX_SWAPFILES`, Linux 5.10 to 7.2).
+    const FEWEST_SWAP_AREAS: u64 = 22;
+    /// `SWP_PTE_MARKER`, the last type, since 5.19; its offset is a few bits
+    /// (include/linux/swapops.h). Before, the type could name a device-private
+    /// frame, and no such frame has a number as low as these bits.
+    const MARKER_TYPE: u64 = 31;
+    /// The marker's type in 5.19 to 6.2, where type 31 is `SWP_SWAPIN_ERROR` and
+    /// the only marker is userfaultfd's, which has bit 57 as well.
+    const EARLY_MARKER_TYPE: u64 = 30;
+    const MARKER_UFFD_WP: u64 = 1 << 0;
+    const MARKER_POISONED: u64 = 1 << 1;
+    /// Since 6.13; bit 58 says the same since 6.15.
+    const MARKER_GUARD: u64 = 1 << 2;
+    const MARKER_BITS: u64 = 0x1f;
+
+    /// Wraps the kernel's 64 bits.
+    pub const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// The kernel's 64 bits.
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// Whether the page is in memory and mapped (bit 63).
+    pub const fn is_present(self) -> bool {
+        self.0 & Self::PRESENT != 0
+    }
+
+    /// Whether neither memory nor any other entry is there.
+    pub const fn is_empty(self) -> bool {
+        self.0 & (Self::PRESENT | Self::SWAP) == 0
+    }
+
+    /// Whether the page belongs to a file or to shared memory (bit 61); clear
+    /// on private copies of file pages.
+    pub const fn is_file(self) -> bool {
+        self.0 & Self::FILE != 0
+    }
+
+    /// Whether the page is mapped once (bit 56).
+    pub(crate) const fn is_exclusive(self) -> bool {
+        self.0 & Self::EXCLUSIVE != 0
+    }
+
+    /// Bits 0 to 54: the frame, if the page is present.
+    pub(crate) const fn frame_bits(self) -> Pfn {
+        Pfn::new(self.0 & Self::FRAME)
+    }
+
+    /// The entry of a page so many pages further on that a huge entry maps too.
+    pub(crate) const fn further(self, pages: u64) -> Self {
+        let frame = (self.0 & Self::FRAME).wrapping_add(pages) & Self::FRAME;
+        Self(self.0 & !Self::FRAME | frame)
+    }
+
+    /// The frame of a present page; 0 to callers who cannot see frames.
+    pub const fn frame(self) -> Option<Pfn> {
+        if self.is_present() {
+            Some(Pfn::new(self.0 & Self::FRAME))
+        } else {
+            None
+        }
+    }
+
+    /// What an entry that is not present says; `None` if it is present.
+    pub const fn non_present(self) -> Option<NonPresent> {
+        if self.is_present() {
+            return None;
+        }
+        if self.0 & Self::SWAP == 0 {
+            return Some(NonPresent::Empty);
+        }
+        if self.0 & Self::GUARD != 0 {
+            return Some(NonPresent::Guard);
+        }
+        let area = self.0 & ((1 << Self::SWAP_TYPE_BITS) - 1);
+        let offset = (self.0 & Self::FRAME) >> Self::SWAP_TYPE_BITS;
+        Some(if area < Self::FEWEST_SWAP_AREAS {
+            NonPresent::Swap(SwapPlace {
+                area: area as u8,
+                offset,
+            })
+        } else if area == Self::MARKER_TYPE && offset & !Self::MARKER_BITS == 0 {
+            if offset & Self::MARKER_POISONED != 0 {
+                NonPresent::Poisoned
+            } else if offset & Self::MARKER_GUARD != 0 {
+                NonPresent::Guard
+            } else {
+                NonPresent::Marker(offset)
+            }
+        } else if area == Self::EARLY_MARKER_TYPE
+            && offset == Self::MARKER_UFFD_WP
+            && self.0 & Self::UFFD_WP != 0
+        {
+            NonPresent::Marker(offset)
+        } else {
+            NonPresent::Frame(Pfn::new(offset))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn swap(area: u64, offset: u64) -> Entry {
+        Entry::from_raw(Entry::SWAP | offset << 5 | area)
+    }
+
+    #[test]
+    fn bit_62_is_not_always_swap() {
+        let place = |area, offset| Some(NonPresent::Swap(SwapPlace { area, offset }));
+        assert_eq!(swap(0, 32).non_present(), place(0, 32));
+        assert_eq!(swap(21, 1).non_present(), place(21, 1));
+        // Debian's 6.1 has its poisoned pages there.
+        assert_eq!(
+            swap(22, 77).non_present(),
+            Some(NonPresent::Frame(Pfn::new(77)))
+        );
+        let early_marker = Entry::from_raw(swap(30, 1).raw() | Entry::UFFD_WP);
+        assert_eq!(early_marker.non_present(), Some(NonPresent::Marker(1)));
+        assert_eq!(
+            swap(30, 1).non_present(),
+            Some(NonPresent::Frame(Pfn::new(1)))
+        );
+        assert_eq!(
+            swap(23, 77).non_present(),
+            Some(NonPresent::Frame(Pfn::new(77)))
+        );
+        assert_eq!(swap(31, 1).non_present(), Some(NonPresent::Marker(1)));
+        assert_eq!(swap(31, 2).non_present(), Some(NonPresent::Poisoned));
+        assert_eq!(swap(31, 4).non_present(), Some(NonPresent::Guard));
+        assert_eq!(
+            swap(31, 4711).non_present(),
+            Some(NonPresent::Frame(Pfn::new(4711)))
+        );
+        assert_eq!(
+            Entry::from_raw(Entry::SWAP | Entry::GUARD).non_present(),
+            Some(NonPresent::Guard)
+        );
+    }
+
+    #[test]
+    fn an_entry_is_present_or_not() {
+        let present = Entry::from_raw(Entry::PRESENT | 0x1234);
+        assert_eq!(present.frame(), Some(Pfn::new(0x1234)));
+        assert_eq!(present.non_present(), None);
+        let empty = Entry::from_raw(1 << 55);
+        assert!(empty.is_empty());
+        assert_eq!(
+            (empty.frame(), empty.non_present()),
+            (None, Some(NonPresent::Empty))
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! A mapping: a VMA, its kind and where its pages come from. Owns the types; the
+//! rules that find the kind out are in `classify` and `names`. Pure.
+
+use crate::backing::{UnknownReason, Unlisted};
+use crate::vma::Vma;
+
+/// An area and its kind.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mapping {
+    /// The area.
+    pub vma: Vma,
+    /// Its kind.
+    pub kind: MappingKind,
+    /// Where its pages come from.
+    pub source: PageSource,
+    /// What is known of the pages that the page map leaves out. Where a
+    /// device's memory lies is looked up by walks that are asked for addresses.
+    pub unlisted: Unlisted,
+}
+
+/// Where the pages of a mapping come from: it decides what their entries mean, and
+/// whether the entries say all.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PageSource {
+    /// An anonymous VMA: without an object, or a private mapping of `/dev/zero`
+    /// (drivers/char/mem.c, `mmap_zero`: `vma_set_anonymous`).
+    Anonymous,
+    /// The page cache, shared memory or hugetlb, and private copies of their
+    /// pages.
+    Cache,
+    /// Persistent memory of a file (DAX), and private copies of it.
+    Persistent,
+    /// A driver or a file system of the kernel's own: RAM or a device's memory.
+    Driver,
+    /// An object that could not be looked at, or on a kernel that does not say
+    /// whether it is in persistent memory.
+    Unseen,
+    /// The kernel's own pages, without an object (`[vdso]`).
+    Kernel,
+}
+
+impl PageSource {
+    /// Of an object whose kind follows from its name or from the VMA.
+    pub(crate) const fn of_kind(kind: MappingKind) -> Self {
+        match kind {
+            MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => Self::Driver,
+            _ => Self::Cache,
+        }
+    }
+}
+
+impl Mapping {
+    pub(crate) fn new(vma: Vma, kind: MappingKind, source: PageSource) -> Self {
+        let unlisted = Unlisted::Nothing;
+        let mut mapping = Self {
+            vma,
+            kind,
+            source,
+            unlisted,
+        };
+        if mapping.is_unlisted() {
+            mapping.unlisted = Unlisted::Unknown(match kind {
+                MappingKind::Device => UnknownReason::NotAsked,
+                _ => UnknownReason::KernelPages,
+            });
+        }
+        mapping
+    }
+
+    /// Whether the kernel maps frames here that the page map leaves out: a
+    /// device's, or its own clock page's (`VM_PFNMAP`: fs/proc/task_mmu.c and
+    /// mm/pagewalk.c, Linux 6.12, skip such areas). Some devices map ordinary
+    /// pages, which are then listed; what is not cannot be told from these.
+    pub fn is_unlisted(&self) -> bool {
+        match self.kind {
+            // Exporters of dma-bufs differ (udmabuf's are frames on 6.12), and so
+            // do versions of other rings (io_uring's are frames on 5.10, those of
+            // perf events since 6.14).
+            MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => true,
+            MappingKind::Vvar => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it is of the kernel's own making, without an object.
+    pub fn is_special(&self) -> bool {
+        let by_kernel = matches!(
+            self.kind,
+            MappingKind::Vdso | MappingKind::Vvar | MappingKind::Special
+        );
+        by_kernel && !self.vma.has_object()
+    }
+}
+
+/// What sort of mapping it is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MappingKind {
+    /// Memory without an object, and private mappings of `/dev/zero`.
+    Anonymous,
+    /// The heap that `brk` moves.
+    Heap,
+    /// The main thread's stack.
+    Stack,
+    /// Another thread's stack, if its C library has named it; else it is told
+    /// only by the thread's stack pointer, for those who ask for that.
+    ThreadStack,
+    /// Of an executable or a shared library, told by the file's ELF header; or
+    /// the zeroed memory (`.bss`) directly behind its data, if that is told.
+    Elf,
+    /// Of another file.
+    File,
+    /// Of a file in memory: memfd, System V, shared anonymous, tmpfs.
+    SharedMemory,
+    /// Of huge pages that were set aside (hugetlb).
+    HugeTlb,
+    /// Of a device: a character device's file, one under `/sys`, a PCI
+    /// device's in `/proc`, VFIO's.
+    Device,
+    /// Of a buffer that drivers share (dma-buf).
+    DmaBuf,
+    /// The kernel's code for user programs.
+    Vdso,
+    /// The data of that code: clocks.
+    Vvar,
+    /// Another mapping that the kernel made, as its name says: rings of
+    /// io_uring, of perf events and of aio, BPF maps.
+    Special,
+}
+
+impl MappingKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Anonymous,
+        Self::Heap,
+        Self::Stack,
+        Self::ThreadStack,
+        Self::Elf,
+        Self::File,
+        Self::SharedMemory,
+        Self::HugeTlb,
+        Self::Device,
+        Self::DmaBuf,
+        Self::Vdso,
+        Self::Vvar,
+        Self::Special,
+    ];
+
+    /// Its name, as the command prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anon",
+            Self::Heap => "heap",
+            Self::Stack => "stack",
+            Self::ThreadStack => "thread-stack",
+            Self::Elf => "elf",
+            Self::File => "file",
+            Self::SharedMemory => "shm",
+            Self::HugeTlb => "hugetlb",
+            Self::Device => "device",
+            Self::DmaBuf => "dma-buf",
+            Self::Vdso => "vdso",
+            Self::Vvar => "vvar",
+            Self::Special => "special",
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Objects of file systems whose server, a process, can keep a caller waiting for
+//! ever (FUSE): which objects these are, and whether their server answers.
+
+use crate::apart;
+use crate::device::sysfs;
+use crate::error::Result;
+use crate::mounts;
+use crate::names::has_path;
+use crate::object::OpenObject;
+use crate::process::{PathBuffer, Process};
+use crate::sys;
+use crate::vma::{Device, Vma, VmaName};
+
+/// Whether only a server in user space knows more of the object than its number.
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+pub(crate) fn is_of_server(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+    let Device { major, minor } = vma.device;
+    if major != 0 {
+        // A disk's: of a server only by FUSE's own name for it (fs/fuse/inode.c
+        // `fuse_bdi_init`, Linux 6.12; since 2.6.27).
+        let mut path = PathBuffer::new();
+        path.push(sysfs::ROOT)
+            .push(b"class/bdi/")
+            .push_decimal(major.into())
+            .push(b":")
+            .push_decimal(minor.into())
+            .push(b"-fuseblk");
+        return Ok(sysfs::open(process, &mut path, sys::O_PATH)?.is_some());
+    }
+    // A device that is mounted nowhere is one of the kernel's own, whose objects
+    // have names of its making, or it was detached.
+    let is = mounts::is_of_server(process, vma.device)?;
+    Ok(is.unwrap_or_else(|| has_path(vma, name.bytes)))
+}
+
+/// Whether a path to the object may be followed and its attributes read without
+/// waiting for ever: `false` if it is a file of a server that does not answer,
+/// which is found out only by a process that is
+/// [leaving servers alone](Process::leaving_servers_alone).
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+pub fn answers(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+    if !process.leaves_servers_alone() || !is_of_server(process, vma, name)? {
+        return Ok(true);
+    }
+    let kept = [process.directory(), process.maps()];
+    Ok(apart::run(vma.device, &kept, &mut || {
+        if let Ok(Some(object)) = OpenObject::open(process, vma, name) {
+            object.ask();
+        }
+    }))
+}
