@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStringExt;
 use libfuzzer_sys::fuzz_target;
 use process_introspection::{PageSize, Target};
 
-#[path = "../../crates/introspect/src/pid.rs"]
+#[path = "../../crates/introspect/src/options/pid.rs"]
 mod pid;
 #[allow(dead_code)] // Of physical addresses nothing is fuzzed here.
-#[path = "../../crates/introspect/src/range.rs"]
+#[path = "../../crates/introspect/src/options/range.rs"]
 mod range;
 
 use pid::{target_of_number, TargetText};

@@ -5,7 +5,7 @@ use std::io;
 
 use process_introspection::Error;
 
-use crate::pid::TargetText;
+use crate::options::pid::TargetText;
 
 /// Why the command ends early.
 #[derive(Debug)]

@@ -3,49 +3,18 @@
 // One attribute in `startup` excepted.
 #![deny(unsafe_code)]
 
-mod address;
-mod arguments;
-mod beyond;
-mod completions;
-mod conditions;
-mod count;
-mod destination;
-mod details;
-mod ending;
-mod examples;
+mod commands;
+mod control;
 mod failure;
-mod fold;
-
-mod hex_dump;
-mod interruption;
-mod launch;
-mod log;
-mod man;
 mod memory_errors;
-mod mounts;
+mod options;
 mod output;
-mod owner;
-mod pid;
-mod place;
-mod progress;
-mod range;
-mod read;
-mod remarks;
-mod sanitizer;
-mod selection;
-mod sink;
-mod standing;
-mod startup;
-mod summary;
-mod target;
 mod usage;
-mod walks;
-mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::arguments::Command;
+use crate::commands::{completions, frame, man, owner, physical as walks, read, summary, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -60,7 +29,7 @@ fn main() -> ExitCode {
         Err(Failure::Usage(error)) => usage::end(error),
         Err(failure) => {
             if let Failure::Interrupted(signal) = failure {
-                interruption::end_by(signal);
+                control::interruption::end_by(signal);
             }
             // Where nobody can be told, the status still tells.
             let _ = writeln!(std::io::stderr(), "introspect: {}", failure.message(target));
@@ -82,7 +51,7 @@ fn run(command: &Command) -> Result<u8, Failure> {
         Command::Virtual(mappings) => walks::mappings(mappings),
         Command::Pagetable(pagetable) => walks::page_table(pagetable),
         Command::Object(object) => walks::object(object),
-        Command::Address(addresses) => address::address(addresses),
+        Command::Address(addresses) => frame::address(addresses),
         Command::Owner(arguments) => owner::owner(arguments),
         Command::Read(read) => read::read(read),
         Command::Completions(completions) => completions::completions(completions.shell),

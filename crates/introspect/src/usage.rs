@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 
-use crate::arguments::Arguments;
-use crate::destination::Destination;
+use crate::commands::Arguments;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::output::destination::Destination;
+use crate::output::place::Place;
 
 /// Exit status of wrong usage.
 const WRONG_USAGE: u8 = 2;

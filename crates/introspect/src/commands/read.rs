@@ -4,15 +4,15 @@ use std::io::{self, BufWriter, Write};
 
 use process_introspection::{AddrRange, Process};
 
-use crate::arguments::Read;
-use crate::destination::Destination;
+use crate::commands::Read;
+use crate::control::freeze::Standing;
 use crate::failure::Failure;
-use crate::hex_dump::HexDump;
-use crate::output::Output;
-use crate::place::Place;
-use crate::progress::Progress;
-use crate::sink::BUFFER;
-use crate::standing::Standing;
+use crate::output::deferred::Output;
+use crate::output::destination::Destination;
+use crate::output::hex_dump::HexDump;
+use crate::output::place::Place;
+use crate::output::progress::Progress;
+use crate::output::sink::BUFFER;
 
 /// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;

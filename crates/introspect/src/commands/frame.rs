@@ -3,10 +3,10 @@
 use process_introspection::{Error, FrameFlags, Frames, PageSize, Pfn, PhysicalMap};
 use process_introspection_export::{AddressRecord, Record};
 
-use crate::arguments::PhysicalAddresses;
-use crate::beyond;
+use crate::commands::beyond;
+use crate::commands::PhysicalAddresses;
 use crate::failure::Failure;
-use crate::sink::{Setting, Sink};
+use crate::output::sink::{Setting, Sink};
 
 /// `introspect address`.
 pub(crate) fn address(arguments: &PhysicalAddresses) -> Result<(), Failure> {

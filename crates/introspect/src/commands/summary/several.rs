@@ -14,13 +14,13 @@ use process_introspection_export::{
 
 use super::aside::Aside;
 use super::{advice, look, missing, Found};
-use crate::arguments::{self, By, FreezeOption};
-use crate::count::processes;
+use crate::commands::{self as arguments, By, FreezeOption};
+use crate::control::freeze::Standing;
 use crate::failure::Failure;
-use crate::pid::TargetText;
-use crate::sink::Sink;
-use crate::standing::Standing;
-use crate::target::beginning;
+use crate::options::pid::TargetText;
+use crate::options::target::beginning;
+use crate::output::count::processes;
+use crate::output::sink::Sink;
 
 /// A process to look at.
 #[derive(Debug)]

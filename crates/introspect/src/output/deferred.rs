@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, Write};
 use process_introspection::with_user_rights;
 use tempfile::SpooledTempFile;
 
-use crate::destination::Destination;
+use crate::output::destination::Destination;
 
 /// Bytes kept in memory; more are in a temporary file without a name.
 const IN_MEMORY: usize = 32 << 20;

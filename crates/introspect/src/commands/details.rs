@@ -8,7 +8,7 @@ use process_introspection::{
 use process_introspection_export as export;
 
 use crate::failure::Failure;
-use crate::sink::Sink;
+use crate::output::sink::Sink;
 
 /// So many records are kept until the facts of their pages are read: the more,
 /// the longer are the runs of frames, which tell the most where memory is

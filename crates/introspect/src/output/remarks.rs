@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use process_introspection::{Backing, Mapping, MappingKind, Process, SwapAreas};
 use process_introspection_export::Format;
 
-use crate::arguments::OutputOptions;
+use crate::commands::OutputOptions;
 use crate::failure::Failure;
-use crate::place::Place;
-use crate::range::RangeText;
-use crate::selection::Selection;
+use crate::options::range::RangeText;
+use crate::options::selection::Selection;
+use crate::output::place::Place;
 
 /// Gathered while a list is written.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use process_introspection::{Mounts, NamedProcess, Process, Target};
 use process_introspection_export::Name;
 
 use crate::failure::Failure;
-use crate::pid::{target_of_number, TargetText, NAME_PREFIX};
+use crate::options::pid::{target_of_number, TargetText, NAME_PREFIX};
 
 /// Longest search for a process by its name. It takes some milliseconds for a thousand
 /// processes.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use process_introspection::{PhysAddr, PhysicalKind, PhysicalMap};
 
-use crate::count::counted;
+use crate::output::count::counted;
 
 /// Writes to standard error which of these addresses nothing can be at.
 /// `named` are those that a log names.

@@ -6,10 +6,10 @@ use std::io::Write;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::arguments::Arguments;
-use crate::destination::Destination;
+use crate::commands::Arguments;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::output::destination::Destination;
+use crate::output::place::Place;
 
 /// Numbers, and names of one word: what is behind an option takes others too.
 const BASH: &str = r#"

@@ -5,14 +5,14 @@ use std::io::{self, BufWriter};
 use process_introspection::AddrRange;
 use process_introspection_export::{Layout, Record, Writer};
 
-use crate::arguments::OutputOptions;
-use crate::destination::Destination;
+use crate::commands::OutputOptions;
+use crate::control::freeze::{Note, Standing, Stop};
+use crate::control::interruption::Interruption;
 use crate::failure::Failure;
-use crate::interruption::Interruption;
-use crate::output::Output;
-use crate::place::Place;
-use crate::progress::Progress;
-use crate::standing::{Note, Standing, Stop};
+use crate::output::deferred::Output;
+use crate::output::destination::Destination;
+use crate::output::place::Place;
+use crate::output::progress::Progress;
 
 /// Bytes that are gathered before they are written.
 pub(crate) const BUFFER: usize = 64 << 10;

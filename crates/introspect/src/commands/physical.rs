@@ -12,15 +12,15 @@ use process_introspection_export::{
     VirtualRecord, WithNode,
 };
 
-use crate::arguments::{Extents, Object, Pagetable, Physical, Virtual};
-use crate::conditions::Conditions;
-use crate::details::{Batch, Details};
+use crate::commands::conditions::Conditions;
+use crate::commands::details::{Batch, Details};
+use crate::commands::{Extents, Object, Pagetable, Physical, Virtual};
 use crate::failure::Failure;
-use crate::fold::{Ended, Fold};
-use crate::pid::TargetText;
-use crate::range::RangeText;
-use crate::remarks::Remarks;
-use crate::sink::{Setting, Sink};
+use crate::options::pid::TargetText;
+use crate::options::range::RangeText;
+use crate::output::fold::{Ended, Fold};
+use crate::output::remarks::Remarks;
+use crate::output::sink::{Setting, Sink};
 
 /// Fails unless physical addresses can be seen, before anything is written.
 fn check_frames(process: &Process) -> Result<(), Failure> {

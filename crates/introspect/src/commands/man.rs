@@ -7,9 +7,9 @@ use std::path::Path;
 use clap::CommandFactory;
 use process_introspection::with_user_rights;
 
-use crate::arguments::Arguments;
+use crate::commands::Arguments;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::output::place::Place;
 
 /// Writes `introspect.1` and one page for each subcommand.
 pub(crate) fn man_pages(dir: &Path) -> Result<(), Failure> {

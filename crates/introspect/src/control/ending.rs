@@ -9,7 +9,7 @@ use std::thread;
 use process_introspection::{is_signal_ignored, Program};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::interruption::{Interruption, PATIENCE};
+use crate::control::interruption::{Interruption, PATIENCE};
 
 /// `si_code` of a signal from the kernel, such as a terminal's
 /// (include/uapi/asm-generic/siginfo.h).

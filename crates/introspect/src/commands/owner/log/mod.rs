@@ -12,10 +12,10 @@ use std::path::Path;
 use process_introspection::{with_user_rights, PageSize, PhysAddr, PhysRange};
 use process_introspection_export::NamedBy;
 
-use crate::count::counted;
 use crate::failure::Failure;
 use crate::memory_errors::{Line, MemoryErrors, Reported, Says, Why};
-use crate::target::printable;
+use crate::options::target::printable;
+use crate::output::count::counted;
 use source::Unreadable;
 
 /// The rest of a longer line is skipped: no message is as long.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use process_introspection::{Frozen, Process};
 
-use crate::arguments::FreezeOption;
+use crate::commands::FreezeOption;
 use crate::failure::Failure;
-use crate::pid::TargetText;
+use crate::options::pid::TargetText;
 
 /// A stop and what there is to say about it, which can be long after: a
 /// terminal that shows progress may be what stands still.

@@ -13,7 +13,7 @@ use process_introspection::{
 use process_introspection_export::OwnerRecord;
 
 use crate::failure::Failure;
-use crate::sink::Sink;
+use crate::output::sink::Sink;
 
 /// More pages are not followed.
 const MOST: u64 = 4096;

@@ -18,9 +18,9 @@ use process_introspection_export::{
     Format, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
 };
 
-use crate::arguments::{self, By};
+use crate::commands::{self as arguments, By};
 use crate::failure::Failure;
-use crate::sink::{Setting, Sink};
+use crate::output::sink::{Setting, Sink};
 use several::Chosen;
 
 /// `introspect summary`. Gives the status to end with.

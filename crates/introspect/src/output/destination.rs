@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use process_introspection::with_user_rights;
 use tempfile::NamedTempFile;
 
-use crate::interruption::Interruption;
-use crate::place::Place;
-use crate::startup;
+use crate::control::interruption::Interruption;
+use crate::output::place::Place;
+use crate::output::startup;
 
 /// An output, unbuffered.
 #[derive(Debug)]

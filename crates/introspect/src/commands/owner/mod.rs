@@ -1,6 +1,9 @@
 //! `introspect owner`: which processes map physical memory, and what its pages
 //! are.
 
+mod log;
+mod watch;
+
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -13,15 +16,15 @@ use process_introspection::{
 };
 use process_introspection_export::{OwnerRecord, Record, Searched};
 
-use crate::arguments::{OutputOptions, DEADLINE};
-use crate::beyond;
-use crate::count::counted;
+use crate::commands::beyond;
+use crate::commands::owner::log::{Log, Named};
+use crate::commands::owner::watch::Watch;
+use crate::commands::{OutputOptions, DEADLINE};
 use crate::failure::Failure;
-use crate::log::{Log, Named};
-use crate::mounts::MountOptions;
-use crate::range::PhysicalRangeText;
-use crate::sink::Sink;
-use crate::watch::Watch;
+use crate::options::mounts::MountOptions;
+use crate::options::range::PhysicalRangeText;
+use crate::output::count::counted;
+use crate::output::sink::Sink;
 
 #[derive(Debug, Args)]
 pub(crate) struct OwnerArguments {

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use process_introspection::{AddrRange, Mapping, Process};
 
 use crate::failure::Failure;
-use crate::range::RangeText;
-use crate::target::printable;
+use crate::options::range::RangeText;
+use crate::options::target::printable;
 
 /// Which addresses are meant: those of RANGE, of the mappings whose name
 /// holds a text, or what is in both; everything by default.

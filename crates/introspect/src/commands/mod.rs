@@ -1,5 +1,19 @@
 //! What the command line can say.
 
+mod beyond;
+pub(crate) mod completions;
+mod conditions;
+mod details;
+#[cfg(test)]
+mod effects;
+pub(crate) mod frame;
+mod help;
+pub(crate) mod man;
+pub(crate) mod owner;
+pub(crate) mod physical;
+pub(crate) mod read;
+pub(crate) mod summary;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,18 +24,17 @@ use clap::{value_parser, Args, CommandFactory, Parser, Subcommand, ValueEnum, Va
 use process_introspection::Process;
 use process_introspection_export::Format;
 
-use crate::examples;
+use crate::commands::owner::OwnerArguments;
+use crate::control::launch::Launch;
 use crate::failure::Failure;
-use crate::launch::Launch;
-use crate::mounts::MountOptions;
-use crate::owner::OwnerArguments;
-use crate::pid::TargetText;
-use crate::range::{Address, PhysicalText, RangeText, Size};
-use crate::selection::Selection;
+use crate::options::mounts::MountOptions;
+use crate::options::pid::TargetText;
+use crate::options::range::{Address, PhysicalText, RangeText, Size};
+use crate::options::selection::Selection;
 
 /// Which physical memory is behind a range of a process's addresses
 #[derive(Debug, Parser)]
-#[command(name = "introspect", version, after_help = examples::COMMAND)]
+#[command(name = "introspect", version, after_help = help::COMMAND)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -35,31 +48,31 @@ pub(crate) const DEADLINE: &str = "5s";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Lists the physical memory behind a process's addresses
-    #[command(after_help = examples::PHYSICAL, override_usage = examples::PHYSICAL_USAGE)]
+    #[command(after_help = help::PHYSICAL, override_usage = help::PHYSICAL_USAGE)]
     Physical(Physical),
     /// Tells what a process's memory is made of, on one screen
-    #[command(after_help = examples::SUMMARY, override_usage = examples::SUMMARY_USAGE)]
+    #[command(after_help = help::SUMMARY, override_usage = help::SUMMARY_USAGE)]
     Summary(Summary),
     /// Lists byte-exact physical extents, and checks that all is RAM
-    #[command(after_help = examples::EXTENTS)]
+    #[command(after_help = help::EXTENTS)]
     Extents(Extents),
     /// Lists mappings, or what of them is in memory
-    #[command(after_help = examples::VIRTUAL)]
+    #[command(after_help = help::VIRTUAL)]
     Virtual(Virtual),
     /// Lists the leaf entries of the page table
-    #[command(after_help = examples::PAGETABLE)]
+    #[command(after_help = help::PAGETABLE)]
     Pagetable(Pagetable),
     /// Tells the file or other object that is mapped at an address
-    #[command(after_help = examples::OBJECT)]
+    #[command(after_help = help::OBJECT)]
     Object(Object),
     /// Tells what is at physical addresses of this machine
-    #[command(after_help = examples::ADDRESS)]
+    #[command(after_help = help::ADDRESS)]
     Address(PhysicalAddresses),
     /// Tells which processes map physical memory, and what its pages are
-    #[command(after_help = examples::OWNER, override_usage = examples::OWNER_USAGE)]
+    #[command(after_help = help::OWNER, override_usage = help::OWNER_USAGE)]
     Owner(OwnerArguments),
     /// Writes a process's own bytes
-    #[command(after_help = examples::READ)]
+    #[command(after_help = help::READ)]
     Read(Read),
     /// Prints completions for a shell
     Completions(Completions),
@@ -470,9 +483,6 @@ impl ValueEnum for FormatArgument {
 }
 
 #[cfg(test)]
-mod effects;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -500,10 +510,10 @@ mod tests {
     #[test]
     fn every_example_in_the_help_is_right_usage() {
         let mut command = Arguments::command();
-        let mut texts = vec![examples::COMMAND];
-        texts.extend([examples::PHYSICAL, examples::EXTENTS, examples::VIRTUAL]);
-        texts.extend([examples::PAGETABLE, examples::OBJECT, examples::READ]);
-        texts.extend([examples::ADDRESS, examples::SUMMARY, examples::OWNER]);
+        let mut texts = vec![help::COMMAND];
+        texts.extend([help::PHYSICAL, help::EXTENTS, help::VIRTUAL]);
+        texts.extend([help::PAGETABLE, help::OBJECT, help::READ]);
+        texts.extend([help::ADDRESS, help::SUMMARY, help::OWNER]);
         let lines = texts.iter().flat_map(|text| text.lines());
         let mut count = 0;
         for line in lines.filter_map(|line| line.strip_prefix("  introspect ")) {

@@ -11,7 +11,7 @@ use object::read::{ObjectSymbol, ReadCache};
 use object::Object;
 use process_introspection::with_user_rights;
 
-use crate::target::printable;
+use crate::options::target::printable;
 
 /// Options of the sanitizers, and the one of them that turns the part off.
 const VARIABLES: [&str; 2] = ["ASAN_OPTIONS", "LSAN_OPTIONS"];

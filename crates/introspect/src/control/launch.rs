@@ -16,14 +16,14 @@ use signal_hook::consts::{SIGUSR1, SIGUSR2};
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 use signal_hook::iterator::{Handle, SignalsInfo};
 
-use crate::arguments::{Arguments, FreezeOption};
-use crate::ending::{status_of_signal, Ending, Signal};
+use crate::commands::{Arguments, FreezeOption};
+use crate::control::ending::{status_of_signal, Ending, Signal};
+use crate::control::freeze::Standing;
+use crate::control::sanitizer;
 use crate::failure::Failure;
-use crate::mounts::MountOptions;
-use crate::sanitizer;
-use crate::sink::Setting;
-use crate::standing::Standing;
-use crate::target::printable;
+use crate::options::mounts::MountOptions;
+use crate::options::target::printable;
+use crate::output::sink::Setting;
 
 /// As env(1), nice(1) and timeout(1) end.
 const OWN_FAILURE: u8 = 125;

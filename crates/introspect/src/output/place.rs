@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
-use crate::target::printable;
+use crate::options::target::printable;
 
 /// A place for an output.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,13 @@
+//! Where records go: formats, destinations, the progress line, and remarks on
+//! standard error. Opens no process.
+
+pub(crate) mod count;
+pub(crate) mod deferred;
+pub(crate) mod destination;
+pub(crate) mod fold;
+pub(crate) mod hex_dump;
+pub(crate) mod place;
+pub(crate) mod progress;
+pub(crate) mod remarks;
+pub(crate) mod sink;
+mod startup;
