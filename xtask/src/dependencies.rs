@@ -13,7 +13,7 @@ use crate::steps::workspaces;
 const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
 /// What to check.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Exit with an error if the advisories cannot be had
     #[arg(long)]

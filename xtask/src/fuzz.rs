@@ -15,9 +15,6 @@ const TARGETS: [&str; 5] = [
     "log_lines",
 ];
 
-/// In seconds: as long as continuous integration takes for each.
-const BRIEFLY: u32 = 20;
-
 /// What to fuzz.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,21 +22,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long each is fuzzed
-    #[arg(long, default_value_t = BRIEFLY, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Afterwards keep the fewest inputs that reach all that was reached, in fuzz/corpus
     #[arg(long)]
     keep: bool,
-}
-
-impl Default for Arguments {
-    fn default() -> Self {
-        Self {
-            only: None,
-            seconds: BRIEFLY,
-            keep: false,
-        }
-    }
 }
 
 pub(crate) fn fuzz(arguments: &Arguments) -> Result<()> {

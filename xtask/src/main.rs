@@ -1,5 +1,5 @@
 //! The project's own tasks: `cargo xtask --help`. Continuous integration is a
-//! list of these, so whatever it does a person can do, one by one.
+//! list of these, so a person can run each of its steps alone.
 
 mod bench;
 mod dependencies;
@@ -8,6 +8,7 @@ mod fuzz;
 mod install;
 mod run;
 mod steps;
+mod tiers;
 mod vmtest;
 
 use std::process::ExitCode;
@@ -17,6 +18,17 @@ use clap::{Parser, Subcommand};
 /// The project's own tasks.
 #[derive(Parser)]
 #[command(name = "cargo xtask", version)]
+#[command(after_help = "\
+Tiers of checks:
+  cargo xtask quick   while you work: format, lints, edges, unit tests, one guest
+  .ci/run             the gate: all checks and tests, all guests
+  cargo xtask deep    hours: storms, fuzzing, benchmark, all guests
+
+Examples:
+  cargo xtask quick
+  cargo xtask deep fuzz --seconds 1200
+  cargo xtask vmtest --only numa
+  cargo xtask install --prefix /usr/local")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -30,7 +42,7 @@ enum Task {
     Clippy,
     /// Build the documentation, warnings denied
     Doc,
-    /// Check who may depend on whom
+    /// Check which package and which module may import which
     Edges,
     /// Compile what users get with the oldest Rust that is promised (1.85)
     Msrv,
@@ -50,8 +62,10 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Check reported addresses in the RAM of a virtual machine, from outside
     Truth(vmtest::truth::Arguments),
-    /// All checks but the tests themselves, in the order of continuous integration
-    Check,
+    /// Run the quick checks and print the time of each (minutes)
+    Quick,
+    /// Run the long checks and print the time of each (hours)
+    Deep(tiers::Deep),
 }
 
 fn main() -> ExitCode {
@@ -69,7 +83,8 @@ fn main() -> ExitCode {
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Truth(arguments) => vmtest::truth::truth(&arguments),
-        Task::Check => steps::check(),
+        Task::Quick => tiers::quick(),
+        Task::Deep(arguments) => tiers::deep(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use crate::run::{cargo, output, run, target, Result};
-use crate::{dependencies, edges, fuzz};
 
 /// The workspaces beside the main one: their manifests, and what their compiler
 /// must be told.
@@ -94,16 +93,4 @@ pub(crate) fn c() -> Result<()> {
         "--",
         "--include-ignored",
     ]))
-}
-
-pub(crate) fn check() -> Result<()> {
-    fmt()?;
-    clippy()?;
-    doc()?;
-    edges::check()?;
-    msrv()?;
-    dependencies::minimal_versions()?;
-    dependencies::deny(&dependencies::Arguments::default())?;
-    c()?;
-    fuzz::fuzz(&fuzz::Arguments::default())
 }
