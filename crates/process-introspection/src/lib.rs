@@ -58,67 +58,47 @@
 //! [`Error::is_gone`], they never end early as if complete.
 #![deny(unsafe_code)]
 
+mod control;
 mod error;
-mod extents;
-mod frames;
-mod freeze;
-mod heartbeat;
-mod huge_pages;
-mod launch;
-mod location;
-mod mapping;
-mod memory_types;
-mod mounts;
-mod object;
+mod facts;
+mod machine;
 mod owners;
-mod page_facts;
-mod page_table;
-mod page_use;
-mod parallel;
-mod physical;
-mod physical_map;
 mod process;
-mod processes;
-mod resident;
-mod snapshot;
 mod summary;
-mod swap_areas;
 mod sys;
-mod thread_stacks;
-mod user_rights;
-mod virtual_regions;
-mod vm_flags;
+mod walk;
 
+pub use control::freeze::Frozen;
+pub use control::launch::{is_signal_ignored, LaunchError, Moment, Program, StandingAtExit};
 pub use error::Error;
-pub use extents::{Extent, ExtentBacking, Extents};
-pub use frames::{FrameFlags, Frames};
-pub use freeze::Frozen;
-pub use heartbeat::{Heartbeat, HeartbeatWatch};
-pub use huge_pages::{AnonymousMode, HugePageSettings, HugePolicy, SharedMode};
-pub use launch::{is_signal_ignored, LaunchError, Moment, Program, StandingAtExit};
-pub use mapping::{Mapping, MappingName};
-pub use memory_types::MemoryTypes;
-pub use mounts::Mounts;
-pub use object::Object;
-pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerOptions, PassedProcess, PhysRange};
-pub use page_facts::{EntryFlags, EntryNotes, NotedEntries, PageFacts, PageFactsReader};
-pub use page_table::{PageTable, PageTableEntry};
-pub use page_use::{PageRun, PageUse, PageUses};
-pub use physical::{PhysicalRegion, PhysicalRegions};
-pub use physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
+pub use facts::page_facts::{EntryFlags, EntryNotes, NotedEntries, PageFacts, PageFactsReader};
+pub use facts::thread_stacks::ThreadStacks;
+pub use facts::vm_flags::VmFlags;
+pub use machine::frames::{FrameFlags, Frames};
+pub use machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
+pub use machine::memory_types::MemoryTypes;
+pub use machine::page_use::{PageRun, PageUse, PageUses};
+pub use machine::physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
+pub use machine::range::PhysRange;
+pub use machine::swap_areas::{SwapArea, SwapAreas};
+pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerOptions, PassedProcess};
+pub use process::find::{all_pids, all_processes, processes_named, NamedProcess};
+pub use process::heartbeat::{Heartbeat, HeartbeatWatch};
+pub use process::mapping::{Mapping, MappingName};
+pub use process::mounts::Mounts;
+pub use process::object::Object;
+pub use process::user_rights::with_user_rights;
 pub use process::{Process, UniquePid};
-pub use processes::{all_pids, all_processes, processes_named, NamedProcess};
-pub use resident::{ResidentRegion, ResidentRegions};
-pub use snapshot::Snapshot;
 pub use summary::{
-    AdviceReading, Contiguity, ExtentClass, HugeCoverage, MappingSummary, PageClass, PolicyBytes,
-    Summary, SummaryOptions, SummaryStep, Usage,
+    AdviceReading, Contiguity, ExtentClass, HugeCoverage, HugePolicy, MappingSummary, PageClass,
+    PolicyBytes, Summary, SummaryOptions, SummaryStep, Usage,
 };
-pub use swap_areas::{SwapArea, SwapAreas};
-pub use thread_stacks::ThreadStacks;
-pub use user_rights::with_user_rights;
-pub use virtual_regions::VirtualRegions;
-pub use vm_flags::VmFlags;
+pub use walk::extents::{Extent, ExtentBacking, Extents};
+pub use walk::page_table::{PageTable, PageTableEntry};
+pub use walk::regions::{PhysicalRegion, PhysicalRegions};
+pub use walk::resident::{ResidentRegion, ResidentRegions};
+pub use walk::snapshot::Snapshot;
+pub use walk::virtual_regions::VirtualRegions;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
 pub use process_introspection_core::device::{DeviceMemory, UnknownReason};

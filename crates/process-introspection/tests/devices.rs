@@ -48,8 +48,16 @@ fn the_memory_of_pci_devices_lies_where_the_kernel_has_put_it() {
                 assert_eq!(region.mapping.kind(), MappingKind::Device, "{context}");
                 assert_eq!(process.page_size_of(&region).unwrap(), None, "{context}");
                 let kernels = process.vm_flags().unwrap();
-                assert_eq!(kernels.is_left_out(&region), Some(true), "{context}");
-                assert_eq!(kernels.backing_of(&region), region.backing, "{context}");
+                assert_eq!(
+                    kernels.is_left_out(&region.mapping),
+                    Some(true),
+                    "{context}"
+                );
+                assert_eq!(
+                    kernels.backing_of(&region.mapping, region.backing),
+                    region.backing,
+                    "{context}"
+                );
                 let expected = flags::PHYS | flags::PG_MASK | flags::SHARED;
                 let seen = flags::PHYS | flags::PG_MASK | flags::TYPE | flags::SYSRAM | flags::ANON;
                 assert_eq!(region.flags() & seen, expected, "{context}");
@@ -259,7 +267,11 @@ fn the_memory_of_pci_devices_is_found_by_proc_too() {
                 assert_eq!(region.mapping.kind(), MappingKind::Device);
                 assert_eq!(region.memory_type(), None, "the caller can ask for either");
                 let kernels = process.vm_flags().unwrap();
-                assert_eq!(kernels.is_left_out(&region), Some(true), "{region:x?}");
+                assert_eq!(
+                    kernels.is_left_out(&region.mapping),
+                    Some(true),
+                    "{region:x?}"
+                );
                 let middle = at + size / 2;
                 let address = process.physical_address(middle).unwrap();
                 let expected = Some(start + size / 2);
@@ -499,22 +511,22 @@ fn the_kernels_flags_confirm_what_is_told_from_the_mapped_files() {
     let (mut left_out, mut listed) = (0, 0);
     for region in process.physical_regions(..).unwrap() {
         let region = region.unwrap();
-        match (kernels.is_left_out(&region), region.backing) {
+        match (kernels.is_left_out(&region.mapping), region.backing) {
             (Some(true), backing) => {
                 left_out += 1;
                 assert!(
                     !matches!(backing, Backing::NotPresent | Backing::Ram(_)),
                     "{region:x?}"
                 );
-                assert_eq!(kernels.backing_of(&region), backing);
+                assert_eq!(kernels.backing_of(&region.mapping, region.backing), backing);
             }
             (Some(false), Backing::Unknown(_)) => {
-                let told = kernels.backing_of(&region);
+                let told = kernels.backing_of(&region.mapping, region.backing);
                 assert_eq!(told, Backing::NotPresent, "{region:x?}");
             }
             (Some(false), backing) => {
                 listed += 1;
-                assert_eq!(kernels.backing_of(&region), backing);
+                assert_eq!(kernels.backing_of(&region.mapping, region.backing), backing);
             }
             (None, _) => panic!("the target has stood still: {region:x?}"),
         }
@@ -532,6 +544,9 @@ fn the_kernels_flags_confirm_what_is_told_from_the_mapped_files() {
     let own = Process::current().unwrap();
     let region = own.physical_regions(..).unwrap().last().unwrap().unwrap();
     let nothing = process_introspection::VmFlags::default();
-    assert_eq!(nothing.is_left_out(&region), None);
-    assert_eq!(nothing.backing_of(&region), region.backing);
+    assert_eq!(nothing.is_left_out(&region.mapping), None);
+    assert_eq!(
+        nothing.backing_of(&region.mapping, region.backing),
+        region.backing
+    );
 }

@@ -81,9 +81,12 @@ fn a_framebuffer_is_unknown_because_only_its_own_file_tells_where_it_is() {
     assert_eq!(region.backing, Backing::Unknown(reason), "{region:x?}");
     let kernels = process.vm_flags().unwrap();
     // Of one whose memory is listed, which is RAM, nothing was touched yet.
-    let expected = match kernels.is_left_out(&region) {
+    let expected = match kernels.is_left_out(&region.mapping) {
         Some(true) => Backing::Unknown(reason),
         _ => Backing::NotPresent,
     };
-    assert_eq!(kernels.backing_of(&region), expected);
+    assert_eq!(
+        kernels.backing_of(&region.mapping, region.backing),
+        expected
+    );
 }

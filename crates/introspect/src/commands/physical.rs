@@ -109,7 +109,7 @@ fn physical_of(process: &Process, arguments: &Physical, setting: Setting) -> Res
             let told = (flags.is_some() || stacks.is_some()).then(|| {
                 let mut told = region.clone();
                 if let Some(flags) = &flags {
-                    told.backing = flags.backing_of(region);
+                    told.backing = flags.backing_of(&region.mapping, region.backing);
                 }
                 if let Some(stacks) = &stacks {
                     told.mapping = stacks.tell(&region.mapping);

@@ -13,7 +13,9 @@
 use process_introspection_core::pagemap::{read_entries, Entry, NonPresent};
 use process_introspection_core::{AddrRange, Pfn};
 
-use crate::{Error, FrameFlags, Frames, Process};
+use crate::error::Error;
+use crate::machine::frames::{FrameFlags, Frames};
+use crate::process::Process;
 
 /// Pages of a region that had consecutive frames.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -17,72 +17,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_introspection_core::{Pfn, PhysAddr};
+use process_introspection_core::{PageSize, PhysAddr};
 
-use crate::{processes, Error, Mounts, PageSize, PhysicalRegion, Process, UniquePid};
+use crate::error::Error;
+use crate::machine::range::PhysRange;
+use crate::process::mounts::Mounts;
+use crate::process::{find, Process, UniquePid};
+use crate::walk::regions::PhysicalRegion;
 use pass::Found;
 use wanted::{Marks, Wanted, MOST_FRAMES};
-
-/// A range of physical addresses, in bytes; its end is not a part of it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct PhysRange {
-    start: PhysAddr,
-    end: PhysAddr,
-}
-
-impl PhysRange {
-    /// From `start` to before `end`; `None` if it runs backwards.
-    pub const fn new(start: PhysAddr, end: PhysAddr) -> Option<Self> {
-        if start.as_u64() <= end.as_u64() {
-            Some(Self { start, end })
-        } else {
-            None
-        }
-    }
-
-    /// The page that holds an address. (Without its last byte if that is the
-    /// last of all.)
-    pub fn page_of(address: PhysAddr, page: PageSize) -> Self {
-        let start = address.as_u64() & !(page.bytes() - 1);
-        Self {
-            start: PhysAddr::new(start),
-            end: PhysAddr::new(start.saturating_add(page.bytes())),
-        }
-    }
-
-    /// So many frames.
-    pub(crate) fn of_frames(frames: &std::ops::Range<u64>, page: PageSize) -> Self {
-        // The last frame's end has more than 64 bits.
-        let address = |frame: u64| match frame >> (64 - page.shift()) {
-            0 => Pfn::new(frame).address(page),
-            _ => PhysAddr::new(u64::MAX),
-        };
-        Self {
-            start: address(frames.start),
-            end: address(frames.end),
-        }
-    }
-
-    /// Its first byte.
-    pub const fn start(self) -> PhysAddr {
-        self.start
-    }
-
-    /// What follows its last byte.
-    pub const fn end(self) -> PhysAddr {
-        self.end
-    }
-
-    /// In bytes.
-    pub const fn size(self) -> u64 {
-        self.end.as_u64() - self.start.as_u64()
-    }
-
-    /// Its last byte; `None` if it is empty.
-    pub(crate) fn last(self) -> Option<PhysAddr> {
-        (self.start < self.end).then(|| PhysAddr::new(self.end.as_u64() - 1))
-    }
-}
 
 /// A process that a pass has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,7 +233,7 @@ pub fn owners(
     }
     Process::current()?.physical_regions(0..0)?;
     let mounts = &options.mounts;
-    let pids = processes::pids(mounts)?;
+    let pids = find::pids(mounts)?;
     let mut coverage = Coverage {
         sees_all: mounts.sees_all(),
         ..Coverage::default()
@@ -329,7 +272,7 @@ pub fn owners(
     if walked.is_break() {
         return Ok(coverage);
     }
-    let after = processes::pids(mounts)?;
+    let after = find::pids(mounts)?;
     let is_new = |pid: &&u32| pids.binary_search(pid).is_err();
     coverage.started = after.iter().filter(is_new).count();
     for frames in marks.unmarked() {

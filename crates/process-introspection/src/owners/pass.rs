@@ -13,22 +13,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use process_introspection_core::object;
 use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::{Area, AreaCursor, AreaWalker};
+use process_introspection_core::physical::{Area, AreaCursor, AreaWalker, Backing};
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::VmaName;
-use process_introspection_core::{AddrRange, PhysAddr};
+use process_introspection_core::{object, AddrRange, PhysAddr};
 use rustix::fs::{openat, Mode, OFlags};
 
 use super::turns::{Next, StopOnDrop, Turns};
 use super::wanted::Wanted;
 use super::{lost, Coverage, Owner, OwnerOptions, PassedProcess, SILENCE};
-use crate::heartbeat::HeartbeatWatch;
-use crate::mapping::{entry_storage, name_storage};
-use crate::{
-    sys, Backing, Error, Heartbeat, Mapping, MappingName, Mounts, PhysicalRegion, Process,
-};
+use crate::error::Error;
+use crate::process::heartbeat::{Heartbeat, HeartbeatWatch};
+use crate::process::mapping::{entry_storage, name_storage, Mapping, MappingName};
+use crate::process::mounts::Mounts;
+use crate::process::Process;
+use crate::sys;
+use crate::walk::regions::PhysicalRegion;
 
 /// More threads than this do not help when the caller does not say how many.
 const MOST_BY_DEFAULT: usize = 8;

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use crate::PhysRange;
 use process_introspection_core::PageSize;
+
+use crate::machine::range::PhysRange;
 
 /// More frames than this are not asked for at once: their marks take 16 MiB.
 pub(super) const MOST_FRAMES: u64 = 1 << 27;
@@ -129,7 +130,7 @@ impl<'a> Marks<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PhysAddr;
+    use process_introspection_core::PhysAddr;
 
     fn wanted(ranges: &[(u64, u64)]) -> Wanted {
         let range = |&(start, end): &(u64, u64)| {

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use process_introspection_core::AddrRange;
 
-use crate::huge_pages::{Decision, MappingClass};
-use crate::HugePolicy;
+use super::huge_policy::{Decision, HugePolicy, MappingClass};
 
 /// Resident memory by what maps it, in bytes; hugetlb is not in it. `huge` and
 /// the others add up to all resident memory. Each byte has one reason: policy, if

@@ -5,7 +5,8 @@
 
 mod contiguity;
 mod coverage;
-mod folios;
+mod huge_policy;
+mod tmpfs;
 mod usage;
 mod walk;
 
@@ -16,14 +17,19 @@ use process_introspection_core::object::MappingKind;
 use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize};
 
+use crate::facts::page_facts::PageFacts;
+use crate::facts::vm_flags::VmFlags;
+use crate::machine::huge_pages::HugePageSettings;
+use crate::machine::physical_map::PhysicalMap;
+use crate::process::mapping::Mapping;
+
 pub use contiguity::{Contiguity, ExtentClass};
 pub use coverage::{HugeCoverage, PolicyBytes};
-pub(crate) use folios::FolioPages;
+pub use huge_policy::HugePolicy;
+use huge_policy::{Decision, HugeRules, MappingClass};
 pub use usage::Usage;
 pub use walk::{AdviceReading, SummaryOptions, SummaryStep};
 
-use crate::huge_pages::{Decision, HugeRules, MappingClass};
-use crate::{HugePageSettings, HugePolicy, Mapping, PageFacts, PhysicalMap, VmFlags};
 use coverage::{Layout, LayoutCount, Present, Reasons};
 
 /// What the memory of a process is made of, see [`crate::Process::summary`].

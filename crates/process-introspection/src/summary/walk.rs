@@ -7,11 +7,15 @@ use process_introspection_core::pagemap::HugeRuns;
 use process_introspection_core::physical::Backing;
 use process_introspection_core::AddrRange;
 
+use super::huge_policy::HugeRules;
 use super::{is_hugetlb, Adder, MappingSummary, Pages, Summary};
-use crate::huge_pages::HugeRules;
-use crate::{
-    Error, Frames, HugePageSettings, PageFactsReader, PhysicalMap, PhysicalRegion, Process,
-};
+use crate::error::Error;
+use crate::facts::page_facts::PageFactsReader;
+use crate::machine::frames::Frames;
+use crate::machine::huge_pages::HugePageSettings;
+use crate::machine::physical_map::PhysicalMap;
+use crate::process::Process;
+use crate::walk::regions::PhysicalRegion;
 
 /// So many regions are kept until the facts of their frames are read: the more,
 /// the longer are the runs.

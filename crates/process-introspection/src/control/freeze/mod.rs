@@ -1,0 +1,268 @@
+//! Stops a process for a while and always sets it going again. Owns the order
+//! of things: the watchdog before the stop, the release before anything that
+//! can wait. Knows nothing of what is done meanwhile.
+
+mod brake;
+mod freezer;
+mod threads;
+mod watchdog;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::Error as CoreError;
+use rustix::fs::{openat, Mode, OFlags};
+
+use crate::error::Error;
+use crate::process::Process;
+use crate::sys;
+use brake::Brake;
+use freezer::Freezer;
+
+pub(crate) use threads::Threads;
+use watchdog::Watchdog;
+
+/// How long a process may take to come to a stand.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A process that stands still until this is dropped.
+///
+/// Made by [`Process::freeze`].
+#[derive(Debug)]
+pub struct Frozen {
+    held: Option<Held>,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Held {
+    brake: Brake,
+    watchdog: Watchdog,
+}
+
+impl Process {
+    /// Stops the process, all its threads, until the result is dropped or
+    /// released.
+    ///
+    /// Where the process is alone in a cgroup (v2) whose freezer this caller
+    /// may use, it is stopped by that, unseen. Elsewhere it is by SIGSTOP, with
+    /// what that does besides: its parent gets SIGCHLD and sees it stopped and
+    /// continued if it waits for such changes, as shells with job control do;
+    /// some of its waits, such as `epoll_wait`, can end with `EINTR` (signal(7));
+    /// the SIGCONT at the end runs the handler that the process may have, and
+    /// also ends a stop that somebody else has asked for meanwhile.
+    ///
+    /// It is set going again also if this program panics, is killed, or calls
+    /// exec: a watchdog, a forked child in a session of its own, waits for that
+    /// and holds a descriptor of the process, never its number. Only who kills
+    /// the watchdog as well, as the end of a whole cgroup or container does,
+    /// prevents it. Forking copies this program's page tables, which takes time
+    /// in one that has much memory.
+    ///
+    /// A process that stands still already, stopped, held by a debugger or
+    /// frozen, is left so: [`Frozen::was_stopped_before`].
+    ///
+    /// Nothing that the process serves should be waited for meanwhile: a
+    /// terminal emulator that is stopped shows no output, a file system's
+    /// daemon answers no read.
+    ///
+    /// ```
+    /// use process_introspection::Process;
+    /// let mut child = std::process::Command::new("sleep").arg("60").spawn()?;
+    /// let process = Process::open(child.id())?;
+    ///
+    /// let frozen = process.freeze()?;
+    /// let mappings = process.virtual_regions(..)?.count();
+    /// let stood_still = frozen.release();
+    ///
+    /// println!("{mappings} mappings, in {stood_still:?}");
+    /// # child.kill()?;
+    /// # child.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::is_permission_denied`] if this caller may not signal the
+    /// process, or it is the system's first. Those of `EDEADLK` for the calling
+    /// process itself, `EBUSY` for a process that a tracer has running (a
+    /// SIGSTOP would be the tracer's to deliver), `ETIMEDOUT` if it does not
+    /// come to a stand within two seconds, as a thread in an uninterruptible
+    /// wait does not; it runs on then. [`Error::is_gone`].
+    pub fn freeze(&self) -> Result<Frozen, Error> {
+        let failed = |error: io::Error| {
+            let raw = error.raw_os_error().unwrap_or(libc::EIO) as u16;
+            let errno = match Errno::from_raw(raw) {
+                Errno::ENOENT => Errno::ESRCH,
+                Errno::EACCES => Errno::EPERM,
+                other => other,
+            };
+            self.error(CoreError::new(errno, Operation::StopProcess))
+        };
+        Frozen::of(self).map_err(failed)
+    }
+}
+
+impl Frozen {
+    fn of(process: &Process) -> io::Result<Self> {
+        let dir = process_directory(process)?;
+        // Kernel threads take no signals, and what has ended does not change.
+        if !process.as_core().has_memory() {
+            return Ok(Self::standing());
+        }
+        if is_caller(&dir)? {
+            return Err(io::Error::from_raw_os_error(libc::EDEADLK));
+        }
+        // To the first process of a PID namespace a SIGSTOP from within is
+        // nothing; the machine's is better not stopped by any means.
+        let status = read(&dir, "status")?;
+        if field(&status, "Tgid:") == Some("1") {
+            return Err(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        let freezer = Freezer::of(&dir);
+        let is_frozen = freezer.as_ref().is_some_and(Freezer::is_frozen);
+        if is_frozen || Threads::of(&dir)?.stand_still() {
+            return Ok(Self::standing());
+        }
+        if let Some(freezer) = freezer {
+            if let Some(frozen) = Self::by_freezer(&dir, &freezer)? {
+                return Ok(frozen);
+            }
+        }
+        Self::by_signal(dir)
+    }
+
+    fn standing() -> Self {
+        Self {
+            held: None,
+            since: Instant::now(),
+        }
+    }
+
+    /// `None` where the freezer is not to be used, or not for this process
+    /// alone.
+    fn by_freezer(dir: &OwnedFd, freezer: &Freezer) -> io::Result<Option<Self>> {
+        let Some(switch) = freezer.switch() else {
+            return Ok(None);
+        };
+        if !freezer.is_of_alone(dir) {
+            return Ok(None);
+        }
+        let frozen = Self::hold(Brake::Freezer(switch))?;
+        wait_until(|| Ok(freezer.is_frozen()))?;
+        // Who came into the cgroup between the look and the stop stands still
+        // too, and is let go.
+        Ok(freezer.is_of_alone(dir).then_some(frozen))
+    }
+
+    fn by_signal(dir: OwnedFd) -> io::Result<Self> {
+        let status = read(&dir, "status")?;
+        if field(&status, "TracerPid:").is_some_and(|tracer| tracer != "0") {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
+        let frozen = Self::hold(Brake::Signal(dir.try_clone()?))?;
+        wait_until(|| Ok(Threads::of(&dir)?.stand_still()))?;
+        Ok(frozen)
+    }
+
+    fn hold(brake: Brake) -> io::Result<Self> {
+        let watchdog = Watchdog::start(&brake)?;
+        let since = Instant::now();
+        let stopped = brake.stop();
+        // Let go also if that has failed.
+        let frozen = Self {
+            held: Some(Held { brake, watchdog }),
+            since,
+        };
+        stopped.map(|()| frozen)
+    }
+
+    /// Whether it stood still already, and will be left so.
+    pub fn was_stopped_before(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Sets the process going again. Gives how long it stood still because of
+    /// this; nothing if it [was stopped before](Self::was_stopped_before).
+    pub fn release(mut self) -> Duration {
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> Duration {
+        let Some(held) = self.held.take() else {
+            return Duration::ZERO;
+        };
+        held.brake.release();
+        let stood_still = self.since.elapsed();
+        held.watchdog.dismiss();
+        stood_still
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// The process's directory itself, which can be signalled through (Linux 5.1,
+/// fs/proc/base.c tgid_pidfd_to_pid), unlike one that is opened O_PATH, and
+/// unlike a thread's.
+fn process_directory(process: &Process) -> io::Result<OwnedFd> {
+    let dir = sys::directory(process.as_core());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |path| openat(dir, path, flags, Mode::empty());
+    // A thread's has none: it is PID/task/TID.
+    let path = if open("task").is_ok() { "." } else { "../.." };
+    Ok(open(path)?)
+}
+
+/// Whether a process's directory is this process's, in whichever proc mount:
+/// its number in its own PID namespace, and the time of its start.
+fn is_caller(dir: &OwnedFd) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let own = rustix::fs::open("/proc/self", flags, Mode::empty())?;
+    let identity = |dir: BorrowedFd<'_>| -> io::Result<(String, String)> {
+        let status = read(dir, "status")?;
+        let numbers = field(&status, "NSpid:").unwrap_or_default();
+        let innermost = numbers.split_whitespace().last().unwrap_or_default();
+        let stat = read(dir, "stat")?;
+        let after_name = stat.rsplit(") ").next().unwrap_or_default();
+        // Field 22 of proc(5), of which two are before the name's end.
+        let start = after_name.split(' ').nth(19).unwrap_or_default();
+        Ok((innermost.to_owned(), start.to_owned()))
+    };
+    Ok(identity(dir.as_fd())? == identity(own.as_fd())?)
+}
+
+/// The text of a file in a directory.
+fn read(dir: impl AsFd, path: &str) -> io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut file = File::from(openat(dir, path, flags, Mode::empty())?);
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What stands behind a name in a file of such lines.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .map(str::trim)
+}
+
+/// Waits for it within a process's patience.
+pub(crate) fn wait_until(mut reached: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(20);
+    while !reached()? {
+        if begun.elapsed() > PATIENCE {
+            return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+    Ok(())
+}

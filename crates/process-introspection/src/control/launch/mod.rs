@@ -1,0 +1,257 @@
+//! Starts a program to look at it: at its end, before its memory goes, or
+//! whenever its starter likes. Knows nothing of what is looked at.
+
+mod tracees;
+mod tracer;
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::thread;
+
+use rustix::process::{getpgid, pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
+
+use crate::process::user_rights::keep_to_user_rights;
+use crate::sys;
+
+/// A program that was started to be looked at.
+///
+/// ```
+/// use std::process::Command;
+/// use std::sync::mpsc::channel;
+/// use process_introspection::{LaunchError, Moment, Process, Program};
+///
+/// let (send, moments) = channel();
+/// let notify = move |moment| drop(send.send(moment));
+/// let program = match Program::start_traced(Command::new("true"), || (), notify) {
+///     Ok(program) => program,
+///     Err(LaunchError::Trace(error)) => return Ok(println!("may not trace: {error}")),
+///     Err(error) => return Err(error.into()),
+/// };
+/// for moment in moments {
+///     match moment {
+///         Moment::AtExit(standing) => {
+///             let process = Process::open(program.pid())?;
+///             assert!(process.resident_regions(..)?.count() > 0);
+///             standing.release();
+///         }
+///         Moment::Ended(status) => assert!(status?.success()),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Program {
+    pid: u32,
+    /// `None` if it had ended and was reaped before.
+    pidfd: Option<OwnedFd>,
+}
+
+/// What becomes of a program.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Moment {
+    /// It is about to end, and stands still with all its memory until this is
+    /// dropped or released. At most once, and only of a traced program.
+    AtExit(StandingAtExit),
+    /// It has ended, and is reaped: the last moment. An error if how it ended
+    /// cannot be known, because this program ignores SIGCHLD.
+    Ended(io::Result<ExitStatus>),
+}
+
+/// A program that stands still at its end until this is dropped.
+#[derive(Debug)]
+pub struct StandingAtExit {
+    /// Dropped with this, which the tracer waits for.
+    _go_on: Sender<()>,
+}
+
+impl StandingAtExit {
+    /// Lets it end.
+    pub fn release(self) {}
+}
+
+/// Why a program was not started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// It cannot be executed, or no child can be forked.
+    Start(io::Error),
+    /// This program may not trace it, or cannot prepare that.
+    Trace(io::Error),
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(error) => write!(f, "cannot start the program: {error}"),
+            Self::Trace(error) => write!(f, "cannot trace the program: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LaunchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Start(error) | Self::Trace(error) => Some(error),
+        }
+    }
+}
+
+impl Program {
+    /// Starts a program. `notify` is told, in another thread, when it has
+    /// ended. (`Stdio::piped` is of no use here: the ends of its pipes are
+    /// closed at once. Give it an end of `std::io::pipe`.)
+    ///
+    /// It is executed with the rights of the user who runs this program, also
+    /// where this program has more, see
+    /// [`with_user_rights`](crate::with_user_rights).
+    ///
+    /// `ready` is called once there is a child, with the signal dispositions
+    /// that this program had before, and before it executes: the place to
+    /// install handlers that the program is not to lose its ignored signals to.
+    ///
+    /// # Errors
+    /// [`LaunchError::Start`].
+    pub fn start(
+        command: Command,
+        ready: impl FnOnce() + Send + 'static,
+        mut notify: impl FnMut(Moment) + Send + 'static,
+    ) -> Result<Self, LaunchError> {
+        let hold = move |line, report: &_, _: &_| tracer::let_go(line, report, ready);
+        let (mut child, pidfd) = spawn(command, hold)?;
+        let pid = child.id();
+        let reap = move || notify(Moment::Ended(child.wait()));
+        thread::Builder::new()
+            .name("program".to_owned())
+            .spawn(reap)
+            .map_err(LaunchError::Start)?;
+        Ok(Self { pid, pidfd })
+    }
+
+    /// Starts a program that stops at its end, with its memory as it then is,
+    /// and tells `notify`, in another thread, of that and of its end.
+    ///
+    /// It is traced (ptrace) from its start, with all its threads, into
+    /// whatever process group, session or namespace it enters; the processes
+    /// that it starts are not. Its end is that of the process that was started,
+    /// also if it leaves a daemon behind. Each signal and each new thread takes
+    /// a detour through this program; nobody else can trace it meanwhile. A
+    /// set-user-ID program gains no privileges while it is traced, unless this
+    /// caller has CAP_SYS_PTRACE. A program that executes another is followed
+    /// into that. If this program ends first, even if killed, the traced one
+    /// runs on by itself, and no signal to it is lost.
+    ///
+    /// No other thread of this program may wait for just any child meanwhile
+    /// (`waitpid(-1, ...)`): it would take the traced one's stops. Other
+    /// children of this program are left to those who wait for them.
+    ///
+    /// A program that is killed by SIGKILL while it stands at its end loses its
+    /// memory at once, and one that is killed while it executes is never seen.
+    /// (`Stdio::piped` is of no use here, and `ready` is, as with
+    /// [`Program::start`].)
+    ///
+    /// # Errors
+    /// [`LaunchError::Start`]; [`LaunchError::Trace`] where ptrace is not
+    /// allowed.
+    pub fn start_traced(
+        command: Command,
+        ready: impl FnOnce() + Send + 'static,
+        notify: impl FnMut(Moment) + Send + 'static,
+    ) -> Result<Self, LaunchError> {
+        let follow = move |line, report: &_, executed: &_| {
+            tracer::run(line, report, executed, ready, notify)
+        };
+        let (child, pidfd) = spawn(command, follow)?;
+        Ok(Self {
+            pid: child.id(),
+            pidfd,
+        })
+    }
+
+    /// Its PID, which can be another process's once it has ended.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends it a signal, if it has not ended.
+    ///
+    /// # Errors
+    /// The system's, such as EPERM if it has changed its user; ESRCH if it has
+    /// ended; EINVAL for a number that is no signal's.
+    pub fn signal(&self, number: i32) -> io::Result<()> {
+        let signal = Signal::from_named_raw(number);
+        let signal = signal.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        match &self.pidfd {
+            Some(pidfd) => Ok(pidfd_send_signal(pidfd, signal)?),
+            None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    }
+
+    /// Whether it is in the process group of this process now, as it is at its
+    /// start: a terminal sends its signals to both then, or to neither.
+    pub fn is_in_own_process_group(&self) -> bool {
+        let of = |pid| getpgid(pid).ok();
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| of(Some(pid)) == of(None))
+    }
+}
+
+/// Whether this process ignores a signal, as one that nohup(1) has started
+/// ignores SIGHUP: a handler for it would undo that.
+pub fn is_signal_ignored(number: i32) -> bool {
+    sys::is_ignored(number)
+}
+
+/// Where a child's pidfd goes that may execute, or why it may not.
+type Report = Sender<io::Result<Option<OwnedFd>>>;
+
+/// Forks a child that executes when `hold`, in a thread of its own, lets it.
+fn spawn(
+    mut command: Command,
+    hold: impl FnOnce(UnixStream, &Report, &Receiver<()>) + Send + 'static,
+) -> Result<(Child, Option<OwnedFd>), LaunchError> {
+    let (line, childs_end) = UnixStream::pair().map_err(LaunchError::Start)?;
+    let (report, held) = channel();
+    let (executed, is_executed) = channel();
+    thread::Builder::new()
+        .name("tracer".to_owned())
+        .spawn(move || hold(line, &report, &is_executed))
+        .map_err(LaunchError::Start)?;
+    // The child says its number, and waits for a word.
+    sys::before_exec(&mut command, move || {
+        let mut line = &childs_end;
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        line.write_all(&own.to_ne_bytes())?;
+        let mut word = [0; 4];
+        line.read_exact(&mut word)?;
+        match i32::from_ne_bytes(word) {
+            // It is looked up and executed as its user would do it.
+            0 => keep_to_user_rights(),
+            refused => Err(io::Error::from_raw_os_error(refused)),
+        }
+    });
+    let child = command.spawn();
+    // Its end of the line with it: if no child was forked the thread ends.
+    drop(command);
+    if child.is_ok() {
+        // It is there: it waits for the child's end, or this word.
+        let _ = executed.send(());
+    }
+    drop(executed);
+    match (child, held.recv()) {
+        (Ok(child), Ok(Ok(pidfd))) => Ok((child, pidfd)),
+        (_, Ok(Err(refused))) => Err(LaunchError::Trace(refused)),
+        (Err(error), _) => Err(LaunchError::Start(error)),
+        (Ok(_), Err(_)) => Err(LaunchError::Start(io::ErrorKind::BrokenPipe.into())),
+    }
+}
+
+/// Of a child that is not yet reaped.
+fn pidfd_of(pid: i32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
+}

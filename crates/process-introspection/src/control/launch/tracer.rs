@@ -1,0 +1,305 @@
+//! The thread that follows a program by ptrace from before its first
+//! instruction to its end, and stops it there. ptrace belongs to a thread, so
+//! all of it is done in this one.
+//!
+//! PTRACE_EVENT_EXIT comes before a thread gives up its memory: do_exit calls
+//! ptrace_event before exit_mm (Linux 6.18, kernel/exit.c), also after SIGKILL.
+//! The memory goes with the last thread, so that one's event is the program's
+//! end; threads that end before are let go.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::mpsc::{channel, Receiver, TryRecvError};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{waitid, Pid, WaitId, WaitIdOptions};
+
+use super::tracees::{Event, Stop, Tracees};
+use super::{pidfd_of, Moment, Report, StandingAtExit};
+use crate::control::freeze::{wait_until, Threads};
+use crate::sys::{event_message, ptrace, Request};
+
+/// From the stop at the first exec on.
+const OPTIONS: i32 =
+    libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEEXEC;
+
+/// Traces the child at the other end of `line`. `report` gets its pidfd once it
+/// is traced, or why it cannot be; `executed` a word when the exec has worked,
+/// or its end when it has not.
+pub(super) fn run(
+    mut line: UnixStream,
+    report: &Report,
+    executed: &Receiver<()>,
+    ready: impl FnOnce(),
+    mut notify: impl FnMut(Moment),
+) {
+    let mut number = [0; 4];
+    // No child was forked.
+    if line.read_exact(&mut number).is_err() {
+        return;
+    }
+    let pid = i32::from_ne_bytes(number);
+    let seized = ptrace(pid, Request::Seize(libc::PTRACE_O_TRACEEXEC));
+    let refused = seized
+        .as_ref()
+        .err()
+        .map_or(0, |error| error.raw_os_error().unwrap_or(libc::EPERM));
+    if refused == 0 {
+        ready();
+    }
+    // Before the child goes on: who started it asks for this when it is gone.
+    let _ = report.send(seized.map(|()| pidfd_of(pid)));
+    let _ = line.write_all(&refused.to_ne_bytes());
+    if refused != 0 || !reaches_exec(pid, executed) {
+        return;
+    }
+    let mut tracer = Tracer {
+        pid,
+        tracees: Tracees::of(pid),
+        threads: HashSet::from([pid]),
+        has_stood: false,
+    };
+    let status = tracer.follow(&mut notify);
+    notify(Moment::Ended(status));
+}
+
+/// Has the child at the other end of `line` execute, untraced, when `ready`
+/// has been called.
+pub(super) fn let_go(mut line: UnixStream, report: &Report, ready: impl FnOnce()) {
+    let mut number = [0; 4];
+    // No child was forked.
+    if line.read_exact(&mut number).is_err() {
+        return;
+    }
+    ready();
+    // Not yet reaped: the number is its own.
+    let _ = report.send(Ok(pidfd_of(i32::from_ne_bytes(number))));
+    let _ = line.write_all(&0i32.to_ne_bytes());
+}
+
+/// Waits until the child is about to stop at its exec, and leaves that stop to
+/// be waited for. Its end, should it come first, is left for its parent, the
+/// thread that started it, to reap.
+fn reaches_exec(pid: i32, executed: &Receiver<()>) -> bool {
+    let Some(child) = Pid::from_raw(pid) else {
+        return false;
+    };
+    let options = WaitIdOptions::STOPPED
+        | WaitIdOptions::NOHANG
+        | WaitIdOptions::NOWAIT
+        | WaitIdOptions::from_bits_retain(libc::__WALL as u32);
+    let mut has_executed = false;
+    loop {
+        if let Ok(Some(status)) = waitid(WaitId::Pid(child), options) {
+            let Stop { signal, event } = Stop::of(status.trapping_signal().unwrap_or(0));
+            if event == libc::PTRACE_EVENT_EXEC {
+                return true;
+            }
+            // A signal that came before it, such as ^C.
+            go_on(pid, if event == 0 { signal } else { 0 });
+            continue;
+        }
+        match executed.try_recv() {
+            Ok(()) => has_executed = true,
+            // The stop is still to come, or the program was killed before it.
+            // Whoever has started it no longer waits for it.
+            Err(TryRecvError::Disconnected) if has_executed => return true,
+            Err(TryRecvError::Disconnected) => return false,
+            Err(TryRecvError::Empty) => {}
+        }
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// Lets a stopped thread go on. One that was killed meanwhile does so by
+/// itself.
+fn go_on(thread: i32, signal: i32) {
+    let _ = ptrace(thread, Request::Continue(signal));
+}
+
+struct Tracer {
+    pid: i32,
+    tracees: Tracees,
+    /// Those of its threads that have not come to their end.
+    threads: HashSet<i32>,
+    has_stood: bool,
+}
+
+impl Tracer {
+    fn follow(&mut self, notify: &mut impl FnMut(Moment)) -> io::Result<ExitStatus> {
+        loop {
+            match self.tracees.next()? {
+                (thread, Event::Stopped(stop)) => self.stopped(thread, stop, notify),
+                (thread, Event::Ended(status)) if thread == self.pid => return Ok(status),
+                (thread, Event::Ended(_)) => {
+                    self.threads.remove(&thread);
+                }
+            }
+        }
+    }
+
+    fn stopped(&mut self, thread: i32, stop: Stop, notify: &mut impl FnMut(Moment)) {
+        match stop.event {
+            libc::PTRACE_EVENT_EXIT => {
+                self.threads.remove(&thread);
+                self.forget_those_without_a_stop();
+                if self.threads.is_empty() && !self.has_stood {
+                    self.has_stood = true;
+                    self.await_others();
+                    let (go_on, wait) = channel();
+                    notify(Moment::AtExit(StandingAtExit { _go_on: go_on }));
+                    // Nothing is sent; this is its end.
+                    let _ = wait.recv();
+                }
+                go_on(thread, 0);
+            }
+            libc::PTRACE_EVENT_EXEC => self.executes(),
+            libc::PTRACE_EVENT_CLONE => {
+                if let Ok(new) = event_message(thread) {
+                    self.tracees.add(new);
+                }
+                go_on(thread, 0);
+            }
+            libc::PTRACE_EVENT_STOP if is_stop(stop.signal) => {
+                let _ = ptrace(thread, Request::Listen);
+            }
+            // A new thread, or the end of a stop. What clone has made may also
+            // be a process of its own.
+            libc::PTRACE_EVENT_STOP => match self.is_known(thread) {
+                true => go_on(thread, 0),
+                false => {
+                    let _ = ptrace(thread, Request::Detach);
+                    self.tracees.forget(thread);
+                }
+            },
+            0 => {
+                self.is_known(thread);
+                go_on(thread, stop.signal);
+            }
+            _ => go_on(thread, 0),
+        }
+    }
+
+    /// Forgets threads that end without being waited for at their end: one that
+    /// comes to it by itself does not stop there, or stops no longer, when the
+    /// process is killed meanwhile (kernel/signal.c, `ptrace_stop`, Linux 6.1 and
+    /// 6.18). Whoever lives, or stops, is enough to know that this is not the last.
+    fn forget_those_without_a_stop(&mut self) {
+        while let Some(&other) = self.threads.iter().next() {
+            let mut fate = Fate::Killed;
+            let known = wait_until(|| {
+                fate = Fate::of(self.pid, other);
+                Ok(fate != Fate::Killed)
+            });
+            if known.is_err() || fate != Fate::Ended {
+                return;
+            }
+            self.threads.remove(&other);
+        }
+    }
+
+    /// Waits until the threads that were let go are behind giving up their
+    /// memory: to look at a process through one that is about to, as its first
+    /// may be, ends in the middle.
+    fn await_others(&self) {
+        let path = format!("/proc/{}", self.pid);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Ok(dir) = rustix::fs::open(path, flags, Mode::empty()) {
+            // Should one take very long, it is looked at all the same.
+            let _ = wait_until(|| Ok(Threads::of(&dir)?.stand_still()));
+        }
+    }
+
+    /// Lets it go on from the stop at its exec: its other threads have ended,
+    /// and the one that goes on has the first's number.
+    fn executes(&mut self) {
+        self.threads = HashSet::from([self.pid]);
+        self.tracees.forget_all_but(self.pid);
+        let _ = ptrace(self.pid, Request::Options(OPTIONS));
+        go_on(self.pid, 0);
+    }
+
+    /// Whether it is a thread of the program, which is remembered.
+    fn is_known(&mut self, thread: i32) -> bool {
+        if self.threads.contains(&thread) {
+            return true;
+        }
+        let is_own = Path::new(&format!("/proc/{}/task/{thread}", self.pid)).exists();
+        if is_own {
+            self.threads.insert(thread);
+        }
+        is_own
+    }
+}
+
+/// What becomes of a thread.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It lives, or has stopped for its tracer.
+    Open,
+    /// SIGKILL is on its way to it: it will stop at its end, unless it is past
+    /// that.
+    Killed,
+    /// It has no memory any more.
+    Ended,
+}
+
+impl Fate {
+    fn of(process: i32, thread: i32) -> Self {
+        match std::fs::read_to_string(format!("/proc/{process}/task/{thread}/status")) {
+            Ok(status) => Self::told_by(&status),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+                Self::Ended
+            }
+            Err(_) => Self::Open,
+        }
+    }
+
+    fn told_by(status: &str) -> Self {
+        let field = |name: &str| {
+            let mut lines = status.lines();
+            lines.find_map(|line| Some(line.strip_prefix(name)?.trim_start()))
+        };
+        match field("State:").and_then(|state| state.chars().next()) {
+            Some('Z' | 'X') | None => return Self::Ended,
+            Some('t') => return Self::Open,
+            Some(_) => {}
+        }
+        let pending = field("SigPnd:").and_then(|text| u64::from_str_radix(text, 16).ok());
+        match pending.unwrap_or(0) & 1 << (libc::SIGKILL - 1) {
+            0 => Self::Open,
+            _ => Self::Killed,
+        }
+    }
+}
+
+fn is_stop(signal: i32) -> bool {
+    matches!(
+        signal,
+        libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threads_status_tells_what_becomes_of_it() {
+        for (state, pending, fate) in [
+            ("S (sleeping)", "0000000000000000", Fate::Open),
+            ("R (running)", "0000000000010000", Fate::Open),
+            ("R (running)", "0000000000000100", Fate::Killed),
+            ("t (tracing stop)", "0000000000000000", Fate::Open),
+            ("Z (zombie)", "0000000000000100", Fate::Ended),
+        ] {
+            let status = format!("Name:\tState:\nState:\t{state}\nSigPnd:\t{pending}\n");
+            assert_eq!(Fate::told_by(&status), fate, "{status}");
+        }
+        assert_eq!(Fate::told_by(""), Fate::Ended);
+    }
+}

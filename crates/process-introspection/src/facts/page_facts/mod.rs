@@ -1,0 +1,81 @@
+//! Facts of a process's pages, on request: of how many pages of a region each
+//! is true. [`reader`] reads them.
+
+mod counts;
+mod entries;
+mod folios;
+mod frame_facts;
+mod pieces;
+mod reader;
+mod rest;
+
+use crate::machine::frames::FrameFlags;
+use counts::WordCounts;
+
+pub use entries::{EntryFlags, EntryNotes, NotedEntries};
+use folios::FolioPages;
+use frame_facts::FrameFacts;
+pub use reader::PageFactsReader;
+use rest::Rest;
+
+/// Facts of the pages of one region, as counts of pages.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct PageFacts {
+    frames: FrameFacts,
+    entry_flags: WordCounts,
+}
+
+impl PageFacts {
+    /// Of how many pages the frame's flags are known: those in memory, less
+    /// frames that the kernel knows nothing of.
+    pub fn frames(&self) -> u64 {
+        self.frames.flags.of(0)
+    }
+
+    /// Of how many pages the frame has this flag. (Of several: all of them.)
+    pub fn frames_with(&self, flag: FrameFlags) -> u64 {
+        self.frames.flags.of(flag.bits())
+    }
+
+    /// Each bit of kpageflags that any frame has, with the number of pages.
+    pub fn frame_flags(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.frames.flags.each()
+    }
+
+    /// Of how many pages the entry was looked at: all if they are in memory or
+    /// in swap, none otherwise.
+    pub fn entries(&self) -> u64 {
+        self.entry_flags.of(0)
+    }
+
+    /// Of how many pages the entry has this flag. (Of several: all of them.)
+    pub fn entries_with(&self, flag: EntryFlags) -> u64 {
+        self.entry_flags.of(flag.bits())
+    }
+
+    /// Each flag that any entry has, as its bit, with the number of pages.
+    pub fn entry_flags(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.entry_flags.each()
+    }
+
+    /// The least and the greatest number of mappings of a frame, see
+    /// [`Frames::read_mapcounts`](crate::Frames::read_mapcounts); `None` if no frame's is known.
+    pub fn mapcounts(&self) -> Option<(u64, u64)> {
+        let counts = || self.times_mapped().map(|(count, _)| count);
+        counts().min().zip(counts().max())
+    }
+
+    /// How often frames are mapped, each number with the number of pages;
+    /// without frames that have no `struct page`.
+    pub fn times_mapped(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.frames
+            .times_mapped
+            .words()
+            .filter(|&(_, pages)| pages > 0)
+    }
+
+    /// The folios that the frames are a part of.
+    pub(crate) fn folios(&self) -> &FolioPages {
+        &self.frames.folios
+    }
+}

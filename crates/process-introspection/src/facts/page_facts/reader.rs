@@ -1,0 +1,274 @@
+//! Reads facts: frames in sorted runs, entries in runs of neighbours. Knows
+//! nothing of how regions are found.
+
+use std::ops::Range;
+
+use process_introspection_core::pagemap::read_entries;
+use process_introspection_core::physical::Backing;
+use process_introspection_core::{AddrRange, PageSize, Pfn};
+
+use super::counts::WordCounts;
+use super::frame_facts::FrameFactsOfRegions;
+use super::pieces::{Part, Pieces, Run, PIECE};
+use super::{EntryFlags, NotedEntries, PageFacts};
+use crate::error::Error;
+use crate::machine::frames::{FrameFlags, Frames};
+use crate::process::Process;
+
+/// Reads facts of a process's pages, for many regions at a time: the more, the
+/// longer the runs of frames. Takes some hundred bytes for each region added, and
+/// a constant.
+#[derive(Debug)]
+pub struct PageFactsReader<'a> {
+    process: &'a Process,
+    frames: Frames,
+    page: PageSize,
+    /// Whether entries are read as well.
+    with_entries: bool,
+    /// Of a piece of frames their flags and numbers of mappings, or its entries.
+    flags: Vec<u64>,
+    words: Vec<u64>,
+    /// Of the regions added: runs of frames, and of pages whose entries are to be
+    /// read, and what was told of their frames and entries.
+    runs: Vec<Run>,
+    pages: Vec<Run>,
+    frames_told: FrameFactsOfRegions,
+    entries: Vec<WordCounts>,
+    /// Whether these were read: they are forgotten when the next is added.
+    are_read: bool,
+}
+
+impl<'a> PageFactsReader<'a> {
+    pub(crate) fn new(process: &'a Process) -> Result<Self, Error> {
+        Ok(Self {
+            process,
+            frames: Frames::open_in(process.mounts())?,
+            page: process.page_size(),
+            with_entries: true,
+            flags: vec![0; PIECE],
+            words: vec![0; PIECE],
+            runs: Vec::new(),
+            pages: Vec::new(),
+            frames_told: FrameFactsOfRegions::default(),
+            entries: Vec::new(),
+            are_read: false,
+        })
+    }
+
+    /// Leaves the entries alone: of frames only, in half of the time.
+    pub(crate) fn of_frames_only(mut self) -> Self {
+        self.with_entries = false;
+        self
+    }
+
+    /// Adds a region to those whose facts [`Self::read`] reads next: its
+    /// addresses, what is behind them as a walk found it, and what the walk has
+    /// noted of their entries (see [`Process::physical_regions_noting`]). Those
+    /// are not read again, nor is what they tell: that a frame is mapped once.
+    ///
+    /// A region can have changed since it was found: what was noted is as old as
+    /// the region. Entries that were not noted are those of its addresses when
+    /// they are read, its frames those that it had.
+    ///
+    /// # Panics
+    /// If 2^32 regions are added without a [`Self::read`].
+    pub fn add(&mut self, virt: AddrRange, backing: Backing, noted: Option<NotedEntries>) {
+        if self.are_read {
+            self.forget();
+        }
+        let region = u32::try_from(self.entries.len()).expect("fewer than 2^32 regions");
+        let shift = self.page.shift();
+        let count = virt.size() >> shift;
+        let has_entries = backing.is_backed() || matches!(backing, Backing::Swapped(_));
+        let noted = noted.filter(|_| has_entries && self.with_entries);
+        let run = |start: u64| Run {
+            start,
+            end: start.saturating_add(count),
+            region,
+            is_mapped_once: noted.as_ref().is_some_and(NotedEntries::are_exclusive),
+        };
+        if let Some(address) = backing.address() {
+            self.runs.push(run(address.pfn(self.page).as_u64()));
+        }
+        if noted.is_none() && has_entries && self.with_entries {
+            self.pages.push(run(virt.start().as_u64() >> shift));
+        }
+        self.frames_told.push();
+        let noted = noted.map_or_else(WordCounts::default, |noted| noted.0);
+        self.entries.push(noted);
+    }
+
+    /// The facts of each region that was added since the last time, in their
+    /// order.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`]; the system's. The regions are forgotten then, too.
+    pub fn read(&mut self) -> Result<impl ExactSizeIterator<Item = PageFacts> + '_, Error> {
+        if self.are_read {
+            self.forget();
+        }
+        self.are_read = true;
+        // Frames of neighbours often ascend or descend for a while: the stable sort
+        // finds such stretches, and takes a tenth of the instructions then.
+        self.runs.sort_by_key(|run| run.start);
+        self.pages.sort_by_key(|run| run.start);
+        self.read_frames()?;
+        self.read_entries()?;
+        let frames = &self.frames_told;
+        let entries = self.entries.iter_mut().enumerate();
+        Ok(entries.map(|(region, entries)| PageFacts {
+            frames: frames.of(region),
+            entry_flags: std::mem::take(entries),
+        }))
+    }
+
+    fn forget(&mut self) {
+        self.are_read = false;
+        self.runs.clear();
+        self.pages.clear();
+        self.frames_told.clear();
+        self.entries.clear();
+    }
+
+    fn read_frames(&mut self) -> Result<(), Error> {
+        let frames = &self.frames;
+        let mut pieces = Pieces::of(&self.runs);
+        while let Some((start, size)) = pieces.next() {
+            self.process.beat();
+            let first = Pfn::new(start);
+            let told = frames.read_flag_words(first, &mut self.flags[..size])?;
+            let unknown = times_unknown(pieces.parts(told), &self.flags);
+            self.words[..told].fill(1);
+            let counts = &mut self.words[unknown.clone()];
+            let at = Pfn::new(start + unknown.start as u64);
+            let told = match frames.read_mapcounts(at, counts)? {
+                read if read == unknown.len() => told,
+                read => unknown.start + read,
+            };
+            for part in pieces.parts(told) {
+                let (flags, counts) = (&self.flags[part.at.clone()], &self.words[part.at.clone()]);
+                self.frames_told.add(&part, start, flags, counts);
+            }
+            // Of frames past those that were told of, nothing is known.
+            pieces.advance(size);
+        }
+        self.frames_told.close_folios(|end| {
+            let mut next = [FrameFlags::default()];
+            frames.read_flags(Pfn::new(end), &mut next)?;
+            Ok(next[0].contains(FrameFlags::COMPOUND_TAIL))
+        })
+    }
+
+    fn read_entries(&mut self) -> Result<(), Error> {
+        let mut pieces = Pieces::of(&self.pages);
+        while let Some((start, size)) = pieces.next() {
+            self.process.beat();
+            let at = start << self.page.shift();
+            let entries = &mut self.words[..size];
+            let read = read_entries(self.process.as_core(), self.page, at, entries)
+                .map_err(|error| self.process.error(error))?;
+            for part in pieces.parts(read) {
+                let flags = self.words[part.at]
+                    .iter()
+                    .map(|&word| EntryFlags::from_entry(word).bits());
+                self.entries[part.region as usize].add(flags);
+            }
+            pieces.advance(read);
+        }
+        Ok(())
+    }
+}
+
+/// The frames of a piece, with these flags, among which all are whose number of
+/// mappings is to be read.
+///
+/// Of a frame that is mapped, and not of a large folio, an entry has
+/// MMAP_EXCLUSIVE if and only if the number is 1 (fs/proc/task_mmu.c
+/// `pte_to_pagemap_entry`, against fs/proc/page.c: 5.10, 6.12, 6.15 and later);
+/// of a large one it can be said of the process. A frame that was merged since
+/// can be mapped more often.
+fn times_unknown(parts: impl Iterator<Item = Part>, flags: &[u64]) -> Range<usize> {
+    const MAPPED: u64 = FrameFlags::MMAP.bits();
+    const OTHERS: u64 = FrameFlags::COMPOUND_HEAD.bits()
+        | FrameFlags::COMPOUND_TAIL.bits()
+        | FrameFlags::KSM.bits();
+    let mut unknown = 0..0;
+    for part in parts {
+        let flags = &flags[part.at.clone()];
+        let is_one = |&word: &u64| word & (MAPPED | OTHERS) == MAPPED;
+        if part.is_mapped_once && flags.iter().all(is_one) {
+            continue;
+        }
+        unknown = match unknown.is_empty() {
+            true => part.at,
+            false => unknown.start.min(part.at.start)..unknown.end.max(part.at.end),
+        };
+    }
+    unknown
+}
+
+impl Process {
+    /// A reader of facts of this process's pages.
+    ///
+    /// ```
+    /// use process_introspection::{FrameFlags, Process};
+    ///
+    /// let process = Process::current()?;
+    /// let byte = Box::new(1u8);
+    /// let address = &raw const *byte as u64;
+    /// match process.page_facts() {
+    ///     Ok(mut reader) => {
+    ///         for region in process.physical_regions(address..=address)? {
+    ///             let region = region?;
+    ///             reader.add(region.virt, region.backing, None);
+    ///         }
+    ///         for facts in reader.read()? {
+    ///             assert_eq!(facts.frames_with(FrameFlags::ANON), 1);
+    ///         }
+    ///     }
+    ///     Err(error) => {
+    ///         assert!(error.is_permission_denied() || error.is_unsupported(), "{error}");
+    ///     }
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Frames::open`], and as [`Process::physical_regions`].
+    pub fn page_facts(&self) -> Result<PageFactsReader<'_>, Error> {
+        self.physical_regions(0..0)?;
+        PageFactsReader::new(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPPED: u64 = FrameFlags::MMAP.bits() | FrameFlags::ANON.bits();
+    const HEAD: u64 = MAPPED | FrameFlags::COMPOUND_HEAD.bits();
+    const TAIL: u64 = MAPPED | FrameFlags::COMPOUND_TAIL.bits();
+    const MERGED: u64 = MAPPED | FrameFlags::KSM.bits();
+
+    #[test]
+    fn a_number_of_mappings_is_read_unless_the_entry_and_the_frame_tell_that_it_is_one() {
+        let cases: [(&[u64], &[bool], Range<usize>); 7] = [
+            (&[MAPPED, MAPPED], &[true, true], 0..0),
+            (&[MAPPED, MAPPED, MAPPED], &[true, false, true], 1..2),
+            (&[MAPPED; 4], &[true, false, true, false], 1..4),
+            (&[HEAD, TAIL, MAPPED], &[true; 3], 0..2),
+            (&[MAPPED, MERGED], &[true; 2], 1..2),
+            (&[MAPPED, FrameFlags::BUDDY.bits()], &[true; 2], 1..2),
+            (&[0, FrameFlags::NOPAGE.bits()], &[true; 2], 0..2),
+        ];
+        for (flags, once, unknown) in cases {
+            let parts = once.iter().enumerate().map(|(at, &is_mapped_once)| Part {
+                region: at as u32,
+                is_mapped_once,
+                at: at..at + 1,
+                is_first: true,
+            });
+            assert_eq!(times_unknown(parts, flags), unknown, "{flags:x?} {once:?}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! What the kernel tells of page frames, whosever they are: their flags and how
+//! often they are mapped. Owns `/proc/kpageflags` and `/proc/kpagecount`; knows
+//! no process.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+
+use process_introspection_core::{Operation, Pfn};
+use rustix::io::{pread, Errno};
+
+use crate::error::Error;
+use crate::process::mounts::Mounts;
+use crate::process::Process;
+use crate::sys;
+
+/// The flags of a page frame: the bits of `/proc/kpageflags`, also those that
+/// have no name here. Since Linux 6.10 most are those of the folio that the
+/// frame is a part of; before, some were set on its first frame only.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct FrameFlags(u64);
+
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)*) => {
+        impl FrameFlags {
+            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
+
+            /// The kernel's name for a bit, in small letters, without `KPF_`;
+            /// `None` for bits without one.
+            pub const fn name_of(bit: u32) -> Option<&'static str> {
+                match bit {
+                    $($bit => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+// include/uapi/linux/kernel-page-flags.h, and from 32 on the kernel's own, of
+// include/linux/kernel-page-flags.h (5.10 to 6.18). What they say there is in
+// Documentation/admin-guide/mm/pagemap.rst and fs/proc/page.c.
+flags! {
+    /// The folio is locked, for input or output for example. Not `mlock`.
+    LOCKED = 0, "locked";
+    /// An error occurred in reading or writing; newer kernels never set it.
+    ERROR = 1, "error";
+    /// The folio was used since the last look of reclaim. (What the page tables
+    /// know of use is not in it.)
+    REFERENCED = 2, "referenced";
+    /// What it holds is what it should hold.
+    UPTODATE = 3, "uptodate";
+    /// The folio has to be written back. (PTE-dirty and soft-dirty are others.)
+    DIRTY = 4, "dirty";
+    /// On one of the lists of reclaim.
+    LRU = 5, "lru";
+    /// On an active list.
+    ACTIVE = 6, "active";
+    /// The kernel's, for small objects.
+    SLAB = 7, "slab";
+    /// Being written back.
+    WRITEBACK = 8, "writeback";
+    /// To be reclaimed as soon as it is written back.
+    RECLAIM = 9, "reclaim";
+    /// Free memory.
+    BUDDY = 10, "buddy";
+    /// Mapped by some process.
+    MMAP = 11, "mmap";
+    /// Anonymous memory, or a private copy.
+    ANON = 12, "anon";
+    /// Has a place in a swap area too.
+    SWAPCACHE = 13, "swapcache";
+    /// Goes to swap when it is reclaimed: anonymous or shared memory.
+    SWAPBACKED = 14, "swapbacked";
+    /// The first frame of a large folio or of another compound page.
+    COMPOUND_HEAD = 15, "compound_head";
+    /// Another frame of one.
+    COMPOUND_TAIL = 16, "compound_tail";
+    /// Of hugetlb.
+    HUGE = 17, "huge";
+    /// On the list of what is not reclaimed.
+    UNEVICTABLE = 18, "unevictable";
+    /// The hardware reported an error there.
+    HWPOISON = 19, "hwpoison";
+    /// The kernel has no `struct page` for it: a hole, or a device's memory.
+    /// Newer kernels say nothing of such a frame instead: no flag at all
+    /// (fs/proc/page.c `kpage_read`; seen so on 6.18, with the flag on 6.12).
+    NOPAGE = 20, "nopage";
+    /// Shared by kernel samepage merging. Read only where the kernel tells, see
+    /// [`Frames::tells_merged`].
+    KSM = 21, "ksm";
+    /// Of a large folio that processes can map: a transparent huge page, or where
+    /// the kernel makes them a smaller one. Not of hugetlb.
+    THP = 22, "thp";
+    /// Memory that a driver took away: a balloon, hot-unplug.
+    OFFLINE = 23, "offline";
+    /// The zero page, or the huge zero page.
+    ZERO_PAGE = 24, "zero_page";
+    /// Not used since it was marked so in `/sys/kernel/mm/page_idle`.
+    IDLE = 25, "idle";
+    /// A page table.
+    PGTABLE = 26, "pgtable";
+    /// Reserved at boot.
+    RESERVED = 32, "reserved";
+    /// Locked in memory by `mlock`.
+    MLOCKED = 33, "mlocked";
+    /// For its owner. Of anonymous memory: no other process has it (that is what
+    /// PG_anon_exclusive is, since 5.19). In older kernels "mapped to disk".
+    OWNER_2 = 34, "owner_2";
+    /// The file system has data of its own for it.
+    PRIVATE = 35, "private";
+    /// More of that.
+    PRIVATE_2 = 36, "private_2";
+    /// For its owner.
+    OWNER_PRIVATE = 37, "owner_private";
+    /// For the architecture.
+    ARCH = 38, "arch";
+    /// Mapped uncached.
+    UNCACHED = 39, "uncached";
+    /// Has a number and is never set by the kernel.
+    SOFTDIRTY = 40, "softdirty";
+    /// For the architecture.
+    ARCH_2 = 41, "arch_2";
+    /// For the architecture.
+    ARCH_3 = 42, "arch_3";
+}
+
+impl FrameFlags {
+    /// Wraps the kernel's 64 bits.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The kernel's 64 bits.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether all of these are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The numbers of the bits that are set, ascending.
+    pub fn set_bits(self) -> impl Iterator<Item = u32> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+            rest &= rest - 1;
+            Some(bit)
+        })
+    }
+}
+
+impl std::ops::BitOr for FrameFlags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Their names with `|` between them; `bitN` for those without one.
+impl fmt::Debug for FrameFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FrameFlags(")?;
+        for (index, bit) in self.set_bits().enumerate() {
+            if index > 0 {
+                f.write_str("|")?;
+            }
+            match Self::name_of(bit) {
+                Some(name) => f.write_str(name)?,
+                None => write!(f, "bit{bit}")?,
+            }
+        }
+        f.write_str(")")
+    }
+}
+
+/// The files that tell of page frames, open.
+#[derive(Debug)]
+pub struct Frames {
+    flags: File,
+    counts: File,
+    tells_merged: bool,
+}
+
+impl Frames {
+    /// Opens `/proc/kpageflags` and `/proc/kpagecount`, which are root's.
+    ///
+    /// ```
+    /// use process_introspection::{FrameFlags, Frames, Pfn};
+    ///
+    /// match Frames::open() {
+    ///     Ok(frames) => {
+    ///         let mut flags = [FrameFlags::default()];
+    ///         assert_eq!(frames.read_flags(Pfn::new(0), &mut flags)?, 1);
+    ///         println!("{:?}", flags[0]);
+    ///     }
+    ///     Err(error) => assert!(error.is_permission_denied() || error.is_unsupported(), "{error}"),
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::is_permission_denied`] for those who may not open root's files;
+    /// [`Error::is_unsupported`] where the files are missing.
+    pub fn open() -> Result<Self, Error> {
+        Self::open_in(&Mounts::new())
+    }
+
+    /// The same below another mount of proc.
+    ///
+    /// # Errors
+    /// As [`Frames::open`].
+    pub fn open_in(mounts: &Mounts) -> Result<Self, Error> {
+        let open = |name| File::open(mounts.proc().join(name)).map_err(of_frames);
+        let flags = open("kpageflags")?;
+        Ok(Self {
+            tells_merged: tells_merged(&flags),
+            flags,
+            counts: open("kpagecount")?,
+        })
+    }
+
+    /// Whether [`FrameFlags::KSM`] is known. Kernels from 6.10 on set it for all
+    /// anonymous memory: of two bits that tell together, they take one for enough
+    /// (fs/proc/page.c `stable_page_flags`; seen so on 6.12.117, and no longer on
+    /// 6.18.44). It is found out by a page of one's own, and then the flag is
+    /// never given, whether a page is merged or not. Neither is it where this
+    /// caller cannot see frame numbers.
+    pub fn tells_merged(&self) -> bool {
+        self.tells_merged
+    }
+
+    /// The flags of consecutive frames from `first` on; how many there are. The
+    /// kernel tells of no frame past the last one of its memory.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_flags(&self, first: Pfn, flags: &mut [FrameFlags]) -> Result<usize, Error> {
+        let mut words = [0; 512];
+        let mut done = 0;
+        for part in flags.chunks_mut(words.len()) {
+            let Some(at) = first.as_u64().checked_add(done as u64) else {
+                break;
+            };
+            let told = self.read_flag_words(Pfn::new(at), &mut words[..part.len()])?;
+            for (flags, &word) in part.iter_mut().zip(&words[..told]) {
+                *flags = FrameFlags(word);
+            }
+            done += told;
+            if told < part.len() {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// The same as words, without what is not told.
+    pub(crate) fn read_flag_words(&self, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
+        let told = read_words(&self.flags, first, words)?;
+        if !self.tells_merged {
+            for word in &mut words[..told] {
+                *word &= !FrameFlags::KSM.0;
+            }
+        }
+        Ok(told)
+    }
+
+    /// How often consecutive frames from `first` on are mapped by page tables,
+    /// of all processes; how many there are.
+    ///
+    /// An entry for a huge page counts for each of its frames. For frames of
+    /// large folios the number is exact up to Linux 6.14, and later if the
+    /// kernel has CONFIG_PAGE_MAPCOUNT (the default); else it is the average over
+    /// the folio's frames, but at least 1 if any of them is mapped
+    /// (fs/proc/page.c `get_kpage_count`, fs/proc/internal.h, 6.15 to 6.18). It
+    /// is 0 for the zero page, and for frames without a `struct page`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_mapcounts(&self, first: Pfn, counts: &mut [u64]) -> Result<usize, Error> {
+        read_words(&self.counts, first, counts)
+    }
+}
+
+/// See [`Frames::tells_merged`].
+fn tells_merged(flags: &File) -> bool {
+    let Ok(process) = Process::current() else {
+        return false;
+    };
+    let page = process.page_size();
+    let mut own = vec![0u8; 2 * page.bytes() as usize];
+    // It can be moved while it is looked at, and another page be in its place.
+    for try_number in 1..=4 {
+        // What was written just now is not merged.
+        std::hint::black_box(&mut own).fill(try_number);
+        let end = &raw const own[own.len() - 1];
+        let Ok(Some(address)) = process.physical_address(end) else {
+            return false;
+        };
+        let mut words = [0];
+        let read = read_words(flags, address.pfn(page), &mut words);
+        let seen = FrameFlags(words[0]);
+        // No page is so where the flag means nothing.
+        let is_anonymous = matches!(read, Ok(1)) && seen.contains(FrameFlags::ANON);
+        if is_anonymous && !seen.contains(FrameFlags::KSM) {
+            return true;
+        }
+    }
+    false
+}
+
+fn of_frames(error: io::Error) -> Error {
+    Error::of_io(&error, Operation::ReadFrames)
+}
+
+/// Reads the words of a file that has one for each frame; how many there were.
+fn read_words(file: &File, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
+    let mut done = 0;
+    while done < words.len() {
+        let Some(at) = (first.as_u64().checked_add(done as u64)).and_then(|at| at.checked_mul(8))
+        else {
+            return Ok(done);
+        };
+        match pread(file, sys::bytes_of(&mut words[done..]), at) {
+            Ok(0..8) => return Ok(done),
+            Ok(read) => done += read / 8,
+            Err(Errno::INTR) => continue,
+            // An offset past what a file can have.
+            Err(Errno::INVAL) => return Ok(done),
+            Err(error) => return Err(of_frames(error.into())),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bit_is_kept_and_those_with_a_name_have_the_kernels() {
+        let flags = FrameFlags::from_bits(1 << 12 | 1 << 63 | 1);
+        assert_eq!(flags.set_bits().collect::<Vec<_>>(), [0, 12, 63]);
+        assert_eq!(format!("{flags:?}"), "FrameFlags(locked|anon|bit63)");
+        assert!(flags.contains(FrameFlags::ANON | FrameFlags::LOCKED));
+        assert!(!flags.contains(FrameFlags::ANON | FrameFlags::DIRTY));
+        assert_eq!(format!("{:?}", FrameFlags::default()), "FrameFlags()");
+    }
+}

@@ -1,0 +1,284 @@
+//! The machine's settings of transparent huge pages, in
+//! `/sys/kernel/mm/transparent_hugepage` (Documentation/admin-guide/mm/transhuge.rst,
+//! Linux 6.12). Reads files; decides nothing.
+
+use std::fs;
+use std::path::Path;
+
+use crate::process::mounts::Mounts;
+
+/// Setting of anonymous memory: `enabled`, or `hugepages-SIZEkB/enabled`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum AnonymousMode {
+    /// Every mapping may have huge pages.
+    Always,
+    /// Mappings with `MADV_HUGEPAGE` may.
+    Madvise,
+    /// None may.
+    Never,
+}
+
+/// Setting of shared memory: `shmem_enabled`, `hugepages-SIZEkB/shmem_enabled`, or
+/// the option `huge=` of a tmpfs.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum SharedMode {
+    /// Every file may have huge pages.
+    Always,
+    /// Where the huge page lies within the file's size, or with `MADV_HUGEPAGE`.
+    WithinSize,
+    /// Mappings with `MADV_HUGEPAGE` may.
+    Advise,
+    /// None may.
+    Never,
+    /// None may, on any tmpfs.
+    Deny,
+    /// Every file may, on any tmpfs.
+    Force,
+}
+
+impl AnonymousMode {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match chosen(text)? {
+            "always" => Self::Always,
+            "madvise" => Self::Madvise,
+            "never" => Self::Never,
+            _ => return None,
+        })
+    }
+
+    /// Returns its name, as the kernel writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Madvise => "madvise",
+            Self::Never => "never",
+        }
+    }
+}
+
+impl SharedMode {
+    /// One of the names.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "always" => Self::Always,
+            "within_size" => Self::WithinSize,
+            "advise" => Self::Advise,
+            "never" => Self::Never,
+            "deny" => Self::Deny,
+            "force" => Self::Force,
+            _ => return None,
+        })
+    }
+
+    /// Returns its name, as the kernel writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::WithinSize => "within_size",
+            Self::Advise => "advise",
+            Self::Never => "never",
+            Self::Deny => "deny",
+            Self::Force => "force",
+        }
+    }
+}
+
+/// Settings of the machine. What cannot be read is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HugePageSettings {
+    /// Whether the kernel has transparent huge pages.
+    pub available: Option<bool>,
+    /// `enabled`.
+    pub enabled: Option<AnonymousMode>,
+    /// `hugepages-SIZEkB/enabled` of the size that one PMD entry maps, where it
+    /// does not inherit `enabled` (Linux 6.8).
+    pub enabled_of_size: Option<AnonymousMode>,
+    /// `shmem_enabled`.
+    pub shmem_enabled: Option<SharedMode>,
+    /// `hugepages-SIZEkB/shmem_enabled`, where it does not inherit
+    /// `shmem_enabled` (Linux 6.11).
+    pub shmem_enabled_of_size: Option<SharedMode>,
+    /// `defrag`, the word that is chosen.
+    pub defrag: Option<String>,
+    /// `use_zero_page`.
+    pub use_zero_page: Option<bool>,
+    /// `khugepaged/max_ptes_none`: so many pages of a block may be missing for
+    /// khugepaged to make it one huge page.
+    pub max_ptes_none: Option<u64>,
+    /// `khugepaged/max_ptes_swap`: so many may be in swap.
+    pub max_ptes_swap: Option<u64>,
+    /// `khugepaged/max_ptes_shared`: so many may be shared with other processes.
+    pub max_ptes_shared: Option<u64>,
+    /// The size in bytes that one PMD entry maps, for the names of settings.
+    pub size: u64,
+}
+
+/// The directory of the settings, below sysfs.
+const DIRECTORY: &str = "kernel/mm/transparent_hugepage";
+
+impl HugePageSettings {
+    /// Reads the settings; `size` is what one PMD entry maps, in bytes.
+    pub fn read(size: u64) -> Self {
+        Self::read_in(&Mounts::new(), size)
+    }
+
+    /// Reads the settings below another sysfs.
+    pub fn read_in(mounts: &Mounts, size: u64) -> Self {
+        Self::read_from(&mounts.sys().join(DIRECTORY), size)
+    }
+
+    /// Reads the settings of a directory that is made like the kernel's, such as a
+    /// copy of another machine's.
+    pub fn read_from(directory: &Path, size: u64) -> Self {
+        let text = |name: &str| fs::read_to_string(directory.join(name)).ok();
+        let number = |name: &str| text(name)?.trim().parse().ok();
+        let of_size = |name: &str| text(&format!("hugepages-{}kB/{name}", size >> 10));
+        let anonymous = |text: String| AnonymousMode::parse(&text);
+        let shared = |text: String| SharedMode::named(chosen(&text)?);
+        // Without its parent there is no sysfs to ask.
+        let above = directory.parent().is_some_and(Path::exists);
+        Self {
+            available: above.then(|| directory.exists()),
+            enabled: text("enabled").and_then(anonymous),
+            enabled_of_size: of_size("enabled").and_then(anonymous),
+            shmem_enabled: text("shmem_enabled").and_then(shared),
+            shmem_enabled_of_size: of_size("shmem_enabled").and_then(shared),
+            defrag: text("defrag").and_then(|text| chosen(&text).map(str::to_owned)),
+            use_zero_page: number("use_zero_page").map(|number: u64| number != 0),
+            max_ptes_none: number("khugepaged/max_ptes_none"),
+            max_ptes_swap: number("khugepaged/max_ptes_swap"),
+            max_ptes_shared: number("khugepaged/max_ptes_shared"),
+            size,
+        }
+    }
+
+    /// Returns what holds for anonymous memory.
+    pub fn anonymous(&self) -> Option<AnonymousMode> {
+        self.enabled_of_size.or(self.enabled)
+    }
+
+    /// Returns what holds for shared memory that is on no tmpfs somebody mounted.
+    pub fn shared(&self) -> Option<SharedMode> {
+        self.shmem_enabled_of_size.or(self.shmem_enabled)
+    }
+
+    /// Returns the setting of anonymous memory as `enabled=VALUE`, with the
+    /// directory of the size before it if that is what holds.
+    pub fn anonymous_setting(&self) -> Option<String> {
+        let name = self.name("enabled", self.enabled_of_size.is_some());
+        Some(format!("{name}={}", self.anonymous()?.name()))
+    }
+
+    /// Returns the setting of shared memory likewise.
+    pub fn shared_setting(&self) -> Option<String> {
+        let name = self.name("shmem_enabled", self.shmem_enabled_of_size.is_some());
+        Some(format!("{name}={}", self.shared()?.name()))
+    }
+
+    fn name(&self, setting: &str, is_of_size: bool) -> String {
+        match is_of_size {
+            true => format!("hugepages-{}kB/{setting}", self.size >> 10),
+            false => setting.to_owned(),
+        }
+    }
+}
+
+/// The word in brackets.
+fn chosen(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('[')?;
+    rest.split_once(']').map(|(word, _)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of settings with these files.
+    fn settings(files: &[(&str, &str)]) -> HugePageSettings {
+        let dir = tempfile::TempDir::new().unwrap();
+        let thp = dir.path().join("transparent_hugepage");
+        for (name, text) in files {
+            let path = thp.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        HugePageSettings::read_from(&thp, 2 << 20)
+    }
+
+    #[test]
+    fn a_size_that_inherits_has_the_settings_of_all_sizes() {
+        let settings = settings(&[
+            ("enabled", "always [madvise] never\n"),
+            ("defrag", "always defer defer+madvise [madvise] never\n"),
+            (
+                "shmem_enabled",
+                "always within_size advise [never] deny force\n",
+            ),
+            ("use_zero_page", "1\n"),
+            ("khugepaged/max_ptes_none", "511\n"),
+            (
+                "hugepages-2048kB/enabled",
+                "always [inherit] madvise never\n",
+            ),
+            (
+                "hugepages-2048kB/shmem_enabled",
+                "always [inherit] within_size advise never\n",
+            ),
+            // Of another size.
+            ("hugepages-64kB/enabled", "[always] inherit madvise never\n"),
+        ]);
+        assert_eq!(settings.available, Some(true));
+        assert_eq!(settings.anonymous(), Some(AnonymousMode::Madvise));
+        assert_eq!(
+            settings.anonymous_setting().as_deref(),
+            Some("enabled=madvise")
+        );
+        assert_eq!(
+            settings.shared_setting().as_deref(),
+            Some("shmem_enabled=never")
+        );
+        assert_eq!(settings.defrag.as_deref(), Some("madvise"));
+        assert_eq!(
+            (settings.use_zero_page, settings.max_ptes_none),
+            (Some(true), Some(511))
+        );
+        assert_eq!(settings.max_ptes_swap, None);
+    }
+
+    #[test]
+    fn the_setting_of_the_size_is_the_one_that_holds() {
+        let settings = settings(&[
+            ("enabled", "[always] madvise never\n"),
+            (
+                "shmem_enabled",
+                "[always] within_size advise never deny force\n",
+            ),
+            (
+                "hugepages-2048kB/enabled",
+                "always inherit madvise [never]\n",
+            ),
+            (
+                "hugepages-2048kB/shmem_enabled",
+                "always inherit within_size [advise] never\n",
+            ),
+        ]);
+        assert_eq!(settings.anonymous(), Some(AnonymousMode::Never));
+        let setting = settings.anonymous_setting();
+        assert_eq!(setting.as_deref(), Some("hugepages-2048kB/enabled=never"));
+        assert_eq!(settings.shared(), Some(SharedMode::Advise));
+        let setting = settings.shared_setting();
+        assert_eq!(
+            setting.as_deref(),
+            Some("hugepages-2048kB/shmem_enabled=advise")
+        );
+    }
+
+    #[test]
+    fn a_kernel_without_huge_pages_and_a_machine_without_sysfs_are_two_things() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let of = |path: &str| HugePageSettings::read_from(&dir.path().join(path), 2 << 20);
+        assert_eq!(of("transparent_hugepage").available, Some(false));
+        assert_eq!(of("mm/transparent_hugepage").available, None);
+    }
+}

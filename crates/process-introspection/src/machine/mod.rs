@@ -1,0 +1,10 @@
+//! Physical memory of the machine: its frames, resources, nodes, memory types, swap
+//! areas and settings. Knows processes only as far as is needed to read about them.
+
+pub(crate) mod frames;
+pub(crate) mod huge_pages;
+pub(crate) mod memory_types;
+pub(crate) mod page_use;
+pub(crate) mod physical_map;
+pub(crate) mod range;
+pub(crate) mod swap_areas;

@@ -1,0 +1,407 @@
+//! What the pages of physical memory are used for, whosever they are: from the
+//! frames' flags and from what is at their addresses. Knows no process.
+
+use std::ops::{ControlFlow, Range};
+
+use process_introspection_core::{PageSize, Pfn, PhysAddr};
+
+use crate::error::Error;
+use crate::machine::frames::{FrameFlags, Frames};
+use crate::machine::physical_map::{PhysicalKind, PhysicalMap};
+use crate::machine::range::PhysRange;
+use crate::process::mounts::Mounts;
+
+/// What a page is used for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PageUse {
+    /// Free: the buddy allocator has it.
+    Free,
+    /// The kernel's, for small objects.
+    Slab,
+    /// A page table.
+    PageTable,
+    /// Of a file, or of shared memory.
+    PageCache,
+    /// Anonymous memory, or a private copy.
+    Anonymous,
+    /// Anonymous or shared memory that has a place in swap, and is mapped by
+    /// nobody just now.
+    SwapCache,
+    /// Shared by kernel samepage merging.
+    Ksm,
+    /// The zero page, or the huge one.
+    Zero,
+    /// Of hugetlb, in use or not.
+    Hugetlb,
+    /// The hardware reported an error there, and the kernel keeps it from use.
+    Poisoned,
+    /// Taken away by a driver: a balloon, hot-unplug.
+    Offline,
+    /// The kernel's own, for something else; also what a driver maps into a
+    /// process.
+    Kernel,
+    /// The kernel's own, or free in the stock of a CPU: it marks neither.
+    KernelOrFree,
+    /// Reserved at boot: the kernel's image, its first data, the firmware's.
+    Reserved,
+    /// No RAM that the kernel manages: what is there by `/proc/iomem`.
+    NotRam(PhysicalKind),
+    /// Not known, because the caller may not know.
+    Unknown,
+}
+
+impl PageUse {
+    /// What flags say. `kind` is asked only where they do not tell: of frames
+    /// that the kernel has nothing to say of (`None`).
+    ///
+    /// The flags are those of fs/proc/page.c `stable_page_flags`, Linux 5.10 to
+    /// 6.18. Before 6.10 some of a large folio's are on its first frame only, and
+    /// another frame of it can be taken for the kernel's.
+    pub fn of(flags: Option<FrameFlags>, kind: impl FnOnce() -> Option<PhysicalKind>) -> Self {
+        use FrameFlags as F;
+        // A frame without a `struct page` has NOPAGE, or since 6.15 nothing.
+        let flags = flags.unwrap_or(F::NOPAGE);
+        if flags == F::default() || flags.contains(F::NOPAGE) {
+            return match kind() {
+                Some(PhysicalKind::SystemRam) if flags == F::default() => Self::KernelOrFree,
+                Some(kind) => Self::NotRam(kind),
+                None => Self::Unknown,
+            };
+        }
+        let has = |flag| flags.contains(flag);
+        const ORDER: [(FrameFlags, PageUse); 10] = [
+            (F::HWPOISON, PageUse::Poisoned),
+            (F::OFFLINE, PageUse::Offline),
+            (F::BUDDY, PageUse::Free),
+            (F::ZERO_PAGE, PageUse::Zero),
+            (F::PGTABLE, PageUse::PageTable),
+            (F::SLAB, PageUse::Slab),
+            (F::HUGE, PageUse::Hugetlb),
+            (F::KSM, PageUse::Ksm),
+            (F::ANON, PageUse::Anonymous),
+            (F::RESERVED, PageUse::Reserved),
+        ];
+        if let Some((_, told)) = ORDER.into_iter().find(|&(flag, _)| has(flag)) {
+            return told;
+        }
+        if has(F::SWAPCACHE) {
+            return Self::SwapCache;
+        }
+        // A page of the page cache is on the lists of reclaim, or on its way
+        // there and holds what it should. Pages that a driver maps are neither.
+        if has(F::LRU) || has(F::THP) || has(F::UPTODATE) || has(F::UNEVICTABLE) {
+            return Self::PageCache;
+        }
+        Self::Kernel
+    }
+
+    /// All of them, each sort of what is no RAM by itself.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let plain = [
+            Self::Free,
+            Self::Slab,
+            Self::PageTable,
+            Self::PageCache,
+            Self::Anonymous,
+            Self::SwapCache,
+            Self::Ksm,
+            Self::Zero,
+            Self::Hugetlb,
+            Self::Poisoned,
+            Self::Offline,
+            Self::Kernel,
+            Self::KernelOrFree,
+            Self::Reserved,
+            Self::Unknown,
+        ];
+        let not_ram = PhysicalKind::ALL.into_iter().map(Self::NotRam);
+        plain.into_iter().chain(not_ram)
+    }
+
+    /// Its name in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Slab => "slab",
+            Self::PageTable => "page-table",
+            Self::PageCache => "page-cache",
+            Self::Anonymous => "anonymous",
+            Self::SwapCache => "swap-cache",
+            Self::Ksm => "ksm",
+            Self::Zero => "zero",
+            Self::Hugetlb => "hugetlb",
+            Self::Poisoned => "poisoned",
+            Self::Offline => "offline",
+            Self::Kernel => "kernel",
+            Self::KernelOrFree => "kernel-or-free",
+            Self::Reserved => "reserved",
+            Self::NotRam(PhysicalKind::SystemRam) => "not-managed",
+            Self::NotRam(PhysicalKind::Reserved) => "firmware-reserved",
+            Self::NotRam(kind) => kind.name(),
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Pages that follow each other and are alike.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageRun {
+    /// Where, whole pages.
+    pub range: PhysRange,
+    /// What for.
+    pub page_use: PageUse,
+    /// The NUMA node; `None` if it is no RAM of the kernel's or not known.
+    pub node: Option<u32>,
+    /// The flags that all of the frames have; `None` if the kernel tells none.
+    pub flags: Option<FrameFlags>,
+    /// The least and the greatest number of mappings of a frame by all
+    /// processes, see [`Frames::read_mapcounts`]; `None` if the kernel has no
+    /// number for one of them.
+    pub mapcount: Option<(u64, u64)>,
+}
+
+/// So many frames are read at once.
+const PIECE: usize = 2048;
+
+/// No run of memory that the kernel manages goes past a multiple of this.
+const LONGEST: u64 = 1 << 30;
+
+/// Tells what pages are used for.
+#[derive(Debug)]
+pub struct PageUses {
+    map: PhysicalMap,
+    frames: Frames,
+    page: PageSize,
+    flags: Vec<FrameFlags>,
+    counts: Vec<u64>,
+}
+
+impl PageUses {
+    /// Reads what is where, and opens the files that tell of frames.
+    ///
+    /// # Errors
+    /// As [`PhysicalMap::read`] and [`Frames::open`].
+    pub fn open() -> Result<Self, Error> {
+        Self::open_in(&Mounts::new())
+    }
+
+    /// The same below other mounts of proc and sysfs.
+    ///
+    /// # Errors
+    /// As [`PageUses::open`].
+    pub fn open_in(mounts: &Mounts) -> Result<Self, Error> {
+        Ok(Self {
+            map: PhysicalMap::read_in(mounts)?,
+            frames: Frames::open_in(mounts)?,
+            page: PageSize::base(),
+            flags: vec![FrameFlags::default(); PIECE],
+            counts: vec![0; PIECE],
+        })
+    }
+
+    /// What is where.
+    pub fn map(&self) -> &PhysicalMap {
+        &self.map
+    }
+
+    /// Lends the runs of a range, widened to whole pages, to `each`, which can
+    /// break off. A run has one use, one node, and flags or none. What the kernel
+    /// has frames for is divided at multiples of 1 GiB too: nobody waits long for
+    /// a run.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use process_introspection::{PageUses, PhysAddr, PhysRange};
+    ///
+    /// match PageUses::open() {
+    ///     Ok(mut uses) => {
+    ///         let first_mib = PhysRange::new(PhysAddr::new(0), PhysAddr::new(1 << 20)).unwrap();
+    ///         let mut size = 0;
+    ///         uses.visit(first_mib, |run| {
+    ///             println!("{:?} {}", run.range, run.page_use.name());
+    ///             size += run.range.size();
+    ///             ControlFlow::Continue(())
+    ///         })?;
+    ///         assert_eq!(size, 1 << 20);
+    ///     }
+    ///     Err(error) => assert!(error.is_permission_denied() || error.is_unsupported(), "{error}"),
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn visit(
+        &mut self,
+        range: PhysRange,
+        mut each: impl FnMut(&PageRun) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let Some(last) = range.last() else {
+            return Ok(());
+        };
+        let mut at = range.start().pfn(self.page).as_u64();
+        let end = last.pfn(self.page).as_u64() + 1;
+        let mut run: Option<PageRun> = None;
+        while at < end {
+            let size = (end - at).min(PIECE as u64) as usize;
+            let first = Pfn::new(at);
+            let told = self.frames.read_flags(first, &mut self.flags[..size])?;
+            let counted = self
+                .frames
+                .read_mapcounts(first, &mut self.counts[..told])?;
+            let mut done = 0;
+            while done < size {
+                let frame = at + done as u64;
+                let flags = self.flags[..told].get(done).copied();
+                let count = self.counts[..counted].get(done).copied();
+                // Of what the kernel has no frames for, all up to where
+                // something else can be at once.
+                let alike = match done < told {
+                    true => 1,
+                    false => self.map.alike_from(self.address(frame), self.page),
+                };
+                let frames = frame..frame.saturating_add(alike).min(end);
+                done += (frames.end - frame) as usize;
+                let page = self.page_run(&frames, flags, count);
+                if run.as_mut().is_some_and(|run| run.joins(&page)) {
+                    continue;
+                }
+                if run.replace(page).is_some_and(|run| each(&run).is_break()) {
+                    return Ok(());
+                }
+            }
+            at += done as u64;
+        }
+        if let Some(run) = run {
+            // Nothing comes after it.
+            let _ = each(&run);
+        }
+        Ok(())
+    }
+
+    fn address(&self, frame: u64) -> PhysAddr {
+        PhysRange::of_frames(&(frame..frame + 1), self.page).start()
+    }
+
+    fn page_run(
+        &self,
+        frames: &Range<u64>,
+        flags: Option<FrameFlags>,
+        count: Option<u64>,
+    ) -> PageRun {
+        let range = PhysRange::of_frames(frames, self.page);
+        let page_use = PageUse::of(flags, || self.map.at(range.start()).kind);
+        let has_page = !matches!(page_use, PageUse::NotRam(_) | PageUse::Unknown);
+        let node = self.map.node_of(range.start(), 1);
+        PageRun {
+            range,
+            page_use,
+            node: node.filter(|_| has_page),
+            flags: flags.filter(|_| has_page),
+            // Of a frame without a `struct page` the kernel says 0.
+            mapcount: count.filter(|_| has_page).map(|count| (count, count)),
+        }
+    }
+}
+
+impl PageRun {
+    /// Takes the next page in, if it is alike.
+    fn joins(&mut self, next: &Self) -> bool {
+        let alike = self.page_use == next.page_use
+            && self.node == next.node
+            && self.flags.is_some() == next.flags.is_some()
+            && self.range.end() == next.range.start();
+        let has_frames = self.flags.is_some();
+        let is_border = next.range.start().as_u64() % LONGEST == 0;
+        if !alike || has_frames && is_border {
+            return false;
+        }
+        self.range = PhysRange::new(self.range.start(), next.range.end()).unwrap_or(self.range);
+        let common = |(one, other): (FrameFlags, FrameFlags)| {
+            FrameFlags::from_bits(one.bits() & other.bits())
+        };
+        self.flags = self.flags.zip(next.flags).map(common);
+        let both = self.mapcount.zip(next.mapcount);
+        self.mapcount = both.map(|(one, other)| (one.0.min(other.0), one.1.max(other.1)));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FrameFlags as F;
+
+    fn of_ram(flags: FrameFlags) -> PageUse {
+        PageUse::of(Some(flags), || Some(PhysicalKind::SystemRam))
+    }
+
+    #[test]
+    fn every_use_follows_from_the_flags_that_the_kernel_gives() {
+        let lru = F::LRU | F::UPTODATE | F::REFERENCED;
+        for (flags, expected) in [
+            (F::BUDDY, PageUse::Free),
+            (F::SLAB | F::COMPOUND_HEAD, PageUse::Slab),
+            (F::PGTABLE, PageUse::PageTable),
+            (F::PGTABLE | F::MMAP, PageUse::PageTable),
+            (lru | F::MMAP, PageUse::PageCache),
+            (lru | F::DIRTY | F::SWAPBACKED, PageUse::PageCache),
+            (F::LOCKED | F::LRU, PageUse::PageCache),
+            (F::COMPOUND_TAIL | F::THP, PageUse::PageCache),
+            (lru | F::ANON | F::MMAP | F::SWAPBACKED, PageUse::Anonymous),
+            (lru | F::ANON | F::KSM, PageUse::Ksm),
+            (lru | F::SWAPCACHE | F::SWAPBACKED, PageUse::SwapCache),
+            (
+                F::HUGE | F::ANON | F::MMAP | F::COMPOUND_TAIL,
+                PageUse::Hugetlb,
+            ),
+            (F::ZERO_PAGE | F::RESERVED, PageUse::Zero),
+            (F::RESERVED, PageUse::Reserved),
+            (F::OFFLINE, PageUse::Offline),
+            (F::HWPOISON | lru | F::ANON, PageUse::Poisoned),
+            (F::COMPOUND_HEAD, PageUse::Kernel),
+            (F::MMAP, PageUse::Kernel),
+            (F::PRIVATE, PageUse::Kernel),
+            (F::default(), PageUse::KernelOrFree),
+        ] {
+            assert_eq!(of_ram(flags), expected, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_kernel_has_no_page_the_resources_tell() {
+        let pci = || Some(PhysicalKind::Pci);
+        let not_ram = PageUse::NotRam(PhysicalKind::Pci);
+        assert_eq!(PageUse::of(None, pci), not_ram);
+        assert_eq!(PageUse::of(Some(F::NOPAGE), pci), not_ram);
+        assert_eq!(PageUse::of(Some(F::default()), pci), not_ram);
+        assert_eq!(PageUse::of(None, || None), PageUse::Unknown);
+        assert_eq!(PageUse::of(Some(F::default()), || None), PageUse::Unknown);
+        // RAM that the kernel was told not to use.
+        let ram = PageUse::of(Some(F::NOPAGE), || Some(PhysicalKind::SystemRam));
+        assert_eq!(ram.name(), "not-managed");
+    }
+
+    #[test]
+    fn a_run_keeps_what_all_of_its_pages_have() {
+        let page = |frame: u64, flags, count| PageRun {
+            range: PhysRange::of_frames(&(frame..frame + 1), PageSize::SIZE_4K),
+            page_use: PageUse::Anonymous,
+            node: Some(0),
+            flags: Some(flags),
+            mapcount: Some((count, count)),
+        };
+        let mut run = page(1, F::ANON | F::LRU, 1);
+        assert!(run.joins(&page(2, F::ANON | F::DIRTY, 3)));
+        assert_eq!((run.flags, run.mapcount), (Some(F::ANON), Some((1, 3))));
+        assert_eq!(run.range.size(), 0x2000);
+        assert!(!run.joins(&page(4, F::ANON, 1)));
+        let other_node = PageRun {
+            node: Some(1),
+            ..page(3, F::ANON, 1)
+        };
+        assert!(!run.joins(&other_node));
+    }
+}

@@ -1,0 +1,302 @@
+//! Finds processes by name, or all. Knows nothing of their memory.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::Error as CoreError;
+use process_introspection_core::Target;
+
+use crate::error::Error;
+use crate::process::mounts::Mounts;
+use crate::process::{Process, UniquePid};
+
+/// A process that was found by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NamedProcess {
+    /// It, also when its PID is used again.
+    pub unique_pid: UniquePid,
+    /// What it was started with, the arguments separated by spaces; its
+    /// bracketed name for a kernel thread and for a process that has ended.
+    pub command_line: OsString,
+}
+
+impl NamedProcess {
+    /// Its PID.
+    pub fn pid(&self) -> u32 {
+        self.unique_pid.pid()
+    }
+}
+
+/// The processes with exactly this name, in the order of their PIDs: whose
+/// `comm` it is (the first 15 bytes of the program's file name unless it was
+/// changed), or the last component of the path of its program or of its
+/// argument 0. Those that `/proc` hides from this caller are not found.
+///
+/// ```
+/// let same = process_introspection::processes_named("no program has such a name")?;
+/// assert!(same.is_empty());
+/// # Ok::<(), process_introspection::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::is_unsupported`] if there is no `/proc`,
+/// [`Error::is_permission_denied`] if its numbers are those of another PID
+/// namespace.
+pub fn processes_named(name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Error> {
+    Mounts::new().processes_named(name)
+}
+
+/// All processes that `/proc` shows to this caller, kernel threads and those
+/// that have ended included, in the order of their PIDs.
+///
+/// ```
+/// let all = process_introspection::all_processes()?;
+/// assert!(all.iter().any(|process| process.pid() == std::process::id()));
+/// # Ok::<(), process_introspection::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`processes_named`].
+pub fn all_processes() -> Result<Vec<NamedProcess>, Error> {
+    Mounts::new().all_processes()
+}
+
+/// The unique PIDs of all processes that `/proc` shows to this caller, as
+/// [`all_processes`] finds them, in the order of PIDs. Of their memory nothing is
+/// read, not even what they were started with, so that none can keep this waiting.
+///
+/// # Errors
+/// As [`processes_named`].
+pub fn all_pids() -> Result<Vec<UniquePid>, Error> {
+    Mounts::new().all_pids()
+}
+
+impl Mounts {
+    /// As the function [`all_pids`], in this proc.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn all_pids(&self) -> Result<Vec<UniquePid>, Error> {
+        let mut found = Vec::new();
+        for pid in pids(self)? {
+            match self.unique_pid(pid) {
+                Ok(unique) => found.push(unique),
+                Err(error) if error.is_gone() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// As the function [`processes_named`], in this proc.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn processes_named(&self, name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Error> {
+        let name = name.as_ref().as_bytes();
+        processes_where(self, |dir| !name.is_empty() && has_name(dir, name))
+    }
+
+    /// As the function [`all_processes`], in this proc.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn all_processes(&self) -> Result<Vec<NamedProcess>, Error> {
+        processes_where(self, |_| true)
+    }
+}
+
+impl Process {
+    /// What it was started with, see [`NamedProcess::command_line`]; empty if it
+    /// has ended.
+    pub fn command_line(&self) -> OsString {
+        let dir = format!("/proc/thread-self/fd/{}", self.as_core().directory().raw());
+        match command_line(Path::new(&dir)) {
+            // Not even a name in brackets.
+            nameless if nameless == "[]" => OsString::new(),
+            line => line,
+        }
+    }
+}
+
+fn processes_where(
+    mounts: &Mounts,
+    is_meant: impl Fn(&Path) -> bool,
+) -> Result<Vec<NamedProcess>, Error> {
+    let mut found = Vec::new();
+    for pid in pids(mounts)? {
+        let dir = mounts.proc().join(pid.to_string());
+        if !is_meant(&dir) {
+            continue;
+        }
+        // Looked at twice: the number could be another process's by now.
+        match mounts.unique_pid(pid) {
+            Ok(unique_pid) if is_meant(&dir) => found.push(NamedProcess {
+                unique_pid,
+                command_line: command_line(&dir),
+            }),
+            Ok(_) => {}
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// The numbers of all processes that are visible in a proc, ascending.
+pub(crate) fn pids(mounts: &Mounts) -> Result<Vec<u32>, Error> {
+    let proc = mounts.proc();
+    let cannot = |errno| Error::new(CoreError::new(errno, Operation::FindProcess), None);
+    if mounts.has_own_proc() {
+        let this = fs::read_link(proc.join("self")).map_err(|_| cannot(Errno::ENOSYS))?;
+        if this.as_os_str() != OsStr::new(&std::process::id().to_string()) {
+            return Err(cannot(Errno::EPERM));
+        }
+    }
+    let mut pids = Vec::new();
+    for entry in fs::read_dir(proc).map_err(|_| cannot(Errno::ENOSYS))? {
+        let Ok(entry) = entry else { break };
+        let number = entry.file_name();
+        pids.extend(number.to_str().and_then(|text| text.parse::<u32>().ok()));
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+fn has_name(dir: &Path, name: &[u8]) -> bool {
+    let comm = fs::read(dir.join("comm")).unwrap_or_default();
+    if comm.strip_suffix(b"\n").unwrap_or(&comm) == name {
+        return true;
+    }
+    let program = fs::read_link(dir.join("exe"))
+        .unwrap_or_default()
+        .into_os_string();
+    let program = program.as_bytes();
+    let program = program.strip_suffix(b" (deleted)").unwrap_or(program);
+    if last_component(program) == name {
+        return true;
+    }
+    // Last, because a read of a process's memory can wait for its mmap lock.
+    let arguments = fs::read(dir.join("cmdline")).unwrap_or_default();
+    let argument0 = arguments
+        .split(|&byte| byte == 0)
+        .next()
+        .unwrap_or_default();
+    last_component(argument0) == name
+}
+
+fn last_component(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+}
+
+fn command_line(dir: &Path) -> OsString {
+    let mut line = fs::read(dir.join("cmdline")).unwrap_or_default();
+    while line.last() == Some(&0) {
+        line.pop();
+    }
+    if line.is_empty() {
+        let comm = fs::read(dir.join("comm")).unwrap_or_default();
+        let comm = comm.strip_suffix(b"\n").unwrap_or(&comm);
+        line = [b"[", comm, b"]"].concat();
+    }
+    for byte in &mut line {
+        if *byte == 0 {
+            *byte = b' ';
+        }
+    }
+    OsString::from_vec(line)
+}
+
+impl From<&NamedProcess> for Target {
+    fn from(process: &NamedProcess) -> Self {
+        process.unique_pid.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    /// A `cat -` that waits for input; killed and reaped, also when a test
+    /// fails.
+    struct Waiting(Child);
+
+    impl Waiting {
+        fn named(argument0: &str) -> Self {
+            let mut command = Command::new("cat");
+            command
+                .arg0(argument0)
+                .arg("-")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped());
+            let mut waiting = Self(command.spawn().expect("cat is there"));
+            // An exec goes on after `spawn` has returned; once it answers, it
+            // has its names.
+            let mut answer = [0];
+            waiting.0.stdin.as_mut().unwrap().write_all(b"?").unwrap();
+            waiting
+                .0
+                .stdout
+                .as_mut()
+                .unwrap()
+                .read_exact(&mut answer)
+                .unwrap();
+            waiting
+        }
+    }
+
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_process_is_found_by_the_last_component_of_argument_0() {
+        let name = format!("introspect test {}", std::process::id());
+        let (one, other) = (Waiting::named(&format!("/a/{name}")), Waiting::named(&name));
+        let found = processes_named(&name).unwrap();
+        let mut pids = [one.0.id(), other.0.id()];
+        pids.sort_unstable();
+        assert_eq!(
+            found.iter().map(NamedProcess::pid).collect::<Vec<_>>(),
+            pids
+        );
+        for process in &found {
+            let line = process.command_line.to_str().unwrap();
+            assert!(line.ends_with(&format!("{name} -")), "{line}");
+            assert_eq!(process.unique_pid, UniquePid::of(process.pid()).unwrap());
+        }
+        // Exactly: no part of it, no path.
+        assert!(processes_named(&name[1..]).unwrap().is_empty());
+        assert!(processes_named(format!("/a/{name}")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_program_and_by_its_comm() {
+        let target = Waiting::named("something else");
+        let pid = target.0.id();
+        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+        for name in [program.file_name().unwrap(), OsStr::new(comm.trim_end())] {
+            let found = processes_named(name).unwrap();
+            assert!(found.iter().any(|process| process.pid() == pid), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_was_reaped_is_not_found() {
+        let name = format!("introspect gone {}", std::process::id());
+        drop(Waiting::named(&name));
+        assert!(processes_named(&name).unwrap().is_empty());
+        assert!(processes_named("").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,322 @@
+//! The handle: one process and its memory. Modules of this wing describe the process
+//! and its mappings; they read no frames and walk no page map.
+
+pub(crate) mod find;
+pub(crate) mod heartbeat;
+mod location;
+pub(crate) mod mapping;
+pub(crate) mod mounts;
+pub(crate) mod object;
+mod other_proc;
+pub(crate) mod user_rights;
+
+use std::fmt;
+use std::ops::RangeBounds;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::str::FromStr;
+
+use process_introspection_core as core;
+use process_introspection_core::descriptor::OwnedFd;
+use process_introspection_core::memory::Memory;
+use process_introspection_core::process::{unique_pid, Access};
+use process_introspection_core::{physical, AddrRange, PageSize, PhysAddr, Target, VirtAddr};
+
+use crate::error::Error;
+use crate::process::heartbeat::Heartbeat;
+use crate::process::mounts::Mounts;
+use crate::sys;
+
+/// A process to look at: one process and one memory.
+///
+/// Opening finds out what the kernel offers and what this caller may see; the
+/// handle keeps that and a few file descriptors. It can be shared between
+/// threads. After the target has exited or executed another program every
+/// call fails with an error that [`Error::is_gone`].
+#[derive(Debug)]
+pub struct Process {
+    core: core::Process,
+    target: Option<Target>,
+    mounts: Mounts,
+    heartbeat: Heartbeat,
+    skips_file_contents: bool,
+}
+
+impl Process {
+    /// Opens a process by its PID in the caller's PID namespace (0 is the
+    /// caller itself), by its [`UniquePid`], or by a [`Target`].
+    ///
+    /// ```
+    /// use process_introspection::Process;
+    ///
+    /// let parent = Process::open(std::os::unix::process::parent_id())?;
+    /// assert!(parent.virtual_regions(..)?.next().is_some());
+    /// assert!(Process::open(u32::MAX).unwrap_err().is_gone());
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::is_gone`] if there is no such process (a thread's id is none),
+    /// [`Error::is_permission_denied`] if access is refused or the process
+    /// hidden, [`Error::is_unsupported`] if there is no `/proc`. That frame
+    /// numbers are hidden is no error yet.
+    pub fn open(target: impl Into<Target>) -> Result<Self, Error> {
+        let target = target.into();
+        core::Process::open(target, Access::Pages)
+            .map(|core| Self::new(core, Some(target)))
+            .map_err(|error| Error::new(error, Some(target)))
+    }
+
+    /// Opens the calling process.
+    ///
+    /// # Errors
+    /// As [`Process::open`].
+    pub fn current() -> Result<Self, Error> {
+        Self::open(Target::Caller)
+    }
+
+    /// Opens the process that a pidfd stands for, which is not kept.
+    ///
+    /// # Errors
+    /// As [`Process::open`], and an error of `EBADF` for another descriptor.
+    pub fn from_pidfd(pidfd: BorrowedFd<'_>) -> Result<Self, Error> {
+        core::Process::from_pidfd(sys::borrowed(pidfd), Access::Pages)
+            .map(|core| Self::new(core, None))
+            .map_err(|error| Error::new(error, None))
+    }
+
+    /// Opens the process of a directory `PID` of any mounted proc file system,
+    /// such as a host's within a container.
+    ///
+    /// ```
+    /// use process_introspection::Process;
+    ///
+    /// let this = Process::from_proc_dir("/proc/self")?;
+    /// assert!(this.virtual_regions(..)?.next().is_some());
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Process::open`].
+    pub fn from_proc_dir(path: impl AsRef<Path>) -> Result<Self, Error> {
+        use std::os::unix::fs::OpenOptionsExt;
+        const O_DIRECTORY: i32 = if cfg!(any(target_arch = "aarch64", target_arch = "arm")) {
+            0o40000
+        } else {
+            0o200000
+        };
+        let opened = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(O_DIRECTORY)
+            .open(path);
+        let dir = opened.map_err(|error| Error::of_open(&error))?;
+        Self::of_directory(sys::owned(dir.into()), None)
+    }
+
+    pub(crate) fn of_directory(dir: OwnedFd, target: Option<Target>) -> Result<Self, Error> {
+        core::Process::from_proc_dir(dir, Access::Pages)
+            .map(|core| Self::new(core, target))
+            .map_err(|error| Error::new(error, target))
+    }
+
+    /// From now on what is read beside the process's own files is read there.
+    pub(crate) fn with_mounts(self, mounts: &Mounts) -> Result<Self, Error> {
+        let core = match mounts.open_sysfs()? {
+            Some(sysfs) => self.core.with_sysfs(sysfs),
+            None => self.core,
+        };
+        Ok(Self {
+            core,
+            target: self.target,
+            mounts: mounts.clone(),
+            ..self
+        })
+    }
+
+    /// From now on walks that give all at once ([`Process::physical_regions_parallel`],
+    /// [`Process::summary_of`]) make this heart beat while they come further.
+    #[must_use]
+    pub fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
+        let heartbeat = heartbeat.clone();
+        Self { heartbeat, ..self }
+    }
+
+    /// From now on [`Process::physical_regions_parallel`] and [`Process::summary_of`]
+    /// tell kinds without the contents of files: executables and shared libraries are
+    /// [`MappingKind::File`], and their zeroed memory is anonymous. For passes over
+    /// many processes which do not report kinds.
+    #[must_use]
+    pub fn without_file_contents(self) -> Self {
+        Self {
+            skips_file_contents: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn skips_file_contents(&self) -> bool {
+        self.skips_file_contents
+    }
+
+    pub(crate) fn beat(&self) {
+        self.heartbeat.beat();
+    }
+
+    /// The mounts of proc and sysfs that it was opened below.
+    pub fn mounts(&self) -> &Mounts {
+        &self.mounts
+    }
+
+    fn new(core: core::Process, target: Option<Target>) -> Self {
+        Self {
+            core: core.telling_zeroed().leaving_servers_alone(),
+            target,
+            mounts: Mounts::new(),
+            heartbeat: Heartbeat::new(),
+            skips_file_contents: false,
+        }
+    }
+
+    /// The physical address of one byte; `None` if nothing is mapped there or
+    /// what is mapped is not in memory.
+    ///
+    /// ```
+    /// use process_introspection::Process;
+    ///
+    /// let value = 5;
+    /// match Process::current()?.physical_address(&raw const value) {
+    ///     Ok(address) => println!("{address:?}"),
+    ///     Err(error) => assert!(error.is_frames_hidden()),
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions`].
+    pub fn physical_address(
+        &self,
+        address: impl Into<VirtAddr>,
+    ) -> Result<Option<PhysAddr>, Error> {
+        physical::address_of(&self.core, address.into().untagged())
+            .map_err(|error| self.error(error))
+    }
+
+    /// Copies the process's own bytes.
+    ///
+    /// # Errors
+    /// [`Error::is_not_mapped`] unless all of them are mapped and readable;
+    /// [`Error::is_permission_denied`] without the right to attach to the
+    /// process with ptrace.
+    pub fn read_memory(
+        &self,
+        address: impl Into<VirtAddr>,
+        buffer: &mut [u8],
+    ) -> Result<(), Error> {
+        Memory::open(&self.core)
+            .and_then(|memory| memory.read(&self.core, address.into().untagged().as_u64(), buffer))
+            .map_err(|error| self.error(error))
+    }
+
+    /// Its PID in the caller's PID namespace, or its number in the proc that it
+    /// was opened below ([`Process::mounts`]); `None` if it was opened by a pidfd
+    /// or a directory.
+    pub fn pid(&self) -> Option<u32> {
+        Some(match self.target? {
+            Target::Pid(pid) | Target::Unique { pid, .. } => pid,
+            Target::Caller => std::process::id(),
+        })
+    }
+
+    /// Whether the process has memory of its own. A kernel thread has none, nor has
+    /// a process that has ended and was not yet waited for (a zombie): every list of
+    /// theirs is empty.
+    pub fn has_memory(&self) -> bool {
+        self.core.has_memory()
+    }
+
+    /// Whether physical addresses can be asked for.
+    pub fn sees_frames(&self) -> bool {
+        self.core.frames().is_ok()
+    }
+
+    /// The base page size.
+    pub fn page_size(&self) -> PageSize {
+        self.core.page_size()
+    }
+
+    /// The core's handle, for those who need its cursors.
+    pub fn as_core(&self) -> &core::Process {
+        &self.core
+    }
+
+    pub(crate) fn error(&self, error: core::Error) -> Error {
+        let error = Error::new(error, self.target);
+        match self.mounts.has_own_proc() {
+            true => error,
+            false => error.in_other_proc(),
+        }
+    }
+}
+
+/// The range of addresses that a caller asks about.
+pub(crate) fn bounds(range: impl RangeBounds<u64>) -> Result<AddrRange, Error> {
+    AddrRange::from_bounds(range).ok_or_else(Error::argument)
+}
+
+/// A process for good: a number that no other process of this boot has had,
+/// also when its PID is used again. In the low half it is the PID.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UniquePid(i64);
+
+impl UniquePid {
+    /// That of the process that has this PID now.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`] if there is none.
+    pub fn of(pid: u32) -> Result<Self, Error> {
+        unique_pid(pid)
+            .map(Self)
+            .map_err(|error| Error::new(error, Some(Target::Pid(pid))))
+    }
+
+    pub(crate) fn from_raw(raw: i64) -> Self {
+        Self(raw)
+    }
+
+    /// The number, as the C interface takes it.
+    pub fn as_i64(self) -> i64 {
+        self.0
+    }
+
+    /// The PID.
+    pub fn pid(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl From<UniquePid> for Target {
+    fn from(unique: UniquePid) -> Self {
+        Self::Unique {
+            pid: unique.pid(),
+            mark: (unique.0 >> 32) as u32,
+        }
+    }
+}
+
+impl fmt::Display for UniquePid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for UniquePid {
+    type Err = Error;
+
+    /// From the number in decimal.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let number = text.parse::<i64>().map_err(|_| Error::argument())?;
+        match Target::from_pid64(number) {
+            Ok(Target::Unique { .. }) => Ok(Self(number)),
+            _ => Err(Error::argument()),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The mounts of proc and sysfs that are read: the caller's own, or others, such
+//! as the host's as a container sees them. Knows no process.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use process_introspection_core::descriptor::OwnedFd;
+use rustix::fs::{statfs, FsWord, OFlags, PROC_SUPER_MAGIC};
+
+use crate::error::Error;
+use crate::sys;
+
+/// `SYSFS_MAGIC` of include/uapi/linux/magic.h.
+const SYSFS_MAGIC: FsWord = 0x6265_6572;
+
+/// The PID namespace that a machine begins with has a number that never changes
+/// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h, since Linux 3.8).
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// The flag of a kernel thread (include/linux/sched.h, Linux 2.6.27 to 7.2).
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// Where proc and sysfs are read: `/proc` and `/sys`, unless others are given.
+///
+/// Process numbers are those of the proc that is read. With another proc than
+/// `/proc` they are never given to a system call, because there they would mean
+/// other processes; and unique PIDs are made of start times.
+///
+/// The caller's own `/proc` must be mounted all the same: whether frame numbers
+/// can be seen is found out by the caller's own pages.
+///
+/// ```
+/// use process_introspection::Mounts;
+///
+/// let mounts = Mounts::new().procfs("/proc")?;
+/// let process = mounts.process(std::process::id())?;
+/// assert!(process.virtual_regions(..)?.next().is_some());
+/// assert!(Mounts::new().procfs("/").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mounts {
+    pub(super) proc: Option<PathBuf>,
+    sys: Option<PathBuf>,
+}
+
+impl Mounts {
+    /// `/proc` and `/sys`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with another proc, mounted on this directory.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::InvalidInput`] if that is no proc file
+    /// system.
+    pub fn procfs(mut self, directory: impl Into<PathBuf>) -> io::Result<Self> {
+        let directory = directory.into();
+        check(&directory, PROC_SUPER_MAGIC, "proc")?;
+        self.proc = Some(directory);
+        Ok(self)
+    }
+
+    /// The same with another sysfs, mounted on this directory.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::InvalidInput`] if that is no sysfs.
+    pub fn sysfs(mut self, directory: impl Into<PathBuf>) -> io::Result<Self> {
+        let directory = directory.into();
+        check(&directory, SYSFS_MAGIC, "sysfs")?;
+        self.sys = Some(directory);
+        Ok(self)
+    }
+
+    /// The directory of proc.
+    pub fn proc(&self) -> &Path {
+        self.proc.as_deref().unwrap_or(Path::new("/proc"))
+    }
+
+    /// The directory of sysfs.
+    pub fn sys(&self) -> &Path {
+        self.sys.as_deref().unwrap_or(Path::new("/sys"))
+    }
+
+    /// Whether process numbers are those of the caller's own `/proc`.
+    pub fn has_own_proc(&self) -> bool {
+        self.proc.is_none()
+    }
+
+    /// The caller's own number in this proc; `None` if it has none there, because
+    /// the proc is of a PID namespace that the caller is not in.
+    pub fn own_number(&self) -> Option<u32> {
+        match self.has_own_proc() {
+            true => Some(std::process::id()),
+            false => {
+                let link = std::fs::read_link(self.proc().join("self")).ok()?;
+                link.to_str()?.parse().ok()
+            }
+        }
+    }
+
+    /// Whether all of the machine's processes have a number in this proc: it is
+    /// of the machine's first PID namespace.
+    pub(crate) fn sees_all(&self) -> bool {
+        if self.has_own_proc() {
+            let namespace = std::fs::read_link("/proc/self/ns/pid");
+            return namespace.is_ok_and(|name| name.as_os_str() == FIRST_PID_NAMESPACE);
+        }
+        // Whose namespace a proc shows, the link of its first process tells, but
+        // only to those who may trace that. Kernel threads, of which 2 starts all
+        // others (init/main.c, `rest_init`), are in the first namespace alone.
+        let stat = std::fs::read(self.proc().join("2/stat")).unwrap_or_default();
+        flags(&stat).is_some_and(|flags| flags & PF_KTHREAD != 0)
+    }
+
+    /// A descriptor of the directory of another sysfs.
+    pub(crate) fn open_sysfs(&self) -> Result<Option<OwnedFd>, Error> {
+        self.sys.as_deref().map(directory).transpose()
+    }
+}
+
+/// Field 9 of `/proc/PID/stat`. The second, the name in parentheses, can hold any
+/// byte, so fields are counted from the last closing parenthesis.
+fn flags(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let field = stat.get(after_name..)?.split(|&byte| byte == b' ').nth(6)?;
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// Fails unless a file system of this sort is mounted on a directory.
+fn check(directory: &Path, magic: FsWord, name: &str) -> io::Result<()> {
+    if statfs(directory)?.f_type == magic {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("no {name} file system is mounted there"),
+    ))
+}
+
+pub(super) fn directory(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::DIRECTORY | OFlags::PATH;
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path);
+    opened
+        .map(|directory| sys::owned(directory.into()))
+        .map_err(|error| Error::of_open(&error))
+}

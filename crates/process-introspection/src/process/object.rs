@@ -1,0 +1,121 @@
+//! The object mapped at an address: what it is, and how its file is reached.
+
+use std::path::Path;
+
+use process_introspection_core::object::{answers, build_id, object_at, BuildId, MappingKind};
+use process_introspection_core::vma::VmaCursor;
+use process_introspection_core::{physical, Errno, VirtAddr};
+
+use crate::error::Error;
+use crate::process::location::Location;
+use crate::process::mapping::{name_storage, Mapping, MappingName};
+use crate::process::Process;
+
+/// A file or other object, where it is mapped at one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Object {
+    /// The address that was asked for.
+    pub address: VirtAddr,
+    /// The mapping; its name is what the kernel calls the object.
+    pub mapping: Mapping,
+    /// The address that this byte was linked to: for executables and shared
+    /// libraries whose file could be read.
+    pub linked_address: Option<VirtAddr>,
+    /// What its linker noted to tell it from others of its name, read from the
+    /// mapped file itself, also of a deleted one: for executables and shared
+    /// libraries whose file could be read.
+    pub build_id: Option<BuildId>,
+    location: Location,
+}
+
+impl Object {
+    pub(crate) fn new(
+        address: VirtAddr,
+        mapping: Mapping,
+        linked_address: Option<u64>,
+        build_id: Option<BuildId>,
+        location: Location,
+    ) -> Self {
+        Self {
+            address,
+            mapping,
+            linked_address: linked_address.map(VirtAddr::new),
+            build_id,
+            location,
+        }
+    }
+
+    /// Where the byte at the address lies in the object.
+    pub fn offset(&self) -> u64 {
+        physical::offset_at(&self.mapping, self.address)
+    }
+
+    /// By how much the file was moved when it was loaded: the address less the
+    /// one that the byte was linked to. The same in every mapping of one
+    /// loaded file; 0 for what cannot be moved; negative for what was linked
+    /// to higher addresses than it came to lie at.
+    pub fn relocation(&self) -> Option<i64> {
+        let linked = self.linked_address?;
+        Some(self.address.as_u64().wrapping_sub(linked.as_u64()) as i64)
+    }
+
+    /// The path by which the process itself reaches the object, from its own
+    /// root. `None` of what never had a path (an unnamed file in memory, a
+    /// ring of the kernel's), or lies outside the process's root.
+    pub fn target_path(&self) -> Option<&Path> {
+        self.location.target.as_deref()
+    }
+
+    /// A path by which this caller reaches the very object that is mapped,
+    /// whatever has become of its name since: the name itself, or one below
+    /// the process's root, or that of the mapping below `/proc`, which takes
+    /// CAP_CHECKPOINT_RESTORE. It was tried; `None` if none of these led to
+    /// the object.
+    pub fn open_path(&self) -> Option<&Path> {
+        self.location.open.as_deref()
+    }
+
+    /// Whether the path that it was mapped by leads to it no more: it was
+    /// deleted, or another file took its name.
+    pub fn is_deleted(&self) -> bool {
+        self.location.deleted
+    }
+}
+
+impl Process {
+    /// The file or other object that is mapped at an address; `None` if
+    /// nothing, or memory without an object, is mapped there.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`].
+    pub fn object_at(&self, address: impl Into<VirtAddr>) -> Result<Option<Object>, Error> {
+        let address = address.into().untagged();
+        let mut areas = VmaCursor::new(name_storage());
+        match object_at(self.as_core(), address.as_u64(), &mut areas) {
+            Ok(found) => {
+                let vma = &found.mapping.vma;
+                let build_id = match found.mapping.kind {
+                    MappingKind::Elf => build_id(self.as_core(), vma, areas.name()),
+                    _ => Ok(None),
+                }
+                .map_err(|error| self.error(error))?;
+                let name = MappingName::complete(self.as_core(), vma, areas.name());
+                let answers = answers(self.as_core(), vma, areas.name());
+                let location = match answers.map_err(|error| self.error(error))? {
+                    true => Location::find(self.as_core(), vma, name.as_bytes()),
+                    false => Location::by_name(self.as_core(), vma, name.as_bytes()),
+                };
+                Ok(Some(Object::new(
+                    address,
+                    Mapping::new(found.mapping, name),
+                    found.linked_address,
+                    build_id,
+                    location,
+                )))
+            }
+            Err(error) if error.errno() == Errno::ENXIO => Ok(None),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Opens processes by their numbers in the proc of [`Mounts`], which need not be the
+//! caller's own.
+
+use std::path::Path;
+
+use process_introspection_core as core;
+use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::process::unique_pid_of_directory;
+use process_introspection_core::Target;
+
+use crate::error::Error;
+use crate::process::mounts::{directory, Mounts};
+use crate::process::{Process, UniquePid};
+
+impl Mounts {
+    /// Opens a process by its number in this proc, by its [`UniquePid`], or by a
+    /// [`Target`]; the caller itself is `self` there.
+    ///
+    /// # Errors
+    /// As [`Process::open`]. [`Error::is_gone`] also for a unique PID that was
+    /// made of a pidfd, if this is another proc than `/proc`: nothing there tells
+    /// whether it is still that process.
+    pub fn process(&self, target: impl Into<Target>) -> Result<Process, Error> {
+        let target = target.into();
+        let process = match &self.proc {
+            None => Process::open(target)?,
+            Some(proc) => in_other_proc(proc, target).map_err(Error::in_other_proc)?,
+        };
+        process.with_mounts(self)
+    }
+
+    /// The unique PID of the process that has this number in this proc now.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`] if there is none.
+    pub(crate) fn unique_pid(&self, pid: u32) -> Result<UniquePid, Error> {
+        let Some(proc) = &self.proc else {
+            return UniquePid::of(pid);
+        };
+        let target = Some(Target::Pid(pid));
+        let directory = directory(&proc.join(pid.to_string()))?;
+        unique_pid_of_directory(&directory, pid)
+            .map(UniquePid::from_raw)
+            .map_err(|error| Error::new(error, target))
+    }
+}
+
+fn in_other_proc(proc: &Path, target: Target) -> Result<Process, Error> {
+    let name = match target {
+        Target::Caller => "self".to_owned(),
+        Target::Pid(pid) | Target::Unique { pid, .. } => pid.to_string(),
+    };
+    let failed = |error: core::Error| Error::new(error, Some(target));
+    let none = || failed(core::Error::new(Errno::ESRCH, Operation::FindProcess));
+    let path = proc.join(name);
+    let directory = directory(&path)?;
+    match target {
+        Target::Caller => {}
+        Target::Pid(pid) => {
+            // A thread has a directory too, which is not listed.
+            let status = std::fs::read_to_string(path.join("status"));
+            let mut lines = status.as_deref().unwrap_or_default().lines();
+            let process = lines.find_map(|line| line.strip_prefix("Tgid:"));
+            if process.is_some_and(|number| number.trim() != pid.to_string()) {
+                return Err(none());
+            }
+        }
+        Target::Unique { pid, mark } => {
+            let actual = unique_pid_of_directory(&directory, pid).map_err(failed)?;
+            if actual >> 32 != i64::from(mark) {
+                return Err(none());
+            }
+        }
+    }
+    Process::of_directory(directory, Some(target))
+}

@@ -1,0 +1,521 @@
+//! Whether the kernel may use huge pages in a mapping: settings of the machine, of
+//! the process, of the mapping. Pure but for reading what a process has set.
+//!
+//! The rules are those of `thp_vma_allowable_orders`, `__thp_vma_allowable_orders`
+//! and `vma_thp_disabled` (include/linux/huge_mm.h, mm/huge_memory.c), of
+//! `shmem_allowable_huge_orders` (mm/shmem.c), and of `do_set_pmd` (mm/memory.c)
+//! for files; read in Linux 5.10 and 6.12, and as changed in 6.18.
+
+use std::cell::OnceCell;
+use std::fs;
+
+use process_introspection_core::object::MappingKind;
+use process_introspection_core::Process;
+
+use super::tmpfs::TmpfsModes;
+use crate::facts::vm_flags::AreaFlags;
+use crate::machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
+use crate::process::mapping::Mapping;
+
+/// Policy that keeps memory from being huge.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum HugePolicy {
+    /// The kernel has no transparent huge pages.
+    NoKernelSupport,
+    /// The process has them switched off: `PR_SET_THP_DISABLE`, which children and
+    /// executed programs inherit (`THP_enabled` in `status`, Linux 5.0).
+    ProcessDisabled,
+    /// `enabled=never` for anonymous memory.
+    EnabledNever,
+    /// `enabled=madvise`, and the mapping has no `MADV_HUGEPAGE`.
+    NotAdvised,
+    /// `MADV_NOHUGEPAGE` on the mapping.
+    AdvisedAgainst,
+    /// `shmem_enabled` is `never` or `deny`, for shared memory.
+    SharedNever,
+    /// `shmem_enabled=advise`, and the mapping has no `MADV_HUGEPAGE`.
+    SharedNotAdvised,
+    /// The file's tmpfs is not mounted with `huge=`, or with `huge=never`.
+    TmpfsNever,
+    /// The file's tmpfs is mounted with `huge=advise`, and the mapping has no
+    /// `MADV_HUGEPAGE`.
+    TmpfsNotAdvised,
+    /// In one block with a private copy of a file's page: the kernel never makes
+    /// such a block huge.
+    PrivateCopy,
+    /// A mapping of a driver's or of the kernel's own.
+    SpecialMapping,
+    /// The kernel says so (`THPeligible` in `smaps`), and none of the others is
+    /// known to be the reason: `PR_THP_DISABLE_EXCEPT_ADVISED` (Linux 6.18), which
+    /// nothing else shows to others; the option of a tmpfs that the process has not
+    /// mounted.
+    NotEligible,
+    /// It depends on the advice of the mapping, `MADV_HUGEPAGE` or
+    /// `MADV_NOHUGEPAGE`, which was not read.
+    AdviceUnread,
+}
+
+impl HugePolicy {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::NoKernelSupport,
+        Self::ProcessDisabled,
+        Self::EnabledNever,
+        Self::NotAdvised,
+        Self::AdvisedAgainst,
+        Self::SharedNever,
+        Self::SharedNotAdvised,
+        Self::TmpfsNever,
+        Self::TmpfsNotAdvised,
+        Self::PrivateCopy,
+        Self::SpecialMapping,
+        Self::NotEligible,
+        Self::AdviceUnread,
+    ];
+
+    /// Returns its name, as the command prints it in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoKernelSupport => "no_kernel_support",
+            Self::ProcessDisabled => "process_disabled",
+            Self::EnabledNever => "enabled_never",
+            Self::NotAdvised => "not_advised",
+            Self::AdvisedAgainst => "advised_against",
+            Self::SharedNever => "shmem_never",
+            Self::SharedNotAdvised => "shmem_not_advised",
+            Self::TmpfsNever => "tmpfs_never",
+            Self::TmpfsNotAdvised => "tmpfs_not_advised",
+            Self::PrivateCopy => "private_copy",
+            Self::SpecialMapping => "special_mapping",
+            Self::NotEligible => "not_eligible",
+            Self::AdviceUnread => "advice_unread",
+        }
+    }
+}
+
+/// Mappings by the rules that hold for them.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MappingClass {
+    /// Without a file, and private mappings of `/dev/zero`.
+    Anonymous,
+    /// Of a file in memory; `None` where it is not known what holds for it.
+    Shared(Option<SharedSetting>),
+    /// Of another file: its file system decides what folios its pages come in.
+    File,
+    /// hugetlb: no transparent huge pages.
+    HugeTlb,
+    /// Of a driver or the kernel.
+    Special,
+}
+
+/// Where the mode of shared memory is set.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SharedSetting {
+    /// `shmem_enabled`.
+    Machine,
+    /// The option of a tmpfs.
+    Tmpfs(SharedMode),
+}
+
+/// What is known of a mapping's policy.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Huge pages may be used.
+    Allowed,
+    /// They may not.
+    Forbidden(HugePolicy),
+    /// The flags of the mapping decide.
+    Undecided,
+}
+
+/// The rules for one process.
+#[derive(Debug)]
+pub(crate) struct HugeRules<'a> {
+    settings: &'a HugePageSettings,
+    process: Option<&'a Process>,
+    /// The process has them switched off; `None` where the kernel does not say.
+    pub(crate) is_disabled: Option<bool>,
+    tmpfs: OnceCell<TmpfsModes>,
+}
+
+impl<'a> HugeRules<'a> {
+    /// Reads what the process has set.
+    pub(crate) fn of(process: &'a Process, settings: &'a HugePageSettings) -> Self {
+        let directory = process.directory().raw();
+        let path = format!("/proc/thread-self/fd/{directory}/status");
+        Self {
+            settings,
+            process: Some(process),
+            is_disabled: is_disabled(&fs::read_to_string(path).unwrap_or_default()),
+            tmpfs: OnceCell::new(),
+        }
+    }
+
+    /// Returns the machine's settings.
+    pub(crate) fn settings(&self) -> &HugePageSettings {
+        self.settings
+    }
+
+    /// Returns the class of a mapping.
+    pub(crate) fn class(&self, mapping: &Mapping) -> MappingClass {
+        match mapping.kind() {
+            MappingKind::Anonymous
+            | MappingKind::Heap
+            | MappingKind::Stack
+            | MappingKind::ThreadStack => MappingClass::Anonymous,
+            // What is zeroed behind the data.
+            MappingKind::Elf if !mapping.has_object() => MappingClass::Anonymous,
+            MappingKind::Elf | MappingKind::File => MappingClass::File,
+            MappingKind::SharedMemory => MappingClass::Shared(self.shared_setting(mapping)),
+            MappingKind::HugeTlb => MappingClass::HugeTlb,
+            _ => MappingClass::Special,
+        }
+    }
+
+    fn shared_setting(&self, mapping: &Mapping) -> Option<SharedSetting> {
+        let tmpfs = self.tmpfs.get_or_init(|| {
+            let read = self.process.map(TmpfsModes::read);
+            read.unwrap_or_default()
+        });
+        if let Some(mode) = tmpfs.of(mapping.device) {
+            return Some(SharedSetting::Tmpfs(mode));
+        }
+        // The kernel's own tmpfs is mounted nowhere; one of another mount namespace
+        // is not listed either.
+        const OWN: [&[u8]; 4] = [b"/dev/zero", b"/memfd:", b"/SYSV", b"[anon_shmem:"];
+        let name = mapping.name().as_bytes();
+        let is_own = OWN.iter().any(|own| name.starts_with(own));
+        is_own.then_some(SharedSetting::Machine)
+    }
+
+    /// Decides what holds for a mapping. `has_block`: huge pages fit into it.
+    pub(crate) fn decide(
+        &self,
+        class: MappingClass,
+        flags: Option<AreaFlags>,
+        has_block: bool,
+    ) -> Decision {
+        use Decision::{Allowed, Forbidden, Undecided};
+        let forbidden_unless = |advised: HugePolicy| match flags {
+            None => Undecided,
+            Some(flags) if flags.has(AreaFlags::NOHUGEPAGE) => {
+                Forbidden(HugePolicy::AdvisedAgainst)
+            }
+            Some(flags) if flags.has(AreaFlags::HUGEPAGE) => Allowed,
+            Some(_) => Forbidden(advised),
+        };
+        // What is allowed without advice can be advised against.
+        let allowed = match flags {
+            None => Undecided,
+            Some(flags) if flags.has(AreaFlags::NOHUGEPAGE) => {
+                Forbidden(HugePolicy::AdvisedAgainst)
+            }
+            Some(_) => Allowed,
+        };
+        let decided = match class {
+            MappingClass::HugeTlb => return Allowed,
+            _ if self.settings.available == Some(false) => Forbidden(HugePolicy::NoKernelSupport),
+            // Most, such as the vDSO, are too small for any policy.
+            MappingClass::Special if has_block => Forbidden(HugePolicy::SpecialMapping),
+            MappingClass::Special => Allowed,
+            _ if self.is_disabled == Some(true) => Forbidden(HugePolicy::ProcessDisabled),
+            _ if flags.is_some_and(AreaFlags::is_special) => Forbidden(HugePolicy::SpecialMapping),
+            MappingClass::Anonymous => match self.settings.anonymous() {
+                Some(AnonymousMode::Never) => Forbidden(HugePolicy::EnabledNever),
+                Some(AnonymousMode::Madvise) => forbidden_unless(HugePolicy::NotAdvised),
+                Some(AnonymousMode::Always) => allowed,
+                None => return Allowed,
+            },
+            // Of a tmpfs that the process has not mounted: the kernel says it.
+            MappingClass::Shared(None) => allowed,
+            MappingClass::Shared(Some(set)) => match (set, self.settings.shmem_enabled) {
+                (_, Some(SharedMode::Deny)) => Forbidden(HugePolicy::SharedNever),
+                (SharedSetting::Tmpfs(_), Some(SharedMode::Force)) => allowed,
+                (SharedSetting::Machine, _) => match self.settings.shared() {
+                    Some(SharedMode::Never | SharedMode::Deny) => {
+                        Forbidden(HugePolicy::SharedNever)
+                    }
+                    Some(SharedMode::Advise) => forbidden_unless(HugePolicy::SharedNotAdvised),
+                    Some(_) => allowed,
+                    None => return Allowed,
+                },
+                (SharedSetting::Tmpfs(mode), _) => match mode {
+                    SharedMode::Never | SharedMode::Deny => Forbidden(HugePolicy::TmpfsNever),
+                    SharedMode::Advise => forbidden_unless(HugePolicy::TmpfsNotAdvised),
+                    _ => allowed,
+                },
+            },
+            // Settings are not asked when folios of a file are mapped.
+            MappingClass::File => match flags {
+                Some(flags) if flags.has(AreaFlags::NOHUGEPAGE) => {
+                    return Forbidden(HugePolicy::AdvisedAgainst)
+                }
+                _ => return Allowed,
+            },
+        };
+        match (decided, flags.and_then(|flags| flags.eligible)) {
+            // Size and alignment are in it, too.
+            (Allowed, Some(false)) if has_block => Forbidden(HugePolicy::NotEligible),
+            _ => decided,
+        }
+    }
+}
+
+/// Whether `THP_enabled` is 0 in the text of `status`; `None` if it is not there
+/// (before Linux 5.0, and of what has no memory).
+fn is_disabled(status: &str) -> Option<bool> {
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix("THP_enabled:"))?;
+    match value.trim() {
+        "0" => Some(true),
+        "1" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(settings: &HugePageSettings) -> HugeRules<'_> {
+        HugeRules {
+            settings,
+            process: None,
+            is_disabled: Some(false),
+            tmpfs: OnceCell::new(),
+        }
+    }
+
+    fn area(bits: u16, eligible: Option<bool>) -> Option<AreaFlags> {
+        Some(AreaFlags { bits, eligible })
+    }
+
+    const MACHINE: MappingClass = MappingClass::Shared(Some(SharedSetting::Machine));
+    const fn tmpfs(mode: SharedMode) -> MappingClass {
+        MappingClass::Shared(Some(SharedSetting::Tmpfs(mode)))
+    }
+
+    /// Every combination of settings and flags, against what the kernel's
+    /// documentation says of each.
+    #[test]
+    fn the_policy_of_each_class_is_the_one_that_the_settings_and_flags_say() {
+        use AnonymousMode as A;
+        use Decision::{Allowed, Forbidden, Undecided};
+        use HugePolicy as P;
+        use SharedMode as S;
+        let set = |enabled, shmem_enabled| HugePageSettings {
+            available: Some(true),
+            enabled: Some(enabled),
+            shmem_enabled: Some(shmem_enabled),
+            ..HugePageSettings::default()
+        };
+        let none = area(0, Some(true));
+        let advised = area(AreaFlags::HUGEPAGE, Some(true));
+        let against = area(AreaFlags::NOHUGEPAGE, Some(false));
+        let not_eligible = area(0, Some(false));
+        let anonymous = MappingClass::Anonymous;
+        for (enabled, shmem, class, flags, expected) in [
+            (
+                A::Never,
+                S::Always,
+                anonymous,
+                None,
+                Forbidden(P::EnabledNever),
+            ),
+            (
+                A::Never,
+                S::Always,
+                anonymous,
+                advised,
+                Forbidden(P::EnabledNever),
+            ),
+            (A::Madvise, S::Always, anonymous, None, Undecided),
+            (
+                A::Madvise,
+                S::Always,
+                anonymous,
+                none,
+                Forbidden(P::NotAdvised),
+            ),
+            (A::Madvise, S::Always, anonymous, advised, Allowed),
+            (
+                A::Madvise,
+                S::Always,
+                anonymous,
+                against,
+                Forbidden(P::AdvisedAgainst),
+            ),
+            (A::Always, S::Never, anonymous, None, Undecided),
+            (A::Always, S::Never, anonymous, none, Allowed),
+            (
+                A::Always,
+                S::Never,
+                anonymous,
+                against,
+                Forbidden(P::AdvisedAgainst),
+            ),
+            (
+                A::Always,
+                S::Never,
+                MACHINE,
+                None,
+                Forbidden(P::SharedNever),
+            ),
+            (
+                A::Always,
+                S::Never,
+                MACHINE,
+                advised,
+                Forbidden(P::SharedNever),
+            ),
+            (
+                A::Never,
+                S::Advise,
+                MACHINE,
+                none,
+                Forbidden(P::SharedNotAdvised),
+            ),
+            (A::Never, S::Advise, MACHINE, advised, Allowed),
+            (A::Never, S::Advise, MACHINE, None, Undecided),
+            (A::Never, S::WithinSize, MACHINE, none, Allowed),
+            (
+                A::Never,
+                S::Always,
+                MACHINE,
+                against,
+                Forbidden(P::AdvisedAgainst),
+            ),
+            (A::Never, S::Force, MACHINE, none, Allowed),
+            (
+                A::Always,
+                S::Deny,
+                MACHINE,
+                advised,
+                Forbidden(P::SharedNever),
+            ),
+            (
+                A::Always,
+                S::Always,
+                tmpfs(S::Never),
+                None,
+                Forbidden(P::TmpfsNever),
+            ),
+            (
+                A::Always,
+                S::Always,
+                tmpfs(S::Advise),
+                none,
+                Forbidden(P::TmpfsNotAdvised),
+            ),
+            (A::Never, S::Never, tmpfs(S::Always), none, Allowed),
+            (A::Never, S::Force, tmpfs(S::Never), none, Allowed),
+            (
+                A::Never,
+                S::Deny,
+                tmpfs(S::Always),
+                none,
+                Forbidden(P::SharedNever),
+            ),
+            (
+                A::Never,
+                S::Never,
+                MappingClass::Shared(None),
+                None,
+                Undecided,
+            ),
+            (
+                A::Never,
+                S::Never,
+                MappingClass::Shared(None),
+                none,
+                Allowed,
+            ),
+            (
+                A::Never,
+                S::Never,
+                MappingClass::Shared(None),
+                not_eligible,
+                Forbidden(P::NotEligible),
+            ),
+            (A::Never, S::Never, MappingClass::File, None, Allowed),
+            (
+                A::Never,
+                S::Never,
+                MappingClass::File,
+                against,
+                Forbidden(P::AdvisedAgainst),
+            ),
+            (
+                A::Always,
+                S::Always,
+                MappingClass::Special,
+                none,
+                Forbidden(P::SpecialMapping),
+            ),
+            (A::Never, S::Never, MappingClass::HugeTlb, None, Allowed),
+        ] {
+            let settings = set(enabled, shmem);
+            let decided = rules(&settings).decide(class, flags, true);
+            assert_eq!(
+                decided, expected,
+                "{enabled:?} {shmem:?} {class:?} {flags:?}"
+            );
+            if !matches!(class, MappingClass::HugeTlb | MappingClass::Special) {
+                let mut rules = rules(&settings);
+                rules.is_disabled = Some(true);
+                let decided = rules.decide(class, flags, true);
+                assert_eq!(decided, Forbidden(P::ProcessDisabled), "{class:?}");
+            }
+            let mut settings = set(enabled, shmem);
+            settings.available = Some(false);
+            let decided = rules(&settings).decide(class, flags, true);
+            let is_hugetlb = class == MappingClass::HugeTlb;
+            let expected = if is_hugetlb {
+                Allowed
+            } else {
+                Forbidden(P::NoKernelSupport)
+            };
+            assert_eq!(decided, expected, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_calls_not_eligible_without_another_reason_is_that() {
+        let settings = HugePageSettings {
+            available: Some(true),
+            enabled: Some(AnonymousMode::Always),
+            ..HugePageSettings::default()
+        };
+        let rules = rules(&settings);
+        let decide = |bits, eligible, has_block| {
+            rules.decide(MappingClass::Anonymous, area(bits, eligible), has_block)
+        };
+        let not_eligible = Decision::Forbidden(HugePolicy::NotEligible);
+        assert_eq!(decide(0, Some(false), true), not_eligible);
+        // Too small, or the kernel does not say.
+        assert_eq!(decide(0, Some(false), false), Decision::Allowed);
+        assert_eq!(decide(0, None, true), Decision::Allowed);
+        let special = Decision::Forbidden(HugePolicy::SpecialMapping);
+        assert_eq!(decide(AreaFlags::MIXEDMAP, Some(false), true), special);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_forbid_nothing() {
+        let settings = HugePageSettings::default();
+        let rules = rules(&settings);
+        for class in [MappingClass::Anonymous, MACHINE, MappingClass::File] {
+            assert_eq!(rules.decide(class, None, true), Decision::Allowed);
+        }
+    }
+
+    #[test]
+    fn the_status_says_whether_the_process_has_them_switched_off() {
+        assert_eq!(
+            is_disabled("Name:\tx\nTHP_enabled:\t0\nThreads:\t1\n"),
+            Some(true)
+        );
+        assert_eq!(is_disabled("THP_enabled:\t1\n"), Some(false));
+        assert_eq!(is_disabled("Name:\tTHP_enabled: 0\n"), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! Physical extents of exactly the bytes asked for, merged across mappings.
+
+use std::ops::RangeBounds;
+
+use process_introspection_core::physical::Backing;
+use process_introspection_core::{AddrRange, PhysAddr};
+
+use crate::error::Error;
+use crate::process::{bounds, Process};
+use crate::walk::regions::PhysicalRegions;
+
+/// Consecutive bytes in both address spaces, or bytes that are missing.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extent {
+    /// The virtual addresses, exact to the byte.
+    pub virt: AddrRange,
+    /// What is behind them.
+    pub backing: ExtentBacking,
+}
+
+/// What is behind an extent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExtentBacking {
+    /// Memory, from this address on.
+    Ram(PhysAddr),
+    /// A device's memory, from this address on.
+    Device(PhysAddr),
+    /// The kernel's zero page: the bytes were read but never written, and
+    /// nothing must be written there.
+    Zero(PhysAddr),
+    /// Mapped, but not in memory for this reason.
+    Missing(Backing),
+    /// Not mapped.
+    Unmapped,
+}
+
+impl Extent {
+    /// The physical address of its first byte, if it has memory of its own.
+    pub fn phys(&self) -> Option<PhysAddr> {
+        match self.backing {
+            ExtentBacking::Ram(address) | ExtentBacking::Device(address) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// Its length in bytes.
+    #[allow(clippy::len_without_is_empty)] // No extent is empty.
+    pub fn len(&self) -> u64 {
+        self.virt.size()
+    }
+
+    /// Whether it is memory that a device can be given.
+    pub fn is_ram(&self) -> bool {
+        matches!(self.backing, ExtentBacking::Ram(_))
+    }
+
+    fn continues_with(&self, next: &Self) -> bool {
+        use ExtentBacking as B;
+        self.virt.end() == next.virt.start()
+            && match (self.backing, next.backing) {
+                (B::Ram(this), B::Ram(next)) | (B::Device(this), B::Device(next)) => {
+                    this.checked_add(self.len()) == Some(next)
+                }
+                (B::Missing(Backing::Swapped(_)), B::Missing(Backing::Swapped(_))) => true,
+                (B::Missing(this), B::Missing(next)) => this == next,
+                (B::Zero(_), B::Zero(_)) => true,
+                (B::Unmapped, B::Unmapped) => true,
+                _ => false,
+            }
+    }
+}
+
+/// The extents of a range, tiling all of it, also what is not mapped.
+/// Constant memory.
+#[derive(Debug)]
+pub struct Extents<'a> {
+    regions: PhysicalRegions<'a>,
+    range: AddrRange,
+    /// Everything below has been taken in.
+    next: u64,
+    pending: Option<Extent>,
+    /// A region that was read, behind a gap that came before it.
+    behind_gap: Option<Extent>,
+}
+
+impl<'a> Extents<'a> {
+    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
+        Ok(Self {
+            regions: PhysicalRegions::new(process, range)?,
+            range,
+            next: range.start().as_u64(),
+            pending: None,
+            behind_gap: None,
+        })
+    }
+
+    /// The next extent before merging; `None` past the last.
+    fn read(&mut self) -> Result<Option<Extent>, Error> {
+        let end = self.range.end().as_u64();
+        if let Some(extent) = self.behind_gap.take() {
+            self.next = extent.virt.end().as_u64();
+            return Ok(Some(extent));
+        }
+        if self.next >= end {
+            return Ok(None);
+        }
+        let region = self.regions.next().transpose()?;
+        let exact = region.and_then(|region| {
+            let virt = region.virt.intersection(self.range)?;
+            let skipped = virt.start().as_u64() - region.virt.start().as_u64();
+            Some(Extent {
+                virt,
+                backing: backing_of(region.backing.further(skipped)),
+            })
+        });
+        let start = exact.map_or(end, |extent| extent.virt.start().as_u64());
+        if start > self.next {
+            let gap = AddrRange::new(self.next, start).unwrap_or_default();
+            self.behind_gap = exact;
+            self.next = start;
+            return Ok(Some(Extent {
+                virt: gap,
+                backing: ExtentBacking::Unmapped,
+            }));
+        }
+        if let Some(extent) = exact {
+            self.next = extent.virt.end().as_u64();
+        }
+        Ok(exact)
+    }
+}
+
+fn backing_of(backing: Backing) -> ExtentBacking {
+    match backing {
+        Backing::Ram(address) => ExtentBacking::Ram(address),
+        Backing::Device(address) => ExtentBacking::Device(address),
+        Backing::Zero(address) => ExtentBacking::Zero(address),
+        missing => ExtentBacking::Missing(missing),
+    }
+}
+
+impl Iterator for Extents<'_> {
+    type Item = Result<Extent, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.read() {
+                Err(error) => return Some(Err(error)),
+                Ok(None) => return self.pending.take().map(Ok),
+                Ok(Some(extent)) => match &mut self.pending {
+                    Some(pending) if pending.continues_with(&extent) => {
+                        let (start, end) =
+                            (pending.virt.start().as_u64(), extent.virt.end().as_u64());
+                        pending.virt = AddrRange::new(start, end).unwrap_or_default();
+                    }
+                    pending => {
+                        if let Some(done) = pending.replace(extent) {
+                            return Some(Ok(done));
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Process {
+    /// The physical extents of exactly these bytes, merged across mappings:
+    /// what a device's scatter list needs, and what is missing for it.
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions`].
+    pub fn extents(&self, range: impl RangeBounds<u64>) -> Result<Extents<'_>, Error> {
+        Extents::new(self, bounds(range)?)
+    }
+}

@@ -1,0 +1,141 @@
+//! Iterates over leaf entries of a page table.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use process_introspection_core::memtype::MemoryType;
+use process_introspection_core::page_table::{LeafCursor, LeafRun};
+use process_introspection_core::physical::{self, Backing};
+use process_introspection_core::{flags, AddrRange, PageSize};
+
+use crate::error::Error;
+use crate::process::mapping::{
+    entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
+};
+use crate::process::{bounds, Process};
+
+/// One leaf entry, or one base page that has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageTableEntry {
+    /// The addresses that the entry maps: from its own start, also if that is
+    /// below the range asked for.
+    pub virt: AddrRange,
+    /// The size it maps.
+    pub page_size: PageSize,
+    /// What is behind it.
+    pub backing: Backing,
+    /// Anonymous memory, see [`crate::PhysicalRegion::anonymous`].
+    pub anonymous: bool,
+    /// The mapping; `None` for a range that starts in no mapping, whose first
+    /// page is then the first record.
+    pub mapping: Option<Arc<Mapping>>,
+}
+
+impl PageTableEntry {
+    /// Where its own first byte lies in the mapped object; 0 without one.
+    pub fn offset(&self) -> u64 {
+        let offset = |mapping: &Arc<Mapping>| physical::offset_at(mapping, self.virt.start());
+        self.mapping.as_ref().map_or(0, offset)
+    }
+
+    /// QNX's flags for it; 0 without a mapping.
+    pub fn flags(&self) -> u32 {
+        let flags =
+            |mapping: &Arc<Mapping>| flags::of_pages(mapping.core(), self.backing, self.anonymous);
+        self.mapping.as_ref().map_or(0, flags)
+    }
+}
+
+impl PageTableEntry {
+    /// How the memory is cached, as far as that follows from what is mapped.
+    pub fn memory_type(&self) -> Option<MemoryType> {
+        let mapping = self.mapping.as_ref()?;
+        physical::memory_type(mapping.core(), self.backing)
+    }
+}
+
+/// The leaf entries of a range, in the order of addresses. Constant memory.
+#[derive(Debug)]
+pub struct PageTable<'a> {
+    process: &'a Process,
+    cursor: Box<LeafCursor<NameStorage, EntryStorage>>,
+    mapping: Option<Arc<Mapping>>,
+    run: Option<LeafRun>,
+    /// How many records of the run were given.
+    given: u64,
+    failed: bool,
+}
+
+impl<'a> PageTable<'a> {
+    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
+        let cursor = LeafCursor::new(process.as_core(), range, name_storage(), entry_storage());
+        Ok(Self {
+            process,
+            cursor: Box::new(cursor.map_err(|error| process.error(error))?),
+            mapping: None,
+            run: None,
+            given: 0,
+            failed: false,
+        })
+    }
+
+    fn take_up(&mut self, run: LeafRun) {
+        let mapping = self.cursor.mapping().filter(|_| run.is_mapped);
+        self.mapping = mapping.map(|mapping| match self.mapping.take() {
+            Some(same) if same.core() == mapping => same,
+            _ => {
+                let name =
+                    MappingName::complete(self.process.as_core(), &mapping.vma, self.cursor.name());
+                Arc::new(Mapping::new(*mapping, name))
+            }
+        });
+        (self.run, self.given) = (Some(run), 0);
+    }
+}
+
+impl Iterator for PageTable<'_> {
+    type Item = Result<PageTableEntry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let run = match self.run {
+            Some(run) if self.given < run.count() => run,
+            _ => match self.cursor.next(self.process.as_core()) {
+                Ok(run) => {
+                    let run = run?;
+                    self.take_up(run);
+                    run
+                }
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(self.process.error(error)));
+                }
+            },
+        };
+        let size = run.page_size.bytes();
+        let start = run.virt.start().as_u64() + self.given * size;
+        let entry = PageTableEntry {
+            virt: AddrRange::new(start, start.saturating_add(size)).unwrap_or_default(),
+            page_size: run.page_size,
+            backing: run.backing_of(self.given),
+            anonymous: run.anonymous,
+            mapping: self.mapping.clone(),
+        };
+        self.given += 1;
+        Some(Ok(entry))
+    }
+}
+
+impl Process {
+    /// The leaf entries of the page table that touch `range`: one for each
+    /// page that is mapped, of its size, one base page for each that is not.
+    ///
+    /// # Errors
+    /// As [`Process::physical_regions`].
+    pub fn page_table(&self, range: impl RangeBounds<u64>) -> Result<PageTable<'_>, Error> {
+        PageTable::new(self, bounds(range)?)
+    }
+}

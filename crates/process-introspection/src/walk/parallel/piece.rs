@@ -1,0 +1,227 @@
+//! Pieces of a walk, and walking one. Knows nothing of other pieces.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use process_introspection_core as core;
+use process_introspection_core::physical::runs::Run;
+use process_introspection_core::physical::AreaWalker;
+
+use super::packed::PackedRuns;
+use super::plan::PlannedArea;
+use crate::facts::page_facts::EntryNotes;
+use crate::process::mapping::{EntryStorage, Mapping};
+
+/// A piece is walked for about so long; what is left then is another piece.
+pub(super) const TIME: Duration = Duration::from_micros(500);
+/// The same in runs, which have to be kept until they are given.
+const RUNS: usize = 2048;
+/// So many entries are read at once: what one read gives is all kept, so this
+/// is less than in a walk of one thread.
+const ENTRIES: usize = 2048;
+/// The clock is looked at after so many steps, or one of so many bytes.
+const STEPS: u32 = 16;
+const LARGE_STEP: u64 = 1 << 20;
+
+/// Areas, or parts of them, that follow each other.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    pub(super) areas: VecDeque<PlannedArea>,
+}
+
+impl Piece {
+    pub(super) fn is_empty(&self) -> bool {
+        self.areas.is_empty()
+    }
+
+    /// The first address that is left.
+    pub(super) fn start(&self) -> u64 {
+        let first = self.areas.front();
+        first.map_or(u64::MAX, |first| first.area.left().start().as_u64())
+    }
+
+    fn end(&self) -> u64 {
+        let last = self.areas.back();
+        last.map_or(u64::MAX, |last| last.area.left().end().as_u64())
+    }
+
+    /// The bytes of all areas.
+    pub(super) fn size(&self) -> u64 {
+        let sizes = self.areas.iter().map(|planned| planned.area.left().size());
+        sizes.fold(0, u64::saturating_add)
+    }
+
+    /// Keeps about `bytes`, at least something, and gives what lies behind.
+    pub(super) fn split_off(&mut self, bytes: u64) -> Self {
+        let mut kept = 0u64;
+        for (index, planned) in self.areas.iter_mut().enumerate() {
+            let size = planned.area.left().size();
+            if kept + size < bytes {
+                kept += size;
+                continue;
+            }
+            let rest = planned.area.split_off(bytes - kept).map(|area| {
+                let last = std::mem::replace(&mut planned.last, false);
+                let mapping = Arc::clone(&planned.mapping);
+                PlannedArea {
+                    area,
+                    mapping,
+                    last,
+                }
+            });
+            let mut areas = self.areas.split_off(index + 1);
+            if let Some(rest) = rest {
+                areas.push_front(rest);
+            }
+            return Self { areas };
+        }
+        Self::default()
+    }
+}
+
+/// What was found in a part of one area: the runs from where the one before it
+/// ends.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    pub(super) mapping: Arc<Mapping>,
+    start: u64,
+    runs_end: usize,
+    /// It goes up to the end of the area.
+    pub(super) complete: bool,
+}
+
+/// What was found in a piece, as far as it was walked.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    runs: PackedRuns,
+    /// The flags of the entries behind them, if those are to be noted.
+    pub(super) notes: EntryNotes,
+    stretches: Vec<Stretch>,
+    /// Why the walk ends behind these runs.
+    pub(super) error: Option<core::Error>,
+}
+
+impl Walked {
+    /// Nothing but an error.
+    pub(super) fn failed(error: core::Error) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::default()
+        }
+    }
+
+    /// How much there is to keep: runs, and notes.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len() + self.notes.len()
+    }
+
+    /// Empties it; the storage is kept.
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+        self.notes.clear();
+        self.stretches.clear();
+        self.error = None;
+    }
+
+    /// The parts of areas, in order, with their runs.
+    pub(super) fn stretches(
+        &self,
+    ) -> impl Iterator<Item = (&Stretch, impl Iterator<Item = Run> + '_)> {
+        let mut from = 0;
+        self.stretches.iter().map(move |stretch| {
+            let runs = self.runs.stretch(from, stretch.runs_end, stretch.start);
+            from = stretch.runs_end;
+            (stretch, runs)
+        })
+    }
+}
+
+/// Walks pieces, one after the other, anywhere.
+#[derive(Debug)]
+pub(super) struct Walker {
+    areas: AreaWalker<EntryStorage>,
+    noting: bool,
+    /// Where the last piece ended: one that begins there goes on with what is
+    /// known already.
+    at: u64,
+}
+
+impl Walker {
+    /// With `noting` the flags of entries are noted.
+    pub(super) fn new(process: &core::Process, noting: bool) -> Self {
+        Self {
+            areas: AreaWalker::new(process, vec![0; ENTRIES].into_boxed_slice()),
+            noting,
+            at: 0,
+        }
+    }
+
+    /// Walks a piece for a while. What was found goes into `walked`; what is
+    /// left stays in the piece.
+    pub(super) fn walk(
+        &mut self,
+        process: &core::Process,
+        piece: &mut Piece,
+        walked: &mut Walked,
+    ) -> Duration {
+        let began = Instant::now();
+        if piece.start() != self.at {
+            self.areas.forget();
+        }
+        let end = piece.end();
+        let mut steps = 0;
+        let mut enough = false;
+        let (noting, page) = (self.noting, process.page_size());
+        while !enough {
+            let Some(planned) = piece.areas.front_mut() else {
+                break;
+            };
+            let area = &mut planned.area;
+            // What lies behind is another's.
+            area.read_ahead_to(end);
+            let start = area.left().start().as_u64();
+            while !enough && !area.left().is_empty() {
+                let before = area.left().start().as_u64();
+                let mut push = |run: &Run, _: &core::object::Mapping| {
+                    walked.runs.push(run);
+                    ControlFlow::Continue(())
+                };
+                let mut note = |at, entries: &[u64]| {
+                    if noting {
+                        walked.notes.add(at, entries, page);
+                    }
+                };
+                let stepped = self.areas.step_noting(process, area, &mut push, &mut note);
+                if let Err(error) = stepped {
+                    walked.error = Some(error);
+                    break;
+                }
+                self.at = area.left().start().as_u64();
+                steps += 1;
+                enough = walked.len() >= RUNS;
+                if steps % STEPS == 0 || self.at - before >= LARGE_STEP {
+                    enough |= began.elapsed() >= TIME;
+                }
+            }
+            // A run that an error has cut is not given, as in any walk.
+            if let Some(run) = self.areas.take().filter(|_| walked.error.is_none()) {
+                walked.runs.push(&run);
+            }
+            let done = area.left().is_empty();
+            walked.stretches.push(Stretch {
+                mapping: Arc::clone(&planned.mapping),
+                start,
+                runs_end: walked.runs.len(),
+                complete: done && planned.last,
+            });
+            if walked.error.is_some() {
+                piece.areas.clear();
+            } else if done {
+                piece.areas.pop_front();
+            }
+        }
+        began.elapsed()
+    }
+}

@@ -1,0 +1,309 @@
+//! Iterates over physical regions.
+
+use std::ops::{ControlFlow, RangeBounds};
+use std::sync::Arc;
+
+use process_introspection_core::memtype::MemoryType;
+use process_introspection_core::page_table::LeafCursor;
+use process_introspection_core::physical::runs::Run;
+use process_introspection_core::physical::{self, Backing, FewEntries, PhysicalCursor};
+use process_introspection_core::process::Access;
+use process_introspection_core::{flags, object, AddrRange, PageSize};
+
+use crate::error::Error;
+use crate::process::mapping::{
+    entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
+};
+use crate::process::{bounds, Process};
+
+/// A maximal run of pages of one mapping that are physically consecutive, or
+/// unbacked for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PhysicalRegion {
+    /// Its virtual addresses, whole pages.
+    pub virt: AddrRange,
+    /// What is behind them; addresses are those of the first page.
+    pub backing: Backing,
+    /// Anonymous memory: of a mapping without an object, or a private copy of
+    /// an object's page, in memory or in swap.
+    pub anonymous: bool,
+    /// The mapping that it is a part of.
+    pub mapping: Arc<Mapping>,
+}
+
+impl PhysicalRegion {
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.virt.size()
+    }
+
+    /// Where its own first byte lies in the mapped object; 0 without one.
+    pub fn offset(&self) -> u64 {
+        physical::offset_at(&self.mapping, self.virt.start())
+    }
+
+    /// QNX's flags for it.
+    pub fn flags(&self) -> u32 {
+        flags::of_pages(self.mapping.core(), self.backing, self.anonymous)
+    }
+
+    /// How the memory is cached, as far as that follows from what is mapped.
+    pub fn memory_type(&self) -> Option<MemoryType> {
+        physical::memory_type(self.mapping.core(), self.backing)
+    }
+}
+
+/// The current mapping of a walk, made anew when the walk comes to another.
+#[derive(Debug, Default)]
+pub(crate) struct CurrentMapping(Option<Arc<Mapping>>);
+
+impl CurrentMapping {
+    pub(crate) fn of(
+        &mut self,
+        process: &Process,
+        mapping: &object::Mapping,
+        cursor: &PhysicalCursor<NameStorage, EntryStorage>,
+    ) -> Arc<Mapping> {
+        match &self.0 {
+            Some(known) if known.core() == mapping => Arc::clone(known),
+            _ => {
+                let name = MappingName::complete(process.as_core(), &mapping.vma, cursor.name());
+                let mapping = Arc::new(Mapping::new(*mapping, name));
+                self.0 = Some(Arc::clone(&mapping));
+                mapping
+            }
+        }
+    }
+}
+
+/// A region that is lent to a caller, made anew for each: regions of one mapping
+/// share it, and to count owners for each of them would cost as much as finding it.
+#[derive(Debug, Default)]
+pub(crate) struct Lent(Option<PhysicalRegion>);
+
+impl Lent {
+    /// To be filled with the runs of this mapping.
+    pub(crate) fn of(&mut self, mapping: &Arc<Mapping>) -> &mut PhysicalRegion {
+        let region = self.0.get_or_insert_with(|| PhysicalRegion {
+            virt: AddrRange::default(),
+            backing: Backing::NotPresent,
+            anonymous: false,
+            mapping: Arc::clone(mapping),
+        });
+        if !Arc::ptr_eq(&region.mapping, mapping) {
+            region.mapping = Arc::clone(mapping);
+        }
+        region
+    }
+}
+
+impl PhysicalRegion {
+    /// The same mapping, another run of its pages.
+    #[inline]
+    pub(crate) fn set(&mut self, run: &Run) -> &Self {
+        self.virt = AddrRange::new(run.start, run.end).unwrap_or_default();
+        self.backing = run.state.backing;
+        self.anonymous = run.state.anonymous;
+        self
+    }
+}
+
+/// How many regions a walk gets ahead.
+const BATCH: usize = 256;
+
+/// The physical regions of a range, in the order of addresses; they tile what
+/// is mapped there and never overlap, also while the target changes. Constant
+/// memory.
+#[derive(Debug)]
+pub struct PhysicalRegions<'a> {
+    process: &'a Process,
+    cursor: Box<PhysicalCursor<NameStorage, EntryStorage>>,
+    /// Runs of `mapping` that were walked, from `next` on to be given.
+    batch: Vec<Run>,
+    next: usize,
+    mapping: Option<Arc<Mapping>>,
+    known: CurrentMapping,
+    /// How the walk ended.
+    ended: Option<Result<(), Error>>,
+}
+
+impl<'a> PhysicalRegions<'a> {
+    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
+        let access = Access::Frames;
+        let (name, entries) = (name_storage(), entry_storage());
+        let cursor = PhysicalCursor::new(process.as_core(), range, access, name, entries);
+        Ok(Self {
+            process,
+            cursor: Box::new(cursor.map_err(|error| process.error(error))?),
+            batch: Vec::with_capacity(BATCH),
+            next: 0,
+            mapping: None,
+            known: CurrentMapping::default(),
+            ended: None,
+        })
+    }
+
+    /// Walks on until there is something to give, or the end.
+    fn refill(&mut self) {
+        self.batch.clear();
+        self.next = 0;
+        let batch = &mut self.batch;
+        let mut push = |run: &Run, _: &object::Mapping| {
+            batch.push(*run);
+            match batch.len() {
+                BATCH.. => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        // One mapping at a time: a batch has one.
+        let walked = self.cursor.walk_area(self.process.as_core(), &mut push);
+        self.ended = match walked {
+            Err(error) => Some(Err(self.process.error(error))),
+            Ok(ControlFlow::Break(())) if self.batch.is_empty() => Some(Ok(())),
+            Ok(_) => None,
+        };
+        let mapping = self.cursor.mapping().filter(|_| !self.batch.is_empty());
+        self.mapping = mapping.map(|mapping| self.known.of(self.process, mapping, &self.cursor));
+    }
+}
+
+impl PhysicalRegions<'_> {
+    /// Lends all regions that are left to `each`, which can break off. The
+    /// fastest way through memory of which every page is a region of its own.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use process_introspection::Process;
+    ///
+    /// let mut pages = 0;
+    /// let walked = Process::current()?.physical_regions(..).and_then(|regions| {
+    ///     regions.visit(|region| {
+    ///         pages += region.size() / 4096;
+    ///         ControlFlow::Continue(())
+    ///     })
+    /// });
+    /// match walked {
+    ///     Ok(()) => assert!(pages > 0),
+    ///     Err(error) => assert!(error.is_permission_denied(), "{error}"),
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As the iterator's items, after all regions before were lent.
+    pub fn visit(
+        mut self,
+        mut each: impl FnMut(&PhysicalRegion) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut lent = Lent::default();
+        loop {
+            if let Some(mapping) = &self.mapping {
+                let region = lent.of(mapping);
+                for run in &self.batch[self.next..] {
+                    if each(region.set(run)).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            match self.ended.take() {
+                Some(end) => return end,
+                None => self.refill(),
+            }
+        }
+    }
+}
+
+impl Iterator for PhysicalRegions<'_> {
+    type Item = Result<PhysicalRegion, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.next >= self.batch.len() {
+            match &mut self.ended {
+                None => self.refill(),
+                Some(end) => return std::mem::replace(end, Ok(())).err().map(Err),
+            }
+        }
+        let run = self.batch[self.next];
+        self.next += 1;
+        let mapping = self.mapping.as_ref()?;
+        Some(Ok(PhysicalRegion {
+            virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
+            backing: run.state.backing,
+            anonymous: run.state.anonymous,
+            mapping: Arc::clone(mapping),
+        }))
+    }
+}
+
+impl Process {
+    /// The physical regions of `range`, widened to whole pages: maximal runs
+    /// that tile what is mapped there, backed or not.
+    ///
+    /// # Errors
+    /// [`Error::is_frames_hidden`] when this caller cannot see frame numbers;
+    /// [`Error::is_invalid_argument`] for a range that runs backwards.
+    pub fn physical_regions(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Result<PhysicalRegions<'_>, Error> {
+        PhysicalRegions::new(self, bounds(range)?)
+    }
+
+    /// The size of the page-table entries that map a region: `None` for an
+    /// unbacked region, for one that is mapped by several sizes, and where the
+    /// kernel does not tell. Read now: a huge page can have been split since
+    /// the region was.
+    ///
+    /// # Errors
+    /// [`Error::is_gone`].
+    pub fn page_size_of(&self, region: &PhysicalRegion) -> Result<Option<PageSize>, Error> {
+        let Some(address) = region.backing.address() else {
+            return Ok(None);
+        };
+        // Of device memory a scan tells nothing, and some drivers map huge pages
+        // (VFIO, Linux 6.12).
+        if region.mapping.core().unlisted.memory().is_some() {
+            return Ok(None);
+        }
+        let base = self.page_size();
+        match region.mapping.page_size {
+            Some(size) if size > base => return Ok(Some(size)),
+            None if region.mapping.has_object() => return Ok(None),
+            _ => {}
+        }
+        // Only a block that is aligned in both address spaces, and wholly in
+        // the mapping, can be mapped by one entry.
+        let block = base.pmd().bytes();
+        let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
+        let whole = |at: u64| {
+            let first = at & !(block - 1);
+            first >= region.mapping.range.start().as_u64()
+                && first
+                    .checked_add(block)
+                    .is_some_and(|end| end <= region.mapping.range.end().as_u64())
+        };
+        let inner = start
+            .checked_add(block - 1)
+            .is_some_and(|up| (up & !(block - 1)) + block <= end);
+        let aligned = address.as_u64() % block == start % block;
+        if !aligned || !(inner || whole(start) || whole(end - 1)) {
+            return Ok(Some(base));
+        }
+        let few: FewEntries = [0; 256];
+        let mut leaves = LeafCursor::new(self.as_core(), region.virt, [0; 0], few)
+            .map_err(|error| self.error(error))?;
+        let mut size = None;
+        while let Some(run) = leaves
+            .next(self.as_core())
+            .map_err(|error| self.error(error))?
+        {
+            match size {
+                None => size = Some(run.page_size),
+                Some(size) if size == run.page_size => {}
+                Some(_) => return Ok(None),
+            }
+        }
+        Ok(size)
+    }
+}

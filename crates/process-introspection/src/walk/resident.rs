@@ -1,0 +1,142 @@
+//! What is in memory, without addresses.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use process_introspection_core::pagemap::HugeRuns;
+use process_introspection_core::physical::{Backing, PhysicalCursor};
+use process_introspection_core::process::Access;
+use process_introspection_core::AddrRange;
+
+use crate::error::Error;
+use crate::process::mapping::{entry_storage, name_storage, EntryStorage, Mapping, NameStorage};
+use crate::process::{bounds, Process};
+use crate::walk::regions::CurrentMapping;
+
+/// A run of pages of one mapping that are in memory, or not for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResidentRegion {
+    /// Its virtual addresses, whole pages.
+    pub virt: AddrRange,
+    /// [`Backing::Resident`] or one of the unbacked states. Without frame
+    /// numbers the kernel does not tell pages in swap from those in migration:
+    /// both are [`Backing::Swapped`].
+    pub backing: Backing,
+    /// Mapped by page-table entries above the base page; `None` where the
+    /// kernel does not tell (before Linux 6.7), false if not resident.
+    pub huge: Option<bool>,
+    /// Anonymous memory, see [`crate::PhysicalRegion::anonymous`].
+    pub anonymous: bool,
+    /// The mapping that it is a part of.
+    pub mapping: Arc<Mapping>,
+}
+
+/// The resident and other regions of a range, in the order of addresses.
+/// Constant memory.
+#[derive(Debug)]
+pub struct ResidentRegions<'a> {
+    process: &'a Process,
+    cursor: Box<PhysicalCursor<NameStorage, EntryStorage>>,
+    mapping: CurrentMapping,
+    huge: HugeRuns,
+    /// What is left of a region that is being split by size.
+    rest: Option<ResidentRegion>,
+    failed: bool,
+}
+
+impl<'a> ResidentRegions<'a> {
+    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
+        process
+            .as_core()
+            .check_pages()
+            .map_err(|error| process.error(error))?;
+        let cursor = PhysicalCursor::new(
+            process.as_core(),
+            range,
+            Access::Pages,
+            name_storage(),
+            entry_storage(),
+        );
+        let mut cursor = Box::new(cursor.map_err(|error| process.error(error))?);
+        if process.skips_file_contents() {
+            cursor.skip_file_contents();
+        }
+        Ok(Self {
+            process,
+            cursor,
+            mapping: CurrentMapping::default(),
+            huge: HugeRuns::new(),
+            rest: None,
+            failed: false,
+        })
+    }
+
+    fn advance(&mut self) -> Result<Option<ResidentRegion>, process_introspection_core::Error> {
+        let core = self.process.as_core();
+        let mut region = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.cursor.next(core)? {
+                None => return Ok(None),
+                Some(region) => ResidentRegion {
+                    virt: region.virt,
+                    backing: region.backing,
+                    huge: Some(false),
+                    anonymous: region.anonymous,
+                    mapping: self.mapping.of(self.process, &region.mapping, &self.cursor),
+                },
+            },
+        };
+        if region.backing != Backing::Resident {
+            return Ok(Some(region));
+        }
+        let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
+        let mut run_end = start;
+        region.huge = None;
+        while run_end < end {
+            match self.huge.next(core, run_end, end)? {
+                None => run_end = end,
+                Some((huge, _)) if region.huge.is_some_and(|so_far| so_far != huge) => break,
+                Some((huge, to)) => (region.huge, run_end) = (Some(huge), to),
+            }
+        }
+        if run_end < end {
+            let rest = AddrRange::new(run_end, end).unwrap_or_default();
+            self.rest = Some(ResidentRegion {
+                virt: rest,
+                ..region.clone()
+            });
+            region.virt = AddrRange::new(start, run_end).unwrap_or_default();
+        }
+        Ok(Some(region))
+    }
+}
+
+impl Iterator for ResidentRegions<'_> {
+    type Item = Result<ResidentRegion, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let region = self.advance().transpose()?;
+        self.failed = region.is_err();
+        Some(region.map_err(|error| self.process.error(error)))
+    }
+}
+
+impl Process {
+    /// What of `range` is in memory, and what by huge pages, without
+    /// addresses. Needs no privilege for one's own process.
+    ///
+    /// # Errors
+    /// [`Error::is_permission_denied`] when even the page map is refused (a
+    /// process that is not dumpable cannot open its own);
+    /// [`Error::is_invalid_argument`] for a range that runs backwards.
+    pub fn resident_regions(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Result<ResidentRegions<'_>, Error> {
+        ResidentRegions::new(self, bounds(range)?)
+    }
+}

@@ -1,0 +1,62 @@
+//! Iterates over mappings.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use process_introspection_core::virtual_regions::VirtualCursor;
+use process_introspection_core::AddrRange;
+
+use crate::error::Error;
+use crate::process::mapping::{name_storage, Mapping, MappingName, NameStorage};
+use crate::process::{bounds, Process};
+
+/// The mappings of a range, whole, in the order of addresses; they never
+/// overlap, also while the target maps and unmaps. Constant memory.
+#[derive(Debug)]
+pub struct VirtualRegions<'a> {
+    process: &'a Process,
+    cursor: VirtualCursor<NameStorage>,
+    failed: bool,
+}
+
+impl<'a> VirtualRegions<'a> {
+    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Self {
+        let cursor = VirtualCursor::new(process.as_core(), range, name_storage());
+        Self {
+            process,
+            cursor,
+            failed: false,
+        }
+    }
+}
+
+impl Iterator for VirtualRegions<'_> {
+    type Item = Result<Arc<Mapping>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let core = self.process.as_core();
+        let mapping = self.cursor.next(core).transpose()?;
+        self.failed = mapping.is_err();
+        let named = mapping.map(|mapping| {
+            let name = MappingName::complete(core, &mapping.vma, self.cursor.name());
+            Arc::new(Mapping::new(mapping, name))
+        });
+        Some(named.map_err(|error| self.process.error(error)))
+    }
+}
+
+impl Process {
+    /// The mappings that touch `range`, whole, in the order of addresses.
+    ///
+    /// # Errors
+    /// [`Error::is_invalid_argument`] for a range that runs backwards.
+    pub fn virtual_regions(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Result<VirtualRegions<'_>, Error> {
+        Ok(VirtualRegions::new(self, bounds(range)?))
+    }
+}
