@@ -1,4 +1,5 @@
-//! What the README shows is what the command does.
+//! The README and the other documents show what the command does, and link to
+//! what exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,22 +31,29 @@ fn the_tables_header_in_the_readme_is_the_commands() {
 }
 
 #[test]
-fn every_subcommand_is_in_the_readme_and_every_one_there_exists() {
-    let readme = project_file("README.md");
+fn every_subcommand_is_documented_and_every_documented_one_exists() {
     let help = introspect(&["--help"]);
-    for subcommand in [
-        "physical",
-        "extents",
-        "virtual",
-        "pagetable",
-        "object",
-        "read",
-    ] {
+    let (_, list) = help.split_once("\nCommands:\n").expect("subcommands");
+    let list = list.split("\n\n").next().unwrap_or_default();
+    let first_word = |line: &str| line.split([' ', ':']).next().unwrap_or_default().to_owned();
+    let real: Vec<_> = list.lines().map(|line| first_word(line.trim())).collect();
+    assert!(real.contains(&"physical".to_owned()), "{help}");
+    let documented = |name: &str| -> Vec<_> {
+        let text = project_file(name);
+        let commands = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("    introspect "));
+        commands.map(first_word).collect()
+    };
+    let (readme, using) = (documented("README.md"), documented("docs/USING.md"));
+    for subcommand in readme.iter().chain(&using) {
+        assert!(real.contains(subcommand), "no subcommand {subcommand}");
+    }
+    for subcommand in real.iter().filter(|name| *name != "help") {
         assert!(
-            readme.contains(&format!("    introspect {subcommand}")),
-            "{subcommand}"
+            using.contains(subcommand),
+            "docs/USING.md lacks {subcommand}"
         );
-        assert!(help.contains(&format!("  {subcommand} ")), "{subcommand}");
     }
 }
 
@@ -75,7 +83,7 @@ fn the_command_in_an_examples_header_runs_it() {
     assert!(is_right, "{printed}{said}");
 }
 
-/// The files below a directory of the project whose names end so.
+/// The files below a directory of the project whose names end with `end`.
 fn files_below(dir: &str, end: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (mut found, mut left) = (Vec::new(), vec![root.join(dir)]);
@@ -136,9 +144,7 @@ fn capabilities_are_given_to_a_group_and_leave_the_bytes_of_others_alone() {
         "setcap cap_sys_admin,cap_dac_read_search+ep /usr/local/bin/introspect",
     ];
     let commands = lines.map(|line| format!("    {line}\n")).concat();
-    for name in ["README.md", "docs/SAFETY.md"] {
-        assert!(project_file(name).contains(&commands), "{name}");
-    }
+    assert!(project_file("docs/PRIVILEGES.md").contains(&commands));
     for path in documents() {
         let text = fs::read_to_string(&path).expect("text");
         let given = text.lines().filter(|line| line.contains("setcap cap"));
@@ -148,16 +154,38 @@ fn capabilities_are_given_to_a_group_and_leave_the_bytes_of_others_alone() {
     }
 }
 
+/// The anchor that a heading gets: lower case, hyphens for spaces, nothing else.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let text = text.replace(' ', "-");
+    let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    text.chars().filter(is_kept).collect()
+}
+
 #[test]
-fn every_document_that_the_readme_links_exists() {
-    let readme = project_file("README.md");
-    for link in readme.split("](").skip(1) {
-        let target = link.split(')').next().unwrap_or_default();
-        if !target.starts_with('#') {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("../..")
-                .join(target.split('#').next().unwrap_or_default());
-            assert!(path.exists(), "{target}");
+fn every_link_between_documents_leads_somewhere() {
+    let mut count = 0;
+    for path in documents() {
+        let text = fs::read_to_string(&path).expect("text");
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                file => path.parent().expect("a directory").join(file),
+            };
+            assert!(target.exists(), "{}: {link}", path.display());
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).expect("text");
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let is_there = headings.any(|line| anchor(line) == heading);
+                assert!(is_there, "{}: {link}", path.display());
+            }
+            count += 1;
         }
     }
+    assert!(count > 10, "{count} links");
 }

@@ -1,5 +1,5 @@
-//! The tables as docs/SAFETY.md shows them. The test writes nothing; when it
-//! fails it prints what the document should hold.
+//! The tables of docs/PRIVILEGES.md. The test writes nothing; when it fails it
+//! prints the correct tables.
 
 use crate::answers::QUESTIONS;
 use crate::denials::DENIALS;
@@ -13,7 +13,7 @@ fn row(cells: &[String]) -> String {
 }
 
 fn head(first: &str) -> String {
-    let mut cells = vec![first.to_owned(), "asks about".to_owned()];
+    let mut cells = vec![first.to_owned(), "target".to_owned()];
     cells.extend(QUESTIONS.map(str::to_owned));
     let rule = "|---".repeat(cells.len());
     format!("{}{rule}|\n", row(&cells))
@@ -61,9 +61,12 @@ fn tables() -> String {
 
 #[test]
 fn the_document_shows_these_tables() {
-    let document = include_str!("../../../../docs/SAFETY.md");
+    let document = include_str!("../../../../docs/PRIVILEGES.md");
     let (_, behind) = document.split_once(BEGIN).expect("a beginning");
     let (shown, _) = behind.split_once(END).expect("an end");
     let expected = tables();
-    assert!(shown == expected, "docs/SAFETY.md should say:\n{expected}");
+    assert!(
+        shown == expected,
+        "docs/PRIVILEGES.md should say:\n{expected}"
+    );
 }

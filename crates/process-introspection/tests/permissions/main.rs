@@ -1,4 +1,4 @@
-//! The permission matrix: every row of the two tables in docs/SAFETY.md, tried
+//! The permission matrix: every row of the two tables in docs/PRIVILEGES.md, tried
 //! with the Rust library and the C library. The tables are in `table`.
 //!
 //! Needs root, which every situation is entered from.

@@ -1,5 +1,5 @@
 //! The first table: in which situation a process may ask what of whom, and what
-//! a table is made of. The tests hold it, docs/SAFETY.md shows it. Knows nothing
+//! a table is made of. The tests hold it, docs/PRIVILEGES.md shows it. Knows nothing
 //! of how it is tried.
 
 use testkit::machine::{has_area_query, kernel};
