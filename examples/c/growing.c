@@ -1,12 +1,12 @@
 /*
- * Two ways to get a list of records that can grow while it is read, as that of
- * another process always can: an array that is made larger until all of it fits,
- * and a cursor, which needs no array.
+ * Two ways to read a list of records that can grow meanwhile, as the list of
+ * another process always can: an array that is enlarged until the list fits, and
+ * a cursor, which needs no array.
  *
  *     cc growing.c -o growing $(pkg-config --cflags --libs introspection)
  *     sudo ./growing [PID]
  *
- * Prints how many bytes of RAM the process has mapped, by both. Exit status: 0; 1
+ * Prints the bytes of RAM that the process has mapped, by both. Exit status: 0; 1
  * for an error. On a process that runs meanwhile the two can differ.
  */
 #include <errno.h>
@@ -17,8 +17,8 @@
 
 #include <sys/introspection.h>
 
-/* All physical records, in memory that the caller frees; NULL after an error,
- * which is left in *count as a negative number. */
+/* Returns all physical records, in memory that the caller frees. After an error
+ * returns NULL, with the negative error number in *count. */
 static procfs_mapinfo *all_records(pid64_t pid, int *count) {
     size_t bsize = 64 * sizeof(procfs_mapinfo);
     for (;;) {
@@ -26,7 +26,7 @@ static procfs_mapinfo *all_records(pid64_t pid, int *count) {
         int needed = records == NULL ? -ENOMEM
                                      : introspection_get_physical_regions(
                                            pid, 0, UINTPTR_MAX, records, bsize);
-        /* Only of a result that fits may the records be counted by it. */
+        /* Only a result that fits is the size of the records. */
         if (needed >= 0 && (size_t)needed <= bsize) {
             *count = needed / (int)sizeof(procfs_mapinfo);
             return records;
@@ -36,7 +36,7 @@ static procfs_mapinfo *all_records(pid64_t pid, int *count) {
             *count = needed;
             return NULL;
         }
-        /* More than was needed just now: it may have grown by the next call. */
+        /* A little more: the list may have grown by the next call. */
         bsize = (size_t)needed + (size_t)needed / 4;
     }
 }
@@ -48,7 +48,7 @@ static uint64_t ram(const procfs_mapinfo *records, int count) {
     return bytes;
 }
 
-/* The bytes of RAM, by a cursor; a negative number after an error. */
+/* Returns the bytes of RAM, by a cursor, or a negative error number. */
 static int64_t ram_by_cursor(pid64_t pid) {
     introspection_cursor_t cursor;
     procfs_mapinfo records[64];

@@ -1,6 +1,6 @@
 /*
- * Prints a process's virtual regions and the physical ranges behind them, as
- * programs for QNX do it, and checks each range against the page table.
+ * Prints the virtual regions of a process and the physical ranges behind them,
+ * as programs for QNX do, and compares each range with the page table.
  *
  *     cc regions.c -o regions $(pkg-config --cflags --libs introspection)
  *     sudo ./regions [PID]
@@ -18,9 +18,9 @@
 
 typedef int get_records(pid64_t, uintptr_t, uintptr_t, struct _procfs_map_info *, size_t);
 
-/* All records of a range, in memory that the caller frees; NULL with a message
- * if that failed. Starts small, and tries again with the size that was needed:
- * the target may have mapped more meanwhile, so more than once. */
+/* Returns all records of a range, in memory that the caller frees, or NULL after
+ * a message. Starts with a small buffer and retries with the needed size, more
+ * than once, because the target may have mapped more meanwhile. */
 static procfs_mapinfo *records_of(const char *name, get_records *get, pid64_t pid,
                                   uintptr_t start, uintptr_t end, size_t *count) {
     size_t bsize = 1024;
@@ -51,8 +51,8 @@ static void print(const procfs_mapinfo *record) {
            record->paddr, record->ino);
 }
 
-/* Whether the page table says of the range's first address what the range
- * says; -1 if it could not be asked. */
+/* Returns 1 if the page table has the range's first address as the range has it,
+ * 0 if not, and -1 if the page table could not be read. */
 static int agrees(pid64_t pid, const procfs_mapinfo *range) {
     procfs_mapinfo entry;
     uintptr_t start = (uintptr_t)range->vaddr;
@@ -60,7 +60,7 @@ static int agrees(pid64_t pid, const procfs_mapinfo *range) {
     if (result != (int)sizeof entry) return -1;
     if (entry.paddr == INTROSPECTION_UNBACKED || range->paddr == INTROSPECTION_UNBACKED)
         return entry.paddr == range->paddr;
-    /* A huge page's entry can begin below the range. */
+    /* The entry of a huge page can begin below the range. */
     return entry.paddr + (range->vaddr - entry.vaddr) == range->paddr;
 }
 
@@ -83,7 +83,7 @@ int main(int argc, char **argv) {
     printf("Regions (%zu)\n", regions);
     for (size_t i = 0; i < regions; i++) print(&region[i]);
 
-    /* The ranges of each region, put together. */
+    /* The ranges of all regions. */
     procfs_mapinfo *range = NULL;
     size_t ranges = 0, differ = 0;
     for (size_t i = 0; i < regions; i++) {

@@ -1,5 +1,5 @@
-//! Is this buffer one physical extent? What a driver that lacks scatter-gather
-//! must know, and others like to.
+//! Reports whether a buffer is one physical extent, as a driver without
+//! scatter-gather needs it.
 //!
 //! Run it as root: `cargo run -p process-introspection --example one_extent`
 

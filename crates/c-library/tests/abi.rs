@@ -295,8 +295,8 @@ fn the_idioms_for_lists_that_grow_are_those_of_an_example_that_works() {
     let example = std::fs::read_to_string(&file).unwrap();
     let document = std::fs::read_to_string(root().join("docs/PORTING.md")).unwrap();
     for begin in [
-        "/* All physical records, in",
-        "/* The bytes of RAM, by a cursor",
+        "/* Returns all physical records",
+        "/* Returns the bytes of RAM, by a cursor",
     ] {
         let quoted = quoted(&example, begin);
         assert!(

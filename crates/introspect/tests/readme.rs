@@ -163,6 +163,22 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
+fn every_source_file_that_a_document_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut count = 0;
+    for path in documents() {
+        let text = fs::read_to_string(&path).expect("text");
+        let names = text.split('`').skip(1).step_by(2);
+        for name in names.filter(|name| name.contains("/src/") || name.contains("/tests/")) {
+            let is_there = ["", "crates"].map(|dir| root.join(dir).join(name).exists());
+            assert!(is_there.contains(&true), "{}: {name}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count} files");
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     let mut count = 0;
     for path in documents() {
