@@ -1,7 +1,6 @@
-//! Runs the test programs and tells what came of each test: a line
-//! `ok NAME`, `skipped NAME: WHY` or `FAILED NAME` for each, and one closing
-//! line. `/tests` holds Rust's test programs, `/cases` programs that list their
-//! cases and run the one they are given.
+//! Runs the test programs and prints the result of each test: a line `ok NAME`,
+//! `skipped NAME: WHY` or `FAILED NAME`, and one closing line. `/tests` contains Rust
+//! test programs, `/cases` programs that list their cases and run one.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::command_line::Words;
 use crate::machine;
 
-/// How many tests ended how.
+/// Number of tests by result.
 #[derive(Default)]
 struct Counts {
     ok: usize,
@@ -41,7 +40,7 @@ impl Counts {
     }
 }
 
-/// Runs everything and gives the closing line.
+/// Runs everything and returns the closing line.
 pub(crate) fn run(words: &Words) -> String {
     let mut counts = Counts::default();
     let limit = words.limit();
@@ -61,18 +60,13 @@ pub(crate) fn run(words: &Words) -> String {
         let begun = Instant::now();
         let mut command = program(&path);
         command.args(["--show-output", "--test-threads=2"]);
-        if words.has("times") {
-            // An option that the harness takes from development versions only.
-            command.env("RUSTC_BOOTSTRAP", "1");
-            command.args(["-Zunstable-options", "--report-time"]);
-        }
         rust_tests(&name_of(&path), command, limit, &mut counts);
-        told_time(&name_of(&path), begun);
+        print_time(&name_of(&path), begun);
     }
     for path in programs("/cases", chosen) {
         let begun = Instant::now();
-        cases(&path, program, limit, words.has("times"), &mut counts);
-        told_time(&name_of(&path), begun);
+        cases(&path, program, limit, &mut counts);
+        print_time(&name_of(&path), begun);
     }
     let Counts {
         ok,
@@ -83,7 +77,7 @@ pub(crate) fn run(words: &Words) -> String {
     format!("vmtest: closing ok={ok} failed={failed} skipped={skipped} {about}")
 }
 
-/// Runs `/program` instead, on the console; gives the closing line.
+/// Runs `/program` instead, on the console; returns the closing line.
 pub(crate) fn one_program() -> String {
     match Command::new("/program").status() {
         Ok(status) => format!("vmtest: closing: {status}"),
@@ -91,12 +85,12 @@ pub(crate) fn one_program() -> String {
     }
 }
 
-fn told_time(name: &str, begun: Instant) {
+fn print_time(name: &str, begun: Instant) {
     let seconds = begun.elapsed().as_secs_f64();
     println!("vmtest: {name} took {seconds:.1} s");
 }
 
-/// The programs there: all, or the one of this name.
+/// Programs in a directory: all, or the one with this name.
 fn programs(directory: &str, chosen: Option<&str>) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut programs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -110,20 +104,19 @@ fn name_of(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// What a program printed, and how it ended.
+/// Output and exit status of a program.
 struct Ended {
     status: Option<libc::c_int>,
     output: String,
 }
 
-/// Runs a program; one that takes longer than `limit` is killed and has no
-/// status.
+/// Runs a program; it is killed after `limit` and then has no status.
 fn run_program(mut command: Command, limit: Duration) -> io::Result<Ended> {
     const OUTPUT: &str = "/output";
     let output = File::create(OUTPUT)?;
-    // A session of its own, not of this process's, to which orphans fall: else
-    // each that ends would have the kernel send SIGHUP to a group with members
-    // that are stopped (kernel/exit.c, `kill_orphaned_pgrp`, 6.12).
+    // A session of its own. Orphans become children of this process; in its session
+    // the kernel would send SIGHUP to a process group with stopped members whenever
+    // an orphan ends (kernel/exit.c, `kill_orphaned_pgrp`, 6.12).
     // SAFETY: makes one system call.
     unsafe {
         command.pre_exec(|| match libc::setsid() {
@@ -167,7 +160,7 @@ fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Runs one of Rust's test programs and reads the report of its harness.
+/// Runs one Rust test program and reads the report of its harness.
 fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts) {
     let ended = match run_program(command, limit) {
         Ok(ended) => ended,
@@ -185,22 +178,17 @@ fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts
             continue;
         };
         let full = format!("{name}::{test}");
-        // "ok <1.234s>", if times were asked for.
-        let (result, time) = result.split_once(" <").unwrap_or((result, ""));
-        if let Some(time) = time.strip_suffix("s>") {
-            println!("vmtest: {full} took {time} s");
-        }
         match (result, said(output, test)) {
             ("ok", Some(why)) => counts.skipped(&full, &why),
             ("ok", None) => {
                 counts.ok(&full);
-                // For whoever reads the console: what was found, how much was done.
+                // Numbers that the test has measured.
                 for line in section(output, test).unwrap_or_default().lines() {
                     println!("    {line}");
                 }
             }
             ("FAILED", _) => counts.failed(&full, section(output, test).unwrap_or_default()),
-            // `ignored` and its reason: a part of another test.
+            // `ignored`: a part of another test.
             _ => {}
         }
     }
@@ -220,7 +208,7 @@ fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts
     }
 }
 
-/// What a test has printed, out of the harness's report.
+/// Output of a test, from the harness's report.
 fn section<'a>(output: &'a str, test: &str) -> Option<&'a str> {
     let title = format!("---- {test} stdout ----\n");
     let from = output.find(&title)? + title.len();
@@ -231,7 +219,7 @@ fn section<'a>(output: &'a str, test: &str) -> Option<&'a str> {
     Some(&section[..to])
 }
 
-/// Why a test, or a part of it, was skipped.
+/// Reason why a test, or a part of it, was skipped.
 fn said(output: &str, test: &str) -> Option<String> {
     let mut lines = section(output, test)?.lines();
     lines.find_map(|line| {
@@ -241,13 +229,7 @@ fn said(output: &str, test: &str) -> Option<String> {
 }
 
 /// Runs a program's cases one by one.
-fn cases(
-    path: &Path,
-    program: impl Fn(&Path) -> Command,
-    limit: Duration,
-    with_times: bool,
-    counts: &mut Counts,
-) {
+fn cases(path: &Path, program: impl Fn(&Path) -> Command, limit: Duration, counts: &mut Counts) {
     let name = name_of(path);
     let listed = match run_program(program(path), limit) {
         Ok(listed) if listed.status == Some(0) && !listed.output.is_empty() => listed.output,
@@ -256,19 +238,14 @@ fn cases(
     };
     for case in listed.lines() {
         let full = format!("{name}::{case}");
-        // They look at their parents: of 64 bits nothing lies where 32 reach.
+        // Cases inspect their parent, which must have the same word size.
         let mut command = program(Path::new("/bin/parent"));
         command.arg(path).arg(case);
-        let begun = Instant::now();
-        let ended = run_program(command, limit);
-        if with_times {
-            told_time(&full, begun);
-        }
-        match ended {
+        match run_program(command, limit) {
             Err(error) => counts.failed(&full, &error.to_string()),
             Ok(Ended { status, output }) => match status {
                 Some(0) => counts.ok(&full),
-                // Exit status 77: it cannot be tried here.
+                // Exit status 77: not possible on this machine.
                 Some(status) if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 77 => {
                     counts.skipped(&full, output.trim());
                 }

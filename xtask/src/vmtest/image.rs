@@ -1,14 +1,14 @@
 //! Initial root file systems for guests, in the format of `cpio -H newc`
-//! (Documentation/driver-api/early-userspace/buffer-format.rst). Not
-//! compressed: QEMU copies faster than a guest unpacks. Knows nothing of what
-//! is in the files.
+//! (Documentation/driver-api/early-userspace/buffer-format.rst). They are not
+//! compressed, because QEMU copies faster than a guest unpacks. Knows nothing of
+//! the files' contents.
 
 use std::fs;
 use std::path::Path;
 
 use crate::run::Result;
 
-/// One that is being put together.
+/// An image that is being built.
 pub(crate) struct Image {
     bytes: Vec<u8>,
     files: u32,
@@ -18,7 +18,7 @@ const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 
 impl Image {
-    /// One with these directories.
+    /// Returns an image with these directories.
     pub(crate) fn new(directories: &[&str]) -> Self {
         let mut image = Self {
             bytes: Vec::new(),
@@ -75,7 +75,7 @@ impl Image {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
-    /// Writes it.
+    /// Writes the image to a file.
     pub(crate) fn write(mut self, to: &Path) -> Result<()> {
         self.entry("TRAILER!!!", 0, &[]);
         fs::write(to, &self.bytes).map_err(|error| format!("{}: {error}", to.display()))

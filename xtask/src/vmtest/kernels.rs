@@ -1,7 +1,7 @@
-//! The lines of kernel packages that Debian has: the one place for their names
-//! and suites. Knows neither machines nor tests.
+//! Lines of kernel packages in Debian: their names and suites. Knows neither machines
+//! nor tests.
 
-/// An architecture, for a kernel or for a program.
+/// Architecture of a kernel or of a program.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Arch {
     Amd64,
@@ -11,7 +11,7 @@ pub(crate) enum Arch {
 }
 
 impl Arch {
-    /// Debian's name.
+    /// Name in Debian.
     pub(crate) const fn debian(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
@@ -21,8 +21,8 @@ impl Arch {
         }
     }
 
-    /// The suites of its kernels. (riscv64 came with trixie.) Security updates
-    /// are suites of their own.
+    /// Suites with its kernels. Security updates are separate suites; riscv64 exists
+    /// since trixie.
     pub(crate) const fn suites(self) -> &'static [&'static str] {
         match self {
             Self::Amd64 => &[
@@ -39,17 +39,17 @@ impl Arch {
     }
 }
 
-/// How the packages' names begin and end, and how the kernel's own release
-/// begins.
+/// First and last characters of the packages' names, and first characters of the
+/// kernel's release.
 pub(crate) type Packages = &'static [(&'static str, &'static str, &'static str)];
 
-/// A line of kernel packages, of which the newest is taken.
+/// A line of kernel packages; a row uses the newest.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) arch: Arch,
-    /// For people.
+    /// Name of the line in documents.
     pub(crate) line: &'static str,
-    /// The first that there are any of.
+    /// Patterns in order; the first that any package matches is used.
     pub(crate) packages: Packages,
 }
 
@@ -58,7 +58,7 @@ pub(crate) const K5_10: Kernel = Kernel {
     line: "5.10",
     packages: &[("linux-image-5.10.", "-cloud-amd64", "5.10.")],
 };
-/// With drivers that the kernels for clouds lack.
+/// With drivers that kernels for clouds lack.
 pub(crate) const K5_10_WHOLE: Kernel = Kernel {
     arch: Arch::Amd64,
     line: "5.10",
@@ -74,7 +74,7 @@ pub(crate) const K6_12: Kernel = Kernel {
     line: "6.12",
     packages: &[("linux-image-6.12.", "-cloud-amd64", "6.12.")],
 };
-/// As that one of 5.10.
+/// With drivers, as [`K5_10_WHOLE`].
 pub(crate) const K6_12_WHOLE: Kernel = Kernel {
     arch: Arch::Amd64,
     line: "6.12",
@@ -85,8 +85,8 @@ pub(crate) const K7: Kernel = Kernel {
     line: "7.x",
     packages: &[("linux-binary-7.", "-cloud-amd64", "7.")],
 };
-/// As that one of 5.10. The packages of the modules, beside which there is one of
-/// the kernel.
+/// With drivers, as [`K5_10_WHOLE`]. These are packages of modules; the kernel is in a
+/// second package.
 pub(crate) const K7_WHOLE: Kernel = Kernel {
     arch: Arch::Amd64,
     line: "7.x",

@@ -1,16 +1,15 @@
-//! Whether the programs and tests that rows name exist: asked of the programs
-//! themselves once they are built, before any guest is started. A misspelt name
-//! would else be noticed by running all rows only.
+//! Existence of the programs and tests that rows name. The built test programs list
+//! their tests, so a misspelt name is found before any guest starts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::table::{Row, BASE, LONG, LONG_IN_C};
+use super::row::{Row, BASE, LONG, LONG_IN_C};
 use crate::run::{output, Result};
 
-/// The names of a test program's tests, by its harness.
-pub(super) fn tests_of(program: &Path) -> Result<Vec<String>> {
+/// Names of a test program's tests, as its harness lists them.
+fn tests_of(program: &Path) -> Result<Vec<String>> {
     let listed = output(Command::new(program).arg("--list"))?;
     let tests = listed
         .lines()
@@ -18,8 +17,8 @@ pub(super) fn tests_of(program: &Path) -> Result<Vec<String>> {
     Ok(tests.map(str::to_owned).collect())
 }
 
-/// Checks what `rows` name against Rust's test programs, which this machine can
-/// execute, and the names of the C programs.
+/// Compares the names in `rows` with the Rust test programs, which this machine can
+/// execute, and with the names of the C programs.
 ///
 /// # Errors
 /// Names without a program or a test, or a program that lists none.
@@ -31,7 +30,7 @@ pub(super) fn check(rows: &[Row], tests: &[(String, PathBuf)], in_c: &[&str]) ->
     match missing(rows, &listed, in_c)[..] {
         [] => Ok(()),
         ref missing => Err(format!(
-            "named by rows, and not there: {}",
+            "rows name programs or tests that do not exist: {}",
             missing.join(", ")
         )),
     }
@@ -57,49 +56,4 @@ fn missing(rows: &[Row], listed: &BTreeMap<&str, Vec<String>>, in_c: &[&str]) ->
     missing.sort();
     missing.dedup();
     missing
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::table::TRUTH;
-    use super::*;
-
-    #[test]
-    fn a_test_program_lists_its_tests() {
-        let listed = tests_of(&std::env::current_exe().unwrap()).unwrap();
-        let this = "vmtest::names::tests::a_test_program_lists_its_tests";
-        assert!(listed.iter().any(|test| test == this), "{listed:?}");
-    }
-
-    #[test]
-    fn names_without_a_program_or_a_test_are_missing() {
-        let mut listed: BTreeMap<&str, Vec<String>> = (BASE.iter().chain(LONG))
-            .map(|name| (*name, vec!["works".to_owned()]))
-            .collect();
-        let row = |also, runs, lacks| Row {
-            also,
-            runs,
-            lacks,
-            ..TRUTH
-        };
-        let good = [row(&["storm"], &["oracle::works"], &["storm::works"])];
-        assert_eq!(missing(&good, &listed, LONG_IN_C), [""; 0]);
-        assert_eq!(missing(&good, &listed, &[]), LONG_IN_C);
-        let bad = [
-            row(&["snow"], &["oracle::work"], &[]),
-            row(&[], &["rain::works"], &["storm::wokrs", "storm"]),
-        ];
-        assert_eq!(
-            missing(&bad, &listed, LONG_IN_C),
-            [
-                "oracle::work",
-                "rain::works",
-                "snow",
-                "storm",
-                "storm::wokrs"
-            ]
-        );
-        listed.remove(BASE[0]);
-        assert_eq!(missing(&[], &listed, LONG_IN_C), [BASE[0]]);
-    }
 }

@@ -1,6 +1,5 @@
-//! Kernel modules of our own, in `vmtest/modules`, for what no driver in a
-//! package gives: built for a guest's kernel with the headers in Debian's
-//! archive. Knows neither guests nor tests.
+//! Kernel modules from `vmtest/modules`, which do what no packaged driver does. Built
+//! for a guest's kernel with headers from Debian's archive. Knows no test.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +8,10 @@ use std::process::Command;
 use super::packages::{self, Unpacked};
 use crate::run::{output, root, Result};
 
-/// Builds `NAME.c` for a kernel, in a directory that nobody else has.
+/// Builds `NAME.c` for a kernel, in a directory of that kernel.
 ///
 /// # Errors
-/// There are no headers of this kernel, or it cannot be built with them.
+/// Headers of this kernel are missing, or the module does not compile with them.
 pub(super) fn build(
     name: &str,
     kernel: &Unpacked,
@@ -20,7 +19,7 @@ pub(super) fn build(
     directory: &Path,
 ) -> Result<Vec<u8>> {
     let headers = packages::headers(cache, kernel)?;
-    // The kernel's makefiles know no spaces.
+    // The kernel's makefiles do not support spaces.
     let of_kernel = kernel.name.replace(' ', "_");
     let place = directory.join("modules").join(of_kernel);
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
@@ -32,7 +31,7 @@ pub(super) fn build(
     let mut make = Command::new("make");
     make.arg("-C").arg(&headers);
     make.arg(format!("M={}", place.display()));
-    // This machine's compiler; and types for BPF would need one more program.
+    // This machine's compiler. Type information for BPF would need one more program.
     make.args(["CC=gcc", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]);
     make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
     output(&mut make)?;

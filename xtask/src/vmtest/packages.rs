@@ -1,8 +1,7 @@
-//! Packages from Debian's archive, out of signed indexes, unpacked into a cache:
-//! kernels, the newest of a line, and others by name and version. Uses apt with
-//! a configuration and a state of its own, so that the machine's stay as they
-//! are; one of each for each architecture, so that an index that cannot be had
-//! hurts no other.
+//! Packages from Debian's archive, verified by signed indexes and unpacked into a
+//! cache: the newest kernel of a line, and other packages by name and version. Uses
+//! apt with its own configuration and state, and leaves the machine's apt alone.
+//! Each architecture has its own, so that a missing index affects no other.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -14,10 +13,10 @@ use std::time::{Duration, SystemTime};
 use super::kernels::{Arch, Kernel};
 use crate::run::{output, Result};
 
-/// How long an index is taken for fresh.
+/// Maximum age of an index before it is fetched again.
 const FRESH: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Who uses our apts: one waits for kernels, another for what it builds with.
+/// Lock of the private apts: kernels are fetched while programs are built.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn turn() -> MutexGuard<'static, ()> {
@@ -30,25 +29,25 @@ pub(crate) struct Unpacked {
     pub(crate) arch: Arch,
     /// `PACKAGE VERSION`.
     pub(crate) name: String,
-    /// The kernel.
+    /// File of the kernel.
     pub(crate) image: PathBuf,
-    /// `kernel/` below its modules.
+    /// Directory `kernel/` of its modules.
     pub(crate) modules: PathBuf,
-    /// How its release begins.
+    /// First characters of its release.
     pub(crate) release: &'static str,
 }
 
-/// The newest kernel of a line: downloaded, or from the cache.
+/// Returns the newest kernel of a line, downloaded or from the cache.
 ///
 /// # Errors
-/// There is none, or it cannot be downloaded.
+/// No kernel exists, or it cannot be downloaded.
 pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
     let _turn = turn();
     let apt = Apt::new(cache, kernel.arch);
     let refreshed = apt.refresh();
     let mut why = refreshed.as_ref().err().cloned().unwrap_or_default();
     for &(begin, end, release) in kernel.packages {
-        // The newest can be gone from the mirror already.
+        // The mirror may no longer have the newest.
         for (package, version) in apt.candidates(begin, end)?.into_iter().take(3) {
             let place = cache.join("kernels");
             match unpacked_together(&place, &apt, &with_kernel(&package), &version, |_| Ok(())) {
@@ -64,8 +63,8 @@ pub(crate) fn newest(cache: &Path, kernel: &Kernel) -> Result<Unpacked> {
     Err(format!("no kernel {}: {why}", kernel.line))
 }
 
-/// Packages of these names and that version of their authors, unpacked: all that
-/// there are, and why others could not be had.
+/// Unpacks all packages with one of these names and this upstream version; also
+/// returns the errors of those that could not be fetched.
 pub(super) fn of_version(
     cache: &Path,
     arch: Arch,
@@ -75,12 +74,12 @@ pub(super) fn of_version(
     let _turn = turn();
     let apt = Apt::new(cache, arch);
     let place = cache.join("others").join(arch.debian());
-    // Some of the indexes may be there nevertheless.
+    // Some indexes may exist even if others could not be fetched.
     let refreshed = apt.refresh();
     let mut why = refreshed.err().unwrap_or_default();
     let mut found = Vec::new();
     for (package, full) in apt.versions(names) {
-        // Before Debian's own part, and what was left out of the source.
+        // The upstream version, without Debian's revision and suffixes.
         if full.split(['+', '-']).next() != Some(version) {
             continue;
         }
@@ -92,11 +91,11 @@ pub(super) fn of_version(
     (found, why)
 }
 
-/// What modules for a kernel are built with: the directory for `make -C`. The
-/// indexes are as fresh as [`newest`] left them when it gave the kernel.
+/// Returns the directory of a kernel's headers, for `make -C`. Uses the indexes that
+/// [`newest`] has fetched.
 ///
 /// # Errors
-/// There is none of just this version, or it cannot be downloaded.
+/// No package has exactly this version, or it cannot be downloaded.
 pub(super) fn headers(cache: &Path, kernel: &Unpacked) -> Result<PathBuf> {
     let _turn = turn();
     let (package, version) = kernel.name.split_once(' ').unwrap_or_default();
@@ -112,7 +111,7 @@ pub(super) fn headers(cache: &Path, kernel: &Unpacked) -> Result<PathBuf> {
     }
     let parts = apt.headers(&package, version)?;
     unpacked_together(&place, &apt, &parts, version, |new| {
-        // It names the other by where that would be installed.
+        // It contains the path at which the other package would be installed.
         let makefile = new.join("usr/src").join(&package).join("Makefile");
         let failed = |error: std::io::Error| format!("{}: {error}", makefile.display());
         let text = fs::read_to_string(&makefile).map_err(failed)?;
@@ -122,7 +121,7 @@ pub(super) fn headers(cache: &Path, kernel: &Unpacked) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// One of our private apts.
+/// A private apt, for one architecture.
 struct Apt {
     directory: PathBuf,
     arch: Arch,
@@ -143,7 +142,7 @@ impl Apt {
         command
     }
 
-    /// Fetches the indexes, unless they are fresh. Some may be missing then.
+    /// Fetches the indexes unless they are fresh. After an error some may exist.
     fn refresh(&self) -> Result<()> {
         let done = self.directory.join("refreshed");
         let age = fs::metadata(&done)
@@ -156,7 +155,6 @@ impl Apt {
         self.configure()?;
         let result = output(self.command("apt-get").args(["update", "-qq"]));
         if let Err(why) = result {
-            // A suite that cannot be had now is missing from the candidates.
             let lines = why.lines().filter(|line| line.starts_with("E:"));
             let why: Vec<&str> = lines.collect();
             let why = why.join("\n");
@@ -166,7 +164,7 @@ impl Apt {
         fs::write(&done, "").map_err(|error| format!("{}: {error}", done.display()))
     }
 
-    /// Writes its configuration: the mirrors are those that this machine uses.
+    /// Writes its configuration, with the mirrors of this machine's apt.
     fn configure(&self) -> Result<()> {
         let write = |name: &str, text: &str| {
             let path = self.directory.join(name);
@@ -218,7 +216,7 @@ impl Apt {
         )
     }
 
-    /// Packages of a line and their versions, the newest first.
+    /// Returns packages of a line and their versions, the newest first.
     fn candidates(&self, begin: &str, end: &str) -> Result<Vec<(String, String)>> {
         if !self.directory.join("apt.conf").exists() {
             return Ok(Vec::new());
@@ -233,12 +231,12 @@ impl Apt {
         Ok(self.versions(&names))
     }
 
-    /// Packages of these names and their versions, the newest first.
+    /// Returns packages with these names and their versions, the newest first.
     fn versions(&self, names: &[&str]) -> Vec<(String, String)> {
         if names.is_empty() {
             return Vec::new();
         }
-        // It fails if there is none.
+        // It fails if there is no such package.
         let shown = output(self.command("apt-cache").arg("show").args(names)).unwrap_or_default();
         let mut candidates = Vec::new();
         let mut package = "";
@@ -253,8 +251,8 @@ impl Apt {
         candidates
     }
 
-    /// A package of headers, and what it needs of its own source: headers that
-    /// all flavours have, and the programs that kernels are built with.
+    /// Returns a package of headers and the packages of the same source that it needs:
+    /// common headers, and programs for building.
     fn headers(&self, package: &str, version: &str) -> Result<Vec<String>> {
         let what = format!("{package}={version}");
         let shown = output(self.command("apt-cache").args(["show", &what]))?;
@@ -269,7 +267,7 @@ impl Apt {
         Ok(parts.map(str::to_owned).collect())
     }
 
-    /// Downloads a package, whose hash stands in the signed index.
+    /// Downloads a package; apt compares it with the signed index.
     fn download(&self, package: &str, version: &str, into: &Path) -> Result<PathBuf> {
         fs::create_dir_all(into).map_err(|error| format!("{}: {error}", into.display()))?;
         eprintln!("vmtest: downloading {package} {version}");
@@ -284,15 +282,15 @@ impl Apt {
     }
 }
 
-/// A package and, if it holds modules alone, that of their kernel.
+/// Returns a package and, if it contains only modules, the package of their kernel.
 fn with_kernel(package: &str) -> Vec<String> {
     let modules = package.strip_prefix("linux-modules-");
     let kernel = modules.map(|rest| format!("linux-binary-{rest}"));
     [package.to_owned()].into_iter().chain(kernel).collect()
 }
 
-/// Whether a package belongs to a line: between the two there are only numbers
-/// of versions, and no flavour such as `rt`.
+/// Whether a package belongs to a line: only version numbers are between `begin` and
+/// `end`, no flavour such as `rt`.
 fn is_of_line(name: &str, begin: &str, end: &str) -> bool {
     let middle = name
         .strip_prefix(begin)
@@ -303,7 +301,7 @@ fn is_of_line(name: &str, begin: &str, end: &str) -> bool {
     })
 }
 
-/// By Debian's rules, which dpkg knows.
+/// Compares versions by Debian's rules.
 fn compare_versions(one: &str, other: &str) -> Ordering {
     let is = |relation: &str| {
         let mut dpkg = Command::new("dpkg");
@@ -317,7 +315,7 @@ fn compare_versions(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// The address from which this machine has its packages of that label.
+/// Returns the mirror from which this machine gets packages of this label.
 fn mirror(label: &str) -> Result<String> {
     let targets = output(Command::new("apt-get").args([
         "indextargets",
@@ -333,13 +331,13 @@ fn mirror(label: &str) -> Result<String> {
     })
 }
 
-/// A package's directory in `place`. The name sorts nothing: dpkg does.
+/// Returns a directory in `place` with the content of a package.
 fn unpacked(place: &Path, apt: &Apt, package: &str, version: &str) -> Result<PathBuf> {
     unpacked_together(place, apt, &[package.to_owned()], version, |_| Ok(()))
 }
 
-/// A directory in `place` with the name of the first of these packages and all
-/// that is in them, after what `then` does to it.
+/// Returns a directory in `place`, named after the first of these packages, with the
+/// content of all. `then` completes it after it was unpacked.
 fn unpacked_together(
     place: &Path,
     apt: &Apt,
@@ -364,7 +362,7 @@ fn unpacked_together(
     Ok(directory)
 }
 
-/// The newest of a line in the cache.
+/// Returns the newest kernel of a line in the cache.
 fn kept(cache: &Path, begin: &str, end: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(cache.join("kernels")).ok()?;
     let names = entries
@@ -379,10 +377,10 @@ fn kept(cache: &Path, begin: &str, end: &str) -> Option<PathBuf> {
     Some(cache.join("kernels").join(newest.1))
 }
 
-/// The parts of an unpacked package.
+/// Finds the parts of an unpacked kernel package.
 fn found(directory: &Path, arch: Arch, release: &'static str) -> Result<Unpacked> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    // Newer packages hold everything below /usr.
+    // Newer packages have everything below /usr.
     let modules = ["lib/modules", "usr/lib/modules"]
         .iter()
         .find_map(|place| only_entry(&directory.join(place)))
@@ -434,18 +432,5 @@ mod tests {
         assert!(is("linux-image-6.12.117+deb12-amd64"));
         assert!(!is("linux-image-6.12.117+deb12-cloud-amd64"));
         assert!(!is("linux-image-6.12.117+deb12-rt-amd64"));
-    }
-
-    #[test]
-    fn modules_that_are_a_package_of_their_own_come_with_their_kernel() {
-        assert_eq!(
-            with_kernel("linux-modules-7.2.13+deb14-amd64"),
-            [
-                "linux-modules-7.2.13+deb14-amd64",
-                "linux-binary-7.2.13+deb14-amd64"
-            ]
-        );
-        let alone = "linux-image-6.12.117+deb12-amd64";
-        assert_eq!(with_kernel(alone), [alone]);
     }
 }

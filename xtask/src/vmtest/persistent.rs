@@ -1,5 +1,5 @@
-//! The file system that guests have in persistent memory, made by this
-//! machine's `mkfs.ext4`. Knows nothing of guests but where they look for it.
+//! Persistent memory of guests: where it is, and the file system in it, which this
+//! machine's `mkfs.ext4` makes.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -9,20 +9,18 @@ use std::process::Command;
 use super::image::Image;
 use crate::run::{output, Result};
 
-/// MiB of each region.
+/// Size of each region in MiB.
 pub(super) const REGION: u64 = 64;
 
-/// Blocks of the base page's size, which direct access asks for.
+/// Block size; direct access needs the size of the base page.
 const BLOCK: usize = 4096;
 
-/// A file of a stripe, 4 MiB, is not put where its huge pages would not lie in
-/// huge pages of memory (fs/ext4/mballoc.c, `ext4_mb_find_by_goal`, 5.10 to
-/// 7.2).
+/// With a stripe of 4 MiB the file system aligns a file of that size, so that huge
+/// pages can map it (fs/ext4/mballoc.c, `ext4_mb_find_by_goal`, 5.10 to 7.2).
 const EXTENDED: &str = "lazy_itable_init=0,stride=1024,stripe_width=1024";
 
-/// Words of the kernel's command line for regions at these places, in MiB: a
-/// file system's, and those of two devices. What is between two is RAM: regions
-/// that touch would be one.
+/// Words of the kernel's command line for regions at these addresses in MiB. RAM
+/// separates the regions, because adjacent regions would become one.
 pub(super) fn command_line(places: [u64; 3]) -> String {
     let mut words = "vmtest.pmem".to_owned();
     for place in places {
@@ -31,19 +29,19 @@ pub(super) fn command_line(places: [u64; 3]) -> String {
     words
 }
 
-/// The physical addresses of these regions.
+/// Physical addresses of these regions.
 pub(super) fn ranges(places: [u64; 3]) -> Vec<Range<u64>> {
     let ranges = places.map(|place| place << 20..(place + REGION) << 20);
     ranges.to_vec()
 }
 
-/// Adds the blocks of a new file system that are not all zeros, which are few,
-/// each behind its place in bytes.
+/// Adds the blocks of a new file system that are not all zeros, each preceded by its
+/// offset in bytes.
 ///
 /// # Errors
-/// It cannot be made, or not be read.
+/// The file system cannot be made or read.
 pub(super) fn add_file_system(image: &mut Image, directory: &Path) -> Result<()> {
-    // Guests are made at the same time.
+    // Several guests are prepared at the same time.
     let name = format!("persistent-{:?}", std::thread::current().id());
     let path = directory.join(name);
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
@@ -51,7 +49,7 @@ pub(super) fn add_file_system(image: &mut Image, directory: &Path) -> Result<()>
     let file = File::create(&path).map_err(failed)?;
     file.set_len(REGION << 20).map_err(failed)?;
     let mut make = Command::new("mkfs.ext4");
-    // Debian's path of users lacks it.
+    // Debian's PATH of ordinary users lacks it.
     make.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
     make.args(["-q", "-F", "-b", &BLOCK.to_string(), "-m", "0", "-N", "128"]);
     make.args(["-O", "^has_journal", "-E", EXTENDED]);

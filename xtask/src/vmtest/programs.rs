@@ -1,11 +1,11 @@
-//! The programs that go into a guest, wholly static: the tests of the core, of
-//! the Rust library and of the C library, and the guest's first program. Knows
-//! which compiler builds for which architecture.
+//! Static programs for guests: the tests of the core, of the Rust library and of the
+//! C library, and the guest's first program. Knows which compiler builds for which
+//! architecture.
 //!
-//! For this machine's own architecture that is the Rust in use. For others it
-//! is Debian's compiler, which is also the oldest Rust that is promised, with
-//! Debian's package of the standard library, or one built from Debian's sources
-//! of it where that package cannot be had.
+//! The Rust in use builds for this machine's own architecture. Debian's compiler,
+//! which is also the oldest supported Rust, builds for the others, with Debian's
+//! package of the standard library or, where that package cannot be fetched, with a
+//! standard library built from Debian's sources.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,58 +17,53 @@ use serde_json::Value;
 
 use super::image::Image;
 use super::kernels::Arch;
-use super::table::{Row, ROWS};
+use super::row::Row;
+use super::table::ROWS;
 use super::{cache, names, standard};
 use crate::run::{cargo, output, root, Result};
 
-/// Packages whose tests are run.
+/// Packages whose tests run in guests.
 const PACKAGES: [&str; 2] = ["process-introspection-core", "process-introspection"];
 
-/// What is compiled of the standard library for the tests is not what is tested:
-/// compiled quickly, and without looking for errors of its own, which a package
-/// of it does not do either. For the archive it is compiled as for everybody: the
-/// stack that a call takes depends on it.
-const QUICK_STANDARD: [&str; 13] = [
-    "--config=profile.vmtest.package.core.opt-level=1",
-    "--config=profile.vmtest.package.core.debug-assertions=false",
-    "--config=profile.vmtest.package.core.overflow-checks=false",
-    "--config=profile.vmtest.package.alloc.opt-level=1",
-    "--config=profile.vmtest.package.alloc.debug-assertions=false",
-    "--config=profile.vmtest.package.alloc.overflow-checks=false",
-    "--config=profile.vmtest.package.std.opt-level=1",
-    "--config=profile.vmtest.package.std.debug-assertions=false",
-    "--config=profile.vmtest.package.std.overflow-checks=false",
-    "--config=profile.vmtest.package.compiler_builtins.opt-level=1",
-    "--config=profile.vmtest.package.compiler_builtins.debug-assertions=false",
-    "--config=profile.vmtest.package.compiler_builtins.overflow-checks=false",
-    "--config=profile.vmtest.package.test.opt-level=1",
-];
+/// Parts of the standard library that are compiled quickly and without assertions
+/// when they are compiled for tests. For the archive they are compiled as usual,
+/// because the stack use of a call depends on them.
+const QUICK_STANDARD: [&str; 4] = ["core", "alloc", "std", "compiler_builtins"];
 
-/// Names under which the guest's program is one that tests start, or are started
-/// by.
+/// Names under which the guest's program is installed for tests.
 const AROUND_TESTS: [&str; 6] = ["cat", "parent", "sh", "sleep", "true", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
-    /// Name and file of each of Rust's test programs.
+    /// Name and file of each Rust test program.
     tests: Vec<(String, PathBuf)>,
-    /// Name and file of each C program of cases.
+    /// Name and file of each C test program.
     cases: Vec<(String, PathBuf)>,
     /// The guest's first program.
     guest: PathBuf,
 }
 
 impl Programs {
-    /// Builds them into `directory`.
-    pub(crate) fn build(arch: Arch, directory: &Path) -> Result<Self> {
+    /// Builds the programs that these rows run, or only `program`, into `directory`.
+    pub(crate) fn build(
+        arch: Arch,
+        rows: &[&Row],
+        program: Option<&str>,
+        directory: &Path,
+    ) -> Result<Self> {
         let compiler = Compiler::for_arch(arch, directory)?;
-        let tests = compiler.tests(&needed(arch)?)?;
-        if matches!(compiler.standard, Standard::Installed) {
+        let is_needed = |name: &str, has: fn(&Row, &str) -> bool| {
+            let rows = rows.iter().filter(|row| row.programs == arch);
+            program.is_none_or(|program| program == name) && rows.clone().any(|row| has(row, name))
+        };
+        let tests = compiler.tests(|name| is_needed(name, Row::has))?;
+        let is_all = rows.len() == ROWS.len() && program.is_none();
+        if is_all && matches!(compiler.standard, Standard::Installed) {
             names::check(ROWS, &tests, &program::WITH_CASES)?;
         }
         let guest = compiler.guest()?;
-        let cases = compiler.cases()?;
+        let cases = compiler.cases(|name| is_needed(name, Row::has_in_c))?;
         Ok(Self {
             tests,
             cases,
@@ -76,9 +71,8 @@ impl Programs {
         })
     }
 
-    /// Packs those that `row` runs, with `first` as the guest's first program: a
-    /// kernel starts programs of its own architecture, whatever the tests are
-    /// built for.
+    /// Packs the programs that `row` runs. The guest's first program is from `first`,
+    /// because a kernel starts programs of its own architecture.
     pub(crate) fn image(&self, first: &Self, row: &Row) -> Result<Image> {
         let mut image = Image::new(&[
             "bin", "cases", "dev", "modules", "options", "proc", "sys", "tests", "tmp",
@@ -97,23 +91,23 @@ impl Programs {
     }
 }
 
-/// What builds for one architecture.
+/// Compilers for one architecture.
 struct Compiler {
-    /// Rust's name of the target.
+    /// Name of the target in Rust.
     target: &'static str,
-    /// The C compiler, which also links.
+    /// C compiler and linker.
     cc: &'static str,
     standard: Standard,
     directory: PathBuf,
 }
 
-/// Where the standard library comes from.
+/// Source of the standard library.
 enum Standard {
-    /// The Rust in use has it.
+    /// The Rust in use contains it.
     Installed,
-    /// It is in this sysroot, for that compiler.
+    /// For this compiler, in that sysroot.
     Unpacked(PathBuf, PathBuf),
-    /// It is built by that compiler from its sources.
+    /// Built by this compiler from its sources.
     Sources(PathBuf),
 }
 
@@ -143,8 +137,8 @@ impl Compiler {
         })
     }
 
-    /// A cargo that builds for the target. `crates`: those of the standard
-    /// library that are needed, if they have to be built.
+    /// Returns a cargo that builds for the target. `crates` are the parts of the
+    /// standard library that have to be built if it is built from sources.
     fn cargo(&self, arguments: &[&str], crates: &str) -> Command {
         let mut command = cargo(arguments);
         command.args(["--quiet", "--target", self.target]);
@@ -168,28 +162,34 @@ impl Compiler {
             Standard::Sources(rustc) => {
                 command
                     .arg(format!("-Zbuild-std={crates}"))
-                    // Not what tells where a panic came from.
+                    // Without backtraces.
                     .arg("-Zbuild-std-features=panic-unwind")
-                    .args(QUICK_STANDARD)
+                    .arg("--config=profile.vmtest.package.test.opt-level=1")
                     .env("RUSTC_BOOTSTRAP", "1");
+                for name in QUICK_STANDARD {
+                    let profile = format!("--config=profile.vmtest.package.{name}");
+                    command.arg(format!("{profile}.opt-level=1"));
+                    command.arg(format!("{profile}.debug-assertions=false"));
+                    command.arg(format!("{profile}.overflow-checks=false"));
+                }
                 Some(rustc)
             }
         };
         if let Some(rustc) = rustc {
             command
                 .env("RUSTC", rustc)
-                // What rustup and clippy may have set is for another compiler.
+                // Wrappers of rustup and clippy are for another compiler.
                 .env_remove("RUSTC_WRAPPER")
                 .env_remove("RUSTC_WORKSPACE_WRAPPER");
         }
-        // Instead of those of the cargo that runs us. As there is a target, they
-        // are not for what runs while building.
+        // Replaces the flags of the cargo that runs this program. With a target, the
+        // flags do not apply to build scripts.
         command.env("CARGO_ENCODED_RUSTFLAGS", flags);
         command
     }
 
-    /// The libraries' own tests, and those of these names.
-    fn tests(&self, names: &[String]) -> Result<Vec<(String, PathBuf)>> {
+    /// Builds the unit tests and test programs that are needed.
+    fn tests(&self, is_needed: impl Fn(&str) -> bool) -> Result<Vec<(String, PathBuf)>> {
         let arguments = [
             "test",
             "--no-run",
@@ -197,12 +197,23 @@ impl Compiler {
             "--message-format=json-render-diagnostics",
         ];
         let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro");
+        let mut count = 0;
         for package in PACKAGES {
             command.args(["--package", package]);
         }
-        command.arg("--lib");
-        for name in names {
+        if PACKAGES
+            .iter()
+            .any(|package| is_needed(&package.replace('-', "_")))
+        {
+            command.arg("--lib");
+            count += 1;
+        }
+        for name in test_programs()?.iter().filter(|name| is_needed(name)) {
             command.args(["--test", name]);
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(Vec::new());
         }
         let mut tests = executables(&output(&mut command)?)?;
         tests.sort();
@@ -222,13 +233,13 @@ impl Compiler {
         Ok(path)
     }
 
-    /// The archive as it is installed.
+    /// Builds the archive as it is installed.
     fn archive(&self) -> Result<PathBuf> {
         let arguments = ["build", "--release", "--package=libintrospection"];
         let from_sources;
         let compiler = match (&self.standard, self.target) {
-            // Debian's package for i386 needs, to divide, an unwinder of Rust's,
-            // which no C program has.
+            // Division in Debian's package for i386 needs Rust's unwinder, which no C
+            // program has.
             (Standard::Unpacked(rustc, _), "i686-unknown-linux-gnu") => {
                 from_sources = Self {
                     standard: Standard::of_sources(rustc)?,
@@ -244,11 +255,11 @@ impl Compiler {
         Ok(built.join("libintrospection.a"))
     }
 
-    /// That no call can take more stack than is promised, where its code tells.
+    /// Checks that no call can need more stack than is promised.
     fn check_stack(&self, archive: &Path) -> Result<()> {
         let objdump = match self.target {
             "aarch64-unknown-linux-gnu" => "aarch64-linux-gnu-objdump",
-            // This machine's own is for a test of the C library.
+            // A test of the C library checks this machine's own architecture.
             _ => return Ok(()),
         };
         for (call, chain) in stack::of_calls(&stack::Code::of_archive(objdump, archive)?)? {
@@ -260,8 +271,15 @@ impl Compiler {
         Ok(())
     }
 
-    /// The C programs with the library.
-    fn cases(&self) -> Result<Vec<(String, PathBuf)>> {
+    /// Builds the C programs that are needed, with the library.
+    fn cases(&self, is_needed: impl Fn(&str) -> bool) -> Result<Vec<(String, PathBuf)>> {
+        let names: Vec<&str> = program::WITH_CASES
+            .into_iter()
+            .filter(|name| is_needed(name))
+            .collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
         let library = Library {
             archive: self.archive()?,
             shared: PathBuf::new(),
@@ -272,20 +290,19 @@ impl Compiler {
         self.check_stack(&library.archive)?;
         let build = |&name: &&str| {
             let mut compiler = Command::new(self.cc);
-            // Without what only a debugger reads.
+            // Without debug information.
             compiler.args(program::OPTIONS).arg("-s");
             let source = program::directory(&root()).join(format!("{name}.c"));
             let path = built.join(format!("case-{name}"));
             program::compile(compiler, &library, Linked::Static, &source, &path)?;
             Ok((name.to_owned(), path))
         };
-        program::WITH_CASES.iter().map(build).collect()
+        names.iter().map(build).collect()
     }
 }
 
 impl Standard {
-    /// For the compiler of which Debian has the standard library, too:
-    /// `MSRV_RUSTC` or Debian's own.
+    /// For `MSRV_RUSTC` or Debian's own compiler, with Debian's standard library.
     fn of_debian(arch: Arch, target: &str, cc: &str) -> Result<Self> {
         let rustc = std::env::var_os("MSRV_RUSTC").map_or("/usr/bin/rustc".into(), PathBuf::from);
         let why = match standard::sysroot(&cache(), &rustc, arch, target, cc) {
@@ -310,20 +327,17 @@ impl Standard {
     }
 }
 
-/// The names of the packages' test programs that some row of this architecture
-/// runs.
-fn needed(arch: Arch) -> Result<Vec<String>> {
+/// Names of the packages' test programs.
+fn test_programs() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for package in ["core", "process-introspection"] {
         let tests = root().join("crates").join(package).join("tests");
         let failed = |error: std::io::Error| format!("{}: {error}", tests.display());
         for entry in std::fs::read_dir(&tests).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let is_program = path.extension().is_some() || path.join("main.rs").exists();
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            let runs = |row: &Row| row.programs == arch && row.has(&name);
-            if is_program && ROWS.iter().any(runs) {
-                names.push(name.into_owned());
+            if path.extension().is_some() || path.join("main.rs").exists() {
+                let name = path.file_stem().unwrap_or_default();
+                names.push(name.to_string_lossy().into_owned());
             }
         }
     }
@@ -331,8 +345,8 @@ fn needed(arch: Arch) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The programs of a guest whose RAM is looked into, in `directory`: its first
-/// program, and the one that fills memory.
+/// Builds the programs of the guest whose RAM is a file: its first program, and the
+/// one that fills memory.
 pub(crate) fn of_truth(directory: &Path) -> Result<[PathBuf; 2]> {
     let compiler = Compiler::for_arch(Arch::Amd64, directory)?;
     let guest = compiler.guest()?;
@@ -351,8 +365,8 @@ pub(crate) fn of_truth(directory: &Path) -> Result<[PathBuf; 2]> {
     Ok([guest, program])
 }
 
-/// What of an archive the library's own functions need, as one object with no
-/// other symbols: a Rust program has a panic handler already.
+/// Links the library's functions and what they need of the archive into one object
+/// that has no other symbols, because a Rust program has its own panic handler.
 fn own_symbols(archive: &Path) -> Result<PathBuf> {
     let object = archive.with_extension("o");
     let mut link = Command::new("ld");
@@ -368,8 +382,8 @@ fn own_symbols(archive: &Path) -> Result<PathBuf> {
     Ok(object)
 }
 
-/// The programs that cargo's messages name. A library's own tests are named by
-/// the library and stand beside its tests' files, so none has another's name.
+/// Programs that cargo's messages name. Unit tests have the name of their library,
+/// which no test program has.
 fn executables(messages: &str) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for line in messages.lines() {

@@ -1,33 +1,34 @@
-//! What a guest has said, judged: by the lines of its tests and its closing
-//! line, never by QEMU's exit status, which is 0 even if the kernel died.
+//! Results of a guest, from the lines of its tests and its closing line, never from
+//! QEMU's exit status, which is 0 even if the kernel died.
 
 use std::collections::BTreeMap;
 
-use super::table::Row;
-use super::Extent;
+use super::row::Row;
 
-/// What a guest has said about its tests.
+/// Results of a guest's tests.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     /// The kernel's release.
     pub(crate) release: String,
     pub(crate) ok: usize,
     pub(crate) failed: usize,
-    /// The tests that were skipped, each with why.
+    /// Skipped tests, each with the reason.
     pub(crate) skipped: BTreeMap<String, String>,
-    /// What else is worth saying.
+    /// Remarks that are no problems.
     pub(crate) notes: Vec<String>,
-    /// What is wrong; nothing if the row holds.
+    /// Reasons why the row failed; empty if it holds.
     pub(crate) problems: Vec<String>,
 }
 
-/// Whether the guest's first program came as far as beginning.
+/// Whether the guest's first program has started.
 pub(crate) fn has_begun(log: &str) -> bool {
     log.lines().any(|line| line.starts_with("vmtest: guest "))
 }
 
-/// Reads the console. `release`: how the kernel's own must begin.
-pub(crate) fn judge(log: &str, row: &Row, release: &str, extent: &Extent) -> Report {
+/// Reads the console of a guest that ran `program`, or all. The kernel's release must
+/// begin with `release`.
+pub(crate) fn judge(log: &str, row: &Row, release: &str, program: Option<&str>) -> Report {
+    let has = |test: &str| program.is_none_or(|program| test.split("::").next() == Some(program));
     let mut report = Report::default();
     let mut ok: Vec<&str> = Vec::new();
     let mut closing = None;
@@ -71,8 +72,8 @@ pub(crate) fn judge(log: &str, row: &Row, release: &str, extent: &Extent) -> Rep
             report.problems.push(problem);
         }
     }
-    // A control may well skip all of one program.
-    if ok.is_empty() && (extent.program.is_none() || report.skipped.is_empty()) {
+    // A row that is a control can skip every test of one program.
+    if ok.is_empty() && (program.is_none() || report.skipped.is_empty()) {
         report.problems.push("no test was run".to_owned());
     }
     if !report.release.starts_with(release) {
@@ -83,7 +84,7 @@ pub(crate) fn judge(log: &str, row: &Row, release: &str, extent: &Extent) -> Rep
         let problem = format!("pages of {}, not of {}", value("page"), row.page);
         report.problems.push(problem);
     }
-    for program in row.also.iter().filter(|program| extent.has(program)) {
+    for program in row.also.iter().filter(|program| has(program)) {
         if !ok
             .iter()
             .any(|test| test.split("::").next() == Some(program))
@@ -96,13 +97,13 @@ pub(crate) fn judge(log: &str, row: &Row, release: &str, extent: &Extent) -> Rep
     for test in row
         .runs
         .iter()
-        .filter(|test| extent.has(test) && !ok.contains(test))
+        .filter(|test| has(test) && !ok.contains(test))
     {
         let why = report.skipped.get(*test);
         let why = why.map_or("it is not there", String::as_str);
         report.problems.push(format!("{test} did not run: {why}"));
     }
-    for test in row.lacks.iter().filter(|test| extent.has(test)) {
+    for test in row.lacks.iter().filter(|test| has(test)) {
         if ok.contains(test) {
             let problem =
                 format!("{test} has run, although this machine should not have what it needs");
@@ -116,11 +117,11 @@ pub(crate) fn judge(log: &str, row: &Row, release: &str, extent: &Extent) -> Rep
 }
 
 impl Report {
-    /// Why tests were skipped, and how many for each reason.
+    /// Reasons for skipped tests, each with the number of tests.
     pub(crate) fn reasons(&self) -> Vec<(usize, &str)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for why in self.skipped.values() {
-            // The tests' own words: `the test: the reason`.
+            // The text is `TEST: REASON`.
             let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
             *counts.entry(why).or_default() += 1;
         }
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_guest_whose_lines_are_as_they_should_be_holds() {
-        let report = judge(LOG, row(), "6.12.", &Extent::default());
+        let report = judge(LOG, row(), "6.12.", None);
         assert_eq!(report.problems, [""; 0]);
         assert_eq!((report.ok, report.failed), (1, 0));
         assert_eq!(report.reasons(), [(1, "none")]);
@@ -174,9 +175,7 @@ mod tests {
             let log = LOG.replace(this, other);
             assert_ne!(log, LOG);
             assert!(
-                !judge(&log, row(), "6.12.", &Extent::default())
-                    .problems
-                    .is_empty(),
+                !judge(&log, row(), "6.12.", None).problems.is_empty(),
                 "{log}"
             );
         }

@@ -1,6 +1,5 @@
-//! The standard library of another architecture for a compiler that has only
-//! this machine's: out of Debian's package of it, if the compiler takes it. Knows
-//! nothing of what is compiled with it.
+//! The standard library of another architecture, from Debian's package, for a
+//! compiler that has only this machine's. Knows nothing of what is compiled.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +9,14 @@ use super::kernels::Arch;
 use super::packages;
 use crate::run::{output, Result};
 
-/// The names of the package, of the compiler for browsers and of the ordinary
-/// one.
+/// Names of the package: of the compiler for browsers, and of the ordinary one.
 const NAMES: [&str; 2] = ["libstd-rust-web-dev", "libstd-rust-dev"];
 
-/// A directory that `rustc` takes as `--sysroot` for `target`.
+/// Returns a directory that `rustc` accepts as `--sysroot` for `target`.
 ///
 /// # Errors
-/// No package of the compiler's version can be had, or the compiler does not
-/// take it: it must be built from the very same sources.
+/// No package of the compiler's version can be fetched, or the compiler rejects it
+/// because it was built from other sources.
 pub(super) fn sysroot(
     cache: &Path,
     rustc: &Path,
@@ -41,7 +39,7 @@ pub(super) fn sysroot(
     Err(format!("no {} {version} for it: {why}", NAMES.join(" or ")))
 }
 
-/// Compiles and links a program that does nothing.
+/// Compiles and links an empty program.
 fn try_out(rustc: &Path, sysroot: &Path, target: &str, cc: &str) -> Result<()> {
     let [source, program] = ["empty.rs", "empty"].map(|name| sysroot.join(name));
     fs::write(&source, "fn main() {}\n")

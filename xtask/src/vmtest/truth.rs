@@ -1,6 +1,6 @@
-//! Boots a guest whose RAM is a file, and looks there for what the guest's
-//! libraries have reported: `cargo xtask truth`. Knows how the guest is started;
-//! what is written, posted and checked is in the package `truth`.
+//! Boots a guest whose RAM is a file, and compares the file with the addresses that
+//! the guest's libraries report: `cargo xtask truth`. Knows how the guest is
+//! started; the package `truth` knows what is written, posted and checked.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -23,13 +23,13 @@ use super::table::{PERSISTENT_OF_TRUTH as PERSISTENT, TRUTH};
 use super::{add_modules, cache, directory, packages, persistent, programs};
 use crate::run::Result;
 
-/// How long, and on what.
+/// Duration, and the number of pages.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many seconds the guest goes on
+    /// Duration in seconds
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
-    /// Fail unless at least so many pages are checked
+    /// Fail if fewer pages than this are checked
     #[arg(long, value_name = "N", default_value_t = 5_000_000)]
     pages: u64,
 }
@@ -37,12 +37,12 @@ pub(crate) struct Arguments {
 /// MiB of RAM.
 const MEMORY: u64 = TRUTH.memory as u64;
 
-/// How much longer than it was told to go on a guest may take in all.
+/// Maximum time of a guest besides the duration of its rounds.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn truth(arguments: &Arguments) -> Result<()> {
     let kernel = packages::newest(&cache(), &TRUTH.kernel)?;
-    let (counts, _) = run(&kernel, arguments.seconds)?;
+    let counts = run(&kernel, arguments.seconds)?;
     for (pages, kind) in counts.by_kind.iter().zip(KINDS) {
         println!("{pages:>12} pages  {kind}");
     }
@@ -65,12 +65,12 @@ fn enough(counts: &Counts, pages: u64) -> Result<()> {
     }
 }
 
-/// The same as a row of the matrix: each kind of memory and each way to ask is
-/// a test that holds if pages of it were checked, and none is wrong.
-pub(super) fn row(kernel: &Unpacked, seconds: u64, pages: u64) -> Result<(Report, Duration)> {
-    let (counts, used) = run(kernel, seconds)?;
+/// A row of the matrix: each kind of memory and each interface is a test, which
+/// holds if pages of it were checked and none is wrong.
+pub(super) fn row(kernel: &Unpacked, seconds: u64, pages: u64) -> Result<Report> {
+    let counts = run(kernel, seconds)?;
     enough(&counts, pages)?;
-    let report = Report {
+    Ok(Report {
         ok: KINDS.len() + INTERFACES.len(),
         notes: vec![format!(
             "{} pages checked, none wrong; {} false on purpose, and seen to be",
@@ -78,15 +78,14 @@ pub(super) fn row(kernel: &Unpacked, seconds: u64, pages: u64) -> Result<(Report
             counts.controls.iter().sum::<u64>()
         )],
         ..Report::default()
-    };
-    Ok((report, used))
+    })
 }
 
 /// A RAM file, removed when dropped.
 struct RamFile(PathBuf);
 
 impl RamFile {
-    /// In memory if there is room: the kernel would write a disk's file back.
+    /// In `/dev/shm` if that exists: the kernel would write a disk's file back.
     fn create() -> Result<(Self, File)> {
         let name = format!("introspection-truth-{}", std::process::id());
         let memory = Path::new("/dev/shm");
@@ -113,19 +112,18 @@ impl Drop for RamFile {
 }
 
 /// Boots `kernel` for `seconds` of rounds, and checks every byte that its
-/// libraries say something of.
+/// libraries report.
 ///
 /// # Errors
-/// Anything wrong, or that could not be tried; the guest's console is left
-/// behind.
-fn run(kernel: &Unpacked, seconds: u64) -> Result<(Counts, Duration)> {
+/// Anything that is wrong or could not be tried. The guest's console is kept.
+fn run(kernel: &Unpacked, seconds: u64) -> Result<Counts> {
     fs::create_dir_all(directory()).map_err(|error| error.to_string())?;
     let image = directory().join("truth.cpio");
     pack(kernel, &image)?;
     let mut has_come_up = false;
     let mut counts = attempt(&kernel.image, &image, seconds, &mut has_come_up);
     if !has_come_up {
-        // Emulated kernels die now and then while they boot.
+        // Emulated kernels sometimes die while they boot.
         eprintln!("truth: did not come up; once more");
         counts = attempt(&kernel.image, &image, seconds, &mut has_come_up);
     }
@@ -133,21 +131,16 @@ fn run(kernel: &Unpacked, seconds: u64) -> Result<(Counts, Duration)> {
     counts
 }
 
-fn attempt(
-    kernel: &Path,
-    image: &Path,
-    seconds: u64,
-    has_come_up: &mut bool,
-) -> Result<(Counts, Duration)> {
+fn attempt(kernel: &Path, image: &Path, seconds: u64, has_come_up: &mut bool) -> Result<Counts> {
     let (ram, file) = RamFile::create()?;
     let mut guest = start(kernel, image, &ram.0, seconds)?;
     let lines = console(guest.0.stdout.take().ok_or("no console")?)?;
     let ram_of_guest = Ram::map(&file).map_err(|error| format!("RAM: {error}"))?;
     let mut judge = Judge::new(ram_of_guest, persistent::ranges(PERSISTENT));
     let until = Instant::now() + Duration::from_secs(seconds) + PATIENCE;
-    let told = follow(&mut judge, &lines, until, has_come_up)?;
-    let (used, _) = guest.end(until).map_err(|error| error.to_string())?;
-    verdict(judge.counts(), told).map(|counts| (counts, used))
+    let posted = follow(&mut judge, &lines, until, has_come_up)?;
+    guest.end(until).map_err(|error| error.to_string())?;
+    verdict(judge.counts(), posted)
 }
 
 fn pack(kernel: &Unpacked, to: &Path) -> Result<()> {
@@ -190,7 +183,7 @@ fn start(kernel: &Path, image: &Path, ram: &Path, seconds: u64) -> Result<Guest>
     Ok(Guest(child))
 }
 
-/// The console's lines as they come, and all of them in a file.
+/// Lines of the console as they come; all of them also go to a file.
 fn console(from: ChildStdout) -> Result<Receiver<String>> {
     let consoles = directory().join("consoles");
     let path = consoles.join("truth.log");
@@ -213,8 +206,8 @@ fn console(from: ChildStdout) -> Result<Receiver<String>> {
     Ok(lines)
 }
 
-/// Checks what is posted until the guest is done; gives how many pages it says
-/// to have posted. Notes whether its kernel has started its first program.
+/// Checks what is posted until the guest is done; returns the number of pages that
+/// the guest has posted. Sets `has_come_up` when its first program has started.
 fn follow(
     judge: &mut Judge,
     lines: &Receiver<String>,
@@ -268,7 +261,7 @@ fn with_examples(what: String, counts: &Counts) -> String {
     text
 }
 
-fn verdict(counts: &Counts, told: u64) -> Result<Counts> {
+fn verdict(counts: &Counts, posted: u64) -> Result<Counts> {
     let missing: Vec<&str> = KINDS
         .iter()
         .zip(counts.by_kind)
@@ -278,8 +271,8 @@ fn verdict(counts: &Counts, told: u64) -> Result<Counts> {
         .collect();
     let what = if counts.wrong > 0 {
         format!("{} of {} pages are wrong", counts.wrong, counts.pages())
-    } else if counts.pages() != told {
-        format!("{} pages were checked, {told} posted", counts.pages())
+    } else if counts.pages() != posted {
+        format!("{} pages were checked, {posted} posted", counts.pages())
     } else if !missing.is_empty() {
         format!("never checked: {}", missing.join(", "))
     } else if let Some(kind) = counts.controls.iter().position(|&pages| pages == 0) {
