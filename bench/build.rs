@@ -1,4 +1,4 @@
-//! Keeps the version of the compiler that builds this, for the results.
+//! Stores the version of the compiler, for the results.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Writing records: how many a second, into a buffered output that throws them
-//! away. A million a second is a microsecond each.
+//! Writing records: records per second, into a buffered output that discards
+//! them. A million a second is a microsecond each.
 
 use std::hint::black_box;
 use std::io::{sink, BufWriter};
@@ -12,7 +12,7 @@ use process_introspection_export::{
 
 const COUNT: u64 = 10_000;
 
-/// Records as a walk gives them: each elsewhere in physical memory.
+/// Records as of a walk, each elsewhere in physical memory.
 fn records() -> Vec<PhysicalRecord<'static>> {
     let record = |index: u64| {
         let (vaddr, paddr) = (

@@ -1,5 +1,5 @@
-//! Entry decoding and run merging, without any system call: what the walk does
-//! with what it has read, in bytes of entries a second.
+//! Entry decoding and run merging, without any system call, in bytes of entries per
+//! second.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -10,15 +10,15 @@ use process_introspection_core::pagemap::Entry;
 use process_introspection_core::physical::runs::{Merger, PageContext, Run};
 use process_introspection_core::{PageSize, Pfn};
 
-/// As many as 1 GiB of base pages has.
+/// Number of base pages of 1 GiB.
 const PAGES: u64 = 262_144;
-/// As many as the walk reads at once.
+/// Number of entries that the walk reads at once.
 const WINDOW: usize = 256;
 
 const PRESENT: u64 = 1 << 63;
 const SWAP: u64 = 1 << 62;
 
-/// No frame can be asked for its flags.
+/// A source without flags of frames.
 fn no_flags(_: Pfn, _: &mut [u64]) -> bool {
     false
 }
@@ -36,7 +36,7 @@ const CONTEXT: PageContext = PageContext {
     zero: Some(Pfn::new(0x1234)),
 };
 
-/// How many runs there are, found as the walk does: window by window.
+/// Returns the number of runs, merged as in the walk: window by window.
 fn merge(entries: &[u64]) -> usize {
     let mut merger = Merger::new();
     let mut count = 0;
@@ -53,14 +53,14 @@ fn merge(entries: &[u64]) -> usize {
     count + usize::from(merger.take().is_some())
 }
 
-/// Entries whose runs are `length` pages long, none physically next to another.
+/// Returns entries with runs of `length` pages, none physically next to another.
 fn runs_of(length: u64) -> Vec<u64> {
     (0..PAGES)
         .map(|page| PRESENT | (0x10_0000 + page + page / length * 7))
         .collect()
 }
 
-/// Runs of 1 to 64 pages, holes, swapped and guard pages between them.
+/// Returns runs of 1 to 64 pages, with holes, swapped and guard pages between them.
 fn mixed() -> Vec<u64> {
     let mut entries = Vec::new();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

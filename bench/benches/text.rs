@@ -1,11 +1,11 @@
-//! Parsing the text of `maps`, without reading it: bytes of text a second.
+//! Parsing the text of `maps`, without reading it, in bytes of text per second.
 
 use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use process_introspection_core::vma::text::parse;
 
-/// Lines as a program with many libraries has them.
+/// Returns lines as of a program with many libraries.
 fn with_paths() -> Vec<u8> {
     let lines = (0..10_000u64).map(|index| {
         let start = 0x7f12_3400_0000 + index * 0x5000;
@@ -19,7 +19,7 @@ fn with_paths() -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-/// Lines as very many small anonymous mappings give them.
+/// Returns lines as of many small anonymous mappings.
 fn anonymous() -> Vec<u8> {
     let lines = (0..10_000u64).map(|index| {
         let start = 0x7f12_3400_0000 + index * 0x1000;

@@ -1,11 +1,11 @@
-//! Which CPUs this process runs on.
+//! The CPUs that this process runs on.
 
-/// The CPUs that it may run on.
+/// A set of CPUs.
 #[derive(Copy, Clone)]
 pub(crate) struct Cpus(libc::cpu_set_t);
 
 impl Cpus {
-    /// Those allowed now.
+    /// Returns the CPUs that the process may run on.
     pub(crate) fn allowed() -> Self {
         // SAFETY: plain bits, filled by the call.
         unsafe {
@@ -16,7 +16,7 @@ impl Cpus {
         }
     }
 
-    /// One of them by its place in their order; `None` if there are fewer.
+    /// Returns a CPU by its place in their order; `None` if there are fewer.
     pub(crate) fn nth(&self, place: usize) -> Option<Self> {
         // SAFETY: the numbers are within the set.
         unsafe {
@@ -29,7 +29,7 @@ impl Cpus {
         }
     }
 
-    /// Runs on these from now on; children do too.
+    /// Restricts this process and its later children to these CPUs.
     pub(crate) fn run_on(&self) {
         // SAFETY: a live set with its size.
         let set = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &self.0) };

@@ -1,4 +1,4 @@
-//! The loaded C library, called with a target's numbers.
+//! The loaded C library, called with the numbers of a target.
 
 use std::ffi::c_int;
 use std::path::Path;
@@ -6,23 +6,23 @@ use std::path::Path;
 pub(crate) use c_library::loaded::Record;
 use c_library::loaded::{self, Functions};
 
-/// Words of `introspection_cursor_t`.
+/// Number of words of `introspection_cursor_t`.
 const CURSOR: usize = 960;
 
 /// `INTROSPECTION_PHYSICAL`.
 const PHYSICAL: c_int = 1;
 
-/// The library's functions, which stay where they are.
+/// Functions of the library, valid for good.
 #[derive(Copy, Clone)]
 pub(crate) struct CLibrary(Functions);
 
 impl CLibrary {
-    /// Loads it; it stays loaded.
+    /// Loads the library, which stays loaded.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         Functions::load(path).map(Self)
     }
 
-    /// Stores as many records of `start..end` as fit; gives how many there are.
+    /// Stores as many records of `start..end` as fit, and returns the number of all.
     /// The PID 0 is this process.
     pub(crate) fn physical(&self, pid: u32, start: u64, end: u64, records: &mut [Record]) -> usize {
         let size = size_of_val(records);
@@ -39,8 +39,8 @@ impl CLibrary {
         given(bytes) / size_of::<Record>()
     }
 
-    /// Streams the records of `start..end` through a small buffer; gives how
-    /// many there are.
+    /// Streams the records of `start..end` through a small buffer, and returns
+    /// their number.
     pub(crate) fn stream(&self, pid: u32, start: u64, end: u64) -> usize {
         let mut storage = [0; CURSOR];
         let storage = storage.as_mut_ptr();

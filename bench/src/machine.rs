@@ -1,9 +1,9 @@
-//! What the results were measured on and when, from the machine itself.
+//! Description of the machine and the date of the results.
 
 use std::ffi::CStr;
 use std::fs;
 
-/// CPU, cores, memory, kernel, compiler, date.
+/// Returns CPU, cores, memory, kernel, compiler and date.
 pub(crate) fn description() -> String {
     let cpu = field("/proc/cpuinfo", "model name").unwrap_or("an unnamed CPU".to_owned());
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -17,7 +17,7 @@ pub(crate) fn description() -> String {
     format!("{cpu}, {cores} cores, {memory} GiB, Linux {kernel} {architecture}, {compiler}, {date}")
 }
 
-/// The value of the first line `name : value`.
+/// Returns the value of the first line `name : value`.
 fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     value(&text, name).map(str::to_owned)

@@ -1,10 +1,10 @@
-//! Ratios of our walks to the bare kernel cost and to what users would
-//! otherwise pick, measured in pairs in one run.
+//! Ratios of our walks to the bare kernel cost and to alternatives, measured in
+//! pairs in one run.
 //!
-//! Run it by `cargo xtask bench`, which builds the C library first and says
-//! where it is. Each case has target processes of its own; floor and ours run
-//! in turn, several rounds, and the medians of the ratios are given with their
-//! spread. Absolute times of a shared machine say little.
+//! `cargo xtask bench` runs it: it builds the C library first and passes its
+//! path. Each case has target processes of its own; floor and ours run in turn,
+//! several rounds, and the result is the median of the ratios with their spread.
+//! Absolute times of a shared machine say little.
 
 mod cases;
 mod cpus;
@@ -42,10 +42,10 @@ struct Arguments {
 enum Command {
     /// Measure and print
     Measure(Measure),
-    /// Stream all records of a range; print by how many bytes memory grew
+    /// Stream all records of a range; print the growth of memory in bytes
     #[command(hide = true)]
     Stream(streaming::Arguments),
-    /// Ask for one address, between two calls of getppid, for strace
+    /// Query one address, between two calls of getppid, for strace
     #[command(hide = true)]
     Calls(trace::Arguments),
     /// Find the owners of all memory; print the peak of this process
@@ -58,16 +58,16 @@ struct Measure {
     /// The C library's shared object
     #[arg(long)]
     library: PathBuf,
-    /// A directory that keeps programs to compare with, built once
+    /// Directory of the peer programs, which are built once
     #[arg(long)]
     peers: PathBuf,
-    /// Only rows whose names contain this
+    /// Run only rows whose names contain this text
     #[arg(long)]
     only: Option<String>,
-    /// How often each pair is measured
+    /// Number of measurements of each pair
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
-    /// GiB in use by the 200 processes of the rows that pass over all
+    /// Memory in GiB of the 200 processes of the rows that read all processes
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=200))]
     resident: u64,
     /// Exit with an error if a target is missed
@@ -99,7 +99,7 @@ fn measure(arguments: &Measure) -> Result<ExitCode, String> {
     if unsafe { libc::geteuid() } != 0 {
         return Err("physical addresses need root".to_owned());
     }
-    // Before minutes of measuring rather than after them.
+    // Fail before minutes of measurements, not after them.
     if let Some(path) = &arguments.write {
         document::check(path)?;
     }

@@ -1,19 +1,19 @@
-//! Times two ways to do the same, in turn.
+//! Times two implementations of one task in turn.
 
 use std::time::Instant;
 
-/// A sample is as many calls as take this long, so that the clock and single
-/// interrupts do not matter.
+/// Least duration of a sample, so that the clock and single interrupts do not
+/// matter.
 const SAMPLE_SECONDS: f64 = 0.01;
 
-/// Seconds that one call of each takes: theirs, ours. The order within a pair
+/// Returns the seconds of one call of each: theirs, ours. The order within a pair
 /// changes from round to round.
 pub(crate) fn pairs(
     rounds: usize,
     mut theirs: impl FnMut(),
     mut ours: impl FnMut(),
 ) -> Vec<(f64, f64)> {
-    // Once uncounted: caches, page tables, the ioctls' first use.
+    // One call that is not counted: caches, page tables, first use of the ioctls.
     let their_calls = calls_a_sample(&mut theirs);
     let our_calls = calls_a_sample(&mut ours);
     (0..rounds)
@@ -29,7 +29,7 @@ pub(crate) fn pairs(
         .collect()
 }
 
-/// Seconds that one call takes, the least of a few samples.
+/// Returns the seconds of one call, the least of a few samples.
 pub(crate) fn least_seconds(mut call: impl FnMut()) -> f64 {
     let calls = calls_a_sample(&mut call);
     let samples = (0..3).map(|_| seconds(calls, &mut call));
@@ -69,7 +69,7 @@ mod tests {
         assert!(rounds
             .iter()
             .all(|&(theirs, ours)| theirs > 0.01 && ours > 0.01));
-        // Two of each uncounted, then the pairs.
+        // Two of each are not counted, then the pairs.
         assert_eq!(*order.borrow(), "ttootoottoot");
     }
 }

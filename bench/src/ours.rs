@@ -1,4 +1,4 @@
-//! What is measured: the C path and the Rust path.
+//! The measured code: the C path and the Rust path.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -17,12 +17,12 @@ pub(crate) fn c_path(library: &CLibrary, memory: &Memory, records: &mut [Record]
     black_box(library.physical(memory.pid(), start, end, records));
 }
 
-/// The same in Rust, where the records are looked at and dropped.
+/// The same in Rust, where the records are visited and dropped.
 pub(crate) fn rust_path(memory: &Memory) {
     rust_walk(memory.pid(), memory.start, memory.end());
 }
 
-/// The Rust path by its iterator, which gives each region away.
+/// The Rust path by its iterator, which returns owned regions.
 pub(crate) fn rust_iterator(memory: &Memory) {
     let process = Process::open(memory.pid()).expect("the target");
     let regions = process.physical_regions(memory.start..memory.end());
@@ -52,17 +52,17 @@ fn two_threads(pid: u32, start: u64, end: u64) {
         .expect("a walk");
 }
 
-/// A region, and what the walk has noted of its entries.
+/// A region, with the flags of its entries from the walk.
 pub(crate) type Noted = (AddrRange, Backing, Option<NotedEntries>);
 
-/// So many regions at a time as the command does.
+/// Number of regions of a batch, as in the command.
 const BATCH: usize = 1 << 15;
 
-/// Reads the facts of regions that are given to it, in batches.
+/// Reads the page facts of regions in batches.
 struct Details<'a> {
     reader: PageFactsReader<'a>,
     added: usize,
-    /// Pages of which there were facts.
+    /// Number of pages with facts.
     pages: u64,
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn regions_noted(process: &Process, memory: &Memory, mut each: impl F
         .expect("a walk");
 }
 
-/// Reads the facts of the pages of regions that a walk found before.
+/// Reads the page facts of regions of an earlier walk.
 pub(crate) fn rust_details_of(process: &Process, memory: &Memory, regions: &[Noted]) {
     let mut details = Details::of(process);
     regions
@@ -133,7 +133,7 @@ pub(crate) fn rust_path_everywhere(memory: &Memory) {
     rust_walk(memory.pid(), 0, u64::MAX);
 }
 
-/// The same with a process that is kept open.
+/// The same with a process that stays open.
 pub(crate) fn rust_kept(process: &Process, memory: &Memory) {
     walk(process, memory.start, memory.end());
 }
@@ -151,8 +151,7 @@ fn walk(process: &Process, start: u64, end: u64) {
     regions.visit(each).expect("a walk");
 }
 
-/// How many records the range has, all of them together being the range: what
-/// is timed does its work.
+/// Returns the number of records of the range, and checks that they tile it.
 pub(crate) fn count(library: &CLibrary, memory: &Memory, records: &mut [Record]) -> usize {
     let count = library.physical(memory.pid(), memory.start, memory.end(), records);
     assert!(count <= records.len(), "{count} records");

@@ -6,7 +6,7 @@ use crate::floors::calls;
 use crate::row::{Bound, Outcome, Row, Verdict};
 use crate::spread::Spread;
 
-/// A table for a terminal, with the notes below it.
+/// Returns a table for a terminal, with the notes below it.
 pub(crate) fn text(rows: &[Row]) -> String {
     let mut text = columns(
         [
@@ -36,7 +36,7 @@ pub(crate) fn text(rows: &[Row]) -> String {
     text
 }
 
-/// A row of that table.
+/// Returns a row of that table.
 pub(crate) fn line(row: &Row) -> String {
     let cells = Cells::of(row);
     columns(
@@ -62,7 +62,7 @@ fn columns(
     )
 }
 
-/// The generated part of the document.
+/// Returns the generated part of the document.
 pub(crate) fn markdown(machine: &str, rounds: u64, rows: &[Row]) -> String {
     let count = |verdict| rows.iter().filter(|row| row.verdict() == verdict).count();
     let mut text = format!(
@@ -88,7 +88,7 @@ pub(crate) fn markdown(machine: &str, rounds: u64, rows: &[Row]) -> String {
             cells.result
         );
     }
-    text.push_str("\nOf single rows:\n\n");
+    text.push_str("\nNotes of single rows:\n\n");
     for row in rows.iter().filter(|row| !row.notes.is_empty()) {
         let _ = writeln!(
             text,
@@ -174,7 +174,7 @@ impl Cells {
     }
 }
 
-/// Seconds in the unit that suits them.
+/// Formats seconds in a suitable unit.
 pub(crate) fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         1.0.. => (seconds, "s"),
@@ -192,7 +192,7 @@ pub(crate) fn time(seconds: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// A ratio with about three significant digits.
+/// Formats a ratio with about three significant digits.
 fn number(ratio: f64) -> String {
     let digits = match ratio {
         100.0.. => 0,
@@ -201,7 +201,7 @@ fn number(ratio: f64) -> String {
         0.01.. => 3,
         _ => 5,
     };
-    // One more around 1, where the targets are that close.
+    // One more around 1, where targets are that close.
     let digits = if (0.1..2.0).contains(&ratio) {
         3
     } else {

@@ -1,23 +1,23 @@
-//! One row of the results: what was measured against what, the target, and
-//! whether it was met.
+//! One row of the results: the two things measured, the target, and whether it
+//! was met.
 
 use crate::spread::Spread;
 
-/// What the median has to be.
+/// Target of the median.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) enum Bound {
-    /// Ours in parts of theirs, or a size, is this at most.
+    /// Ours / theirs, or a size, is at most this.
     AtMost(f64),
-    /// Ours in parts of theirs is this, give or take this part of it.
+    /// Ours / theirs is this value, within this fraction of it.
     About(f64, f64),
-    /// Theirs in parts of ours is this at least; `None`: only shown.
+    /// Theirs / ours is at least this; `None`: only shown.
     TimesFaster(Option<f64>),
-    /// Ours in parts of theirs is only shown.
+    /// Ours / theirs is only shown.
     Shown,
 }
 
 impl Bound {
-    /// Whether a median meets it; `None` without a target.
+    /// Returns whether a median meets the target; `None` without one.
     fn is_met(self, median: f64) -> Option<bool> {
         match self {
             Self::AtMost(most) => Some(median <= most),
@@ -28,22 +28,22 @@ impl Bound {
     }
 }
 
-/// What came out.
+/// Result of a row.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// Seconds of both, and the ratio that the bound is about.
+    /// Seconds of both, and the ratio that the bound limits.
     Ratio {
         theirs: Spread,
         ours: Spread,
         ratio: Spread,
     },
-    /// Kibibytes.
+    /// A size in kibibytes.
     Size(Spread),
-    /// It could not be measured, for this reason.
+    /// The reason why it could not be measured.
     Absent(String),
 }
 
-/// A row.
+/// One row.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -51,23 +51,23 @@ pub(crate) struct Row {
     pub(crate) bound: Bound,
     pub(crate) outcome: Outcome,
     pub(crate) notes: Vec<String>,
-    /// What was measured against is not what it should be: counts as missed.
+    /// The floor differs from its description, which counts as missed.
     pub(crate) stale: bool,
 }
 
-/// Whether a row's target was met.
+/// Verdict on a row's target.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Met,
     Missed,
-    /// The floor is not the one that it claims to be.
+    /// The floor differs from its description.
     Stale,
     Absent,
     NoTarget,
 }
 
 impl Outcome {
-    /// From pairs of seconds: theirs, ours.
+    /// Result of pairs of seconds: theirs, ours.
     pub(crate) fn of_pairs(bound: Bound, pairs: &[(f64, f64)]) -> Self {
         let ratio = |&(theirs, ours): &(f64, f64)| match bound {
             Bound::TimesFaster(_) => theirs / ours,

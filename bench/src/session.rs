@@ -1,5 +1,5 @@
-//! One run of the benchmark: which rows are wanted, how often each pair is
-//! measured, the rows so far. Each row is shown as soon as it is there.
+//! One run of the benchmark: the selected rows, the number of rounds, the rows so
+//! far. Each row is shown as soon as it is complete.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use crate::measure;
 use crate::report;
 use crate::row::{Bound, Outcome, Row};
 
-/// More records than any case gives.
+/// Upper bound of the number of records of a case.
 const RECORDS: usize = 300_000;
 
-/// What a row says beside its figures.
+/// Text of a row beside its figures.
 pub(crate) struct Case {
     name: String,
     against: String,
@@ -38,13 +38,13 @@ impl Case {
         self
     }
 
-    /// What it is measured against is not what it claims to be.
+    /// The floor differs from its description.
     pub(crate) fn stale(mut self, stale: bool) -> Self {
         self.stale = stale;
         self
     }
 
-    /// Their time is that of so small a part, and is multiplied by this.
+    /// Factor of their time, which is that of a part of the target.
     pub(crate) fn scaled(mut self, scale: u64, what: &str) -> Self {
         self.scale = scale as f64;
         self.note(format!(
@@ -55,12 +55,12 @@ impl Case {
 
 pub(crate) struct Session {
     pub(crate) library: CLibrary,
-    /// The file that the library was loaded from.
+    /// Path of the loaded library.
     pub(crate) library_path: PathBuf,
     pub(crate) rounds: usize,
-    /// How much memory is in use on the machine with many processes.
+    /// Memory in use in the case of many processes.
     pub(crate) resident_gib: u64,
-    /// A buffer for the C library, every page of it in memory.
+    /// Buffer for the C library, entirely resident.
     pub(crate) records: Vec<Record>,
     peers: PathBuf,
     only: Option<String>,
@@ -93,18 +93,18 @@ impl Session {
         }
     }
 
-    /// Where programs to compare with are kept.
+    /// Directory of the peer programs.
     pub(crate) fn peers(&self) -> &Path {
         &self.peers
     }
 
-    /// Whether any row of these names is wanted; its target then has to be made.
+    /// Returns whether a row of these names is selected, so that its target is needed.
     pub(crate) fn wants(&self, names: &[&str]) -> bool {
         let Some(only) = &self.only else { return true };
         names.iter().any(|name| name.contains(only.as_str()))
     }
 
-    /// Measures a pair, if it is wanted. `ours` gets the library and the
+    /// Measures a pair, if it is selected. `ours` gets the library and the
     /// buffer for its records.
     pub(crate) fn pairs(
         &mut self,
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    /// Adds a row of pairs that were measured elsewhere, if it is wanted.
+    /// Adds a row of pairs that were measured elsewhere, if it is selected.
     pub(crate) fn add_pairs(&mut self, case: Case, pairs: Vec<(f64, f64)>) {
         let scaled: Vec<_> = pairs
             .into_iter()
@@ -129,13 +129,13 @@ impl Session {
         self.add(case, outcome);
     }
 
-    /// Adds a row that could not be measured, if it is wanted.
+    /// Adds a row that could not be measured, if it is selected.
     pub(crate) fn absent(&mut self, case: Case, why: impl Into<String>) {
         let outcome = Outcome::Absent(why.into());
         self.add(case, outcome);
     }
 
-    /// Adds a row, if it is wanted.
+    /// Adds a row, if it is selected.
     pub(crate) fn add(&mut self, case: Case, outcome: Outcome) {
         if !self.wants(&[&case.name]) {
             return;

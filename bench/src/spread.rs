@@ -1,6 +1,6 @@
-//! Least, middle and greatest of some numbers, and their percentiles.
+//! Least, median and greatest of some numbers, and their percentiles.
 
-/// What several rounds gave.
+/// Spread of the results of several rounds.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) least: f64,
@@ -9,7 +9,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of one number at least.
+    /// Returns the spread of at least one number.
     pub(crate) fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = numbers.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -26,7 +26,7 @@ impl Spread {
     }
 }
 
-/// The smallest of the numbers that at least this part of them does not exceed.
+/// Returns the smallest number that at least this fraction of them does not exceed.
 pub(crate) fn percentile(numbers: &mut [u32], part: f64) -> u32 {
     assert!(!numbers.is_empty() && (0.0..=1.0).contains(&part));
     let rank = (part * numbers.len() as f64).ceil() as usize;

@@ -1,5 +1,5 @@
-//! By how much a process grows while it streams all records of a range: a
-//! process of its own, whose peak is reset before the walk.
+//! Growth of a process while it streams all records of a range: a process of its
+//! own, whose peak is reset before the walk.
 
 use std::fs;
 use std::hint::black_box;
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     end: u64,
 }
 
-/// By which interface.
+/// The interface that streams.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Interface {
     /// The C library's cursor.
@@ -34,8 +34,8 @@ pub(crate) enum Interface {
     Rust,
 }
 
-/// The process that streams: prints by how many KiB its peak exceeds what it
-/// had before.
+/// Runs in the process that streams: prints by how many KiB its peak exceeds its
+/// size before.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let Arguments {
         interface,
@@ -49,8 +49,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if let Some(one) = Cpus::allowed().nth(0) {
         one.run_on();
     }
-    // How much of a program's file is mapped at each fault is the kernel's
-    // choice, and not what is asked here.
+    // The kernel chooses how much of a program's file it maps at each fault, which
+    // is not measured here.
     for area in oracle::areas(std::process::id()) {
         if area.has_object() {
             memory::advise(area.start, area.end - area.start, libc::MADV_POPULATE_READ);
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A size in this process's status, in KiB.
+/// Returns a size of this process's status, in KiB.
 pub(crate) fn status(name: &str) -> Result<u64, String> {
     let text = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
     size(&text, name).ok_or_else(|| format!("no {name} in /proc/self/status"))
@@ -93,7 +93,7 @@ fn size(text: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Runs such a process: by how many KiB it grew.
+/// Runs such a process, and returns its growth in KiB.
 pub(crate) fn growth(library: &Path, interface: Interface, memory: &Memory) -> Result<f64, String> {
     let bench = std::env::current_exe().map_err(|error| error.to_string())?;
     let name = interface

@@ -1,4 +1,4 @@
-//! The target processes: each holds one kind of memory and then holds still.
+//! Target processes: each allocates one kind of memory and then sleeps.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,7 +14,7 @@ pub(crate) const GIB: u64 = 1 << 30;
 pub(crate) const TIB: u64 = 1 << 40;
 pub(crate) const PMD: u64 = 2 << 20;
 
-/// A range of a target's.
+/// A range of a target.
 pub(crate) struct Memory {
     target: Rc<Target>,
     pub(crate) start: u64,
@@ -32,7 +32,7 @@ impl Memory {
         }
     }
 
-    /// Of a target that does not hold still, but runs on until it is killed.
+    /// Makes a target that does not sleep, but runs until it is killed.
     pub(crate) fn busy(size: u64, make: impl FnOnce() -> u64, run: impl FnOnce()) -> Self {
         let target = Target::spawn_reporting(|report| {
             report.send(&[make()]);
@@ -46,7 +46,7 @@ impl Memory {
         }
     }
 
-    /// A part of it.
+    /// Returns a part of the range.
     pub(crate) fn part(&self, start: u64, size: u64) -> Self {
         assert!(self.start <= start && start + size <= self.end());
         Self {
@@ -64,7 +64,7 @@ impl Memory {
         self.start + self.size
     }
 
-    /// How many areas the process has, by its `maps`.
+    /// Returns the number of the process's mappings, by its `maps`.
     pub(crate) fn areas(&self) -> usize {
         let maps = std::fs::read(format!("/proc/{}/maps", self.pid())).expect("maps");
         maps.iter().filter(|&&byte| byte == b'\n').count()
@@ -72,7 +72,7 @@ impl Memory {
 }
 
 /// Two ranges of base pages in one process, the second twice as large, touched
-/// in turn, so that the allocator's humour is the same for both.
+/// in turn, so that the allocator serves both alike.
 pub(crate) fn one_and_two(size: u64) -> (Memory, Memory) {
     two_ranges([size, 2 * size], |[one, two]| {
         for block in (0..size).step_by(PMD as usize) {
@@ -82,8 +82,8 @@ pub(crate) fn one_and_two(size: u64) -> (Memory, Memory) {
     })
 }
 
-/// Two reservations in one process, the second twice as large, in each of them
-/// so many pages touched at the same distances, in turn.
+/// Two reservations in one process, the second twice as large, each with `count`
+/// pages touched at the same distances, in turn.
 pub(crate) fn once_and_twice_reserved(size: u64, pages: u64) -> (Memory, Memory) {
     two_ranges([size, 2 * size], |starts| {
         for index in 0..pages {
@@ -96,7 +96,7 @@ pub(crate) fn once_and_twice_reserved(size: u64, pages: u64) -> (Memory, Memory)
 
 fn two_ranges(sizes: [u64; 2], fill: impl FnOnce([u64; 2])) -> (Memory, Memory) {
     let target = Rc::new(Target::spawn(|| {
-        // Aligned, so that both need as many page tables for as many pages.
+        // Aligned, so that both need equally many page tables for equally many pages.
         let starts = sizes.map(|size| memory::aligned(size, GIB));
         for (start, size) in starts.into_iter().zip(sizes) {
             memory::advise(start, size, libc::MADV_NOHUGEPAGE);
@@ -118,7 +118,7 @@ pub(crate) fn dense(size: u64) -> Memory {
 }
 
 /// Base pages, touched in order, while another process holds the scattered
-/// small pieces of free memory that the allocator gives away first.
+/// small pieces of free memory that the allocator hands out first.
 pub(crate) fn dense_of_large_blocks(size: u64) -> Memory {
     let _ballast = dense(3 * GIB);
     dense(size)
@@ -131,7 +131,7 @@ pub(crate) fn make_dense(size: u64) -> u64 {
     at
 }
 
-/// A reservation with so many pages touched, at equal distances.
+/// A reservation with `count` pages touched, at equal distances.
 pub(crate) fn sparse(size: u64, pages: u64) -> Memory {
     Memory::of(size, || make_sparse(size, pages))
 }
@@ -143,7 +143,7 @@ pub(crate) fn make_sparse(size: u64, pages: u64) -> u64 {
     at
 }
 
-/// So many areas of one touched page each, side by side.
+/// `count` adjacent mappings of one touched page each.
 pub(crate) fn areas(count: u64) -> Memory {
     Memory::of(count * page(), || {
         let at = memory::anonymous(count * page());
@@ -155,7 +155,7 @@ pub(crate) fn areas(count: u64) -> Memory {
     })
 }
 
-/// Transparent huge pages, as far as the kernel has some to give.
+/// Transparent huge pages, as far as the kernel has free ones.
 pub(crate) fn transparent_huge(size: u64) -> Memory {
     Memory::of(size, || {
         let at = memory::aligned(size, PMD);
@@ -182,7 +182,7 @@ pub(crate) fn strided(size: u64, stride: u64) -> Memory {
     })
 }
 
-/// Pages of hugetlb, which must have been set aside.
+/// Pages of hugetlb, which must be reserved beforehand.
 pub(crate) fn hugetlb(size: u64, page_size: u64) -> Memory {
     let order = (page_size.trailing_zeros() as i32) << libc::MAP_HUGE_SHIFT;
     Memory::of(size, || {
@@ -229,7 +229,7 @@ fn unnamed_file(directory: &Path, size: u64) -> std::io::Result<File> {
     for _ in 0..size >> 20 {
         file.write_all(&block)?;
     }
-    // Pages under writeback are no different to read, but the disk is then busy.
+    // Pages under writeback read the same, but the disk is busy then.
     file.sync_all()?;
     Ok(file)
 }

@@ -1,5 +1,5 @@
-//! Which system calls one address really costs, by strace: the library's and
-//! those of the bare list, each in a process of its own.
+//! The system calls of one address as strace sees them: the library's and those of
+//! the bare list, each in a process of its own.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ pub(crate) struct Arguments {
     address: u64,
 }
 
-/// Whose calls.
+/// The caller of the system calls.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Who {
-    /// The C library's.
+    /// The C library.
     Library,
-    /// Those of the list.
+    /// The bare list.
     Bare,
-    /// The Rust library's, of a process that is kept open.
+    /// The Rust library, with a process that stays open.
     Kept,
 }
 
-/// The process that strace looks at: asks for one address between two calls of
-/// getppid, after having asked once before.
+/// Runs in the traced process: queries one address between two calls of getppid,
+/// after one query before.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let library = CLibrary::open(&arguments.library)?;
     let mut bare = Bare::new(arguments.pid);
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A record across the border of two pages takes one more probe of the buffer.
+/// A record across the border of two pages requires one more check of the buffer.
 #[derive(Default)]
 #[repr(align(4096))]
 struct InOnePage([Record; 4]);
@@ -78,7 +78,7 @@ fn mark() {
     unsafe { libc::getppid() };
 }
 
-/// The names of the calls for one address, in their order.
+/// Returns the names of the calls for one address, in their order.
 pub(crate) fn traced(
     bench: &Path,
     library: &Path,
@@ -88,7 +88,7 @@ pub(crate) fn traced(
 ) -> Result<Vec<String>, String> {
     let who = who.to_possible_value().map(|who| who.get_name().to_owned());
     let output = Command::new("strace")
-        // `-n` would need a newer strace; names are all that is wanted.
+        // `-n` would need a newer strace; names are enough.
         .args(["-q", "-e", "signal=none", "--"])
         .arg(bench)
         .args(["calls", "--library"])

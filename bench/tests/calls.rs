@@ -1,5 +1,5 @@
-//! The bare calls that one address is measured against are the library's own:
-//! each of both, seen by strace.
+//! The bare calls of the floor for one address are the library's own: strace sees the
+//! same calls of both.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn has_strace(test: &str) -> bool {
     found
 }
 
-/// The names of the calls between the two of getppid.
+/// Returns the names of the calls between the two of getppid.
 fn traced(who: &str, pid: u32, address: u64) -> Vec<String> {
     let output = Command::new("strace")
         .args(["-q", "-e", "signal=none", "--"])

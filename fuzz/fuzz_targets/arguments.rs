@@ -1,5 +1,5 @@
-//! The texts RANGE and PID against naive readings of what the command's manual
-//! says of them, in 128 bits.
+//! RANGE and PID against naive implementations of the command's manual, in 128
+//! bits.
 #![no_main]
 
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use range::{Address, Invalid, RangeText, Size};
 
 const SPACE: u128 = 1 << 64;
 
-/// A number in this base; as much as the address space if greater.
+/// Parses a number in this base, limited to the size of the address space.
 fn number(digits: &str, base: u32) -> Option<u128> {
     let mut number = 0u128;
     for digit in digits.chars() {
@@ -65,7 +65,7 @@ fn naive_size(text: &str) -> Result<u128, Invalid> {
     }
 }
 
-/// Start and end; of one address, those of its page of 4 KiB.
+/// Returns start and end; for one address, those of its page of 4 KiB.
 fn naive_range(text: &str) -> Result<(u128, u128), Invalid> {
     let (start, end) = match (text.find('+'), text.find('-')) {
         (Some(at), _) => {
@@ -79,7 +79,7 @@ fn naive_range(text: &str) -> Result<(u128, u128), Invalid> {
         (None, Some(at)) => (naive_address(&text[..at])?, naive_address(&text[at + 1..])?),
         (None, None) => {
             let start = naive_address(text)? / 4096 * 4096;
-            // The last byte of the space is in no range.
+            // No range contains the last byte of the address space.
             return Ok((start, (start + 4096).min(SPACE - 1)));
         }
     };
@@ -98,7 +98,7 @@ fn check_range(text: &str) {
             u128::from(range.end().as_u64()),
         )
     });
-    // The page that holds the last byte of the space ends with it or is none.
+    // The page with the last byte of the address space ends with it, or is invalid.
     assert_eq!(parsed, naive_range(text), "{text:?}");
     let address = text
         .parse::<Address>()

@@ -1,7 +1,7 @@
-//! Addresses out of logs, two ways. Messages that are written here as the kernel,
-//! rasdaemon, `ras-mc-ctl` and mcelog write them give what was put into them, by a
-//! reading of its own of what their fields mean. Any other text gives no number
-//! that does not stand in it, and lines about something else between its lines
+//! Addresses from logs, two tests. Messages in the formats of the kernel, rasdaemon,
+//! `ras-mc-ctl` and mcelog must result in the numbers they were made of, by an
+//! independent reading of their fields. Any other text must not result in a number
+//! that it does not contain, and lines about something else between its lines must
 //! change nothing.
 #![no_main]
 
@@ -9,46 +9,46 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use process_introspection::PageSize;
 
-// The parser belongs to the command, which is no library.
+// The parser belongs to the command, which is not a library.
 #[path = "../../crates/introspect/src/memory_errors/mod.rs"]
 #[allow(dead_code)]
 mod memory_errors;
 
 use memory_errors::{Line, MemoryErrors, Reported, Says, Why};
 
-/// What is expected: the address, or the number where it is refused.
+/// Expected result: the address, or the number if it is refused.
 type Given = (u64, Says);
 
-/// What the fields of a machine check can be.
+/// Fields of a machine check.
 #[derive(Arbitrary, Copy, Clone, Debug)]
 struct Check {
     address: u64,
     misc: u64,
     ipid: u64,
     status: u64,
-    /// Which of the numbers are as they are.
+    /// Selects the numbers that are not adjusted.
     sort: u8,
 }
 
 #[derive(Arbitrary, Copy, Clone, Debug)]
 enum Message {
-    /// A page frame; which form.
+    /// A page frame, and its form.
     Frame {
         frame: u64,
         form: u8,
     },
-    /// A page frame and an offset; which form.
+    /// A page frame and an offset, and their form.
     Edac {
         page: u64,
         offset: u64,
         form: u8,
     },
-    /// An address; which form.
+    /// An address, and its form.
     Address {
         address: u64,
         form: u8,
     },
-    /// A number that is no physical address; which form.
+    /// A number that is not a physical address, and its form.
     Refused {
         number: u64,
         form: u8,
@@ -60,7 +60,7 @@ enum Message {
         device: u64,
         form: u8,
     },
-    /// Three lines of the kernel's; which fields they have.
+    /// Three lines of the kernel, and their fields.
     Check {
         check: Check,
         has_misc: bool,
@@ -71,12 +71,12 @@ enum Message {
         check: Check,
         has_ipid: bool,
     },
-    /// Lines of mcelog; which form.
+    /// Lines of mcelog, and their form.
     Mcelog {
         check: Check,
         form: u8,
     },
-    /// One line, of four sorts.
+    /// One line, of four forms.
     Record {
         check: Check,
         sort: u8,
@@ -98,7 +98,7 @@ const OTHERS: [&str; 4] = [
     "",
 ];
 
-/// What stands before a message, in logs of several sorts.
+/// Prefixes of messages, in several sorts of logs.
 const BEFORE: [&str; 5] = [
     "",
     "[ 1190.612345] ",
@@ -107,13 +107,13 @@ const BEFORE: [&str; 5] = [
     "Jan 05 10:00:00 host mcelog[812]: ",
 ];
 
-/// The address that a frame has.
+/// Returns the address of a frame.
 fn of_frame(frame: u64, offset: u64, page: PageSize) -> Option<u64> {
     let address = u128::from(frame) * u128::from(page.bytes()) + u128::from(offset);
     (offset < page.bytes() && address >> 64 == 0).then_some(address as u64)
 }
 
-/// 0 and all ones stand for nothing.
+/// Returns the address, or nothing for 0 and all ones.
 fn known(address: u64, says: Says) -> Given {
     match address {
         0 | u64::MAX => (address, Says::Refused(Why::NotKnown)),
@@ -130,7 +130,7 @@ fn register(address: u64) -> Given {
 }
 
 impl Check {
-    /// None, a memory controller's, or any.
+    /// None, one of a memory controller, or any.
     fn ipid(&self) -> u64 {
         match self.sort % 4 {
             0 | 1 => 0,
@@ -144,17 +144,17 @@ impl Check {
         [0, 2, 9, self.sort][usize::from(self.sort / 4 % 4)]
     }
 
-    /// Of family 6 or of AMD's 17h.
+    /// Family 6 or AMD's 17h.
     fn cpuid(&self) -> u32 {
         [0x306f2, 0x830f10][(self.ipid % 2) as usize]
     }
 
-    /// Hygon's CPUs have IPIDs, and so has AMD's family 17h.
+    /// Hygon's CPUs and AMD's family 17h have IPIDs.
     fn needs_ipid(&self) -> bool {
         self.vendor() == 9 || (self.vendor() == 2 && self.cpuid() == 0x830f10)
     }
 
-    /// Valid and a memory controller's, valid, or any.
+    /// Valid and of a memory controller, valid, or any.
     fn status(&self) -> u64 {
         match self.sort / 16 % 4 {
             0 => 0x8c00_0040_0001_0091,
@@ -168,8 +168,8 @@ impl Check {
         [0x100_0c14, 0x1c09, self.status, 0x100_0c14][usize::from(self.sort / 64)]
     }
 
-    /// By the manuals: whether the address is physical. `None` is what the
-    /// message does not have.
+    /// Returns whether the address is physical, by the manuals. `None` stands for a
+    /// field that the message does not have.
     fn means(
         &self,
         misc: u64,
@@ -218,7 +218,7 @@ impl Check {
 }
 
 impl Message {
-    /// Its lines, and what they give.
+    /// Returns its lines, and the expected results.
     fn written(self, page: PageSize) -> (Vec<String>, Vec<Given>) {
         match self {
             Self::Frame { frame, form } => {
@@ -260,7 +260,7 @@ impl Message {
                     _ => format!("Kernel panic - not syncing: UE on mc#0csrow#1 (csrow:1 page:{at:#x} offset:{offset:#x} grain:8)"),
                 };
                 let given = match of_frame(at, offset, page) {
-                    // A driver that does not know says 0 and 0.
+                    // A driver without the information prints 0 and 0.
                     Some(0) => (0, Says::Refused(Why::NotKnown)),
                     Some(address) => (address, Says::Physical),
                     None => (at, Says::Refused(Why::Impossible)),
@@ -456,8 +456,8 @@ fn read<'a>(page: PageSize, lines: impl Iterator<Item = &'a [u8]>) -> Vec<Report
     for (count, line) in (1..).zip(lines) {
         let before = found.len();
         let became = errors.line(line, |reported| found.push(reported));
-        // A number that is reported is of a line that was read, and one of this
-        // line is of a message that was understood.
+        // A reported number comes from a line that was read, and a number of this line
+        // from a message that was understood.
         let now = &found[before..];
         assert!(now
             .iter()
@@ -484,7 +484,7 @@ fn messages(page: PageSize, messages: &[(u8, Message)]) {
         text.extend(lines.into_iter().map(|line| format!("{before}{line}")));
         expected.extend(says);
     }
-    // Checks wait for their next lines: the order is theirs.
+    // Machine checks wait for their next lines and determine the order.
     let found = read(page, text.iter().map(|line| line.as_bytes()));
     let mut found: Vec<_> = found.iter().map(given).collect();
     found.sort_unstable();
@@ -492,7 +492,7 @@ fn messages(page: PageSize, messages: &[(u8, Message)]) {
     assert_eq!(found, expected, "{text:#?}");
 }
 
-/// Every number that a text can mean in hexadecimal or in decimal.
+/// Returns every number that a text can contain, in hexadecimal or in decimal.
 fn numbers(text: &[u8]) -> Vec<u64> {
     let runs = text.split(|byte| !byte.is_ascii_hexdigit());
     let digits = runs.filter_map(|digits| std::str::from_utf8(digits).ok());

@@ -1,5 +1,5 @@
-//! The text of `maps`, cut anywhere by reads, against a parser that has all of
-//! the text before it and splits it at newlines and spaces.
+//! The text of `maps`, cut anywhere by reads, against a parser that has the whole text
+//! and splits it at newlines and spaces.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -10,14 +10,14 @@ use process_introspection_core::Errno;
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
-    /// How many bytes of a name are wanted.
+    /// Number of bytes of a name that are requested.
     capacity: u16,
-    /// How many bytes each read gives, again and again.
+    /// Number of bytes of each read, repeated.
     reads: [u8; 4],
     text: &'a [u8],
 }
 
-/// What a line says.
+/// Contents of a line.
 #[derive(Debug, PartialEq, Eq)]
 struct Fields<'a> {
     range: (u64, u64),
@@ -28,7 +28,7 @@ struct Fields<'a> {
     name: &'a [u8],
 }
 
-/// Its digits, lower case and no more than 64 bits need.
+/// Parses digits: lower case, and at most 64 bits.
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(digits).ok()?;
     let valid = |digit| matches!(digit, '0'..='9' | 'a'..='f');
@@ -95,7 +95,7 @@ fn fields<'a>(vma: &Vma, name: &'a [u8]) -> Fields<'a> {
     }
 }
 
-/// What is stored of a name: the beginning of its text, newlines unescaped.
+/// Returns the stored part of a name: the beginning of its text, newlines unescaped.
 fn stored(name: &[u8], capacity: usize) -> Vec<u8> {
     let mut rest = &name[..name.len().min(capacity)];
     let mut bytes = Vec::new();
@@ -108,7 +108,7 @@ fn stored(name: &[u8], capacity: usize) -> Vec<u8> {
     bytes
 }
 
-/// The kernel pads the inode to column 73; a thousand spaces are no line of its.
+/// The kernel pads the inode to column 73; it never writes a thousand spaces.
 fn is_padded_like_the_kernels(line: &[u8]) -> bool {
     !line
         .windows(256)

@@ -1,7 +1,7 @@
-//! Entries of the page map, whatever their bits, decoded and merged into runs
-//! against an oracle that knows the kernel's format and the contract only, and
-//! takes page after page. Reads end anywhere, takers have enough at any time,
-//! and holes come as entries or are told as what they are.
+//! Entries of the page map with any bits, decoded and merged into runs, against an
+//! oracle that knows only the kernel's format and the contract and processes page by
+//! page. Reads end anywhere, consumers stop at any time, and holes come as entries or
+//! as holes.
 #![no_main]
 
 use std::ops::ControlFlow;
@@ -28,7 +28,7 @@ struct Input {
     flags: bool,
     frames: bool,
     zero: Option<u16>,
-    /// Where reads end and takers have enough, again and again.
+    /// Places at which reads end and consumers stop, repeated.
     windows: [u8; 4],
     enough: [u8; 4],
     parts: Vec<Part>,
@@ -38,11 +38,11 @@ struct Input {
 enum Part {
     /// Any bits.
     One(u64),
-    /// The same bits again and again.
+    /// The same bits, repeated.
     Same(u64, u8),
-    /// Frames that follow each other, and the bits beside.
+    /// Consecutive frames, and the other bits.
     Frames(u16, u8, u8),
-    /// Nothing, so many pages, told without entries.
+    /// A hole of this many pages, without entries.
     Hole(u8),
 }
 
@@ -55,11 +55,11 @@ const EXCLUSIVE: u64 = 1 << 56;
 const LOW: u64 = (1 << 55) - 1;
 /// Physical addresses have 52 bits at most, whatever the page size.
 const MOST_FRAMES: u64 = 1 << 40;
-/// The address of the first page: any that is not 0.
+/// Address of the first page: any but 0.
 const START: u64 = 0x7f00_0000_0000;
 const MOST_PAGES: usize = 3000;
 
-/// A page as the kernel can report it: frames have no more bits than memory.
+/// A page as the kernel can report it: frames have no more bits than physical addresses.
 fn possible(raw: u64) -> u64 {
     if raw & PRESENT != 0 {
         (raw & !LOW) | (raw % MOST_FRAMES)
@@ -68,7 +68,7 @@ fn possible(raw: u64) -> u64 {
     }
 }
 
-/// Each page's entry; `None` in holes.
+/// Returns each page's entry; `None` in holes.
 fn pages(parts: &[Part]) -> Vec<Option<u64>> {
     let mut pages = Vec::new();
     for part in parts {
@@ -95,8 +95,8 @@ const HWPOISON: u64 = 1 << 19;
 const NOPAGE: u64 = 1 << 20;
 const ZERO_PAGE: u64 = 1 << 24;
 
-/// The flags of a frame: any, but always the same. The huge zero page is a whole
-/// aligned block of frames.
+/// Returns the flags of a frame: any, but always the same. The huge zero page is a
+/// whole aligned block of frames.
 fn flags_of(frame: u64, block: u64) -> u64 {
     match frame / block % 5 {
         0 => ZERO_PAGE,
@@ -105,7 +105,7 @@ fn flags_of(frame: u64, block: u64) -> u64 {
     }
 }
 
-/// What is known beside entries.
+/// Facts beside the entries.
 struct Known {
     flags: bool,
     block: u64,
@@ -125,7 +125,8 @@ impl Known {
     }
 }
 
-/// Backing and whether it is anonymous memory, by the contract's rules 5 and 6.
+/// Returns the backing, and whether it is anonymous memory, by the contract's rules 5
+/// and 6.
 fn oracle(context: &PageContext, known: &Known, at: u64, entry: Option<u64>) -> (Backing, bool) {
     let of_none = !context.has_object;
     let Some(entry) = entry else {
@@ -231,7 +232,7 @@ fn present(context: &PageContext, known: &Known, at: u64, entry: u64) -> (Backin
     }
 }
 
-/// Rule 4: whether a page goes on with a run of so many bytes.
+/// Returns whether a page continues a run of `size` bytes, by rule 4.
 fn goes_on(first: (Backing, bool), size: u64, next: (Backing, bool)) -> bool {
     let follows = |a: PhysAddr, b: PhysAddr| a.as_u64() + size == b.as_u64();
     first.1 == next.1
@@ -335,12 +336,12 @@ fuzz_target!(|input: Input| {
     let source = usize::from(input.source);
     let source = match input.has_object {
         true => OF_OBJECTS[source % OF_OBJECTS.len()],
-        // Without an object there are only memory and the kernel's own pages.
+        // Mappings without an object contain only memory and the kernel's own pages.
         false => [PageSource::Anonymous, PageSource::Kernel][source % 2],
     };
     let context = PageContext {
         page,
-        // What is shared and has no file is shared memory, with an object.
+        // A shared mapping without a file is shared memory, with an object.
         private: input.private || !input.has_object || source == PageSource::Anonymous,
         has_object: input.has_object,
         unlisted: input.unlisted.then_some(UnknownReason::KernelPages),

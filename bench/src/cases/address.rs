@@ -1,5 +1,5 @@
-//! One address: of oneself, of another process, with everything kept open,
-//! among many areas.
+//! Cases of one address: of the calling process, of another process, with all files
+//! kept open, among many mappings.
 
 use std::hint::black_box;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(session: &mut Session) {
     }
 }
 
-/// With what strace sees: the library's calls have to be those of the list.
+/// Adds the calls that strace sees: the library's must be those of the list.
 fn compared(session: &Session, case: Case, pid: u32, address: u64, list: &[(&str, &str)]) -> Case {
     let bench = std::env::current_exe().expect("this program");
     let seen = trace::traced(&bench, &session.library_path, Who::Library, pid, address);
@@ -98,7 +98,7 @@ fn kept(session: &mut Session, few: &Memory, address: u64) {
     };
     let case = Case::new(KEPT, "one pread, one PROCMAP_QUERY", Bound::AtMost(1.2)).note(seen);
     let region = Case::new(KEPT_REGION, "one pread, one PROCMAP_QUERY", Bound::Shown)
-        .note("the same address with what the mapping is, its name included");
+        .note("the same address with its mapping, name included");
     let process = Process::open(few.pid()).expect("the target");
     match Kept::new(few) {
         Ok(kept) => {
@@ -124,7 +124,7 @@ fn among_many(session: &mut Session, few: &Memory, address: u64) {
     let (few_areas, many_areas) = (few.areas(), many.areas());
     let mut record = [crate::library::Record::default(); 1];
     let case = Case::new(AMONG_MANY, format!("among {few_areas}"), Bound::AtMost(1.2)).note(
-        format!("{many_areas} areas in all, the address in the middle"),
+        format!("{many_areas} VMAs in all, the address in the middle"),
     );
     session.pairs(
         case,

@@ -1,4 +1,4 @@
-//! Very many areas of one page each.
+//! Cases of many mappings of one page each.
 
 use crate::floors::{self, Areas, Bulk};
 use crate::ours;
@@ -19,7 +19,7 @@ pub(crate) fn run(session: &mut Session) {
     let mut areas = Areas::new(&memory);
     let mut text = vec![1; 64 << 10];
     let case = Case::new(NAME, "one bulk pread a VMA", Bound::Shown).note(format!(
-        "the floor knows the {} areas beforehand and reads only the entries; {count} records",
+        "the floor knows the {} VMAs beforehand and reads only the entries; {count} records",
         areas.len()
     ));
     session.pairs(
@@ -49,7 +49,7 @@ pub(crate) fn run(session: &mut Session) {
         "reading maps, one bulk pread of all",
         Bound::AtMost(1.5),
     )
-    .note("across all areas and what is between them, 64 KiB at a time");
+    .note("across all VMAs and the gaps between them, 64 KiB at a time");
     session.pairs(
         case,
         || {

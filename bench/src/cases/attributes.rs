@@ -1,6 +1,6 @@
-//! What it costs that a walk can tell more than addresses, when no more is asked
-//! for: kinds of mappings, their objects and names, devices' memory. Nodes,
-//! memory types and facts of pages are looked up by none that does not ask.
+//! Cost of attributes in a walk that only requests addresses: kinds of mappings,
+//! their objects and names, device memory. Nodes, memory types and page facts are
+//! read only on request.
 
 use process_introspection::Process;
 
@@ -11,9 +11,9 @@ use crate::row::Bound;
 use crate::session::{Case, Session};
 use crate::targets::{self, Memory, GIB};
 
-const DENSE: &str = "nothing more asked for, 1 GiB touched, kept, Rust";
-const AREAS: &str = "nothing more asked for, 60,000 one-page VMAs, kept, Rust";
-const PLAIN: &str = "a walk of areas and entries alone";
+const DENSE: &str = "no attributes requested, 1 GiB touched, kept, Rust";
+const AREAS: &str = "no attributes requested, 60,000 one-page VMAs, kept, Rust";
+const PLAIN: &str = "a walk of VMAs and entries alone";
 
 pub(crate) fn run(session: &mut Session) {
     let dense = Case::new(DENSE, PLAIN, Bound::AtMost(1.05))
@@ -22,7 +22,7 @@ pub(crate) fn run(session: &mut Session) {
         targets::dense_of_large_blocks(GIB)
     });
     let areas = Case::new(AREAS, PLAIN, Bound::AtMost(1.2))
-        .note("ours gives each area's mapping with its kind and name");
+        .note("ours has each mapping with its kind and name");
     against_plain(session, areas, &[AREAS], || targets::areas(areas::COUNT));
 }
 

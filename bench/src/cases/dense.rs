@@ -1,4 +1,4 @@
-//! Memory of which every base page is there: touched in order, of a file, and
+//! Cases of memory with every base page present: touched in order, of a file, and
 //! without two adjacent pages.
 
 use std::hint::black_box;
@@ -10,14 +10,14 @@ use crate::session::{Case, Session};
 use crate::targets::{self, Memory, GIB};
 use testkit::memory::page;
 
-/// The names of the rows of one target.
+/// Names of the rows of one target.
 struct Names {
     c: &'static str,
     rust: &'static str,
     iterator: &'static str,
     two_threads: &'static str,
     bulk_by_two: &'static str,
-    /// The targets of the rows of Rust: a walk, the iterator, two threads.
+    /// Targets of the rows of Rust: a walk, the iterator, two threads.
     bounds: [Bound; 3],
 }
 
@@ -35,7 +35,7 @@ const SCATTERED: Names = Names {
     iterator: "1 GiB touched, of scattered memory, Rust iterator",
     two_threads: "1 GiB touched, of scattered memory, two threads, Rust",
     bulk_by_two: "1 GiB touched, of scattered memory, bulk pread by two threads",
-    // A region a page: each is handed over, with two threads in order.
+    // A region for each page: each is delivered, with two threads in order.
     bounds: [Bound::AtMost(1.35), Bound::AtMost(1.6), Bound::Shown],
 };
 const CACHE: &str = "1 GiB of page cache, C";
@@ -46,7 +46,7 @@ const BULK: &str = "bulk pread";
 
 const SAME_READS: &str = "bulk pread of 2 KiB each";
 const SAME_READS_STORED: &str = "bulk pread of 2 KiB each, as many records stored";
-/// What the C library has room for within its stack, in bytes.
+/// Size of the C library's read buffer, which is on its stack, in bytes.
 const C_READS: usize = 2 << 10;
 
 pub(crate) fn run(session: &mut Session) {
@@ -80,21 +80,21 @@ fn touched(session: &mut Session, names: &Names, make: fn(u64) -> Memory) {
     let case = Case::new(rust, BULK, bounds[0]);
     session.pairs(case, || bulk.read(), |_, _| ours::rust_path(&memory));
     let case = Case::new(iterator, BULK, bounds[1])
-        .note("by the iterator, whose regions each own a part of their mapping");
+        .note("by the iterator, whose regions share ownership of their mapping");
     session.pairs(case, || bulk.read(), |_, _| ours::rust_iterator(&memory));
     let case = Case::new(two_threads, BULK, bounds[2]);
     session.pairs(case, || bulk.read(), |_, _| ours::rust_two_threads(&memory));
     let mut halves = bulk.halves(&memory);
     let case = Case::new(bulk_by_two, BULK, Bound::Shown)
-        .note("what a second thread gains of the kernel's own cost: nothing is decoded");
+        .note("the gain of a second thread in the kernel's own cost: nothing is decoded");
     session.pairs(case, || bulk.read(), |_, _| read_both(&mut halves));
 }
 
-/// The C library against the kernel's part of its own work: the entries that it
-/// has room for within its stack, and the caller's buffer written.
+/// The C library against the kernel's part of its own work: reads of the size of
+/// its buffer, and writes to the caller's buffer.
 fn same_reads_stored(session: &mut Session, name: &str, memory: &Memory, count: usize) {
-    // Where every page is a record, each is computed and its place made sure of:
-    // that is some nanoseconds of ours, of which the floor has none.
+    // Where every page is a record, each is computed and its place is checked, which
+    // takes some nanoseconds that the floor does not have.
     let bound = match count > (memory.size / page()) as usize / 2 {
         true => Bound::AtMost(1.5),
         false => Bound::AtMost(1.15),
@@ -103,7 +103,7 @@ fn same_reads_stored(session: &mut Session, name: &str, memory: &Memory, count: 
     let mut stored = session.records[..count].to_vec();
     let record = stored[0];
     let case = Case::new(name, SAME_READS_STORED, bound)
-        .note("the entries that the C library has room for within its 6 KiB of stack");
+        .note("the size of the C library's buffer within its 6 KiB of stack");
     session.pairs(
         case,
         || {
@@ -153,8 +153,8 @@ fn fragmented(session: &mut Session) {
     }
     let pages = (GIB / page()) as usize;
     let mut best: Option<(usize, Memory)> = None;
-    // Whether neighbours come out adjacent depends on what the allocator has;
-    // another stride finds it otherwise.
+    // The allocator's free memory decides whether neighbours become adjacent; another
+    // stride may differ.
     for stride in [2, 3, 5, 7, 11, 13, 17, 64, 512, 4099] {
         let memory = targets::strided(GIB, stride);
         let count = ours::count(&session.library, &memory, &mut session.records);

@@ -1,4 +1,4 @@
-//! Facts of pages: flags and numbers of mappings, of entries and of frames.
+//! Cases of page facts: flags and mapcounts of frames, flags of entries.
 
 use process_introspection::Process;
 
@@ -43,8 +43,8 @@ pub(crate) fn run(session: &mut Session) {
         let case = Case::new(known, SORTED, Bound::AtMost(1.2))
             .note(floor.note())
             .note(format!(
-                "{} regions, of which the walk has noted the flags of the entries; ours reads \
-                 those of huge pages as well, and no number of mappings where they tell it",
+                "{} regions, with the flags of their entries from the walk; ours reads \
+                 those of huge pages as well, and no mapcount where they imply it",
                 regions.len()
             ));
         session.pairs(

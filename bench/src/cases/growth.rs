@@ -1,4 +1,4 @@
-//! How the cost grows: with what is resident, not with what is reserved.
+//! Cases of growth: the cost grows with resident memory, not with reserved memory.
 
 use crate::floors::Bulk;
 use crate::ours;
@@ -17,7 +17,7 @@ pub(crate) fn run(session: &mut Session) {
         let case = Case::new(RESIDENT, "1 GiB touched", Bound::About(2.0, 0.1))
             .note("in one process, touched in turn");
         measure(session, case, &one, &two);
-        // What the kernel alone makes of it: caches are not twice as large.
+        // The kernel's own growth: caches are not twice as large.
         let (mut small, mut large) = (Bulk::new(&one), Bulk::new(&two));
         let case = Case::new(RESIDENT_FLOOR, "1 GiB touched, the same", Bound::Shown);
         session.pairs(case, || small.read(), |_, _| large.read());
@@ -31,12 +31,12 @@ pub(crate) fn run(session: &mut Session) {
         drop((small, large));
         let small = targets::sparse(TIB, pages);
         let case = Case::new(APART, "1 TiB, as many pages", Bound::Shown)
-            .note("page tables grow with the distance, and the kernel goes through them");
+            .note("page tables grow with the distance, and the kernel traverses them");
         measure(session, case, &small, &targets::sparse(2 * TIB, pages));
     }
 }
 
-/// Both are ours.
+/// Measures ours on both sides.
 fn measure(session: &mut Session, case: Case, small: &Memory, large: &Memory) {
     ours::count(&session.library, small, &mut session.records);
     ours::count(&session.library, large, &mut session.records);

@@ -1,4 +1,4 @@
-//! Huge pages: transparent, and hugetlb of both sizes.
+//! Cases of huge pages: transparent, and hugetlb of both sizes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ fn measure(session: &mut Session, case: Case, memory: &Memory) {
     );
 }
 
-/// One page of 1 GiB more than there were; given back when dropped.
+/// One additional page of 1 GiB, released when dropped.
 struct GiganticPage {
     file: PathBuf,
     before: u64,

@@ -1,5 +1,5 @@
-//! What the target notices: a thread of it maps and unmaps without pause and
-//! keeps how long that took, while it is walked, and while `cat` reads its
+//! Cases of the delay of the target: one of its threads maps and unmaps without
+//! pause and records the durations, while it is walked, and while `cat` reads its
 //! `maps` instead.
 
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ use crate::targets::{self, Memory, GIB, TIB};
 struct Names {
     walked: &'static str,
     floor: &'static str,
-    /// What the floor is, and in how many parts of its delay ours is to be.
+    /// Name of the floor, and the target against its delay.
     against: &'static str,
     bound: f64,
 }
@@ -40,13 +40,13 @@ const SPARSE: Names = Names {
 };
 const CAT: &str = "while cat maps runs instead";
 
-/// How long each side is watched in a round.
+/// Duration of each side in a round.
 const PHASE: Duration = Duration::from_millis(400);
-/// More than a phase gives.
+/// Upper bound of the samples of a phase.
 const SAMPLES: usize = 1 << 22;
 
-/// Nanoseconds of each call pair, shared with the target: it writes on and on,
-/// in a ring.
+/// Ring of the nanoseconds of each pair of calls, shared with the target, which
+/// writes continuously.
 struct Ring {
     at: u64,
 }
@@ -61,7 +61,7 @@ impl Ring {
         }
     }
 
-    /// How many samples were ever written.
+    /// Returns the number of samples written so far.
     fn count(&self) -> &AtomicU64 {
         // SAFETY: the mapping lives as long as this, is zeroed and aligned, and
         // is used through atomics only, here and in the target.
@@ -86,7 +86,7 @@ impl Ring {
         }
     }
 
-    /// The 99.9th percentile in seconds while `disturb` is done again and again.
+    /// Returns the 99.9th percentile in seconds while `disturb` is repeated.
     fn watch(&self, mut disturb: impl FnMut()) -> f64 {
         let before = self.count().load(Ordering::Acquire);
         let end = Instant::now() + PHASE;
@@ -140,12 +140,12 @@ fn watch(
     open_floor: impl FnOnce(&Memory) -> Result<Reader, String>,
 ) {
     let walked = Case::new(names.walked, names.against, Bound::AtMost(names.bound))
-        .note("the floor in our place: what it is to be read at all");
+        .note("the floor in our place: the cost of any reader");
     let beside_cat = Case::new(names.walked, CAT, Bound::Shown);
     let floor = Case::new(names.floor, CAT, Bound::Shown);
     let allowed = Cpus::allowed();
     let (Some(ours), Some(targets)) = (allowed.nth(0), allowed.nth(1)) else {
-        let why = "not on this machine: it takes two CPUs";
+        let why = "not on this machine: it requires two CPUs";
         for case in [walked, beside_cat, floor] {
             session.absent(case, why);
         }

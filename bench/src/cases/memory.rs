@@ -1,4 +1,4 @@
-//! What streaming costs in memory: little, and the same for any target.
+//! Cases of the memory of streaming: small, and the same for any target.
 
 use crate::row::{Bound, Outcome};
 use crate::session::{Case, Session};
@@ -60,7 +60,7 @@ pub(crate) fn run(session: &mut Session) {
     }
 }
 
-/// For each target, the growth in each round.
+/// Growth in each round, for each target.
 fn measure(
     session: &Session,
     interface: Interface,

@@ -1,4 +1,4 @@
-//! The cases: which memory, against what, and the target.
+//! The cases: the memory, the floor or peer, and the target.
 
 mod address;
 mod areas;
@@ -15,7 +15,7 @@ mod sparse;
 
 use crate::session::Session;
 
-/// All rows that are wanted.
+/// Measures all selected rows.
 pub(crate) fn run(session: &mut Session) {
     dense::run(session);
     sparse::run(session);

@@ -1,4 +1,4 @@
-//! What users would otherwise pick, on the first two targets.
+//! Cases of peers, on the first two targets.
 
 use crate::ours;
 use crate::peers::{crates, each_page, programs};
@@ -9,14 +9,14 @@ use crate::targets::{self, Memory, GIB, TIB};
 const DENSE: &str = "1 GiB touched, Rust, against peers";
 const SPARSE: &str = "1 TiB reserved, Rust, against peers";
 
-/// What is expected of each peer on one target, by one thread and by two, and how
-/// its size is cut down for those that would take minutes or all memory.
+/// Targets against each peer on one target process, by one thread and by two, and
+/// the smaller sizes for peers that would take minutes or all memory.
 struct Expected {
     name: &'static str,
     procfs_range: ([f64; 2], u64),
     procfs_page: ([f64; 2], u64),
     page_types: [f64; 2],
-    /// The parts that the crate `pagemap` and one read per page are given.
+    /// Fractions of the target for the crate `pagemap` and one read per page.
     each_page: u64,
     small: fn(u64) -> (Memory, String),
 }
@@ -121,7 +121,7 @@ fn measure(session: &mut Session, memory: &Memory, expected: &Expected) {
         Err(why) => session.absent(case, format!("not built: {why}")),
     }
     let case = Case::new(name, "pmap -X", Bound::TimesFaster(None))
-        .note("a whole program; it gives no physical addresses");
+        .note("a whole program; it reports no physical addresses");
     match programs::pmap() {
         Ok(program) => {
             let theirs = || programs::run(&program, &["-X"], memory.pid());

@@ -1,5 +1,5 @@
-//! One pass over all processes of a machine with much memory in use: whose is
-//! this page, whose is each page.
+//! Cases of one pass over all processes of a machine with much memory in use: the
+//! owners of one page, and of every page.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -15,12 +15,12 @@ use crate::spread::Spread;
 use crate::streaming::status;
 use crate::targets::{self, Memory, GIB};
 
-/// So many processes share the memory.
+/// Number of processes that share the memory.
 const COUNT: u64 = 200;
 const ONE: &str = "a machine of 200 processes, owners of one page, Rust";
 const ALL: &str = "a machine of 200 processes, owners of every page, Rust";
 const PEAK: &str = "a machine of 200 processes, peak memory for owners of every page";
-/// More than the machine's memory, and not more than can be asked for.
+/// A range larger than the machine's memory, within the permitted size.
 const EVERYTHING: u64 = 256 * GIB;
 
 pub(crate) fn run(session: &mut Session) {
@@ -69,7 +69,7 @@ fn everything() -> PhysRange {
     PhysRange::new(PhysAddr::new(0), PhysAddr::new(EVERYTHING)).expect("a range")
 }
 
-/// How many runs of pages have an owner, and by how many bytes.
+/// Returns the number of runs of pages with an owner, and their bytes.
 fn pass(range: PhysRange) -> (u64, u64) {
     let (mut runs, mut bytes) = (0, 0);
     let made = owners(&[range], OwnerOptions::new(), |event| {
@@ -84,14 +84,14 @@ fn pass(range: PhysRange) -> (u64, u64) {
     (runs, bytes)
 }
 
-/// The process that makes a pass over everything and prints its peak.
+/// Runs in the process that reads all processes: prints its peak.
 pub(crate) fn run_pass() -> Result<ExitCode, String> {
     black_box(pass(everything()));
     println!("{}", status("VmHWM")?);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs such a process: its peak in KiB.
+/// Runs such a process, and returns its peak in KiB.
 fn peak() -> Result<f64, String> {
     let bench = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new(bench)

@@ -1,4 +1,4 @@
-//! A large reservation with little in it.
+//! Cases of a large reservation with few pages.
 
 use crate::floors::{Bulk, Scan};
 use crate::ours;

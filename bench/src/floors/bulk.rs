@@ -10,10 +10,10 @@ use crate::targets::Memory;
 
 const LEAST_BUFFER: usize = 4 << 10;
 const MOST_BUFFER: usize = 1 << 20;
-/// Which buffer is best is found out on this much of the range.
+/// Part of the range on which the best buffer is determined.
 const SAMPLE: u64 = 16 << 30;
 
-/// An open page map, read through a buffer of the size that is fastest here.
+/// An open page map, read through a buffer of the fastest size.
 pub(crate) struct Bulk {
     file: File,
     buffer: Vec<u8>,
@@ -23,7 +23,7 @@ pub(crate) struct Bulk {
 }
 
 impl Bulk {
-    /// Opens that of a target and finds the best buffer from 4 KiB to 1 MiB.
+    /// Opens the page map of a target and determines the best buffer from 4 KiB to 1 MiB.
     pub(crate) fn new(memory: &Memory) -> Self {
         let mut bulk = Self::of_size(memory, MOST_BUFFER);
         bulk.end = memory.start + memory.size.min(SAMPLE);
@@ -38,7 +38,7 @@ impl Bulk {
         bulk
     }
 
-    /// The same through a buffer of so many bytes.
+    /// The same through a buffer of `size` bytes.
     pub(crate) fn of_size(memory: &Memory, size: usize) -> Self {
         Self {
             file: File::open(format!("/proc/{}/pagemap", memory.pid())).expect("pagemap"),
@@ -49,7 +49,7 @@ impl Bulk {
         }
     }
 
-    /// Two that read half of it each, through buffers of the same size.
+    /// Two floors that read half of the range each, through buffers of the same size.
     pub(crate) fn halves(&self, memory: &Memory) -> [Self; 2] {
         let middle = memory.start + memory.size / page() / 2 * page();
         let mut halves = [
@@ -60,7 +60,7 @@ impl Bulk {
         halves
     }
 
-    /// How it is read, for the row.
+    /// Returns the buffer size, for the row.
     pub(crate) fn note(&self) -> String {
         format!("bulk reads of {} KiB were the fastest", self.size >> 10)
     }

@@ -1,6 +1,6 @@
-//! The system calls that one address costs, issued bare: exactly those that
-//! the C library makes, in its order, and nothing between them. `cargo test`
-//! and the benchmark compare these lists with what strace sees.
+//! The system calls of one address, issued bare: exactly those of the C library, in
+//! its order, with nothing between them. `cargo test` and the benchmark compare
+//! these lists with the calls that strace sees.
 
 use std::ffi::{CStr, CString};
 
@@ -9,7 +9,7 @@ use testkit::memory::{self, page};
 
 use super::kept;
 
-/// For oneself: each call, and why it cannot be left out.
+/// The calls for the calling process, each with the reason why it is necessary.
 pub(crate) const OWN: &[(&str, &str)] = &[
     ("openat", "`/proc/self`: all files of a call come from one directory, so from one process"),
     ("getpid", "whether this is the first thread, ..."),
@@ -25,7 +25,7 @@ pub(crate) const OWN: &[(&str, &str)] = &[
     ("close", "`pagemap`"),
 ];
 
-/// For another process.
+/// The calls for another process.
 pub(crate) const OTHER: &[(&str, &str)] = &[
     ("pidfd_open", "holds the process: its number cannot come to mean another one without notice"),
     ("openat", "the pidfd's `fdinfo`, ..."),
@@ -53,14 +53,14 @@ pub(crate) const OTHER: &[(&str, &str)] = &[
     ("close", "`pagemap`"),
 ];
 
-/// The length of the name buffer that the library gives to the query.
+/// Length of the name buffer that the library passes to the query.
 const NAME: usize = 192;
 
-/// What the calls are given, prepared beforehand.
+/// Arguments of the calls, prepared beforehand.
 pub(crate) struct Bare {
     /// Two pages that were only ever read.
     own_page: u64,
-    /// Where the kernel stores a signal mask.
+    /// Buffer in which the kernel stores a signal mask.
     result: [u64; 6],
     directory: CString,
     fdinfo: CString,
@@ -68,7 +68,7 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// For a process, or for oneself: 0.
+    /// Prepares the calls for a process; 0 is the calling one.
     pub(crate) fn new(pid: u32) -> Self {
         let own_page = memory::anonymous(2 * page());
         memory::read(own_page, 2);
@@ -85,7 +85,7 @@ impl Bare {
         }
     }
 
-    /// The calls of [`OWN`]; gives the page's entry.
+    /// Makes the calls of [`OWN`]; returns the page's entry.
     pub(crate) fn own(&mut self, address: u64) -> u64 {
         // SAFETY: takes no memory.
         let who = |number| unsafe { syscall!(number) };
@@ -101,12 +101,12 @@ impl Bare {
         entry
     }
 
-    /// The calls of [`OTHER`]; gives the page's entry.
+    /// Makes the calls of [`OTHER`]; returns the page's entry.
     pub(crate) fn other(&mut self, pid: u32, address: u64) -> u64 {
         // SAFETY: takes no memory.
         let pidfd = unsafe { syscall!(Sysno::pidfd_open, pid, 0) }.expect("pidfd_open");
-        // The number is nearly always the same; putting the path together is
-        // no system call.
+        // The number is nearly always the same; formatting the path makes no system
+        // call.
         if self.fdinfo_of != pidfd {
             let path = format!("/proc/thread-self/fdinfo/{pidfd}");
             self.fdinfo = CString::new(path).expect("a path");

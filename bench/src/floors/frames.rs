@@ -9,11 +9,11 @@ use testkit::oracle::Pagemap;
 
 use crate::targets::Memory;
 
-/// Both files are read in pieces of so many bytes: the frames' structs are still
+/// Size of the pieces in which both files are read: the frames' structs are still
 /// in the caches when the second file is read.
 const BUFFER: usize = 16 << 10;
 
-/// The frames of a range, as they were when this was made, in sorted runs.
+/// The frames of a range at the time of creation, in sorted runs.
 pub(crate) struct SortedFrames {
     flags: File,
     counts: File,
@@ -22,7 +22,7 @@ pub(crate) struct SortedFrames {
 }
 
 impl SortedFrames {
-    /// Opens both files and finds the frames, all of which must be there.
+    /// Opens both files and reads the frames of the range, all of which must be present.
     pub(crate) fn new(memory: &Memory) -> Self {
         let pagemap = Pagemap::open(memory.pid());
         let addresses = (memory.start..memory.end()).step_by(page() as usize);
@@ -49,7 +49,7 @@ impl SortedFrames {
         }
     }
 
-    /// How many runs, for the row.
+    /// Returns the number of runs, for the row.
     pub(crate) fn note(&self) -> String {
         format!("{} runs of frames", self.runs.len())
     }

@@ -1,4 +1,4 @@
-//! One address through files that are kept open: which area, which frame.
+//! One address through files that are kept open: its VMA and its frame.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -20,7 +20,7 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Opens the files of a target; an error says that there is no query here.
+    /// Opens the files of a target; fails if the kernel has no query.
     pub(crate) fn new(memory: &Memory) -> Result<Self, String> {
         let open = |name: &str| File::open(format!("/proc/{}/{name}", memory.pid()));
         let kept = Self {
@@ -44,7 +44,7 @@ impl Kept {
     }
 }
 
-/// The bare call; the result is 0.
+/// Makes the bare call, whose result is 0.
 #[inline(always)]
 pub(super) fn query(maps: usize, address: u64, name: &mut [u8]) -> Result<usize, Errno> {
     let mut argument = procmap_query {

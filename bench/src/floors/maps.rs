@@ -1,4 +1,4 @@
-//! Reading `maps` to its end, and one bulk read for each area.
+//! Reading `maps` to its end, and one bulk read for each VMA.
 
 use std::fs::File;
 use std::io::Read;
@@ -22,7 +22,7 @@ pub(crate) fn read_maps(pid: u32, buffer: &mut [u8]) {
     assert!(total > 0);
 }
 
-/// The areas of a range, known beforehand.
+/// The VMAs of a range, known beforehand.
 pub(crate) struct Areas {
     file: File,
     areas: Vec<Range<u64>>,
@@ -49,7 +49,7 @@ impl Areas {
         self.areas.len()
     }
 
-    /// One bulk read for each.
+    /// Makes one bulk read for each.
     pub(crate) fn read(&mut self) {
         for area in &self.areas {
             bulk::read(&self.file, &mut self.buffer, area.start, area.end);

@@ -1,4 +1,4 @@
-//! What the kernel charges whoever asks for the same: bare system calls.
+//! Floors: the bare system calls that any program needs for the same result.
 
 mod bulk;
 pub(crate) mod calls;

@@ -1,6 +1,6 @@
-//! A walk of what areas and entries say and no more: the core's own parts put
-//! together without what tells a mapping's kind, object or device. No page is
-//! skipped, so it is for memory that is there.
+//! A walk of VMAs and entries alone: the core's own parts combined without those for
+//! a mapping's kind, object or device. No page is skipped, so it suits resident
+//! memory.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use process_introspection_core::{PageSize, Pfn, Process, Target};
 
 use crate::targets::Memory;
 
-/// As many as the Rust library reads at once.
+/// Number of entries that the Rust library reads at once.
 const ENTRIES: usize = 8192;
 
 /// An open process and the storage for a walk.
@@ -23,14 +23,14 @@ pub(crate) struct PlainWalk {
     page: PageSize,
     start: u64,
     end: u64,
-    /// What was read last: the entries from `window` on.
+    /// The entries read last, from `window` on.
     entries: Vec<u64>,
     window: u64,
     count: usize,
 }
 
 impl PlainWalk {
-    /// Of a target's range.
+    /// Opens the target of a range.
     pub(crate) fn new(memory: &Memory) -> Self {
         let process = Process::open(Target::Pid(memory.pid()), Access::Frames).expect("the target");
         Self {
@@ -44,7 +44,7 @@ impl PlainWalk {
         }
     }
 
-    /// Walks the range; the bytes of all runs.
+    /// Walks the range, and returns the bytes of all runs.
     pub(crate) fn walk(&mut self) -> u64 {
         let mut areas = VmaCursor::new([0u8; 4096]);
         let (mut at, mut size) = (self.start, 0);

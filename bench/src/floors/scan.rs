@@ -1,4 +1,4 @@
-//! `PAGEMAP_SCAN` for what is there, then `pread` of just that.
+//! `PAGEMAP_SCAN` for present and swapped pages, then `pread` of their entries.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -14,8 +14,8 @@ const PRESENT: u64 = 1 << 3;
 const SWAPPED: u64 = 1 << 4;
 pub(crate) const HUGE: u64 = 1 << 6;
 
-/// The kernel's `walk_end` lags behind when more ranges than this are asked
-/// for at once.
+/// Maximum number of ranges of a scan; with more, the kernel's `walk_end` lags
+/// behind.
 const RANGES: usize = 512;
 
 /// An open page map, scanned and then read.
@@ -28,7 +28,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Opens that of a target; an error says that there is no scan here.
+    /// Opens the page map of a target; fails if the kernel has no scan.
     pub(crate) fn new(memory: &Memory) -> Result<Self, String> {
         let file = File::open(format!("/proc/{}/pagemap", memory.pid())).expect("pagemap");
         let nothing = page_region {
@@ -49,7 +49,7 @@ impl Scan {
         }
     }
 
-    /// Scans and reads all that is present or swapped.
+    /// Scans and reads all present and swapped pages.
     pub(crate) fn read(&mut self) {
         let mut from = self.start;
         while from < self.end {
@@ -63,7 +63,7 @@ impl Scan {
         }
     }
 
-    /// How many bytes are mapped by entries above the base level.
+    /// Returns the bytes that entries above the PTE level map.
     pub(crate) fn huge_bytes(&mut self) -> u64 {
         let (mut from, mut bytes) = (self.start, 0);
         while from < self.end {
@@ -78,8 +78,8 @@ impl Scan {
         bytes
     }
 
-    /// The ranges that are in any of these categories, up to as many as fit,
-    /// and where to go on.
+    /// Returns the ranges in any of these categories, as many as fit, and the address
+    /// at which to continue.
     fn scan(&mut self, start: u64, end: u64, any_of: u64) -> std::io::Result<(usize, u64)> {
         let mut argument = pm_scan_arg {
             size: size_of::<pm_scan_arg>() as u64,

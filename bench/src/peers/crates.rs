@@ -25,8 +25,8 @@ pub(crate) fn procfs_ranges(memory: &Memory) {
     assert!(mappings > 0);
 }
 
-/// `procfs`: all pages of all mappings of a process. Those outside of what the
-/// page map covers fail, and are passed over.
+/// `procfs`: all pages of all mappings of a process. Mappings that the page map does
+/// not cover fail, and are skipped.
 pub(crate) fn procfs_everything(memory: &Memory) {
     let process = procfs::process::Process::new(memory.pid() as i32).expect("the target");
     let maps = process.maps().expect("maps");

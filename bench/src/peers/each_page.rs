@@ -1,4 +1,4 @@
-//! One `pread` for each page: what most code does.
+//! One `pread` for each page, the usual implementation.
 
 use std::fs::File;
 use std::hint::black_box;

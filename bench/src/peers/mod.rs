@@ -1,4 +1,4 @@
-//! What users would otherwise pick.
+//! Peers: other implementations that users could choose.
 
 pub(crate) mod crates;
 pub(crate) mod each_page;

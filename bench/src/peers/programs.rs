@@ -1,16 +1,16 @@
 //! Whole programs: `page-types`, built once from Debian's kernel source, and
-//! `pmap`. Their start is a part of what they cost.
+//! `pmap`. Their start is a part of their cost.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Runs a program on a process, its output thrown away.
+/// Runs a program on a process, and discards its output.
 pub(crate) fn run(program: &Path, arguments: &[&str], pid: u32) {
     run_alone(program, &[arguments, &[&pid.to_string()]].concat());
 }
 
-/// Runs a program, its output thrown away.
+/// Runs a program, and discards its output.
 pub(crate) fn run_alone(program: &Path, arguments: &[&str]) {
     let status = Command::new(program)
         .args(arguments)
@@ -39,7 +39,7 @@ pub(crate) fn page_types(directory: &Path) -> Result<PathBuf, String> {
     }
     let source = directory.join("page-types-source");
     let built = build_page_types(&source, &program);
-    // 150 MB that are of no more use.
+    // 150 MB that are no longer needed.
     let _ = fs::remove_dir_all(&source);
     built.map(|()| program)
 }

@@ -1,5 +1,5 @@
-//! Memory to hand over as a buffer: writable pages, a read-only one and missing
-//! ones between, and whether a call wrote where it may. Knows no call.
+//! Memory for buffers: writable pages, with a read-only one and missing ones between,
+//! and the check that a call wrote only where it may. Knows no call.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -7,24 +7,23 @@ use std::sync::OnceLock;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use testkit::memory::{page, protect, try_map};
 
-/// Where a buffer is.
+/// Place of a buffer.
 #[derive(Arbitrary, Copy, Clone, Debug)]
 pub(crate) enum Place {
-    /// In the arena, this far from its start.
+    /// In the arena, at this offset.
     Arena(u16),
-    /// In the arena, so that it ends this far before a page that cannot be
-    /// written.
+    /// In the arena, ending this many bytes before a page that cannot be written.
     Against(u8, u8),
     /// NULL.
     Null,
-    /// In the lowest pages, which nobody maps.
+    /// In the lowest pages, which no process maps.
     Low(u16),
-    /// Above what any process maps.
+    /// Above the addresses of all processes.
     High(u64),
 }
 
-/// What the arena's pages allow: writing, reading, nothing. What follows the
-/// last is as long as any result of a call here.
+/// Protection of the arena's pages: writable, readable, none. The last part is as long
+/// as any result of a call here.
 const PAGES: &[u8] = b"-wwrww-w-";
 const BEHIND: u64 = 1 << 28;
 const PATTERN: u8 = 0x5a;
@@ -34,7 +33,7 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    /// The only one; it belongs to whoever runs the calls, one at a time.
+    /// Returns the only arena, for the use of one call at a time.
     pub(crate) fn get() -> &'static Self {
         static ARENA: OnceLock<Arena> = OnceLock::new();
         ARENA.get_or_init(|| {
@@ -59,7 +58,7 @@ impl Arena {
         })
     }
 
-    /// The address of a buffer of `size` bytes.
+    /// Returns the address of a buffer of `size` bytes.
     pub(crate) fn address(&self, place: Place, size: usize) -> usize {
         let len = PAGES.len() as u64 * page();
         (match place {
@@ -74,19 +73,19 @@ impl Arena {
             }
             Place::Null => 0,
             Place::Low(at) => u64::from(at) % page(),
-            // The upper half of the space, which is the kernel's.
+            // The upper half of the address space, which is the kernel's.
             Place::High(at) => at | 1 << 63,
         }) as usize
     }
 
-    /// Makes all that can be written hold the pattern.
+    /// Fills all writable pages with the pattern.
     pub(crate) fn reset(&self) {
         for at in self.pages_that(|kind| kind == b'w') {
             fill(at);
         }
     }
 
-    /// Whether all of these bytes can be written; none always can.
+    /// Returns whether all of these bytes can be written; an empty range always can.
     pub(crate) fn is_writable(&self, start: usize, len: usize) -> bool {
         let Some(end) = start.checked_add(len) else {
             return false;
@@ -100,7 +99,7 @@ impl Arena {
             })
     }
 
-    /// Panics if anything was written but these bytes.
+    /// Panics if anything but these bytes was written.
     pub(crate) fn check_untouched_but(&self, bytes: Range<usize>) {
         for at in self.pages_that(|kind| kind != b'-') {
             let held = contents(at);

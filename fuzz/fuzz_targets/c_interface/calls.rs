@@ -1,4 +1,4 @@
-//! One call, and what must hold after it.
+//! One call, and the conditions after it.
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
@@ -20,7 +20,7 @@ pub(crate) enum Call {
     Prot(u32),
 }
 
-/// Which array.
+/// Function that fills the array.
 #[derive(Arbitrary, Copy, Clone, Debug, PartialEq)]
 pub(crate) enum Array {
     Virtual,
@@ -28,7 +28,7 @@ pub(crate) enum Array {
     PageTable,
 }
 
-/// How large a buffer is said to be.
+/// Stated size of a buffer.
 #[derive(Arbitrary, Copy, Clone, Debug)]
 pub(crate) enum Size {
     Records(u8, u8),
@@ -46,7 +46,7 @@ impl Size {
     }
 }
 
-/// The number of the next descriptor: one more if one was left open.
+/// Returns the number of the next descriptor, which is greater if one was left open.
 pub(crate) fn lowest_free_descriptor() -> c_int {
     // SAFETY: takes no memory; the descriptor is closed at once.
     unsafe {
@@ -57,7 +57,7 @@ pub(crate) fn lowest_free_descriptor() -> c_int {
     }
 }
 
-/// Calls, and makes sure that errno and the descriptors are as before.
+/// Makes the call, and checks that errno and the descriptors are as before.
 pub(crate) fn undisturbed<T>(call: impl FnOnce() -> T) -> T {
     const MARK: c_int = 4711;
     let before = lowest_free_descriptor();
@@ -91,7 +91,7 @@ impl Array {
         undisturbed(|| unsafe { self.function()(pid64, start, last, to, size) })
     }
 
-    /// The whole list, or the error.
+    /// Returns the whole list, or the error.
     pub(crate) fn list(self, pid64: i64, range: (usize, usize)) -> Result<Vec<Record>, c_int> {
         let mut records = Vec::new();
         loop {
@@ -110,7 +110,7 @@ impl Array {
         }
     }
 
-    /// What a call must end with whatever the buffer; `None`: with a list.
+    /// Returns the error that a call must have with any buffer; `None`: a list.
     pub(crate) fn expected_error(
         self,
         life: Life,
@@ -127,11 +127,11 @@ impl Array {
     }
 }
 
-/// What is true of every list.
+/// Checks the conditions of every list.
 pub(crate) fn check_order(array: Array, records: &[Record], (start, last): (usize, usize)) {
     let mut not_below = 0;
     for (index, record) in records.iter().enumerate() {
-        // The record of the space's last page ends with the space.
+        // The record of the last page of the address space ends with it.
         let record_last = record.vaddr + (record.size - 1);
         assert!(record.size > 0 && record.size % page() == 0, "{record:x?}");
         assert!(record.vaddr % page() == 0, "{record:x?}");
@@ -167,7 +167,7 @@ pub(crate) fn check_order(array: Array, records: &[Record], (start, last): (usiz
     }
 }
 
-/// Rule 2: what is mapped in the range is in exactly one physical record each.
+/// Checks rule 2: every mapped byte of the range is in exactly one physical record.
 fn check_tiling(virtuals: &[Record], physical: &[Record], (start, last): (usize, usize)) {
     let (low, high) = (
         start as u64 & !(page() - 1),
@@ -187,7 +187,7 @@ fn check_tiling(virtuals: &[Record], physical: &[Record], (start, last): (usize,
     assert_eq!(left.next(), None, "more than is mapped");
 }
 
-/// Tries again what can fail because the kernel has moved a page.
+/// Repeats a check that fails if the kernel has moved a page.
 fn eventually(mut is_so: impl FnMut() -> bool, what: &str) {
     assert!((0..5).any(|_| is_so()), "{what}");
 }
@@ -252,7 +252,7 @@ fn check_fill(
         arena.reset();
         let result = array.fill(pid64, range, to as *mut Record, size);
         let is_expected = errors.contains(&-result)
-            // What has no memory has no records, whoever asks.
+            // A process without memory has no records for any caller.
             || (life == Life::WithoutMemory && result == 0);
         assert!(is_expected, "{result}, not one of {errors:?}");
         arena.check_untouched_but(0..0);
@@ -274,7 +274,7 @@ fn check_fill(
     if !is_still || life != Life::Alive {
         return;
     }
-    // What holds still gives the same through a buffer of one's own.
+    // A range that does not change has the same records in another buffer.
     eventually(
         || {
             let list = array.list(pid64, range).expect("a list");
@@ -294,7 +294,7 @@ fn check_fill(
     }
 }
 
-/// What a call that can give a list has left in the arena.
+/// Checks the arena after a call that can return a list.
 fn check_filled(
     array: Array,
     result: c_int,
@@ -309,7 +309,7 @@ fn check_filled(
             [libc::EFAULT, libc::EOVERFLOW].contains(&errno),
             "errno {errno}"
         );
-        // What was stored before is not stated, but never more than records that fit.
+        // The contents after an error are unspecified, but within the records that fit.
         let records = size / RECORD * RECORD;
         arena.check_untouched_but(to..to.saturating_add(records));
         let is_bad = !arena.is_writable(to, records);

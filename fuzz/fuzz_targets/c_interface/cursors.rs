@@ -1,4 +1,4 @@
-//! Cursors, used in any order: what they give is what the arrays give.
+//! Cursors, used in any order: their records are those of the arrays.
 
 use std::ffi::c_int;
 
@@ -9,13 +9,13 @@ use crate::calls::{check_order, Array};
 use crate::ffi::{self, Cursor, Record, RECORD};
 use crate::subject::{Life, Span, Subject, Who};
 
-/// Something that is done with one of the cursors.
+/// An operation on one of the cursors.
 #[derive(Arbitrary, Debug)]
 pub(crate) enum Step {
     Open(u8, Who, Span, Kind),
     Next(u8, Place, Count),
     Close(u8),
-    /// Copied to another storage; what was there is closed before.
+    /// Copies to another storage, after closing the cursor there.
     Move(u8, u8),
     OpenNull(Who),
 }
@@ -41,14 +41,14 @@ impl Count {
     }
 }
 
-/// What is known of a cursor that is open.
+/// Facts of an open cursor.
 struct Walk {
     array: Array,
     range: (usize, usize),
-    /// All of the list, where it holds still.
+    /// The whole list, where it does not change.
     list: Option<Vec<Record>>,
     given: usize,
-    /// Where the last record ended.
+    /// End of the last record.
     end: u64,
     ended: Option<c_int>,
 }
@@ -58,7 +58,7 @@ struct Slot {
     walk: Option<Walk>,
 }
 
-/// Two storages; closed with the value.
+/// Two storages, closed when dropped.
 pub(crate) struct Cursors([Slot; 2]);
 
 impl Cursors {
@@ -155,7 +155,7 @@ impl Slot {
                 is_expected || (life == Life::WithoutMemory && result == 0),
                 "{result}"
             );
-            // The walk of nothing is not walked here.
+            // An empty walk is not made here.
             return self.close();
         }
         assert_eq!(result, 0);
@@ -187,14 +187,14 @@ impl Slot {
             return arena.check_untouched_but(0..0);
         }
         if result < 0 {
-            // Nothing could be stored, not even one.
+            // Not even one record could be stored.
             assert_eq!(result, -libc::EFAULT, "the target lives");
             assert!(!arena.is_writable(to, RECORD));
             return arena.check_untouched_but(to..to.saturating_add(RECORD));
         }
         let stored = result as usize;
         assert!(stored <= count);
-        // After a fault in the middle the record that did not fit may be begun.
+        // After a fault in the middle, the record that did not fit may be partly stored.
         let begun = stored.saturating_add(1).min(count);
         arena.check_untouched_but(to..to.saturating_add(begun * RECORD));
         assert!(arena.is_writable(to, stored * RECORD));
@@ -211,7 +211,7 @@ impl Slot {
         assert!(walk.ended.is_none() || stored == 0, "records after the end");
         let at_most = walk.given..walk.given + stored;
         if let Some(list) = &walk.list {
-            // Frames can have been moved meanwhile, regions not.
+            // Frames may have moved meanwhile, regions may not.
             let addresses = |record: &Record| record.vaddr;
             if walk.array != Array::Physical {
                 let expected: Option<Vec<u64>> = list

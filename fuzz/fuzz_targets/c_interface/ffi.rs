@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-// The crate that defines what is declared below.
+// The crate that defines the functions below.
 use c_interface as _;
 
 /// `struct _procfs_map_info`.

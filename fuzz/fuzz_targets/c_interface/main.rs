@@ -1,8 +1,8 @@
-//! Calls of the C interface with whatever arguments and buffers: bad numbers,
-//! bad ranges, memory that is not there or cannot be written. Each ends with
-//! what it should have or with a documented error; nothing but the buffer is
-//! written, no descriptor stays open, errno is left alone. Cursors, opened,
-//! moved, used after their end, closed twice, give what the arrays give.
+//! Calls of the C interface with any arguments and buffers: bad numbers, bad ranges,
+//! memory that is missing or cannot be written. Each returns the correct result or a
+//! documented error; nothing but the buffer is written, no descriptor stays open, and
+//! errno does not change. Cursors, opened, moved, used after their end, closed twice,
+//! return the records of the arrays.
 #![no_main]
 
 mod buffer;
@@ -31,7 +31,7 @@ enum Action {
     Step(Step),
 }
 
-/// More of them teach nothing new, and one takes up to milliseconds.
+/// Maximum number of calls; more find nothing new, and one takes up to milliseconds.
 const MOST_ACTIONS: usize = 12;
 
 fuzz_target!(|input: Input| {

@@ -1,5 +1,5 @@
-//! Who is asked about, and which of their addresses: the fuzzer itself, a child
-//! with the same memory, and processes that have ended. Knows no call.
+//! Targets and their addresses: the fuzzer itself, a child with the same memory, and
+//! processes that have ended. Knows no call.
 
 use std::sync::OnceLock;
 
@@ -17,15 +17,15 @@ pub(crate) enum Who {
     OwnUniquePid,
     Child,
     ChildUniquePid,
-    /// Has ended, but was not waited for.
+    /// A process that has ended, but was not waited for.
     Zombie,
-    /// Has ended for good.
+    /// A process that has ended and was waited for.
     GoneUniquePid,
-    /// Any number, but no other process of this machine's: those are let be.
+    /// Any number, except those of other processes of this machine.
     Number(i64),
 }
 
-/// What is known of a target.
+/// Facts of a target.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) enum Life {
     Alive,
@@ -36,21 +36,21 @@ pub(crate) enum Life {
 /// Addresses.
 #[derive(Arbitrary, Copy, Clone, Debug)]
 pub(crate) enum Span {
-    /// Among memory of every kind that holds still; in bytes.
+    /// In memory of every kind that does not change; in bytes.
     Still(u16, u16),
     /// The same, pages only.
     StillPages(u8, u8),
-    /// Around huge pages that hold still.
+    /// Around huge pages that do not change.
     Huge(u32, u32),
     /// Everything.
     Whole,
-    /// From one address so far.
+    /// A length from one address.
     From(u64, u32),
     /// Any two, in any order.
     Any(u64, u64),
 }
 
-/// The pages of the still memory.
+/// Number of pages of the memory that does not change.
 const STILL_PAGES: u64 = 64;
 const HUGE: u64 = 4 << 20;
 
@@ -66,7 +66,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The only one, made when it is first asked for.
+    /// Returns the only one, made at first use.
     pub(crate) fn of_this_run() -> &'static Self {
         static SUBJECT: OnceLock<Subject> = OnceLock::new();
         SUBJECT.get_or_init(|| {
@@ -90,7 +90,7 @@ impl Subject {
         })
     }
 
-    /// The number for the C interface, and what becomes of it.
+    /// Returns the number for the C interface, and its expected result.
     pub(crate) fn pid64(&self, who: Who) -> (i64, Life) {
         let own = i64::from(std::process::id());
         match who {
@@ -102,7 +102,7 @@ impl Subject {
             Who::Zombie => (self.zombie.pid().into(), Life::WithoutMemory),
             Who::GoneUniquePid => (self.gone_unique, Life::Gone),
             Who::Number(0) => (0, Life::Alive),
-            // A mark of nobody's makes any process a gone one, or the sign does.
+            // An unused mark or a negative sign stands for a process that is gone.
             Who::Number(number) if number >> 32 == 0 => (number | 1 << 62, Life::Gone),
             Who::Number(number) if [self.own_unique, self.child_unique].contains(&number) => {
                 (number, Life::Alive)
@@ -111,10 +111,10 @@ impl Subject {
         }
     }
 
-    /// The two bounds, both inclusive, and whether nothing there can change
-    /// while it is asked about.
+    /// Returns the two bounds, both inclusive, and whether the memory between them cannot
+    /// change during a call.
     pub(crate) fn bounds(&self, span: Span) -> (usize, usize, bool) {
-        // Begins and ends up to two pages outside.
+        // Begins and ends up to two pages outside the memory.
         let within = |base: u64, size: u64, at: u64, len: u64| {
             let start = base - 2 * page() + at % (size + 4 * page());
             let len = len % (size + 2 * page());
@@ -138,7 +138,7 @@ impl Subject {
         (start as usize, last as usize, is_still)
     }
 
-    /// Gives the privilege to see frame numbers up; false if there is none.
+    /// Drops the privilege to see frame numbers; false if there is none.
     pub(crate) fn hide_frames(&self) -> bool {
         self.capabilities.is_some_and(|mut sets| {
             sets[0].effective &= !SYS_ADMIN;
@@ -147,7 +147,7 @@ impl Subject {
         })
     }
 
-    /// Takes it again.
+    /// Restores the privilege.
     pub(crate) fn show_frames(&self) {
         if let Some(sets) = &self.capabilities {
             set_capabilities(sets);
@@ -160,8 +160,8 @@ impl Subject {
     }
 }
 
-/// Statics are not dropped, and what is left over is not always waited for. (A
-/// finding ends the fuzzer without this; then the children end by themselves.)
+/// Kills the children at exit, because statics are not dropped. (A finding ends the
+/// fuzzer without this; then the children end by themselves.)
 extern "C" fn end_children() {
     let subject = Subject::of_this_run();
     for target in [&subject.child, &subject.zombie] {
@@ -171,7 +171,7 @@ extern "C" fn end_children() {
     }
 }
 
-/// Memory of every kind beside each other, with gaps; told by pages:
+/// Adjacent memory of every kind, with gaps, by page numbers:
 fn still_memory() -> u64 {
     let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let at = memory::try_map(STILL_PAGES * page(), libc::PROT_NONE, private, -1, 0);
@@ -189,19 +189,19 @@ fn still_memory() -> u64 {
         at
     };
     let writable = libc::PROT_READ | libc::PROT_WRITE;
-    // 0-7: touched. 8-15: every other page. 16-19: the zero page.
+    // 0-7: touched. 8-15: every other page touched. 16-19: the zero page.
     memory::touch(map(0, 8, writable, private, -1, 0), 8, 1);
     memory::touch(map(8, 8, writable, private, -1, 0), 4, 2);
     memory::read(map(16, 4, libc::PROT_READ, private, -1, 0), 4);
     // 20-23: nothing mapped. 24-31: shared, half of it touched.
     memory::unmap(base + 20 * page(), 4 * page());
     memory::touch(map(24, 8, writable, libc::MAP_SHARED, file, 0), 4, 1);
-    // 32-39: of the same file, private; read, then some written.
+    // 32-39: a private mapping of the same file; read, then partly written.
     let copies = map(32, 8, writable, libc::MAP_PRIVATE, file, 2);
     memory::read(copies, 6);
     memory::touch(copies, 2, 2);
-    // 40-43: no access. 44-51: touched, a guard region within where there are
-    // such. 52-63: nothing mapped, then one page.
+    // 40-43: no access. 44-51: touched, with a guard region where the kernel has
+    // them. 52-63: nothing mapped, then one page.
     let guarded = map(44, 8, writable, private, -1, 0);
     memory::touch(guarded, 8, 1);
     memory::advise(guarded + 2 * page(), 2 * page(), memory::MADV_GUARD_INSTALL);
@@ -210,7 +210,7 @@ fn still_memory() -> u64 {
     base
 }
 
-/// A huge page, where the kernel gives one, and one never touched.
+/// A huge page, where the kernel has one, and one never touched.
 fn huge_memory() -> u64 {
     let at = memory::aligned(HUGE, HUGE);
     memory::advise(at, HUGE, libc::MADV_HUGEPAGE);
