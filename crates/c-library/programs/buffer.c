@@ -1,4 +1,4 @@
-/* What is done with the caller's arguments and buffer. */
+/* Handling of the caller's arguments and buffer. */
 #include "check.h"
 
 #include <limits.h>
@@ -33,7 +33,7 @@ static void a_range_that_runs_backwards_is_invalid(void) {
     EACH_CALL(call) {
         CHECK_EQ(call(0, 2, 1, NULL, 0), -EINVAL);
         CHECK_EQ(call(0, ~(uintptr_t)0, 0, (void *)room, sizeof room), -EINVAL);
-        /* Before anything is found out about the target. */
+        /* Before anything of the target is examined. */
         CHECK_EQ(call(-1, 2, 1, NULL, 0), -EINVAL);
     }
 }
@@ -84,7 +84,7 @@ static void what_is_not_written_is_not_examined(void) {
         procfs_mapinfo *records = (void *)(end - PAGES * RECORD);
         CHECK_EQ(call(0, EIGHT(memory), records, SIZE_MAX - (uintptr_t)records),
                  PAGES * RECORD);
-        /* Less than a record fits: nothing of a bad buffer is looked at. */
+        /* Less than a record fits: a bad buffer is not examined. */
         CHECK_EQ(call(0, EIGHT(memory), (void *)end, RECORD - 1), PAGES * RECORD);
         CHECK_EQ(call(0, EIGHT(memory), NULL, RECORD - 1), PAGES * RECORD);
     }
@@ -105,8 +105,8 @@ static void a_buffer_that_cannot_be_written_is_a_fault(void) {
     need_root();
     char *memory = eight_regions();
     char *unmapped = map_pages(2), *read_only = map_pages(2), *no_access = map_pages(2);
-    /* The very last page: what is 64 KiB below the end of a 32-bit program's
-     * addresses can be its stack, on a 64-bit kernel. */
+    /* The very last page: on a 64-bit kernel, the addresses 64 KiB below the end
+     * of a 32-bit program can be its stack. */
     char *kernel = (char *)(~(uintptr_t)0 - 4095);
     CHECK(munmap(unmapped, 2 * page_size()) == 0);
     CHECK(mprotect(read_only, 2 * page_size(), PROT_READ) == 0);

@@ -1,4 +1,4 @@
-/* How a test program is made: cases by name, checks that end the program.
+/* Frame of a test program: cases by name, checks that end the program.
  * Exit status 0: the case holds; 1: it does not; 77: it cannot be tried here. */
 #ifndef CHECK_H
 #define CHECK_H
@@ -53,7 +53,7 @@ struct test_case {
     void (*run)(void);
 };
 
-/* With a name: runs that case. Without: lists the names. */
+/* Runs the case with the given name, or lists the names without one. */
 static UNUSED int run_case(const struct test_case *cases, int argc, char **argv) {
     if (argc > 1) {
         for (; cases->name; cases++)
@@ -82,7 +82,7 @@ static UNUSED void need_root(void) {
     if (geteuid() != 0) SKIP("needs root: frame numbers are hidden otherwise");
 }
 
-/* For what is read entry by entry without it, which takes minutes. */
+/* For ranges whose entry-by-entry reading without a scan takes minutes. */
 static UNUSED void need_page_scan(void) {
     /* _IOWR('f', 16, struct pm_scan_arg): its size, and nothing to scan for. */
     uint64_t argument[12] = {sizeof argument};
@@ -92,8 +92,8 @@ static UNUSED void need_page_scan(void) {
     if (!known) SKIP("needs PAGEMAP_SCAN (Linux 6.7)");
 }
 
-/* `pages` pages of private anonymous memory, never huge, with an unmapped page
- * on either side. */
+/* Returns `pages` pages of private anonymous memory, never huge, with an unmapped
+ * page on either side. */
 static UNUSED char *map_pages(size_t pages) {
     size_t page = page_size();
     char *all = mmap(NULL, (pages + 2) * page, PROT_NONE,
@@ -108,7 +108,7 @@ static UNUSED char *map_pages(size_t pages) {
 
 typedef int array_call(pid64_t, uintptr_t, uintptr_t, procfs_mapinfo *, size_t);
 
-/* All records of a range, in memory that is obtained with mmap; their number in
+/* Returns all records of a range, in memory from mmap, and their number in
  * `count`. The range may be changing. */
 static UNUSED procfs_mapinfo *records_of(array_call *call, pid64_t pid,
                                          uintptr_t start, uintptr_t end,
@@ -135,7 +135,7 @@ static UNUSED int is_backed(const procfs_mapinfo *record) {
     return record->paddr != INTROSPECTION_UNBACKED;
 }
 
-/* How many file descriptors are open. */
+/* Returns the number of open file descriptors. */
 static UNUSED int open_files(void) {
     int count = 0;
     for (int fd = 0; fd < 1024; fd++) count += (dup2(fd, fd) == fd);

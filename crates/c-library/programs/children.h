@@ -9,8 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-/* A child that is stopped, so that its memory does not change: even waiting in a
- * loop it would still be running when it says that it is ready. */
+/* Makes a child that is stopped, so that its memory does not change: a child that
+ * waits in a loop still runs when it reports that it is ready. */
 static UNUSED pid_t still_child(void) {
     pid_t parent = getpid(), child = fork();
     CHECK(child >= 0);
@@ -25,7 +25,7 @@ static UNUSED pid_t still_child(void) {
     return child;
 }
 
-/* Until a process's first thread has ended, while another lives on. */
+/* Waits until the first thread of a process has ended, while another runs. */
 static UNUSED void wait_for_end_of_first_thread(pid_t process) {
     char name[64], text[512] = "", *end = NULL;
     snprintf(name, sizeof name, "/proc/%d/stat", (int)process);
@@ -42,7 +42,7 @@ static UNUSED void *waits_for_ever(void *none) {
     return none;
 }
 
-/* A child whose first thread has ended while another lives on. */
+/* Makes a child whose first thread has ended while another runs. */
 static UNUSED pid_t child_without_first_thread(void) {
     pid_t child = fork();
     CHECK(child >= 0);
@@ -61,7 +61,7 @@ static UNUSED void end_child(pid_t child) {
     CHECK_EQ(waitpid(child, NULL, 0), child);
 }
 
-/* Runs something in a child, and holds if that does. */
+/* Runs a case in a child, and returns whether it holds. */
 static UNUSED void in_child(void (*run)(void)) {
     pid_t child = fork();
     CHECK(child >= 0);

@@ -1,5 +1,5 @@
-/* What a call never does: allocate, or make another system call than those
- * that the documents list. */
+/* A call never allocates, and makes only the system calls that the documents
+ * list. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -15,8 +15,8 @@
 #include "every_call.h"
 #include "without_ioctls.h"
 
-/* The allocator of this program, of the C library too: from one piece of
- * memory, never given back; the end of the program while a walk is made. */
+/* The allocator of this program and of the C library: takes from one block of
+ * memory, never frees, and ends the program during a walk. */
 static volatile sig_atomic_t is_walking, allocations;
 static char arena[8 << 20];
 static size_t used;
@@ -80,7 +80,7 @@ static void no_call_allocates(void) {
     /* This is the allocator. */
     void *volatile block = malloc(100);
     CHECK((char *)block >= arena && (char *)block < arena + sizeof arena);
-    make_every_call(); /* Whatever the dynamic linker has still to do. */
+    make_every_call(); /* Completes lazy work of the dynamic linker. */
     sig_atomic_t before = allocations;
     is_walking = 1;
     make_every_call();
@@ -88,7 +88,7 @@ static void no_call_allocates(void) {
     CHECK_EQ(allocations, before);
 }
 
-/* The table that docs/SAFETY.md shows, and what the program itself needs. */
+/* The table of docs/SAFETY.md, and the calls of the program itself. */
 static void allow_only_the_documented_calls(void) {
 #if UINTPTR_MAX > UINT32_MAX
 #define SYSTEM_CALL(name64, name32, when) __NR_##name64,
@@ -116,7 +116,7 @@ static void allow_only_the_documented_calls(void) {
         SKIP("needs seccomp filters");
 }
 
-/* A walk that is long, so that it looks whether it keeps others waiting. */
+/* A walk that is long enough to check whether it delays the target. */
 #define LONG ((size_t)64 << 20)
 static char *long_memory;
 static pid_t others[2];
@@ -165,7 +165,7 @@ static void so_does_one_on_a_kernel_without_the_newer_calls(void) {
     make_calls_and_end();
 }
 
-/* Its own memory is closed to it, but for process_vm_readv. */
+/* The process may read its own memory only by process_vm_readv. */
 static void so_does_a_process_that_has_dropped_its_privilege(void) {
     need_root();
     CHECK(setuid(65534) == 0);
@@ -177,7 +177,7 @@ static void so_does_a_process_that_has_dropped_its_privilege(void) {
     _exit(0);
 }
 
-/* Locked memory takes a page of its own to know the zero page by. */
+/* With locked memory, a page is mapped to find the zero page. */
 static void so_does_a_process_that_locks_its_memory(void) {
     need_root();
     make_targets();
@@ -191,7 +191,7 @@ static void makes_another(void) {
     syscall(__NR_getuid);
 }
 
-/* The filter is one that kills. */
+/* The filter kills. */
 static void another_system_call_would_be_the_end(void) {
     pid_t child = fork();
     CHECK(child >= 0);

@@ -1,4 +1,4 @@
-/* Prints the header's numbers, one a line, for a comparison with Rust's. */
+/* Prints the header's numbers, one per line, for a comparison with Rust's. */
 #define INTROSPECTION_QNX_NAMES
 #include <sys/introspection.h>
 

@@ -1,4 +1,4 @@
-/* The walk in steps. */
+/* Walks in steps. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -21,7 +21,7 @@ static void steps_of_any_size_give_the_arrays_records(void) {
     char *memory = map_pages(300);
     for (size_t i = 0; i < 300; i += 1 + i % 7) memory[i * page_size()] = 1;
     pid_t child = still_child();
-    /* From a hole, through known memory and what is mapped above it. */
+    /* From a hole, through known memory and the mappings above it. */
     uintptr_t start = (uintptr_t)memory - page_size();
     for (int k = 0; k < 3; k++) {
         uintptr_t end = kinds[k].kind == INTROSPECTION_PAGETABLE
@@ -109,7 +109,7 @@ static void a_target_that_ends_is_an_error_for_good(void) {
         CHECK_EQ(introspection_cursor_open(&cursor, child, ALL, kinds[k].kind), 0);
         CHECK_EQ(introspection_cursor_next(&cursor, records, 2), 2);
         end_child(child);
-        /* Some may have been read already. */
+        /* Some records may have been read already. */
         int result, calls = 0;
         do result = introspection_cursor_next(&cursor, records, 1);
         while (result == 1 && ++calls < 100000);
@@ -120,8 +120,8 @@ static void a_target_that_ends_is_an_error_for_good(void) {
 }
 
 static void an_error_is_final(void) {
-    /* The text of maps, which is what remains without ioctls, is opened by the
-     * first step: for which there is no descriptor left. */
+    /* Without ioctls the first step opens the text of maps, for which no
+     * descriptor is left. */
     forbid_ioctls();
     for (int kind = 0; kind < (geteuid() == 0 ? 3 : 1); kind++) {
         introspection_cursor_t cursor;

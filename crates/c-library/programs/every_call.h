@@ -7,8 +7,8 @@
 static procfs_mapinfo some_records[64];
 static char some_path[5000];
 
-/* Every function, in success and in error: whether it did what it should; -1
- * past the last. */
+/* Calls one function, in success or in error: returns whether the result was
+ * correct, or -1 past the last. */
 static UNUSED int call_number(int number, introspection_cursor_t *cursor) {
     static const char literal[] = "mapped from a file";
     uintptr_t here = (uintptr_t)literal;
@@ -38,7 +38,7 @@ static UNUSED int call_number(int number, introspection_cursor_t *cursor) {
     }
 }
 
-/* How many there are. */
+/* Number of calls. */
 #define CALLS 20
 
 #endif

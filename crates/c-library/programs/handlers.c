@@ -1,4 +1,4 @@
-/* Walks in a signal handler that interrupts what is least prepared for it, and
+/* Walks in a signal handler that interrupts functions that are not reentrant, and
  * on an alternate stack of the documented size. */
 #define _GNU_SOURCE
 #include "check.h"
@@ -23,7 +23,7 @@ static long enough;
 static const char *volatile failed;
 static char *known_memory;
 
-/* The next signal comes 10 to 150 microseconds from now, wherever that is. */
+/* Sets the next signal to 10 to 150 microseconds from now. */
 static void arm(void) {
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     struct itimerspec moment = {{0, 0}, {0, 10000 + (long)((seed >> 33) % 140000)}};
@@ -46,7 +46,7 @@ static void walk(void) {
     if (introspection_get_pagetableinfo(0, at, at, records, RECORD) != (int)RECORD)
         failed = "page table";
     if (introspection_read_process_memory(0, at, &byte, 1) != 1 || byte != 77) failed = "memory";
-    /* All of them, but not each time: there are many while libraries come and go. */
+    /* All of them, but not each time: there are many while libraries are loaded. */
     switch (signals % 4) {
     case 0:
         if (introspection_get_virtual_regions(0, ALL, NULL, 0) <= 0) failed = "virtual";
@@ -76,11 +76,11 @@ static void walk_in_handler(int number) {
 
 static void interrupt_with_walks(void) {
     need_root();
-    alarm(120); /* Should a lock be waited for that the interrupted code holds. */
+    alarm(120); /* In case of a wait for a lock that the interrupted code holds. */
     enough = scaled(1500);
     known_memory = map_pages(1);
     known_memory[0] = 77;
-    /* Whatever the dynamic linker has still to do for the handler. */
+    /* Completes lazy work of the dynamic linker for the handler. */
     for (signals = 0; signals < 4; signals = signals + 1) walk();
     signals = 0;
     struct sigaction action;
@@ -96,7 +96,7 @@ static void interrupt_with_walks(void) {
     arm();
 }
 
-/* True until there were enough signals. */
+/* Returns true until there were enough signals. */
 static int is_interrupted(void) {
     if (failed) FAIL("in the handler: %s", failed);
     return signals < enough;
@@ -108,7 +108,7 @@ static void a_handler_that_interrupts_malloc_may_walk(void) {
     char *blocks[BLOCKS] = {0};
     for (unsigned turn = 0; is_interrupted(); turn++) {
         unsigned which = turn * 2654435761u >> 26;
-        /* Of the thread's cache, of the heap, of mappings of their own. */
+        /* From the thread's cache, from the heap, and as mappings of their own. */
         size_t size = (turn % 7 == 0 ? 200000 : turn % 3 == 0 ? 5000 : 40) + turn % 1000;
         blocks[which] = turn % 2 ? realloc(blocks[which], size)
                                  : (free(blocks[which]), malloc(size));
@@ -149,8 +149,8 @@ static void a_handler_that_interrupts_dlopen_may_walk(void) {
     CHECK(loaded > 0);
 }
 
-/* A thread that calls one function for ever, until a cancel made in a signal
- * handler is acted on. */
+/* A thread that calls one function until a cancel made in a signal handler is
+ * acted on. */
 static introspection_cursor_t thread_cursor, handler_cursor;
 static void (*interrupted)(void);
 static volatile sig_atomic_t nested;
@@ -190,7 +190,7 @@ static void cancelled_in_handler(int number) {
     int state, ignored;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     pthread_cancel(pthread_self());
-    /* Disabled in a handler: a call of the library was interrupted. */
+    /* Disabled in a handler means that it interrupted a call of the library. */
     if (state == PTHREAD_CANCEL_DISABLE) nested = nested + 1;
     pthread_setcancelstate(state, &ignored);
     procfs_mapinfo some[4];
@@ -206,7 +206,7 @@ static void cancelled_in_handler(int number) {
     introspection_cursor_open(&handler_cursor, 0, at, at, INTROSPECTION_PAGETABLE);
     introspection_cursor_next(&handler_cursor, some, 1);
     introspection_cursor_close(&handler_cursor);
-    /* And another cancellation point. */
+    /* Another cancellation point. */
     struct timespec none = {0, 1};
     nanosleep(&none, NULL);
 }
@@ -268,8 +268,8 @@ static void a_cancel_in_a_handler_waits_for_the_call_that_it_interrupts(void) {
     }
 }
 
-/* The kernel's part of a signal's frame, the handler's own, and what the
- * documents say that a call needs. */
+/* Size of the kernel's signal frame, the handler's own frame, and the documented
+ * stack of a call. */
 #define OWN_FRAME 512
 #define DOCUMENTED 6144
 #define PAINT 0xa55ac33c0ff06996u
@@ -313,10 +313,10 @@ static void streamed(void) {
     introspection_cursor_close(&cursor);
 }
 
-/* A guard page lies below: more than this size would be a fault. */
+/* A guard page lies below: a use of more than this size is a fault. */
 static void make_alternate_stack(void) {
     unsigned long frame = getauxval(AT_MINSIGSTKSZ);
-    if (frame == 0) frame = 4096; /* Not told: before Linux 5.14 on x86. */
+    if (frame == 0) frame = 4096; /* Unknown before Linux 5.14 on x86. */
     size_t page = page_size();
     handler_stack_size = (frame + OWN_FRAME + DOCUMENTED + 15) & ~(size_t)15;
     size_t pages = (handler_stack_size + page - 1) / page;

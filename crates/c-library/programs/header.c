@@ -1,5 +1,5 @@
-/* The header by itself, and beside <sys/mman.h> in both orders: neither changes
- * what the other says. Also C++. Compiled with and without BEFORE, AFTER and
+/* The header alone, and beside <sys/mman.h> in both orders: neither changes the
+ * other's definitions. Also C++. Compiled with and without BEFORE, AFTER and
  * INTROSPECTION_QNX_NAMES. */
 #ifdef BEFORE
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #endif
 
-/* Without either, <sys/mman.h> must not have come in unasked. */
+/* Without either macro, <sys/mman.h> must not be included. */
 #if !defined(BEFORE) && !defined(AFTER) && !defined(INTROSPECTION_QNX_NAMES)
 #ifdef PROT_READ
 #error "the header drags <sys/mman.h> in"
@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #endif
 
-/* As programs for QNX declare it that do not find it in a header there. */
+/* The declaration in QNX programs whose headers lack it. */
 #ifdef __cplusplus
 extern "C"
 #endif

@@ -1,5 +1,5 @@
-/* What programs for QNX may take for granted and Linux does not give: the tests
- * of the section in docs/PORTING.md that says so. */
+/* Assumptions of QNX programs that do not hold on Linux: the tests of the section
+ * on idioms in docs/PORTING.md. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -12,7 +12,7 @@
 
 #define COUNT_AGAIN "count again"
 
-/* Each second page touched: every page is a record of its own. */
+/* Every second page touched: each page is a record of its own. */
 static void the_physical_list_is_longer_than_the_virtual_one(void) {
     need_root();
     enum { PAGES = 512 };
@@ -21,7 +21,7 @@ static void the_physical_list_is_longer_than_the_virtual_one(void) {
     uintptr_t start = (uintptr_t)memory, end = start + PAGES * page_size() - 1;
     int virtual_size = introspection_get_virtual_regions(0, start, end, NULL, 0);
     CHECK_EQ(virtual_size, RECORD);
-    /* A buffer of that size gets one record and no byte more. */
+    /* A buffer of that size receives one record and no further byte. */
     procfs_mapinfo records[2];
     memset(records, 0x5a, sizeof records);
     int size = introspection_get_physical_regions(0, start, end, records, (size_t)virtual_size);
@@ -40,7 +40,7 @@ static void *changes_for_ever(void *memory) {
     return NULL;
 }
 
-/* Asks for the size and then fills so much, as many programs do. */
+/* Queries the size and then fills that much, as many programs do. */
 static void a_list_that_grows_between_two_calls_stays_within_its_buffer(void) {
     char *memory = map_pages(512);
     uintptr_t start = (uintptr_t)memory, end = start + 512 * page_size() - 1;
@@ -64,7 +64,7 @@ static void a_list_that_grows_between_two_calls_stays_within_its_buffer(void) {
     CHECK(grew > 0);
 }
 
-/* The record that holds an address; -1 without one. */
+/* Returns the index of the record that contains an address; -1 without one. */
 static int record_of(const procfs_mapinfo *records, int count, uintptr_t at) {
     for (int i = 0; i < count; i++)
         if (records[i].vaddr <= at && at - records[i].vaddr < records[i].size) return i;
@@ -80,7 +80,7 @@ static void page_table_records_have_no_number_of_a_page(void) {
     procfs_mapinfo records[8];
     uintptr_t start = (uintptr_t)memory, end = start + 4 * page - 1;
     int size = introspection_get_pagetableinfo(0, start, end, records, sizeof records);
-    /* Nothing stands for the page that is missing: the rest has moved up. */
+    /* The missing page has no record: the rest has moved up. */
     CHECK_EQ(size, 3 * RECORD);
     CHECK_EQ(record_of(records, 3, start), 0);
     CHECK_EQ(record_of(records, 3, start + page), -1);
@@ -93,7 +93,7 @@ static void *walks_for_ever(void *none) {
     return none;
 }
 
-/* How many descriptors of page maps are open. Before that privilege is dropped. */
+/* Returns the number of open page maps, before the privilege is dropped. */
 static int page_maps[64];
 static int open_page_maps(void) {
     int count = 0;
@@ -108,8 +108,8 @@ static int open_page_maps(void) {
 
 static void count_again(void) { _exit(open_page_maps()); }
 
-/* Whether an inherited page map shows frame numbers to a child that has dropped
- * its privilege: those of its parent, whose pages it shares until they are
+/* Returns whether an inherited page map shows frame numbers to a child that has
+ * dropped its privilege: those of its parent, whose pages it shares until they are
  * written. */
 static int shows_frames(const char *known) {
     int count = open_page_maps();
@@ -168,7 +168,7 @@ static void jump(int number) {
     int state, ignored;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     pthread_setcancelstate(state, &ignored);
-    /* Disabled: a call has begun, and not yet ended. */
+    /* Disabled means that a call has begun and not ended. */
     if (in_call && state == PTHREAD_CANCEL_DISABLE) siglongjmp(out, 1);
 }
 
@@ -189,7 +189,7 @@ static void a_jump_out_of_a_call_leaves_its_descriptors_and_cancellation_disable
     int before = open_files();
     struct itimerval every = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
     CHECK(setitimer(ITIMER_PROF, &every, NULL) == 0);
-    /* At that moment it may have none open. */
+    /* The call may have none open at that moment. */
     for (int jumps = 0; jumps < 50 && open_files() == before; jumps++) {
         calls_until_jumped_out_of();
         int state;
@@ -198,7 +198,7 @@ static void a_jump_out_of_a_call_leaves_its_descriptors_and_cancellation_disable
     }
     CHECK(setitimer(ITIMER_PROF, &never, NULL) == 0);
     CHECK(open_files() > before);
-    /* The library works on. */
+    /* The library continues to work. */
     CHECK(introspection_get_physical_regions(0, ALL, NULL, 0) > 0);
 }
 

@@ -48,14 +48,13 @@ static void the_path_of_a_file_is_found_whole(void) {
     CHECK(strcmp(found.object.path + strlen(path), " (deleted)") == 0);
 }
 
-/* Goes down into directories until a file's path there has exactly `length`
- * bytes, maps the file, and removes everything again. What is at `from` is left
- * as the working directory. */
+/* Makes directories until a file's path has exactly `length` bytes, maps the file,
+ * and removes everything again. `from` is the working directory afterwards. */
 static char *map_deep_file(const char *from, size_t length, char *path) {
     static char name[NAME_MAX + 1];
     strcpy(path, from);
     while (strlen(path) + 1 + NAME_MAX < length) {
-        /* What is left has to be a name and its slash, too. */
+        /* The rest must have room for a name and its slash. */
         size_t left = length - strlen(path) - 1;
         size_t size = left - 2 < NAME_MAX ? left - 2 : NAME_MAX;
         memset(name, 'd', size);
@@ -82,8 +81,8 @@ static void a_path_of_any_length_is_found_whole(void) {
     char directory[] = "introspection-XXXXXX";
     CHECK(mkdtemp(directory) && chdir(directory) == 0);
     char *from = getcwd(NULL, 0);
-    /* Around the sizes that the library, other libraries and the kernel have
-     * storage for. A deleted file's path ends with " (deleted)". */
+    /* Around the sizes of the storage in the library, other libraries and the
+     * kernel. A deleted file's path ends with " (deleted)". */
     static const size_t lengths[] = {490, 511, 512, 513, 3071, 3072, 3073, 4000, 4095};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         size_t length = lengths[i] - strlen(" (deleted)");
@@ -126,7 +125,7 @@ static void a_programs_own_path_and_linked_address_are_found(void) {
     CHECK_EQ(introspection_get_mapped_object_path(0, (uintptr_t)__ehdr_start, &found.object,
                                                   sizeof found), len + 1);
     CHECK_EQ((uintptr_t)__ehdr_start - found.object.vaddr, load);
-    /* What the linker makes read-only after relocation shares a page of the
+    /* The part that the linker makes read-only after relocation shares a page of the
        file with what is before it. */
     const void *volatile others[] = {pointers, data};
     for (size_t i = 0; i < 2; i++) {
@@ -219,8 +218,8 @@ static void a_read_is_whole_or_a_fault_of_the_target(void) {
     CHECK_EQ(memory[0], 1);
 }
 
-/* Firmware, which every kernel with a /dev/mem lets be mapped: where its offset
- * says. Not touched. */
+/* Firmware, which every kernel with /dev/mem permits to map, at its own offset.
+ * Not touched. */
 static void device_memory_has_its_address(void) {
     need_root();
     size_t page = page_size();

@@ -1,5 +1,5 @@
-/* What a process reads of its own memory, whatever privilege it has left: QNX
- * needs no ability for oneself. */
+/* Reading the caller's own memory with any remaining privilege: QNX requires no
+ * ability for it. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -30,7 +30,7 @@ static void read_by(pid64_t pid) {
     CHECK(memcmp(buffer, memory + 100, size) == 0);
     CHECK(buffer[size] == 0x55);
     CHECK_EQ(introspection_read_process_memory(pid, at, buffer, 0), 0);
-    /* Not mapped, from its beginning and in the middle; nothing at all. */
+    /* Not mapped, at the beginning and in the middle; and an empty range. */
     uintptr_t gap = at + 4 * page;
     CHECK_EQ(introspection_read_process_memory(pid, gap, buffer, 1), -ESRVRFAULT);
     CHECK_EQ(introspection_read_process_memory(pid, gap, buffer, 0), -ESRVRFAULT);
@@ -38,7 +38,7 @@ static void read_by(pid64_t pid) {
              -ESRVRFAULT);
     CHECK_EQ(introspection_read_process_memory(pid, 0, buffer, 8), -ESRVRFAULT);
     CHECK_EQ(introspection_read_process_memory(pid, ~(uintptr_t)7, buffer, 8), -ESRVRFAULT);
-    /* The caller's buffer, from its beginning and in the middle. */
+    /* A bad buffer, at the beginning and in the middle. */
     CHECK_EQ(introspection_read_process_memory(pid, at, (void *)8, 8), -EFAULT);
     CHECK_EQ(introspection_read_process_memory(pid, at, buffer + 3 * page, 2 * page), -EFAULT);
     CHECK(mprotect(buffer, page, PROT_READ) == 0);
@@ -46,7 +46,7 @@ static void read_by(pid64_t pid) {
     munmap(buffer, 4 * page);
 }
 
-/* What needs no privilege for oneself. */
+/* Functions that need no privilege for the caller itself. */
 static void ask_about(pid64_t pid) {
     read_by(pid);
     procfs_mapinfo record;
@@ -90,7 +90,7 @@ static void ask_in_both_threads(void) {
     CHECK_EQ(status, 0);
 }
 
-/* /proc/self/mem is closed now, or this would show nothing. */
+/* /proc/self/mem must be closed now, otherwise the test proves nothing. */
 static void must_be_refused(void) { CHECK(open("/proc/self/mem", O_RDONLY) < 0); }
 
 static void with_all_privileges(void) {
@@ -146,7 +146,7 @@ static void when_the_first_thread_has_ended(void) {
     in_child(first_thread_ends);
 }
 
-/* Only what may attach to the process reads what is protected against it. */
+/* Only a process that may attach to the target reads its protected memory. */
 static void a_protected_page_is_read_with_the_right_to_attach_only(void) {
     need_root();
     make_memory();
@@ -161,8 +161,8 @@ static void a_protected_page_is_read_with_the_right_to_attach_only(void) {
     CHECK_EQ(introspection_read_process_memory(0, at - 4, bytes, sizeof bytes), -ESRVRFAULT);
 }
 
-/* The buffer may lie in the range that is read. What it then holds is not
- * stated, but nothing outside of it is written. */
+/* The buffer may lie in the range that is read. Its contents are unspecified then,
+ * but nothing outside of it is written. */
 static void nothing_but_an_overlapping_buffer_is_written(void) {
     make_memory();
     size_t page = page_size();

@@ -1,5 +1,5 @@
-/* What a panic would do, were one ever reached: ends the process at once and
- * unwinds nothing. PANIC is the name of the library's panic handler, which is
+/* A panic, if one were ever reached, ends the process at once and unwinds
+ * nothing. PANIC is the name of the library's panic handler, which is
  * exported for this test only. */
 #include "check.h"
 

@@ -1,4 +1,4 @@
-/* A mistake of the caller's, for the thread sanitizer to find: two threads let
+/* An error of the caller, which the thread sanitizer must find: two threads let
  * the library write into one buffer. */
 #include "check.h"
 

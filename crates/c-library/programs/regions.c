@@ -1,4 +1,4 @@
-/* What the records say of memory that is known. */
+/* The records of known memory. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -147,7 +147,7 @@ static void physical_records_tile_the_virtual_ones(void) {
         CHECK_EQ(next, region[i].vaddr + region[i].size);
     }
     CHECK_EQ(at, ranges);
-    /* A region at a time gives the same. */
+    /* One region at a time has the same records. */
     at = 0;
     for (size_t i = 0; i < regions; i++) {
         size_t count;
@@ -271,7 +271,7 @@ static void an_unmapped_start_is_a_page_table_record_without_flags(void) {
     CHECK_EQ(entries[1].vaddr, (uintptr_t)memory);
     CHECK(is_backed(&entries[1]) && !is_backed(&entries[2]));
     CHECK(entries[2].flags != 0);
-    /* Also at the very end of the space. */
+    /* Also at the very end of the address space. */
     for (uintptr_t last = ~(uintptr_t)0; last > ~(uintptr_t)2; last--) {
         CHECK_EQ(introspection_get_pagetableinfo(0, last, last, entries, sizeof entries), RECORD);
         CHECK_EQ(entries[0].vaddr, last & ~(uintptr_t)(page_size() - 1));
@@ -343,7 +343,7 @@ static void prot_converts_to_linux_values(void) {
     CHECK_EQ(introspection_prot(INTROSPECTION_PROT_WRITE), PROT_WRITE);
     CHECK_EQ(introspection_prot(INTROSPECTION_PROT_EXEC), PROT_EXEC);
     CHECK_EQ(introspection_prot(~0u), PROT_READ | PROT_WRITE | PROT_EXEC);
-    /* What it is for: a mapping's own protection can be set again. */
+    /* Its purpose: to set a mapping's own protection again. */
     char *memory = map_pages(1);
     procfs_mapinfo record;
     CHECK_EQ(introspection_get_virtual_regions(0, RANGE(memory, 1), &record, RECORD), RECORD);
@@ -377,15 +377,15 @@ static const struct test_case cases[] = {
     {NULL, NULL},
 };
 
-/* All but the two that need a scan for what they say, in this one process, and
- * compared with what the newer calls gave. */
+/* All cases but the two that need a scan, in this one process, and compared with
+ * the results of the newer calls. */
 static void older_kernels_give_the_same(void) {
     need_root();
     pid_t child = still_child();
     size_t counts[2][3];
     procfs_mapinfo *records[2][3];
     uintptr_t first = (uintptr_t)&child & ~(uintptr_t)0xfffff, last = first + 0x1fffff;
-    if (last < first) last = ~(uintptr_t)0; /* Stacks of 32 bits lie up there. */
+    if (last < first) last = ~(uintptr_t)0; /* Stacks of 32-bit programs are there. */
     for (int old = 0; old < 2; old++) {
         if (old) forbid_ioctls();
         records[old][0] = records_of(introspection_get_virtual_regions, child, ALL, &counts[old][0]);

@@ -1,5 +1,5 @@
-/* What a call leaves alone, and where it can be called: in any thread, in a
- * signal handler, in a child of fork, under a pending cancel. */
+/* State that a call does not change, and the contexts in which it works: in any
+ * thread, in a signal handler, in a child of fork, under a pending cancel. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -24,7 +24,7 @@ static void errno_and_descriptors_are_left_alone(void) {
         if (holds < 0) break;
         if (!holds) FAIL("call %d", number);
         if (after != 7777) FAIL("call %d changed errno", number);
-        /* While a cursor is open it holds files. */
+        /* An open cursor holds files. */
         if (number < 13 || number > 15) CHECK_EQ(open_files(), files);
     }
     CHECK_EQ(number, CALLS);
@@ -88,7 +88,7 @@ static void a_signal_handler_may_call(void) {
     struct itimerval every = {{0, 1000}, {0, 1000}};
     CHECK(setitimer(ITIMER_PROF, &every, NULL) == 0);
     unsigned seed = 1;
-    /* Interrupted wherever it is: in malloc, in the library itself. */
+    /* Interrupted anywhere: in malloc, in the library itself. */
     long enough = scaled(200);
     for (long turn = 0; signals < enough; turn++) {
         seed = seed * 1103515245u + 12345u;
@@ -148,7 +148,7 @@ static void *forks(void *none) {
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-            alarm(20); /* Should it wait for a lock that nobody holds. */
+            alarm(20); /* In case of a wait for a lock that nobody releases. */
             _exit(introspection_get_physical_regions(0, ALL, NULL, 0) > 0 ? 0 : 1);
         }
         int status;
@@ -191,7 +191,7 @@ static void *is_cancelled(void *none) {
     return none;
 }
 
-/* How many pages are mapped, and how many bytes are allocated. */
+/* Returns the numbers of mapped pages and of allocated bytes. */
 static long mapped(void) {
     FILE *statm = fopen("/proc/self/statm", "r");
     long pages = 0;
@@ -219,7 +219,7 @@ static void run_cancelled(int number) {
 }
 
 static void a_pending_cancel_is_acted_on_at_entry(void) {
-    /* No new thread is to have a heap of its own. */
+    /* No new thread may have a heap of its own. */
     CHECK(mallopt(M_ARENA_MAX, 1));
     static const int points[] = {0, 1, 2, 3, 4, 5, 6, 8, 12, 13};
     /* A thread's stack is kept for the next one. */

@@ -1,5 +1,5 @@
-/* How much stack a call takes: the stack of a thread is painted, and looked at
- * after the call. */
+/* The stack of a call: the stack of a thread is painted, and examined after the
+ * call. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -57,8 +57,8 @@ static __attribute__((noinline)) uintptr_t stack_pointer(void) {
 }
 
 static void *painted(void *run) {
-    /* What stack_pointer()'s frame held is free again; nothing of this function's
-     * lies below it. */
+    /* The frame of stack_pointer() is free again, and no frame of this function lies
+     * below it. */
     volatile uint64_t *lowest = (volatile uint64_t *)(void *)stack;
     volatile uint64_t *top = (volatile uint64_t *)stack_pointer();
     for (volatile uint64_t *word = lowest; word < top; word++) *word = PAINT;
@@ -70,7 +70,7 @@ static void *painted(void *run) {
 }
 
 static ptrdiff_t used_by(void (*call)(void)) {
-    call(); /* Whatever the dynamic linker has still to do. */
+    call(); /* Completes lazy work of the dynamic linker. */
     stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(stack != MAP_FAILED);
     pthread_attr_t attributes;
@@ -87,8 +87,8 @@ static ptrdiff_t used_by(void (*call)(void)) {
 
 static void nothing(void) {}
 
-/* Mappings of devices, whose memory takes a look into sysfs: what there is of a
- * UIO device and of QEMU's ivshmem, which nothing depends on. Not touched. */
+/* Mappings of devices, whose addresses require sysfs: a UIO device and QEMU's
+ * ivshmem, as far as they exist; nothing depends on them. Not touched. */
 static void map_devices(void) {
     static const char *const patterns[] = {"/dev/mem", "/dev/uio0", "/sys/bus/pci/devices/*/resource2"};
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
@@ -134,7 +134,7 @@ static void every_call_stays_within_six_kib_of_stack(void) {
     int too_much = 0;
     for (const struct test_case *call = calls; call->name; call++) {
         ptrdiff_t used = used_by(call->run) - own;
-        /* A walk that has taken no stack was not measured. */
+        /* A walk without any stack was not measured. */
         CHECK(used > 64);
         fprintf(stderr, "%s: %td bytes of stack\n", call->name, used);
         too_much |= used > LIMIT;

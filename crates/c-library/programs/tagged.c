@@ -1,5 +1,5 @@
-/* Pointers with a tag in their upper byte, as arm64 has them: with top byte ignore
- * alone, and with the memory tagging extension. They mean what they point to. */
+/* Pointers with a tag in their upper byte, on arm64: with top byte ignore alone,
+ * and with the memory tagging extension. The tag does not change the address. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -23,7 +23,7 @@ static uint64_t path[600];
 #define NEED_TAGS() SKIP("needs arm64: pointers have no tags here")
 #endif
 
-/* Every function, about two pages: what it says with and without a tag. */
+/* Every function, on two pages: its results with and without a tag. */
 static void tags_change_nothing(uintptr_t at, uintptr_t tag, char *buffer) {
     uintptr_t end = at + 2 * page_size() - 1;
     static array_call *const calls[] = {introspection_get_virtual_regions,
@@ -81,12 +81,12 @@ static void a_tagged_address_is_the_address(void) {
     static const unsigned tags[] = {1, 0x0f, 0xb4, 0xff};
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
         tags_change_nothing((uintptr_t)memory, TAG(tags[i]), buffer);
-    /* The whole space is no tag. */
+    /* The end of the address space is not a tag. */
     CHECK(introspection_get_virtual_regions(0, ALL, NULL, 0) > (int)RECORD);
     CHECK(introspection_get_virtual_regions(0, 0, ~(uintptr_t)0 >> 1, NULL, 0) > (int)RECORD);
 }
 
-/* A buffer with a tag is written as the kernel writes one: if that is enabled. */
+/* A buffer with a tag is written if the kernel's tagged addresses are enabled. */
 static void a_tagged_buffer_is_written_where_the_kernel_allows_it(void) {
     NEED_TAGS();
     need_root();
@@ -105,7 +105,7 @@ static void a_tagged_buffer_is_written_where_the_kernel_allows_it(void) {
 #define PROT_MTE_ 0x20
 #define HWCAP2_MTE_ (1ul << 18)
 
-/* Gives 16 bytes at `address` the pointer's tag. */
+/* Sets the tag of 16 bytes at `address` to the pointer's. */
 static void set_tag(char *tagged) {
     __asm__ volatile(".arch armv8.5-a+memtag\n\tstg %0, [%0]" : : "r"(tagged) : "memory");
 }
@@ -143,7 +143,7 @@ static void tagged_memory_is_read_and_written(void) {
     char *tagged = tag_pages(memory, 5), *to = tag_pages(buffer, 9);
     for (int i = 0; i < 16; i++) tagged[i] = (char)(i + 1);
     tagged[page_size()] = 1;
-    /* A wrong tag of the buffer is a fault of the kernel's, and no signal. */
+    /* A wrong tag of the buffer is a fault in the kernel, and no signal. */
     char *wrong = (char *)((uintptr_t)buffer | TAG(3));
     CHECK_EQ(introspection_get_virtual_regions(0, (uintptr_t)tagged, (uintptr_t)tagged,
                                                (procfs_mapinfo *)(void *)wrong, RECORD),

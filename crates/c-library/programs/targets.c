@@ -1,5 +1,5 @@
-/* Which process a number means, and what is said of one that is not there or
- * not to be looked at. */
+/* The process that a number refers to, and the errors for one that does not exist
+ * or may not be read. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -17,7 +17,7 @@
 static char path[5000];
 static char bytes[16];
 
-/* What each function says of a target. */
+/* Results of each function for a target. */
 static void each_says(pid64_t pid, int expected) {
     procfs_mapinfo record;
     introspection_cursor_t cursor = INTROSPECTION_CURSOR_CLOSED;
@@ -68,7 +68,7 @@ static void zero_the_pid_and_the_unique_pid_are_one_process(void) {
     CHECK(memcmp(by_zero, by_unique, sizeof by_zero) == 0);
 }
 
-/* QNX's name is no inline function: it has an address, for everybody. */
+/* QNX's name is not an inline function: it has an address. */
 static void getpid64_is_a_function_of_the_library(void) {
     pid64_t (*declared)(pid_t) = getpid64;
     CHECK_EQ(declared(0), introspection_getpid64(0));
@@ -99,8 +99,8 @@ static void a_childs_copy_of_a_page_has_an_address_of_its_own(void) {
 
 static void a_unique_pid_ends_with_its_process(void) {
     need_root();
-    /* Where marks are start times (Linux before 6.9), in hundredths of a second:
-     * the child's is to be another than ours. */
+    /* Where marks are start times (Linux before 6.9), in hundredths of a second: the
+     * child's must differ from ours. */
     usleep(30000);
     pid_t child = still_child();
     pid64_t unique = getpid64(child);
@@ -109,7 +109,7 @@ static void a_unique_pid_ends_with_its_process(void) {
     end_child(child);
     each_says(unique, -ESRCH);
     CHECK_EQ(introspection_getpid64(child), -1);
-    /* Another that lives, under the dead one's mark. */
+    /* A living process with the mark of the dead one. */
     CHECK_EQ(introspection_get_virtual_regions((unique & ~(pid64_t)0xffffffff) | (uint32_t)getpid(),
                                                ALL, NULL, 0), -ESRCH);
 }
@@ -155,7 +155,7 @@ static void a_process_without_memory_has_no_records(void) {
 
 static void without_privilege(void) {
     CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-    /* A changed uid takes away the right to look at oneself, until an exec. */
+    /* A changed uid removes the right to read oneself, until an exec. */
     CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
     char *memory = map_pages(1);
     memory[0] = 1;
@@ -166,7 +166,7 @@ static void without_privilege(void) {
     CHECK_EQ(introspection_get_physical_regions(0, at, at, &record, RECORD), -EPERM);
     CHECK_EQ(introspection_get_pagetableinfo(0, at, at, &record, RECORD), -EPERM);
     CHECK_EQ(introspection_get_physical_regions(getpid(), at, at, &record, RECORD), -EPERM);
-    /* Whatever the range holds, and without a buffer. */
+    /* For any range, and without a buffer. */
     CHECK_EQ(introspection_get_physical_regions(0, 0, 0, NULL, 0), -EPERM);
     CHECK_EQ(introspection_get_pagetableinfo(0, 0, 0, NULL, 0), -EPERM);
     introspection_cursor_t cursor = INTROSPECTION_CURSOR_CLOSED;
@@ -195,7 +195,7 @@ static void no_file_can_be_opened(void) {
     each_says(0, -EMFILE);
     each_says(getppid(), -EMFILE);
     CHECK_EQ(introspection_getpid64(0), -1);
-    /* Wherever in a call the descriptors run out, none is left open. */
+    /* Descriptors run out anywhere in a call, and none is left open. */
     int enough = 0;
     for (rlim_t limit = 4; limit < 16; limit++) {
         struct rlimit some = {limit, none.rlim_max};
@@ -213,13 +213,13 @@ static void without_descriptors_the_kernels_error_is_given(void) {
     in_child(no_file_can_be_opened);
 }
 
-/* This program, to run anew and do so again. */
+/* Path of this program, which executes itself again and again. */
 static void exec_again(void) {
     execl("/proc/self/exe", "targets", EXEC_AGAIN, (char *)NULL);
     _exit(1);
 }
 
-/* A child that execs for ever: its memory goes away all the time. */
+/* A child that execs forever, so that its memory goes away all the time. */
 static void a_target_that_execs_is_whole_or_gone(void) {
     need_root();
     pid_t child = fork();
@@ -238,7 +238,7 @@ static void a_target_that_execs_is_whole_or_gone(void) {
         if (result == 0 && sizeof(size_t) < 8) continue;
         if (result <= 0) FAIL("result %d", result);
         size_t count = (size_t)result / RECORD;
-        /* So many are stored. */
+        /* Number of records stored. */
         if (count > 400) count = 400;
         whole++;
         for (size_t at = 1; at < count; at++)

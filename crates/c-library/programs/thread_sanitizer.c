@@ -1,5 +1,5 @@
-/* What compilers newer than gcc 12's thread sanitizer call in place of the
- * functions of the C library; its versions of those check just the same. */
+/* Functions that compilers newer than gcc 12's thread sanitizer call in place of
+ * those of the C library; the sanitizer's versions of the latter check the same. */
 #include <stddef.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Makes every ioctl fail as one does that the kernel does not know, to try the
- * ways that are taken on older kernels. It cannot be undone. */
+/* Makes every ioctl fail as an unknown one does, to test the interfaces of older
+ * kernels. It cannot be undone. */
 #ifndef WITHOUT_IOCTLS_H
 #define WITHOUT_IOCTLS_H
 

@@ -1,9 +1,8 @@
 //! Builds the C library as it is installed, the archive by cargo, the shared
-//! object by the C compiler from that archive, and installs it. The one place
-//! that knows how; of tests it knows only how their programs are compiled
-//! ([`program`]), how the library is loaded without one ([`loaded`]), what stack
-//! the code can take ([`stack`]) and which system calls it may make
-//! ([`system_calls`]).
+//! object by the C compiler from that archive, and installs it. Owns the build;
+//! of tests it contains only the compilation of their programs ([`program`]), the
+//! loaded library ([`loaded`]), the stack of its code ([`stack`]) and the table of
+//! its system calls ([`system_calls`]).
 //!
 //! Cargo's own `cdylib` is not used: rustc hands the linker an anonymous
 //! version script, with which a script that gives symbols versions cannot be
@@ -20,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-/// The name by which programs find the library at run time.
+/// Name by which programs find the library at run time.
 pub const SONAME: &str = "libintrospection.so.1";
 
-/// The library's files, built.
+/// The built files of the library.
 #[derive(Clone, Debug)]
 pub struct Library {
     /// The directory of the archive and the shared object, the latter also
@@ -55,7 +54,7 @@ impl Library {
             ])
             .arg("--target-dir")
             .arg(target)
-            // A build for another machine puts its files elsewhere.
+            // A build for another machine has its files elsewhere.
             .env_remove("CARGO_BUILD_TARGET"))?;
         let source = root.join("crates/libintrospection");
         let dir = target.join("c-library");
@@ -73,7 +72,7 @@ impl Library {
 
     fn fill(&self, archive: &Path, source: &Path) -> io::Result<Result<(), String>> {
         fs::create_dir_all(&self.dir)?;
-        // Others may be doing the same just now: every file appears whole.
+        // Other processes may do the same now: every file appears whole.
         let new = |path: &Path| path.with_extension(format!("new-{}", std::process::id()));
         fs::copy(archive, new(&self.archive))?;
         fs::rename(new(&self.archive), &self.archive)?;
@@ -182,7 +181,7 @@ pub fn link_shared(archive: &Path, version_script: &Path, output: &Path) -> Resu
     .map(drop)
 }
 
-/// Runs a command and gives what it printed.
+/// Runs a command and returns its output.
 ///
 /// # Errors
 /// The command, if it failed, with its output.
@@ -202,7 +201,7 @@ pub fn run(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// The C compiler: `$CC`, or `cc`.
+/// Returns the C compiler: `$CC`, or `cc`.
 pub fn cc() -> PathBuf {
     env::var_os("CC").map_or("cc".into(), PathBuf::from)
 }
@@ -211,7 +210,7 @@ fn cargo() -> PathBuf {
     env::var_os("CARGO").map_or("cargo".into(), PathBuf::from)
 }
 
-/// An option and its path as one argument, whatever bytes the path has.
+/// Returns an option and its path, of any bytes, as one argument.
 fn joined(option: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(option);
     argument.push(path);

@@ -1,5 +1,5 @@
-//! The shared object, loaded into this process as a C program would find it, and
-//! its functions by the header's prototypes. Knows no test.
+//! The shared object, loaded into this process as by a C program, and its functions
+//! by the header's prototypes. Knows no test.
 
 use std::ffi::{c_int, c_void, CStr, CString};
 use std::ops::Range;
@@ -12,13 +12,13 @@ use std::path::Path;
 pub struct Record {
     /// The first virtual address.
     pub vaddr: u64,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// QNX's, and the library's own.
+    /// Flags, QNX's and the library's own.
     pub flags: u32,
     /// The object's device.
     pub dev: u32,
-    /// Where the first byte lies in the object.
+    /// Offset of the first byte in the object.
     pub offset: i64,
     /// The object's inode.
     pub ino: u64,
@@ -27,20 +27,20 @@ pub struct Record {
 }
 
 impl Record {
-    /// Its virtual addresses.
+    /// Returns its virtual addresses.
     pub fn range(&self) -> Range<u64> {
         self.vaddr..self.vaddr + self.size
     }
 
-    /// Whether physical memory is behind it.
+    /// Returns whether physical memory is behind it.
     pub fn is_backed(&self) -> bool {
         self.paddr != u64::MAX
     }
 }
 
-/// What fills an array of records.
+/// Function that fills an array of records.
 pub type ArrayCall = unsafe extern "C" fn(i64, usize, usize, *mut Record, usize) -> c_int;
-/// What fills a buffer from an address on.
+/// Function that fills a buffer from an address on.
 pub type PathCall = unsafe extern "C" fn(i64, usize, *mut c_void, usize) -> c_int;
 /// `introspection_cursor_open`.
 pub type CursorOpen = unsafe extern "C" fn(*mut u64, i64, usize, usize, c_int) -> c_int;
@@ -52,7 +52,7 @@ pub type CursorClose = unsafe extern "C" fn(*mut u64);
 /// `introspection_getpid64`.
 pub type UniquePid = unsafe extern "C" fn(c_int) -> i64;
 
-/// The library's functions, by the dynamic linker. They stay where they are.
+/// Functions of the library, found by the dynamic linker and valid for good.
 #[derive(Copy, Clone, Debug)]
 pub struct Functions {
     /// `introspection_get_virtual_regions`.
@@ -79,7 +79,7 @@ impl Functions {
     /// Loads the shared object at a path, for as long as the process lives.
     ///
     /// # Errors
-    /// If it cannot be loaded, or has not all of the functions.
+    /// If it cannot be loaded, or lacks one of the functions.
     pub fn load(path: &Path) -> Result<Self, String> {
         let name = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| format!("{} is no path", path.display()))?;
@@ -124,10 +124,10 @@ impl Functions {
     }
 }
 
-/// An error's number, or how many bytes.
+/// Converts a result to a number of bytes or an error number.
 ///
 /// # Errors
-/// The number of the error.
+/// The error number.
 pub fn result(result: c_int) -> Result<usize, i32> {
     usize::try_from(result).map_err(|_| -result)
 }

@@ -1,13 +1,13 @@
-//! The C programs that the library is tested with: which there are and how one
-//! is compiled. Knows no case and runs nothing.
+//! The C programs that test the library: their names and their compilation. Knows
+//! no case and runs nothing.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{run, Library};
 
-/// The programs of cases in `programs`, without `.c`: each lists its cases,
-/// and runs the one it is given. Exit status 77: it cannot be tried here.
+/// Programs of cases in `programs`, without `.c`: each lists its cases, and runs a
+/// case by its name. Exit status 77: it cannot be tried here.
 pub const WITH_CASES: [&str; 12] = [
     "buffer",
     "confined",
@@ -23,34 +23,33 @@ pub const WITH_CASES: [&str; 12] = [
     "targets",
 ];
 
-/// The other programs: each is compiled in a way of its own, by a test of its own.
+/// Other programs, each with a compilation and a test of its own.
 pub const OTHERS: [&str; 5] = ["constants", "header", "panic", "race", "thread_sanitizer"];
 
-/// How a program is linked.
+/// Linkage of a program.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Linked {
     /// With the shared object.
     Shared,
     /// With the archive, but with the system's shared libc.
     Archive,
-    /// Wholly static.
+    /// Fully static.
     Static,
 }
 
-/// The strictest warnings that both C and C++ know.
+/// The strictest warnings of both C and C++.
 pub const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
-/// The options of a C compiler that a program of cases is compiled with.
+/// Options of the C compiler for a program of cases.
 pub const OPTIONS: [&str; 3] = ["-std=gnu11", "-O2", "-g"];
 
-/// Where the programs are, given the workspace.
+/// Returns the directory of the programs, given the workspace.
 pub fn directory(root: &Path) -> PathBuf {
     root.join("crates/c-library/programs")
 }
 
-/// Compiles `source` to `output` with `compiler`, which may have arguments of
-/// its own already. Of the library only the files are used that this way of
-/// linking needs.
+/// Compiles `source` to `output` with `compiler`, which may already have arguments.
+/// Uses only the files of the library that the linkage needs.
 ///
 /// # Errors
 /// The command that failed, with its output.

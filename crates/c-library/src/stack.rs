@@ -1,6 +1,6 @@
-//! The stack that a function of the built archive can take: the deepest chain of
-//! calls that its code has, from the disassembly. What a painted stack shows is
-//! what some calls took; this is what no call exceeds. Knows no function by name.
+//! The stack of a function of the built archive: the deepest chain of calls in its
+//! code, from the disassembly. A painted stack shows the use of some calls; this is
+//! the bound of all calls. Knows no function by name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -8,27 +8,27 @@ use std::process::Command;
 
 use crate::run;
 
-/// For what belongs to others: memcpy and the like, and C's own small functions.
+/// Stack of external functions: memcpy and the like, and C's own small functions.
 const OUTSIDE: u64 = 128;
 
-/// What the header promises that a call takes less than, in bytes.
+/// Stack of a call that the header promises, exclusive, in bytes.
 pub const PROMISED: u64 = 6 << 10;
 
-/// Functions that are not gone into, by parts of their names, and why.
+/// Functions that are not entered, by parts of their names, with the reasons.
 const ENDS: [&str; 7] = [
-    // They end the program.
+    // These end the program.
     "panicking",
     "_fail",
     "unwrap_failed",
-    // What is zeroed of an image is told on request only, which C has none for.
+    // The zeroed part of an image is reported only on request, which C lacks.
     "find_image_behind",
     "ElfFile6zeroed",
-    // File systems' servers are left alone on request only, too.
+    // Servers of file systems are avoided only on request, too.
     "is_of_server",
     "copy_start",
 ];
 
-/// What each of the library's calls can take.
+/// Returns the stack of each call of the library.
 ///
 /// # Errors
 /// As [`Code::deepest`].
@@ -41,36 +41,36 @@ pub fn of_calls(code: &Code) -> Result<Vec<(String, Chain)>, String> {
         .collect()
 }
 
-/// A function, and the calls below it that take the most.
+/// A function, and the deepest chain of calls below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
-    /// In all, in bytes.
+    /// Total in bytes.
     pub bytes: u64,
-    /// The functions and what each takes, outermost first.
+    /// The functions and the stack of each, outermost first.
     pub frames: Vec<(String, u64)>,
 }
 
 #[derive(Default)]
 struct Function {
     frame: u64,
-    /// Functions, and data that can hold their addresses.
+    /// Functions, and data that can contain their addresses.
     uses: BTreeSet<String>,
-    /// Its frame is not told by its code.
+    /// Whether its frame varies.
     varies: bool,
     is_data: bool,
 }
 
-/// The code of an archive.
+/// Code of an archive.
 #[derive(Default)]
 pub struct Code {
     functions: BTreeMap<String, Function>,
 }
 
 impl Code {
-    /// That of an archive for x86-64 or arm64, by the `objdump` for it.
+    /// Reads an archive for x86-64 or arm64, by the `objdump` for it.
     ///
     /// # Errors
-    /// `objdump`'s, and other architectures.
+    /// Errors of `objdump`, and other architectures.
     pub fn of_archive(objdump: &str, archive: &Path) -> Result<Self, String> {
         let shown = |options: &[&str]| run(Command::new(objdump).args(options).arg(archive));
         let mut code = Self::default();
@@ -79,11 +79,11 @@ impl Code {
         Ok(code)
     }
 
-    /// The deepest chain below `name`. `ends` says which functions are not gone
-    /// into: those that end the program, or are known not to be called.
+    /// Returns the deepest chain below `name`. `ends` selects the functions that are not
+    /// entered: those that end the program, or are known not to be called.
     ///
     /// # Errors
-    /// A function that calls itself, or whose frame varies, below `name`; none
+    /// A function below `name` that calls itself or whose frame varies; no function
     /// of that name.
     pub fn deepest(&self, name: &str, ends: &dyn Fn(&str) -> bool) -> Result<Chain, String> {
         if !self.functions.contains_key(name) {
@@ -158,8 +158,8 @@ impl Code {
     }
 }
 
-/// What a section of data that the linker or loader fills in is named after.
-/// (`.rodata` has tables of jumps, named after their functions.)
+/// Returns the name after which a section of data that the linker or loader fills in
+/// is named. (`.rodata` has tables of jumps, named after their functions.)
 fn in_data(section: &str) -> Option<&str> {
     let prefixes = [".data.rel.ro.local.", ".data.rel.ro.", ".data."];
     let named = prefixes
@@ -175,7 +175,7 @@ fn begun(line: &str) -> Option<&str> {
     rest.strip_suffix(">:").filter(|_| is_address)
 }
 
-/// What a relocation's line refers to: a function, or a section of data. A
+/// Returns the target of a relocation's line: a function, or a section of data. A
 /// section of one function is named after it.
 fn relocation(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("R_")?;
@@ -190,7 +190,7 @@ fn relocation(line: &str) -> Option<String> {
     )
 }
 
-/// The function that an instruction without a relocation leads to.
+/// Returns the function that an instruction without a relocation calls.
 fn target(instruction: &str) -> Option<String> {
     let (_, symbol) = instruction.split_once('<')?;
     let symbol = symbol.trim_end().strip_suffix('>')?;
@@ -221,7 +221,7 @@ fn x86(function: &mut Function, instruction: &str) {
         ("add" | "addq", Some(size)) if size > 1 << 63 => function.frame += size.wrapping_neg(),
         ("add" | "addq", Some(_)) => {}
         ("and" | "andq", Some(mask)) => function.frame += mask.wrapping_neg(),
-        // A frame that is given back.
+        // A released frame.
         ("mov" | "lea", _) if from.contains("%rbp") => {}
         _ => function.varies = true,
     }
@@ -282,7 +282,7 @@ impl Search<'_> {
             }
         }
         self.within.pop();
-        // With the address to return to, wherever it is kept.
+        // With the return address, wherever it is stored.
         let own = if function.is_data {
             0
         } else {

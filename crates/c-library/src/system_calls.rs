@@ -1,5 +1,5 @@
-//! The system calls that a call of the library may make: the table that the C
-//! programs include, `programs/system_calls.h`. Knows no test and no filter.
+//! The table of the system calls of the library, which the C programs include:
+//! `programs/system_calls.h`. Knows no test and no filter.
 
 use std::str::FromStr;
 
@@ -8,19 +8,19 @@ use syscalls::Sysno;
 /// One system call of the table.
 #[derive(Copy, Clone, Debug)]
 pub struct SystemCall {
-    /// Its name where words have 64 bits.
+    /// Name where words have 64 bits.
     pub name: &'static str,
-    /// Its name where words have 32 bits.
+    /// Name where words have 32 bits.
     pub name_of_32_bits: &'static str,
-    /// When it is made.
+    /// Purpose of the call.
     pub when: &'static str,
 }
 
 impl SystemCall {
-    /// Its number on this architecture.
+    /// Returns its number on this architecture.
     ///
     /// # Panics
-    /// If the table has a name that is no system call's here.
+    /// If the table has a name that is not a system call here.
     pub fn number(&self) -> i64 {
         let name = if cfg!(target_pointer_width = "64") {
             self.name
@@ -34,10 +34,10 @@ impl SystemCall {
     }
 }
 
-/// The table.
+/// Returns the table.
 ///
 /// # Panics
-/// If a line of the file is no entry.
+/// If a line of the file is not an entry.
 pub fn all() -> Vec<SystemCall> {
     let text = include_str!("../programs/system_calls.h");
     let (_, entries) = text.split_once("*/\n").expect("a comment");

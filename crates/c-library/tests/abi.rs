@@ -1,5 +1,5 @@
-//! What programs that are compiled or linked with the library rely on: names,
-//! numbers, layouts, the header.
+//! Names, numbers, layouts and the header, on which programs that are compiled or
+//! linked with the library rely.
 
 mod programs;
 
@@ -94,7 +94,7 @@ fn the_library_needs_little_of_others() {
     assert!(dynamic.contains(&format!("Library soname: [{SONAME}]")));
     assert!(dynamic.contains("BIND_NOW"));
     assert!(!dynamic.contains("TEXTREL"));
-    // No thread-local data, nothing that runs when it is loaded.
+    // No thread-local data, and no code that runs when it is loaded.
     for absent in [" TLS ", "(INIT_ARRAY)", "(FINI_ARRAY)", "(INIT)", "(FINI)"] {
         assert!(!dynamic.contains(absent), "{absent}\n{dynamic}");
     }
@@ -155,7 +155,7 @@ fn the_headers_numbers_are_rusts() {
     flag(&["INTROSPECTION_SYSRAM", "MAP_SYSRAM"], flags::SYSRAM);
     flag(&["INTROSPECTION_SWAPPED"], flags::SWAPPED);
     flag(&["ESRVRFAULT"], Errno::ESRVRFAULT.raw().into());
-    // The contract's own numbers, which stand nowhere in Rust.
+    // The contract's own numbers, which Rust does not contain.
     let others = [
         ("EOK", 0),
         ("INTROSPECTION_UNBACKED", -1),
@@ -203,7 +203,7 @@ fn c_programs_may_include_the_header_and_sys_mman_in_any_order() {
     }
 }
 
-/// A process that waits for input and does nothing else; ended with the value.
+/// A process that waits for input, ended when dropped.
 struct Idle(Child);
 
 impl Idle {
@@ -214,7 +214,7 @@ impl Idle {
             .stdout(piped())
             .spawn()
             .expect(program);
-        // Once it has answered, it waits.
+        // After its answer it waits.
         let mut line = [0; 2];
         let written = child.stdin.as_mut().map(|input| input.write_all(b"x\n"));
         let read = child
@@ -277,7 +277,7 @@ fn the_example_lists_regions_and_ranges_that_the_page_table_confirms() {
     }
 }
 
-/// A function of an example, as the document shows it.
+/// Returns a function of an example, as in the document.
 fn quoted(example: &str, begin: &str) -> String {
     let from = example.find(begin).expect(begin);
     let length = example[from..].find("\n}\n").expect("its end");
@@ -324,7 +324,7 @@ fn the_idioms_for_lists_that_grow_are_those_of_an_example_that_works() {
     assert_eq!(numbers[0], numbers[1], "{printed}");
 }
 
-/// A directory that is removed with the value.
+/// A directory that is removed when dropped.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {

@@ -1,5 +1,5 @@
-//! The C programs' cases, each with the shared library, with the archive, and
-//! in a static program. What they hold stands in `programs/*.c`.
+//! The cases of the C programs in `programs/*.c`, each with the shared library, with
+//! the archive, and in a static program.
 
 mod programs;
 
@@ -113,7 +113,7 @@ fn no_program_of_cases_is_forgotten() {
     assert_eq!(PROGRAMS, c_library::program::WITH_CASES);
 }
 
-/// Each is one of those above, or has a test of its own.
+/// Each program is one of those above, or has a test of its own.
 #[test]
 fn every_c_program_is_one_that_the_tests_know() {
     let mut found = BTreeSet::new();

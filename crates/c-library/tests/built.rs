@@ -1,5 +1,5 @@
-//! What the built objects show of what a call can do: no thread-local data, no
-//! unwinder, and a panic handler that aborts.
+//! Properties of the built objects: no thread-local data, no unwinder, and a panic
+//! handler that aborts.
 
 mod programs;
 
@@ -27,7 +27,7 @@ fn nothing_is_thread_local() {
         for absent in [".tdata", ".tbss"] {
             assert!(!sections.contains(absent), "{file:?}: {absent}");
         }
-        // Every kind of access that the linker has to be told of.
+        // Every kind of access that needs a relocation.
         let relocations = tool("readelf", &["--relocs", "--wide"], file);
         assert!(relocations.contains("R_"), "{file:?}");
         for line in relocations.lines() {
@@ -42,8 +42,8 @@ fn nothing_is_thread_local() {
     }
 }
 
-/// The register that leads to a thread's own data. (The C compiler may put a
-/// stack's guard value there too; this library is built without.)
+/// The register of a thread's own data. (The C compiler may store a stack's guard
+/// value there, too; this library is built without.)
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn no_instruction_reads_a_threads_own_data() {
@@ -59,9 +59,9 @@ fn no_instruction_reads_a_threads_own_data() {
     }
 }
 
-/// The archive's symbols, by the letters of `nm`.
+/// Returns the archive's symbols, by the letters of `nm`.
 fn symbols() -> Vec<(char, String)> {
-    // Members with intermediate code in them are complained of, and listed.
+    // `nm` warns of members with intermediate code, and lists them.
     let listed = tool("nm", &["--format=posix"], &library().archive);
     let parsed = listed.lines().filter_map(|line| {
         let mut fields = line.split(' ');
@@ -87,12 +87,12 @@ fn nothing_unwinds() {
             assert!(!name.contains(absent), "{name}");
         }
     }
-    // The exported functions must let a cancel pass, which unwinds the caller.
+    // A cancel, which unwinds the caller, must pass the exported functions.
     let sections = tool("readelf", &["--sections", "--wide"], &library().shared);
     assert!(!sections.contains(".gcc_except_table"), "{sections}");
 }
 
-/// A directory that is removed with the value.
+/// A directory that is removed when dropped.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -114,7 +114,7 @@ fn a_panic_aborts_and_unwinds_nothing() {
     let name = format!("c-panic-{}", std::process::id());
     let scratch = Scratch(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
     fs::create_dir_all(&scratch.0).unwrap();
-    // The handler is nobody's to call but in this copy of the archive.
+    // The handler can be called only in this copy of the archive.
     let archive = scratch.0.join("libpanic.a");
     run(Command::new("objcopy")
         .arg(format!("--globalize-symbol={handler}"))

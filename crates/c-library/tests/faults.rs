@@ -1,7 +1,6 @@
-//! Faults at every system call of every C function, through the shared object
-//! as it is installed: each ends in the very records or in the right error,
-//! with no descriptor left. The faults and the table of what may become of them
-//! are `testkit::faults`.
+//! Faults at every system call of every C function, through the shared object as it
+//! is installed: each ends in the same records or in the correct error, with no
+//! descriptor left. `testkit::faults` has the faults and their permitted results.
 
 mod programs;
 
@@ -15,11 +14,11 @@ use testkit::machine::is_root_or_skip;
 use testkit::memory::page;
 use testkit::varied::{Varied, DENSE};
 
-/// Flags that only a look at the object tells.
+/// Flags that require an examination of the object.
 const KINDS: u32 = flags::ELF | flags::PHYS;
 
-/// A record; of backed page-table records one for each base page, because
-/// leaves are base pages where the kernel does not tell.
+/// A record; for backed page-table records one for each base page, because leaves
+/// are base pages where the kernel has no size.
 fn push(given: &mut Vec<Given>, record: &Record, as_pages: bool) {
     let size = match as_pages && record.paddr != u64::MAX {
         true => page(),
@@ -58,7 +57,7 @@ fn try_walk(name: &str, run: &dyn Fn(&mut Vec<Given>) -> Result<(), i32>) {
     });
 }
 
-/// Room for all records, made before the child is forked.
+/// Buffer for all records, allocated before the child is forked.
 fn room() -> std::cell::RefCell<Vec<Record>> {
     std::cell::RefCell::new(vec![Record::default(); 6000])
 }
@@ -112,7 +111,7 @@ fn faults_in_the_array_calls_for_oneself() {
     if !is_root_or_skip("faults in the array calls for oneself") {
         return;
     }
-    // Made before the child that walks is forked, and left alone by it.
+    // Created before the child that walks is forked, and not used by it.
     let varied = Varied::make();
     let dense = (varied.dense, varied.dense + DENSE * page() - 1);
     let huge = varied.around_huge();
@@ -172,7 +171,7 @@ fn faults_in_looking_at_one_place() {
             .iter()
             .fold(0u64, |hash, word| hash.rotate_left(7) ^ word);
         let facts = [path, length as u64, 0, 0, 0, 0];
-        // The address is the object's own only where that could be looked at.
+        // The address is the object's own only where the object could be examined.
         given.push(Given {
             facts,
             kind: info[0],

@@ -1,6 +1,6 @@
-//! The whole C ABI in one file, `tests/abi.golden`, as programs that are built
-//! already rely on it: symbols with their versions, prototypes, values, sizes,
-//! offsets. `docs/ABI.md` says what may change in it.
+//! The whole C ABI in one file, `tests/abi.golden`, on which built programs rely:
+//! symbols with their versions, prototypes, values, sizes, offsets. `docs/ABI.md`
+//! defines what may change.
 
 mod programs;
 
@@ -17,7 +17,7 @@ fn tool(command: &mut Command) -> String {
     run(command).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The header alone, by the preprocessor; `options` say of what.
+/// Returns the preprocessed header, by the given options.
 fn preprocessed(options: &[&str]) -> String {
     let header = library().include.join("sys/introspection.h");
     let mut command = Command::new(cc());
@@ -25,13 +25,13 @@ fn preprocessed(options: &[&str]) -> String {
     tool(command.arg(header))
 }
 
-/// What the program prints that shows all of the header's numbers.
+/// Returns the output of the program that prints all numbers of the header.
 fn numbers() -> &'static str {
     static PRINTED: OnceLock<String> = OnceLock::new();
     PRINTED.get_or_init(|| Program::compile(&source("constants.c"), Linked::Archive).print(&[]))
 }
 
-/// `name@@VERSION type`, in the order of names.
+/// Returns `name@@VERSION type`, in the order of names.
 fn symbols() -> Vec<String> {
     let listed = tool(
         Command::new("nm")
@@ -46,9 +46,9 @@ fn symbols() -> Vec<String> {
     symbols.into_iter().collect()
 }
 
-/// The declarations of functions and types, each in one line, as C reads them.
+/// Returns the declarations of functions and types, each in one line.
 fn declarations() -> Vec<String> {
-    // Without what the header includes, whose lines name other files.
+    // Without the included headers, whose lines name other files.
     let mut own = String::new();
     let mut is_own = false;
     for line in preprocessed(&[]).lines() {
@@ -78,7 +78,7 @@ fn declarations() -> Vec<String> {
     trimmed.filter(|text| !text.is_empty()).collect()
 }
 
-/// The names that the header defines for the preprocessor and that have a value.
+/// Returns the names of the header's macros with a value.
 fn macros() -> BTreeSet<String> {
     let names = |options: &[&str]| -> BTreeSet<String> {
         let text = preprocessed(options);
@@ -91,7 +91,7 @@ fn macros() -> BTreeSet<String> {
     let ours = names(&["-dM", "-DINTROSPECTION_QNX_NAMES"]);
     let includes = ["-dM", "-include", "stddef.h", "-include", "stdint.h"];
     let more = ["-include", "sys/types.h", "-include", "sys/mman.h"];
-    // The guard of the header itself, defined, leaves only what it includes.
+    // The header's own guard leaves only what it includes.
     let guard = ["-DSYS_INTROSPECTION_H"];
     let others = names(&[&includes[..], &more[..], &guard[..]].concat());
     ours.difference(&others)
@@ -145,7 +145,7 @@ fn every_constant_of_the_header_is_among_the_values() {
     let macros = macros();
     assert!(macros.len() > 30, "{macros:?}");
     for name in &macros {
-        // An initializer is no value; the cursor's size tells of it.
+        // An initializer is not a value; the cursor's size covers it.
         if name != "INTROSPECTION_CURSOR_CLOSED" {
             assert!(names.contains(name.as_str()), "{name}");
         }

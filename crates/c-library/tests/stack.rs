@@ -1,4 +1,4 @@
-//! The stack that is promised, held against the code of the built archive.
+//! The promised stack, compared with the code of the built archive.
 
 #![cfg(target_arch = "x86_64")]
 
@@ -30,7 +30,7 @@ fn no_chain_of_calls_takes_more_stack_than_is_promised() {
     );
 }
 
-/// The oracle is the C compiler, which says what each function takes.
+/// The oracle is the C compiler, which reports the stack of each function.
 #[test]
 fn a_chain_is_the_sum_of_what_the_compiler_says() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stack-{}", std::process::id()));

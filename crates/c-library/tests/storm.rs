@@ -1,5 +1,5 @@
-//! Targets in turmoil, walked through the C functions. A test binary of its
-//! own, because it watches what this process uses.
+//! Targets that change all the time, walked through the C functions. A test binary
+//! of its own, because it measures the resources of its process.
 
 mod programs;
 
@@ -21,7 +21,7 @@ fn piece(record: &Record) -> Piece {
     }
 }
 
-/// As a C caller does: with a buffer that is made larger until all of it fits.
+/// Walks as a C caller does: with a buffer that is enlarged until the list fits.
 fn array(call: ArrayCall, pid: u32, range: Range<u64>) -> Result<Vec<Record>, i32> {
     let mut records = vec![Record::default(); 21];
     loop {

@@ -1,5 +1,5 @@
-//! The table of system calls that the library may make: the document shows it,
-//! and each of its calls is made. That no other is made is `confined.c`'s.
+//! The table of system calls of the library: the document contains it, and each of
+//! its calls is made. `confined.c` tests that no other is made.
 
 mod programs;
 
@@ -58,7 +58,7 @@ fn call_all(c: &Functions, pid: i64, records: &mut [Record], at: u64, size: u64)
     assert_eq!(unsafe { (c.read_memory)(pid, start, to, 1) }, 1);
 }
 
-/// Touched so that no part of it looks like a huge page.
+/// Memory touched so that no part of it resembles a huge page.
 fn dense(size: u64) -> u64 {
     let at = memory::anonymous(size);
     for index in (0..size / page()).rev() {
@@ -76,13 +76,13 @@ fn many_mappings(count: u64) -> u64 {
     at
 }
 
-/// The calls of one way to ask.
+/// The system calls of one function.
 fn calls_of(prepare: impl FnOnce() -> u64, size: u64, pid: i64) -> Calls {
     let c = functions();
     trace::count(
         || (prepare(), vec![Record::default(); 4].into_boxed_slice()),
         |(at, records)| {
-            // On the stack: the allocator's calls are not the library's.
+            // On the stack: calls of the allocator are not the library's.
             let mut records: [Record; 4] = records[..].try_into().unwrap();
             call_all(&c, pid, &mut records, *at, size);
         },
@@ -94,10 +94,10 @@ fn each_call_of_the_table_is_made() {
     if !is_root_or_skip("the calls of the table") {
         return;
     }
-    // Loaded now, so that all targets have it, too.
+    // Loaded now, so that all targets have it.
     functions();
-    // The tracer's stops are sleep: a walk takes them for a target that it keeps
-    // waiting, and rests.
+    // The tracer's stops count as sleep: a walk takes them for a target that it
+    // delays, and rests.
     let long = 16_384 * page();
     let at = dense(long);
     let unique = |target: &Target| {
@@ -115,7 +115,7 @@ fn each_call_of_the_table_is_made() {
             page(),
             i64::from(without_first_thread.pid()),
         ),
-        // Scanned, and for how long is measured.
+        // Scanned, with a measured duration.
         calls_of(|| memory::anonymous(RESERVED), RESERVED, 0),
         calls_of(|| many_mappings(count), count * page(), 0),
         calls_of(
@@ -150,7 +150,7 @@ fn each_call_of_the_table_is_made() {
     );
     memory::unmap(at, long);
     let made = &made | &own.numbers().collect();
-    // The size of a page is one constant on these.
+    // The page size is a constant on these.
     let is_due = |call: &SystemCall| {
         call.name != "msync" || !cfg!(any(target_arch = "x86_64", target_arch = "riscv64"))
     };

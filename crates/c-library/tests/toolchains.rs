@@ -1,7 +1,7 @@
-//! What other tools make of the library: other C compilers, C++ compilers,
-//! pkg-config, sanitizers. Not every machine has them, so they are no part of
-//! every test run: `cargo test -p c-library --test toolchains -- --ignored`,
-//! where a tool that is missing is a failure.
+//! The library with other tools: C compilers, C++ compilers, pkg-config, sanitizers.
+//! Not every machine has them, so they are not part of every test run but of
+//! `cargo test -p c-library --test toolchains -- --ignored`, where a missing tool is
+//! a failure.
 
 mod programs;
 
@@ -77,7 +77,7 @@ fn programs_that_clang_compiles_behave_the_same() {
     }
 }
 
-/// A program's cases that a tool cannot run.
+/// Cases of a program that a tool cannot run.
 type Except = (&'static str, &'static [&'static str]);
 
 fn cases(program: &Program, but: &[&str]) -> Vec<String> {
@@ -92,17 +92,17 @@ fn cases(program: &Program, but: &[&str]) -> Vec<String> {
     rest.map(str::to_owned).collect()
 }
 
-/// Not `stack.c`: it measures a stack that the sanitizer makes larger.
+/// Without `stack.c`: it measures a stack that the sanitizer enlarges.
 const UNDER_SANITIZERS: [Except; 7] = [
     ("own_memory.c", &[]),
     ("buffer.c", &[]),
-    // Reads, entry by entry, 20 TiB that the sanitizer has set aside.
+    // Reads 20 TiB that the sanitizer has reserved, entry by entry.
     ("regions.c", &["older_kernels_give_the_same"]),
     ("objects.c", &[]),
     ("cursor.c", &[]),
     ("targets.c", &[]),
-    // gcc 12's sanitizer fails itself when a thread is cancelled; what the other
-    // counts is glibc's allocator's, and the sanitizer has its own.
+    // gcc 12's sanitizer fails itself when a thread is cancelled; the other case
+    // counts memory of glibc's allocator, which the sanitizer replaces.
     (
         "safety.c",
         &[
@@ -120,8 +120,8 @@ fn programs_under_sanitizers_behave_the_same() {
         for linked in [Linked::Shared, Linked::Archive] {
             let program = compile("gcc", &options, &source(name), linked);
             for case in cases(&program, but) {
-                // What the programs leave behind when they end is their own:
-                // the library does not allocate.
+                // Memory that remains at the end belongs to the programs: the
+                // library does not allocate.
                 let mut command = program.command();
                 command.env("ASAN_OPTIONS", "detect_leaks=0");
                 run_case_of(command, &case, linked);
@@ -130,14 +130,14 @@ fn programs_under_sanitizers_behave_the_same() {
     }
 }
 
-/// Valgrind 3.19 knows no pidfd_open, and answers ENOSYS: no other process than
-/// the caller can be opened, hence not `targets.c`. Nor `stack.c`, which looks
-/// at memory that nobody has written.
+/// Valgrind 3.19 lacks pidfd_open and returns ENOSYS: only the caller itself can be
+/// opened, hence without `targets.c`. Also without `stack.c`, which reads memory that
+/// was never written.
 const UNDER_VALGRIND: [Except; 6] = [
     (
         "own_memory.c",
         &[
-            // The process by its number, and buffers that are not there.
+            // The process by its number, and buffers that do not exist.
             "with_all_privileges",
             "after_setuid",
             "after_seteuid",
@@ -147,8 +147,8 @@ const UNDER_VALGRIND: [Except; 6] = [
     ),
     (
         "buffer.c",
-        // It carries out the call that asks about a page itself, and stores
-        // into a read-only page.
+        // Valgrind executes the call that checks a page itself, and stores into a
+        // read-only page.
         &["a_buffer_that_cannot_be_written_is_a_fault"],
     ),
     (
@@ -177,7 +177,7 @@ const UNDER_VALGRIND: [Except; 6] = [
             "a_cursors_files_are_closed_on_exec",
             "eight_threads_may_call_at_once",
             "a_process_outlives_its_first_thread",
-            // Takes hours: its rounds are made for full speed.
+            // Takes hours: its rounds are sized for full speed.
             "a_cancel_never_stops_a_call_half_way",
         ],
     ),
@@ -204,8 +204,8 @@ fn programs_under_valgrind_behave_the_same() {
     }
 }
 
-/// The library instrumented for the thread sanitizer. Rust's own libraries are
-/// not, and need not be: they keep no state here.
+/// Builds the library instrumented for the thread sanitizer. Rust's own libraries are
+/// not instrumented: they have no state here.
 fn instrumented_archive() -> PathBuf {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("thread-sanitizer");
@@ -221,7 +221,7 @@ fn instrumented_archive() -> PathBuf {
             ])
             .args(["--target", &triple, "--target-dir"])
             .arg(&target)
-            // The compiler takes the option only so.
+            // The compiler accepts the option only in this form.
             .env("RUSTC_BOOTSTRAP", "1")
             .env(
                 "RUSTFLAGS",
@@ -253,7 +253,7 @@ fn programs_under_the_thread_sanitizer_race_only_where_they_do_so_themselves() {
         .unwrap_or_else(|error| panic!("{error}"));
         path
     };
-    // Its shadow lies where newer kernels may otherwise put the program.
+    // Its shadow memory lies where newer kernels may otherwise place the program.
     let fixed = |program: &Path, case: &str| {
         let mut command = Command::new("setarch");
         command.arg("--addr-no-randomize").arg(program).arg(case);
@@ -269,7 +269,7 @@ fn programs_under_the_thread_sanitizer_race_only_where_they_do_so_themselves() {
         assert!(output.status.success() || is_skipped, "{case}: {said}");
         assert!(!said.contains("ThreadSanitizer"), "{case}: {said}");
     }
-    // And it looks: two threads that walk into one buffer are found.
+    // The control: two threads that walk into one buffer are found.
     let output = fixed(&compiled("race.c"), "two_threads_share_a_buffer");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -279,7 +279,7 @@ fn programs_under_the_thread_sanitizer_race_only_where_they_do_so_themselves() {
     assert!(said.contains("introspection"), "{said}");
 }
 
-/// An installation, removed with the value.
+/// An installation, removed when dropped.
 struct Installed(PathBuf);
 
 impl Installed {
@@ -334,7 +334,7 @@ fn pkg_config_says_how_to_link() {
             .arg("2147483647")
             .output()
             .unwrap();
-        // It has found the library and asked it.
+        // The program has found and called the library.
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(message.contains("No such process"), "{message}");
@@ -381,7 +381,7 @@ fn the_manual_covers_every_function_and_is_well_formed() {
         })
     {
         let short = flag.trim_start_matches("INTROSPECTION");
-        // The two that Linux never sets, and the masks' like, need no entry.
+        // The two flags that Linux never sets, and masks, need no entry.
         if !matches!(flag, "INTROSPECTION_FIXED" | "INTROSPECTION_LAZY") {
             assert!(text.contains(short), "{flag}");
         }

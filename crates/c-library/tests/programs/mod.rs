@@ -1,7 +1,7 @@
 //! Compiles the C programs against the library and runs their cases. Knows no
 //! case.
 
-// Each test binary uses its part of this.
+// Each test binary uses a part of this module.
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
@@ -14,10 +14,10 @@ pub(crate) use c_library::program::Linked;
 use c_library::program::{self, OPTIONS};
 use c_library::{cc, run, Library};
 
-/// Every way to link.
+/// All linkages.
 pub(crate) const ALL_LINKS: [Linked; 3] = [Linked::Shared, Linked::Archive, Linked::Static];
 
-/// Every way to include the header beside `<sys/mman.h>`.
+/// All inclusions of the header beside `<sys/mman.h>`.
 pub(crate) const INCLUSIONS: [&[&str]; 6] = [
     &[],
     &["-DBEFORE"],
@@ -27,7 +27,7 @@ pub(crate) const INCLUSIONS: [&[&str]; 6] = [
     &["-DINTROSPECTION_QNX_NAMES", "-DAFTER"],
 ];
 
-/// The workspace.
+/// Returns the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
@@ -36,7 +36,7 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// The library, built once.
+/// Returns the library, built once.
 pub(crate) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -47,19 +47,18 @@ pub(crate) fn library() -> &'static Library {
     })
 }
 
-/// The functions of the shared object, loaded once.
+/// Returns the functions of the shared object, loaded once.
 pub(crate) fn functions() -> Functions {
     static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
     *FUNCTIONS.get_or_init(|| Functions::load(&library().shared).unwrap())
 }
 
-/// A compiled program: a product of the build, kept in the target directory
-/// under a name that is always the same.
+/// A compiled program, kept in the target directory under a constant name.
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
 }
 
-/// The file of one of the C programs.
+/// Returns the file of one of the C programs.
 pub(crate) fn source(name: &str) -> PathBuf {
     program::directory(&root()).join(name)
 }
@@ -81,7 +80,7 @@ impl Program {
         linked: Linked,
     ) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-{name}"));
-        // Others may be doing the same just now: it appears whole.
+        // Other processes may do the same now: it appears whole.
         let new = path.with_extension(format!("new-{}", std::process::id()));
         program::compile(command, library(), linked, source, &new)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -89,24 +88,24 @@ impl Program {
         Self { path }
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A command that runs it, to add arguments to.
+    /// Returns a command that runs it, for further arguments.
     pub(crate) fn command(&self) -> Command {
         self.command_under(&self.path)
     }
 
-    /// A command that runs another program, which runs this one.
+    /// Returns a command that runs another program, which runs this one.
     pub(crate) fn command_under(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env("LD_LIBRARY_PATH", &library().dir);
         command
     }
 
-    /// Runs it and gives what it printed; panics if it fails.
+    /// Runs it and returns its output; panics if it fails.
     pub(crate) fn print(&self, arguments: &[&str]) -> String {
         run(self.command().args(arguments)).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -121,7 +120,7 @@ impl Program {
 pub(crate) fn run_case_of(mut command: Command, case: &str, linked: Linked) {
     let Output { status, stderr, .. } = command
         .arg(case)
-        // What a case makes, it makes in the target directory.
+        // A case creates files in the target directory.
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .output()
         .expect("a compiled program");
@@ -133,7 +132,7 @@ pub(crate) fn run_case_of(mut command: Command, case: &str, linked: Linked) {
     }
 }
 
-/// The cases of all programs, as [`cases`] has those of one, and the programs'
+/// Defines the tests of all programs, as [`cases`] those of one, and the programs'
 /// names in `PROGRAMS`.
 #[macro_export]
 macro_rules! all_cases {
@@ -144,8 +143,8 @@ macro_rules! all_cases {
     };
 }
 
-/// One test for each case of a program, each run with every way of linking,
-/// and one that no case of the program is forgotten.
+/// Defines a test for each case of a program, run with every linkage, and a test that
+/// no case of the program is missing.
 #[macro_export]
 macro_rules! cases {
     ($module:ident: $($case:ident),* $(,)?) => {
