@@ -165,14 +165,14 @@ fn every_kind_of_record_is_as_its_schema_says() {
         );
         check("pagetable", &[samples::page_table(name)]);
         check("virtual", &[samples::virtual_region(name)]);
-        check("virtual-resident", &[samples::resident(name)]);
+        check("resident", &[samples::resident(name)]);
         check("object", &[samples::object(name)]);
         let of_mapping = mapping_usage(name, true);
         check("summary-mapping", &[of_mapping]);
         check("summary-mapping", &[WithPid(mapping_usage(name, false))]);
     }
     check("extents", &[samples::extent()]);
-    check("address", &[address(), hidden_address()]);
+    check("frame", &[address(), hidden_address()]);
     for name in [b"/bin/x".as_slice(), b"/caf\xe9", b""] {
         check(
             "owner",
@@ -215,7 +215,7 @@ fn the_schemas_name_every_state_that_a_record_can_have() {
         ("owner", names(&State::ALL)),
         ("extents", without(&[State::Resident])),
         (
-            "virtual-resident",
+            "resident",
             without(&[State::Ram, State::Device, State::Zero, State::Unmapped]),
         ),
     ] {
@@ -273,13 +273,7 @@ fn a_reason_is_there_for_what_is_unknown_and_for_nothing_else() {
 #[test]
 fn the_schemas_name_every_kind_of_mapping() {
     let expected: BTreeSet<_> = MappingKind::ALL.iter().map(|kind| kind.name()).collect();
-    for name in [
-        "physical",
-        "pagetable",
-        "virtual",
-        "virtual-resident",
-        "object",
-    ] {
+    for name in ["physical", "pagetable", "virtual", "resident", "object"] {
         assert_eq!(
             enumerated(&schema(name), "/$defs/kind/enum"),
             expected,
@@ -349,7 +343,7 @@ fn facts_of_pages_are_as_the_schemas_say() {
 fn the_schema_of_addresses_names_every_kind_of_place() {
     let kinds = PhysicalKind::ALL.map(PhysicalKind::name);
     let expected: BTreeSet<_> = kinds.into_iter().chain(["hidden"]).collect();
-    let schema = schema("address");
+    let schema = schema("frame");
     let stated = enumerated(&schema, "/$defs/record/properties/kind/enum");
     assert_eq!(stated, expected);
 }
@@ -383,7 +377,7 @@ fn the_schemas_tie_addresses_to_states() {
         state: State::Ram,
         ..samples::resident(b"")
     };
-    let schema = of_record(&schema("virtual-resident"));
+    let schema = of_record(&schema("resident"));
     assert!(!valid(&schema, &|| serde_json::to_value(resident).unwrap()));
 }
 
@@ -393,9 +387,9 @@ const SCHEMAS: [&str; 10] = [
     "pagetable",
     "extents",
     "virtual",
-    "virtual-resident",
+    "resident",
     "object",
-    "address",
+    "frame",
     "owner",
     "summary",
     "summary-mapping",

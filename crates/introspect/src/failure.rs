@@ -1,36 +1,35 @@
-//! Why the command fails, and what it says then.
+//! Reasons for which the command fails, their exit statuses and messages. Must not know
+//! any option or command.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 
 use process_introspection::Error;
 
-use crate::options::pid::TargetText;
-
-/// Why the command ends early.
+/// Reason for which the command ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The library could not find something out.
+    /// Error of the library.
     Library(Error),
-    /// Whoever read the output has gone, which is no error.
+    /// The reader of the output is gone, which is no error.
     ReaderGone,
-    /// A signal came that ends the command.
+    /// Signal that ends the command.
     Interrupted(i32),
-    /// Something else, in words.
+    /// Any other error, as text.
     Message(String),
-    /// A program that was to be started was not, or not followed.
+    /// A program was not started, or could not be traced.
     Launch {
-        /// The exit status that tells which.
+        /// Exit status that says which.
         status: u8,
-        /// What is to be said.
+        /// Text of the error.
         message: String,
     },
-    /// Wrong usage that shows only when several arguments are seen together.
+    /// Wrong usage that only several arguments together show.
     Usage(clap::Error),
 }
 
 impl Failure {
-    /// Of reading or writing something.
+    /// Error of reading or writing a file.
     pub(crate) fn io(doing: impl Display, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::ReaderGone;
@@ -38,7 +37,7 @@ impl Failure {
         Self::Message(format!("cannot {doing}: {error}"))
     }
 
-    /// The exit status.
+    /// Returns the exit status.
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::ReaderGone => 0,
@@ -47,11 +46,12 @@ impl Failure {
         }
     }
 
-    /// What to say.
-    pub(crate) fn message(&self, target: Option<&TargetText>) -> String {
+    /// Returns the text of the error; `target` is the process that the command line
+    /// names, if it is one.
+    pub(crate) fn message(&self, target: Option<&dyn Display>) -> String {
         match (self, target) {
             (Self::Library(error), Some(target)) if error.is_frames_hidden() => format!(
-                "{error}; what is in memory, without addresses: introspect virtual {target} --resident"
+                "{error}; what is in memory, without addresses: introspect resident {target}"
             ),
             (Self::Library(error), _) => error.to_string(),
             (Self::ReaderGone, _) => "the reader of the output has gone".to_owned(),
@@ -72,4 +72,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Library(error)
     }
+}
+
+/// Writes a line to standard error. If that fails, the exit status and the records are
+/// still right.
+pub(crate) fn warn(message: impl Display) {
+    let _ = writeln!(io::stderr(), "introspect: {message}");
 }

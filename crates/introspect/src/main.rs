@@ -1,6 +1,6 @@
-//! The command `introspect`: arguments to library to output. What it knows of
-//! Linux it knows through the library.
-// One attribute in `startup` excepted.
+//! The command `introspect`: from arguments through the library to output. Everything
+//! that it knows of Linux is in the library.
+// Except one attribute in `output::startup`.
 #![deny(unsafe_code)]
 
 mod commands;
@@ -9,53 +9,30 @@ mod failure;
 mod memory_errors;
 mod options;
 mod output;
+mod text;
 mod usage;
 
-use std::io::Write;
+use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::commands::{completions, frame, man, owner, physical as walks, read, summary, Command};
-use crate::failure::Failure;
+use crate::failure::{warn, Failure};
 
 fn main() -> ExitCode {
-    let arguments = match usage::parse() {
-        Ok(arguments) => arguments,
+    let command = match usage::parse() {
+        Ok(command) => command,
         Err(status) => return status,
     };
-    let target = arguments.command.target();
-    match run(&arguments.command) {
+    match command.run() {
         Ok(status) => ExitCode::from(status),
         Err(Failure::ReaderGone) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => usage::end(error),
+        Err(Failure::Usage(error)) => usage::end_by_wrong_usage(error),
         Err(failure) => {
             if let Failure::Interrupted(signal) = failure {
                 control::interruption::end_by(signal);
             }
-            // Where nobody can be told, the status still tells.
-            let _ = writeln!(std::io::stderr(), "introspect: {}", failure.message(target));
+            let target = command.target().map(|target| target as &dyn Display);
+            warn(failure.message(target));
             ExitCode::from(failure.status())
         }
     }
-}
-
-/// Gives the exit status.
-fn run(command: &Command) -> Result<u8, Failure> {
-    command.check()?;
-    match command {
-        Command::Physical(physical) => match (&physical.pid, physical.launch.is_asked_for()) {
-            (Some(pid), false) => walks::physical(pid, physical),
-            _ => return walks::physical_of_command(physical),
-        },
-        Command::Summary(asked) => return summary::summary(asked),
-        Command::Extents(extents) => walks::extents(extents),
-        Command::Virtual(mappings) => walks::mappings(mappings),
-        Command::Pagetable(pagetable) => walks::page_table(pagetable),
-        Command::Object(object) => walks::object(object),
-        Command::Address(addresses) => frame::address(addresses),
-        Command::Owner(arguments) => owner::owner(arguments),
-        Command::Read(read) => read::read(read),
-        Command::Completions(completions) => completions::completions(completions.shell),
-        Command::Man(man) => man::man_pages(&man.dir),
-    }
-    .map(|()| 0)
 }

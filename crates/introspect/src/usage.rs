@@ -1,5 +1,5 @@
-//! The command line: parses it, and prints help, the version and what is wrong
-//! with it. Knows nothing of what the arguments ask for.
+//! Parses the command line, and prints help, the version, and usage errors. Must not know
+//! what the arguments mean.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,52 +7,51 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 
-use crate::commands::Arguments;
-use crate::failure::Failure;
-use crate::output::destination::Destination;
-use crate::output::place::Place;
+use crate::commands::{Command, CommandLine};
+use crate::failure::{warn, Failure};
+use crate::output::destination::print;
 
 /// Exit status of wrong usage.
 const WRONG_USAGE: u8 = 2;
 
-/// Parses the arguments of this process. Otherwise help, the version or the
-/// mistake has been printed, and the status to end with is returned.
-pub(crate) fn parse() -> Result<Arguments, ExitCode> {
-    Arguments::try_parse().map_err(end)
+/// Parses the arguments of this process. Otherwise prints help, the version or the error,
+/// and returns the exit status.
+pub(crate) fn parse() -> Result<Command, ExitCode> {
+    match CommandLine::try_parse() {
+        Ok(line) => Ok(line.command),
+        Err(error) => Err(end(error)),
+    }
 }
 
-/// Prints what clap has to say, and returns the status to end with.
-pub(crate) fn end(mut error: clap::Error) -> ExitCode {
+/// Prints a usage error that clap did not find, and returns the exit status.
+pub(crate) fn end_by_wrong_usage(error: clap::Error) -> ExitCode {
+    end(error.format(&mut CommandLine::command()))
+}
+
+/// Prints the text of clap's result, and returns the exit status.
+fn end(mut error: clap::Error) -> ExitCode {
     correct(&mut error);
     let text = error.render().to_string();
     if error.use_stderr() {
-        // Where nobody can be told, the status still tells.
+        // If this fails, the exit status still reports the error.
         let _ = io::stderr().write_all(text.as_bytes());
         return ExitCode::from(WRONG_USAGE);
     }
     match print(text.as_bytes()) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "introspect: {}", failure.message(None));
+            warn(failure.message(None));
             ExitCode::from(failure.status())
         }
     }
 }
 
-/// Prints a text on standard output.
-pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
-    let place = Place::StandardOutput;
-    Destination::open(&place)
-        .and_then(|mut out| out.write_all(text))
-        .map_err(|error| place.write(&error))
-}
-
-/// Takes suggestions away that would not help: hidden subcommands, and `--`
-/// before an argument, which would start a program of that name.
+/// Removes misleading suggestions: hidden subcommands, and `--` before an argument, which
+/// would start a program of that name.
 fn correct(error: &mut clap::Error) {
     if let Some(ContextValue::Strings(names)) = error.remove(ContextKind::SuggestedSubcommand) {
         let is_shown = |name: &String| {
-            Arguments::command()
+            CommandLine::command()
                 .get_subcommands()
                 .any(|command| command.get_name() == name && !command.is_hide_set())
         };

@@ -50,7 +50,7 @@ fn what_is_at_an_address_is_the_same_in_every_format() {
     let address = own["paddr"].as_str().unwrap();
     let nowhere = "ffffffffffffffff";
     let output = |format: &str| {
-        let run = run(&["address", address, &frame, nowhere, "--format", format]);
+        let run = run(&["frame", address, &frame, nowhere, "--format", format]);
         assert_eq!(run.status, 0, "{run:?}");
         // It lies above everything, which is said, whatever the format.
         assert!(run.stderr.contains(nowhere), "{run:?}");
@@ -59,7 +59,7 @@ fn what_is_at_an_address_is_the_same_in_every_format() {
     };
     let records = output("json").array();
     let whole = Value::Array(records.clone());
-    if let Err(error) = schema("address").validate(&whole) {
+    if let Err(error) = schema("frame").validate(&whole) {
         panic!("{error}: {whole}");
     }
     assert_eq!(records, output("jsonl").lines());
@@ -100,7 +100,7 @@ fn the_node_of_a_record_is_that_of_its_addresses() {
         assert!(!records.is_empty());
         for record in records {
             let address = record["paddr"].as_str().unwrap();
-            let place = &succeed(&["address", address, "--format", "json"]).array()[0];
+            let place = &succeed(&["frame", address, "--format", "json"]).array()[0];
             assert_eq!(record["node"], place["node"], "{subcommand}");
             assert!(record["node"].is_u64(), "{subcommand}: {record}");
         }

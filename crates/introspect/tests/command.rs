@@ -50,7 +50,7 @@ fn has_memory_of(records: &[Value], program: &str) -> bool {
 #[test]
 fn the_programs_output_and_status_are_its_own() {
     root_or_return!("the_programs_output_and_status_are_its_own");
-    for options in [&[][..], &["--at", "exit"], &["--on", "USR1"]] {
+    for options in [&[][..], &["--at-exit"], &["--on", "USR1"]] {
         let run = of_shell(options, "echo out; exit 7");
         assert_eq!((run.status, run.stdout.as_str()), (7, "out\n"), "{run:?}");
     }
@@ -148,8 +148,8 @@ fn after_a_time_a_program_is_looked_at_and_runs_on() {
         );
         let run = of_shell(&options, &wait);
         assert_eq!(run.status, 3, "{run:?}");
-        let stood = run.stderr.contains(" stood still for ");
-        assert_eq!(stood, !freeze.is_empty(), "{run:?}");
+        let was_frozen = run.stderr.contains(" was frozen for ");
+        assert_eq!(was_frozen, !freeze.is_empty(), "{run:?}");
         assert!(has_memory_of(
             &json(&fs::read_to_string(&path).unwrap()),
             "sh"

@@ -76,7 +76,7 @@ fn wrong_usage_is_told() {
             "before -- COMMAND there can be RANGE, which no range is not",
         ),
         (
-            &["physical", "self", "--at", "exit"],
+            &["physical", "self", "--at-exit"],
             "not provided:\n  <COMMAND>...",
         ),
         (
@@ -84,8 +84,8 @@ fn wrong_usage_is_told() {
             "not provided:\n  <COMMAND>...",
         ),
         (
-            &["physical", "--at", "exit", "--after", "1s", "--", "true"],
-            "'--at <MOMENT>' cannot be used with '--after <TIME>'",
+            &["physical", "--at-exit", "--after", "1s", "--", "true"],
+            "'--at-exit' cannot be used with '--after <TIME>'",
         ),
         (
             &["physical", "--on", "KILL", "--", "true"],
@@ -112,8 +112,8 @@ fn wrong_usage_is_told() {
             "'--all' cannot be used with '--after <TIME>'",
         ),
         (
-            &["virtual", "self", "--backed", "--thread-stacks"],
-            "'--backed' cannot be used with '--thread-stacks'",
+            &["resident", "self", "--thread-stacks"],
+            "unexpected argument '--thread-stacks'",
         ),
         (
             &["object", "self", "10", "--freeze"],
@@ -125,7 +125,7 @@ fn wrong_usage_is_told() {
         ),
         (
             &["virtual", "self", "--backed"],
-            "not provided:\n  --resident",
+            "unexpected argument '--backed'",
         ),
         (&["extents", "self"], "not provided:\n  <RANGE>"),
         (
@@ -220,14 +220,16 @@ fn output_that_cannot_be_written_is_an_error() {
 fn help_and_version_are_no_errors() {
     assert!(succeed(&["--help"])
         .stdout
-        .contains("introspect virtual 1234 --resident"));
+        .contains("introspect resident 1234"));
     assert!(succeed(&["--version"]).stdout.starts_with("introspect "));
     let every = [
         "physical",
         "extents",
         "virtual",
+        "resident",
         "pagetable",
         "object",
+        "frame",
         "read",
     ];
     for subcommand in every {
@@ -275,16 +277,12 @@ fn without_the_privilege_no_address_and_the_way_round_is_named() {
         assert_eq!(run.stderr.matches('\n').count(), 1, "{run:?}");
         assert!(run.stderr.contains("CAP_SYS_ADMIN"), "{run:?}");
         assert!(
-            run.stderr
-                .contains(&format!("introspect virtual {pid} --resident")),
+            run.stderr.contains(&format!("introspect resident {pid}")),
             "{run:?}"
         );
     }
     let run = as_nobody(&["physical", "self"]);
-    assert!(
-        run.stderr.contains("introspect virtual self --resident"),
-        "{run:?}"
-    );
+    assert!(run.stderr.contains("introspect resident self"), "{run:?}");
 }
 
 #[test]
@@ -292,7 +290,7 @@ fn without_the_privilege_what_is_at_an_address_is_hidden_and_that_is_an_error() 
     if !is_root_or_skip("without_the_privilege_what_is_at_an_address_is_hidden") {
         return;
     }
-    let run = as_nobody(&["address", "1000", "--format", "json"]);
+    let run = as_nobody(&["frame", "1000", "--format", "json"]);
     assert_eq!(run.status, 1, "{run:?}");
     assert_eq!(run.stderr.matches('\n').count(), 1, "{run:?}");
     assert!(run.stderr.contains("CAP_SYS_ADMIN"), "{run:?}");
@@ -311,8 +309,8 @@ fn without_the_privilege_the_layout_is_there() {
     }
     let waiting = Waiting::of(NOBODY);
     for pid in ["self", &waiting.pid().to_string()] {
-        for option in [&["--resident"][..], &[]] {
-            let run = as_nobody(&[&["virtual", pid, "--format", "json"], option].concat());
+        for subcommand in ["resident", "virtual"] {
+            let run = as_nobody(&[subcommand, pid, "--format", "json"]);
             assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{pid}");
             assert!(run.array().len() > 5, "{run:?}");
         }
@@ -733,14 +731,15 @@ fn man_pages_are_made_for_every_subcommand() {
     let pages = dir.path().join("man1");
     succeed(&["man", pages.to_str().unwrap()]);
     let expected = [
-        "introspect-address.1",
         "introspect-completions.1",
         "introspect-extents.1",
+        "introspect-frame.1",
         "introspect-object.1",
         "introspect-owner.1",
         "introspect-pagetable.1",
         "introspect-physical.1",
         "introspect-read.1",
+        "introspect-resident.1",
         "introspect-summary.1",
         "introspect-virtual.1",
         "introspect.1",
@@ -756,7 +755,12 @@ fn man_pages_are_made_for_every_subcommand() {
     let page = fs::read_to_string(pages.join("introspect-physical.1")).unwrap();
     assert!(page.contains("introspect physical self"), "{page}");
     let page = fs::read_to_string(pages.join("introspect.1")).unwrap();
-    for title in ["PRIVILEGES", "\"EXIT STATUS\"", "SUBCOMMANDS", "OPTIONS"] {
+    for title in [
+        "\"PRIVILEGES\"",
+        "\"EXIT STATUS\"",
+        "SUBCOMMANDS",
+        "OPTIONS",
+    ] {
         assert!(
             page.contains(&format!("\n.SH {title}\n")),
             "{title}: {page}"

@@ -72,7 +72,7 @@ fn every_walk_can_stop_its_target_and_says_for_how_long() {
     let range = format!("{at:x}+{}", 8 * memory::page());
     let mut walks = vec![
         vec!["virtual", &pid],
-        vec!["virtual", &pid, "--resident"],
+        vec!["resident", &pid],
         vec!["read", &pid, &range, "--hex"],
     ];
     if root {
@@ -86,7 +86,7 @@ fn every_walk_can_stop_its_target_and_says_for_how_long() {
         let frozen = run(&walk);
         assert_eq!(frozen.status, 0, "{frozen:?}");
         assert_eq!(frozen.stdout, plain.stdout, "{walk:?}");
-        let beginning = format!("introspect: process {pid} stood still for ");
+        let beginning = format!("introspect: process {pid} was frozen for ");
         assert!(frozen.stderr.starts_with(&beginning), "{frozen:?}");
         assert!(frozen.stderr.ends_with("s\n"), "{frozen:?}");
         assert_eq!(frozen.stderr.lines().count(), 1, "{frozen:?}");
@@ -226,7 +226,7 @@ fn the_command_itself_is_refused_and_its_parent_is_not() {
     shell.args(["-c", &line]);
     let run = finish(shell);
     assert_eq!(run.status, 0, "{run:?}");
-    assert!(run.stderr.contains(" stood still for "), "{run:?}");
+    assert!(run.stderr.contains(" was frozen for "), "{run:?}");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn the_terminal_that_shows_the_records_can_be_the_target() {
     let run = finish(command);
     assert_eq!(run.status, 0, "{run:?}");
     assert!(run.stdout.len() > 16 << 10, "{} bytes", run.stdout.len());
-    assert!(run.stdout.contains(" stood still for "), "{}", run.stdout);
+    assert!(run.stdout.contains(" was frozen for "), "{}", run.stdout);
     assert!(run.stdout.contains("status 0"), "{}", run.stdout);
 }
 
@@ -274,7 +274,7 @@ fn what_has_no_memory_is_not_called_stopped() {
     let zombie = support::Zombie::new();
     let run = run(&["virtual", &zombie.pid().to_string(), "--freeze"]);
     let said = format!(
-        "introspect: process {} was not stopped: it has no memory\n",
+        "introspect: process {} was not frozen: it has no memory\n",
         zombie.pid()
     );
     assert_eq!(run.status, 0, "{run:?}");

@@ -57,11 +57,11 @@ fn a_container_sees_the_hosts_processes_by_the_hosts_numbers() {
         ),
         ("extents", vec![range.as_str()]),
         ("virtual", vec![]),
-        ("virtual", vec!["--resident", range.as_str()]),
+        ("resident", vec![range.as_str()]),
         ("pagetable", vec![range.as_str()]),
         ("object", vec![address.as_str()]),
         ("read", vec![range.as_str(), "--hex"]),
-        ("summary", vec!["--by", "mapping"]),
+        ("summary", vec!["--by-mapping"]),
     ] {
         let plain = [&[subcommand, &pid], &rest[..]].concat();
         let named = [&plain[..], &["--procfs", host, "--sysfs", "/sys"]].concat();

@@ -443,7 +443,7 @@ fn an_address_past_the_end_of_memory_is_said_to_be_and_a_decimal_one_is_recognis
     }
     let target = target();
     let address = address_of(target.pid(), target.addresses()[0]);
-    for subcommand in ["owner", "address"] {
+    for subcommand in ["owner", "frame"] {
         let decimal = run(&[subcommand, &address.to_string()]);
         let says = |text: &str| assert!(decimal.stderr.contains(text), "{text}: {decimal:?}");
         says(&format!("introspect: 0x{address} lies above "));

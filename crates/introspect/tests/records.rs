@@ -30,11 +30,7 @@ fn subcommands(pid: &str, range: &str, address: &str) -> Vec<(Vec<String>, &'sta
         ),
         (words(&format!("extents {pid} {range}")), "extents", true),
         (words(&format!("virtual {pid}")), "virtual", false),
-        (
-            words(&format!("virtual {pid} --resident")),
-            "virtual-resident",
-            false,
-        ),
+        (words(&format!("resident {pid}")), "resident", false),
         (
             words(&format!("pagetable {pid} {range}")),
             "pagetable",
@@ -105,7 +101,7 @@ fn the_command_can_look_at_itself() {
             records.iter().any(|record| record["path"] == program),
             "{itself}"
         );
-        let resident = succeed(&["virtual", itself, "--resident", "--format", "json"]).array();
+        let resident = succeed(&["resident", itself, "--format", "json"]).array();
         assert!(
             resident.iter().any(|record| record["state"] == "resident"),
             "{itself}"
@@ -294,19 +290,16 @@ fn an_empty_list_says_why_it_is_empty() {
     let untouched = format!("{:x}", target.addresses()[0]);
     let cases: &[(&[&str], &str)] = &[
         (&["virtual", &ended], "the process has no memory"),
-        (
-            &["virtual", &ended, "--resident"],
-            "the process has no memory",
-        ),
+        (&["resident", &ended], "the process has no memory"),
         (&["physical", &ended], "the process has no memory"),
         (&["virtual", &pid, "1000"], "nothing is mapped at 0x1000"),
         (
-            &["virtual", &pid, "1000-3000", "--resident"],
+            &["resident", &pid, "1000-3000"],
             "nothing is mapped from 0x1000 to 0x3000",
         ),
         (&["physical", &pid, "1000"], "nothing is mapped at 0x1000"),
         (
-            &["virtual", &pid, &untouched, "--resident", "--backed"],
+            &["resident", &pid, &untouched, "--backed"],
             "nothing of it is backed by memory (--backed)",
         ),
         (
@@ -432,7 +425,7 @@ fn residence_is_known_without_addresses() {
     let pid = target.pid().to_string();
     let (page, sparse) = (memory::page(), target.addresses()[1]);
     let range = format!("{sparse:x}+{}", 24 * page);
-    let records = succeed(&["virtual", &pid, &range, "--resident", "--format", "json"]).array();
+    let records = succeed(&["resident", &pid, &range, "--format", "json"]).array();
     let states: Vec<_> = records
         .iter()
         .map(|record| record["state"].clone())
@@ -444,15 +437,7 @@ fn residence_is_known_without_addresses() {
         .collect();
     assert_eq!(states, expected);
     assert!(records.iter().all(|record| record.get("paddr").is_none()));
-    let backed = succeed(&[
-        "virtual",
-        &pid,
-        &range,
-        "--resident",
-        "--backed",
-        "--format",
-        "json",
-    ]);
+    let backed = succeed(&["resident", &pid, &range, "--backed", "--format", "json"]);
     assert_eq!(backed.array().len(), 8);
 }
 
@@ -558,7 +543,7 @@ fn the_huge_zero_page_of_dev_zero_is_no_memory_in_any_subcommand() {
     let records = summary.array();
     let total = &records[0]["total"];
     assert!(number(total, "zero") >= huge, "{total}");
-    let by_mapping = succeed(&["summary", &pid, "--by", "mapping", "--format", "json"]);
+    let by_mapping = succeed(&["summary", &pid, "--by-mapping", "--format", "json"]);
     let mappings = by_mapping.array();
     let is_its = |mapping: &&Value| number(mapping, "vaddr") == at;
     let its = mappings.iter().find(is_its).expect("its mapping");

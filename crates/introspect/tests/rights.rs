@@ -201,10 +201,10 @@ fn a_program_is_started_with_the_users_rights() {
         let Some(place) = Place::new(given, test) else {
             return;
         };
-        for moment in [&["--at", "exit"][..], &["--after", "1h"]] {
+        for moment in [&["--at-exit"][..], &["--after", "1h"]] {
             // Without CAP_SYS_PTRACE the kernel lets nobody trace the child of a
             // program that is not dumpable.
-            if matches!(given, Given::SetGroupId) && moment[0] == "--at" {
+            if matches!(given, Given::SetGroupId) && moment[0] == "--at-exit" {
                 continue;
             }
             let program = ["--", "sh", "-c", line];

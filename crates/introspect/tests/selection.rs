@@ -12,7 +12,7 @@ use testkit::target::Target;
 
 /// The addresses of the records that are listed without any privilege.
 fn resident(arguments: &[&str]) -> Vec<(u64, u64)> {
-    let mut all = vec!["virtual", "--resident", "--format", "json"];
+    let mut all = vec!["resident", "--format", "json"];
     all.extend(arguments);
     let span = |record: &_| {
         (
@@ -131,13 +131,8 @@ fn range_and_mapping_together_are_what_is_in_both() {
     assert_eq!(listed.first().map(|first| first.0), Some(stack.start));
     assert_eq!(listed.last().map(|last| last.1), Some(stack.end - page));
     let elsewhere = format!("{:x}+1", areas[0].start);
-    for resident in [&["--resident"][..], &[]] {
-        let arguments = [
-            &["virtual", &pid, &elsewhere, "--mapping", "[stack]"],
-            resident,
-        ]
-        .concat();
-        let nothing = fail(&arguments);
+    for subcommand in ["resident", "virtual"] {
+        let nothing = fail(&[subcommand, &pid, &elsewhere, "--mapping", "[stack]"]);
         assert!(
             nothing.contains("no mapping in this range has \"[stack]\""),
             "{nothing}"
@@ -149,13 +144,7 @@ fn range_and_mapping_together_are_what_is_in_both() {
 fn a_mapping_that_is_not_there_is_an_error() {
     for arguments in [
         &["virtual", "self", "--mapping", "no such thing"][..],
-        &[
-            "virtual",
-            "self",
-            "--resident",
-            "--mapping",
-            "no such thing",
-        ],
+        &["resident", "self", "--mapping", "no such thing"],
         &["read", "self", "--mapping", "no such thing"],
     ] {
         let nothing = fail(arguments);

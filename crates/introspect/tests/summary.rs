@@ -45,7 +45,7 @@ fn mappings_add_up_to_the_process_in_every_format() {
     check_schema("summary", &Value::from(whole.clone()));
     let whole = &whole[0];
     assert_eq!(number(whole, "pid"), u64::from(target.pid()));
-    let by = ["summary", &pid, "--by", "mapping", "--format"];
+    let by = ["summary", &pid, "--by-mapping", "--format"];
     let mappings = succeed(&[&by[..], &["json"]].concat()).array();
     check_schema("summary-mapping", &Value::from(mappings.clone()));
     assert_eq!(mappings.len() as u64, number(whole, "mappings"));
@@ -107,7 +107,7 @@ fn several_processes_have_a_line_each_with_their_sum_and_a_column_by_mapping() {
     expected[1..3].sort_unstable();
     assert_eq!(words, expected, "{lines}");
     assert!(lines.ends_with("2 processes\n"), "{lines}");
-    let mappings = succeed(&["summary", "--by", "mapping", &pids[0], &pids[1]]).stdout;
+    let mappings = succeed(&["summary", "--by-mapping", &pids[0], &pids[1]]).stdout;
     assert!(mappings.trim_start().starts_with("PID "), "{mappings}");
     // Those before one that fails are shown.
     let run = run(&["summary", &pids[0], "2147483647"]);
@@ -185,7 +185,7 @@ fn a_name_of_several_processes_means_all_of_them() {
     assert_eq!(found, pids);
     let frozen = run(&["summary", &name, "--freeze"]);
     assert_eq!(
-        frozen.stderr.matches("stood still for").count(),
+        frozen.stderr.matches("was frozen for").count(),
         3,
         "{frozen:?}"
     );
@@ -333,7 +333,7 @@ fn a_process_is_still_while_it_is_summed_up_and_goes_on_then() {
     let pid = waiting.pid().to_string();
     let run = run(&["summary", &pid, "--freeze"]);
     assert_eq!(run.status, 0, "{run:?}");
-    assert!(run.stderr.contains("stood still for"), "{run:?}");
+    assert!(run.stderr.contains("was frozen for"), "{run:?}");
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     assert!(!stat.contains(") T "), "{stat}");
 }
@@ -343,7 +343,7 @@ fn wrong_usage_is_told() {
     for wrong in [
         &["summary"][..],
         &["summary", "1", "--all"],
-        &["summary", "--all", "--by", "mapping"],
+        &["summary", "--all", "--by-mapping"],
         &["summary", "--all", "--freeze"],
         &["summary", "1", "--", "true"],
     ] {

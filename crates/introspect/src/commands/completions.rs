@@ -1,35 +1,39 @@
-//! Completions for shells: clap's scripts, and the processes that run where PID
-//! is meant, which those know nothing of.
+//! `introspect completions`: clap's completions for shells, with the running processes
+//! as values of PID.
 
-use std::io::Write;
-
-use clap::CommandFactory;
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::commands::Arguments;
 use crate::failure::Failure;
-use crate::output::destination::Destination;
-use crate::output::place::Place;
+use crate::output::destination::print;
 
-/// Numbers, and names of one word: what is behind an option takes others too.
+/// Print completions for a shell
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+impl Arguments {
+    /// Runs the subcommand for this command line.
+    pub(crate) fn run(&self, command: clap::Command) -> Result<(), Failure> {
+        print(script(self.shell, command).as_bytes())
+    }
+}
+
+/// Numbers, and names of one word.
 const BASH: &str = r#"
 _introspect_processes() {
     (cd /proc 2>/dev/null && printf '%s\n' [0-9]* && cat [0-9]*/comm 2>/dev/null | grep -xE '[[:alnum:]._-]+' | sort -u)
 }
 "#;
 
-/// Prints the completions for a shell.
-pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
-    Destination::open(&Place::StandardOutput)
-        .and_then(|mut out| out.write_all(script(shell).as_bytes()))
-        .map_err(|error| Place::StandardOutput.write(&error))
-}
-
-fn script(shell: Shell) -> String {
+fn script(shell: Shell, mut command: clap::Command) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "introspect", &mut script);
+    clap_complete::generate(shell, &mut command, "introspect", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
-    let names = subcommands_with_pid();
+    let names = subcommands_with_pid(&command);
     match shell {
         Shell::Bash => {
             for name in &names {
@@ -47,12 +51,12 @@ fn script(shell: Shell) -> String {
                 ));
             }
         }
-        // It completes numbers, and shows the commands beside them.
+        // zsh completes numbers, and shows the commands beside them.
         Shell::Zsh => {
             let lines = script.lines().map(|line| match line.contains("pid") {
                 true => line
-                    .replace("or an exact name:_default'", "or an exact name:_pids'")
-                    .replace("or an exact name:'", "or an exact name:_pids'"),
+                    .replace("or exact name:_default'", "or exact name:_pids'")
+                    .replace("or exact name:'", "or exact name:_pids'"),
                 false => line.to_owned(),
             });
             script = lines.map(|line| line + "\n").collect();
@@ -62,13 +66,13 @@ fn script(shell: Shell) -> String {
     script
 }
 
-/// The subcommands that take a process.
-fn subcommands_with_pid() -> Vec<String> {
+/// Returns the subcommands that take a process.
+fn subcommands_with_pid(command: &clap::Command) -> Vec<String> {
     let takes_pid = |argument: &clap::Arg| {
         let names = argument.get_value_names().unwrap_or_default();
         argument.is_positional() && names.iter().any(|name| name == "PID")
     };
-    Arguments::command()
+    command
         .get_subcommands()
         .filter(|subcommand| subcommand.get_arguments().any(takes_pid))
         .map(|subcommand| subcommand.get_name().to_owned())
@@ -77,19 +81,24 @@ fn subcommands_with_pid() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write;
     use std::process::Command;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::commands::CommandLine;
 
     #[test]
     fn every_subcommand_that_takes_a_process_has_them_completed() {
-        let names = subcommands_with_pid();
-        assert!(names.len() >= 7, "{names:?}");
+        let names = subcommands_with_pid(&CommandLine::command());
+        assert!(names.len() >= 8, "{names:?}");
         for (shell, word) in [
             (Shell::Bash, "opts=\"$(_introspect_processes) "),
             (Shell::Fish, "__fish_complete_pids"),
             (Shell::Zsh, ":_pids'"),
         ] {
-            let count = script(shell).matches(word).count();
+            let count = script(shell, CommandLine::command()).matches(word).count();
             assert_eq!(count, names.len(), "{shell}");
         }
     }
@@ -106,7 +115,9 @@ mod tests {
                 .spawn()
                 .expect("bash is there");
             let mut input = bash.stdin.take().unwrap();
-            input.write_all(script(Shell::Bash).as_bytes()).unwrap();
+            input
+                .write_all(script(Shell::Bash, CommandLine::command()).as_bytes())
+                .unwrap();
             drop(input);
             let output = bash.wait_with_output().unwrap();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();

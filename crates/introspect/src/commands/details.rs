@@ -1,5 +1,5 @@
-//! Facts of pages for records: reads them for many records at a time, and hands
-//! on records as they come where none are wanted.
+//! `--details`: page facts of records, read for many records at a time. Records without
+//! them are written at once.
 
 use process_introspection::{
     AddrRange, Backing, EntryNotes, MemoryType, PageFactsReader, PageTableEntry, PhysicalRegion,
@@ -10,12 +10,11 @@ use process_introspection_export as export;
 use crate::failure::Failure;
 use crate::output::sink::Sink;
 
-/// So many records are kept until the facts of their pages are read: the more,
-/// the longer are the runs of frames, which tell the most where memory is
-/// scattered. Some 6 MiB.
+/// Records whose page facts are read together, about 6 MiB: with more records there are
+/// longer runs of frames, which are read faster.
 const BATCH: usize = 1 << 15;
 
-/// What facts are read with.
+/// Sources of page facts.
 #[derive(Debug)]
 pub(crate) struct Details<'a> {
     process: &'a Process,
@@ -24,9 +23,9 @@ pub(crate) struct Details<'a> {
 }
 
 impl<'a> Details<'a> {
-    /// If they are wanted.
-    pub(crate) fn wanted(wanted: bool, process: &'a Process) -> Result<Option<Self>, Failure> {
-        if !wanted {
+    /// Opens the sources, if `is_requested`.
+    pub(crate) fn new(is_requested: bool, process: &'a Process) -> Result<Option<Self>, Failure> {
+        if !is_requested {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -36,8 +35,8 @@ impl<'a> Details<'a> {
         }))
     }
 
-    /// Hands each of these to `write`, with the facts of its pages. All of them
-    /// were added in this order.
+    /// Calls `write` for all these records, which were added in this order, each with its
+    /// page facts.
     fn each<P: Pages>(
         &mut self,
         all: &[Kept<P>],
@@ -58,9 +57,9 @@ impl<'a> Details<'a> {
     }
 }
 
-/// Pages that a walk found.
+/// Pages of a record.
 pub(crate) trait Pages: Clone {
-    /// Where they are, and what is behind them.
+    /// Returns their addresses and their backing.
     fn place(&self) -> (AddrRange, Backing);
 }
 
@@ -76,14 +75,14 @@ impl Pages for PageTableEntry {
     }
 }
 
-/// A record to be.
+/// A record that is not yet written.
 #[derive(Debug)]
 struct Kept<P> {
     pages: P,
     memory_type: Option<MemoryType>,
 }
 
-/// What was found and is not yet written.
+/// Records that are not yet written.
 #[derive(Debug)]
 pub(crate) struct Batch<'a, P, W> {
     details: Option<Details<'a>>,
@@ -96,7 +95,7 @@ where
     P: Pages,
     W: Fn(&P, Option<MemoryType>, Option<export::Details>, &mut Sink) -> Result<(), Failure>,
 {
-    /// `write` writes one record, with facts if `details` are wanted.
+    /// `write` writes one record, with page facts if there are `details`.
     pub(crate) fn new(details: Option<Details<'a>>, write: W) -> Self {
         Self {
             details,
@@ -105,8 +104,8 @@ where
         }
     }
 
-    /// Writes these pages, which are cached in this way, or keeps them for later,
-    /// with what the walk has noted of their entries.
+    /// Writes the record, or keeps it until page facts are read; `notes` are the entries
+    /// that the walk read.
     pub(crate) fn add(
         &mut self,
         pages: &P,
@@ -131,7 +130,7 @@ where
         self.write_all(sink)
     }
 
-    /// Writes what was kept.
+    /// Writes the kept records.
     pub(crate) fn write_all(&mut self, sink: &mut Sink) -> Result<(), Failure> {
         let Some(details) = &mut self.details else {
             return Ok(());

@@ -1,21 +1,21 @@
-//! Every combination of up to three options of a subcommand either has an
-//! effect, or is wrong usage: none is accepted and ignored. A new option fails
-//! here until it is listed.
+//! Test: every combination of up to three options of a subcommand either has an effect
+//! or is wrong usage; no option is accepted and ignored. A new option fails until it is
+//! listed.
 
 use std::collections::BTreeSet;
 
 use clap::{CommandFactory, Parser};
 
-use super::Arguments;
+use super::CommandLine;
 
-/// A way to call a subcommand: the words after its options.
+/// Words after the options of a subcommand.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Form {
-    /// With arguments that say what is looked at: processes, addresses.
+    /// Processes or addresses.
     Named(&'static [&'static str]),
-    /// With a program to start.
+    /// A program to start.
     Program,
-    /// With neither: options say what is looked at.
+    /// None.
     Bare,
 }
 
@@ -32,9 +32,9 @@ impl Form {
 struct Subcommand {
     name: &'static str,
     forms: &'static [Form],
-    /// By their long names, each with a value if it takes one.
+    /// Long names, each with a value if it takes one.
     options: &'static [(&'static str, Option<&'static str>)],
-    /// Whether these options, of those above, are wrong usage with this form.
+    /// Returns whether these options are wrong usage with this form.
     is_wrong: fn(Form, &Given) -> bool,
 }
 
@@ -51,9 +51,9 @@ impl Given {
     }
 }
 
-/// What is the same for `physical` and `summary`.
+/// Returns whether options of `physical` and `summary` about a program are wrong usage.
 fn is_wrong_for_program(form: Form, given: &Given) -> bool {
-    let moments = given.count(&["at", "after", "on"]);
+    let moments = given.count(&["at-exit", "after", "on"]);
     match form {
         Form::Program => {
             let runs_on = given.has("after") || given.has("on");
@@ -90,12 +90,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
             OUTPUT,
             PROCFS,
             SYSFS,
-            ("at", Some("exit")),
+            ("at-exit", None),
             ("after", Some("1s")),
             ("on", Some("USR1")),
         ],
         is_wrong: |form, given| {
-            // The format is one that has every record.
+            // In JSON no records are joined.
             let not_folded = given.count(&["no-fold", "details", "format"]) > 0;
             given.has("fold") && not_folded || is_wrong_for_program(form, given)
         },
@@ -111,7 +111,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         options: &[
             ("all", None),
             ("deadline", Some("2s")),
-            ("by", Some("mapping")),
+            ("by-mapping", None),
             MAPPING,
             FREEZE,
             ("vm-flags", None),
@@ -119,13 +119,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
             OUTPUT,
             PROCFS,
             SYSFS,
-            ("at", Some("exit")),
+            ("at-exit", None),
             ("after", Some("1s")),
             ("on", Some("USR1")),
         ],
         is_wrong: |form, given| {
-            let of_processes = given.count(&["by", "mapping", "freeze", "vm-flags"]) > 0;
-            let by_mapping = given.has("by") && given.has("vm-flags");
+            let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
+            let by_mapping = given.has("by-mapping") && given.has("vm-flags");
             let all = match form {
                 Form::Bare => !given.has("all") || of_processes,
                 _ => given.has("all"),
@@ -155,18 +155,27 @@ const SUBCOMMANDS: &[Subcommand] = &[
         options: &[
             MAPPING,
             FREEZE,
-            ("resident", None),
             ("thread-stacks", None),
+            FORMAT,
+            OUTPUT,
+            PROCFS,
+            SYSFS,
+        ],
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "resident",
+        forms: &[Form::Named(&["1"]), PAGE],
+        options: &[
+            MAPPING,
+            FREEZE,
             ("backed", None),
             FORMAT,
             OUTPUT,
             PROCFS,
             SYSFS,
         ],
-        is_wrong: |_, given| match given.has("resident") {
-            true => given.has("thread-stacks"),
-            false => given.has("backed"),
-        },
+        is_wrong: |_, _| false,
     },
     Subcommand {
         name: "pagetable",
@@ -190,7 +199,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         is_wrong: |_, _| false,
     },
     Subcommand {
-        name: "address",
+        name: "frame",
         forms: &[Form::Named(&["1000"])],
         options: &[FORMAT, OUTPUT, PROCFS, SYSFS],
         is_wrong: |_, _| false,
@@ -244,7 +253,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     },
 ];
 
-/// The sets of up to three options, as indices.
+/// Returns the sets of up to three options, as indices.
 fn combinations(options: usize) -> Vec<BTreeSet<usize>> {
     let mut sets = BTreeSet::from([BTreeSet::new()]);
     for _ in 0..3 {
@@ -271,7 +280,7 @@ fn no_option_is_accepted_and_ignored() {
                     words.extend(value.map(str::to_owned));
                 }
                 words.extend(form.words().iter().map(|&word| word.to_owned()));
-                let parsed = Arguments::try_parse_from(&words);
+                let parsed = CommandLine::try_parse_from(&words);
                 let taken = parsed.and_then(|arguments| arguments.command.check());
                 let given = Given(given.iter().map(|(option, _)| *option).collect());
                 let is_wrong = (subcommand.is_wrong)(form, &given);
@@ -285,7 +294,7 @@ fn no_option_is_accepted_and_ignored() {
 
 #[test]
 fn every_option_is_listed_with_what_it_has_an_effect_on() {
-    let command = Arguments::command();
+    let command = CommandLine::command();
     let names: BTreeSet<_> = SUBCOMMANDS.iter().map(|listed| listed.name).collect();
     for subcommand in command.get_subcommands() {
         assert!(names.contains(subcommand.get_name()), "{subcommand}");

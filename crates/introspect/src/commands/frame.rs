@@ -1,59 +1,77 @@
-//! `introspect address`: what is at physical addresses of this machine.
+//! `introspect frame`: what is at physical addresses of this machine.
 
+use clap::Args;
 use process_introspection::{Error, FrameFlags, Frames, PageSize, Pfn, PhysicalMap};
 use process_introspection_export::{AddressRecord, Record};
 
-use crate::commands::beyond;
-use crate::commands::PhysicalAddresses;
+use crate::commands::address_check;
+use crate::control::launch::WalkContext;
 use crate::failure::Failure;
-use crate::output::sink::{Setting, Sink};
+use crate::options::mounts::MountOptions;
+use crate::options::output::OutputOptions;
+use crate::options::range::PhysicalText;
+use crate::output::sink::Sink;
 
-/// `introspect address`.
-pub(crate) fn address(arguments: &PhysicalAddresses) -> Result<(), Failure> {
-    let base = PageSize::base();
-    let mut addresses = Vec::new();
-    for text in &arguments.addresses {
-        addresses.push(text.resolve(base).ok_or_else(|| {
-            Failure::Message(
-                "there is no page frame of such a number: its address has over 64 bits".to_owned(),
-            )
-        })?);
-    }
-    let mounts = arguments.mounts.mounts()?;
-    let map = PhysicalMap::read_in(&mounts)?;
-    beyond::warn(&map, addresses.iter().copied(), []);
-    let frames = Frames::open_in(&mounts);
-    let mut sink = Sink::open(
-        &arguments.output,
-        &AddressRecord::LAYOUT,
-        &[],
-        Setting::default(),
-    )?;
-    for address in addresses {
-        let (flags, mapcount) = match &frames {
-            Ok(frames) => facts(frames, address.pfn(base))?,
-            Err(_) => (None, None),
-        };
-        let place = map.at(address);
-        sink.write(&AddressRecord::new(address, &place, flags, mapcount, base))?;
-    }
-    sink.finish()?;
-    if !map.sees_resources() {
-        return Err(Failure::Message(
-            "what is at physical addresses is hidden: the kernel shows /proc/iomem only to \
-             CAP_SYS_ADMIN in the initial user namespace (run as root)"
-                .to_owned(),
-        ));
-    }
-    frames.map(|_| ()).map_err(Failure::from)
+const EXAMPLES: &str = "\
+Examples:
+  introspect frame 11c183000
+  introspect frame 0xfee00000 pfn:1163651 --format json";
+
+pub(crate) const MANUAL: &str = include_str!("manual/frame.txt");
+
+/// Show what is at physical addresses: RAM, device, flags, mapcount
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Physical address in hexadecimal, or page frame pfn:N
+    #[arg(value_name = "PADDR", required = true)]
+    addresses: Vec<PhysicalText>,
+    #[command(flatten)]
+    mounts: MountOptions,
+    #[command(flatten)]
+    output: OutputOptions,
 }
 
+impl Arguments {
+    /// Runs the subcommand.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let base = PageSize::base();
+        let addresses = self.addresses.iter().map(|text| text.resolve(base));
+        let addresses: Option<Vec<_>> = addresses.collect();
+        let addresses = addresses.ok_or_else(address_check::no_such_frame)?;
+        let mounts = self.mounts.mounts()?;
+        let map = PhysicalMap::read_in(&mounts)?;
+        address_check::warn(&map, addresses.iter().copied(), []);
+        let frames = Frames::open_in(&mounts);
+        let context = WalkContext::default();
+        let mut sink = Sink::open(&self.output, &AddressRecord::LAYOUT, &[], context)?;
+        for address in addresses {
+            let (flags, mapcount) = match &frames {
+                Ok(frames) => facts(frames, address.pfn(base))?,
+                Err(_) => (None, None),
+            };
+            let place = map.at(address);
+            sink.write(&AddressRecord::new(address, &place, flags, mapcount, base))?;
+        }
+        sink.finish()?;
+        if !map.sees_resources() {
+            return Err(Failure::Message(
+                "what is at physical addresses is hidden: the kernel shows /proc/iomem only to \
+                 CAP_SYS_ADMIN in the initial user namespace (run as root)"
+                    .to_owned(),
+            ));
+        }
+        frames.map(|_| ()).map_err(Failure::from)
+    }
+}
+
+/// Reads the flags and the mapcount of a frame; `None` if the frame does not exist.
 fn facts(frames: &Frames, frame: Pfn) -> Result<(Option<FrameFlags>, Option<u64>), Error> {
     let (mut flags, mut mapcount) = ([FrameFlags::default()], [0]);
-    let told = frames.read_flags(frame, &mut flags)?;
-    let counted = frames.read_mapcounts(frame, &mut mapcount)?;
+    let with_flags = frames.read_flags(frame, &mut flags)?;
+    let with_mapcount = frames.read_mapcounts(frame, &mut mapcount)?;
     Ok((
-        (told > 0).then_some(flags[0]),
-        (counted > 0).then_some(mapcount[0]),
+        (with_flags > 0).then_some(flags[0]),
+        (with_mapcount > 0).then_some(mapcount[0]),
     ))
 }

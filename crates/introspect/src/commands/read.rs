@@ -1,12 +1,17 @@
-//! `introspect read`: a process's own bytes, raw or as a hex dump.
+//! `introspect read`: bytes of a process, raw or as a hex dump.
 
 use std::io::{self, BufWriter, Write};
 
+use clap::Args;
 use process_introspection::{AddrRange, Process};
 
-use crate::commands::Read;
-use crate::control::freeze::Standing;
+use crate::control::freeze::freeze;
+use crate::control::interruption::Interruption;
 use crate::failure::Failure;
+use crate::options::freeze::FreezeOption;
+use crate::options::output::OutputFile;
+use crate::options::selection::RequiredRange;
+use crate::options::target::TargetArgument;
 use crate::output::deferred::Output;
 use crate::output::destination::Destination;
 use crate::output::hex_dump::HexDump;
@@ -17,59 +22,83 @@ use crate::output::sink::BUFFER;
 /// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;
 
-/// `introspect read`.
-pub(crate) fn read(arguments: &Read) -> Result<(), Failure> {
-    let process = arguments.target.open()?;
-    let standing = arguments.freeze.stop(&process, &arguments.target.pid)?;
-    let ranges = arguments.range.selection().ranges(&process)?;
-    // Refused or gone: said before anything is opened for writing.
-    if let Err(error) = process.read_memory(0, &mut []) {
-        if !error.is_not_mapped() {
-            return Err(error.into());
+const USAGE: &str = "\
+introspect read [OPTIONS] <PID> <RANGE>
+       introspect read [OPTIONS] <PID> [RANGE] --mapping <NAME>";
+
+const EXAMPLES: &str = "\
+Examples:
+  introspect read 1234 7ffd1c000000+256
+  introspect read 1234 --mapping '[vdso]' -o vdso.so
+  introspect read self 400000+64 --hex";
+
+pub(crate) const MANUAL: &str = include_str!("manual/read.txt");
+
+/// Write the bytes of a process's memory
+#[derive(Debug, Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    range: RequiredRange,
+    #[command(flatten)]
+    freeze: FreezeOption,
+    /// Write a hex dump (default on a terminal)
+    #[arg(long, conflicts_with = "raw")]
+    hex: bool,
+    /// Write raw bytes (default elsewhere)
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    file: OutputFile,
+}
+
+impl Arguments {
+    /// Runs the subcommand.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let process = self.target.open()?;
+        let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
+        let ranges = self.range.selection().ranges(&process)?;
+        // A refusal is reported before the output is opened.
+        if let Err(error) = process.read_memory(0, &mut []) {
+            if !error.is_not_mapped() {
+                return Err(error.into());
+            }
         }
-    }
-    let place = Place::of(arguments.output.as_deref(), Place::StandardOutput);
-    let out = Destination::open(&place).map_err(|error| place.open(&error))?;
-    let (interruption, is_terminal) = (out.interruption(), out.is_terminal());
-    let out = match standing {
-        Some(_) => Output::in_the_end(out),
-        None => Output::direct(out),
-    };
-    let mut out = BufWriter::with_capacity(BUFFER, out);
-    let (note, stop) = match standing {
-        Some(Standing { stop, note }) => (Some(note), Some(stop)),
-        None => (None, None),
-    };
-    let progress = Progress::new(&ranges, is_terminal && stop.is_none());
-    // Dropped first: the process goes on before anything is waited for.
-    let stop = stop;
-    let passed = |range| {
-        progress.passed(range);
-        interruption
-            .as_ref()
-            .map_or(Ok(()), |interruption| interruption.check())
-    };
-    for range in ranges {
-        if arguments.hex || (!arguments.raw && is_terminal) {
-            let mut dump = HexDump::new(&mut out, range.start().as_u64());
-            let copied = copy(&process, range, passed, |bytes| {
-                dump.write(bytes).map_err(|error| place.write(&error))
-            });
-            // What came before a byte that cannot be read is shown whole.
-            copied.and(dump.finish().map_err(|error| place.write(&error)))?;
-        } else {
-            copy(&process, range, passed, |bytes| {
-                out.write_all(bytes).map_err(|error| place.write(&error))
-            })?;
+        let place = Place::of(self.file.output.as_deref(), false);
+        let out = Destination::open(&place).map_err(|error| place.open(&error))?;
+        let (interruption, is_terminal) = (out.interruption(), out.is_terminal());
+        let out = Output::new(out, freeze.is_some());
+        let mut out = BufWriter::with_capacity(BUFFER, out);
+        let (guard, report) = freeze.map(|freeze| (freeze.guard, freeze.report)).unzip();
+        let progress = Progress::new(&ranges, is_terminal && guard.is_none());
+        // Dropped first: the process is released before anything is waited for.
+        let guard = guard;
+        let passed = |range| {
+            progress.passed(range);
+            interruption.as_ref().map_or(Ok(()), Interruption::check)
+        };
+        for range in ranges {
+            if self.hex || (!self.raw && is_terminal) {
+                let mut dump = HexDump::new(&mut out, range.start().as_u64());
+                let copied = copy(&process, range, passed, |bytes| {
+                    dump.write(bytes).map_err(|error| place.write(&error))
+                });
+                // Bytes before one that cannot be read are written.
+                copied.and(dump.finish().map_err(|error| place.write(&error)))?;
+            } else {
+                copy(&process, range, passed, |bytes| {
+                    out.write_all(bytes).map_err(|error| place.write(&error))
+                })?;
+            }
         }
+        drop((guard, progress, report));
+        out.into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(Output::keep)
+            .map_err(|error| place.write(&error))
     }
-    drop(stop);
-    drop(progress);
-    drop(note);
-    out.into_inner()
-        .map_err(io::IntoInnerError::into_error)
-        .and_then(Output::keep)
-        .map_err(|error| place.write(&error))
 }
 
 fn copy(

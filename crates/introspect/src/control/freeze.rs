@@ -1,91 +1,86 @@
-//! A target that stands still for a walk (`--freeze`), and the line that says
-//! for how long.
+//! `--freeze`: a target that is frozen during a walk, and the line that says for how
+//! long it was.
 
-use std::io::Write;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::time::Duration;
 
 use process_introspection::{Frozen, Process};
 
-use crate::commands::FreezeOption;
-use crate::failure::Failure;
+use crate::failure::{warn, Failure};
+use crate::options::freeze::FreezeOption;
 use crate::options::pid::TargetText;
 
-/// A stop and what there is to say about it, which can be long after: a
-/// terminal that shows progress may be what stands still.
-#[derive(Debug)]
-pub(crate) struct Standing {
-    pub(crate) stop: Stop,
-    pub(crate) note: Note,
+/// Freezes a process that is called `target` in messages, if the option is present.
+pub(crate) fn freeze(
+    option: &FreezeOption,
+    process: &Process,
+    target: &TargetText,
+) -> Result<Option<Freeze>, Failure> {
+    let freeze = || Freeze::new(process, target.to_string());
+    option.freeze.then(freeze).transpose()
 }
 
-/// A process that stands still until this is dropped.
+/// A frozen process and the line about it. The line can be printed long after the
+/// process was released: the terminal that shows progress may be the frozen process.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub(crate) struct Freeze {
+    pub(crate) guard: FreezeGuard,
+    pub(crate) report: FreezeReport,
+}
+
+/// Process that is frozen until this is dropped.
+#[derive(Debug)]
+pub(crate) struct FreezeGuard {
     frozen: Option<Frozen>,
     has_memory: bool,
     name: String,
-    note: Sender<String>,
+    report: Sender<String>,
 }
 
-/// Says, when it is dropped, how long a process stood still.
+/// Prints, when dropped, how long a process was frozen.
 #[derive(Debug)]
-pub(crate) struct Note(Receiver<String>);
+pub(crate) struct FreezeReport(Receiver<String>);
 
-impl FreezeOption {
-    /// Stops a process that was named so, if that is asked for.
-    pub(crate) fn stop(
-        &self,
-        process: &Process,
-        target: &TargetText,
-    ) -> Result<Option<Standing>, Failure> {
-        match self.freeze {
-            true => Standing::still(process, target.to_string()).map(Some),
-            false => Ok(None),
-        }
-    }
-}
-
-impl Standing {
-    /// Stops a process, which is called `name` in what is said.
-    pub(crate) fn still(process: &Process, name: String) -> Result<Self, Failure> {
+impl Freeze {
+    /// Freezes a process that is called `name` in messages.
+    pub(crate) fn new(process: &Process, name: String) -> Result<Self, Failure> {
         let frozen = Some(process.freeze()?);
-        let (note, said) = channel();
-        let stop = Stop {
+        let (report, line) = channel();
+        let guard = FreezeGuard {
             frozen,
             has_memory: process.has_memory(),
             name,
-            note,
+            report,
         };
         Ok(Self {
-            stop,
-            note: Note(said),
+            guard,
+            report: FreezeReport(line),
         })
     }
 }
 
-impl Drop for Stop {
+impl Drop for FreezeGuard {
     fn drop(&mut self) {
         let Some(frozen) = self.frozen.take() else {
             return;
         };
         let name = &self.name;
-        let said = if !self.has_memory {
-            format!("process {name} was not stopped: it has no memory")
+        let line = if !self.has_memory {
+            format!("process {name} was not frozen: it has no memory")
         } else if frozen.was_stopped_before() {
             format!("process {name} was stopped before, and stays so")
         } else {
-            format!("process {name} stood still for {}", words(frozen.release()))
+            format!("process {name} was frozen for {}", words(frozen.release()))
         };
-        // Where nobody is to say it, nobody wants to know.
-        let _ = self.note.send(said);
+        // The report may have been dropped already.
+        let _ = self.report.send(line);
     }
 }
 
-impl Drop for Note {
+impl Drop for FreezeReport {
     fn drop(&mut self) {
-        if let Ok(said) = self.0.try_recv() {
-            let _ = writeln!(std::io::stderr(), "introspect: {said}");
+        if let Ok(line) = self.0.try_recv() {
+            warn(line);
         }
     }
 }
@@ -103,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_said_in_fitting_units() {
+    fn durations_have_a_fitting_unit() {
         assert_eq!(words(Duration::from_micros(3_210)), "3.2 ms");
         assert_eq!(words(Duration::from_micros(40)), "0.0 ms");
         assert_eq!(words(Duration::from_millis(2_540)), "2.5 s");

@@ -1,6 +1,6 @@
-//! Signals that end the command while it writes a temporary file or beside a
-//! program: what is under way ends in order, and the file is removed. Elsewhere
-//! signals do what they always do.
+//! Signals that end the command while it writes a temporary file or while a program
+//! runs: the walk ends in order, and the file is removed. Otherwise signals have their
+//! default effect.
 
 use std::fs;
 use std::io;
@@ -16,24 +16,23 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::failure::Failure;
 
-/// How long something may take to end in order after a signal.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// Longest time between a signal and the end of the command.
+pub(crate) const GRACE_PERIOD: Duration = Duration::from_millis(500);
 
-/// Whether a signal has come, and what it leaves behind otherwise.
+/// Flag that a signal sets, and the temporary file that must not stay behind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interruption(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The first signal that came, or 0.
+    /// First received signal, or 0.
     signal: AtomicI32,
     /// The temporary file.
-    leftover: Mutex<Option<PathBuf>>,
+    temporary_file: Mutex<Option<PathBuf>>,
     watch: OnceLock<Handle>,
 }
 
-/// Signals are noted until this is dropped, and from then on nothing is done
-/// about them.
+/// Signals are received until this is dropped, and have no effect afterwards.
 impl Drop for State {
     fn drop(&mut self) {
         if let Some(watch) = self.watch.get() {
@@ -43,9 +42,8 @@ impl Drop for State {
 }
 
 impl Interruption {
-    /// Signals are noted from now on. Who does not end in time after one is
-    /// ended by it. Those that are ignored stay so: a handler would undo what
-    /// `nohup` did.
+    /// Receives signals from now on, and ends the command by the first one after the
+    /// grace period. Ignored signals stay ignored: a handler would undo `nohup`.
     pub(crate) fn watch() -> io::Result<Self> {
         let signals = [SIGHUP, SIGINT, SIGTERM];
         let mut signals = Signals::new(signals.into_iter().filter(|&one| !is_signal_ignored(one)))?;
@@ -57,11 +55,11 @@ impl Interruption {
                 return;
             };
             if let Some(state) = state.upgrade() {
-                Self(state).note(signal);
+                Self(state).set(signal);
             }
-            thread::sleep(PATIENCE);
+            thread::sleep(GRACE_PERIOD);
             if let Some(state) = state.upgrade() {
-                Self(state).remove_leftover();
+                Self(state).remove_temporary_file();
                 end_by(signal);
             }
         };
@@ -71,18 +69,18 @@ impl Interruption {
         Ok(interruption)
     }
 
-    /// Notes a signal, if none has come before.
-    pub(crate) fn note(&self, signal: i32) {
+    /// Records a signal, if it is the first one.
+    pub(crate) fn set(&self, signal: i32) {
         let signals = &self.0.signal;
         let _ = signals.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Forgets the signal that has come.
-    pub(crate) fn forget(&self) {
+    /// Forgets the received signal.
+    pub(crate) fn clear(&self) {
         self.0.signal.store(0, Ordering::Relaxed);
     }
 
-    /// Fails once a signal has come.
+    /// Fails once a signal was received.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.0.signal.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -90,24 +88,27 @@ impl Interruption {
         }
     }
 
-    /// Notes a temporary file, of which nobody else knows the name.
-    pub(crate) fn leaves(&self, file: &Path) {
-        let leftover = self.0.leftover.lock();
-        *leftover.unwrap_or_else(PoisonError::into_inner) = Some(file.to_owned());
+    /// Records a temporary file, which is removed if a signal ends the command.
+    pub(crate) fn set_temporary_file(&self, file: &Path) {
+        let temporary_file = self.0.temporary_file.lock();
+        *temporary_file.unwrap_or_else(PoisonError::into_inner) = Some(file.to_owned());
     }
 
     /// Removes the temporary file, if it is still there.
-    pub(crate) fn remove_leftover(&self) {
-        let leftover = self.0.leftover.lock();
-        if let Some(file) = leftover.unwrap_or_else(PoisonError::into_inner).take() {
-            // Nobody is left to be told.
+    pub(crate) fn remove_temporary_file(&self) {
+        let temporary_file = self.0.temporary_file.lock();
+        if let Some(file) = temporary_file
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            // An error cannot be reported any more.
             let _ = fs::remove_file(file);
         }
     }
 }
 
-/// Ends this process as the signal would have.
+/// Ends this process by the default effect of a signal.
 pub(crate) fn end_by(signal: i32) {
-    // It fails for signals that are not there, which none of ours is.
+    // Fails only for signals that do not exist.
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }

@@ -1,8 +1,8 @@
-//! Processes and signals: freezing a target, starting a program, ending in order.
-//! Depends on no command.
+//! Control of processes and of the command's own end: freezing, starting a program,
+//! signals. Must not know any command, nor what a walk writes.
 
 pub(crate) mod ending;
 pub(crate) mod freeze;
 pub(crate) mod interruption;
 pub(crate) mod launch;
-pub(crate) mod sanitizer;
+mod sanitizer;

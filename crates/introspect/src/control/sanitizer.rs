@@ -1,27 +1,28 @@
-//! Programs with a part that fails under a tracer: LeakSanitizer, which stops its
-//! own program by ptrace when that ends.
+//! Programs that fail under a tracer: LeakSanitizer stops its own program by ptrace at
+//! the exit.
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use object::read::{ObjectSymbol, ReadCache};
 use object::Object;
 use process_introspection::with_user_rights;
 
-use crate::options::target::printable;
+use crate::failure::warn;
+use crate::text::printable;
 
-/// Options of the sanitizers, and the one of them that turns the part off.
+/// Environment variables with options of the sanitizers, and the option that turns
+/// LeakSanitizer off.
 const VARIABLES: [&str; 2] = ["ASAN_OPTIONS", "LSAN_OPTIONS"];
 const TURNED_OFF: &str = "detect_leaks=0";
 
-/// Names that the runtimes of AddressSanitizer and LeakSanitizer have, whether
-/// they are linked into the program or apart; a stripped program keeps them.
+/// Prefixes of symbols of AddressSanitizer's and LeakSanitizer's runtimes, whether linked
+/// statically or dynamically; a stripped program keeps these symbols.
 const PREFIXES: [&[u8]; 3] = [b"__asan_", b"__lsan_", b"__hwasan_"];
 
-/// Says so if a program that is going to be traced looks for leaks at its end.
+/// Warns if a program that is going to be traced searches for leaks at its exit.
 pub(crate) fn warn_of_tracing(program: &OsStr) {
     let is_off = VARIABLES.iter().any(|variable| {
         let options = env::var(variable).unwrap_or_default();
@@ -31,16 +32,14 @@ pub(crate) fn warn_of_tracing(program: &OsStr) {
     if is_off || !file_of(program, &path).is_some_and(|file| looks_for_leaks(&file)) {
         return;
     }
-    let name = printable(program);
-    // Where nobody can be told, the sanitizer still fails with a message.
-    let _ = writeln!(
-        io::stderr(),
-        "introspect: {name} has LeakSanitizer, which fails in a program that is traced and \
-         changes its exit status: use --after TIME, or set ASAN_OPTIONS={TURNED_OFF}"
-    );
+    warn(format_args!(
+        "{} has LeakSanitizer, which fails in a program that is traced and changes its exit \
+         status: use --after TIME, or set ASAN_OPTIONS={TURNED_OFF}",
+        printable(program)
+    ));
 }
 
-/// The file that is executed for a name: execvp(3).
+/// Returns the file that execvp(3) executes for a name.
 fn file_of(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     let is_file =
         |file: &PathBuf| with_user_rights(|| fs::metadata(file)).is_ok_and(|file| file.is_file());
@@ -52,13 +51,12 @@ fn file_of(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
         .find(is_file)
 }
 
-/// Whether a program's file has such a part. A file that cannot be read has
-/// none.
+/// Returns whether a program contains LeakSanitizer; `false` if its file cannot be read.
 fn looks_for_leaks(file: &Path) -> bool {
     let Ok(file) = with_user_rights(|| File::open(file)) else {
         return false;
     };
-    // Reads the headers and the symbols that are needed, no more.
+    // Reads only the headers and the symbols that are used.
     let cache = ReadCache::new(file);
     let Ok(program) = object::File::parse(&cache) else {
         return false;
@@ -83,13 +81,13 @@ mod tests {
         assert_eq!(file_of(OsStr::new("program"), &path), Some(file.clone()));
         assert_eq!(file_of(file.as_os_str(), OsStr::new("")), Some(file));
         assert_eq!(file_of(OsStr::new("other"), &path), None);
-        // No device, pipe or directory is read.
+        // Devices, pipes and directories are not read.
         assert_eq!(file_of(OsStr::new("/dev/zero"), &path), None);
         assert_eq!(file_of(OsStr::new("/"), &path), None);
     }
 
     #[test]
-    fn a_file_that_is_no_program_has_no_such_part() {
+    fn a_file_that_is_no_program_has_no_sanitizer() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for bytes in [&b""[..], b"\x7fELF", b"#!/bin/sh\n__asan_init\n"] {
             fs::write(file.path(), bytes).unwrap();

@@ -1,7 +1,10 @@
-//! Option types that subcommands share, and the texts they are read from. Depends on
-//! no command and on no output.
+//! Options that subcommands share, and the texts that they are parsed from. Must not
+//! know any subcommand, nor how output is written.
 
+pub(crate) mod freeze;
+pub(crate) mod launch;
 pub(crate) mod mounts;
+pub(crate) mod output;
 pub(crate) mod pid;
 pub(crate) mod range;
 pub(crate) mod selection;

@@ -1,4 +1,4 @@
-//! `--procfs`, `--sysfs` and HOST_PROC: which mounts of proc and sysfs are read.
+//! `--procfs`, `--sysfs` and `HOST_PROC`: the mounts of proc and sysfs that are read.
 
 use std::env;
 use std::io::{self, Write};
@@ -9,26 +9,28 @@ use process_introspection::{with_user_rights, Mounts};
 
 use crate::failure::Failure;
 
-/// What other tools call a proc of the host that is mounted in a container.
+/// Environment variable that names the host's proc in a container; other tools use
+/// it as well.
 const VARIABLE: &str = "HOST_PROC";
 
 #[derive(Debug, Args)]
 pub(crate) struct MountOptions {
-    /// Reads the processes of the proc mounted on DIR, by their numbers there [env: HOST_PROC]
+    /// Read processes of the proc at DIR [env: HOST_PROC]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     procfs: Option<PathBuf>,
-    /// Looks devices and NUMA nodes up in the sysfs mounted on DIR
+    /// Read devices and nodes from the sysfs at DIR
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
 }
 
 impl MountOptions {
-    /// Whether an option names a mount.
-    pub(crate) fn is_given(&self) -> bool {
+    /// Returns whether an option names a mount.
+    pub(crate) fn is_present(&self) -> bool {
         self.procfs.is_some() || self.sysfs.is_some()
     }
 
-    /// The mounts to read, which are looked at with the user's own rights. If the environment names one, that is said.
+    /// Opens the mounts with the user's own rights. A line on standard error says so if
+    /// the environment names one.
     pub(crate) fn mounts(&self) -> Result<Mounts, Failure> {
         let refused = |what: &str, directory: &Path, error: &io::Error| {
             Failure::Message(format!("{what} {}: {error}", directory.display()))
@@ -41,7 +43,7 @@ impl MountOptions {
         } else if let Some(directory) = variable.map(PathBuf::from) {
             mounts = with_user_rights(|| mounts.procfs(&directory))
                 .map_err(|error| refused(VARIABLE, &directory, &error))?;
-            // Where nobody can be told, the answers are the same.
+            // The answers are the same if this cannot be written.
             let _ = writeln!(
                 io::stderr(),
                 "introspect: {VARIABLE} is set: process numbers are those of {}",

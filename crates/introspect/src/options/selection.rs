@@ -1,37 +1,104 @@
-//! From RANGE and `--mapping` to ranges of one process's addresses.
+//! `RANGE` and `--mapping`: the selected addresses of one process.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueHint};
 use process_introspection::{AddrRange, Mapping, Process};
 
 use crate::failure::Failure;
 use crate::options::range::RangeText;
-use crate::options::target::printable;
+use crate::text::printable;
 
-/// Which addresses are meant: those of RANGE, of the mappings whose name
-/// holds a text, or what is in both; everything by default.
-#[derive(Copy, Clone, Debug)]
+#[derive(Debug, Args)]
+pub(crate) struct OptionalRange {
+    /// START-END, START+SIZE, or the page of one address
+    #[arg(value_name = "RANGE")]
+    range: Option<RangeText>,
+    #[command(flatten)]
+    mapping: MappingOption,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RequiredRange {
+    /// START-END, START+SIZE, or the page of one address
+    #[arg(value_name = "RANGE", required_unless_present = "mapping")]
+    range: Option<RangeText>,
+    #[command(flatten)]
+    mapping: MappingOption,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MappingOption {
+    /// Only mappings with NAME in their name ([heap])
+    #[arg(long, value_name = "NAME", value_parser = non_empty(), value_hint = ValueHint::Other)]
+    mapping: Option<OsString>,
+}
+
+fn non_empty() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|name| match name.is_empty() {
+        true => Err("a name has at least one byte"),
+        false => Ok(name),
+    })
+}
+
+impl OptionalRange {
+    pub(crate) fn selection(&self) -> Selection<'_> {
+        self.mapping.selection(self.range)
+    }
+}
+
+impl RequiredRange {
+    pub(crate) fn selection(&self) -> Selection<'_> {
+        self.mapping.selection(self.range)
+    }
+}
+
+impl MappingOption {
+    /// Returns the selection of this range and these mappings.
+    pub(crate) fn selection(&self, range: Option<RangeText>) -> Selection<'_> {
+        Selection {
+            range,
+            mapping: self.mapping.as_deref(),
+        }
+    }
+}
+
+/// Selected addresses: a range, the mappings whose name contains a text, or the
+/// intersection of both; everything if neither is present.
+#[derive(Copy, Clone, Debug, Default)]
 pub(crate) struct Selection<'a> {
     /// RANGE.
     pub(crate) range: Option<RangeText>,
-    /// A part of a name.
+    /// Part of a mapping's name.
     pub(crate) mapping: Option<&'a OsStr>,
 }
 
 impl Selection<'_> {
-    /// What RANGE means, everything without one.
+    /// Returns whether all addresses are selected.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.range.is_none() && self.mapping.is_none()
+    }
+
+    /// Returns the one address that RANGE consists of, if it does.
+    pub(crate) fn address(&self) -> Option<u64> {
+        self.range.and_then(RangeText::address)
+    }
+
+    /// Returns the addresses of RANGE, or all addresses.
     pub(crate) fn bounds(&self, process: &Process) -> AddrRange {
         self.range
             .map_or(AddrRange::ALL, |range| range.resolve(process.page_size()))
     }
 
-    /// Whether a mapping's name is selected.
-    pub(crate) fn names(&self, mapping: &Mapping) -> bool {
+    /// Returns whether the mapping's name is selected.
+    pub(crate) fn contains_name(&self, mapping: &Mapping) -> bool {
         self.mapping
             .is_none_or(|part| contains(mapping.name().as_bytes(), part.as_encoded_bytes()))
     }
 
-    /// The addresses, ascending, as few ranges as possible; at least one.
+    /// Returns the selected addresses, ascending, in as few ranges as possible; at
+    /// least one.
     pub(crate) fn ranges(&self, process: &Process) -> Result<Vec<AddrRange>, Failure> {
         let bounds = self.bounds(process);
         if self.mapping.is_none() {
@@ -40,25 +107,24 @@ impl Selection<'_> {
         let mut ranges = Vec::new();
         for mapping in process.virtual_regions(bounds)? {
             let mapping = mapping?;
-            if self.names(&mapping) {
+            if self.contains_name(&mapping) {
                 if let Some(range) = mapping.range.intersection(bounds) {
                     append(&mut ranges, range);
                 }
             }
         }
-        if ranges.is_empty() {
-            return Err(self.nothing());
+        match ranges.is_empty() {
+            true => Err(self.no_mapping()),
+            false => Ok(ranges),
         }
-        Ok(ranges)
     }
 
-    /// That no mapping is selected.
-    pub(crate) fn nothing(&self) -> Failure {
+    /// Error if no mapping is selected.
+    pub(crate) fn no_mapping(&self) -> Failure {
         let name = self.mapping.map(printable).unwrap_or_default();
-        let place = if self.range.is_some() {
-            " in this range"
-        } else {
-            ""
+        let place = match self.range {
+            Some(_) => " in this range",
+            None => "",
         };
         Failure::Message(format!(
             "no mapping{place} has \"{name}\" in its name (introspect virtual lists them)"
@@ -66,7 +132,7 @@ impl Selection<'_> {
     }
 }
 
-/// Lengthens the last range if the next one follows it at once.
+/// Extends the last range if the next one begins where it ends.
 fn append(ranges: &mut Vec<AddrRange>, next: AddrRange) {
     if let Some(last) = ranges.last_mut() {
         if last.end() == next.start() {

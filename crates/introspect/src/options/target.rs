@@ -1,22 +1,51 @@
-//! The process that a text PID means, and its handle.
+//! `PID`: the process that a [`TargetText`] names, and its handle. The text itself is
+//! in [`pid`](crate::options::pid).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use clap::builder::{MapValueParser, OsStringValueParser, TypedValueParser, ValueParserFactory};
+use clap::{Args, ValueHint};
 use process_introspection::{Mounts, NamedProcess, Process, Target};
-use process_introspection_export::Name;
 
 use crate::failure::Failure;
+use crate::options::mounts::MountOptions;
 use crate::options::pid::{target_of_number, TargetText, NAME_PREFIX};
+use crate::text::{printable, shortened};
 
 /// Longest search for a process by its name. It takes some milliseconds for a thousand
 /// processes.
 const SEARCH: Duration = Duration::from_secs(5);
 
-/// As it can be given to the command again.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgument {
+    /// Process: PID, unique PID, `self`, or exact name
+    #[arg(value_name = "PID", value_hint = ValueHint::Other)]
+    pub(crate) pid: TargetText,
+    #[command(flatten)]
+    pub(crate) mounts: MountOptions,
+}
+
+impl TargetArgument {
+    /// Opens the process.
+    pub(crate) fn open(&self) -> Result<Process, Failure> {
+        self.pid.open(&self.mounts.mounts()?)
+    }
+}
+
+/// Accepts any bytes, because a process can have any name.
+impl ValueParserFactory for TargetText {
+    type Parser = MapValueParser<OsStringValueParser, fn(OsString) -> Self>;
+
+    fn value_parser() -> Self::Parser {
+        OsStringValueParser::new().map(Self::from as fn(OsString) -> Self)
+    }
+}
+
+/// Formats the text so that the command accepts it again.
 impl fmt::Display for TargetText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -35,8 +64,8 @@ impl TargetText {
         Ok(mounts.process(self.find(mounts)?)?)
     }
 
-    /// Returns the process that is meant; an error if several have the name.
-    pub(crate) fn find(&self, mounts: &Mounts) -> Result<Target, Failure> {
+    /// Returns the process; an error if several have the name.
+    fn find(&self, mounts: &Mounts) -> Result<Target, Failure> {
         let (Self::Named(name) | Self::NamedExplicitly(name)) = self else {
             return self.find_all(mounts).map(|all| all[0]);
         };
@@ -46,7 +75,7 @@ impl TargetText {
         }
     }
 
-    /// Returns the processes that are meant, at least one: all that have the name.
+    /// Returns all processes of this name, or the one of this number; at least one.
     pub(crate) fn find_all(&self, mounts: &Mounts) -> Result<Vec<Target>, Failure> {
         match self {
             Self::This => Ok(vec![Target::Caller]),
@@ -72,7 +101,7 @@ fn no_such_number(number: impl fmt::Display) -> Failure {
 /// Returns the processes of this name, at least one.
 fn find_named(mounts: &Mounts, name: &OsStr) -> Result<Vec<NamedProcess>, Failure> {
     let mut found = search(mounts, name)?;
-    // Whoever means this command says `self`.
+    // The command itself is only found as `self`.
     let this = mounts.own_number();
     found.retain(|process| Some(process.pid()) != this);
     match found.is_empty() {
@@ -84,13 +113,13 @@ fn find_named(mounts: &Mounts, name: &OsStr) -> Result<Vec<NamedProcess>, Failur
     }
 }
 
-/// Looks for processes by their name, on a thread that is left behind if it does not
-/// end: the command line is memory of a process, and its mmap lock can be held.
+/// Searches processes by name on a thread that is abandoned if it does not end: the
+/// command line is memory of a process, and the mmap lock of that process can be held.
 fn search(mounts: &Mounts, name: &OsStr) -> Result<Vec<NamedProcess>, Failure> {
     let (sender, found) = mpsc::channel();
     let run = {
         let (mounts, name) = (mounts.clone(), name.to_owned());
-        // Nobody waits for what comes too late.
+        // The receiver is gone after the time limit.
         move || _ = sender.send(mounts.processes_named(name))
     };
     let builder = thread::Builder::new().name("search".to_owned());
@@ -116,26 +145,10 @@ fn several_named(name: &OsStr, several: &[NamedProcess]) -> Failure {
         printable(name)
     );
     for process in several {
-        let line = beginning(&printable(&process.command_line));
+        let line = shortened(&printable(&process.command_line));
         message.push_str(&format!("\n{:>10}  {line}", process.pid()));
     }
     Failure::Message(message)
-}
-
-/// As much of a command line as tells processes apart; a browser's fills screens.
-pub(crate) fn beginning(line: &str) -> String {
-    const LONGEST: usize = 100;
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
-}
-
-/// In one line, and harmless to a terminal.
-pub(crate) fn printable(text: &OsStr) -> String {
-    let mut line = Vec::new();
-    Name(text.as_encoded_bytes()).push_printable(None, &mut line);
-    String::from_utf8_lossy(&line).into_owned()
 }
 
 #[cfg(test)]
@@ -143,15 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_command_line_is_cut_between_characters() {
-        assert_eq!(beginning("sleep 5"), "sleep 5");
-        let long = "é".repeat(101);
-        assert_eq!(beginning(&long), format!("{}…", "é".repeat(100)));
-        assert_eq!(beginning(&long[2..]), "é".repeat(100));
-    }
-
-    #[test]
-    fn a_number_that_can_be_nobodys_names_no_process() {
+    fn a_number_that_no_process_can_have_is_an_error() {
         for number in [1 << 31, u64::from(u32::MAX), 1 << 32, u64::MAX] {
             let Err(Failure::Message(message)) = TargetText::Number(number).find(&Mounts::new())
             else {

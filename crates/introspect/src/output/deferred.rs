@@ -1,5 +1,5 @@
-//! An output on its way to its destination. While a process stands still it is
-//! kept: nothing then waits for a reader, who may be slow, or be that process.
+//! Output that is written at once, or kept until it is complete: while a process is
+//! frozen nothing waits for a reader, which may be slow, or that process itself.
 
 use std::io::{self, Read, Seek, Write};
 
@@ -8,43 +8,36 @@ use tempfile::SpooledTempFile;
 
 use crate::output::destination::Destination;
 
-/// Bytes kept in memory; more are in a temporary file without a name.
+/// Bytes kept in memory; more are kept in a temporary file without a name.
 const IN_MEMORY: usize = 32 << 20;
 
-/// Writes to a destination, at once or in the end.
+/// Output on its way to its destination.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// What is kept for later.
+    /// Bytes that are written when the output is complete.
     kept: Option<SpooledTempFile>,
-    /// `None` once it is complete.
+    /// `None` once the output is complete.
     destination: Option<Destination>,
 }
 
 impl Output {
-    /// Writes at once.
-    pub(crate) fn direct(destination: Destination) -> Self {
+    /// Output that is written at once or, if `is_deferred`, when it is complete or
+    /// dropped.
+    pub(crate) fn new(destination: Destination, is_deferred: bool) -> Self {
         Self {
-            kept: None,
+            kept: is_deferred.then(|| SpooledTempFile::new(IN_MEMORY)),
             destination: Some(destination),
         }
     }
 
-    /// Writes when it is complete, or dropped.
-    pub(crate) fn in_the_end(destination: Destination) -> Self {
-        Self {
-            kept: Some(SpooledTempFile::new(IN_MEMORY)),
-            destination: Some(destination),
-        }
-    }
-
-    /// Ends a complete output.
+    /// Completes the output.
     pub(crate) fn keep(mut self) -> io::Result<()> {
-        self.pass_on()?;
+        self.write_kept()?;
         self.destination.take().map_or(Ok(()), Destination::keep)
     }
 
-    /// Writes what was kept.
-    fn pass_on(&mut self) -> io::Result<()> {
+    /// Writes the kept bytes.
+    fn write_kept(&mut self) -> io::Result<()> {
         let (Some(mut kept), Some(destination)) = (self.kept.take(), &mut self.destination) else {
             return Ok(());
         };
@@ -64,7 +57,7 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match (&mut self.kept, &mut self.destination) {
-            // It can go over to a file in a directory that the user names.
+            // The temporary file can be in a directory that the user chooses.
             (Some(kept), _) => with_user_rights(|| kept.write(bytes)),
             (None, Some(destination)) => destination.write(bytes),
             (None, None) => Ok(0),
@@ -76,12 +69,12 @@ impl Write for Output {
     }
 }
 
-/// The records up to a failure stand, kept or not.
+/// The records before a failure are written, kept or not.
 impl Drop for Output {
     fn drop(&mut self) {
         if matches!(self.destination, Some(Destination::Stream(_))) {
-            // The failure is said; a second one is not.
-            let _ = self.pass_on();
+            // Only the first failure is reported.
+            let _ = self.write_kept();
         }
     }
 }

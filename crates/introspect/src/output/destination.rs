@@ -1,4 +1,4 @@
-//! Where output goes: standard output, or a file that is replaced as a whole.
+//! Destinations of output: a stream, or a file that is replaced as a whole.
 
 use std::env;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -11,34 +11,34 @@ use process_introspection::with_user_rights;
 use tempfile::NamedTempFile;
 
 use crate::control::interruption::Interruption;
+use crate::failure::Failure;
 use crate::output::place::Place;
 use crate::output::startup;
 
 /// An output, unbuffered.
 #[derive(Debug)]
 pub(crate) enum Destination {
-    /// Standard output, or a file that is none of plain bytes: a device, a pipe.
+    /// Standard output, standard error, or a device or pipe.
     Stream(File),
-    /// A temporary file that becomes `path` when it is complete.
+    /// Temporary file that replaces `path` when it is complete.
     Replacement {
-        /// Removes itself unless it is kept.
+        /// Removes itself unless it is persisted.
         file: TemporaryFile,
-        /// What it will replace, no symbolic link.
+        /// The file to replace, no symbolic link.
         path: PathBuf,
-        /// Watched because a signal must not leave the file behind.
+        /// Receives signals, which must not leave the temporary file behind.
         interruption: Interruption,
     },
 }
 
 impl Destination {
-    /// Opens a place for writing. Signals are watched where one must not leave a
-    /// file behind.
+    /// Opens a place for writing. Signals are received if one could leave a file behind.
     pub(crate) fn open(place: &Place) -> io::Result<Self> {
         Self::open_watched(place, None)
     }
 
-    /// Opens a place for writing. `interruption` notes the signals, if somebody
-    /// watches them already.
+    /// Opens a place for writing. `interruption` receives the signals, if signals are
+    /// received already.
     pub(crate) fn open_watched(
         place: &Place,
         interruption: Option<Interruption>,
@@ -75,17 +75,17 @@ impl Destination {
         };
         let interruption = interruption.map_or_else(Interruption::watch, Ok)?;
         let mut builder = tempfile::Builder::new();
-        // The umask takes its part of these.
+        // The umask applies to these.
         let mode = present.map_or(0o666, |present| present.mode() & 0o777);
         builder
             .prefix(".introspect-")
             .permissions(Permissions::from_mode(mode));
         let file = builder.tempfile_in(dir)?;
-        interruption.leaves(file.path());
+        interruption.set_temporary_file(file.path());
         if let Some(present) = present {
-            // Only the superuser can keep another owner; others get a file of
-            // their own, as with any replacement. Never by name: whoever owns the
-            // directory could have put a link to somebody else's file there.
+            // Only the superuser can keep another owner; a file of another user becomes
+            // the caller's, as with any replacement. By descriptor, never by name: the
+            // owner of the directory could have put a link there.
             let _ = fchown(file.as_file(), Some(present.uid()), Some(present.gid()));
             file.as_file()
                 .set_permissions(Permissions::from_mode(mode))?;
@@ -97,7 +97,7 @@ impl Destination {
         })
     }
 
-    /// The signals that are watched, if any are.
+    /// Returns the receiver of signals, if signals are received.
     pub(crate) fn interruption(&self) -> Option<Interruption> {
         match self {
             Self::Stream(_) => None,
@@ -105,13 +105,13 @@ impl Destination {
         }
     }
 
-    /// Whether a person reads it.
+    /// Returns whether it is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         matches!(self, Self::Stream(file) if file.is_terminal())
     }
 
-    /// Returns the number of columns that lines may have: the terminal's, or what
-    /// `COLUMNS` in the environment says of any other output.
+    /// Returns the longest line in columns: the width of the terminal, or the environment
+    /// variable `COLUMNS` for any other output.
     pub(crate) fn width(&self) -> Option<usize> {
         let terminal = match self {
             Self::Stream(file) => terminal_size::terminal_size_of(file),
@@ -124,7 +124,7 @@ impl Destination {
         columns.filter(|&columns| columns > 0)
     }
 
-    /// Puts a complete file in its place.
+    /// Completes the output: the temporary file replaces the file.
     pub(crate) fn keep(self) -> io::Result<()> {
         match self {
             Self::Stream(_) => Ok(()),
@@ -133,7 +133,15 @@ impl Destination {
     }
 }
 
-/// A file that removes itself, with the user's rights, unless it is kept.
+/// Prints a text on standard output.
+pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+    let place = Place::StandardOutput;
+    Destination::open(&place)
+        .and_then(|mut out| out.write_all(text))
+        .map_err(|error| place.write(&error))
+}
+
+/// File that removes itself, with the user's rights, unless it is persisted.
 #[derive(Debug)]
 pub(crate) struct TemporaryFile(Option<NamedTempFile>);
 
@@ -164,21 +172,21 @@ impl Drop for TemporaryFile {
         let Some(file) = self.0.take() else {
             return;
         };
-        // What cannot be removed stays, and nothing else can be done about it.
+        // An error cannot be handled: the file stays.
         let _ = with_user_rights(|| file.close());
     }
 }
 
-/// The path that a file written to `path` would have: where symbolic links lead
-/// of which the last leads to nothing yet.
+/// Follows symbolic links, of which the last one leads to no file, and returns the path
+/// that a file written to `path` would have.
 fn end_of_links(path: &Path) -> io::Result<PathBuf> {
-    /// As many as the kernel follows (path_resolution(7)).
+    /// Links that the kernel follows at most (path_resolution(7)).
     const MOST: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..MOST {
         let target = match fs::read_link(&path) {
             Ok(target) => target,
-            // No link, or nothing at all.
+            // No link, or no file.
             Err(_) => return Ok(path),
         };
         path.pop();
@@ -205,13 +213,13 @@ mod tests {
     use super::*;
     use testkit::trace;
 
-    // Newer architectures lack some of the calls by name, hence the one.
+    // Other architectures lack some of these system calls.
     #[test]
     fn a_files_owner_and_mode_are_changed_through_the_descriptor_alone() {
         let dir = tempfile::TempDir::new().unwrap();
         let path = dir.path().join("present");
         fs::write(&path, "").unwrap();
-        // The temporary file goes with the directory: the child only forgets it.
+        // The directory is removed with the temporary file, which the child forgets.
         let calls = trace::count(
             || Place::At(path.clone()),
             |place| {
@@ -220,7 +228,7 @@ mod tests {
                 )
             },
         );
-        // By name it could be another file's by now.
+        // The name could lead to another file by now.
         for by_name in [libc::SYS_chown, libc::SYS_lchown, libc::SYS_fchownat] {
             assert_eq!(calls.of(by_name), 0);
         }

@@ -1,50 +1,50 @@
-//! Joins records that follow each other into one row of a table: the zero page
-//! again and again, and what is absent for changing reasons. Writes nothing.
+//! Joins consecutive records of the zero page, or of absent pages, into one row of the
+//! table. Must not know the sink.
 
 use std::sync::Arc;
 
 use process_introspection::{Backing, PhysicalRegion};
 use process_introspection_export::Folded;
 
-/// Fewer absent records are listed: their row has a second line.
+/// Fewest absent records that are joined: their row has a second line.
 const LEAST_ABSENT: u64 = 3;
 const LEAST_ZERO: u64 = 2;
 
-/// Records of one mapping that follow each other.
+/// Consecutive records of one mapping.
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
-    /// The first of them, as many as may have to be listed after all.
+    /// First records, which are listed if there are too few to join.
     first: Vec<PhysicalRegion>,
     folded: Folded,
     last: Option<PhysicalRegion>,
 }
 
-/// What a fold has come to.
+/// Completed fold.
 #[derive(Debug)]
-pub(crate) enum Ended {
-    /// Records that are to be listed as they are.
+pub(crate) enum Folding {
+    /// Records that are listed as they are.
     Records(Vec<PhysicalRegion>),
-    /// The first of the records of one row, and what that row has.
+    /// First record of one row, and the totals of that row.
     Row(PhysicalRegion, Folded),
 }
 
 impl Fold {
-    /// Takes a record, if records of its sort are folded. What came before and is
-    /// not continued by it is given back first, and is to be written first.
-    pub(crate) fn next(&mut self, region: &PhysicalRegion) -> (Option<Ended>, bool) {
+    /// Adds a record, if records of its state are joined. Returns the fold that it
+    /// completes, which must be written first, and whether the record was added.
+    pub(crate) fn next(&mut self, region: &PhysicalRegion) -> (Option<Folding>, bool) {
         let ended = match self.is_continued_by(region) {
             true => None,
             false => self.end(),
         };
-        let is_taken = is_zero(region) || is_absent(region);
-        if is_taken {
+        let is_added = is_zero(region) || is_absent(region);
+        if is_added {
             self.add(region);
         }
-        (ended, is_taken)
+        (ended, is_added)
     }
 
-    /// Ends it.
-    pub(crate) fn end(&mut self) -> Option<Ended> {
+    /// Returns the last fold.
+    pub(crate) fn end(&mut self) -> Option<Folding> {
         let Self {
             mut first, folded, ..
         } = std::mem::take(self);
@@ -54,8 +54,8 @@ impl Fold {
             None => return None,
         };
         Some(match folded.records >= least {
-            true => Ended::Row(first.swap_remove(0), folded),
-            false => Ended::Records(first),
+            true => Folding::Row(first.swap_remove(0), folded),
+            false => Folding::Records(first),
         })
     }
 
@@ -96,7 +96,8 @@ fn is_zero(region: &PhysicalRegion) -> bool {
     matches!(region.backing, Backing::Zero(_))
 }
 
-/// Absent for an ordinary reason. One that is lost, or unknown, keeps its row.
+/// Returns whether a record is absent for an ordinary reason. Poisoned or unknown pages
+/// are listed.
 fn is_absent(region: &PhysicalRegion) -> bool {
     matches!(
         region.backing,

@@ -1,6 +1,5 @@
-//! Bytes for people: an address, 16 bytes in hexadecimal, and the same as
-//! text. Lines that repeat are left out, as `hexdump -C` does. Pure but for
-//! the output.
+//! Hex dump: an address, 16 bytes in hexadecimal, and the same bytes as text. Repeated
+//! lines are left out, as `hexdump -C` does. Performs no I/O except the output.
 
 use std::io::{self, Write};
 
@@ -10,16 +9,16 @@ const ROW: usize = 16;
 #[derive(Debug)]
 pub(crate) struct HexDump<W> {
     out: W,
-    /// The address of the next byte that comes.
+    /// Address of the next byte.
     address: u64,
-    /// Bytes of a line that is not full yet.
+    /// Bytes of the incomplete line.
     row: Vec<u8>,
     last: Option<[u8; ROW]>,
     repeats: bool,
 }
 
 impl<W: Write> HexDump<W> {
-    /// Bytes from `address` on.
+    /// Dump of bytes that begin at `address`.
     pub(crate) fn new(out: W, address: u64) -> Self {
         Self {
             out,
@@ -30,7 +29,7 @@ impl<W: Write> HexDump<W> {
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let (now, rest) = bytes.split_at(bytes.len().min(ROW - self.row.len()));
@@ -84,7 +83,7 @@ impl<W: Write> HexDump<W> {
         self.out.write_all(text.as_bytes())
     }
 
-    /// Ends with a line that is not full, and the address past the last byte.
+    /// Writes the incomplete line and the address after the last byte.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         if !self.row.is_empty() {
             self.line()?;
@@ -132,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_in_what_pieces_bytes_come(bytes: Vec<u8>, piece in 1usize..40) {
+        fn a_dump_does_not_depend_on_how_bytes_are_split(bytes: Vec<u8>, piece in 1usize..40) {
             let pieces: Vec<_> = bytes.chunks(piece).collect();
             prop_assert_eq!(dump(0x1000, &pieces), dump(0x1000, &[&bytes]));
         }

@@ -1,7 +1,6 @@
-//! Where records go: formats, destinations, the progress line, and remarks on
-//! standard error. Opens no process.
+//! Output of records: formats, destinations, the progress line, and remarks on standard
+//! error. Must not know any command, and opens no process.
 
-pub(crate) mod count;
 pub(crate) mod deferred;
 pub(crate) mod destination;
 pub(crate) mod fold;

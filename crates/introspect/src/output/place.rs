@@ -1,30 +1,33 @@
-//! Where an output is to go, and what that is called in messages.
+//! Places for output, and their names in messages.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
-use crate::options::target::printable;
+use crate::text::printable;
 
 /// A place for an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Standard output.
     StandardOutput,
-    /// Standard error: standard output is another program's.
+    /// Standard error, if standard output belongs to a started program.
     StandardError,
-    /// A file, a directory for man pages.
+    /// A file, or a directory for manual pages.
     At(PathBuf),
 }
 
 impl Place {
-    /// What `-o` says: `-` is standard output, nothing is `otherwise`. The names
-    /// of this process's descriptors mean these themselves, and not a file that
-    /// would be replaced behind their back.
-    pub(crate) fn of(path: Option<&Path>, otherwise: Self) -> Self {
+    /// Returns the place for the value of `-o`; without one, standard error if standard
+    /// output belongs to a launched program. Names of this process's descriptors are the
+    /// descriptors, not files that would be replaced.
+    pub(crate) fn of(path: Option<&Path>, is_launched: bool) -> Self {
         let Some(path) = path else {
-            return otherwise;
+            return match is_launched {
+                true => Self::StandardError,
+                false => Self::StandardOutput,
+            };
         };
         match path.to_str() {
             Some("-" | "/dev/stdout" | "/dev/fd/1") => Self::StandardOutput,
@@ -33,12 +36,12 @@ impl Place {
         }
     }
 
-    /// That it cannot be opened.
+    /// Returns the error of opening it.
     pub(crate) fn open(&self, error: &io::Error) -> Failure {
         Failure::io(format_args!("open {self} for writing"), error)
     }
 
-    /// That it cannot be written.
+    /// Returns the error of writing to it.
     pub(crate) fn write(&self, error: &io::Error) -> Failure {
         Failure::io(format_args!("write to {self}"), error)
     }

@@ -1,5 +1,5 @@
-//! The line on a terminal that tells how far a long walk has come. A thread of
-//! its own draws it, because one record can take long to find.
+//! The progress line of a long walk on a terminal. A separate thread draws it, because
+//! one record can take long to find.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,21 +11,21 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use process_introspection::AddrRange;
 
-/// A walk that takes no longer shows nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time before the progress line appears.
+const DELAY: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How far the walk has come.
+/// Position of the walk.
 #[derive(Debug, Default)]
 struct Position {
     records: AtomicU64,
-    /// The address that the walk has come to.
+    /// Address that the walk has reached.
     address: AtomicU64,
-    /// Its distance from the beginning of the walk, in bytes of the ranges.
+    /// Bytes of the ranges before that address, or processes that were walked.
     done: AtomicU64,
-    /// The number of processes, if it goes over those; `done` is of them.
+    /// Number of processes, if processes are walked.
     processes: Option<AtomicU64>,
-    /// What is drawn.
+    /// The line.
     bar: OnceLock<ProgressBar>,
 }
 
@@ -33,24 +33,24 @@ struct Position {
 #[derive(Debug)]
 pub(crate) struct Progress {
     position: Arc<Position>,
-    /// The starts of the ranges, and the bytes of those before each.
+    /// The ranges, each with the bytes of the ranges before it.
     ranges: Vec<(AddrRange, u64)>,
     shown: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Progress {
-    /// Of a walk over `ranges`. Shows itself only to a person who does not see
-    /// the records.
+    /// Progress of a walk over `ranges`, which is not shown to a person who sees the
+    /// records.
     pub(crate) fn new(ranges: &[AddrRange], records_are_seen: bool) -> Self {
         let whole = ranges.first() == Some(&AddrRange::ALL);
         let (ranges, total) = with_bytes_before(ranges);
-        // Of the whole address space any part is nothing or all.
+        // A percentage of the whole address space means nothing.
         let total = (!whole).then_some(total);
         Self::of(Position::default(), ranges, total, records_are_seen)
     }
 
-    /// Of a pass over processes, see [`Progress::passed_processes`]. Records are
-    /// few: the line is taken away for each.
+    /// Progress of a walk over processes, see [`Progress::passed_processes`]. The line is
+    /// removed for each record, because there are few.
     pub(crate) fn over_processes() -> Self {
         let position = Position {
             processes: Some(AtomicU64::new(0)),
@@ -76,7 +76,7 @@ impl Progress {
         let (stop, stopped) = channel::<()>();
         let seen = Arc::clone(&position);
         let draw = move || {
-            if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+            if stopped.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
             let bar = seen.bar.get_or_init(|| bar(total));
@@ -100,15 +100,15 @@ impl Progress {
         self.position.records.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Does something that may write to the terminal, without the line there.
-    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Calls `write`, which may write to the terminal, without the line.
+    pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         match self.position.bar.get() {
             Some(bar) if !bar.is_finished() => bar.suspend(write),
             _ => write(),
         }
     }
 
-    /// Notes that so many processes of so many are done with.
+    /// Records that `done` processes of `of` were walked.
     pub(crate) fn passed_processes(&self, done: usize, of: usize) {
         self.position.done.store(done as u64, Ordering::Relaxed);
         if let Some(processes) = &self.position.processes {
@@ -116,7 +116,7 @@ impl Progress {
         }
     }
 
-    /// Notes that the walk has come past these addresses.
+    /// Records that the walk has passed these addresses.
     pub(crate) fn passed(&self, range: AddrRange) {
         if self.shown.is_none() {
             return;
@@ -129,7 +129,7 @@ impl Progress {
     }
 }
 
-/// The ranges, each with the bytes of those before it, and the bytes of all.
+/// Returns the ranges, each with the bytes of the ranges before it, and the bytes of all.
 fn with_bytes_before(ranges: &[AddrRange]) -> (Vec<(AddrRange, u64)>, u64) {
     let mut total = 0u64;
     let counted = ranges.iter().map(|&range| {
@@ -140,7 +140,7 @@ fn with_bytes_before(ranges: &[AddrRange]) -> (Vec<(AddrRange, u64)>, u64) {
     (counted.collect(), total)
 }
 
-/// The bytes of the ranges that lie below an address.
+/// Returns the bytes of the ranges that lie below an address.
 fn bytes_before(ranges: &[(AddrRange, u64)], address: u64) -> u64 {
     let begun = ranges.partition_point(|(range, _)| range.start().as_u64() < address);
     let Some((range, before)) = begun.checked_sub(1).and_then(|last| ranges.get(last)) else {
@@ -150,11 +150,11 @@ fn bytes_before(ranges: &[(AddrRange, u64)], address: u64) -> u64 {
 }
 
 impl Progress {
-    /// Shows nothing any more.
+    /// Removes the line.
     pub(crate) fn end(&mut self) {
         if let Some((stop, thread)) = self.shown.take() {
             drop(stop);
-            // It panics only if drawing does, and then there is nothing to draw.
+            // An error means that drawing has panicked: there is no line.
             let _ = thread.join();
         }
     }
@@ -171,22 +171,20 @@ impl Position {
         let records = self.records.load(Ordering::Relaxed);
         let address = self.address.load(Ordering::Relaxed);
         let done = self.done.load(Ordering::Relaxed);
-        if let Some(processes) = &self.processes {
-            let processes = processes.load(Ordering::Relaxed);
-            bar.set_length(processes);
-            let so_far = format!("{done} of {processes} processes");
-            bar.set_message(match records {
-                0 => so_far,
-                records => format!("{so_far}, {records} records"),
-            });
-            bar.set_position(done);
-            bar.tick();
-            return;
-        }
-        bar.set_message(match records {
-            0 => format!("at {address:x}"),
-            records => format!("{records} records, at {address:x}"),
-        });
+        let processes = self.processes.as_ref();
+        let message = match processes.map(|processes| processes.load(Ordering::Relaxed)) {
+            Some(processes) => {
+                bar.set_length(processes);
+                let so_far = format!("{done} of {processes} processes");
+                match records {
+                    0 => so_far,
+                    records => format!("{so_far}, {records} records"),
+                }
+            }
+            None if records == 0 => format!("at {address:x}"),
+            None => format!("{records} records, at {address:x}"),
+        };
+        bar.set_message(message);
         bar.set_position(done);
         bar.tick();
     }
@@ -200,7 +198,7 @@ fn bar(total: Option<u64>) -> ProgressBar {
         ),
         None => (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}"),
     };
-    let bar = bar.with_elapsed(PATIENCE);
+    let bar = bar.with_elapsed(DELAY);
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

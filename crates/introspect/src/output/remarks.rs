@@ -1,60 +1,47 @@
-//! What is said on standard error about a list: why it is empty, and what a table
-//! of it does not show. Looks at no memory.
-
-use std::io::{self, Write};
+//! Remarks on standard error about a list: why it is empty, and what its table cannot
+//! show. Reads no memory.
 
 use process_introspection::{Backing, Mapping, MappingKind, Process, SwapAreas};
-use process_introspection_export::Format;
 
-use crate::commands::OutputOptions;
-use crate::failure::Failure;
+use crate::failure::{warn, Failure};
+use crate::options::output::OutputOptions;
 use crate::options::range::RangeText;
 use crate::options::selection::Selection;
 use crate::output::place::Place;
 
-/// Gathered while a list is written.
-#[derive(Debug)]
+/// State of a list while it is written.
+#[derive(Debug, Default)]
 pub(crate) struct Remarks {
     is_listed: bool,
     is_left_out: bool,
     /// Bytes of swap in use, if the list is a table.
     swap: u64,
     is_shared_absent: bool,
-    /// Records go where this would be said.
+    /// Records, no table, are written to standard error.
     is_silent: bool,
 }
 
 impl Remarks {
-    /// For a list of a process's memory in this form.
+    /// Remarks about a list of a process's memory; `is_launched` if standard output
+    /// belongs to that process.
     pub(crate) fn new(
         process: &Process,
         options: &OutputOptions,
-        beside_program: bool,
+        is_launched: bool,
     ) -> Result<Self, Failure> {
-        let otherwise = match beside_program {
-            true => Place::StandardError,
-            false => Place::StandardOutput,
+        let place = Place::of(options.file.output.as_deref(), is_launched);
+        let mut remarks = Self {
+            is_silent: place == Place::StandardError && !options.is_table(),
+            ..Self::default()
         };
-        let place = Place::of(options.output.as_deref(), otherwise);
-        let is_table = options.format.0 == Format::Table;
-        let swap = match is_table {
-            true => SwapAreas::read_in(process.mounts())?
-                .areas()
-                .iter()
-                .map(|area| area.used)
-                .sum(),
-            false => 0,
-        };
-        Ok(Self {
-            is_listed: false,
-            is_left_out: false,
-            swap,
-            is_shared_absent: false,
-            is_silent: place == Place::StandardError && !is_table,
-        })
+        if options.is_table() {
+            let swap = SwapAreas::read_in(process.mounts())?;
+            remarks.swap = swap.areas().iter().map(|area| area.used).sum();
+        }
+        Ok(remarks)
     }
 
-    /// Notes a record that is listed.
+    /// Records a listed record.
     pub(crate) fn listed(&mut self, mapping: Option<&Mapping>, backing: Backing) {
         self.is_listed = true;
         if self.swap > 0 && !self.is_shared_absent && backing == Backing::NotPresent {
@@ -63,16 +50,15 @@ impl Remarks {
         }
     }
 
-    /// Notes a record that an option leaves out.
+    /// Records a record that an option leaves out.
     pub(crate) fn left_out(&mut self) {
         self.is_left_out = true;
     }
 
-    /// Says what there is to say of a complete list.
-    pub(crate) fn say(&self, process: &Process, selection: &Selection<'_>) {
+    /// Writes the remark about a complete list, if there is one.
+    pub(crate) fn finish(&self, process: &Process, selection: &Selection<'_>) {
         if let Some(remark) = self.remark(process, selection) {
-            // Where nobody can be told, the list is still true.
-            let _ = writeln!(io::stderr(), "introspect: {remark}");
+            warn(remark);
         }
     }
 
@@ -84,7 +70,7 @@ impl Remarks {
                 Some(format!("nothing is listed: {reason}"))
             }
             (true, true) => Some(format!(
-                "shared memory that is not-present can be in swap, which page tables do not tell \
+                "shared memory that is not-present can be in swap, which page tables do not show \
                  ({}K of swap are in use)",
                 self.swap / 1024
             )),
@@ -126,17 +112,11 @@ mod tests {
         let private = memory::anonymous(2 * page);
         memory::touch(shared, 1, 1);
         let process = Process::current().unwrap();
-        let selection = Selection {
-            range: None,
-            mapping: None,
-        };
+        let selection = Selection::default();
         let remark = |at: u64, pages: u64, swap| {
             let mut remarks = Remarks {
-                is_listed: false,
-                is_left_out: false,
                 swap,
-                is_shared_absent: false,
-                is_silent: false,
+                ..Remarks::default()
             };
             for region in process.resident_regions(at..at + pages * page).unwrap() {
                 let region = region.unwrap();
@@ -146,7 +126,7 @@ mod tests {
         };
         let said = remark(shared, 2, 12 << 10).unwrap();
         assert!(said.ends_with("(12K of swap are in use)"), "{said}");
-        // All of it is there; nothing is in swap; it would be seen in swap.
+        // All of it is present; no swap is in use; private memory in swap is seen.
         assert_eq!(remark(shared, 1, 12 << 10), None);
         assert_eq!(remark(shared, 2, 0), None);
         assert_eq!(remark(private, 2, 12 << 10), None);

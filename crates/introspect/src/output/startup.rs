@@ -1,6 +1,6 @@
-//! The state of standard output when the process started. Rust's runtime opens
-//! `/dev/null` in the place of a closed descriptor before `main`, so that every
-//! write seems to succeed (`library/std/src/sys/pal/unix/mod.rs`, 1.85).
+//! State of standard output at the start of the process. Rust's runtime opens
+//! `/dev/null` in place of a closed descriptor before `main`, so that every write seems
+//! to succeed (`library/std/src/sys/pal/unix/mod.rs`, 1.85).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,15 +13,15 @@ extern "C" fn note() {
 }
 
 // SAFETY: the loader calls each pointer in this section once, in the C calling
-// convention, before `main`; arguments that it passes besides are ignored.
-// `note` makes one system call and stores to a static: it needs nothing that the
-// runtime sets up later, and cannot panic.
+// convention, before `main`; additional arguments are ignored. `note` makes one system
+// call and stores to a static: it needs nothing that the runtime initializes later, and
+// cannot panic.
 #[allow(unsafe_code)]
 #[used]
 #[link_section = ".init_array"]
 static NOTE: extern "C" fn() = note;
 
-/// Whether the process was started without standard output.
+/// Returns whether the process was started with standard output closed.
 pub(crate) fn standard_output_is_closed() -> bool {
     IS_CLOSED.load(Ordering::Relaxed)
 }

@@ -1,10 +1,8 @@
-//! `introspect owner`: which processes map physical memory, and what its pages
-//! are.
+//! `introspect owner`: the processes that map physical memory, and the use of its pages.
 
 mod log;
 mod watch;
 
-use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,42 +14,61 @@ use process_introspection::{
 };
 use process_introspection_export::{OwnerRecord, Record, Searched};
 
-use crate::commands::beyond;
-use crate::commands::owner::log::{Log, Named};
-use crate::commands::owner::watch::Watch;
-use crate::commands::{OutputOptions, DEADLINE};
-use crate::failure::Failure;
+use crate::commands::address_check;
+use crate::commands::physical::check_frames;
+use crate::failure::{warn, Failure};
 use crate::options::mounts::MountOptions;
+use crate::options::output::OutputOptions;
 use crate::options::range::PhysicalRangeText;
-use crate::output::count::counted;
 use crate::output::sink::Sink;
+use crate::text::counted;
+use log::{Log, NamedPages};
+use watch::Watch;
 
+const USAGE: &str = "\
+introspect owner [OPTIONS] <PADDR>...
+       introspect owner [OPTIONS] --from-log <FILE> [PADDR]...
+       introspect owner [OPTIONS] --kmsg [PADDR]...";
+
+const EXAMPLES: &str = "\
+Examples:
+  introspect owner pfn:1163651 100000+2M --format json
+  introspect owner 11c183000 --watch --interval 100ms
+  introspect owner --kmsg
+  introspect owner --from-log /var/log/kern.log.2.gz --unread
+  ras-mc-ctl --errors | introspect owner --from-log -";
+
+pub(crate) const MANUAL: &str = include_str!("../manual/owner.txt");
+
+/// List the processes that map physical memory, and its use
 #[derive(Debug, Args)]
-pub(crate) struct OwnerArguments {
-    /// Physical addresses, page frames (pfn:N) or ranges (START-END, START+SIZE)
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Physical address, page frame pfn:N, or range
     #[arg(value_name = "PADDR", required_unless_present_any = ["from_log", "kmsg"])]
     memory: Vec<PhysicalRangeText>,
-    /// Takes addresses out of the messages in FILE (text or gzip), - for standard input
+    /// Read addresses from messages in FILE (text, gzip)
     #[arg(long, value_name = "FILE")]
     from_log: Option<PathBuf>,
-    /// Takes addresses out of the kernel's log as it is now
+    /// Read addresses from the kernel's log
     #[arg(long)]
     kmsg: bool,
-    /// Goes on, and tells when a page that was found has moved
+    /// Continue, and report pages that move
     #[arg(long)]
     watch: bool,
-    /// How often --watch looks
+    /// Time between two looks of --watch
     #[arg(long, value_name = "TIME", requires = "watch", default_value = "1s",
         value_parser = humantime::parse_duration)]
     interval: Duration,
-    /// Lists the processes that could not be read, too
+    /// List processes that could not be read
     #[arg(long)]
     unread: bool,
-    /// Reads with up to N threads, at most 64; 0 means as many as help
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(..=64))]
+    /// Number of threads, at most 64; 0 chooses [default: 0]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
+        value_parser = value_parser!(u8).range(..=64))]
     threads: u8,
-    /// Leaves a process that does not answer for so long
-    #[arg(long, value_name = "TIME", default_value = DEADLINE,
+    /// Give up a process that makes no progress
+    #[arg(long, value_name = "TIME", default_value = "5s",
         value_parser = humantime::parse_duration)]
     deadline: Duration,
     #[command(flatten)]
@@ -60,153 +77,143 @@ pub(crate) struct OwnerArguments {
     output: OutputOptions,
 }
 
-impl OwnerArguments {
-    /// What is asked about, the lines of logs that name it, and why the command
-    /// fails in the end.
-    fn wanted(&self, page: PageSize) -> Result<(Vec<PhysRange>, Named, Option<Failure>), Failure> {
-        let mut wanted = Vec::new();
-        for memory in &self.memory {
-            wanted.push(memory.resolve(page).ok_or_else(|| {
-                Failure::Message(
-                    "there is no page frame of such a number: its address has over 64 bits"
-                        .to_owned(),
-                )
-            })?);
+impl Arguments {
+    /// Runs the subcommand.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        // Before a log is read, which can take long.
+        check_frames(&Process::current()?)?;
+        let mounts = self.mounts.mounts()?;
+        let mut uses = PageUses::open_in(&mounts)?;
+        let page = PageSize::base();
+        let (memory, named, log_failure) = self.memory(page)?;
+        let given = self.memory.iter().filter_map(|text| text.first(page));
+        address_check::warn(uses.map(), given, named.pages(page).map(PhysRange::start));
+        let mut sink = Sink::open_for_processes(&self.output, &OwnerRecord::LAYOUT)?;
+        if memory.is_empty() {
+            // The log names no memory, which was reported.
+            sink.finish()?;
+            return log_failure.map_or(Ok(()), Err);
         }
-        if self.from_log.is_some() || self.kmsg {
-            let mut log = Log::new(page);
-            if let Some(path) = &self.from_log {
-                log.read(path)?;
+        let mut watch = self.watch.then(|| Watch::new(self.interval, &mounts));
+        let mut failed = None;
+        let options = OwnerOptions::new()
+            .threads(usize::from(self.threads))
+            .mounts(&mounts)
+            .deadline(self.deadline);
+        let coverage = owners(&memory, options, |event| {
+            let written = sink.check().and_then(|()| match event {
+                OwnerEvent::Owner(owner) => {
+                    mapped(&owner, &named, &mut uses, &mut sink, watch.as_mut())
+                }
+                OwnerEvent::Lost(owner, first) => {
+                    let end = first.checked_add(owner.region.size());
+                    let range = end.and_then(|end| PhysRange::new(first, end));
+                    write_runs(
+                        range.unwrap_or_default(),
+                        &named,
+                        &mut uses,
+                        &mut sink,
+                        |run| OwnerRecord::lost(&owner, first, run, page),
+                    )
+                }
+                OwnerEvent::Unread(process, error) if self.unread => {
+                    sink.write(&OwnerRecord::unread(&process, reason(&error)))
+                }
+                OwnerEvent::Progress { done, of } => {
+                    sink.passed_processes(done, of);
+                    Ok(())
+                }
+                OwnerEvent::Unmapped(range, coverage) => {
+                    let searched = Searched::from(coverage);
+                    write_runs(range, &named, &mut uses, &mut sink, |run| {
+                        OwnerRecord::unmapped(run, searched, page)
+                    })
+                }
+                _ => Ok(()),
+            });
+            failed = written.err();
+            match failed {
+                None => ControlFlow::Continue(()),
+                Some(_) => ControlFlow::Break(()),
             }
-            if self.kmsg {
-                log.read_kernels()?;
-            }
-            let (named, failure) = log.finish();
-            wanted.extend(named.pages(page));
-            return Ok((wanted, named, failure));
+        })?;
+        if let Some(failure) = failed {
+            return Err(failure);
         }
-        Ok((wanted, Named::default(), None))
+        match watch {
+            Some(watch) => {
+                sink.flush()?;
+                warn_if_incomplete(&coverage);
+                watch.run(&mut uses, &mut sink)?;
+                sink.finish()?;
+            }
+            None => {
+                sink.finish()?;
+                warn_if_incomplete(&coverage);
+            }
+        }
+        log_failure.map_or(Ok(()), Err)
+    }
+
+    /// Returns the memory to search for, the lines of logs that name it, and the error
+    /// with which the command ends if no line was understood.
+    fn memory(
+        &self,
+        page: PageSize,
+    ) -> Result<(Vec<PhysRange>, NamedPages, Option<Failure>), Failure> {
+        let memory = self.memory.iter().map(|text| text.resolve(page));
+        let memory: Option<Vec<_>> = memory.collect();
+        let mut memory = memory.ok_or_else(address_check::no_such_frame)?;
+        if self.from_log.is_none() && !self.kmsg {
+            return Ok((memory, NamedPages::default(), None));
+        }
+        let mut log = Log::new(page);
+        if let Some(path) = &self.from_log {
+            log.read(path)?;
+        }
+        if self.kmsg {
+            log.read_kernel_log()?;
+        }
+        let (named, failure) = log.finish();
+        memory.extend(named.pages(page));
+        Ok((memory, named, failure))
     }
 }
 
-/// `introspect owner`.
-pub(crate) fn owner(arguments: &OwnerArguments) -> Result<(), Failure> {
-    // Before a log is read, which can take long.
-    Process::current()?.physical_regions(0..0)?;
-    let mounts = arguments.mounts.mounts()?;
-    let mut uses = PageUses::open_in(&mounts)?;
-    let page = PageSize::base();
-    let (wanted, named, not_understood) = arguments.wanted(page)?;
-    let given = arguments.memory.iter().filter_map(|text| text.first(page));
-    let of_log = named.pages(page).map(PhysRange::start);
-    beyond::warn(uses.map(), given, of_log);
-    let mut sink = Sink::over_processes(&arguments.output, &OwnerRecord::LAYOUT)?;
-    if wanted.is_empty() {
-        // The log has said nothing of memory, which was told.
-        sink.finish()?;
-        return not_understood.map_or(Ok(()), Err);
-    }
-    let mut watch = arguments
-        .watch
-        .then(|| Watch::new(arguments.interval, &mounts));
-    let mut failed = None;
-    let options = OwnerOptions::new()
-        .threads(usize::from(arguments.threads))
-        .mounts(&mounts)
-        .deadline(arguments.deadline);
-    let coverage = owners(&wanted, options, |event| {
-        let step = |sink: &mut Sink| match event {
-            OwnerEvent::Owner(owner) => mapped(&owner, &named, &mut uses, sink, watch.as_mut()),
-            OwnerEvent::Lost(owner, first) => {
-                let end = first.checked_add(owner.region.size());
-                let range = end.and_then(|end| PhysRange::new(first, end));
-                runs_of(range.unwrap_or_default(), &mut uses, |run| {
-                    sink.check()?;
-                    let record = OwnerRecord::lost(&owner, first, run, page);
-                    sink.write(&record.named_by(named.by(run.range)))
-                })
-            }
-            OwnerEvent::Unread(process, error) if arguments.unread => {
-                sink.write(&OwnerRecord::unread(&process, reason(&error)))
-            }
-            OwnerEvent::Progress { done, of } => {
-                sink.passed_processes(done, of);
-                Ok(())
-            }
-            OwnerEvent::Unmapped(range, coverage) => {
-                unmapped(range, coverage.into(), &named, &mut uses, sink)
-            }
-            _ => Ok(()),
-        };
-        failed = sink.check().and_then(|()| step(&mut sink)).err();
-        match failed {
-            None => ControlFlow::Continue(()),
-            Some(_) => ControlFlow::Break(()),
-        }
-    })?;
-    if let Some(failure) = failed {
-        return Err(failure);
-    }
-    if let Some(watch) = watch {
-        sink.flush()?;
-        say(&coverage);
-        watch.run(&mut uses, &mut sink)?;
-        sink.finish()?;
-    } else {
-        sink.finish()?;
-        say(&coverage);
-    }
-    not_understood.map_or(Ok(()), Err)
-}
-
-/// Writes what a process maps, a record for each run of one use.
+/// Writes a record for each run of one use in memory that a process maps.
 fn mapped(
     owner: &Owner,
-    named: &Named,
+    named: &NamedPages,
     uses: &mut PageUses,
     sink: &mut Sink,
     watch: Option<&mut Watch>,
 ) -> Result<(), Failure> {
-    let (base, region) = (PageSize::base(), &owner.region);
-    let range = region.backing.address().and_then(|start| {
-        let end = start.checked_add(region.size())?;
+    let range = owner.region.backing.address().and_then(|start| {
+        let end = start.checked_add(owner.region.size())?;
         PhysRange::new(start, end)
     });
     if let Some(range) = range {
-        runs_of(range, uses, |run| {
-            sink.check()?;
-            sink.write(&OwnerRecord::mapped(owner, run, base).named_by(named.by(run.range)))
+        write_runs(range, named, uses, sink, |run| {
+            OwnerRecord::mapped(owner, run, PageSize::base())
         })?;
     }
-    match watch {
-        Some(watch) => watch.add(owner),
-        None => Ok(()),
-    }
+    watch.map_or(Ok(()), |watch| watch.add(owner))
 }
 
-/// Writes that no process was found to map it.
-fn unmapped(
+/// Writes a record for each run of one use.
+fn write_runs<'a>(
     range: PhysRange,
-    searched: Searched,
-    named: &Named,
+    named: &'a NamedPages,
     uses: &mut PageUses,
     sink: &mut Sink,
-) -> Result<(), Failure> {
-    runs_of(range, uses, |run| {
-        sink.check()?;
-        let record = OwnerRecord::unmapped(run, searched, PageSize::base());
-        sink.write(&record.named_by(named.by(run.range)))
-    })
-}
-
-fn runs_of(
-    range: PhysRange,
-    uses: &mut PageUses,
-    mut write: impl FnMut(&PageRun) -> Result<(), Failure>,
+    record: impl Fn(&PageRun) -> OwnerRecord<'a>,
 ) -> Result<(), Failure> {
     let mut failed = None;
     uses.visit(range, |run| {
-        failed = write(run).err();
+        let written = sink
+            .check()
+            .and_then(|()| sink.write(&record(run).named_by(named.by(run.range))));
+        failed = written.err();
         match failed {
             None => ControlFlow::Continue(()),
             Some(_) => ControlFlow::Break(()),
@@ -215,7 +222,7 @@ fn runs_of(
     failed.map_or(Ok(()), Err)
 }
 
-/// Why a process could not be read, without its name, which stands beside it.
+/// Returns why a process could not be read, without its name, which the record has.
 fn reason(error: &Error) -> String {
     let text = error.to_string();
     match text.find(": cannot ") {
@@ -224,15 +231,14 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// Says on standard error what was not looked at.
-fn say(coverage: &Coverage) {
+/// Warns if some processes were not read.
+fn warn_if_incomplete(coverage: &Coverage) {
     if !coverage.is_complete() {
-        // Where nobody can be told, the records still tell.
-        let _ = writeln!(io::stderr(), "introspect: {}", told(coverage));
+        warn(summary(coverage));
     }
 }
 
-fn told(coverage: &Coverage) -> String {
+fn summary(coverage: &Coverage) -> String {
     let counts = [
         (coverage.gone, "ended meanwhile", "ended meanwhile"),
         (coverage.refused, "was refused", "were refused"),
@@ -246,7 +252,7 @@ fn told(coverage: &Coverage) -> String {
         .map(|&(count, one, several)| counted(count as u64, one, several))
         .collect();
     if !coverage.sees_all {
-        parts.push("those outside of this PID namespace cannot be seen".to_owned());
+        parts.push("processes outside this PID namespace cannot be seen".to_owned());
     }
     let read = counted(coverage.read as u64, "process was", "processes were");
     format!("{read} read; not all: {}", parts.join(", "))
@@ -257,15 +263,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_process_is_and_several_are() {
+    fn the_summary_has_the_right_number() {
         let mut coverage = Coverage::default();
         (coverage.read, coverage.refused, coverage.sees_all) = (1, 1, true);
         assert_eq!(
-            told(&coverage),
+            summary(&coverage),
             "1 process was read; not all: 1 was refused"
         );
         (coverage.read, coverage.refused, coverage.gone) = (30, 2, 1);
         let several = "30 processes were read; not all: 1 ended meanwhile, 2 were refused";
-        assert_eq!(told(&coverage), several);
+        assert_eq!(summary(&coverage), several);
     }
 }

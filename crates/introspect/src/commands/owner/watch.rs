@@ -1,6 +1,5 @@
 //! `--watch`: follows pages at the virtual addresses where they were found.
 
-use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
@@ -12,23 +11,23 @@ use process_introspection::{
 };
 use process_introspection_export::OwnerRecord;
 
-use crate::failure::Failure;
+use crate::failure::{warn, Failure};
 use crate::output::sink::Sink;
 
-/// More pages are not followed.
-const MOST: u64 = 4096;
-/// Signals are looked for as often.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Largest number of pages that are followed.
+const MAX_PAGES: u64 = 4096;
+/// Time between two checks for signals.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A page of a process.
+/// A followed page of a process.
 #[derive(Debug)]
 struct Followed {
     owner: Owner,
-    /// Which of the processes; they are opened once each.
+    /// Index of the process.
     process: usize,
 }
 
-/// Pages to follow.
+/// Followed pages.
 #[derive(Debug)]
 pub(crate) struct Watch {
     interval: Duration,
@@ -47,18 +46,18 @@ impl Watch {
         }
     }
 
-    /// Follows what a process was found to map.
+    /// Follows the pages of a mapping in which memory was found.
     pub(crate) fn add(&mut self, owner: &Owner) -> Result<(), Failure> {
         let Some(unique) = owner.process.unique_pid else {
             return Ok(());
         };
         let page = PageSize::base().bytes();
-        if self.pages.len() as u64 + owner.region.size() / page > MOST {
+        if self.pages.len() as u64 + owner.region.size() / page > MAX_PAGES {
             return Err(Failure::Message(format!(
-                "--watch follows {MOST} pages at most, and more are mapped: ask for less memory"
+                "--watch follows {MAX_PAGES} pages at most, and more are mapped: name less memory"
             )));
         }
-        // Owners come process by process.
+        // Owners are ordered by process.
         if self.processes.last().map(|(last, _)| *last) != Some(unique) {
             let process = match self.mounts.process(unique) {
                 Ok(process) => Some(process),
@@ -78,14 +77,10 @@ impl Watch {
         Ok(())
     }
 
-    /// Looks again and again, until all processes have ended or a signal comes.
+    /// Looks at intervals, until all processes have ended or a signal arrives.
     pub(crate) fn run(mut self, uses: &mut PageUses, sink: &mut Sink) -> Result<(), Failure> {
         if self.processes.is_empty() {
-            // Where nobody can be told, the records still tell.
-            let _ = writeln!(
-                io::stderr(),
-                "introspect: no process was found to map it: there is nothing to watch"
-            );
+            warn("no process was found to map it: there is nothing to watch");
         }
         while self.processes.iter().any(|(_, process)| process.is_some()) {
             let until = Instant::now() + self.interval;
@@ -95,7 +90,7 @@ impl Watch {
                 if left.is_zero() {
                     break;
                 }
-                thread::sleep(left.min(PATIENCE));
+                thread::sleep(left.min(SIGNAL_INTERVAL));
             }
             for followed in &mut self.pages {
                 let (_, process) = &mut self.processes[followed.process];
@@ -112,7 +107,7 @@ impl Watch {
     }
 }
 
-/// One page of a region.
+/// Returns one page of a region.
 fn page_of(region: &PhysicalRegion, offset: u64, page: u64) -> PhysicalRegion {
     let mut one = region.clone();
     let start = region.virt.start().as_u64() + offset;
@@ -121,7 +116,7 @@ fn page_of(region: &PhysicalRegion, offset: u64, page: u64) -> PhysicalRegion {
     one
 }
 
-/// Writes a record if a page is not where it was.
+/// Writes a record if a page has moved.
 fn look(
     process: &Process,
     followed: &mut Followed,
@@ -132,7 +127,7 @@ fn look(
     let range = virt.start().as_u64()..virt.end().as_u64();
     let now = process.physical_regions(range)?.next().transpose()?;
     let backing = now.as_ref().map_or(Backing::NotPresent, |now| now.backing);
-    // On its way: where to is seen the next time.
+    // The new address is seen the next time.
     if matches!(backing, Backing::Migrating) {
         return Ok(());
     }

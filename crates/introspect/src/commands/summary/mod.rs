@@ -1,60 +1,184 @@
-//! `introspect summary`: what memory is made of, of one process; several are in
+//! `introspect summary`: the composition of a process's memory. Several processes are in
 //! [`several`].
 
-mod aside;
 mod several;
+mod summarizer;
 
 use std::cmp::Reverse;
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
+use clap::Args;
 use process_introspection::{
     AddrRange, AdviceReading, MappingSummary, PhysicalMap, Process, Summary, SummaryOptions,
     SummaryStep,
 };
 use process_introspection_export::{
-    Format, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
+    Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
 };
 
-use crate::commands::{self as arguments, By};
-use crate::failure::Failure;
-use crate::output::sink::{Setting, Sink};
-use several::Chosen;
+use crate::control::launch::{launch, WalkContext};
+use crate::failure::{warn, Failure};
+use crate::options::freeze::FreezeOption;
+use crate::options::launch::LaunchOptions;
+use crate::options::mounts::MountOptions;
+use crate::options::output::OutputOptions;
+use crate::options::pid::TargetText;
+use crate::options::selection::MappingOption;
+use crate::output::sink::Sink;
+use several::Selected;
 
-/// `introspect summary`. Gives the status to end with.
-pub(crate) fn summary(asked: &arguments::Summary) -> Result<u8, Failure> {
-    if asked.launch.is_asked_for() {
-        // Nothing is asked for that a privilege could forbid altogether.
-        let check = || Ok(());
-        return asked.launch.run(check, &asked.freeze, |process, setting| {
-            of_one(asked, process, setting)
-        });
-    }
-    let mounts = asked.mounts.mounts()?;
-    if asked.all {
-        return several::all(asked, &mounts).map(|()| 0);
-    }
-    let chosen = Chosen::named(&mounts, &asked.pids)?;
-    match &chosen[..] {
-        [one] => {
-            let (process, standing) = one.open(&mounts, &asked.freeze)?;
-            of_one(asked, &process, standing.into())
-        }
-        several => several::several(asked, &mounts, several),
-    }
-    .map(|()| 0)
+const USAGE: &str = "\
+introspect summary [OPTIONS] <PID>...
+       introspect summary [OPTIONS] --all
+       introspect summary [OPTIONS] -- <COMMAND>...";
+
+const EXAMPLES: &str = "\
+Examples:
+  introspect summary 1234
+  introspect summary --all --format json | jq '.[] | [.pid, .total.pss]'
+  introspect summary redis-server postgres --freeze
+  introspect summary 1234 --by-mapping
+  introspect summary --after 2s -- qemu-system-x86_64";
+
+pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
+
+/// Show what a process's memory consists of, on one screen
+#[derive(Debug, Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Processes: PID, unique PID, `self`, or exact name
+    #[arg(value_name = "PID", required_unless_present_any = ["all", "command"],
+        conflicts_with_all = ["all", "command", "at_exit", "after", "on"])]
+    pids: Vec<TargetText>,
+    /// List every process, by PSS
+    #[arg(long,
+        conflicts_with_all = ["command", "by_mapping", "mapping", "freeze", "at_exit", "after", "on"])]
+    all: bool,
+    /// With --all: give up a process without progress
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["pids", "command"], default_value = "5s",
+        value_parser = humantime::parse_duration)]
+    deadline: Duration,
+    /// List mappings, by PSS
+    #[arg(long)]
+    by_mapping: bool,
+    /// Read huge page advice from smaps, which is slow
+    #[arg(long, conflicts_with_all = ["all", "by_mapping"])]
+    vm_flags: bool,
+    #[command(flatten)]
+    mapping: MappingOption,
+    #[command(flatten)]
+    freeze: FreezeOption,
+    #[command(flatten)]
+    mounts: MountOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+    #[command(flatten)]
+    launch: LaunchOptions,
 }
 
-/// What was found out of one process.
+impl Arguments {
+    /// Returns the process that is named, if one is.
+    pub(crate) fn target(&self) -> Option<&TargetText> {
+        match &self.pids[..] {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.launch.check(&self.freeze, &self.mounts)
+    }
+
+    /// Runs the subcommand and returns the exit status.
+    pub(crate) fn run(&self) -> Result<u8, Failure> {
+        if self.launch.is_present() {
+            // No privilege is required.
+            let check = || Ok(());
+            return launch(
+                &self.launch,
+                &self.freeze,
+                check,
+                &mut |process, context| self.one(process, context),
+            );
+        }
+        let mounts = self.mounts.mounts()?;
+        if self.all {
+            return several::all(self, &mounts).map(|()| 0);
+        }
+        let selected = Selected::named(&mounts, &self.pids)?;
+        match &selected[..] {
+            [one] => {
+                let (process, freeze) = one.open(&mounts, &self.freeze)?;
+                self.one(&process, freeze.into())
+            }
+            several => several::several(self, &mounts, several),
+        }
+        .map(|()| 0)
+    }
+
+    /// Returns when advice about huge pages is read: never if it is not shown.
+    fn advice(&self, is_shown: bool) -> AdviceReading {
+        match (self.vm_flags, is_shown && !self.by_mapping) {
+            (true, _) => AdviceReading::Always,
+            (false, true) => AdviceReading::WhereCheap,
+            (false, false) => AdviceReading::Never,
+        }
+    }
+
+    /// Writes a screen, or a line for each mapping.
+    fn one(&self, process: &Process, mut context: WalkContext) -> Result<(), Failure> {
+        let layout: &Layout = match self.by_mapping {
+            false => &SummaryRecord::LAYOUT,
+            true => &MappingUsageRecord::LAYOUT,
+        };
+        let freeze = context.freeze.take();
+        let map = PhysicalMap::read_in(process.mounts())?;
+        let ranges = self.mapping.selection(None).ranges(process)?;
+        let mut sink = Sink::open_for_summary(&self.output, layout, &ranges, context)?;
+        let options = SummaryOptions::new(&map).advice(self.advice(true));
+        let found = summarize(process, &options, &ranges, self.by_mapping, |range| {
+            sink.passed(range)
+        });
+        drop(freeze);
+        sink.end_progress();
+        self.write(&found?, &map, &mut sink)?;
+        sink.finish()
+    }
+
+    fn write(&self, found: &Found, map: &PhysicalMap, sink: &mut Sink) -> Result<(), Failure> {
+        let missing = missing(&found.summary);
+        if self.by_mapping || !self.output.is_table() {
+            for what in &missing {
+                warn(format_args!("process {}: {what}", found.pid));
+            }
+        }
+        if !self.by_mapping {
+            return sink.write(&SummaryPicture {
+                record: &found.record(),
+                missing: &missing,
+                by_node: map.has_several_nodes(),
+                ascii: !has_utf8(),
+            });
+        }
+        for mapping in &found.mappings {
+            sink.write(&MappingUsageRecord::new(found.pid, &found.summary, mapping))?;
+        }
+        Ok(())
+    }
+}
+
+/// Summary of one process.
 #[derive(Debug)]
 struct Found {
     pid: u32,
     command: OsString,
     page_size: u64,
     summary: Summary,
-    /// Sorted, if they were asked for.
+    /// Sorted; empty unless requested.
     mappings: Vec<MappingSummary>,
 }
 
@@ -64,8 +188,8 @@ impl Found {
     }
 }
 
-/// Looks at a process, which goes on before anything is written.
-fn look(
+/// Summarizes a process.
+fn summarize(
     process: &Process,
     options: &SummaryOptions<'_>,
     ranges: &[AddrRange],
@@ -105,66 +229,7 @@ fn look(
     })
 }
 
-/// When advice of mappings about huge pages is read: never if it is not shown.
-fn advice(asked: &arguments::Summary, is_shown: bool) -> AdviceReading {
-    match (asked.vm_flags, is_shown && asked.by.is_none()) {
-        (true, _) => AdviceReading::Always,
-        (false, true) => AdviceReading::WhereCheap,
-        (false, false) => AdviceReading::Never,
-    }
-}
-
-/// A screen, or a line for each mapping.
-fn of_one(
-    asked: &arguments::Summary,
-    process: &Process,
-    mut setting: Setting,
-) -> Result<(), Failure> {
-    let layout: &Layout = match asked.by {
-        None => &SummaryRecord::LAYOUT,
-        Some(By::Mapping) => &MappingUsageRecord::LAYOUT,
-    };
-    let standing = setting.standing.take();
-    let map = PhysicalMap::read_in(process.mounts())?;
-    let ranges = asked.selection().ranges(process)?;
-    let mut sink = Sink::gathering(&asked.output, layout, &ranges, setting)?;
-    let options = SummaryOptions::new(&map).advice(advice(asked, true));
-    let found = look(process, &options, &ranges, asked.by.is_some(), |range| {
-        sink.passed(range)
-    });
-    drop(standing);
-    sink.end_progress();
-    write(asked, &found?, &map, &mut sink)?;
-    sink.finish()
-}
-
-fn write(
-    asked: &arguments::Summary,
-    found: &Found,
-    map: &PhysicalMap,
-    sink: &mut Sink,
-) -> Result<(), Failure> {
-    let missing = missing(&found.summary);
-    let is_picture = asked.by.is_none() && matches!(asked.output.format.0, Format::Table);
-    for what in missing.iter().filter(|_| !is_picture) {
-        // Where nobody can be told, the records still show it.
-        let _ = writeln!(io::stderr(), "introspect: process {}: {what}", found.pid);
-    }
-    if asked.by.is_none() {
-        return sink.write(&SummaryPicture {
-            record: &found.record(),
-            missing: &missing,
-            by_node: map.has_several_nodes(),
-            ascii: !has_utf8(),
-        });
-    }
-    for mapping in &found.mappings {
-        sink.write(&MappingUsageRecord::new(found.pid, &found.summary, mapping))?;
-    }
-    Ok(())
-}
-
-/// What a summary lacks, and why.
+/// Returns what a summary lacks, and why.
 fn missing(summary: &Summary) -> Vec<String> {
     let mut missing = Vec::new();
     if !summary.knows_addresses {
@@ -180,12 +245,12 @@ fn missing(summary: &Summary) -> Vec<String> {
         );
     }
     if summary.coverage.is_none() {
-        missing.push("this kernel does not tell huge pages (Linux 6.7 does)".to_owned());
+        missing.push("this kernel does not report huge pages (Linux 6.7 does)".to_owned());
     }
     missing
 }
 
-/// Whether the locale can have other blocks than `#`.
+/// Returns whether the locale has block characters.
 fn has_utf8() -> bool {
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
     let locale = set("LC_ALL")

@@ -1,58 +1,54 @@
-//! `introspect summary` of several processes, or of all: which they are, a line
-//! for each, and the sum.
+//! `introspect summary` of several processes, or of all: a line for each, and the sum.
 
 use std::cmp::Reverse;
-use std::io::{self, Write};
 
 use process_introspection::{
     HugePageSettings, Mounts, PhysicalMap, Process, SummaryOptions, Target,
 };
 use process_introspection_export::{
-    Format, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord,
-    UsageRecord, WithPid,
+    HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord, UsageRecord,
+    WithPid,
 };
 
-use super::aside::Aside;
-use super::{advice, look, missing, Found};
-use crate::commands::{self as arguments, By, FreezeOption};
-use crate::control::freeze::Standing;
-use crate::failure::Failure;
+use super::summarizer::Summarizer;
+use super::{missing, summarize, Arguments, Found};
+use crate::control::freeze::{freeze, Freeze};
+use crate::failure::{warn, Failure};
+use crate::options::freeze::FreezeOption;
 use crate::options::pid::TargetText;
-use crate::options::target::beginning;
-use crate::output::count::processes;
 use crate::output::sink::Sink;
+use crate::text::{processes, shortened};
 
-/// A process to look at.
+/// A process to summarize.
 #[derive(Debug)]
-pub(super) struct Chosen {
+pub(super) struct Selected {
     target: Target,
-    /// How it is called in messages.
+    /// Its name in messages.
     name: TargetText,
-    /// Whether it was named by its number: then it must be there, and readable.
+    /// It was named by its number: it must exist and be readable.
     required: bool,
 }
 
-impl Chosen {
-    /// Returns the processes that these texts mean, at least one for each: all of
-    /// a name.
+impl Selected {
+    /// Returns the processes that these texts name, at least one for each text.
     pub(super) fn named(mounts: &Mounts, texts: &[TargetText]) -> Result<Vec<Self>, Failure> {
-        let mut chosen = Vec::new();
+        let mut selected = Vec::new();
         for text in texts {
             match &text.find_all(mounts)?[..] {
                 several @ [_, _, ..] => {
-                    chosen.extend(several.iter().map(|&target| Self::found(target)));
+                    selected.extend(several.iter().map(|&target| Self::found(target)));
                 }
-                targets => chosen.extend(targets.iter().map(|&target| Self {
+                targets => selected.extend(targets.iter().map(|&target| Self {
                     target,
                     name: text.clone(),
                     required: true,
                 })),
             }
         }
-        Ok(chosen)
+        Ok(selected)
     }
 
-    /// A process of a list, which can have ended by now.
+    /// A process of a list, which may have ended since.
     fn found(target: Target) -> Self {
         let name = match target {
             Target::Caller => TargetText::This,
@@ -65,88 +61,88 @@ impl Chosen {
         }
     }
 
-    /// Opens the process, and stops it if that is asked for.
+    /// Opens the process, and freezes it if requested.
     pub(super) fn open(
         &self,
         mounts: &Mounts,
-        freeze: &FreezeOption,
-    ) -> Result<(Process, Option<Standing>), Failure> {
+        option: &FreezeOption,
+    ) -> Result<(Process, Option<Freeze>), Failure> {
         let process = mounts.process(self.target)?;
-        let standing = freeze.stop(&process, &self.name)?;
-        Ok((process, standing))
+        let freeze = freeze(option, &process, &self.name)?;
+        Ok((process, freeze))
     }
 }
 
-/// What was found out of several processes.
+/// Summaries of several processes.
 #[derive(Default)]
-struct Gathered {
+struct Summaries {
     found: Vec<Found>,
     unread: Unread,
-    /// What ended it early.
+    /// Error that ended the walk early.
     failed: Option<Failure>,
 }
 
 /// `introspect summary --all`: a line for each process, and the sum.
-pub(super) fn all(asked: &arguments::Summary, mounts: &Mounts) -> Result<(), Failure> {
+pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure> {
     let processes = mounts.all_pids()?;
     let map = PhysicalMap::read_in(mounts)?;
-    let is_table = matches!(asked.output.format.0, Format::Table);
-    let sink = Sink::over_processes(&asked.output, layout(asked))?;
-    // The table says nothing of kinds.
-    let mut aside = Aside::new(mounts, map, !is_table, asked.deadline);
-    let mut gathered = Gathered::default();
+    let is_table = arguments.output.is_table();
+    let sink = Sink::open_for_processes(&arguments.output, layout(arguments))?;
+    // The table does not show kinds.
+    let mut summarizer = Summarizer::new(mounts, map, !is_table, arguments.deadline);
+    let mut summaries = Summaries::default();
     for (done, &process) in processes.iter().enumerate() {
         sink.passed_processes(done, processes.len());
         sink.check()?;
-        match aside.look(process, || sink.check()) {
-            Ok(found) => gathered.found.extend(found),
-            Err(failure) => gathered.unread.note(failure)?,
+        match summarizer.summarize(process, || sink.check()) {
+            Ok(found) => summaries.found.extend(found),
+            Err(failure) => summaries.unread.add(failure)?,
         }
     }
-    report(asked, gathered, sink)
+    report(arguments, summaries, sink)
 }
 
-/// `introspect summary` of several processes: a line for each, and the sum; or a
-/// line for each of their mappings. If one that was named by its number fails,
-/// those before are shown.
+/// `introspect summary` of several processes: a line for each, and the sum; or a line for
+/// each of their mappings. If a process that was named by its number fails, the processes
+/// before it are shown.
 pub(super) fn several(
-    asked: &arguments::Summary,
+    arguments: &Arguments,
     mounts: &Mounts,
-    chosen: &[Chosen],
+    selected: &[Selected],
 ) -> Result<(), Failure> {
-    if matches!(asked.output.format.0, Format::Table) && asked.vm_flags {
+    if arguments.output.is_table() && arguments.vm_flags {
         return Err(Failure::Message(
             "--vm-flags is for one process, or for --format json, jsonl or csv: the table of \
-             several shows nothing of it"
+             several does not show it"
                 .to_owned(),
         ));
     }
-    // What fails first is found out before the output is opened.
-    if let Some(first) = chosen.first().filter(|first| first.required) {
+    // An error of the first process is reported before the output is opened.
+    if let Some(first) = selected.first().filter(|first| first.required) {
         mounts.process(first.target)?;
     }
     let map = PhysicalMap::read_in(mounts)?;
-    let sink = Sink::over_processes(&asked.output, layout(asked))?;
-    let gathered = gather(asked, mounts, chosen, &map, &sink)?;
-    report(asked, gathered, sink)
+    let sink = Sink::open_for_processes(&arguments.output, layout(arguments))?;
+    let summaries = summarize_each(arguments, mounts, selected, &map, &sink)?;
+    report(arguments, summaries, sink)
 }
 
-fn layout(asked: &arguments::Summary) -> &'static Layout {
-    match (asked.by, asked.output.format.0) {
-        (Some(By::Mapping), _) => &WithPid::LAYOUT,
-        (None, Format::Table) => &ProcessLine::LAYOUT,
-        (None, _) => &SummaryRecord::LAYOUT,
+fn layout(arguments: &Arguments) -> &'static Layout {
+    match (arguments.by_mapping, arguments.output.is_table()) {
+        (true, _) => &WithPid::LAYOUT,
+        (false, true) => &ProcessLine::LAYOUT,
+        (false, false) => &SummaryRecord::LAYOUT,
     }
 }
 
-/// Writes what was found, and says what was not read.
-fn report(asked: &arguments::Summary, gathered: Gathered, mut sink: Sink) -> Result<(), Failure> {
-    let Gathered {
+/// Writes the summaries, and warns of processes that were not read.
+fn report(arguments: &Arguments, summaries: Summaries, mut sink: Sink) -> Result<(), Failure> {
+    let Summaries {
         mut found,
         unread,
         failed,
-    } = gathered;
-    let is_table = matches!(asked.output.format.0, Format::Table);
+    } = summaries;
+    let is_table = arguments.output.is_table();
     sink.end_progress();
     found.sort_by_key(|found| {
         let usage = &found.summary.total;
@@ -159,70 +155,67 @@ fn report(asked: &arguments::Summary, gathered: Gathered, mut sink: Sink) -> Res
             lacks.push(what);
         }
     }
-    match asked.by {
-        Some(By::Mapping) => write_mappings(&found, &mut sink)?,
-        None => write_processes(found, is_table, &mut sink)?,
+    match arguments.by_mapping {
+        true => write_mappings(&found, &mut sink)?,
+        false => write_processes(found, is_table, &mut sink)?,
     }
     if let Some(failure) = failed {
         return Err(failure);
     }
     sink.finish()?;
-    for what in unread.lines().iter().chain(&lacks) {
-        // Where nobody can be told, the list is still true.
-        let _ = writeln!(io::stderr(), "introspect: {what}");
-    }
+    unread.lines().iter().chain(&lacks).for_each(warn);
     Ok(())
 }
 
-fn gather(
-    asked: &arguments::Summary,
+fn summarize_each(
+    arguments: &Arguments,
     mounts: &Mounts,
-    chosen: &[Chosen],
+    selected: &[Selected],
     map: &PhysicalMap,
     sink: &Sink,
-) -> Result<Gathered, Failure> {
-    let mut gathered = Gathered::default();
+) -> Result<Summaries, Failure> {
+    let mut summaries = Summaries::default();
     let mut settings = None;
     // The table does not show it.
-    let shows_advice = !matches!(asked.output.format.0, Format::Table);
-    for (done, one) in chosen.iter().enumerate() {
-        sink.passed_processes(done, chosen.len());
+    let shows_advice = !arguments.output.is_table();
+    for (done, one) in selected.iter().enumerate() {
+        sink.passed_processes(done, selected.len());
         sink.check()?;
-        let looked = one
-            .open(mounts, &asked.freeze)
-            .and_then(|(process, standing)| {
+        let summary = one
+            .open(mounts, &arguments.freeze)
+            .and_then(|(process, freeze)| {
                 let pid = process.pid().unwrap_or_default();
-                if gathered.found.iter().any(|before| before.pid == pid) {
+                if summaries.found.iter().any(|before| before.pid == pid) {
                     return Ok(None);
                 }
-                // Kernel threads, and those that have ended.
+                // A kernel thread, or a process that has ended.
                 if !one.required && process.virtual_regions(..)?.next().is_none() {
                     return Ok(None);
                 }
-                let ranges = asked.selection().ranges(&process)?;
-                // Once: they are the machine's.
+                let ranges = arguments.mapping.selection(None).ranges(&process)?;
+                // Read once, because they are the machine's.
                 let size = process.page_size().pmd().bytes();
                 let settings =
                     settings.get_or_insert_with(|| HugePageSettings::read_in(mounts, size));
                 let options = SummaryOptions::new(map)
                     .settings(settings)
-                    .advice(advice(asked, shows_advice));
-                let found = look(&process, &options, &ranges, asked.by.is_some(), |_| {
+                    .advice(arguments.advice(shows_advice));
+                let found = summarize(&process, &options, &ranges, arguments.by_mapping, |_| {
                     sink.check()
                 });
-                drop(standing);
+                drop(freeze);
                 found.map(Some)
             });
-        match looked {
-            Ok(found) => gathered.found.extend(found),
+        match summary {
+            Ok(found) => summaries.found.extend(found),
             Err(failure) if one.required => {
-                gathered.failed = Some(failure);
+                summaries.failed = Some(failure);
                 break;
             }
-            Err(failure) => gathered.unread.note(failure)?,
+            Err(failure) => summaries.unread.add(failure)?,
         }
     }
-    Ok(gathered)
+    Ok(summaries)
 }
 
 fn write_mappings(all: &[Found], sink: &mut Sink) -> Result<(), Failure> {
@@ -239,7 +232,7 @@ fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(
     let records = all.into_iter().map(|found| {
         let mut record = found.record();
         if is_table {
-            record.command = beginning(&record.command);
+            record.command = shortened(&record.command);
         }
         record
     });
@@ -256,7 +249,7 @@ fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(
     }
 }
 
-/// Processes of which nothing can be told, and why.
+/// Processes that were not read, and why.
 #[derive(Debug, Default)]
 struct Unread {
     ended: u64,
@@ -265,7 +258,7 @@ struct Unread {
 }
 
 impl Unread {
-    fn note(&mut self, failure: Failure) -> Result<(), Failure> {
+    fn add(&mut self, failure: Failure) -> Result<(), Failure> {
         match failure {
             Failure::Library(error) if error.is_gone() => self.ended += 1,
             Failure::Library(error) if error.is_permission_denied() => self.refused += 1,
@@ -294,7 +287,7 @@ impl Unread {
     }
 }
 
-/// The line of all; what a sum says nothing of is not in it.
+/// Returns the sum of all processes, without the fields that have no sum.
 fn total(records: &[SummaryRecord]) -> Option<SummaryRecord> {
     let mut records_left = records.iter();
     let mut sum = records_left.next()?.clone();
@@ -315,7 +308,7 @@ fn total(records: &[SummaryRecord]) -> Option<SummaryRecord> {
         });
     }
     if let Some(contiguity) = &mut sum.contiguity {
-        // Not to be had from those of the parts.
+        // These do not follow from those of the parts.
         (contiguity.median, contiguity.half_in) = (None, None);
         contiguity.largest.clear();
         contiguity.at_least.clear();
@@ -335,7 +328,7 @@ fn add_usage(sum: &mut UsageRecord, other: &UsageRecord) {
     sum.hugetlb += other.hugetlb;
 }
 
-/// Adds what a line shows of huge pages.
+/// Adds the huge pages that a line shows.
 fn add_huge_pages((mut sum, other): (HugePagesRecord, &HugePagesRecord)) -> HugePagesRecord {
     sum.mapped += other.mapped;
     sum

@@ -1,33 +1,32 @@
-//! Physical addresses from a log of messages: which lines name which pages, and
-//! what is said of lines that give none. What lines mean, `memory_errors` knows.
+//! `--from-log` and `--kmsg`: the pages that the lines of a log name, and warnings about
+//! lines that cannot be read. The meaning of lines is in `memory_errors`.
 
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use process_introspection::{with_user_rights, PageSize, PhysAddr, PhysRange};
 use process_introspection_export::NamedBy;
 
-use crate::failure::Failure;
+use crate::failure::{warn, Failure};
 use crate::memory_errors::{Line, MemoryErrors, Reported, Says, Why};
-use crate::options::target::printable;
-use crate::output::count::counted;
+use crate::text::{counted, printable};
 use source::Unreadable;
 
-/// The rest of a longer line is skipped: no message is as long.
-const LONGEST: usize = 64 << 10;
-/// More pages are not gathered.
-const MOST_PAGES: usize = 1 << 20;
-/// A record of the kernel's log is shorter (PRINTK_MESSAGE_MAX is 2048).
+/// Longest line; the rest of a line is skipped.
+const MAX_LINE: usize = 64 << 10;
+/// Largest number of pages and of refused numbers that are kept.
+const MAX_PAGES: usize = 1 << 20;
+/// Size of the buffer for a record of the kernel's log (PRINTK_MESSAGE_MAX is 2048).
 const RECORD: usize = 16 << 10;
-/// Lines and numbers that are shown; the others are counted.
-const MOST_SHOWN: usize = 8;
-/// Bytes of a line that is shown.
-const MOST_OF_LINE: usize = 160;
+/// Largest number of lines and numbers that are shown; others are counted.
+const MAX_SHOWN: usize = 8;
+/// Longest part of a line that is shown, in bytes.
+const MAX_SHOWN_LINE: usize = 160;
 
 /// A line of a log.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,42 +37,44 @@ struct Place {
     form: &'static str,
 }
 
-/// What logs have said.
+/// Logs and the pages that they name.
 #[derive(Debug)]
 pub(crate) struct Log {
     errors: MemoryErrors,
     page: PageSize,
-    /// Names of the logs, as they were given.
+    /// Names of the logs, as on the command line.
     names: Vec<String>,
-    /// Which lines name a page: the first, and how many.
+    /// The first line that names a page, and the number of such lines.
     pages: BTreeMap<PhysAddr, (Place, u64)>,
     lines: u64,
     understood: bool,
     presumed: u64,
-    /// Messages in which a number stands for an unknown address.
+    /// Messages with a number that means an unknown address.
     unknown: u64,
-    /// Numbers that are no physical addresses, why, and the first line.
+    /// Numbers that are no physical addresses, with the reason and the first line.
     refused: BTreeMap<(u64, Why), Place>,
-    /// Lines that look like messages about memory errors: the first, and how many.
+    /// Lines that look like messages about memory errors but cannot be read: the first
+    /// ones, and their number.
     not_understood: (Vec<String>, u64),
 }
 
-/// The pages that logs name, and the lines that name them.
+/// Pages that logs name, and the lines that name them.
 #[derive(Debug, Default)]
-pub(crate) struct Named {
+pub(crate) struct NamedPages {
     names: Vec<String>,
     pages: BTreeMap<PhysAddr, (Place, u64)>,
 }
 
-impl Named {
-    /// The pages, ascending.
+impl NamedPages {
+    /// Returns the pages, ascending.
     pub(crate) fn pages(&self, page: PageSize) -> impl Iterator<Item = PhysRange> + '_ {
         self.pages
             .keys()
             .map(move |&start| PhysRange::page_of(start, page))
     }
 
-    /// The first line that names some of this memory, and how many do.
+    /// Returns the first line that names a page of this memory, and the number of such
+    /// lines.
     pub(crate) fn by(&self, range: PhysRange) -> Option<NamedBy<'_>> {
         let pages = self.pages.range(range.start()..range.end());
         let mut pages = pages.map(|(_, &named)| named);
@@ -127,8 +128,8 @@ impl Log {
         self.end()
     }
 
-    /// Reads what the kernel's log holds now.
-    pub(crate) fn read_kernels(&mut self) -> Result<(), Failure> {
+    /// Reads the present contents of the kernel's log.
+    pub(crate) fn read_kernel_log(&mut self) -> Result<(), Failure> {
         let cannot = |error| Failure::io("read the kernel's log, /dev/kmsg", &error);
         let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
         let opened = OpenOptions::new()
@@ -151,7 +152,7 @@ impl Log {
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => break,
-                    // Overwritten before it was read: the next read goes on.
+                    // The record was overwritten before it was read.
                     io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => {}
                     _ => return Err(cannot(error)),
                 },
@@ -176,11 +177,11 @@ impl Log {
         let mut line = Vec::new();
         loop {
             line.clear();
-            let most = LONGEST as u64;
+            let most = MAX_LINE as u64;
             if from.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
                 return Ok(Ok(()));
             }
-            if line.len() == LONGEST && line.last() != Some(&b'\n') {
+            if line.len() == MAX_LINE && line.last() != Some(&b'\n') {
                 from.skip_until(b'\n')?;
                 // The last word may be a part of a number.
                 let end = line.iter().rposition(|byte| !byte.is_ascii_alphanumeric());
@@ -199,8 +200,8 @@ impl Log {
             Line::NotUnderstood => {
                 let (shown, count) = &mut self.not_understood;
                 *count += 1;
-                if shown.len() < MOST_SHOWN {
-                    let text = String::from_utf8_lossy(&line[..line.len().min(MOST_OF_LINE)]);
+                if shown.len() < MAX_SHOWN {
+                    let text = String::from_utf8_lossy(&line[..line.len().min(MAX_SHOWN_LINE)]);
                     let name = self.names.last().map_or("", String::as_str);
                     let text = printable(text.trim().as_ref());
                     shown.push(format!("{name}:{}: {text}", self.errors.lines()));
@@ -213,7 +214,7 @@ impl Log {
 
     fn note(&mut self, found: &[Reported]) -> Result<(), Failure> {
         let is_taken = |reported: &Reported| !matches!(reported.says, Says::Refused(_));
-        // A line with an address that is known can have others of other sorts.
+        // A line with a known address can have other numbers, too.
         let taken: BTreeSet<u64> = (found.iter().filter(|reported| is_taken(reported)))
             .map(|reported| reported.line)
             .collect();
@@ -230,7 +231,7 @@ impl Log {
                     continue;
                 }
                 Says::Refused(why) => {
-                    if self.refused.len() < MOST_PAGES {
+                    if self.refused.len() < MAX_PAGES {
                         self.refused.entry((reported.number, why)).or_insert(place);
                     }
                     continue;
@@ -242,21 +243,19 @@ impl Log {
             let (first, lines) = self.pages.entry(page).or_insert((place, 0));
             *first = place.min(*first);
             *lines += 1;
-            if self.pages.len() > MOST_PAGES {
+            if self.pages.len() > MAX_PAGES {
                 return Err(Failure::Message(format!(
-                    "the log names over {MOST_PAGES} pages: give a part of it"
+                    "the log names over {MAX_PAGES} pages: give a part of it"
                 )));
             }
         }
         Ok(())
     }
 
-    /// The pages that were named, and why the command fails, if nothing that
-    /// looks like a message about a memory error was understood. Writes to
-    /// standard error what there was.
-    pub(crate) fn finish(self) -> (Named, Option<Failure>) {
-        // Where nobody can be told, the records still tell.
-        let _ = io::stderr().write_all(self.said().as_bytes());
+    /// Returns the named pages, and an error if there were lines that look like messages
+    /// about memory errors and none was understood. Writes a summary to standard error.
+    pub(crate) fn finish(self) -> (NamedPages, Option<Failure>) {
+        self.summary().into_iter().for_each(warn);
         let (_, count) = self.not_understood;
         let failure = (count > 0 && !self.understood).then(|| {
             Failure::Message(
@@ -264,37 +263,37 @@ impl Log {
                     .to_owned(),
             )
         });
-        let named = Named {
+        let named = NamedPages {
             names: self.names,
             pages: self.pages,
         };
         (named, failure)
     }
 
-    fn said(&self) -> String {
+    fn summary(&self) -> Vec<String> {
         let lines = counted(self.lines, "line names", "lines name");
         let pages = match self.pages.len() {
             0 => "no".to_owned(),
             several => counted(several as u64, "page of", "pages of"),
         };
-        let mut said = format!("introspect: {lines} {pages} physical memory\n");
+        let mut summary = vec![format!("{lines} {pages} physical memory")];
         if self.presumed > 0 {
             let messages = counted(
                 self.presumed,
                 "message does not say that its",
                 "messages do not say that their",
             );
-            said.push_str(&format!(
-                "introspect: {messages} address is physical; it is taken for that\n"
+            summary.push(format!(
+                "{messages} address is physical; it is taken for that"
             ));
         }
         if self.unknown > 0 {
             let messages = counted(self.unknown, "message is", "messages are");
-            said.push_str(&format!(
-                "introspect: {messages} left out: the address is not known (0 or all ones)\n"
+            summary.push(format!(
+                "{messages} left out: the address is not known (0 or all ones)"
             ));
         }
-        // Another message can have told what the number is.
+        // Another message can have named the number as an address.
         let is_named = |number: u64| {
             let page = PhysRange::page_of(PhysAddr::new(number), self.page);
             self.pages.contains_key(&page.start())
@@ -302,22 +301,18 @@ impl Log {
         let refused: Vec<_> = (self.refused.iter())
             .filter(|((number, _), _)| !is_named(*number))
             .collect();
-        for ((number, why), place) in refused.iter().take(MOST_SHOWN) {
-            said.push_str(&format!(
-                "introspect: {number:#x} is left out ({}:{}, {}): {}\n",
+        for ((number, why), place) in refused.iter().take(MAX_SHOWN) {
+            summary.push(format!(
+                "{number:#x} is left out ({}:{}, {}): {}",
                 self.names[place.log],
                 place.line,
                 place.form,
                 why.reason()
             ));
         }
-        if refused.len() > MOST_SHOWN {
-            let more = counted(
-                (refused.len() - MOST_SHOWN) as u64,
-                "number is",
-                "numbers are",
-            );
-            said.push_str(&format!("introspect: {more} left out besides\n"));
+        if let Some(more @ 1..) = refused.len().checked_sub(MAX_SHOWN) {
+            let more = counted(more as u64, "number is", "numbers are");
+            summary.push(format!("{more} left out besides"));
         }
         let (shown, count) = &self.not_understood;
         if *count > 0 {
@@ -326,18 +321,13 @@ impl Log {
                 "line looks like a message",
                 "lines look like messages",
             );
-            said.push_str(&format!(
-                "introspect: {lines} about memory errors and cannot be read:\n"
-            ));
-            for line in shown {
-                said.push_str(&format!("introspect:   {line}\n"));
-            }
-            if *count > shown.len() as u64 {
-                let more = counted(count - shown.len() as u64, "line", "lines");
-                said.push_str(&format!("introspect:   and {more} more\n"));
+            summary.push(format!("{lines} about memory errors and cannot be read:"));
+            summary.extend(shown.iter().map(|line| format!("  {line}")));
+            if let Some(more @ 1..) = count.checked_sub(shown.len() as u64) {
+                summary.push(format!("  and {} more", counted(more, "line", "lines")));
             }
         }
-        said
+        summary
     }
 }
 
@@ -355,9 +345,9 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_long_is_cut_before_a_number_that_may_go_on() {
-        let filler = "x ".repeat(LONGEST / 2 - 12);
+        let filler = "x ".repeat(MAX_LINE / 2 - 12);
         let text = format!("{filler}Memory failure: 0x8e13f123: recovery\nnothing\n");
-        assert!(text.find("0x8e13f").unwrap() < LONGEST);
+        assert!(text.find("0x8e13f").unwrap() < MAX_LINE);
         let log = log(&text);
         assert_eq!((log.pages.len(), log.lines), (0, 2), "{log:?}");
     }
@@ -378,7 +368,7 @@ mod tests {
         text.push_str("cxl_dram: memdev=mem1 dpa=40 hpa=8e13f000\n");
         text.push_str("cxl_dram: memdev=mem1 hpa=ffffffffffffffff\n");
         let log = log(&text);
-        let said = log.said();
+        let said = log.summary().join("\n") + "\n";
         assert!(
             said.contains("42 lines name 1 page of physical memory\n"),
             "{said}"

@@ -1,14 +1,14 @@
-//! Where the lines of a log come from: a file, compressed or not, standard input.
-//! Knows formats by their first bytes, and nothing of lines.
+//! Text of a log: a file, compressed or not, or standard input. Recognizes formats by
+//! their first bytes; must not know the meaning of lines.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// The longest of the first bytes that tell a format.
-const MOST: usize = 16;
+/// Longest magic number.
+const MAX_MAGIC: usize = 16;
 
-/// A format that is not text, by its first bytes.
+/// A format that is not text.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Format {
     Gzip,
@@ -31,11 +31,11 @@ const FORMATS: [(&[u8], Format); 10] = [
     (b"LPKSHHRH", Format::Records("journalctl -k --file")),
 ];
 
-/// Why there are no lines.
+/// Reason for which there is no text.
 #[derive(Debug)]
 pub(super) enum Unreadable {
     Io(io::Error),
-    /// What the file is, and how to read it.
+    /// Format of the file, and how to read it.
     Format(String),
 }
 
@@ -45,14 +45,17 @@ impl From<io::Error> for Unreadable {
     }
 }
 
-/// The text of a log. `name` is how the caller named it, `-` for standard input.
+/// Returns the text of a log. `name` is its name on the command line, `-` for standard
+/// input.
 pub(super) fn text<'a>(
     mut from: impl Read + 'a,
     name: &str,
 ) -> Result<Box<dyn BufRead + 'a>, Unreadable> {
-    let mut first = Vec::with_capacity(MOST);
-    // A pipe can give a byte at a time.
-    from.by_ref().take(MOST as u64).read_to_end(&mut first)?;
+    let mut first = Vec::with_capacity(MAX_MAGIC);
+    // A read from a pipe can return one byte.
+    from.by_ref()
+        .take(MAX_MAGIC as u64)
+        .read_to_end(&mut first)?;
     let format = FORMATS.iter().find(|(magic, _)| first.starts_with(magic));
     let all = BufReader::new(Cursor::new(first).chain(from));
     match format.map(|&(_, format)| format) {

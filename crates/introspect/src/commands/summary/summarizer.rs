@@ -1,5 +1,5 @@
-//! Looks at processes on another thread, which is left behind with one that does
-//! not answer. Knows nothing of what becomes of the summaries.
+//! Summaries from another thread, which is abandoned with a process that makes no
+//! progress. Must not know how summaries are written.
 
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
@@ -11,88 +11,88 @@ use process_introspection::{
     PhysicalMap, SummaryOptions, UniquePid,
 };
 
-use super::{look, Found};
+use super::{summarize, Found};
 use crate::failure::Failure;
 
-/// How often the other thread is looked after.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two checks of the other thread.
+const INTERVAL: Duration = Duration::from_millis(50);
 
-/// `None` of a process without memory.
-type Looked = Result<Option<Found>, Failure>;
+/// Summary of a process; `None` if it has no memory.
+type Answer = Result<Option<Found>, Failure>;
 
-/// What is the same for all processes.
+/// Options that are the same for all processes.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Common {
     mounts: Mounts,
     map: Arc<PhysicalMap>,
     settings: Arc<HugePageSettings>,
-    /// Whether kinds of mappings are to be told by the contents of files.
-    tells_kinds: bool,
+    /// Whether files are read to find the kinds of mappings.
+    with_kinds: bool,
 }
 
-/// Looks at processes, one after the other.
+/// Summarizes processes, one after the other, on another thread.
 #[derive(Debug)]
-pub(super) struct Aside {
-    asked: Asked,
+pub(super) struct Summarizer {
+    common: Common,
     deadline: Duration,
     helper: Option<Helper>,
 }
 
-/// The other thread, which ends when this is dropped, as soon as it can.
+/// The other thread, which ends after this is dropped.
 #[derive(Debug)]
 struct Helper {
     requests: Sender<(UniquePid, Heartbeat)>,
-    answers: Receiver<Looked>,
+    answers: Receiver<Answer>,
 }
 
-impl Aside {
+impl Summarizer {
     pub(super) fn new(
         mounts: &Mounts,
         map: PhysicalMap,
-        tells_kinds: bool,
+        with_kinds: bool,
         deadline: Duration,
     ) -> Self {
         let huge_page = PageSize::base().pmd().bytes();
         Self {
-            asked: Asked {
+            common: Common {
                 mounts: mounts.clone(),
                 map: Arc::new(map),
                 settings: Arc::new(HugePageSettings::read_in(mounts, huge_page)),
-                tells_kinds,
+                with_kinds,
             },
             deadline,
             helper: None,
         }
     }
 
-    /// Looks at a process; gives it up when the walk of it has not come further for
-    /// the deadline. `check` is asked now and then whether to go on.
-    pub(super) fn look(
+    /// Summarizes a process. Gives it up if its walk makes no progress for the deadline.
+    /// `check` is called at intervals and can end the walk.
+    pub(super) fn summarize(
         &mut self,
         process: UniquePid,
         check: impl Fn() -> Result<(), Failure>,
-    ) -> Looked {
+    ) -> Answer {
         let helper = match self.helper.take() {
             Some(helper) => helper,
             None => match self.start() {
                 Some(helper) => helper,
-                // Where no thread can be had, this one waits.
-                None => return self.asked.look(process, &Heartbeat::new()),
+                // Without another thread, this one waits.
+                None => return self.common.summarize(process, &Heartbeat::new()),
             },
         };
         let heartbeat = Heartbeat::new();
         let mut watch = HeartbeatWatch::new(&heartbeat);
-        let is_asked = helper.requests.send((process, heartbeat)).is_ok();
-        assert!(is_asked, "a thread that looks at processes has panicked");
+        let is_sent = helper.requests.send((process, heartbeat)).is_ok();
+        assert!(is_sent, "the thread that reads processes has panicked");
         loop {
-            match helper.answers.recv_timeout(LOOK) {
-                Ok(looked) => {
+            match helper.answers.recv_timeout(INTERVAL) {
+                Ok(answer) => {
                     self.helper = Some(helper);
-                    return looked;
+                    return answer;
                 }
                 Err(RecvTimeoutError::Timeout) => check()?,
                 Err(RecvTimeoutError::Disconnected) => {
-                    panic!("a thread that looks at processes has panicked")
+                    panic!("the thread that reads processes has panicked")
                 }
             }
             if watch.is_silent(self.deadline) {
@@ -104,11 +104,11 @@ impl Aside {
     fn start(&self) -> Option<Helper> {
         let (requests, to_do) = channel::<(UniquePid, Heartbeat)>();
         let (done, answers) = channel();
-        let asked = self.asked.clone();
+        let common = self.common.clone();
         let run = move || {
             while let Ok((process, heartbeat)) = to_do.recv() {
-                // Nobody waits for what comes too late.
-                if done.send(asked.look(process, &heartbeat)).is_err() {
+                // The receiver is gone after the deadline.
+                if done.send(common.summarize(process, &heartbeat)).is_err() {
                     return;
                 }
             }
@@ -119,21 +119,21 @@ impl Aside {
     }
 }
 
-impl Asked {
-    /// Looks at all of a process.
-    fn look(&self, process: UniquePid, heartbeat: &Heartbeat) -> Looked {
+impl Common {
+    /// Summarizes all memory of a process.
+    fn summarize(&self, process: UniquePid, heartbeat: &Heartbeat) -> Answer {
         let mut process = self.mounts.process(process)?.with_heartbeat(heartbeat);
-        // Kernel threads, and those that have ended.
+        // A kernel thread, or a process that has ended.
         if process.virtual_regions(..)?.next().is_none() {
             return Ok(None);
         }
-        if !self.tells_kinds {
+        if !self.with_kinds {
             process = process.without_file_contents();
         }
-        // Advice is not read: nobody's mmap lock is held for it.
+        // Reading advice would hold the process's mmap lock.
         let options = SummaryOptions::new(&self.map)
             .settings(&self.settings)
             .advice(AdviceReading::Never);
-        look(&process, &options, &[AddrRange::ALL], false, |_| Ok(())).map(Some)
+        summarize(&process, &options, &[AddrRange::ALL], false, |_| Ok(())).map(Some)
     }
 }

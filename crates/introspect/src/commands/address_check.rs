@@ -1,27 +1,29 @@
-//! Warnings about physical addresses past the end of this machine's memory.
-
-use std::io::{self, Write};
+//! Physical addresses above this machine's memory: errors and warnings.
 
 use process_introspection::{PhysAddr, PhysicalKind, PhysicalMap};
 
-use crate::output::count::counted;
+use crate::failure::{self, Failure};
+use crate::text::counted;
 
-/// Writes to standard error which of these addresses nothing can be at.
-/// `named` are those that a log names.
+/// Error of a page frame whose address has more than 64 bits.
+pub(crate) fn no_such_frame() -> Failure {
+    let message = "there is no page frame of such a number: its address has over 64 bits";
+    Failure::Message(message.to_owned())
+}
+
+/// Warns of addresses at which there can be nothing: `given` are arguments, `logged` are
+/// named by a log.
 pub(crate) fn warn(
     map: &PhysicalMap,
     given: impl IntoIterator<Item = PhysAddr>,
-    named: impl IntoIterator<Item = PhysAddr>,
+    logged: impl IntoIterator<Item = PhysAddr>,
 ) {
-    let mut said = String::new();
     for address in given {
         if let Some(warning) = warning(map, address) {
-            said.push_str(&format!("introspect: {warning}\n"));
+            failure::warn(warning);
         }
     }
-    let beyond = named
-        .into_iter()
-        .filter(|&at| end_before(map, at).is_some());
+    let beyond = logged.into_iter().filter(|&at| limits(map, at).is_some());
     match beyond.count() {
         0 => {}
         count => {
@@ -30,19 +32,17 @@ pub(crate) fn warn(
                 "page that the log names lies",
                 "pages that the log names lie",
             );
-            said.push_str(&format!(
-                "introspect: {pages} past the end of this machine's memory: it may be another machine's log\n"
+            failure::warn(format_args!(
+                "{pages} past the end of this machine's memory: it may be another machine's log"
             ));
         }
     }
-    // Where nobody can be told, the records still tell.
-    let _ = io::stderr().write_all(said.as_bytes());
 }
 
-/// The last byte of RAM and of all resources; `None` if the address is not past
-/// that RAM, something claims it, or the resources are hidden. The window of a
-/// PCI bus claims nothing by itself.
-fn end_before(map: &PhysicalMap, address: PhysAddr) -> Option<(PhysAddr, PhysAddr)> {
+/// Returns the last byte of RAM and of all resources; `None` if the address is not above
+/// RAM, a resource claims it, or resources are hidden. The window of a PCI bus claims
+/// nothing by itself.
+fn limits(map: &PhysicalMap, address: PhysAddr) -> Option<(PhysAddr, PhysAddr)> {
     let (ram, last) = (map.last_of_ram()?, map.last_claimed()?);
     let place = map.at(address);
     let is_claimed = place.kind != Some(PhysicalKind::Unclaimed)
@@ -51,9 +51,9 @@ fn end_before(map: &PhysicalMap, address: PhysAddr) -> Option<(PhysAddr, PhysAdd
 }
 
 fn warning(map: &PhysicalMap, address: PhysAddr) -> Option<String> {
-    let (ram, last) = end_before(map, address)?;
+    let (ram, last) = limits(map, address)?;
     let number = address.as_u64();
-    let mut said = match address > last {
+    let mut warning = match address > last {
         true => format!(
             "{number:#x} lies above the machine's last resource, which ends at {:#x}; RAM ends at {:#x}",
             last.as_u64(),
@@ -64,16 +64,16 @@ fn warning(map: &PhysicalMap, address: PhysAddr) -> Option<String> {
             ram.as_u64()
         ),
     };
-    // Addresses are read as hexadecimal, and ras-mc-ctl prints decimal ones.
+    // Arguments are hexadecimal, but ras-mc-ctl prints decimal addresses.
     let digits = format!("{number:x}");
     if let Ok(decimal) = digits.parse() {
         if map.at(PhysAddr::new(decimal)).kind == Some(PhysicalKind::SystemRam) {
-            said.push_str(&format!(
+            warning.push_str(&format!(
                 " (addresses are hexadecimal; the decimal number {digits} is {decimal:#x}, which is RAM)"
             ));
         }
     }
-    Some(said)
+    Some(warning)
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_above_everything_is_said_to_be_with_its_decimal_reading_if_that_is_ram() {
+    fn a_warning_says_where_memory_ends_and_whether_the_decimal_number_is_ram() {
         let map = map("00001000-0009fbff : System RAM\n\
              100000000-7fffffffff : System RAM\n\
              380000000000-38003fffffff : PCI Bus 0000:00\n\

@@ -1,9 +1,9 @@
-//! What `introspect extents` demands of the extents it prints. Pure.
+//! Conditions on extents. Performs no I/O.
 
 use process_introspection_export::{ExtentRecord, State};
 
-/// Takes note of one extent after another, in order, and judges them all.
-#[derive(Clone, Debug)]
+/// Checks extents, which are added in order.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     contiguous: bool,
     align: Option<u64>,
@@ -11,9 +11,9 @@ pub(crate) struct Conditions {
     bytes: u64,
     bytes_in_ram: u64,
     first_missing: Option<(u64, State)>,
-    /// The first extent that is not aligned, and of what.
+    /// First unaligned extent.
     unaligned: Option<Unaligned>,
-    /// The last extent, if its length is no multiple: none may follow.
+    /// The last extent, if its length is not aligned: no other extent may follow.
     odd_length: Option<Unaligned>,
 }
 
@@ -25,24 +25,19 @@ struct Unaligned {
 }
 
 impl Conditions {
-    /// All must be RAM; if `contiguous`, one extent; if `align`, each must
-    /// begin at a multiple of it, and each but the last be a multiple of it
-    /// long.
+    /// Requires that all is RAM; with `contiguous`, that it is one extent; with `align`,
+    /// that each extent begins at a multiple of it, and that the length of each extent
+    /// except the last is a multiple of it.
     pub(crate) fn new(contiguous: bool, align: Option<u64>) -> Self {
         Self {
             contiguous,
             align,
-            extents: 0,
-            bytes: 0,
-            bytes_in_ram: 0,
-            first_missing: None,
-            unaligned: None,
-            odd_length: None,
+            ..Self::default()
         }
     }
 
-    /// Takes note of the next extent.
-    pub(crate) fn note(&mut self, extent: &ExtentRecord) {
+    /// Adds the next extent.
+    pub(crate) fn add(&mut self, extent: &ExtentRecord) {
         self.extents += 1;
         self.bytes = self.bytes.saturating_add(extent.size);
         if extent.state == State::Ram {
@@ -51,9 +46,9 @@ impl Conditions {
             self.first_missing = Some((extent.vaddr.0, extent.state));
         }
         let Some(align) = self.align else { return };
-        // The one before was not the last.
+        // The extent before was not the last.
         self.unaligned = self.unaligned.or(self.odd_length.take());
-        // What has no address is wrong anyway, and for another reason.
+        // An extent without address violates another condition.
         let Some(paddr) = extent.paddr else { return };
         let wrong = |what, value| {
             (value % align != 0).then_some(Unaligned {
@@ -66,7 +61,7 @@ impl Conditions {
         self.odd_length = wrong("length", extent.size);
     }
 
-    /// What is wrong with them, if anything is.
+    /// Returns the violated conditions, if there are any.
     pub(crate) fn violation(&self) -> Option<String> {
         let mut wrong = Vec::new();
         if let Some((vaddr, state)) = self.first_missing {
@@ -118,7 +113,7 @@ mod tests {
 
     fn violation(contiguous: bool, align: Option<u64>, extents: &[ExtentRecord]) -> Option<String> {
         let mut conditions = Conditions::new(contiguous, align);
-        extents.iter().for_each(|extent| conditions.note(extent));
+        extents.iter().for_each(|extent| conditions.add(extent));
         conditions.violation()
     }
 

@@ -1,0 +1,76 @@
+//! `introspect extents`: byte-exact physical extents, and conditions on them.
+
+mod conditions;
+
+use clap::Args;
+use process_introspection_export::{ExtentRecord, Record};
+
+use crate::commands::physical::check_frames;
+use crate::control::freeze::freeze;
+use crate::failure::Failure;
+use crate::options::freeze::FreezeOption;
+use crate::options::output::OutputOptions;
+use crate::options::range::Size;
+use crate::options::selection::RequiredRange;
+use crate::options::target::TargetArgument;
+use crate::output::sink::Sink;
+use conditions::Conditions;
+
+const USAGE: &str = "\
+introspect extents [OPTIONS] <PID> <RANGE>
+       introspect extents [OPTIONS] <PID> [RANGE] --mapping <NAME>";
+
+const EXAMPLES: &str = "\
+Examples:
+  introspect extents 1234 7f0000001010+5000
+  introspect extents 1234 7f0000000000+2M --contiguous
+  introspect extents 1234 7f0000000000+64M --align 2M --format json
+  introspect extents qemu-system-x86_64 --mapping memfd:ram";
+
+pub(crate) const MANUAL: &str = include_str!("manual/extents.txt");
+
+/// List byte-exact physical extents; fail unless all is RAM
+#[derive(Debug, Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    range: RequiredRange,
+    #[command(flatten)]
+    freeze: FreezeOption,
+    /// Require that all is one extent
+    #[arg(long)]
+    contiguous: bool,
+    /// Require extents that are aligned to SIZE
+    #[arg(long, value_name = "SIZE")]
+    align: Option<Size>,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Arguments {
+    /// Runs the subcommand.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let process = self.target.open()?;
+        check_frames(&process)?;
+        let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
+        let ranges = self.range.selection().ranges(&process)?;
+        let mut sink = Sink::open(&self.output, &ExtentRecord::LAYOUT, &ranges, freeze.into())?;
+        let align = self.align.map(|size| size.0);
+        let mut conditions = Conditions::new(self.contiguous, align);
+        for &range in &ranges {
+            for extent in process.extents(range)? {
+                let extent = extent?;
+                sink.passed(extent.virt)?;
+                let record = ExtentRecord::new(&extent, process.page_size());
+                conditions.add(&record);
+                sink.write(&record)?;
+            }
+        }
+        sink.finish()?;
+        conditions
+            .violation()
+            .map_or(Ok(()), |violation| Err(Failure::Message(violation)))
+    }
+}

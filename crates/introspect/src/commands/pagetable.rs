@@ -1,0 +1,99 @@
+//! `introspect pagetable`: the leaf entries of the page table.
+
+use clap::Args;
+use process_introspection::{MemoryTypes, PageTableEntry, PhysicalMap};
+use process_introspection_export::{Detailed, PageTableRecord, Record};
+
+use crate::commands::details::{Batch, Details};
+use crate::commands::physical::check_frames;
+use crate::control::freeze::freeze;
+use crate::failure::Failure;
+use crate::options::freeze::FreezeOption;
+use crate::options::output::OutputOptions;
+use crate::options::selection::RequiredRange;
+use crate::options::target::TargetArgument;
+use crate::output::remarks::Remarks;
+use crate::output::sink::Sink;
+
+const USAGE: &str = "\
+introspect pagetable [OPTIONS] <PID> <RANGE>
+       introspect pagetable [OPTIONS] <PID> [RANGE] --mapping <NAME>";
+
+const EXAMPLES: &str = "\
+Examples:
+  introspect pagetable 1234 7f0000000000+16K
+  introspect pagetable 1234 7f0000000000+1G --backed --format jsonl
+  introspect pagetable 1234 --mapping '[stack]'";
+
+pub(crate) const MANUAL: &str = include_str!("manual/pagetable.txt");
+
+/// List the leaf entries of the page table
+#[derive(Debug, Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+    #[command(flatten)]
+    range: RequiredRange,
+    #[command(flatten)]
+    freeze: FreezeOption,
+    /// Leave out what is not backed by memory
+    #[arg(long)]
+    backed: bool,
+    /// Add page flags and mapcounts
+    #[arg(long)]
+    details: bool,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Arguments {
+    /// Runs the subcommand.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let process = self.target.open()?;
+        check_frames(&process)?;
+        let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
+        let selection = self.range.selection();
+        let ranges = selection.ranges(&process)?;
+        let mut remarks = Remarks::new(&process, &self.output, false)?;
+        let address = selection.address();
+        let map = PhysicalMap::read_in(process.mounts())?;
+        let details = Details::new(self.details, &process)?;
+        let layout = match self.details {
+            true => &Detailed::<PageTableRecord>::LAYOUT,
+            false => &PageTableRecord::LAYOUT,
+        };
+        let mut sink = Sink::open(&self.output, layout, &ranges, freeze.into())?;
+        let write = |entry: &PageTableEntry, memory_type, details, sink: &mut Sink| {
+            let mut record = PageTableRecord::new(entry, process.page_size());
+            record.set_memory_type(memory_type);
+            record.node = (entry.backing.address())
+                .and_then(|address| map.node_of(address, entry.virt.size()));
+            if let Some(address) = address {
+                record.set_byte(address);
+            }
+            match details {
+                Some(details) => sink.write(&Detailed { record, details }),
+                None => sink.write(&record),
+            }
+        };
+        let mut batch = Batch::new(details, write);
+        let types = MemoryTypes::of(process.mounts());
+        for &range in &ranges {
+            for entry in process.page_table(range)? {
+                let entry = entry?;
+                sink.passed(entry.virt)?;
+                if self.backed && !entry.backing.is_backed() {
+                    remarks.left_out();
+                    continue;
+                }
+                remarks.listed(entry.mapping.as_deref(), entry.backing);
+                batch.add(&entry, types.of_entry(&entry), None, &mut sink)?;
+            }
+        }
+        batch.write_all(&mut sink)?;
+        sink.finish()?;
+        remarks.finish(&process, &selection);
+        Ok(())
+    }
+}
