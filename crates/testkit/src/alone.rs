@@ -1,18 +1,18 @@
 //! Tests that run alone, in a process of their own: those whose forked children
 //! use Rust's threads, also the library's. A child that is forked while another
-//! test's thread begins or ends can wait for ever, see [`crate::thread`].
+//! test's thread begins or ends can wait forever, see [`crate::thread`].
 
 use std::env;
 use std::process::Command;
 
 const ALONE: &str = "INTROSPECTION_ALONE";
 
-/// Whether the caller is the only test of this process, and is to go on. If not,
-/// it has been run so and may return. What it wrote to standard error is written
-/// again.
+/// Returns whether the caller is the only test of this process and must continue. If
+/// not, it was run in a process of its own, its standard error was repeated, and it
+/// may return.
 ///
 /// # Panics
-/// If it failed there.
+/// If the test failed there.
 pub fn is_alone(test: &str) -> bool {
     if env::var_os(ALONE).is_some_and(|alone| alone == *test) {
         return true;

@@ -1,6 +1,6 @@
 //! RAM of drivers within a target: the buffer of a sound device, of a graphics
-//! driver without a device, and the pages of a module of our own. Which driver
-//! changes what of the memory is the tests' to know. Addresses are plain numbers.
+//! driver without a device, and the pages of a module of our own. The tests know
+//! how each driver changes the memory. Addresses are plain numbers.
 
 use std::fs;
 use std::io;
@@ -17,9 +17,9 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
     Ok(options.read(true).write(true).open(path)?.into())
 }
 
-/// A request whose argument is this many words.
+/// Makes an ioctl request whose argument is this many words.
 fn ask<const N: usize>(file: &OwnedFd, request: u32, words: &mut [u32; N]) -> io::Result<()> {
-    // The size of its argument stands in a request.
+    // A request contains the size of its argument.
     assert_eq!(request >> 16 & 0x3fff, size_of_val(words) as u32);
     // SAFETY: the kernel reads and writes a live struct of the request's size.
     let result =
@@ -30,9 +30,9 @@ fn ask<const N: usize>(file: &OwnedFd, request: u32, words: &mut [u32; N]) -> io
     Ok(())
 }
 
-/// The file for playing sound on a device of the driver `snd_hda_intel`, which
-/// makes it some time after it got the device; prints that the test is skipped
-/// if there is none.
+/// Opens the playback file of a device of the driver `snd_hda_intel`, which the driver
+/// creates some time after it got the device; prints that the test is skipped if
+/// there is none.
 pub fn sound_or_skip(test: &str) -> Option<PathBuf> {
     let driver = fs::read_dir("/sys/bus/pci/drivers/snd_hda_intel");
     let mut devices = driver.into_iter().flatten().flatten();
@@ -56,12 +56,12 @@ pub fn sound_or_skip(test: &str) -> Option<PathBuf> {
     }
 }
 
-/// Has the sound device's memory set aside, in KiB, for all its buffers of at
-/// most so much; with 0 each buffer is allocated when it is asked for. Nobody
-/// may have the device open.
+/// Reserves memory of the sound device, in KiB, for all its buffers of at most that
+/// size; with 0 each buffer is allocated on request. No process may have the device
+/// open.
 ///
 /// # Panics
-/// The driver has not done it.
+/// If the driver has not done it.
 pub fn set_sound_aside(path: &Path, kib: u32) {
     // pcmC0D0p: the card, the device, and p for playing.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -70,12 +70,12 @@ pub fn set_sound_aside(path: &Path, kib: u32) {
         .and_then(|rest| rest.split_once('D'));
     let (card, device) = numbers.expect("a file of a sound device");
     let file = format!("/proc/asound/card{card}/pcm{device}/sub0/prealloc");
-    // Whoever had the device open last can have ended, and another still be
-    // looking at its memory, which keeps the device open.
+    // The last user of the device can have ended while another process still reads
+    // its memory, which keeps the device open.
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         fs::write(&file, kib.to_string()).expect("sound memory is set aside");
-        // An error is not told to who writes.
+        // A write reports no error.
         let now = fs::read_to_string(&file).expect("how much is set aside");
         if now.trim() == kib.to_string() {
             return;
@@ -85,14 +85,14 @@ pub fn set_sound_aside(path: &Path, kib: u32) {
     }
 }
 
-/// The sound device's buffer of so many bytes, read and write, and the page that
-/// tells how far it has played, to be read; both touched. The device is open
-/// until this process ends: only one at a time can have it.
+/// Maps the sound device's buffer of this size for reading and writing, and the page
+/// with its position for reading; both are touched. The device stays open until this
+/// process ends: only one process at a time can open it.
 pub fn sound(path: &Path, bytes: u32) -> io::Result<(u64, u64)> {
     let file = open(path)?;
     // SNDRV_PCM_IOCTL_HW_PARAMS and struct snd_pcm_hw_params,
     // include/uapi/sound/asound.h: masks of eight words from 1 on, intervals of
-    // three from 65 on. All is left open but what is set here.
+    // three from 65 on. Everything not set here is unrestricted.
     const SET: u32 = 0xc260_4111;
     const ACCESS: usize = 1;
     const FORMAT: usize = 9;
@@ -117,7 +117,7 @@ pub fn sound(path: &Path, bytes: u32) -> io::Result<(u64, u64)> {
     Ok((buffer, status))
 }
 
-/// The file of the graphics driver `vgem`, which has no device; prints that the
+/// Opens the file of the graphics driver `vgem`, which has no device; prints that the
 /// test is skipped if there is none.
 pub fn graphics_or_skip(test: &str) -> Option<PathBuf> {
     let cards = fs::read_dir("/sys/class/drm")
@@ -139,8 +139,8 @@ pub fn graphics_or_skip(test: &str) -> Option<PathBuf> {
     card
 }
 
-/// A buffer of the graphics driver, mapped by the driver's file and as the
-/// object that other drivers can have; this many pages, all touched.
+/// Maps a buffer of the graphics driver, by the driver's file and as the object for
+/// other drivers; this many pages, all touched.
 pub fn graphics(path: &Path, pages: u32) -> io::Result<(u64, u64)> {
     let file = open(path)?;
     // include/uapi/drm/drm.h and drm_mode.h: height, width, bits, flags, handle,
@@ -170,7 +170,7 @@ pub fn graphics(path: &Path, pages: u32) -> io::Result<(u64, u64)> {
     Ok(places)
 }
 
-/// The file of the module `vmtest/modules/typed_ram.c`; prints that the test is
+/// Opens the file of the module `vmtest/modules/typed_ram.c`; prints that the test is
 /// skipped if there is none.
 pub fn typed_ram_or_skip(test: &str) -> Option<&'static Path> {
     let path = Path::new("/dev/typed_ram");
@@ -181,11 +181,11 @@ pub fn typed_ram_or_skip(test: &str) -> Option<&'static Path> {
     is_there.then_some(path)
 }
 
-/// So many pages it has.
+/// Number of its pages.
 pub const TYPED_RAM_PAGES: u64 = 4;
 
-/// Its pages, mapped: uncached-minus, write-combining, unchanged, and
-/// write-through where the kernel lets a driver make that.
+/// Maps its pages: uncached-minus, write-combining, unchanged, and write-through where
+/// the kernel lets a driver make that.
 pub fn typed_ram(path: &Path) -> io::Result<u64> {
     let file = open(path)?;
     let size = TYPED_RAM_PAGES * page();

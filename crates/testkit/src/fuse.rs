@@ -1,5 +1,5 @@
 //! A file system in user space with one file, whose server can stop answering:
-//! what a mapping's file does to whoever asks it for more than its pages.
+//! the effect of a mapped file on a process that requests more than its pages.
 //! Speaks to `/dev/fuse` itself (include/uapi/linux/fuse.h, Linux 6.12).
 
 use std::ffi::CString;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-/// A request that a server answers, or not.
+/// A request to the server.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The attributes of a file.
@@ -20,12 +20,12 @@ pub enum Request {
     Open = 14,
     /// Its contents are read.
     Read = 15,
-    /// The file system's own numbers.
+    /// The statistics of the file system.
     StatFs = 17,
 }
 
 impl Request {
-    /// All of them.
+    /// All requests.
     pub const ALL: [Self; 4] = [Self::Open, Self::Read, Self::GetAttr, Self::StatFs];
 }
 
@@ -39,16 +39,16 @@ const BATCH_FORGET: u32 = 42;
 
 /// The name of the file.
 const NAME: &str = "file";
-/// The number of the root directory, and of the file.
+/// Inode numbers of the root directory and of the file.
 const ROOT: u64 = 1;
 const FILE: u64 = 2;
 
 #[derive(Debug)]
 struct Shared {
     content: Vec<u8>,
-    /// A bit for each request that is not answered, by its number.
+    /// One bit for each request that is not answered, by its number.
     unanswered: AtomicU32,
-    /// A bit for each request that came while it was not answered.
+    /// One bit for each request that arrived while it was not answered.
     waiting: AtomicU32,
     ends: AtomicBool,
 }
@@ -125,18 +125,18 @@ impl FileSystem {
         })
     }
 
-    /// The path of the file.
+    /// Returns the path of the file.
     pub fn file(&self) -> PathBuf {
         self.mounted_at.join(NAME)
     }
 
-    /// From now on requests of this kind are taken and never answered.
+    /// Stops answering requests of this kind.
     pub fn stop_answering(&self, request: Request) {
         let bit = 1 << request as u32;
         self.shared.unanswered.fetch_or(bit, Ordering::Relaxed);
     }
 
-    /// Whether somebody has made a request that was not answered.
+    /// Returns whether an unanswered request was made.
     pub fn keeps_waiting(&self, request: Request) -> bool {
         self.shared.waiting.load(Ordering::Relaxed) & 1 << request as u32 != 0
     }
@@ -146,7 +146,7 @@ impl Drop for FileSystem {
     fn drop(&mut self) {
         self.shared.ends.store(true, Ordering::Relaxed);
         let at = c_path(&self.mounted_at);
-        // The first ends the connection: what waits fails (fs/fuse/inode.c,
+        // The first ends the connection: waiting requests fail (fs/fuse/inode.c,
         // `fuse_umount_begin`). It may be in use as well, so the second.
         // SAFETY: a live string.
         unsafe {
@@ -166,7 +166,7 @@ fn c_path(path: &Path) -> CString {
 
 /// Answers until the connection ends.
 fn serve(device: &OwnedFd, shared: &Shared) {
-    // What the kernel demands at least is 8 KiB and room for a write.
+    // The kernel requires at least 8 KiB and room for a write.
     let mut request = vec![0u8; 256 << 10];
     while !shared.ends.load(Ordering::Relaxed) {
         let mut poll = libc::pollfd {
@@ -222,7 +222,7 @@ fn answer(device: &OwnedFd, shared: &Shared, request: &[u8]) {
         }
         LOOKUP if node == ROOT && argument == [NAME.as_bytes(), b"\0"].concat() => {
             let seconds = 3600;
-            // Attributes are valid for no time: each look asks.
+            // Attributes expire at once: each use makes a request.
             body.extend([FILE, 0, seconds, 0, 0].map(u64::to_ne_bytes).concat());
             body.extend(attributes(shared, FILE));
         }
@@ -247,7 +247,7 @@ fn answer(device: &OwnedFd, shared: &Shared, request: &[u8]) {
     answer.extend((-error).to_ne_bytes());
     answer.extend(unique.to_ne_bytes());
     answer.extend(body);
-    // Who asked can have been killed meanwhile: then there is nobody to answer.
+    // The process that made the request can have been killed meanwhile.
     // SAFETY: a live buffer.
     unsafe { libc::write(device.as_raw_fd(), answer.as_ptr().cast(), answer.len()) };
 }

@@ -1,7 +1,7 @@
-//! How the processor caches what a process has mapped, by the leaf entries of
-//! its page tables themselves: found in the kernel's own memory, which
-//! `/proc/kcore` shows. x86-64 only, slow, and independent of what the kernel
-//! says of frames. Knows nothing of drivers.
+//! The memory types of a process's pages, by the leaf entries of its page tables
+//! themselves, which are read from the kernel's own memory in `/proc/kcore`. x86-64
+//! only, slow, and independent of the kernel's flags of frames. Knows nothing of
+//! drivers.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,24 +10,24 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 /// The bits of an entry (arch/x86/include/asm/pgtable_types.h).
 const PRESENT_AND_USER: u64 = 0b101;
 const FRAME: std::ops::Range<u32> = 12..52;
-/// Entries of a table, and bytes of one.
+/// Number of entries of a table, and size of an entry in bytes.
 const ENTRIES: u64 = 512;
 const TABLE: u64 = 4096;
 /// `KPF_PGTABLE`, include/uapi/linux/kernel-page-flags.h, Linux 4.18.
 const IS_TABLE: u64 = 1 << 26;
 
-/// The page tables of all processes.
+/// Page tables of all processes.
 #[derive(Debug)]
 pub struct LeafEntries {
     kcore: File,
-    /// RAM: its first address, the one past its last, and where that is in the file.
+    /// RAM: its first address, its end, and its offset in the file.
     ram: Vec<(u64, u64, u64)>,
-    /// What the eight values of an entry's three bits mean.
+    /// Meaning of the eight values of an entry's three bits.
     types: Vec<&'static str>,
 }
 
 impl LeafEntries {
-    /// Opens them; prints that the test is skipped where that cannot be done.
+    /// Opens the page tables; prints that the test is skipped where that is impossible.
     pub fn open_or_skip(test: &str) -> Option<Self> {
         let skip = |why: &str| {
             eprintln!("SKIPPED {test}: {why}");
@@ -46,12 +46,12 @@ impl LeafEntries {
         Some(Self { kcore, ram, types })
     }
 
-    /// The memory types, each once, by the names that the kernel's list of them
-    /// has, of pages from address `at` on that are mapped to exactly these
-    /// frames. None at all if no page table says that they are.
+    /// Returns the memory types, each once, by the names of the kernel's list, of pages
+    /// from address `at` on that are mapped to exactly these frames. Empty if no page
+    /// table maps them so.
     ///
     /// # Panics
-    /// The kernel's memory cannot be read.
+    /// If the kernel's memory cannot be read.
     pub fn types(&self, at: u64, frames: &[u64]) -> Vec<&'static str> {
         let tables = page_tables();
         let mut found = Vec::new();
@@ -73,7 +73,7 @@ impl LeafEntries {
         found
     }
 
-    /// Those of one table, if its entries are these.
+    /// Returns those of one table, if it has these entries.
     fn add_types(&self, table: u64, index: u64, frames: &[u64], found: &mut Vec<&'static str>) {
         let Some(at) = self.place(table * TABLE + index * 8) else {
             return;
@@ -86,7 +86,7 @@ impl LeafEntries {
             entry & PRESENT_AND_USER == PRESENT_AND_USER && (entry & mask) >> FRAME.start == *frame
         };
         if entries.iter().zip(frames).all(is_it) {
-            // PWT and PCD beside each other, and PAT.
+            // PWT and PCD are adjacent; PAT is apart.
             let number = |entry: u64| (entry >> 3 & 0b11) | (entry >> 7 & 1) << 2;
             found.extend(
                 entries
@@ -96,7 +96,7 @@ impl LeafEntries {
         }
     }
 
-    /// Where a physical address is in the file.
+    /// Returns the offset of a physical address in the file.
     fn place(&self, address: u64) -> Option<u64> {
         let holds = |(start, end, _): &&(u64, u64, u64)| (*start..*end).contains(&address);
         let (start, _, at) = self.ram.iter().find(holds)?;
@@ -109,7 +109,7 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     chunks.map(|chunk| u64::from_ne_bytes(chunk.try_into().expect("eight bytes")))
 }
 
-/// The parts of the file that are RAM: of others there is no physical address
+/// Returns the parts of the file that are RAM: others have no physical address
 /// (fs/proc/kcore.c, Linux 5.10 to 6.12).
 fn segments(kcore: &File) -> Vec<(u64, u64, u64)> {
     let mut header = [0; 64];
@@ -130,7 +130,7 @@ fn segments(kcore: &File) -> Vec<(u64, u64, u64)> {
     found
 }
 
-/// The frames that are page tables now.
+/// Returns the frames that are page tables now.
 fn page_tables() -> Vec<u64> {
     let mut file = File::open("/proc/kpageflags").expect("the flags of frames");
     let (mut found, mut frame) = (Vec::new(), 0);
@@ -149,8 +149,8 @@ fn page_tables() -> Vec<u64> {
     }
 }
 
-/// What the kernel has told the processor that entries mean: a message when it
-/// starts (`pat_init`, arch/x86/mm/pat/memtype.c).
+/// Returns the meaning of entries that the kernel has configured: a message at its
+/// start (`pat_init`, arch/x86/mm/pat/memtype.c).
 fn attributes() -> Option<Vec<&'static str>> {
     let mut open = std::fs::OpenOptions::new();
     let mut messages = open

@@ -1,5 +1,5 @@
-//! For the tests: processes with known memory ([`target`]) and an oracle that
-//! reads each page's entry by itself and knows the contract only ([`oracle`]).
+//! Test support: processes with known memory ([`target`]) and an oracle that reads
+//! each page's entry by itself and knows only the contract ([`oracle`]).
 //! Depends on none of the crates that it tests.
 
 pub mod alone;

@@ -1,9 +1,9 @@
-//! What the machine allows: root, huge pages. A test that cannot run says so.
+//! Capabilities of the machine: root, huge pages. A test that cannot run prints that.
 
 use std::fs;
 
-/// Whether this is root with all capabilities, as far as the tests need to
-/// know; prints that the test is skipped if not.
+/// Returns whether this is root with all capabilities that the tests need; prints
+/// that the test is skipped if not.
 pub fn is_root_or_skip(test: &str) -> bool {
     // SAFETY: takes no memory.
     let root = unsafe { libc::geteuid() } == 0;
@@ -13,8 +13,8 @@ pub fn is_root_or_skip(test: &str) -> bool {
     root
 }
 
-/// Whether this machine is a guest of `cargo xtask vmtest`, which ends with its
-/// tests, so that it may be harmed; prints that the test is skipped if not.
+/// Returns whether this machine is a guest of `cargo xtask vmtest`, which ends with
+/// its tests and may be damaged; prints that the test is skipped if not.
 pub fn is_disposable_or_skip(test: &str) -> bool {
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let is = line.split_whitespace().any(|word| word == "vmtest.guest");
@@ -24,8 +24,8 @@ pub fn is_disposable_or_skip(test: &str) -> bool {
     is
 }
 
-/// The first two numbers of the kernel's release: for the few things that it
-/// changed without a way to find out.
+/// Returns the first two numbers of the kernel's release, for the few changes that
+/// cannot be detected otherwise.
 pub fn kernel() -> (u32, u32) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -33,7 +33,7 @@ pub fn kernel() -> (u32, u32) {
     number().zip(number()).expect("two numbers")
 }
 
-/// Whether the kernel has PAGEMAP_SCAN (Linux 6.7); prints that the test is
+/// Returns whether the kernel has PAGEMAP_SCAN (Linux 6.7); prints that the test is
 /// skipped if not.
 pub fn has_page_scan_or_skip(test: &str) -> bool {
     let known = has_page_scan();
@@ -63,7 +63,7 @@ pub fn has_page_scan() -> bool {
     has_ioctl("/proc/self/pagemap", 0xc060_6610, argument)
 }
 
-/// Whether the kernel has PROCMAP_QUERY (Linux 6.11); prints that the test is
+/// Returns whether the kernel has PROCMAP_QUERY (Linux 6.11); prints that the test is
 /// skipped if not.
 pub fn has_area_query_or_skip(test: &str) -> bool {
     let known = has_area_query();
@@ -75,7 +75,7 @@ pub fn has_area_query_or_skip(test: &str) -> bool {
 
 /// The same, quietly.
 pub fn has_area_query() -> bool {
-    // _IOWR('f', 17, struct procmap_query): its size, and for the area at or
+    // _IOWR('f', 17, struct procmap_query): its size, and a query for the VMA at or
     // above address 0.
     const COVERING_OR_NEXT: u64 = 0x10;
     let size = size_of::<[u64; 13]>() as u64;
@@ -91,10 +91,10 @@ fn has_ioctl<const N: usize>(file: &str, request: u32, mut argument: [u64; N]) -
     })
 }
 
-/// Whether a mapping of this many bytes fits this program's addresses; prints
+/// Returns whether a mapping of this size fits this program's address space; prints
 /// that the test is skipped if not.
 pub fn has_addresses_or_skip(bytes: u64, test: &str) -> bool {
-    // Half of what 32 bits can say: the kernel and the program need some, too.
+    // Half of 32 bits: the kernel and the program need some, too.
     let has = bytes <= usize::MAX as u64 / 2;
     if !has {
         eprintln!("SKIPPED {test}: addresses of {} bits", usize::BITS);
@@ -102,8 +102,8 @@ pub fn has_addresses_or_skip(bytes: u64, test: &str) -> bool {
     has
 }
 
-/// Whether reading memory that advises huge pages maps the huge zero page; prints that
-/// the test is skipped if not.
+/// Returns whether reading memory with advice for huge pages maps the huge zero page;
+/// prints that the test is skipped if not.
 pub fn has_huge_zero_page_or_skip(test: &str) -> bool {
     let setting = |name: &str| {
         let path = format!("/sys/kernel/mm/transparent_hugepage/{name}");
@@ -120,15 +120,14 @@ pub fn has_huge_zero_page_or_skip(test: &str) -> bool {
     has
 }
 
-/// Sets huge pages of the machine's default size aside; gives them back when
-/// dropped.
+/// Reserved hugetlb pages of the machine's default size, released when dropped.
 #[derive(Debug)]
 pub struct HugePages {
     before: u64,
     size: u64,
 }
 
-/// The size of hugetlb pages if none is asked for.
+/// Returns the default size of hugetlb pages.
 fn default_huge_page() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -138,7 +137,7 @@ fn default_huge_page() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// The file of the number of hugetlb pages of this size.
+/// Returns the file of the number of hugetlb pages of this size.
 fn number_of_huge_pages(size: u64) -> String {
     format!(
         "/sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages",
@@ -146,7 +145,7 @@ fn number_of_huge_pages(size: u64) -> String {
     )
 }
 
-/// How many hugetlb pages of `size` bytes nobody uses now.
+/// Returns the number of free hugetlb pages of `size` bytes.
 pub fn free_huge_pages(size: u64) -> u64 {
     let file = number_of_huge_pages(size).replace("nr_hugepages", "free_hugepages");
     let text = fs::read_to_string(file).unwrap_or_default();
@@ -154,8 +153,8 @@ pub fn free_huge_pages(size: u64) -> u64 {
 }
 
 impl HugePages {
-    /// `count` more than there were; `None`, and said so, if the machine has
-    /// none to give.
+    /// Reserves `count` additional pages; `None`, with a message, if the machine has none
+    /// free.
     pub fn reserve(count: u64, test: &str) -> Option<Self> {
         let skip = |why: &str| {
             eprintln!("SKIPPED {test}: {why}");
@@ -180,7 +179,7 @@ impl HugePages {
         Some(reserved)
     }
 
-    /// The size of each, in bytes.
+    /// Returns the size of each, in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }

@@ -1,22 +1,22 @@
-//! Making memory of every kind, within a target. Addresses are plain numbers:
-//! nothing here is ever turned into a reference.
+//! Creates memory of every kind within a target. Addresses are plain numbers and never
+//! turned into references.
 
 use std::ffi::CString;
 use std::io;
 
-/// The base page size.
+/// Returns the base page size.
 pub fn page() -> u64 {
     // SAFETY: takes no memory.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
 }
 
-/// The size of a transparent huge page: what one entry of the second-lowest
-/// page-table level maps, whose entries have 8 bytes.
+/// Returns the size of a transparent huge page, which one PMD entry maps; entries have
+/// 8 bytes.
 pub fn huge() -> u64 {
     page() * page() / 8
 }
 
-/// How many of them make a large target: 128 MiB of the usual ones.
+/// Number of huge pages of a large target: 128 MiB of the usual ones.
 pub fn many_huge() -> u64 {
     ((128 << 20) / huge()).max(8)
 }
@@ -42,7 +42,7 @@ pub fn try_map(size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> 
     Ok(at as u64)
 }
 
-/// `mmap` in the place of memory that was mapped for this.
+/// `mmap` over memory that was mapped for this purpose.
 pub fn map_at(place: u64, size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> u64 {
     // SAFETY: the caller names memory of a mapping made for this.
     let at = unsafe {
@@ -95,7 +95,7 @@ pub fn aligned(size: u64, alignment: u64) -> u64 {
 }
 
 /// A private mapping of `/dev/zero` at an address with this alignment: an anonymous
-/// VMA that has an inode.
+/// VMA with an inode.
 pub fn dev_zero(size: u64, alignment: u64) -> u64 {
     let file = open("/dev/zero");
     let at = map(size + alignment, libc::MAP_PRIVATE, file);
@@ -109,7 +109,7 @@ pub fn dev_zero(size: u64, alignment: u64) -> u64 {
     start
 }
 
-/// `mremap` of a whole mapping, or a part of one, to a place that is mapped already.
+/// `mremap` of a mapping, or a part of one, to a place that is already mapped.
 pub fn move_to(from: u64, size: u64, to: u64) {
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
     // SAFETY: the caller names memory of mappings made for this.
@@ -134,7 +134,7 @@ pub fn touch(start: u64, count: u64, stride: u64) {
     }
 }
 
-/// Reads a byte of each of `count` neighbouring pages.
+/// Reads a byte of each of `count` adjacent pages.
 pub fn read(start: u64, count: u64) {
     for index in 0..count {
         // SAFETY: the caller names memory of a mapping made for this.
@@ -151,8 +151,7 @@ pub fn advise(start: u64, size: u64, advice: i32) -> bool {
 /// `MADV_GUARD_INSTALL`, Linux 6.13.
 pub const MADV_GUARD_INSTALL: i32 = 102;
 
-/// Keeps the kernel from putting this process's pages together to huge ones
-/// from now on: what they are is what they were made.
+/// Prevents the kernel from collapsing this process's pages into huge ones.
 pub fn keep_page_sizes() {
     // SAFETY: takes no memory.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
@@ -190,7 +189,7 @@ pub fn open(path: &str) -> i32 {
     open_for(path, libc::O_RDWR)
 }
 
-/// Opens a file for reading only, as that of a running program must be.
+/// Opens a file for reading only, as required for the file of a running program.
 pub fn open_to_read(path: &str) -> i32 {
     open_for(path, libc::O_RDONLY)
 }

@@ -1,4 +1,4 @@
-//! Kernel samepage merging, at work for a test.
+//! Kernel samepage merging for tests.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::memory::{self, page};
 use crate::oracle::{self, State};
 
-/// The directory of its settings.
+/// Directory of its settings.
 const DIR: &str = "/sys/kernel/mm/ksm";
 
-/// A setting that is put back when dropped.
+/// A setting that is restored when dropped.
 #[derive(Debug)]
 struct Setting {
     path: String,
@@ -33,8 +33,8 @@ impl Drop for Setting {
     }
 }
 
-/// Maps pages that may be merged, in the calling process: all of them with
-/// this in the beginning and zeros else.
+/// Maps mergeable pages in the calling process, which begin with this number and are
+/// zero otherwise.
 pub fn alike(pages: u64, beginning: u64) -> u64 {
     let start = memory::anonymous(pages * page());
     memory::advise(start, pages * page(), libc::MADV_NOHUGEPAGE);
@@ -47,25 +47,25 @@ pub fn alike(pages: u64, beginning: u64) -> u64 {
     start
 }
 
-/// What no other page begins with.
+/// Returns a number with which no other page begins.
 pub fn nobodys() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("a time").as_nanos() as u64 ^ u64::from(std::process::id()) << 40
 }
 
-/// The kernel merges pages until this is dropped; then it is set as it was.
-/// One at a time, of all processes.
+/// Makes the kernel merge pages until dropped, which restores its settings. Only one at
+/// a time, of all processes.
 #[derive(Debug)]
 pub struct Merging {
-    /// In the order in which they are put back: it rests first.
+    /// In the order of their restoration: merging stops first.
     _settings: Vec<Setting>,
-    /// Locked, so that what is put back is not what another test has set.
+    /// Lock, so that another test's settings are not restored.
     _lock: File,
 }
 
 impl Merging {
-    /// Has pages merged soon; those that hold nothing but zeros become the zero
-    /// page if `zeros`. `None`, and said so, where the kernel cannot.
+    /// Starts merging; pages of zeros become the zero page if `zeros`. `None`, with a
+    /// message, where the kernel cannot.
     pub fn start(zeros: bool, test: &str) -> Option<Self> {
         let Ok(lock) = File::open(format!("{DIR}/run")) else {
             eprintln!("SKIPPED {test}: this kernel merges no pages (CONFIG_KSM)");
@@ -78,7 +78,7 @@ impl Merging {
         for (name, value) in [
             ("use_zero_pages", if zeros { "1" } else { "0" }),
             ("sleep_millisecs", "1"),
-            // Others can have gigabytes of it: virtual machines do.
+            // Other processes, such as virtual machines, can have gigabytes of it.
             ("pages_to_scan", "100000"),
             ("run", "1"),
         ] {
@@ -96,7 +96,7 @@ impl Merging {
         is_running.then_some(merging)
     }
 
-    /// Waits until all of these pages of a process are one frame.
+    /// Waits until all of these pages of a process share one frame.
     ///
     /// # Panics
     /// If they are not after five minutes.

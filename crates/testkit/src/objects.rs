@@ -1,6 +1,5 @@
-//! Mapping objects of every sort that Linux has, within a target: those of
-//! files, and those that a call of its own makes. What such a call makes was
-//! touched. Addresses are plain numbers.
+//! Maps objects of every type of Linux within a target: files, and objects that a
+//! system call creates, which are touched. Addresses are plain numbers.
 
 use std::ffi::CString;
 use std::io;
@@ -9,7 +8,7 @@ use crate::memory::{self, page, try_map};
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
-/// What a call gave, be it an `int` or a `long`, whatever its size is here.
+/// Converts the result of a call, an `int` or a `long` of any size.
 fn checked(result: impl Into<i64>) -> io::Result<i64> {
     let result = result.into();
     if result < 0 {
@@ -121,8 +120,7 @@ pub fn dma_buf() -> io::Result<u64> {
     }
 }
 
-/// Gives a private anonymous mapping a name (Linux 5.17,
-/// `CONFIG_ANON_VMA_NAME`).
+/// Names a private anonymous mapping (Linux 5.17, `CONFIG_ANON_VMA_NAME`).
 pub fn name_anonymous(start: u64, size: u64, name: &str) -> io::Result<()> {
     const SET_VMA: i32 = 0x5356_4d41;
     const ANON_NAME: libc::c_ulong = 0;

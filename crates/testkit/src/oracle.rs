@@ -1,8 +1,8 @@
-//! What the contract demands, computed as plainly as can be: the text of
-//! `maps` split at spaces, one read of eight bytes for each page, pages merged
-//! one by one. Slow, and independent of the code under test: the entry of a page
-//! says where it is, and what it is say the flags of its frame (`kpageflags`), the
-//! scan (`PAGEMAP_SCAN`) and the caller. The target must hold still.
+//! Results that the contract requires, computed plainly: the text of `maps` split at
+//! spaces, one read of eight bytes for each page, pages merged one by one. Slow, and
+//! independent of the code under test: the entry of a page has its frame, and the
+//! frame's flags (`kpageflags`), the scan (`PAGEMAP_SCAN`) and the caller determine
+//! its state. The target must not change.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -15,9 +15,9 @@ use crate::memory::page;
 pub struct Area {
     /// First address.
     pub start: u64,
-    /// Past the last.
+    /// End address.
     pub end: u64,
-    /// As `rw-p`.
+    /// Permissions, such as `rw-p`.
     pub permissions: String,
     /// Offset in the object.
     pub offset: u64,
@@ -25,23 +25,23 @@ pub struct Area {
     pub device: (u32, u32),
     /// Inode.
     pub inode: u64,
-    /// The last column, as it stands there.
+    /// The last column, unchanged.
     pub name: String,
 }
 
 impl Area {
-    /// Mapped private.
+    /// Returns whether it is a private mapping.
     pub fn is_private(&self) -> bool {
         self.permissions.ends_with('p')
     }
 
-    /// Maps an object.
+    /// Returns whether it maps an object.
     pub fn has_object(&self) -> bool {
         self.inode != 0 || self.device != (0, 0)
     }
 }
 
-/// All areas of a process but `[vsyscall]`.
+/// Returns all mappings of a process but `[vsyscall]`.
 pub fn areas(pid: u32) -> Vec<Area> {
     let text = fs::read(format!("/proc/{pid}/maps")).expect("maps");
     let text = String::from_utf8(text).expect("a target's names are UTF-8");
@@ -71,24 +71,24 @@ fn area(line: &str) -> Area {
     }
 }
 
-/// Whether a page, or a run of pages, is backed, and if not why.
+/// Backing of a page or a run of pages, or the reason for none.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// By memory at this address.
+    /// Memory at this address.
     Memory(u64),
-    /// By the zero page, or a page of the huge one, at this address.
+    /// The zero page, or a page of the huge one, at this address.
     Zero(u64),
-    /// By memory that is no RAM, at this address, as the caller has said.
+    /// Memory that is not RAM, at this address, as the caller has stated.
     Device(u64),
-    /// Nothing there.
+    /// Not present.
     Nothing,
     /// A guard region.
     Guard,
-    /// An entry that is none of these: swap, marker, migration, poison. Its 64
-    /// bits, less those that userfaultfd and soft-dirty tracking set.
+    /// Another entry: swap, marker, migration, poison. Its 64 bits, less those of
+    /// userfaultfd and soft-dirty tracking.
     Other(u64),
-    /// Not present in a hugetlb mapping, and either there is an entry of which
-    /// the page map shows nothing, or no scan that could say that there is none.
+    /// Not present in a hugetlb mapping: either the page map does not show the entry, or
+    /// no scan can prove that there is none.
     Hugetlb,
 }
 
@@ -97,15 +97,15 @@ pub enum State {
 pub struct Run {
     /// First address.
     pub start: u64,
-    /// Past the last.
+    /// End address.
     pub end: u64,
     /// The state of its first page.
     pub state: State,
-    /// Anonymous memory by the contract's rule 6.
+    /// Whether it is anonymous memory by the contract's rule 6.
     pub anonymous: bool,
     /// Offset of its first byte in the object, 0 without one.
     pub offset: u64,
-    /// Its area.
+    /// Its mapping.
     pub area: Area,
 }
 
@@ -114,12 +114,12 @@ pub struct Run {
 pub struct Pagemap(File);
 
 impl Pagemap {
-    /// Opens it.
+    /// Opens the page map.
     pub fn open(pid: u32) -> Self {
         Self(File::open(format!("/proc/{pid}/pagemap")).expect("pagemap"))
     }
 
-    /// The entry of the page that holds an address.
+    /// Returns the entry of the page that contains an address.
     pub fn entry(&self, address: u64) -> u64 {
         let mut bytes = [0; 8];
         self.0
@@ -129,13 +129,14 @@ impl Pagemap {
     }
 }
 
-/// The physical regions of a range, both ends page aligned, of a process that maps
-/// no device's memory there.
+/// Returns the physical regions of a range, both ends page aligned, of a process that
+/// maps no device memory there.
 pub fn runs(pid: u32, start: u64, end: u64) -> Vec<Run> {
     runs_with(pid, start, end, &[])
 }
 
-/// The same for one that maps memory with these physical addresses that is no RAM.
+/// The same for a process that maps memory with these physical addresses that is not
+/// RAM.
 pub fn runs_with(pid: u32, start: u64, end: u64, devices: &[Range<u64>]) -> Vec<Run> {
     let known = Known {
         scan: true,
@@ -144,7 +145,7 @@ pub fn runs_with(pid: u32, start: u64, end: u64, devices: &[Range<u64>]) -> Vec<
     merged(pid, start, end, &known)
 }
 
-/// The same as [`runs`] by what is known where there is no scan.
+/// The same as [`runs`] by the facts that are known without a scan.
 pub fn runs_without_scan(pid: u32, start: u64, end: u64) -> Vec<Run> {
     let known = Known {
         scan: false,
@@ -153,7 +154,7 @@ pub fn runs_without_scan(pid: u32, start: u64, end: u64) -> Vec<Run> {
     merged(pid, start, end, &known)
 }
 
-/// What the oracle may know beside the entries and the frames' flags.
+/// Facts beside the entries and the frames' flags.
 struct Known<'a> {
     scan: bool,
     devices: &'a [Range<u64>],
@@ -201,14 +202,14 @@ fn merged(pid: u32, start: u64, end: u64, known: &Known<'_>) -> Vec<Run> {
     runs
 }
 
-/// Where the answers come from: the frame is the entry's, and all else is said by
-/// another file of the kernel's.
+/// Sources of the results: the entry has the frame, and other files of the kernel have
+/// everything else.
 struct Sources {
     pagemap: Pagemap,
     flags: File,
-    /// Where hugetlb areas begin.
+    /// Starts of hugetlb mappings.
     hugetlb: Vec<u64>,
-    /// How many swap areas are in use: their numbers are the types of entries.
+    /// Number of swap areas in use: their numbers are the types of entries.
     swap_areas: u64,
 }
 
@@ -243,7 +244,7 @@ impl Sources {
             }
     }
 
-    /// A page's state and whether it is anonymous memory; `scanned` are its
+    /// Returns a page's state and whether it is anonymous memory; `scanned` has its
     /// categories, where there is a scan.
     fn page(
         &self,
@@ -268,7 +269,7 @@ impl Sources {
             (true, false) if scanned.is_some() => (State::Nothing, no_object),
             (true, _) => (State::Hugetlb, no_object),
             (false, false) => (State::Nothing, no_object),
-            // Before 6.15 the marker's own bit says it.
+            // Before 6.15 the marker's own bit identifies it.
             (false, true) if is_guard || is_guard_marker(entry) => (State::Guard, no_object),
             (false, true) => {
                 const BESIDE: u64 = 1 << 55 | 1 << 57 | 1 << 61;
@@ -303,7 +304,7 @@ fn is_guard_marker(entry: u64) -> bool {
     entry & 31 == 31 && (entry & ((1 << 55) - 1)) >> 5 == 4
 }
 
-/// Where areas of hugetlb begin: those whose pages `smaps` says to be larger.
+/// Returns the starts of hugetlb mappings, whose pages are larger by `smaps`.
 fn hugetlb_areas(pid: u32) -> Vec<u64> {
     let text = fs::read(format!("/proc/{pid}/smaps")).expect("smaps");
     let text = String::from_utf8_lossy(&text);
@@ -327,11 +328,11 @@ fn hugetlb_areas(pid: u32) -> Vec<u64> {
     areas
 }
 
-/// `PAGEMAP_SCAN` (Linux 6.7): what the kernel says of pages without entries.
+/// `PAGEMAP_SCAN` (Linux 6.7): categories of pages, also without entries.
 mod scan {
     pub(super) const PRESENT: u64 = 8;
     pub(super) const SWAPPED: u64 = 0x10;
-    /// Linux 6.15; the categories of before are asked for where it is unknown.
+    /// Linux 6.15; without it the earlier categories are requested.
     pub(super) const GUARD: u64 = 0x100;
 
     /// Ranges of pages with their categories, in order.
@@ -346,7 +347,7 @@ mod scan {
     }
 }
 
-/// All of a range that is present or holds another entry; `None` without a scan.
+/// Returns all pages of a range with an entry; `None` without a scan.
 fn scan(pid: u32, start: u64, end: u64) -> Option<scan::Scanned> {
     let file = File::open(format!("/proc/{pid}/pagemap")).expect("pagemap");
     let mut found = Vec::new();
@@ -389,7 +390,7 @@ fn scan(pid: u32, start: u64, end: u64) -> Option<scan::Scanned> {
                 .iter()
                 .map(|range| (range[0], range[1], range[2])),
         );
-        // Behind ranges that were given, whatever the kernel says.
+        // Behind the returned ranges, regardless of the kernel's result.
         let last = ranges[..count].last().map_or(at, |range| range[1]);
         let walked = argument[4].max(last);
         assert!(walked > at, "a scan comes further");

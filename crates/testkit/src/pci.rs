@@ -1,5 +1,5 @@
-//! PCI devices that were made to be tested with, and what the kernel says of
-//! their memory. Read in the plainest way; maps nothing itself.
+//! PCI devices for tests, and the kernel's information about their memory. Maps nothing
+//! itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub struct Bar {
     pub start: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// The files that map it, and whether they ask for write-combining.
+    /// The files that map it, and whether they request write-combining.
     pub files: Vec<(PathBuf, bool)>,
 }
 
@@ -46,12 +46,12 @@ fn is(directory: &Path, (vendor, device): (&str, &str)) -> bool {
 }
 
 impl Device {
-    /// Whether it is this one.
+    /// Returns whether it is this device.
     pub fn is(&self, ids: (&str, &str)) -> bool {
         is(&self.directory, ids)
     }
 
-    /// Whether no driver has it.
+    /// Returns whether no driver uses it.
     pub fn is_free(&self) -> bool {
         !self.directory.join("driver").exists()
     }
@@ -90,8 +90,8 @@ impl Device {
     }
 }
 
-/// The test devices that this machine has and no driver; prints that the test is
-/// skipped if there are none.
+/// Returns the test devices of this machine that no driver uses; prints that the test
+/// is skipped if there are none.
 pub fn test_devices_or_skip(test: &str) -> Vec<Device> {
     let all = fs::read_dir("/sys/bus/pci/devices").into_iter().flatten();
     let found: Vec<_> = all

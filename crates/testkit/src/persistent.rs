@@ -1,7 +1,6 @@
-//! Persistent memory that a machine was given: where the file system and the
-//! devices are that map it directly (DAX), and where the bytes of their files
-//! lie, by sysfs and by the file system itself. Guests of `cargo xtask vmtest`
-//! have it; nothing here reads a page table.
+//! Persistent memory of a machine: the file system and the devices that map it directly
+//! (DAX), and the addresses of their files' bytes, by sysfs and by the file system
+//! itself. Guests of `cargo xtask vmtest` have it. Reads no page table.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// A file system that is mounted with direct access.
 #[derive(Debug)]
 pub struct FileSystem {
-    /// Where it is mounted.
+    /// Mount point.
     pub root: PathBuf,
     /// Its block device.
     pub disk: PathBuf,
@@ -21,7 +20,7 @@ pub struct FileSystem {
     pub range: Range<u64>,
 }
 
-/// Bytes of a file: where in the file, where in memory, how many.
+/// A piece of a file: offset in the file, physical address, length.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// The offset in the file.
@@ -32,7 +31,7 @@ pub struct Extent {
     pub length: u64,
 }
 
-/// A device that programs map.
+/// A device that programs can map.
 #[derive(Debug)]
 pub struct Device {
     /// Its node.
@@ -43,14 +42,14 @@ pub struct Device {
     pub page: u64,
 }
 
-/// The first file system that is mounted so; prints that the test is skipped
+/// Returns the first file system with direct access; prints that the test is skipped
 /// without one.
 pub fn file_system_or_skip(test: &str) -> Option<FileSystem> {
     let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
     let found = mounts.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(' ').collect();
         let mut options = fields[3].split(',');
-        // The first is how 5.8 and later say it (Documentation/filesystems/dax).
+        // The first is the option of 5.8 and later (Documentation/filesystems/dax).
         let is_direct = options.any(|option| matches!(option, "dax=always" | "dax"));
         is_direct.then(|| (PathBuf::from(fields[0]), PathBuf::from(fields[1])))
     });
@@ -67,7 +66,7 @@ pub fn file_system_or_skip(test: &str) -> Option<FileSystem> {
     })
 }
 
-/// All devices; prints that the test is skipped without any.
+/// Returns all devices; prints that the test is skipped without any.
 pub fn devices_or_skip(test: &str) -> Vec<Device> {
     let entries = fs::read_dir("/sys/bus/dax/devices").into_iter().flatten();
     let mut found: Vec<Device> = entries
@@ -85,13 +84,13 @@ pub fn devices_or_skip(test: &str) -> Vec<Device> {
     found
 }
 
-/// What sysfs says of the addresses of a namespace or of a device.
+/// Returns the addresses of a namespace or of a device, by sysfs.
 fn range(device: &Path) -> Range<u64> {
     let start = number(&device.join("resource"));
     start..start + number(&device.join("size"))
 }
 
-/// A decimal or hexadecimal attribute.
+/// Reads a decimal or hexadecimal attribute.
 fn number(path: &Path) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     let text = text.trim();
@@ -103,7 +102,7 @@ fn number(path: &Path) -> u64 {
 }
 
 impl FileSystem {
-    /// A new file of this size, all of it a hole.
+    /// Creates a file of this size that is one hole.
     pub fn create(&self, name: &str, size: u64) -> File {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(true);
@@ -112,8 +111,8 @@ impl FileSystem {
         file
     }
 
-    /// Where the file's bytes are, by the file system (`FS_IOC_FIEMAP`,
-    /// Documentation/filesystems/fiemap.rst); holes are left out.
+    /// Returns the places of the file's bytes, by the file system (`FS_IOC_FIEMAP`,
+    /// Documentation/filesystems/fiemap.rst), without holes.
     pub fn extents(&self, file: &File) -> Vec<Extent> {
         const COUNT: usize = 64;
         const HEADER: usize = 4;
@@ -142,7 +141,7 @@ impl FileSystem {
         extents.collect()
     }
 
-    /// The physical address of a file's byte; `None` in a hole.
+    /// Returns the physical address of a file's byte; `None` in a hole.
     pub fn address(&self, file: &File, offset: u64) -> Option<u64> {
         let extents = self.extents(file);
         let mut extents = extents.iter();
@@ -150,13 +149,13 @@ impl FileSystem {
         extent.map(|extent| extent.address + (offset - extent.offset))
     }
 
-    /// The bytes at a physical address, by the block device.
+    /// Returns the bytes at a physical address, by the block device.
     pub fn bytes(&self, address: u64) -> [u8; 4096] {
         #[repr(align(4096))]
         struct Block([u8; 4096]);
         let mut block = Block([0; 4096]);
         let mut options = File::options();
-        // Past the page cache, which knows nothing of direct access.
+        // Without the page cache, which is separate from direct access.
         let disk = options.read(true).custom_flags(libc::O_DIRECT);
         let disk = disk.open(&self.disk).expect("the block device");
         disk.read_exact_at(&mut block.0, address - self.range.start)

@@ -1,15 +1,15 @@
-//! How large the largest targets are. A machine that is emulated is some thirty
-//! times slower than a real one, and has little memory: there
+//! Sizes of the largest targets. An emulated machine is some thirty times slower than
+//! a real one, and has little memory: there
 //! `INTROSPECTION_TEST_SCALE=8` divides the sizes of the largest targets by 8,
 //! and of many cases of a sort tries every eighth.
 
-/// `amount` of pages, bytes or anything else, divided as the environment says;
-/// never 0.
+/// Returns `amount` of pages, bytes or anything else, divided by the environment's
+/// number; never 0.
 pub fn scaled(amount: u64) -> u64 {
     (amount / divisor()).max(1)
 }
 
-/// Of how many cases one is tried; usually 1.
+/// Returns the number of cases of which one is tried; usually 1.
 pub fn one_case_in() -> usize {
     usize::try_from(divisor()).unwrap_or(usize::MAX)
 }

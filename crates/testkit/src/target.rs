@@ -1,5 +1,5 @@
-//! Child processes that make some memory, tell where it is, and then hold
-//! still until they are dropped.
+//! Child processes that create memory, report its addresses, and then sleep until they
+//! are dropped.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 pub struct Target {
     pid: libc::pid_t,
     addresses: Vec<u64>,
-    /// Closing it lets a child that waits for it go on.
+    /// Closing it resumes a child that waits for it.
     hold: Option<OwnedFd>,
 }
 
@@ -27,9 +27,8 @@ fn pipe() -> (OwnedFd, OwnedFd) {
     }
 }
 
-/// In a forked child: closes the pipes that other threads were about to hand to
-/// children of theirs. Whoever reads such a pipe waits for all its writers, and
-/// this child is in no hurry to end.
+/// Closes, in a forked child, the pipes of children of other threads. A reader of such a
+/// pipe waits for all its writers, and this child runs long.
 pub(crate) fn close_pipes_but(kept: &[&OwnedFd]) {
     // A process of tests has far fewer descriptors.
     for fd in 3..256 {
@@ -49,8 +48,8 @@ pub(crate) fn close_pipes_but(kept: &[&OwnedFd]) {
 }
 
 impl Target {
-    /// Forks a child that runs `make`, reports the addresses it gives, and
-    /// then waits. `make` should stay with plain system calls.
+    /// Forks a child that runs `make`, reports the returned addresses, and then
+    /// waits. `make` should use plain system calls only.
     pub fn spawn(make: impl FnOnce() -> Vec<u64>) -> Self {
         Self::spawn_then(make, || ())
     }
@@ -106,8 +105,8 @@ impl Target {
         target
     }
 
-    /// Waits until it sleeps: behind its report it still touches pages of its
-    /// own code. One that never sleeps is not waited for long.
+    /// Waits until it sleeps: after its report it still touches pages of its own code. The
+    /// wait is short for a child that never sleeps.
     fn settle(&self) {
         let is_busy = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
@@ -122,22 +121,22 @@ impl Target {
         }
     }
 
-    /// Its PID.
+    /// Returns its PID.
     pub fn pid(&self) -> u32 {
         self.pid as u32
     }
 
-    /// What it reported.
+    /// Returns the reported addresses.
     pub fn addresses(&self) -> &[u64] {
         &self.addresses
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub fn release(&mut self) {
         self.hold = None;
     }
 
-    /// Stops it, as a debugger does; returns when it has stopped.
+    /// Stops it as a debugger does, and returns when it has stopped.
     pub fn stop(&self) {
         // SAFETY: the PID is our unreaped child's.
         unsafe {
@@ -148,7 +147,7 @@ impl Target {
         }
     }
 
-    /// Lets it go on after [`Target::stop`].
+    /// Resumes it after [`Target::stop`].
     pub fn go_on(&self) {
         // SAFETY: the PID is our unreaped child's.
         unsafe {
@@ -158,7 +157,7 @@ impl Target {
         }
     }
 
-    /// Kills it without reaping it: a zombie.
+    /// Kills it without reaping it, which makes it a zombie.
     pub fn kill(&self) {
         // SAFETY: the PID is our unreaped child's.
         unsafe {
@@ -184,7 +183,7 @@ impl Drop for Target {
     }
 }
 
-/// A child's end of the line to its parent.
+/// A child's end of the connection to its parent.
 #[derive(Debug)]
 pub struct Report {
     to: OwnedFd,
@@ -192,7 +191,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Tells the parent these addresses, and that all is made.
+    /// Reports these addresses to the parent, when all memory exists.
     pub fn send(&self, addresses: &[u64]) {
         let words = std::iter::once(addresses.len() as u64).chain(addresses.iter().copied());
         let bytes: Vec<u8> = words.flat_map(u64::to_ne_bytes).collect();
@@ -200,7 +199,7 @@ impl Report {
         unsafe { libc::write(self.to.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
     }
 
-    /// Waits until the parent lets this go on.
+    /// Waits until the parent resumes this child.
     pub fn wait(&self) {
         let mut byte = 0u8;
         // SAFETY: a live byte; the read ends when the parent closes its end.

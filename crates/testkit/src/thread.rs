@@ -1,18 +1,17 @@
 //! Threads of a forked child. Rust's own keep a list of all under a lock
 //! (`thread_info` of std's `stack_overflow`, seen in Rust 1.95), which another
 //! thread of the parent can hold when the child is forked: the child's threads
-//! then wait for ever (5 of some hundred children of a parent that starts threads
+//! then wait forever (5 of some hundred children of a parent that starts threads
 //! all the time; with these none of 4,000).
 
 use std::ffi::c_void;
 
 type Run = Box<dyn FnOnce() + Send>;
 
-/// Starts a thread of the C library's, which nobody waits for. A panic in it
-/// ends the process.
+/// Starts a detached thread of the C library. A panic in it ends the process.
 ///
 /// # Panics
-/// If there can be no further one.
+/// If no further thread can be created.
 pub fn start(run: impl FnOnce() + Send + 'static) {
     let run: Box<Run> = Box::new(Box::new(run));
     let mut thread = 0;

@@ -1,36 +1,36 @@
-//! Which system calls a piece of code makes: it runs in a child that this
-//! process traces, so that a regression shows without a clock.
+//! System calls of a piece of code: it runs in a child that this process traces, so
+//! that a regression is visible without a clock.
 
 use std::collections::BTreeMap;
 
 use crate::tracee::{self, Answer, Call, Decide, Waker};
 
-/// How often each system call was made, by number.
+/// Number of calls of each system call, by its number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calls(BTreeMap<libc::c_long, u64>);
 
 impl Calls {
-    /// How often this one was made.
+    /// Returns the number of calls of this one.
     pub fn of(&self, number: libc::c_long) -> u64 {
         self.0.get(&number).copied().unwrap_or(0)
     }
 
-    /// Which were made at all.
+    /// Returns the system calls that were made.
     pub fn numbers(&self) -> impl Iterator<Item = libc::c_long> + '_ {
         self.0.keys().copied()
     }
 
-    /// How many there were in all.
+    /// Returns the number of all calls.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 }
 
-/// No process has this group: a call that marks where counting ends.
+/// Process group that does not exist, for the call that marks the end of counting.
 const NOBODY: libc::pid_t = -7;
 
-/// Counts between the child's waking it and its mark; sleeps before and after,
-/// because making what is walked can take many calls.
+/// Counts between the child's wake and its mark, and sleeps before and after, because
+/// the creation of the memory can take many calls.
 #[derive(Default)]
 struct Counter {
     calls: Calls,

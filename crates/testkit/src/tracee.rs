@@ -1,6 +1,6 @@
-//! A child whose every system call is decided on before it is made: made as it
-//! is, made shorter, not made at all, or its result replaced. Knows how that is
-//! done with ptrace on each architecture; knows nothing of what calls mean.
+//! A child whose every system call is decided on before it is made: unchanged, shorter,
+//! not at all, or with another result. Owns the use of ptrace on each architecture;
+//! knows nothing of the meaning of calls.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStringExt;
 pub struct Call {
     /// The child.
     pub pid: libc::pid_t,
-    /// The thread of it, which is stopped meanwhile.
+    /// Its thread, which is stopped meanwhile.
     pub tid: libc::pid_t,
     /// The call's number.
     pub number: libc::c_long,
@@ -20,33 +20,33 @@ pub struct Call {
     pub arguments: [u64; 6],
 }
 
-/// What becomes of a call.
+/// Decision on a call.
 #[derive(Copy, Clone, Debug)]
 pub enum Answer {
-    /// It is made.
+    /// Make the call.
     Make,
-    /// It is not made, and gives this.
+    /// Do not make the call, and return this.
     Give(i64),
-    /// It is made, and then gives this.
+    /// Make the call, and then return this.
     MakeAndGive(i64),
-    /// It is made, and if it gives something, then less of it.
+    /// Make the call, and return less of its result.
     MakeAndGiveLess(Less),
-    /// It is made with at most this as its third argument, a size.
+    /// Make the call with at most this as its third argument, a size.
     MakeOfAtMost(u64),
-    /// It is made with this signal pending.
+    /// Make the call with this signal pending.
     MakeUnderSignal(i32),
 }
 
-/// Less of a result.
+/// Reduction of a result.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Less {
-    /// Half of it, and of that whole words of 8.
+    /// Half of it, in whole words of 8.
     Half,
     /// About half of it, an odd number.
     OddHalf,
-    /// All but one.
+    /// One less.
     ButOne,
-    /// At most so much.
+    /// At most this.
     AtMost(i64),
 }
 
@@ -63,7 +63,7 @@ impl Less {
 }
 
 impl Call {
-    /// The string that an argument points to, as far as it can be read.
+    /// Returns the string that an argument points to, as far as it can be read.
     pub fn string(&self, argument: usize) -> OsString {
         let mut bytes = Vec::new();
         let mut word_at = self.arguments[argument];
@@ -88,7 +88,7 @@ impl Call {
         }
     }
 
-    /// What a descriptor of the child's that is an argument stands for.
+    /// Returns the file of a descriptor of the child in an argument.
     pub fn descriptor(&self, argument: usize) -> Option<String> {
         let fd = self.arguments[argument] as i32;
         let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.tid)).ok()?;
@@ -96,14 +96,13 @@ impl Call {
     }
 }
 
-/// Whoever decides on calls.
+/// Decides on calls.
 pub trait Decide {
-    /// What becomes of a call.
+    /// Decides on a call.
     fn decide(&mut self, call: &Call) -> Answer;
 
-    /// Whether nothing is to be decided until the child calls
-    /// [`Waker::wake`]: it runs
-    /// without being stopped, which is much faster.
+    /// Returns whether no decision is needed until the child calls [`Waker::wake`]: it runs
+    /// without stops, which is much faster.
     fn is_asleep(&self) -> bool {
         false
     }
@@ -118,10 +117,10 @@ impl<F: FnMut(&Call) -> Answer> Decide for F {
     }
 }
 
-/// The signal that wakes, which the child never gets.
+/// The signal that wakes the tracer, which the child never receives.
 const WAKE: i32 = libc::SIGUSR2;
 
-/// The child's means to have the tracer decide again.
+/// Lets the child make the tracer decide again.
 #[derive(Debug)]
 pub struct Waker {
     pid: libc::c_long,
@@ -140,7 +139,7 @@ impl Waker {
         }
     }
 
-    /// One system call, which is not decided on.
+    /// Makes one system call, which is not decided on.
     pub fn wake(&self) {
         // SAFETY: takes no memory; the tracer takes the signal.
         unsafe { libc::syscall(libc::SYS_tgkill, self.pid, self.tid, WAKE) };
@@ -164,7 +163,7 @@ impl Call {
 /// stops meanwhile.
 ///
 /// # Errors
-/// How the child ended, if not as it should.
+/// The end of the child, if it is not the expected one.
 pub fn run(child: impl FnOnce(), decider: &mut impl Decide) -> Result<(), &'static str> {
     // SAFETY: the child goes on with what is safe after fork and never returns.
     let pid = unsafe { libc::fork() };
@@ -187,7 +186,7 @@ pub fn run(child: impl FnOnce(), decider: &mut impl Decide) -> Result<(), &'stat
     child.follow(decider)
 }
 
-/// Killed and reaped when dropped, should following it have failed.
+/// A child, killed and reaped when dropped after a failure.
 struct Child {
     pid: libc::pid_t,
     ended: bool,
@@ -209,7 +208,7 @@ impl Child {
     /// Follows it, and the threads that it starts, from one stop to the next
     /// until it ends.
     fn follow(mut self, decider: &mut impl Decide) -> Result<(), &'static str> {
-        // What becomes of the call that each thread is making.
+        // Decision on the call that each thread is making.
         let mut threads = BTreeMap::from([(self.pid, Answer::Make)]);
         loop {
             let (tid, status) = wait_for_one();
@@ -259,8 +258,8 @@ impl Child {
     }
 }
 
-/// A thread that this thread traces, and its status. Children of the other
-/// threads of this process are theirs.
+/// Waits for a thread that this thread traces, and returns its status. Children of
+/// other threads of this process are left to them.
 fn wait_for_one() -> (libc::pid_t, i32) {
     let mut status = 0;
     let which = libc::__WALL | libc::__WNOTHREAD;
@@ -277,7 +276,7 @@ struct Thread {
 }
 
 impl Thread {
-    /// The call that it is about to make; `None` if it has made one.
+    /// Returns the call that it is about to make; `None` if it has made one.
     fn entered(&self) -> Option<Call> {
         /// `struct ptrace_syscall_info` on entry.
         #[repr(C)]
@@ -360,8 +359,8 @@ impl Thread {
     }
 }
 
-/// Where in the general registers (`NT_PRSTATUS`: the kernel's
-/// `struct user_regs_struct` or `user_pt_regs`) a call's parts are.
+/// Places of a call's parts in the general registers (`NT_PRSTATUS`: the kernel's
+/// `struct user_regs_struct` or `user_pt_regs`).
 #[cfg(target_arch = "x86_64")]
 mod register {
     pub(super) const NUMBER: usize = 15; // orig_rax

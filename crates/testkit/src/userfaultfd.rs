@@ -1,5 +1,5 @@
-//! `userfaultfd` as far as tests need it: pages that are marked without being
-//! there. Knows nothing of who looks at them.
+//! `userfaultfd` for tests: pages that are marked without being present. Knows nothing
+//! of walks.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -20,12 +20,12 @@ const UFFDIO_REGISTER: u32 = 0xc020_aa00;
 const UFFDIO_WRITEPROTECT: u32 = 0xc018_aa06;
 const UFFDIO_POISON: u32 = 0xc020_aa08;
 
-/// A descriptor. What it has marked is forgotten when it is closed, but for poison.
+/// A descriptor. Its marks, except poison, end when it is closed.
 #[derive(Debug)]
 pub struct Userfaultfd(OwnedFd);
 
 impl Userfaultfd {
-    /// With these features; `None` where the kernel has none of it or refuses.
+    /// Opens one with these features; `None` where the kernel lacks them or refuses.
     pub fn open(features: u64) -> Option<Self> {
         // SAFETY: takes no memory; the descriptor is new and ours.
         let this = unsafe {
@@ -39,18 +39,18 @@ impl Userfaultfd {
             .then_some(this)
     }
 
-    /// Takes the faults of a range that is not there, and what is write-protected.
+    /// Registers a range for missing and write-protected pages.
     pub fn register(&self, start: u64, size: u64) -> bool {
         let mut argument = [start, size, MODE_MISSING | MODE_WP, 0];
         self.call(UFFDIO_REGISTER, &mut argument)
     }
 
-    /// Marks pages as poisoned: access is answered with SIGBUS.
+    /// Marks pages as poisoned: access raises SIGBUS.
     pub fn poison(&self, start: u64, size: u64) -> bool {
         self.call(UFFDIO_POISON, &mut [start, size, 0, 0])
     }
 
-    /// Write-protects pages, also those that are not there.
+    /// Write-protects pages, also those that are not present.
     pub fn write_protect(&self, start: u64, size: u64) -> bool {
         self.call(UFFDIO_WRITEPROTECT, &mut [start, size, 1])
     }
@@ -70,7 +70,7 @@ impl Userfaultfd {
 }
 
 impl Userfaultfd {
-    /// Never closed: for a target that holds still.
+    /// Leaves the descriptor open, for a target that sleeps.
     pub fn leak(self) {
         std::mem::forget(self);
     }

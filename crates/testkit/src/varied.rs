@@ -1,12 +1,12 @@
-//! A target that has a little memory of every kind that a walk treats in a way
-//! of its own, and holds still.
+//! A target that has some memory of every kind that a walk treats differently, and
+//! sleeps.
 
 use crate::memory::{self, page};
 use crate::scale::scaled;
 use crate::target::{Report, Target};
 use crate::thread;
 
-/// Where such a target's memory is.
+/// Addresses of such a target's memory.
 #[derive(Copy, Clone, Debug)]
 pub struct Varied {
     /// [`DENSE`] pages, each touched.
@@ -30,10 +30,10 @@ pub const HUGE_SIZE: u64 = 2 << 20;
 const ADDRESSES: usize = 3;
 
 impl Varied {
-    /// Makes it in the calling process.
+    /// Creates the memory in the calling process.
     pub fn make() -> Self {
         let dense = memory::anonymous(DENSE * page());
-        // Backwards, so that it is no run.
+        // Backwards, so that it is not one run.
         for index in (0..DENSE).rev() {
             memory::touch(dense + index * page(), 1, 1);
         }
@@ -45,7 +45,7 @@ impl Varied {
         let read = memory::anonymous(300 * page());
         memory::read(read, 5);
         memory::touch(read + 10 * page(), 60, 3);
-        // Many small areas.
+        // Many small mappings.
         let small = memory::anonymous(300 * page());
         memory::touch(small, 300, 1);
         for index in (0..300).step_by(2) {
@@ -69,12 +69,12 @@ impl Varied {
         Self { dense, huge, file }
     }
 
-    /// In a target of its own.
+    /// Creates the memory in a target.
     pub fn spawn() -> (Target, Self) {
         Self::of(Target::spawn(|| Self::make().to_addresses()))
     }
 
-    /// In a target whose first thread has ended.
+    /// Creates the memory in a target whose first thread has ended.
     pub fn spawn_without_first_thread() -> (Target, Self) {
         Self::of(Target::spawn_reporting(|report: Report| {
             let addresses = Self::make().to_addresses();
@@ -92,7 +92,7 @@ impl Varied {
         }))
     }
 
-    /// From the first byte to the last of the huge pages and those beside them.
+    /// Returns the range of the huge pages and those beside them.
     pub fn around_huge(&self) -> std::ops::Range<u64> {
         let beside = BESIDE * page();
         self.huge - beside..self.huge + HUGE * HUGE_SIZE + beside

@@ -1,22 +1,22 @@
-//! Which faults a call can have, and what a walk may make of each: the table
-//! that the documents state. Of every fault the walk's own list, or an error
-//! that stands here; what is not here is wrong.
+//! The faults of each call and the permitted results of a walk: the table of the
+//! documents. Each fault permits the walk's own list, or one of the errors here; any
+//! other result is wrong.
 
 use super::subject::Subject;
 use crate::tracee::{Answer, Less};
 
-/// What is done to a call.
+/// A fault of a call.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not made and fails with this.
+    /// The call is not made and fails with this.
     Error(i32),
-    /// It is made, releases what it releases, and fails with this (`close`).
+    /// The call is made, has its effect, and fails with this (`close`).
     ErrorAfter(i32),
-    /// It gives 0 and does nothing, as under a filter that pretends success.
+    /// The call returns 0 and does nothing, as under a filter that pretends success.
     Nothing,
-    /// It is made for at most so many bytes: a read at the file's position.
+    /// The call is made for at most this many bytes: a read at the file's position.
     Short(u64),
-    /// It gives less than it found: a read at a position of its own.
+    /// The call returns less than it found: a read at a position of its own.
     Less(Less),
     /// A signal with a handler, which does not restart calls, is pending.
     Signal,
@@ -35,16 +35,16 @@ impl Fault {
     }
 }
 
-/// What may become of a walk.
+/// Permitted result of a walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Expected {
-    /// Its list.
+    /// The list.
     pub(super) list: bool,
-    /// Its list, but for what sort of file is mapped: what could not be looked
-    /// at is not known to be an executable.
+    /// The list, but without the type of a mapped file: a file that could not be
+    /// examined is not known to be an executable.
     pub(super) list_without_kinds: bool,
-    /// No record at all, of a process whose first thread has ended: what the
-    /// kernel says of the others is that there are none, or without memory.
+    /// No record at all, of a process whose first thread has ended: the kernel reports
+    /// no other threads, or threads without memory.
     pub(super) nothing: bool,
     /// One of these errors.
     pub(super) errors: Vec<i32>,
@@ -78,8 +78,8 @@ fn list_or(errors: &[i32]) -> Expected {
     }
 }
 
-/// As of a first thread that has ended. The directory of another has no
-/// `map_files`, by which alone a file that was deleted can be looked at.
+/// The case of a first thread that has ended. The directory of another has no
+/// `map_files`, by which alone a deleted file can be examined.
 fn no_memory() -> Expected {
     Expected {
         nothing: true,
@@ -91,11 +91,10 @@ fn no_memory() -> Expected {
 /// QNX's error for memory of the target, 312 here.
 pub const ESRVRFAULT: i32 = 312;
 
-/// The faults that a call can have here.
+/// Returns the faults of a call.
 ///
-/// Left out is what is no fault but the kernel's way to say that there is no
-/// more, and so cannot be told from the truth: ENOENT of `PROCMAP_QUERY`, and
-/// no entry from `task`.
+/// Results by which the kernel reports the end are omitted, since they cannot be
+/// distinguished from the truth: ENOENT of `PROCMAP_QUERY`, and no entry from `task`.
 pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Vec<Fault> {
     let codes: &[i32] = match number {
         libc::SYS_openat => &[
@@ -208,7 +207,7 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
     };
     let mut faults: Vec<Fault> = codes.iter().map(|&code| Fault::Error(code)).collect();
     if (number, subject) == (libc::SYS_openat, Subject::FrameFlags) {
-        // No fault but root's file: what only that says is unknown then.
+        // Only root may read the file: its facts are unknown then.
         const REFUSED: [i32; 3] = [libc::EPERM, libc::EACCES, libc::ENOENT];
         faults.retain(|fault| !matches!(fault, Fault::Error(code) if REFUSED.contains(code)));
     }
@@ -217,7 +216,7 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
             faults.extend([Fault::Nothing, Fault::Signal]);
             let less = [Less::Half, Less::OddHalf, Less::ButOne, Less::AtMost(3)];
             faults.extend(less.map(Fault::Less));
-            // Wherever a number may be cut.
+            // At any place within a number.
             if matches!(subject, Subject::FdInfo | Subject::Stat) {
                 let lengths = if subject == Subject::Stat {
                     40..160
@@ -239,10 +238,10 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
     faults
 }
 
-/// What may become of a walk of which one call has this fault.
+/// Returns the permitted result of a walk of which one call has this fault.
 pub(super) fn expected(number: libc::c_long, subject: Subject, fault: Fault) -> Expected {
     match fault {
-        // Never EINTR, and nothing lost by it.
+        // Never EINTR, and no loss.
         Fault::Signal | Fault::Error(libc::EINTR) | Fault::ErrorAfter(_) => list(),
         Fault::Error(code) => of_error(number, subject, code),
         Fault::Nothing | Fault::Short(_) | Fault::Less(_) => of_less(number, subject, fault),
@@ -268,11 +267,11 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
         (libc::SYS_close | libc::SYS_getpid | libc::SYS_gettid | libc::SYS_clock_gettime, _) => {
             list()
         }
-        // By its path: one way less to a mapped file.
+        // By its path: one less way to a mapped file.
         (libc::SYS_statx, Subject::None) => list(),
-        // Only how the walk is paced depends on these.
+        // Only the pace of the walk depends on these.
         (libc::SYS_getrusage | libc::SYS_clock_nanosleep, _) => list(),
-        // Refused or unknown: the descriptor's own file is asked instead.
+        // Refused or unknown: the descriptor's own file is read instead.
         (libc::SYS_pidfd_send_signal, _) => match code {
             libc::ESRCH => errors(&[libc::ESRCH]),
             _ => list(),
@@ -291,7 +290,7 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
             libc::ENOENT | libc::ENOTDIR => errors(&[libc::ENOSYS]),
             _ => errors(&[refused(code)]),
         },
-        // Hidden, as the process is there by its pidfd.
+        // Hidden, since the process exists by its pidfd.
         (libc::SYS_openat, Subject::Directory) => match code {
             libc::ENOENT => errors(&[libc::EPERM]),
             _ => errors(&[refused(code)]),
@@ -306,13 +305,13 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
             libc::EPERM | libc::EACCES => list_or(&[libc::EPERM]),
             _ => errors(&[refused(code)]),
         },
-        // No memory, as a first thread that has ended: the others are looked at.
+        // No memory, as a first thread that has ended: the others are read.
         (libc::SYS_openat, Subject::Auxv | Subject::Threads | Subject::Thread)
             if matches!(code, libc::ENOENT | libc::ESRCH) =>
         {
             no_memory()
         }
-        // Of one thread among several.
+        // One thread among several.
         (libc::SYS_openat | libc::SYS_pread64, Subject::Auxv | Subject::Thread) => {
             list_or(&[refused(code), code])
         }
@@ -329,10 +328,10 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
             libc::EIO => errors(&[ESRVRFAULT]),
             _ => errors(&[code]),
         },
-        // Of a process that is there all the same: hidden.
+        // A process that exists nevertheless: hidden.
         (libc::SYS_getdents64, _) if code == libc::ENOENT => errors(&[libc::EPERM]),
         (libc::SYS_getdents64, _) => errors(&[gone(code)]),
-        // As where the address space has ended: looked at again.
+        // As at the end of the address space: read again.
         (libc::SYS_pread64, Subject::Pagemap) if code == libc::ESRCH => list_or(&[code]),
         (libc::SYS_pread64 | libc::SYS_read, _) => errors(&[code, gone(code)]),
         // A cursor's step ends before such a place, and the next tries it again.
@@ -345,20 +344,20 @@ fn of_error(number: libc::c_long, subject: Subject, code: i32) -> Expected {
 fn of_less(number: libc::c_long, subject: Subject, fault: Fault) -> Expected {
     let nothing = fault == Fault::Nothing;
     match (number, subject) {
-        // What was not filled in is not believed: the older way is taken.
+        // An empty result is not believed: the older interface is used.
         (libc::SYS_ioctl, _) => list(),
-        // Nothing of a memory is what the kernel gives when it has gone away.
+        // An empty read is the kernel's result for memory that is gone.
         (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap) if nothing => {
             list_or(&[libc::ESRCH])
         }
         (libc::SYS_pread64, Subject::Auxv) if nothing => no_memory(),
         (libc::SYS_pread64, Subject::Memory | Subject::Maps) if nothing => errors(&[libc::ESRCH]),
-        // An entry in part is none that the kernel gives.
+        // The kernel never returns a part of an entry.
         (libc::SYS_pread64, Subject::Pagemap | Subject::OwnPagemap | Subject::FrameFlags) => {
             list_or(&[libc::EIO])
         }
         (libc::SYS_pread64, Subject::Auxv) => list_or(&[libc::ESRCH, libc::EIO]),
-        // A number that is cut off is not taken for a number.
+        // A truncated number is not accepted.
         (libc::SYS_pread64, Subject::FdInfo) => list_or(&[libc::EBADF]),
         (libc::SYS_pread64, Subject::Stat) => list_or(&[libc::ESRCH]),
         (_, Subject::Object) if nothing => list_without_kinds(),

@@ -1,7 +1,7 @@
-//! Faults at every system call that a walk makes: the calls are recorded in a
-//! run without any, then each sort of them has each fault it can have, as its
-//! first, second and last occurrence, and what becomes of the walk is held
-//! against a table (`expected`). Knows no walk.
+//! Faults at every system call of a walk: the calls are recorded in a run without
+//! faults, then each sort of call gets each of its faults at its first, second and last
+//! occurrence, and the result of the walk is compared with a table (`expected`). Knows
+//! no walk.
 
 mod expected;
 mod subject;
@@ -18,45 +18,44 @@ use expected::{expected, faults_of, Expected};
 pub use expected::{Fault, ESRVRFAULT};
 pub use subject::Subject;
 
-/// One thing that a walk gives.
+/// One element of a walk's result.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// What must be right: addresses, sizes, flags.
+    /// Facts that must be correct: addresses, sizes, flags.
     pub facts: [u64; 6],
-    /// What cannot be known of an object that cannot be looked at.
+    /// Facts that are unknown of an object that cannot be examined.
     pub kind: u64,
 }
 
-/// A walk to be tried. It runs in a child, where it must find its target still.
+/// A walk under test. It runs in a child and must still find its target there.
 pub struct Walk<'a> {
-    /// For messages.
+    /// Name in messages.
     pub name: &'a str,
-    /// It has_runtime and perhaps starts threads, as Rust programs do: the calls
-    /// for that are none of the walk's.
+    /// Whether it has a runtime, which may allocate and start threads as in Rust
+    /// programs: those calls do not belong to the walk.
     pub has_runtime: bool,
-    /// Its target's first thread has ended.
+    /// Whether its target's first thread has ended.
     pub first_thread_ended: bool,
-    /// Gives what it finds, and its error, [`UNTOLD`] if that has no number.
+    /// Returns the result, and the error number, [`UNTOLD`] without one.
     #[allow(clippy::type_complexity)]
     pub run: &'a dyn Fn(&mut Vec<Given>) -> Result<(), i32>,
 }
 
-/// The number of an error that has none: any is right where one is.
+/// The number of an error without one: it matches any error.
 pub const UNTOLD: i32 = -1;
 
-/// How many things were tried.
+/// Numbers of tested cases.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Tally {
-    /// Sorts of calls, by their number and what they are about.
+    /// Sorts of calls, by number and subject.
     pub sorts: usize,
-    /// Faults at an occurrence of one.
+    /// Faults at an occurrence of a sort.
     pub cases: usize,
-    /// Of these: ended in the list all the same, in an error, or with the call
-    /// not made this time.
+    /// Cases with the whole list.
     pub lists: usize,
-    /// See above.
+    /// Cases with an error.
     pub errors: usize,
-    /// See above.
+    /// Cases in which the call was not made this time.
     pub not_reached: usize,
 }
 
@@ -92,7 +91,7 @@ fn mark(what: u64, one: u64, other: u64, leaked: u64, text: &str) -> libc::c_lon
     }
 }
 
-/// How a walk ended.
+/// End of a walk.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     List = 1,
@@ -107,7 +106,7 @@ fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-/// Compares what was given with the beginning of what should have been.
+/// Compares the result with the beginning of the expected one.
 fn compare(given: &[Given], clean: &[Given], is_whole: bool) -> Result<Outcome, String> {
     let mut outcome = Outcome::List;
     for (index, given) in given.iter().enumerate() {
@@ -131,7 +130,7 @@ fn compare(given: &[Given], clean: &[Given], is_whole: bool) -> Result<Outcome, 
 
 extern "C" fn on_signal(_: i32) {}
 
-/// The child's part: walks as long as it is told to, and tells how it went.
+/// Runs in the child: walks on request, and reports the end.
 fn walk_and_tell(walk: &Walk<'_>) {
     // SAFETY: a handler that does nothing, in a process of our own.
     unsafe {
@@ -146,7 +145,7 @@ fn walk_and_tell(walk: &Walk<'_>) {
         given.clear();
         (walk.run)(given)
     };
-    // Twice: what is found once and kept is found, and room is made.
+    // Twice: caches are filled, and memory is allocated.
     for _ in 0..2 {
         run(&mut given).unwrap_or_else(|errno| panic!("{}: error {errno}", walk.name));
     }
@@ -166,7 +165,7 @@ fn walk_and_tell(walk: &Walk<'_>) {
         let is_whole = matches!(result, Ok(Ok(())));
         let mut compared = compare(&given, &clean, is_whole);
         if compared.is_err() {
-            // Or has the target changed? The kernel moves pages as it likes.
+            // The target may have changed: the kernel moves pages at any time.
             let ours = given.clone();
             run(&mut given).expect("a walk without faults");
             clean.clone_from(&given);
@@ -191,16 +190,16 @@ struct Case {
     fault: Fault,
 }
 
-/// The parent's part.
+/// State of the parent.
 struct Trial {
     has_runtime: bool,
     first_thread_ended: bool,
-    /// In the run without faults: how often, and the largest third argument.
+    /// Number of calls in the run without faults, and the largest third argument.
     recorded: BTreeMap<(libc::c_long, Subject), (usize, u64)>,
     cases: Vec<Case>,
     current: Option<usize>,
     walking: bool,
-    /// Of the current case's sort of call.
+    /// Number of calls of the current case's sort.
     seen: usize,
     reached: bool,
     tally: Tally,
@@ -208,7 +207,7 @@ struct Trial {
 }
 
 impl Decide for Trial {
-    /// Behind the fault there is nothing more to do to the walk.
+    /// Whether the fault is done.
     fn is_asleep(&self) -> bool {
         self.walking && self.reached
     }
@@ -267,8 +266,8 @@ impl Trial {
         Answer::Make
     }
 
-    /// Every fault of every sort of call, at its first, second and last; of all
-    /// these as many as the machine has time for.
+    /// Returns every fault of every sort of call at its first, second and last
+    /// occurrence, reduced to the time of the machine.
     fn plan(&mut self) {
         self.tally.sorts = self.recorded.len();
         for (&(number, subject), &(count, size)) in &self.recorded {
@@ -344,8 +343,8 @@ impl Trial {
     }
 }
 
-/// What an allocator asks the kernel for, and what starts, holds and ends a
-/// thread. A signal mask is looked at for a C caller's buffer only.
+/// Returns whether it is a call of an allocator or for threads. A signal mask is
+/// relevant only for a C caller's buffer.
 fn is_of_the_runtime(number: libc::c_long) -> bool {
     matches!(
         number,
@@ -369,8 +368,8 @@ fn is_of_the_runtime(number: libc::c_long) -> bool {
     )
 }
 
-/// Tries every fault at every sort of call that the walk makes; prints how many
-/// that were. Panics if one ended as it must not.
+/// Tests every fault at every sort of call of the walk, and prints their number.
+/// Panics if one has a wrong result.
 pub fn try_all(walk: &Walk<'_>) -> Tally {
     let mut trial = Trial {
         has_runtime: walk.has_runtime,

@@ -1,9 +1,9 @@
-//! What a system call is about: the sort of file behind its path or its
-//! descriptor. Knows the names under `/proc` and nothing of errors.
+//! Subject of a system call: the type of the file behind its path or its descriptor.
+//! Knows the names under `/proc` and nothing of errors.
 
 use crate::tracee::Call;
 
-/// The sort of file.
+/// Type of file.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// No file.
@@ -34,11 +34,11 @@ pub enum Subject {
     Pidfd,
     /// The flags of all frames.
     FrameFlags,
-    /// A mapped object, or what leads to it.
+    /// A mapped object, or a path to it.
     Object,
 }
 
-/// What a call is about.
+/// Returns the subject of a call.
 pub(super) fn of(call: &Call) -> Subject {
     match call.number {
         libc::SYS_openat => by_path(&call.string(1).to_string_lossy()),

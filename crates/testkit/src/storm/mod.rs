@@ -1,7 +1,7 @@
-//! Targets that change, execute other programs and die while they are walked,
-//! for as long as is asked for, and what must hold all the same: order, right
-//! addresses of what stays put, clean errors, an end, no growth. Knows no
-//! library: the walks are the caller's.
+//! Targets that change, execute other programs and die while they are walked, for a
+//! requested duration, and the conditions that must hold nevertheless: order, correct
+//! addresses of locked pages, clean errors, an end, no growth. Knows no library: the
+//! caller passes the walks.
 
 mod restless;
 
@@ -17,49 +17,48 @@ use crate::random::Random;
 use crate::target::Target;
 use restless::{Restless, PINNED};
 
-/// A part of an address space, of a list of physical regions.
+/// A physical region of a list.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// First address.
     pub start: u64,
-    /// Past the last.
+    /// End address.
     pub end: u64,
-    /// Its physical address; `None` if it is not backed.
+    /// Physical address; `None` if it is not backed.
     pub address: Option<u64>,
 }
 
-/// A part of an address space, of a list of virtual regions.
+/// A virtual region of a list.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
     /// First address.
     pub start: u64,
-    /// Past the last.
+    /// End address.
     pub end: u64,
-    /// It holds the main thread's stack.
+    /// Whether it contains the main thread's stack.
     pub is_stack: bool,
 }
 
-/// A way to walk. Errors are numbers of errors.
+/// An implementation of walks. Errors are error numbers.
 pub struct Walker<'a> {
-    /// For messages.
+    /// Name in messages.
     pub name: &'a str,
-    /// The physical regions of a range of a process.
+    /// Returns the physical regions of a range of a process.
     #[allow(clippy::type_complexity)]
     pub physical: &'a dyn Fn(u32, Range<u64>) -> Result<Vec<Piece>, i32>,
-    /// All virtual regions of a process.
+    /// Returns all virtual regions of a process.
     #[allow(clippy::type_complexity)]
     pub mapped: &'a dyn Fn(u32) -> Result<Vec<Mapped>, i32>,
 }
 
-/// How long the tests of this sort run: so many seconds, by the environment.
+/// Variable of the duration of these tests in seconds.
 pub const SECONDS: &str = "INTROSPECTION_CHURN_SECONDS";
 
-/// What must really happen, by the environment: `swap`, `nodes` (pages are moved
-/// between them), or both with a comma. On a machine that has neither, or not for
-/// this process, a storm is none of that sort.
+/// Variable of the events that must happen: `swap`, `nodes` (pages move between them),
+/// or both with a comma.
 pub const MUST: &str = "INTROSPECTION_CHURN_MUST";
 
-/// As asked for, or a few seconds.
+/// Returns the requested duration, or a few seconds.
 pub fn duration() -> Duration {
     let asked = std::env::var(SECONDS)
         .ok()
@@ -67,23 +66,23 @@ pub fn duration() -> Duration {
     Duration::from_secs(asked.unwrap_or(6))
 }
 
-/// How many of each thing were done.
+/// Numbers of events.
 #[derive(Clone, Debug, Default)]
 struct Tally {
     walks: u64,
-    /// The list is another than that of the walk before.
+    /// Lists that differ from the one before.
     changed: u64,
-    /// Pieces of 2 MiB and more: huge pages, as far as can be told.
+    /// Pieces of 2 MiB and more: probably huge pages.
     huge: u64,
     pinned_pages: u64,
     whole_lists: u64,
     gone: u64,
     compared: u64,
-    /// KiB that were in swap when lists were compared with the oracle's.
+    /// KiB in swap when lists were compared with the oracle's.
     swapped: u64,
 }
 
-/// Ends the program if nothing is done for a minute.
+/// Ends the program after a minute without progress.
 struct Watchdog(Arc<AtomicU64>);
 
 impl Watchdog {
@@ -113,8 +112,8 @@ impl Watchdog {
     }
 }
 
-/// Prints the kernel stacks of this process's threads and of its children, for
-/// whoever has to find out what they wait for.
+/// Prints the kernel stacks of this process's threads and of its children, to find the
+/// reason of a wait.
 fn where_threads_are() {
     let tasks = fs::read_dir("/proc/self/task")
         .into_iter()
@@ -132,7 +131,7 @@ fn where_threads_are() {
     }
 }
 
-/// KiB that a process's `status` tells of, such as `VmRSS`.
+/// Returns a size in a process's `status` in KiB, such as `VmRSS`.
 fn kib(process: &str, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("status");
     let mut lines = status.lines();
@@ -141,14 +140,14 @@ fn kib(process: &str, field: &str) -> u64 {
     value.unwrap_or_else(|| panic!("{field} of {process}"))
 }
 
-/// Open descriptors, and KiB in memory.
+/// Returns the number of open descriptors, and the resident KiB.
 fn size_of_this_process() -> (usize, u64) {
     let files = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     (files, kib("self", "VmRSS"))
 }
 
-/// Walks by all ways in turn for [`duration`] and prints what was done. Panics
-/// when something does not hold. Nothing else may run in this process.
+/// Walks by all implementations in turn for [`duration`] and prints the numbers of
+/// events. Panics when a condition does not hold. Nothing else may run in this process.
 pub fn run(walkers: &[Walker<'_>]) {
     let until = Instant::now() + duration();
     let watchdog = Watchdog::start();
@@ -235,7 +234,7 @@ fn check_order(walker: &Walker<'_>, pieces: &[Piece]) {
     }
 }
 
-/// What is locked is where it was before and after.
+/// Checks that locked pages are where they were before and after.
 fn while_it_changes(walker: &Walker<'_>, restless: &Restless, tally: &mut Tally) -> Vec<Piece> {
     let pagemap = Pagemap::open(restless.target.pid());
     let entries = || -> Vec<u64> {
@@ -271,12 +270,12 @@ fn check_mapped(walker: &Walker<'_>, mapped: &[Mapped]) {
     for pair in mapped.windows(2) {
         assert!(pair[0].end <= pair[1].start, "{}: {pair:x?}", walker.name);
     }
-    // Behind nearly all else: where it is missing, the list was cut short. But
-    // exec installs the new memory map with one area alone, for the arguments,
+    // Behind nearly all other mappings: without it the list was truncated. But
+    // exec installs the new memory map with a single mapping, for the arguments,
     // which is named a stack only after it was moved to its place, and before
     // anything else is mapped (6.18, mm/vma_exec.c, create_init_stack_vma, and
     // fs/exec.c, setup_arg_pages; fs/exec.c, __bprm_mm_init before 6.16). An
-    // exec that goes on for long is not waited for.
+    // exec that takes long is not waited for.
     let has_stack = mapped.iter().any(|mapped| mapped.is_stack);
     assert!(
         has_stack || mapped.len() == 1,
@@ -285,7 +284,7 @@ fn check_mapped(walker: &Walker<'_>, mapped: &[Mapped]) {
     );
 }
 
-/// A program that does nothing but execute itself: a shell.
+/// A program that only executes itself: a shell.
 pub fn executing() -> Target {
     Target::spawn_reporting(|report| {
         report.send(&[]);
@@ -321,7 +320,7 @@ fn check_gone(walker: &Walker<'_>, errno: i32, tally: &mut Tally) {
     tally.gone += 1;
 }
 
-/// All of the list, nothing of a dead process, or its error.
+/// Returns the whole list, nothing of a dead process, or its error.
 fn while_it_dies(walker: &Walker<'_>, microseconds: u64, tally: &mut Tally) {
     const AREAS: u64 = 600;
     let target = Target::spawn(|| {
@@ -357,13 +356,13 @@ fn while_it_dies(walker: &Walker<'_>, microseconds: u64, tally: &mut Tally) {
     });
 }
 
-/// Of the target as it stands, stopped: exactly what the oracle says.
+/// Compares the list of the stopped target with the oracle's.
 fn as_the_oracle(walker: &Walker<'_>, restless: &Restless, tally: &mut Tally) {
     restless.target.stop();
     let pid = restless.target.pid();
-    // Without CONFIG_SWAP it is 0, too.
+    // It is also 0 without CONFIG_SWAP.
     tally.swapped += kib(&pid.to_string(), "VmSwap");
-    // The kernel moves pages of a stopped process, too: then once more.
+    // The kernel moves pages of a stopped process, too: compare again.
     let mut different = None;
     for _ in 0..10 {
         let pieces = (walker.physical)(pid, restless.start..restless.end)

@@ -1,5 +1,5 @@
-//! A target that does everything to its memory that a process can, for ever,
-//! but for a few locked pages in the middle. Knows nothing of walks.
+//! A target that changes its memory forever in every way that a process can, except a
+//! few locked pages in the middle. Knows nothing of walks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,18 +7,18 @@ use crate::memory::{self, page};
 use crate::random::Random;
 use crate::target::Target;
 
-/// Base pages that come and go.
+/// Number of changing base pages.
 const SMALL: u64 = 2048;
-/// Huge pages that are put together and split.
+/// Number of huge pages that are collapsed and split.
 const HUGE: u64 = 6;
 const HUGE_SIZE: u64 = 2 << 20;
-/// Locked pages, in the middle of the small ones.
+/// Number of locked pages, in the middle of the small ones.
 pub(super) const PINNED: u64 = 8;
 
 /// Since Linux 6.1.
 const MADV_COLLAPSE: i32 = 25;
 
-/// The target and where its memory is.
+/// The target and the addresses of its memory.
 #[derive(Debug)]
 pub(super) struct Restless {
     pub(super) target: Target,
@@ -54,7 +54,7 @@ impl Restless {
         }
     }
 
-    /// How many pages it has moved to another node so far.
+    /// Returns the number of pages moved to another node so far.
     pub(super) fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
     }
@@ -73,7 +73,7 @@ struct Area {
 impl Area {
     fn make(moved: &'static AtomicU64) -> Self {
         let size = SMALL * page() + HUGE * HUGE_SIZE;
-        // The huge ones first would not matter; behind them all is aligned.
+        // The order does not matter; behind the huge pages all is aligned.
         let aligned = memory::aligned(size + HUGE_SIZE, HUGE_SIZE);
         let small = aligned;
         let huge = (small + SMALL * page()).next_multiple_of(HUGE_SIZE);
@@ -144,7 +144,7 @@ impl Area {
         }
     }
 
-    /// A part of the small pages that holds none of the pinned ones.
+    /// Returns a part of the small pages without locked ones.
     fn some_small(&self, random: &mut Random) -> Option<(u64, u64)> {
         let first = random.below(SMALL);
         let count = 1 + random.below((SMALL - first).min(400));
@@ -156,13 +156,13 @@ impl Area {
         (high <= pinned || low >= pinned + PINNED * page()).then_some((low, high))
     }
 
-    /// `mprotect`, of what is mapped of it.
+    /// `mprotect` of its mapped parts.
     fn protect(&self, low: u64, size: u64, protection: i32) {
         // SAFETY: memory of this area, which nothing refers to.
         unsafe { libc::mprotect(low as *mut _, size as usize, protection) };
     }
 
-    /// Has the kernel write, which is an error and no signal where it cannot.
+    /// Makes the kernel write, which is an error instead of a signal where it cannot.
     fn write(&self, low: u64, size: u64) {
         for at in (low..low + size).step_by(page() as usize) {
             // SAFETY: a byte of this area, which nothing refers to.
@@ -170,7 +170,7 @@ impl Area {
         }
     }
 
-    /// Moves a part of it somewhere else.
+    /// Moves a part of the memory to another place.
     fn remap(&self, low: u64, size: u64, random: &mut Random) {
         let Some((to, to_high)) = self.some_small(random) else {
             return;
@@ -187,7 +187,7 @@ impl Area {
         }
     }
 
-    /// A child that writes, so that pages are shared, copied, and given back.
+    /// Forks a child that writes, so that pages are shared, copied, and released.
     fn fork(&self, low: u64, size: u64) {
         // SAFETY: the child makes system calls only and ends at once.
         unsafe {
@@ -211,7 +211,7 @@ impl Area {
                 memory::advise(at, HUGE_SIZE, MADV_COLLAPSE);
             }
             1 | 2 => {
-                // Split, and its page back from elsewhere.
+                // Split, with its page mapped back from another place.
                 memory::advise(inside, page(), libc::MADV_DONTNEED);
                 self.write(inside, page());
             }
@@ -227,7 +227,7 @@ impl Area {
         }
     }
 
-    /// To another node, all that is not locked: where there are several.
+    /// Moves all pages that are not locked to another node, where there are several.
     fn migrate(&self, random: &mut Random) {
         if self.nodes.len() < 2 {
             return;
@@ -245,8 +245,8 @@ impl Area {
     }
 }
 
-/// Moves pages of this process to nodes, or only asks where they are; for each
-/// the node it is on now, or a negative number.
+/// Moves pages of this process to nodes, or only queries their places; returns for each
+/// its node now, or a negative number.
 fn move_pages(pages: &[usize], to: Option<&[i32]>) -> Vec<i32> {
     const MPOL_MF_MOVE: usize = 2;
     let mut status = vec![-1i32; pages.len()];
@@ -265,7 +265,7 @@ fn move_pages(pages: &[usize], to: Option<&[i32]>) -> Vec<i32> {
     status
 }
 
-/// The numbers of the machine's nodes with memory, at most 64.
+/// Returns the numbers of the machine's nodes with memory, at most 64.
 fn nodes() -> Vec<i32> {
     let directory = "/sys/devices/system/node";
     let is_there = |node: &i32| std::path::Path::new(&format!("{directory}/node{node}")).exists();
