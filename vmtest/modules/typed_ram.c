@@ -1,10 +1,9 @@
 /*
- * A driver for tests alone: four consecutive pages of RAM, of which the first
- * is made uncached-minus, the second write-combining, the third is left as it
- * is, and the fourth is made write-through where the kernel has a call for that
- * (5.10; no longer 6.12). A program gets them by mapping /dev/typed_ram. Built
- * for the kernels of virtual machines (cargo xtask vmtest); never loaded on the
- * machine itself.
+ * A driver for tests: four consecutive pages of RAM. The first is
+ * uncached-minus, the second write-combining, the third unchanged, and the
+ * fourth write-through where the kernel has a call for that (5.10, but not
+ * 6.12). A program maps them from /dev/typed_ram. The module is built for the
+ * kernels of virtual machines (cargo xtask vmtest) and never loaded elsewhere.
  */
 #include <linux/gfp.h>
 #include <linux/miscdevice.h>
@@ -41,7 +40,7 @@ static pgprot_t fourth_type(pgprot_t as_it_is)
 }
 #endif
 
-/* Each page is mapped as it is itself: the kernel compares nothing here. */
+/* Each page is mapped with its own type, which the kernel does not check. */
 static int map(struct file *file, struct vm_area_struct *vma)
 {
 	const pgprot_t as_it_is = vma->vm_page_prot;

@@ -1,4 +1,4 @@
-//! Measures: builds the C library and the benchmark, and runs it.
+//! Builds the C library and the benchmark, and runs the benchmark.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,19 @@ use c_library::Library;
 
 use crate::run::{cargo, root, run, target, Result};
 
-/// What to measure.
+/// Rows and rounds of the benchmark.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only rows whose names contain this
+    /// Measure only rows whose names contain this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// How often each pair is measured
+    /// Number of measurements of each pair
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
-    /// GiB in use by the 200 processes of the rows that pass over all
+    /// GiB used by the 200 processes of the rows that pass over all processes
     #[arg(long, value_name = "GIB", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=200))]
     resident: u64,
-    /// Exit with an error if a target is missed
+    /// Exit with an error if a row misses its target
     #[arg(long)]
     strict: bool,
     /// Write the results into docs/PERFORMANCE.md
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let library = Library::build(&root(), &target())?;
-    // Programs to compare with are built once and kept with the build results.
+    // Programs for comparison are built once and kept in the target directory.
     let peers = target().join("peers");
     std::fs::create_dir_all(&peers).map_err(|error| format!("{}: {error}", peers.display()))?;
     let mut bench = cargo(&[
@@ -56,8 +56,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     run(&mut bench)
 }
 
-/// The benchmark is a workspace of its own, with build results of its own
-/// unless one place for all was asked for.
+/// Target directory of the benchmark, which is a workspace of its own.
 fn directory() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(_) => target(),

@@ -1,5 +1,5 @@
-//! What comes in with dependencies: licences, sources, doubles, known
-//! vulnerabilities, and whether our own manifests ask for enough.
+//! Checks of dependencies: licences, sources, duplicates, known vulnerabilities, and the
+//! minimum versions in the manifests.
 
 use std::fs;
 use std::io;
@@ -9,19 +9,19 @@ use std::process::Command;
 use crate::run::{cargo, output, root, run, target, Result};
 use crate::steps::workspaces;
 
-/// Where `cargo deny` has its vulnerabilities from.
+/// Database of advisories that `cargo deny` uses.
 const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
-/// What to check.
+/// Checks of dependencies.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Exit with an error if the advisories cannot be had
+    /// Exit with an error if the advisories cannot be fetched
     #[arg(long)]
     advisories: bool,
 }
 
-/// All workspaces by the rules in `deny.toml`. Advisories are checked where their
-/// database can be reached, and it is said where not.
+/// Checks all workspaces by the rules in `deny.toml`. Prints a message if the database of
+/// advisories cannot be reached.
 pub(crate) fn deny(arguments: &Arguments) -> Result<()> {
     run(&mut cargo(&["deny", "--version"]))
         .map_err(|why| format!("cargo install cargo-deny --locked ({why})"))?;
@@ -30,7 +30,7 @@ pub(crate) fn deny(arguments: &Arguments) -> Result<()> {
     }
     let reached = output(
         Command::new("git")
-            // Ends also where connections are swallowed.
+            // Ends also where a firewall drops packets.
             .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20"])
             .args(["ls-remote", "--exit-code", ADVISORIES, "HEAD"])
             .env("GIT_TERMINAL_PROMPT", "0"),
@@ -48,13 +48,13 @@ pub(crate) fn deny(arguments: &Arguments) -> Result<()> {
 fn deny_check(manifest: &str) -> Command {
     let mut command = cargo(&["deny", "--manifest-path", manifest]);
     command.args(["--config", "deny.toml", "check"]);
-    // One list of exceptions for all workspaces, of which none has all.
+    // No workspace has all dependencies of the common list of exceptions.
     command.args(["--allow", "unmatched-skip"]);
     command
 }
 
-/// Builds everything with the oldest versions that our manifests allow. In a
-/// copy, because cargo would write them into the lock file that is kept.
+/// Builds everything with the oldest versions that the manifests allow, in a copy of the
+/// sources, because cargo writes the versions into the lock file.
 pub(crate) fn minimal_versions() -> Result<()> {
     let directory = target().join("minimal-versions");
     let source = directory.join("source");
@@ -71,8 +71,8 @@ pub(crate) fn minimal_versions() -> Result<()> {
     ] {
         copy(&root().join(part), &source.join(part)).map_err(|error| format!("{part}: {error}"))?;
     }
-    // An unstable option, which with this the stable cargo takes too; the build
-    // itself goes without.
+    // The variable makes the stable cargo accept an unstable option. The build itself
+    // does not need it.
     let mut lock = cargo(&["generate-lockfile", "-Z", "direct-minimal-versions"]);
     run(lock.current_dir(&source).env("RUSTC_BOOTSTRAP", "1"))?;
     let mut check = cargo(&["check", "--locked", "--workspace", "--all-targets"]);

@@ -1,12 +1,12 @@
-//! Fuzzing: each target for a while, from the corpus that is kept in
-//! `fuzz/corpus`. Knows nothing of what the targets hold.
+//! Fuzzing of each target for some time, from the inputs in `fuzz/corpus`. Knows nothing
+//! of the targets' code.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{cargo, root, run, target, Result};
 
-/// The targets, in `fuzz/fuzz_targets`.
+/// Names of the targets in `fuzz/fuzz_targets`.
 const TARGETS: [&str; 5] = [
     "maps_text",
     "page_runs",
@@ -15,16 +15,16 @@ const TARGETS: [&str; 5] = [
     "log_lines",
 ];
 
-/// What to fuzz.
+/// Targets and duration.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only targets whose names contain this
+    /// Fuzz only targets whose names contain this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// How long each is fuzzed
+    /// Duration of each target in seconds
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
-    /// Afterwards keep the fewest inputs that reach all that was reached, in fuzz/corpus
+    /// Reduce fuzz/corpus to the fewest inputs that reach as much code as all inputs
     #[arg(long)]
     keep: bool,
 }
@@ -45,8 +45,8 @@ pub(crate) fn fuzz(arguments: &Arguments) -> Result<()> {
         make(&corpus.found)?;
         make(&corpus.kept)?;
         let time = format!("-max_total_time={}", arguments.seconds);
-        // New inputs go to the first directory. An input that takes ten seconds
-        // is a finding, and so is one that takes 2 GiB (libFuzzer's own limit).
+        // New inputs go to the first directory. An input that takes ten seconds is an
+        // error, and so is one that needs 2 GiB (libFuzzer's default).
         let options = ["-print_final_stats=1", "-timeout=10", "-max_len=4096"];
         run(fuzzer(name, &[&corpus.found, &corpus.kept])
             .arg(time)
@@ -58,8 +58,8 @@ pub(crate) fn fuzz(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The flags that cargo-fuzz needs are unstable; with this the stable compiler
-/// takes them too.
+/// Returns a cargo that fuzzes. `RUSTC_BOOTSTRAP` makes the stable compiler accept the
+/// unstable flags that cargo-fuzz uses.
 fn fuzzer(name: &str, corpora: &[&Path]) -> Command {
     let mut command = cargo(&["fuzz", "run", "--fuzz-dir", "fuzz", name]);
     command.args(corpora).arg("--");
@@ -70,9 +70,9 @@ fn fuzzer(name: &str, corpora: &[&Path]) -> Command {
 }
 
 struct Corpus {
-    /// What this machine has found.
+    /// Inputs that this machine has found.
     found: PathBuf,
-    /// What is kept for everybody.
+    /// Inputs in the repository.
     kept: PathBuf,
 }
 
@@ -84,7 +84,7 @@ impl Corpus {
         }
     }
 
-    /// Replaces what is kept by the fewest that reach as much as both.
+    /// Replaces the kept inputs by the fewest that reach as much code as both.
     fn keep(&self, name: &str) -> Result<()> {
         let merged = self.found.with_extension("merged");
         let _ = std::fs::remove_dir_all(&merged);

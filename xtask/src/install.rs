@@ -1,4 +1,4 @@
-//! Puts everything where packagers and `make install` users expect it.
+//! Installs the command, the C library and their documentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use c_library::{Library, Places};
 
 use crate::run::{cargo, output, root, run, target, Result};
 
-/// Where to.
+/// Directories.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The absolute directory that programs will find the files in
+    /// Absolute directory from which programs will use the files
     #[arg(long, default_value = "/usr/local")]
     prefix: PathBuf,
-    /// A directory to put before that, for packaging
+    /// Directory to prepend to the prefix, for packaging
     #[arg(long)]
     destdir: Option<PathBuf>,
-    /// Where libraries go, below the prefix, such as lib/x86_64-linux-gnu
+    /// Directory of libraries below the prefix, such as lib/x86_64-linux-gnu
     #[arg(long, default_value = "lib")]
     libdir: String,
 }
@@ -66,7 +66,7 @@ pub(crate) fn install(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The command with its manual pages and completions.
+/// Installs the command with its manual pages and completions.
 fn command(base: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
     run(&mut cargo(&[
         "build",
@@ -109,7 +109,7 @@ fn copy(from: &Path, to: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
 fn write(to: &Path, bytes: &[u8], made: &mut Vec<PathBuf>) -> Result<()> {
     let written = || {
         fs::create_dir_all(to.parent().unwrap_or(to))?;
-        // A program that runs keeps its file: replaced, not written into.
+        // Replaces the file, because a running program keeps using the old one.
         let new = to.with_extension("new");
         fs::write(&new, bytes)?;
         fs::rename(new, to)

@@ -1,18 +1,18 @@
-//! Running other programs, shown as they are run.
+//! Runs other programs, and prints their command lines.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What went wrong, for a person.
+/// An error is text for a person.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
-/// The root of the project.
+/// Root of the project.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// The directory of build results.
+/// Target directory.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(directory) => root().join(directory),
@@ -20,14 +20,14 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// The cargo that runs us, in the root.
+/// The cargo that runs this program, in the root.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     command.args(arguments).current_dir(root());
     command
 }
 
-/// Shows a command, runs it, and fails unless it succeeds.
+/// Prints a command, runs it, and fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("+ {}", shown(command));
     let status = command
@@ -40,7 +40,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     }
 }
 
-/// Runs a command and gives what it printed.
+/// Runs a command and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .output()

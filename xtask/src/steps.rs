@@ -1,21 +1,20 @@
-//! The checks, each by itself.
+//! Checks that are one or a few commands.
 
 use std::process::Command;
 
 use crate::run::{cargo, output, run, target, Result};
 
-/// The workspaces beside the main one: their manifests, and what their compiler
-/// must be told.
+/// Manifests of the other workspaces, with flags for the compiler.
 const OTHER_WORKSPACES: [(&str, &str); 2] = [
     ("bench/Cargo.toml", ""),
-    // As cargo-fuzz does: without it the C library has a panic handler.
+    // As cargo-fuzz does; otherwise the C library contains a panic handler.
     ("fuzz/Cargo.toml", "--cfg fuzzing"),
 ];
 
-/// The oldest Rust that compiles what users get.
+/// Oldest supported Rust.
 const MSRV: &str = "1.85";
 
-/// The manifests of all workspaces.
+/// Manifests of all workspaces.
 pub(crate) fn workspaces() -> impl Iterator<Item = &'static str> {
     let others = OTHER_WORKSPACES.iter().map(|(manifest, _)| *manifest);
     std::iter::once("Cargo.toml").chain(others)
@@ -32,15 +31,15 @@ pub(crate) fn fmt() -> Result<()> {
 pub(crate) fn clippy() -> Result<()> {
     let workspace = ["clippy", "--workspace", "--all-targets"];
     let denied = ["--", "-D", "warnings"];
-    // The variable: so that the part of `truth` is seen that links the C library;
-    // nothing links here.
+    // With the variable clippy also reads the part of `truth` that needs the C library.
+    // Clippy links nothing.
     let mut own = cargo(&workspace);
     run(own.args(denied).env("TRUTH_C_OBJECT", "/dev/null"))?;
     for (manifest, flags) in OTHER_WORKSPACES {
         let mut clippy = cargo(&workspace);
         clippy.args(["--manifest-path", manifest]).args(denied);
         if !flags.is_empty() {
-            // Another place, or each would undo the other's work.
+            // Other flags in the same directory would cause rebuilds.
             let directory = target().join("clippy").join(manifest);
             clippy
                 .env("RUSTFLAGS", flags)
@@ -55,8 +54,8 @@ pub(crate) fn doc() -> Result<()> {
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// With a compiler of exactly that version: from `MSRV_RUSTC`, else Debian's
-/// (`apt-get install rustc-web libstd-rust-web-dev` on Debian 12).
+/// Compiles the published packages with the oldest supported Rust, from `MSRV_RUSTC` or
+/// Debian's (`apt-get install rustc-web libstd-rust-web-dev` on Debian 12).
 pub(crate) fn msrv() -> Result<()> {
     let rustc = std::env::var("MSRV_RUSTC").unwrap_or("/usr/bin/rustc".to_owned());
     let version = output(Command::new(&rustc).arg("--version")).map_err(|why| {
@@ -82,7 +81,8 @@ pub(crate) fn msrv() -> Result<()> {
     run(check.env("RUSTC", rustc).env("CARGO_TARGET_DIR", directory))
 }
 
-/// Shared and static, gcc and clang, C and C++, sanitizers, pkg-config, manuals.
+/// Tests the C library with gcc and clang as C and C++, shared and static, with
+/// sanitizers, pkg-config and the manual pages.
 pub(crate) fn c() -> Result<()> {
     run(&mut cargo(&[
         "test",

@@ -1,5 +1,5 @@
-//! The machine: file systems, swap, power. Only ever called as process 1, and
-//! all but [`mount_proc`] only in a guest.
+//! Setting up the machine: file systems, modules, swap, power. Called only as process 1
+//! and, except for [`mount_proc`], only in a guest.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -28,27 +28,27 @@ fn mount(kind: &str, at: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// `/proc`, unless it is there.
+/// Mounts `/proc` unless it is mounted.
 pub(crate) fn mount_proc() {
     if !Path::new("/proc/cmdline").exists() {
-        // Without it there is no command line, and so no guest.
+        // On an error there is no command line, and the program ends.
         let _ = mount("proc", "/proc");
     }
 }
 
-/// Mounts what tests need and does what the command line asks for.
+/// Mounts what tests need, and does what the command line requests.
 pub(crate) fn set_up(words: &Words) -> Result<(), String> {
     keep_a_perf_event();
     for (kind, at) in [
         ("sysfs", "/sys"),
         ("devtmpfs", "/dev"),
-        // Files in tmpfs are shared memory: these are as those on a disk.
+        // Files in tmpfs count as shared memory, those in ramfs as files.
         ("ramfs", "/tmp"),
         ("tmpfs", "/dev/shm"),
     ] {
         mount(kind, at).map_err(|error| format!("{at}: {error}"))?;
     }
-    // Tests that want these say so where the kernel lacks them.
+    // Tests that need these are skipped if the kernel lacks them.
     for (kind, at) in [
         ("cgroup2", "/sys/fs/cgroup"),
         ("debugfs", "/sys/kernel/debug"),
@@ -71,40 +71,40 @@ pub(crate) fn set_up(words: &Words) -> Result<(), String> {
     Ok(())
 }
 
-/// While there is one, the kernel need not rewrite its scheduler's code when a
-/// test opens or closes its own. QEMU 7.2 stumbles over that now and then while
-/// another virtual processor executes it (`int3` in `__schedule`, Linux 6.12).
+/// Opens a perf event that stays open. Otherwise the kernel rewrites its scheduler's code
+/// whenever a test opens its first perf event, and QEMU 7.2 sometimes fails when another
+/// virtual processor executes that code (`int3` in `__schedule`, Linux 6.12).
 fn keep_a_perf_event() {
     const SOFTWARE_DUMMY: (u32, u64) = (1, 9);
     const CLOSE_ON_EXEC: u64 = 1 << 3;
     let mut attributes = [0u64; 8];
-    // The type, the size of the first version of the struct, what to count.
+    // Type, size of the first version of the struct, counter.
     attributes[0] = u64::from(SOFTWARE_DUMMY.0) | 64 << 32;
     attributes[1] = SOFTWARE_DUMMY.1;
     let from = attributes.as_ptr();
-    // Of this process on any processor, as long as it lives. A kernel without
-    // perf events has nothing to rewrite.
-    // SAFETY: the kernel reads a struct of the size that it states.
+    // For this process on any processor. A kernel without perf events rewrites
+    // nothing.
+    // SAFETY: the struct has the size that it contains.
     let _ = unsafe { libc::syscall(libc::SYS_perf_event_open, from, 0, -1, -1, CLOSE_ON_EXEC) };
 }
 
-/// Release and base page size, as the judge reads them.
+/// Returns release and base page size, as `report` of xtask reads them.
 pub(crate) fn about() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // SAFETY: takes no memory.
+    // SAFETY: no pointer is passed.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     format!("release={} page={page}", release.trim())
 }
 
-/// The kernel gives its first program the console only if the initial root
-/// file system has the device.
+/// Opens the console. The kernel does so only if the initial root file system contains
+/// the device.
 fn use_the_console() -> io::Result<()> {
     let console = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/console")?;
     for fd in 0..3 {
-        // SAFETY: takes no memory; nothing here holds the three by value.
+        // SAFETY: no pointer is passed, and no value owns one of the three descriptors.
         if unsafe { libc::dup2(console.as_raw_fd(), fd) } < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -112,8 +112,8 @@ fn use_the_console() -> io::Result<()> {
     Ok(())
 }
 
-/// Loads `/modules/*.ko`, in the order of their names, which begin with a number:
-/// the name of the file below `/options` with what the module is to be told.
+/// Loads `/modules/*.ko` in the order of their names. Each name begins with a number,
+/// which is the name of a file in `/options` with the module's options.
 fn load_modules() -> Result<(), String> {
     let Ok(directory) = fs::read_dir("/modules") else {
         return Ok(());
@@ -145,7 +145,7 @@ fn load_modules() -> Result<(), String> {
     Ok(())
 }
 
-/// Gives a PCI device to a driver, whatever that driver is for.
+/// Binds a PCI device to a driver, also one that is made for other devices.
 fn bind(device: &str, driver: &str) -> io::Result<()> {
     let directory = Path::new("/sys/bus/pci/devices").join(device);
     fs::write(directory.join("driver_override"), driver)?;
@@ -157,10 +157,10 @@ fn bind(device: &str, driver: &str) -> io::Result<()> {
     }
 }
 
-/// Makes a block device of 64 MiB swap space (mkswap's header, version 1:
-/// `union swap_header` of include/linux/swap.h), and uses it.
+/// Writes the header of a swap area, version 1 (`union swap_header` of
+/// include/linux/swap.h), to a block device of 64 MiB, and enables it.
 fn swap_on(device: &str) -> io::Result<()> {
-    // SAFETY: takes no memory.
+    // SAFETY: no pointer is passed.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
     let mut header = vec![0; page];
     let (version, last_page) = (1u32, (64 << 20) / page as u32 - 1);
@@ -179,15 +179,15 @@ fn swap_on(device: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the machine.
+/// Powers off the machine.
 pub(crate) fn power_off() -> ! {
     let _ = io::stdout().flush();
-    // SAFETY: takes no memory. All that was to be kept is on the console.
+    // SAFETY: no pointer is passed. All results are on the console.
     unsafe {
         libc::sync();
         libc::reboot(libc::RB_POWER_OFF);
     }
-    // Process 1 must not end: that would be a panic of the kernel.
+    // The kernel would panic if process 1 ended.
     loop {
         std::thread::park();
     }

@@ -1,10 +1,9 @@
-//! The first program of a virtual machine of `cargo xtask vmtest`: sets the
-//! machine up, runs the tests that were packed with it, says what came of each
-//! and powers off. Started by another name it is one of the few programs that
-//! the tests run. It knows no test.
+//! First program of a virtual machine of `cargo xtask vmtest`: sets up the machine, runs
+//! the tests that were packed with it, prints their results, and powers off. Under other
+//! names it is one of the few programs that tests start. It knows no test.
 //!
-//! Whatever changes the machine is guarded twice: by being process 1 and by a
-//! word on the kernel's command line.
+//! Two conditions protect other machines: the program changes a machine only as process
+//! 1 and only with a word on the kernel's command line.
 
 mod command_line;
 mod machine;
@@ -15,7 +14,7 @@ mod suite;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // SAFETY: takes no memory.
+    // SAFETY: no pointer is passed.
     if unsafe { libc::getpid() } != 1 {
         return programs::run();
     }

@@ -1,7 +1,7 @@
-//! Persistent memory: RAM that the kernel's command line calls so
-//! (`memmap=SIZE!ADDRESS`), a region each. The first region gets a file system
-//! that is mounted with direct access (DAX), every other one becomes a device
-//! that programs map (device DAX). Knows no test.
+//! Persistent memory: RAM that the kernel's command line declares as such
+//! (`memmap=SIZE!ADDRESS`). The first region gets a file system that is mounted with
+//! direct access (DAX), each other region becomes a device that programs map (device
+//! DAX). Knows no test.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -11,23 +11,23 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The file system's blocks that are not all zeros, as the host has packed
-/// them: the place in bytes (little endian, 64 bits), then the block.
+/// Blocks of the file system that are not all zeros, as the host has packed them: the
+/// offset in bytes (little endian, 64 bits), then the block.
 const BLOCKS: &str = "/pmem.blocks";
 const BLOCK: usize = 4096;
 
-/// Where it is mounted.
+/// Mount point of the file system.
 const MOUNTED: &str = "/dax";
 
 const BUS: &str = "/sys/bus/nd/devices";
 
-/// Page sizes of the devices, from the second region on.
+/// Page sizes of the devices, which are the second and third region.
 const ALIGNMENTS: [u64; 2] = [2 << 20, 4096];
 
 /// Mounts the file system and makes the devices.
 ///
 /// # Errors
-/// What could not be done.
+/// A step failed.
 pub(crate) fn set_up() -> Result<(), String> {
     let disk = Path::new("/dev/pmem0");
     appears(disk)?;
@@ -44,7 +44,7 @@ pub(crate) fn set_up() -> Result<(), String> {
     Ok(())
 }
 
-/// Drivers are given their devices by a thread of the kernel's.
+/// Waits for a device: a kernel thread binds devices to their drivers.
 fn appears(path: &Path) -> Result<(), String> {
     let until = Instant::now() + Duration::from_secs(20);
     while !path.exists() {
@@ -87,21 +87,21 @@ fn mount(disk: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a device of a region's namespace, as `ndctl create-namespace
-/// --mode=devdax` does; gives its node. The kernel writes the namespace's
-/// information block (drivers/nvdimm/pfn_devs.c, `nd_pfn_init`, 5.10 to 7.2).
+/// Makes a device of a region's namespace, as `ndctl create-namespace --mode=devdax` does,
+/// and returns its node. The kernel writes the namespace's information block
+/// (drivers/nvdimm/pfn_devs.c, `nd_pfn_init`, 5.10 to 7.2).
 fn device(region: &Path, alignment: u64) -> io::Result<PathBuf> {
     let seed = fs::read_to_string(region.join("dax_seed"))?;
     let seed = seed.trim();
     let namespaces = fs::read_dir(region)?.flatten();
     let mut names = namespaces.filter_map(|entry| entry.file_name().into_string().ok());
-    // Beside it is an attribute, `namespace_seed`.
+    // The directory also has an attribute `namespace_seed`.
     let namespace = names.find(|name| {
         let number = name.strip_prefix("namespace");
         number.is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
     });
     let namespace = namespace.ok_or_else(|| io::Error::other("no namespace"))?;
-    // It has been given to the driver of disks.
+    // The kernel has bound it to the driver of disks.
     let driver = Path::new(BUS).join(&namespace).join("driver");
     appears(&driver).map_err(io::Error::other)?;
     write(&driver.join("unbind"), &namespace)?;
@@ -111,7 +111,7 @@ fn device(region: &Path, alignment: u64) -> io::Result<PathBuf> {
         .fold(0u32, |sum, byte| sum * 31 + u32::from(byte));
     for (name, value) in [
         ("uuid", format!("{number:08x}-0000-4000-8000-000000000000")),
-        // The structures of its pages are in RAM.
+        // The kernel's page structures are in RAM.
         ("mode", "ram".to_owned()),
         ("align", alignment.to_string()),
         ("namespace", namespace),
@@ -122,7 +122,7 @@ fn device(region: &Path, alignment: u64) -> io::Result<PathBuf> {
     Ok(Path::new("/dev").join(seed))
 }
 
-/// Writes an attribute, which must be there.
+/// Writes an attribute, which must exist.
 fn write(path: &Path, value: &str) -> io::Result<()> {
     let written = File::options().write(true).open(path);
     let written = written.and_then(|file| file.write_all_at(value.as_bytes(), 0));

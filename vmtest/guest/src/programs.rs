@@ -1,6 +1,6 @@
-//! The few programs that tests start: just what they ask of `cat`, `sh`,
-//! `sleep`, `true` and `unshare`; and a parent for them. Which one is told by the
-//! file, not by argument 0: one test names itself by that.
+//! Programs that tests start: the parts of `cat`, `sh`, `sleep`, `true` and `unshare`
+//! that tests use, and a parent for them. The file's name selects one, not argument 0,
+//! which one test sets.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 use std::{env, io, thread};
 
-/// Runs the one that this file is named as.
+/// Runs the program that this file is named after.
 pub(crate) fn run() -> ExitCode {
     let path = env::current_exe().unwrap_or_default();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -42,9 +42,9 @@ fn cat() -> io::Result<ExitCode> {
     }
 }
 
-/// What the shell makes of `exec sh -c "$0" "$0"`, given to it twice: it
-/// executes itself with the same arguments, for ever; each time it says so and
-/// waits for a line if that is in front.
+/// Executes itself with the same arguments forever, as the shell does with
+/// `exec sh -c "$0" "$0"`. A script that begins with `echo; read line` first prints and
+/// reads a line.
 fn again(file: &Path, script: &str, arguments: &[&str]) -> io::Result<ExitCode> {
     use io::{Read, Write};
     if script.starts_with("echo; read line; ") {
@@ -60,17 +60,17 @@ fn sleep(seconds: &str) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The children of this process from now on are in a new PID namespace.
+/// Runs a program in a new PID namespace.
 fn unshare_pid(program: &str, arguments: &[&str]) -> io::Result<ExitCode> {
-    // SAFETY: takes no memory.
+    // SAFETY: no pointer is passed.
     if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
         return Err(io::Error::last_os_error());
     }
     run_program(program, arguments)
 }
 
-/// Runs a program and ends as it does: a parent that is compiled for the same
-/// processor as the tests, which process 1 need not be.
+/// Runs a program and ends with its status: a parent that is compiled for the tests'
+/// architecture, which process 1 need not be.
 fn run_program(program: &str, arguments: &[&str]) -> io::Result<ExitCode> {
     let status = Command::new(program).args(arguments).status()?;
     let code = status

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use crate::command_line::Words;
 use crate::machine;
 
+/// Maximum duration of a test program or case.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// Number of tests by result.
 #[derive(Default)]
 struct Counts {
@@ -43,7 +46,6 @@ impl Counts {
 /// Runs everything and returns the closing line.
 pub(crate) fn run(words: &Words) -> String {
     let mut counts = Counts::default();
-    let limit = words.limit();
     let scale = words.value("scale").unwrap_or("1");
     let program = |path: &Path| {
         let mut command = Command::new(path);
@@ -60,12 +62,12 @@ pub(crate) fn run(words: &Words) -> String {
         let begun = Instant::now();
         let mut command = program(&path);
         command.args(["--show-output", "--test-threads=2"]);
-        rust_tests(&name_of(&path), command, limit, &mut counts);
+        rust_tests(&name_of(&path), command, &mut counts);
         print_time(&name_of(&path), begun);
     }
     for path in programs("/cases", chosen) {
         let begun = Instant::now();
-        cases(&path, program, limit, &mut counts);
+        cases(&path, program, &mut counts);
         print_time(&name_of(&path), begun);
     }
     let Counts {
@@ -110,8 +112,8 @@ struct Ended {
     output: String,
 }
 
-/// Runs a program; it is killed after `limit` and then has no status.
-fn run_program(mut command: Command, limit: Duration) -> io::Result<Ended> {
+/// Runs a program; it is killed after [`LIMIT`] and then has no status.
+fn run_program(mut command: Command) -> io::Result<Ended> {
     const OUTPUT: &str = "/output";
     let output = File::create(OUTPUT)?;
     // A session of its own. Orphans become children of this process; in its session
@@ -129,10 +131,10 @@ fn run_program(mut command: Command, limit: Duration) -> io::Result<Ended> {
         .stdout(output.try_clone()?)
         .stderr(output)
         .spawn()?;
-    let until = Instant::now() + limit;
+    let until = Instant::now() + LIMIT;
     let status = loop {
         let mut status = 0;
-        // SAFETY: writes to a live integer. Any child: process 1 reaps them all.
+        // SAFETY: writes to a live integer. Process 1 reaps every child.
         let ended = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
         if ended == child.id() as libc::pid_t {
             break Some(status);
@@ -141,8 +143,8 @@ fn run_program(mut command: Command, limit: Duration) -> io::Result<Ended> {
             continue;
         }
         if Instant::now() > until {
-            // SAFETY: takes no memory; the PID, of the group too, is our
-            // unreaped child's.
+            // SAFETY: `status` is a live integer, and the PID is that of a child that
+            // is not reaped yet.
             unsafe {
                 libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL);
                 libc::waitpid(child.id() as libc::pid_t, &mut status, 0);
@@ -161,8 +163,8 @@ fn last_lines(text: &str, count: usize) -> String {
 }
 
 /// Runs one Rust test program and reads the report of its harness.
-fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts) {
-    let ended = match run_program(command, limit) {
+fn rust_tests(name: &str, command: Command, counts: &mut Counts) {
+    let ended = match run_program(command) {
         Ok(ended) => ended,
         Err(error) => return counts.failed(name, &error.to_string()),
     };
@@ -202,7 +204,7 @@ fn rust_tests(name: &str, command: Command, limit: Duration, counts: &mut Counts
         }
         None => {
             let tail = last_lines(output, 30);
-            let seconds = limit.as_secs();
+            let seconds = LIMIT.as_secs();
             counts.failed(name, &format!("not done within {seconds} s\n{tail}"));
         }
     }
@@ -229,9 +231,9 @@ fn said(output: &str, test: &str) -> Option<String> {
 }
 
 /// Runs a program's cases one by one.
-fn cases(path: &Path, program: impl Fn(&Path) -> Command, limit: Duration, counts: &mut Counts) {
+fn cases(path: &Path, program: impl Fn(&Path) -> Command, counts: &mut Counts) {
     let name = name_of(path);
-    let listed = match run_program(program(path), limit) {
+    let listed = match run_program(program(path)) {
         Ok(listed) if listed.status == Some(0) && !listed.output.is_empty() => listed.output,
         Ok(listed) => return counts.failed(&name, &format!("lists no cases: {}", listed.output)),
         Err(error) => return counts.failed(&name, &error.to_string()),
@@ -241,7 +243,7 @@ fn cases(path: &Path, program: impl Fn(&Path) -> Command, limit: Duration, count
         // Cases inspect their parent, which must have the same word size.
         let mut command = program(Path::new("/bin/parent"));
         command.arg(path).arg(case);
-        match run_program(command, limit) {
+        match run_program(command) {
             Err(error) => counts.failed(&full, &error.to_string()),
             Ok(Ended { status, output }) => match status {
                 Some(0) => counts.ok(&full),

@@ -1,5 +1,5 @@
-//! Checks what a guest posts, byte for byte. Knows nothing of how the guest was
-//! started.
+//! Compares what a guest posts with its RAM, byte by byte. Knows nothing of how the
+//! guest was started.
 
 use std::ops::Range;
 
@@ -7,25 +7,25 @@ use crate::pattern::{self, PAGE};
 use crate::ram::Ram;
 use crate::slot::{Post, Record, Slot, INTERFACES, KINDS, SIZE};
 
-/// What was found.
+/// Results.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    /// Pages that were checked, by their kind.
+    /// Checked pages by kind.
     pub by_kind: [u64; KINDS.len()],
-    /// The same, by the interface that reported them.
+    /// Checked pages by interface.
     pub by_interface: [u64; INTERFACES.len()],
-    /// Of those, pages above 4 GiB.
+    /// Checked pages above 4 GiB.
     pub high: u64,
-    /// The first few that were wrong.
+    /// Descriptions of the first wrong pages.
     pub examples: Vec<String>,
-    /// How many pages were wrong, missing, or too many.
+    /// Number of wrong, missing or superfluous pages.
     pub wrong: u64,
-    /// Pages that were false on purpose and found to be, by their kind.
+    /// Pages that were false on purpose and detected, by kind.
     pub controls: [u64; KINDS.len()],
 }
 
 impl Counts {
-    /// All pages that were checked, the controls not among them.
+    /// Number of checked pages without those that were false on purpose.
     pub fn pages(&self) -> u64 {
         self.by_kind.iter().sum()
     }
@@ -38,7 +38,7 @@ impl Counts {
     }
 }
 
-/// Looks into a guest's RAM.
+/// Compares reported addresses with a guest's RAM.
 #[derive(Debug)]
 pub struct Judge {
     ram: Ram,
@@ -48,8 +48,8 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// One that knows no slot yet. The guest was told that the RAM at the
-    /// physical addresses `persistent` is persistent memory.
+    /// Returns a judge without slots. The guest treats the RAM at the physical addresses
+    /// `persistent` as persistent memory.
     pub fn new(ram: Ram, persistent: Vec<Range<u64>>) -> Self {
         Self {
             ram,
@@ -59,14 +59,14 @@ impl Judge {
         }
     }
 
-    /// Where the slot of a kind is, as a library in the guest has reported it.
+    /// Adds the slot of a kind, at the address that a library in the guest reported.
     ///
     /// # Errors
-    /// That nothing of the kind is there.
+    /// No such slot is there.
     pub fn add(&mut self, kind: usize, paddr: u64) -> Result<(), String> {
         let wrong = || format!("slot {kind} is not at {paddr:#x}, where it was reported");
         let at = self.ram.memory(paddr, SIZE).ok_or_else(wrong)?;
-        // SAFETY: mapped as long as `ram` is; the guest accesses it as a slot.
+        // SAFETY: mapped as long as `ram` lives; the guest accesses it as a slot.
         let slot = unsafe { Slot::new(at) };
         if kind >= KINDS.len() || !slot.is(kind) {
             return Err(wrong());
@@ -75,7 +75,7 @@ impl Judge {
         Ok(())
     }
 
-    /// Checks what has been posted since; false if that was nothing.
+    /// Checks what was posted since the last call; returns false if nothing was.
     pub fn look(&mut self) -> bool {
         let mut found = false;
         for (kind, slot) in &self.slots {
@@ -88,7 +88,7 @@ impl Judge {
         found
     }
 
-    /// What was found so far.
+    /// Results so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -104,7 +104,7 @@ fn check(ram: &Ram, persistent: &[Range<u64>], kind: usize, slot: &Slot, counts:
             let label = record.label + page * PAGE;
             let paddr = record.paddr + page * PAGE;
             let memory = ram.memory(paddr, PAGE);
-            // SAFETY: a page of RAM that is mapped.
+            // SAFETY: `memory` returns only mapped pages.
             let is_held =
                 memory.is_some_and(|at| unsafe { pattern::holds(at, record.stamp, label) });
             let is_persistent = persistent.iter().any(|range| range.contains(&paddr));

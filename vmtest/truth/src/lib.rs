@@ -1,8 +1,8 @@
-//! Whether the addresses that the libraries give are physical addresses: a
-//! guest whose RAM is a file on the host writes a pattern into its memory, asks
-//! the libraries where that is, and the host looks into the file.
+//! Comparison of reported physical addresses with the RAM of a guest: the guest, whose
+//! RAM is a file on the host, writes patterns into its memory and queries their
+//! addresses, and the host compares the file at these addresses.
 //!
-//! Here is what both sides share ([`pattern`], [`slot`]) and the host's side
+//! This library has what both sides share ([`pattern`], [`slot`]) and the host's side
 //! ([`ram`], [`judge`]). The guest's program is `truth-guest`.
 
 pub mod judge;

@@ -1,23 +1,22 @@
-//! What stands in a page: every word tells which page this is, since when, and
-//! where in the page the word stands. Knows nothing of addresses.
+//! Patterns of pages: each word depends on the page, the round in which it was
+//! written, and the position of the word. Knows nothing of addresses.
 
-/// The base page size, in bytes: all of this is for x86-64.
+/// Base page size in bytes, of x86-64.
 pub const PAGE: u64 = 4096;
 
-/// How many words a page has.
+/// Number of words of a page.
 pub const WORDS: usize = PAGE as usize / 8;
 
-/// The stamp of a page that holds only zeros.
+/// Stamp of a page of zeros.
 pub const ZEROS: u64 = 0;
 
-/// The word that a page begins with; the others count up from it. A page is
-/// told by its label, of which its address in the guest makes part, and by the
-/// stamp of the round that it was written in.
+/// Returns the first word of a page; the other words count up from it. A label, which
+/// contains the page's address in the guest, and the stamp of a round identify the page.
 pub const fn first_word(stamp: u64, label: u64) -> u64 {
     if stamp == ZEROS {
         return 0;
     }
-    // splitmix64's finish: no two pages of a run have the same word.
+    // The last steps of splitmix64: two pages of a run never have the same word.
     let mut word = (stamp << 48) ^ label;
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -31,11 +30,11 @@ const fn step(stamp: u64) -> u64 {
 /// Writes a page.
 ///
 /// # Safety
-/// `page` is a page of memory that can be written and that nobody refers to.
+/// `page` is a writable page to which no reference exists.
 pub unsafe fn write(page: *mut u64, stamp: u64, label: u64) {
     let mut word = first_word(stamp, label);
     for index in 0..WORDS {
-        // SAFETY: within the page that the caller vouches for.
+        // SAFETY: `index` is within the page of this function's contract.
         unsafe { page.add(index).write(word) };
         word = word.wrapping_add(step(stamp));
     }
@@ -44,13 +43,13 @@ pub unsafe fn write(page: *mut u64, stamp: u64, label: u64) {
 /// Whether every byte of a page is as it was written.
 ///
 /// # Safety
-/// `page` is a page of memory that can be read.
+/// `page` is a readable page.
 pub unsafe fn holds(page: *const u64, stamp: u64, label: u64) -> bool {
     let mut word = first_word(stamp, label);
     let mut different = 0;
     for index in 0..WORDS {
-        // SAFETY: within the page that the caller vouches for. Volatile: a
-        // guest may be writing there, if what it says is wrong.
+        // SAFETY: `index` is within the page of this function's contract. Volatile,
+        // because a guest that reports a wrong address can write there.
         different |= unsafe { page.add(index).read_volatile() } ^ word;
         word = word.wrapping_add(step(stamp));
     }

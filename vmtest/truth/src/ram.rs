@@ -1,26 +1,25 @@
-//! The guest's RAM: a file that QEMU has mapped, and where in it a physical
-//! address lies. Knows nothing of patterns.
+//! The guest's RAM, which is a file, and the offsets of physical addresses in it.
+//! Knows nothing of patterns.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// Where RAM ends below the addresses of PCI devices, which QEMU is told.
+/// End of RAM below the addresses of PCI devices, an option of QEMU.
 pub const LOW: u64 = 1 << 30;
 
 const FOUR_GIB: u64 = 4 << 30;
 
-/// A guest's RAM, mapped.
+/// A mapping of a guest's RAM.
 #[derive(Debug)]
 pub struct Ram {
     at: *mut u8,
     size: u64,
 }
 
-/// Where physical address `paddr` lies in the RAM file of a guest of QEMU's
-/// machine `pc` with `size` bytes: RAM is in one piece up to [`LOW`], the rest
-/// from 4 GiB on (QEMU's hw/i386/pc.c, `pc_memory_init`). `None` if no RAM is
-/// there.
+/// Returns the offset of `paddr` in the RAM file of QEMU's machine `pc` with `size`
+/// bytes: RAM is contiguous up to [`LOW`] and continues at 4 GiB (QEMU's hw/i386/pc.c,
+/// `pc_memory_init`). `None` if the address is not RAM.
 pub fn offset(paddr: u64, size: u64) -> Option<u64> {
     match paddr {
         _ if paddr < LOW.min(size) => Some(paddr),
@@ -33,7 +32,7 @@ impl Ram {
     /// Maps the file.
     ///
     /// # Errors
-    /// That it cannot be mapped.
+    /// The file cannot be mapped.
     pub fn map(file: &File) -> io::Result<Self> {
         let size = file.metadata()?.len();
         // SAFETY: a new mapping at an address of the kernel's choice.
@@ -56,12 +55,12 @@ impl Ram {
         })
     }
 
-    /// The memory at a physical address, if `length` bytes of RAM are there. It
-    /// is the guest's: to be read as if it changed at any time.
+    /// Returns the memory at a physical address if `length` bytes of RAM are there. The
+    /// guest can change it at any time.
     pub fn memory(&self, paddr: u64, length: u64) -> Option<*mut u64> {
         let (first, last) = (paddr, paddr.checked_add(length.checked_sub(1)?)?);
         let (from, to) = (offset(first, self.size)?, offset(last, self.size)?);
-        // In one piece, and aligned.
+        // Contiguous and aligned.
         if to - from != last - first || from % 8 != 0 {
             return None;
         }
@@ -72,8 +71,8 @@ impl Ram {
 
 impl Drop for Ram {
     fn drop(&mut self) {
-        // SAFETY: exactly what was mapped; what was given out does not outlive it
-        // in the one place that uses it.
+        // SAFETY: exactly what `map` mapped; `Judge`, the only user of `memory`, owns
+        // this value.
         unsafe { libc::munmap(self.at.cast(), self.size as usize) };
     }
 }

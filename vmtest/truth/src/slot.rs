@@ -1,15 +1,15 @@
-//! Where guest and host meet: a huge page of the guest's for each kind of
-//! memory, into which the guest posts what a library said, and in which the
-//! host says that it has looked. Knows nothing of what is posted.
+//! Slots between guest and host: one huge page of the guest for each kind of memory.
+//! The guest posts what a library reported, and the host marks it as checked. Knows
+//! no meaning of what is posted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The size of a slot, in bytes: a huge page, which stays where it is.
+/// Size of a slot in bytes: a hugetlb page, which never moves.
 pub const SIZE: u64 = 2 << 20;
 
 const WORDS: usize = SIZE as usize / 8;
 
-/// The kinds of memory, by the numbers of their slots.
+/// Kinds of memory by the numbers of their slots.
 pub const KINDS: [&str; 16] = [
     "4 KiB pages",
     "transparent huge pages",
@@ -29,7 +29,7 @@ pub const KINDS: [&str; 16] = [
     "DAX device, 4 KiB pages",
 ];
 
-/// The ways in which a guest asks.
+/// Interfaces by which a guest queries addresses.
 pub const INTERFACES: [&str; 6] = [
     "Rust physical regions",
     "C physical regions",
@@ -39,24 +39,24 @@ pub const INTERFACES: [&str; 6] = [
     "C cursor",
 ];
 
-/// What a library said of some pages, and what must be there.
+/// Reported addresses of some pages, and their expected content.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The first page's label; the others' go up by a page each.
+    /// Label of the first page; the others count up by the page size.
     pub label: u64,
-    /// The physical address that was reported.
+    /// Reported physical address.
     pub paddr: u64,
-    /// How many pages.
+    /// Number of pages.
     pub pages: u64,
-    /// The stamp of their pattern.
+    /// Stamp of their pattern.
     pub stamp: u64,
-    /// Whether they were reported as no RAM.
+    /// Whether they were reported as device memory.
     pub is_device: bool,
 }
 
 const RECORD_WORDS: usize = 5;
 
-/// How many records a slot holds.
+/// Maximum number of records in a slot.
 pub const CAPACITY: usize = (WORDS - HEADER_WORDS) / RECORD_WORDS;
 
 const HEADER_WORDS: usize = 8;
@@ -69,24 +69,24 @@ const AT_PAGES: usize = 4;
 const AT_INTERFACE: usize = 5;
 const AT_CONTROL: usize = 6;
 
-/// What stands in a slot beside the records.
+/// Header of the records in a slot.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Post {
-    /// How many records there are.
+    /// Number of records.
     pub records: usize,
-    /// How many pages they must have in all.
+    /// Expected number of pages of all records.
     pub pages: u64,
-    /// The number of the interface that was asked.
+    /// Number of the interface that reported them.
     pub interface: usize,
-    /// Whether all of it is false on purpose.
+    /// Whether all addresses are false on purpose.
     pub is_control: bool,
 }
 
-/// A slot, as either side has it mapped.
+/// A slot, mapped by the guest or by the host.
 #[derive(Debug)]
 pub struct Slot(*mut u64);
 
-// SAFETY: all access is to words, atomically.
+// SAFETY: every access to the memory is atomic.
 unsafe impl Send for Slot {}
 
 impl Slot {
@@ -99,11 +99,11 @@ impl Slot {
 
     fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < WORDS);
-        // SAFETY: within the memory that `new`'s caller vouches for.
+        // SAFETY: within the memory of `new`'s contract.
         unsafe { AtomicU64::from_ptr(self.0.add(index)) }
     }
 
-    /// The guest's: marks it as the slot of this number.
+    /// Marks it as the slot with this number (guest).
     pub fn begin(&self, number: usize) {
         self.word(AT_POSTED).store(0, Ordering::SeqCst);
         self.word(AT_CHECKED).store(0, Ordering::SeqCst);
@@ -111,18 +111,18 @@ impl Slot {
             .store(MAGIC ^ number as u64, Ordering::SeqCst);
     }
 
-    /// The host's: whether it is that slot.
+    /// Whether it is the slot with this number (host).
     pub fn is(&self, number: usize) -> bool {
         self.word(AT_MAGIC).load(Ordering::SeqCst) == MAGIC ^ number as u64
     }
 
-    /// Whether something has been posted and not been checked yet.
+    /// Whether something was posted and is not yet checked.
     pub fn is_open(&self) -> bool {
         let words = [AT_POSTED, AT_CHECKED].map(|at| self.word(at).load(Ordering::SeqCst));
         words[0] != words[1]
     }
 
-    /// The guest's: stores a record.
+    /// Stores a record (guest).
     pub fn store(&self, index: usize, record: Record) {
         assert!(index < CAPACITY);
         let at = HEADER_WORDS + index * RECORD_WORDS;
@@ -138,7 +138,7 @@ impl Slot {
         }
     }
 
-    /// The host's: a record.
+    /// Returns a record (host).
     pub fn record(&self, index: usize) -> Record {
         assert!(index < CAPACITY);
         let at = HEADER_WORDS + index * RECORD_WORDS;
@@ -152,7 +152,7 @@ impl Slot {
         }
     }
 
-    /// The guest's: what it has stored is to be checked.
+    /// Posts the stored records for the host to check (guest).
     pub fn post(&self, post: Post) {
         let store = |at, value| self.word(at).store(value, Ordering::SeqCst);
         store(AT_RECORDS, post.records as u64);
@@ -162,7 +162,7 @@ impl Slot {
         self.word(AT_POSTED).fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The host's: what was posted.
+    /// Returns the header of what was posted (host).
     pub fn posted(&self) -> Post {
         let load = |at| self.word(at).load(Ordering::SeqCst);
         Post {
@@ -173,7 +173,7 @@ impl Slot {
         }
     }
 
-    /// The host's: it has been checked.
+    /// Marks what was posted as checked (host).
     pub fn close(&self) {
         let posted = self.word(AT_POSTED).load(Ordering::SeqCst);
         self.word(AT_CHECKED).store(posted, Ordering::SeqCst);

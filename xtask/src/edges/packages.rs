@@ -1,12 +1,12 @@
-//! Who may depend on whom: data flows one way, and the core and the C library
-//! keep to the least. Reads `cargo metadata`.
+//! Allowed dependencies between packages, and of packages on others. Reads
+//! `cargo metadata`.
 
 use serde_json::Value;
 
 use crate::run::{cargo, output, Result};
 
-/// Each of our packages, and all that it may depend on to run: of our own
-/// packages, or, where marked, of any.
+/// Each package of the workspace with the packages of the workspace and the others that
+/// it may depend on.
 const ALLOWED: [(&str, &[&str], Others); 10] = [
     (
         "process-introspection-core",
@@ -66,9 +66,7 @@ pub(crate) fn check() -> Result<()> {
     }
     for (name, ..) in ALLOWED {
         if !ours.contains(&name) {
-            wrong.push(format!(
-                "{name} is no package any more; take it out of the list"
-            ));
+            wrong.push(format!("{name} is no package any more: remove its line"));
         }
     }
     if wrong.is_empty() {
@@ -81,7 +79,7 @@ pub(crate) fn check() -> Result<()> {
 fn check_package(package: &Value, ours: &[&str], wrong: &mut Vec<String>) {
     let name = package["name"].as_str().unwrap_or_default();
     let dependencies = package["dependencies"].as_array().into_iter().flatten();
-    // Dependencies of the tests are nobody's business: kind is null for others.
+    // Dependencies of tests are not restricted; `kind` is null for the others.
     let to_run = dependencies.filter(|dependency| dependency["kind"].is_null());
     let Some((_, own, others)) = ALLOWED.iter().find(|(allowed, ..)| *allowed == name) else {
         if to_run.count() > 0 {

@@ -16,9 +16,9 @@ fn markdown() -> String {
         names.join(", ")
     };
     let mut text = format!(
-        "Rows that do not say \"only\", all but the one of the truth, run the C library's test programs, and of Rust's {}. \"All\" are all of Rust's. \
-         Only where they are named are run those that take an emulator long or memory away ({}, {}). Rows whose kernel another row has \
-         name what the machine matters for.\n\n",
+        "\"Base\" means the C library's test programs and the Rust test programs {}. \"All\" means every test program, except those that take long \
+         or take memory away ({}, {}), which run only where they are named. Rows with \"base\" or \"only\" have a kernel that another row has, and name \
+         the programs that depend on the machine.\n\n",
         quoted(BASE),
         quoted(LONG),
         quoted(LONG_IN_C)
@@ -33,7 +33,7 @@ fn markdown() -> String {
         };
         let tests = match row.work {
             Work::AllTests => format!("all{long}"),
-            Work::TestsOfTheMachine => format!("those of all rows{long}"),
+            Work::TestsOfTheMachine => format!("base{long}"),
             Work::NamedTests => format!("only {also}"),
             Work::Truth { seconds, pages } => format!(
                 "`cargo xtask truth` for {seconds} s: at least {pages} pages checked, none wrong"

@@ -123,7 +123,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "riscv64",
         kernel: RISCV64,
         programs: Arch::Riscv64,
-        machine: "as it is",
+        machine: "default",
         runs: &[PAGE_SCAN, AREA_QUERY, HUGE],
         ..PLAIN
     },
@@ -143,7 +143,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "amd64-5.10",
         kernel: K5_10,
-        machine: "as it is",
+        machine: "default",
         also: &["handlers", "permissions", "storm"],
         runs: &[HUGE_WALK],
         lacks: &[PAGE_SCAN, AREA_QUERY],
@@ -152,14 +152,14 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "amd64-6.1",
         kernel: K6_1,
-        machine: "as it is",
+        machine: "default",
         runs: &[HUGE_WALK],
         lacks: &[PAGE_SCAN, AREA_QUERY],
         ..PLAIN
     },
     Row {
         name: "amd64-6.12",
-        machine: "as it is",
+        machine: "default",
         also: &["faults", "handlers", "permissions", "storm"],
         runs: &[PAGE_SCAN, AREA_QUERY, HUGE, RESERVATION],
         lacks: &[NODES, GIGANTIC, SWAP, DEVICE, WIDER],
@@ -429,7 +429,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "amd64-7.x",
         kernel: K7,
-        machine: "as it is; a bonus, its failure fails nothing",
+        machine: "default; its failure fails nothing",
         runs: &[PAGE_SCAN, AREA_QUERY, HUGE],
         is_bonus: true,
         ..PLAIN

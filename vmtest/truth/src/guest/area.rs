@@ -1,5 +1,5 @@
-//! Memory of each kind, that is written anew and shuffled round by round, and
-//! what stands in each of its pages. Knows nothing of physical addresses.
+//! Memory of each kind, which is shuffled and written in each round, and the expected
+//! content of its pages. Knows nothing of physical addresses.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,19 +9,20 @@ use truth::pattern::{self, PAGE, ZEROS};
 
 use crate::ask::Sort;
 
-/// The stamp of a page that must not be in memory. (Stamps of rounds are small.)
+/// Stamp of a page that must not be in memory. Stamps of rounds are small.
 pub(crate) const UNBACKED: u64 = u64::MAX;
 
-/// The stamp of a page that still is the file's, and what its label begins at.
+/// Stamp of a page that is still the file's.
 const OF_FILE: u64 = 1;
+/// Label of the first page of a file.
 const FILE_LABEL: u64 = 1 << 46;
 
-/// The first round's stamp.
+/// Stamp of the first round.
 const FIRST_ROUND: u64 = 2;
 
 const HUGE: u64 = 2 << 20;
 
-/// A cheap generator of numbers, the same at each run.
+/// Cheap generator of the same numbers in each run.
 struct Random(u64);
 
 impl Random {
@@ -34,7 +35,7 @@ impl Random {
     }
 }
 
-/// What an area is, in the order of [`truth::slot::KINDS`].
+/// Kind of an area, in the order of [`truth::slot::KINDS`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Small,
@@ -57,7 +58,7 @@ pub(crate) enum Kind {
 
 const MIB: u64 = 1 << 20;
 
-/// Every kind, and how much of it there is.
+/// Every kind with its size.
 pub(crate) const AREAS: [(Kind, u64); 16] = [
     (Kind::Small, 192 * MIB),
     (Kind::Transparent, 256 * MIB),
@@ -77,11 +78,11 @@ pub(crate) const AREAS: [(Kind, u64); 16] = [
     (Kind::DaxDevice, 32 * MIB),
 ];
 
-/// A file of the file system is given memory in such pieces, each of which is
-/// aligned (see `xtask/src/vmtest/persistent.rs`).
+/// Allocation unit of files, which the file system aligns (see
+/// `xtask/src/vmtest/persistent.rs`).
 const STRIPE: u64 = 4 * MIB;
 
-/// An area, and the stamp of each of its pages.
+/// An area with the stamp of each of its pages.
 pub(crate) struct Area {
     pub(crate) kind: Kind,
     pub(crate) at: u64,
@@ -99,13 +100,13 @@ fn check(result: i32, what: &str) -> Result<i32, String> {
     }
 }
 
-/// Maps memory, at an address aligned to `alignment`, in the place of what was
-/// at `instead`, if that is not 0.
+/// Maps memory at an address that is aligned to `alignment`, or over `instead` unless
+/// that is 0.
 fn map(size: u64, alignment: u64, flags: i32, fd: i32, instead: u64) -> Result<u64, String> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let mmap = |at: u64, size: u64, protection, flags, fd| {
-        // SAFETY: a new mapping at the kernel's choice, or over our own memory
-        // that nobody refers to.
+        // SAFETY: a new mapping at an address of the kernel's choice, or over memory of
+        // this program to which no reference exists.
         let at = unsafe { libc::mmap(at as *mut _, size as usize, protection, flags, fd, 0) };
         if at == libc::MAP_FAILED {
             return Err(format!("mmap: {}", io::Error::last_os_error()));
@@ -122,7 +123,7 @@ fn map(size: u64, alignment: u64, flags: i32, fd: i32, instead: u64) -> Result<u
     mmap(place, size, protection, flags | libc::MAP_FIXED, fd)
 }
 
-/// A file of this size, without a name, in memory or in the root file system.
+/// Makes a file of this size, at `path` or as a memfd.
 fn file(size: u64, path: Option<&std::ffi::CStr>) -> Result<i32, String> {
     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
     // SAFETY: NUL-terminated names; the descriptor is new.
@@ -133,7 +134,7 @@ fn file(size: u64, path: Option<&std::ffi::CStr>) -> Result<i32, String> {
         }
     };
     let fd = check(fd, "a file")?;
-    // SAFETY: takes no memory.
+    // SAFETY: no pointer is passed.
     let sized = unsafe { libc::ftruncate(fd, size as libc::off_t) };
     check(sized, "its size")?;
     Ok(fd)
@@ -146,7 +147,7 @@ fn device(path: &std::ffi::CStr) -> Result<i32, String> {
 }
 
 impl Area {
-    /// Makes one of `size` bytes.
+    /// Makes an area of `size` bytes.
     pub(crate) fn make(kind: Kind, size: u64) -> Result<Self, String> {
         let fd = match kind {
             Kind::Memfd => file(size, None)?,
@@ -185,7 +186,7 @@ impl Area {
         self.stamps.len() as u64 * PAGE
     }
 
-    /// Maps it, for the first time or anew at the same place.
+    /// Maps it, also again at the same address.
     fn map(&mut self) -> Result<(), String> {
         let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let (flags, alignment) = match self.kind {
@@ -226,8 +227,8 @@ impl Area {
         check(result, "madvise").map(drop)
     }
 
-    /// The label of a page: the address it is at, but of a file's own page the
-    /// place in the file.
+    /// Returns the label of a page: its address, or for a file's own page its position in
+    /// the file.
     pub(crate) fn label(&self, index: usize) -> u64 {
         match self.stamps[index] {
             OF_FILE => FILE_LABEL + index as u64 * PAGE,
@@ -235,7 +236,7 @@ impl Area {
         }
     }
 
-    /// The sort of memory that a page is.
+    /// Returns the sort of memory that a page is.
     pub(crate) fn sort(&self, index: usize) -> Sort {
         match (self.kind, self.stamps[index]) {
             (_, ZEROS) => Sort::Zero,
@@ -248,12 +249,12 @@ impl Area {
     fn write(&mut self, index: usize, stamp: u64) {
         self.stamps[index] = stamp;
         let (at, label) = (self.page(index), self.label(index));
-        // SAFETY: a page of our own that nobody refers to.
+        // SAFETY: a page of this area, to which no reference exists.
         unsafe { pattern::write(at as *mut u64, stamp, label) };
     }
 
     fn read(&self, index: usize) {
-        // SAFETY: a byte of our own memory.
+        // SAFETY: a byte of this area.
         unsafe { (self.page(index) as *const u8).read_volatile() };
     }
 
@@ -264,7 +265,7 @@ impl Area {
             // SAFETY: a whole page.
             unsafe { pattern::write(page.as_mut_ptr(), OF_FILE, FILE_LABEL + offset) };
             let (from, size) = (page.as_ptr().cast(), PAGE as usize);
-            // SAFETY: a live buffer of this size.
+            // SAFETY: the buffer has this size.
             let written = unsafe { libc::pwrite(self.fd, from, size, offset as libc::off_t) };
             if written != PAGE as isize {
                 return Err(format!("pwrite: {}", io::Error::last_os_error()));
@@ -273,11 +274,10 @@ impl Area {
         Ok(())
     }
 
-    /// Writes every page anew, all in an order in which neighbours are not
-    /// touched one after the other.
+    /// Writes every page, in an order in which no two neighbours follow each other.
     fn fill(&mut self, stamp: u64) {
         let count = self.stamps.len();
-        // Odd and no divisor of any count here.
+        // A prime that divides no count.
         let stride = 7919;
         let mut index = 0;
         for _ in 0..count {
@@ -292,14 +292,14 @@ impl Area {
         }
     }
 
-    /// A page that is given up, by whichever call it takes.
+    /// Gives up pages, by the call that their kind needs.
     fn give_up(&mut self, index: usize, pages: usize) -> Result<(), String> {
         self.stamps[index..index + pages].fill(UNBACKED);
         match self.kind {
             Kind::Memfd | Kind::File | Kind::Dax => {
                 let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
                 let (offset, size) = (index as u64 * PAGE, pages as u64 * PAGE);
-                // SAFETY: takes no memory.
+                // SAFETY: no pointer is passed.
                 let result = unsafe { libc::fallocate(self.fd, mode, offset as i64, size as i64) };
                 check(result, "fallocate").map(drop)
             }
@@ -308,18 +308,18 @@ impl Area {
         }
     }
 
-    /// Gives all of a file up and has it in large pieces again.
+    /// Gives up all of a file and allocates it in large pieces again.
     fn allocate_anew(&mut self) -> Result<(), String> {
         self.give_up(0, self.stamps.len())?;
         for offset in (0..self.size()).step_by(STRIPE as usize) {
-            // SAFETY: takes no memory.
+            // SAFETY: no pointer is passed.
             let result = unsafe { libc::fallocate(self.fd, 0, offset as i64, STRIPE as i64) };
             check(result, "fallocate")?;
         }
         Ok(())
     }
 
-    /// Shuffles it and writes it with this round's pattern.
+    /// Shuffles the area and writes this round's pattern.
     pub(crate) fn next(&mut self, round: u64) -> Result<(), String> {
         let stamp = round + FIRST_ROUND;
         let count = self.stamps.len();
@@ -333,7 +333,7 @@ impl Area {
                     self.give_up(index, 1)?;
                 }
                 self.fill(stamp);
-                // These stay away.
+                // These stay unbacked.
                 for _ in 0..count / 64 {
                     let index = self.random.below(count as u64) as usize;
                     self.give_up(index, 1)?;
@@ -343,7 +343,7 @@ impl Area {
                 if round % 4 == 0 {
                     self.give_up(0, count)?;
                 } else {
-                    // Each splits a huge page; it comes back as a small one.
+                    // Each splits a huge page, and returns as a small page.
                     for _ in 0..8 {
                         let index = self.random.below(count as u64) as usize;
                         self.give_up(index, 1)?;
@@ -366,7 +366,7 @@ impl Area {
                 self.fill(stamp);
             }
             Kind::PrivateCopy | Kind::DaxCopy => {
-                // The copies are gone, the file's pages are mapped by a read.
+                // Removes the copies; a read then maps the file's pages.
                 self.give_up(0, count)?;
                 for index in 0..count {
                     self.read(index);
@@ -407,7 +407,7 @@ impl Area {
                 let pages = (HUGE / PAGE) as usize;
                 for first in (0..count).step_by(pages) {
                     if (first / pages + round as usize) % 2 == 0 {
-                        // One fault maps all of the huge zero page.
+                        // One fault maps the whole huge zero page.
                         self.read(first);
                         self.stamps[first..first + pages].fill(ZEROS);
                     } else {
@@ -437,11 +437,12 @@ impl Area {
     }
 }
 
-/// A forked process that fills its own copy of an area when it is told to.
+/// A forked process that fills its own copy of an area on request.
 struct Other {
     pid: u32,
-    /// In memory that both have: the stamp that is wanted, the one that is there.
+    /// Requested stamp, in shared memory.
     wanted: &'static AtomicU64,
+    /// Stamp that is written, in shared memory.
     there: &'static AtomicU64,
 }
 
@@ -451,19 +452,19 @@ impl Other {
     fn fork(at: u64, size: u64) -> Result<Self, String> {
         let shared = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
         let words = map(PAGE, PAGE, shared, -1, 0)? as *mut u64;
-        // SAFETY: a page that stays mapped and is accessed as these only.
+        // SAFETY: the page is never unmapped, and only these two words are used.
         let (wanted, there) = unsafe {
             (
                 AtomicU64::from_ptr(words),
                 AtomicU64::from_ptr(words.add(1)),
             )
         };
-        // SAFETY: this process has one thread; the child never returns.
+        // SAFETY: this process has one thread, and the child never returns.
         let pid = check(unsafe { libc::fork() }, "fork")?;
         if pid == 0 {
-            // SAFETY: takes no memory.
+            // SAFETY: no pointer is passed.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            fill_when_told(at, size, wanted, there);
+            fill_on_request(at, size, wanted, there);
         }
         Ok(Self {
             pid: pid as u32,
@@ -484,7 +485,7 @@ impl Other {
     }
 }
 
-fn fill_when_told(at: u64, size: u64, wanted: &AtomicU64, there: &AtomicU64) -> ! {
+fn fill_on_request(at: u64, size: u64, wanted: &AtomicU64, there: &AtomicU64) -> ! {
     let mut last = 0;
     loop {
         let stamp = wanted.load(Ordering::SeqCst);
@@ -493,7 +494,7 @@ fn fill_when_told(at: u64, size: u64, wanted: &AtomicU64, there: &AtomicU64) -> 
             continue;
         }
         if stamp % 3 == 0 {
-            // SAFETY: this process's own copy, to which nobody refers.
+            // SAFETY: this process's own copy, to which no reference exists.
             let given_up =
                 unsafe { libc::madvise(at as *mut _, size as usize, libc::MADV_DONTNEED) };
             if given_up != 0 {
@@ -501,7 +502,7 @@ fn fill_when_told(at: u64, size: u64, wanted: &AtomicU64, there: &AtomicU64) -> 
             }
         }
         for page in (at..at + size).step_by(PAGE as usize) {
-            // SAFETY: as above.
+            // SAFETY: a page of the same copy.
             unsafe { pattern::write(page as *mut u64, stamp, page) };
         }
         last = stamp;

@@ -1,23 +1,23 @@
-//! Asks a library where memory is, by one of its interfaces. Knows nothing of
-//! what is in the memory.
+//! Queries of addresses through one interface of a library. Knows nothing of the
+//! memory's content.
 
 use process_introspection::{Backing, Error, Extent, ExtentBacking, Process};
 use truth::pattern::PAGE;
 
 use crate::c_library;
 
-/// The sort of memory that a library said is there.
+/// Sort of memory that a library reported.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sort {
     Ram,
     Zero,
-    /// The C library does not tell zeros from other RAM.
+    /// The C library does not distinguish zero pages from other RAM.
     RamOrZero,
     Device,
 }
 
 impl Sort {
-    /// Whether a library that said this said that.
+    /// Whether this report is true for memory of that sort.
     pub(crate) fn is(self, what: Self) -> bool {
         match self {
             Self::RamOrZero => matches!(what, Self::Ram | Self::Zero),
@@ -26,7 +26,7 @@ impl Sort {
     }
 }
 
-/// What a library said of consecutive pages.
+/// Report about consecutive pages.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) virt: u64,
@@ -43,8 +43,8 @@ fn memory(backing: Backing) -> Option<(Sort, u64)> {
     }
 }
 
-/// An extent of zeros is as many as there are, with the address of one page
-/// that holds them.
+/// Makes runs of an extent. An extent of zero pages has the address of the one frame of
+/// zeros and becomes one run for each page.
 fn of_extent(extent: &Extent) -> Vec<Run> {
     let (start, end) = (extent.virt.start().as_u64(), extent.virt.end().as_u64());
     let (memory, step) = match extent.backing {
@@ -61,8 +61,8 @@ fn of_extent(extent: &Extent) -> Vec<Run> {
     runs.collect()
 }
 
-/// Asks by the interface of this number ([`truth::slot::INTERFACES`]); the PID
-/// 0 is this process.
+/// Queries a range through the interface with this number
+/// ([`truth::slot::INTERFACES`]). The PID 0 is this process.
 pub(crate) fn ask(interface: usize, pid: u32, start: u64, end: u64) -> Result<Vec<Run>, String> {
     let by_rust = || -> Result<Vec<Run>, Error> {
         let process = Process::open(pid)?;

@@ -1,4 +1,4 @@
-//! The C library, linked in. Knows its prototypes.
+//! Calls of the C library. Knows its prototypes.
 
 use std::ffi::c_int;
 
@@ -82,7 +82,7 @@ fn array(call: Regions, pid: u32, start: u64, end: u64) -> Result<Vec<Run>, Stri
     let mut records = vec![Record::default(); 512];
     loop {
         let size = size_of_val(records.as_slice());
-        // SAFETY: the buffer is live, exclusive and of this size.
+        // SAFETY: the buffer is exclusive and has this size.
         let bytes = unsafe {
             call(
                 i64::from(pid),
@@ -110,14 +110,14 @@ pub(crate) fn page_table(pid: u32, start: u64, end: u64) -> Result<Vec<Run>, Str
     array(introspection_get_pagetableinfo, pid, start, end)
 }
 
-/// The streaming cursor, a few records at a time.
+/// `introspection_cursor_next`, a few records at a time.
 pub(crate) fn stream(pid: u32, start: u64, end: u64) -> Result<Vec<Run>, String> {
     let mut storage = CursorStorage([0; 960]);
     let mut records = [Record::default(); 37];
     let mut runs = Vec::new();
     let (first, last) = (start as usize, (end - 1) as usize);
-    // SAFETY: the storage is live, exclusive and is not moved; the buffer is
-    // live, exclusive and of this many records; it is closed once.
+    // SAFETY: the storage is exclusive and does not move; the buffer is exclusive and
+    // has this many records; the cursor is closed once.
     unsafe {
         let opened = introspection_cursor_open(&mut storage, i64::from(pid), first, last, PHYSICAL);
         result(opened, "introspection_cursor_open")?;

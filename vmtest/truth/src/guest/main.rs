@@ -1,6 +1,6 @@
-//! The guest's side: fills memory of every kind with patterns, asks a library
-//! where it is, posts the answer for the host to look, and begins anew. It is
-//! packed as the program of a guest of `cargo xtask truth`.
+//! The guest's side: fills memory of every kind with patterns, queries its addresses
+//! from a library, posts the answer for the host to check, and starts again. It is the
+//! program of the guest of `cargo xtask truth`.
 
 #[cfg(c_library)]
 mod area;

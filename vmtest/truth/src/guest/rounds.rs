@@ -1,5 +1,5 @@
-//! The rounds: fill, ask, post; each kind of memory waits for the host to have
-//! looked at it before it is written again.
+//! Rounds of filling, querying and posting. Memory of a kind is written again after the
+//! host has checked it.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use truth::slot::{Post, Record, Slot, CAPACITY, INTERFACES, SIZE};
 use crate::area::{Area, AREAS, UNBACKED};
 use crate::ask::{ask, Run, Sort};
 
-/// How many seconds to go on, from the kernel's command line; that word is also
-/// what tells a guest from any other machine.
+/// Returns the duration in seconds from the kernel's command line. Only a guest has that
+/// word.
 fn seconds() -> Result<u64, String> {
     let line = std::fs::read_to_string("/proc/cmdline").map_err(|error| error.to_string())?;
     let mut words = line.split_ascii_whitespace();
@@ -19,8 +19,8 @@ fn seconds() -> Result<u64, String> {
     word.parse().map_err(|_| format!("{word} is no number"))
 }
 
-/// Keeps the kernel from moving pages between the answer and the look at them:
-/// what is reported is true when it is read. (The long sleep is the longest.)
+/// Prevents the kernel from moving pages between the report and the comparison. The
+/// duration is the largest possible.
 fn keep_in_place() -> Result<(), String> {
     let settings = [
         (
@@ -40,7 +40,7 @@ fn keep_in_place() -> Result<(), String> {
     Ok(())
 }
 
-/// A huge page for what is posted, and where it is, by the Rust library.
+/// Makes a slot; returns it with its address, as the Rust library reports it.
 fn slot(number: usize) -> Result<(Slot, u64), String> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -59,7 +59,8 @@ fn slot(number: usize) -> Result<(Slot, u64), String> {
     if at == libc::MAP_FAILED {
         return Err(format!("a slot: {}", std::io::Error::last_os_error()));
     }
-    // SAFETY: just mapped, aligned, stays mapped, accessed by this alone.
+    // SAFETY: the new mapping is aligned, is never unmapped, and only this slot
+    // accesses it.
     let slot = unsafe { Slot::new(at.cast()) };
     slot.begin(number);
     let runs = ask(0, 0, at as u64, at as u64 + SIZE)?;
@@ -76,7 +77,7 @@ fn slot(number: usize) -> Result<(Slot, u64), String> {
     }
 }
 
-/// What is to be posted: a record wherever pattern or library begin anew.
+/// Makes records of runs: a new one wherever the pattern or a run begins.
 fn records(area: &Area, runs: &[Run]) -> Result<Vec<Record>, String> {
     let mut records: Vec<Record> = Vec::new();
     let mut expected = area.at;
@@ -140,15 +141,15 @@ fn wait(slot: &Slot) -> Result<(), String> {
     let until = Instant::now() + Duration::from_secs(120);
     while slot.is_open() {
         if Instant::now() > until {
-            return Err("the host does not look".to_owned());
+            return Err("the host does not check".to_owned());
         }
         std::thread::sleep(Duration::from_micros(200));
     }
     Ok(())
 }
 
-/// Makes all addresses false: one page off, and those of zeros, beside which
-/// there can be more zeros, that of a page which holds something else.
+/// Makes all addresses false: off by one page, and for zero pages, which can have other
+/// zeros beside them, the address of a page with other content.
 fn falsified(records: Vec<Record>, not_zero: u64) -> Vec<Record> {
     let mut all_false = Vec::new();
     for record in records {
@@ -196,11 +197,11 @@ fn post(
     Ok(if is_control { 0 } else { pages })
 }
 
-/// Goes on for as long as the command line says; gives the closing line.
+/// Runs rounds for the time on the command line; returns the closing line.
 pub(crate) fn run() -> Result<String, String> {
     let seconds = seconds()?;
     keep_in_place()?;
-    // Before there is much memory: one of them forks.
+    // All areas exist before any is filled, because one of them forks.
     let made = AREAS.map(|(kind, size)| Area::make(kind, size));
     let mut areas = Vec::new();
     for (number, area) in made.into_iter().enumerate() {
@@ -209,33 +210,21 @@ pub(crate) fn run() -> Result<String, String> {
     println!("truth: begun");
     let begun = Instant::now();
     let (mut pages, mut rounds) = (0, 0);
-    let mut spent = [[Duration::ZERO; 3]; AREAS.len()];
-    let since = |spent: &mut Duration, from: Instant| *spent += from.elapsed();
     while begun.elapsed() < Duration::from_secs(seconds) || rounds < INTERFACES.len() as u64 {
         for (number, (slot, area)) in areas.iter_mut().enumerate() {
-            let from = Instant::now();
             wait(&slot.0)?;
-            since(&mut spent[number][0], from);
-            let from = Instant::now();
             area.next(rounds)?;
-            since(&mut spent[number][1], from);
-            let from = Instant::now();
             let interface = (rounds as usize + number) % INTERFACES.len();
             if rounds == 0 {
                 post(slot, area, interface, true)?;
                 wait(&slot.0)?;
             }
             pages += post(slot, area, interface, false)?;
-            since(&mut spent[number][2], from);
         }
         rounds += 1;
     }
     for (slot, _) in &areas {
         wait(&slot.0)?;
-    }
-    for (kind, spent) in truth::slot::KINDS.iter().zip(spent) {
-        let [waited, filled, asked] = spent.map(|time| time.as_secs_f64());
-        println!("{kind}: waited {waited:.1} s, filled {filled:.1} s, asked {asked:.1} s");
     }
     let seconds = begun.elapsed().as_secs();
     Ok(format!("rounds={rounds} pages={pages} seconds={seconds}"))
