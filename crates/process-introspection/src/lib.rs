@@ -61,6 +61,7 @@
 mod control;
 mod error;
 mod facts;
+mod handover;
 mod machine;
 mod owners;
 mod process;
@@ -83,7 +84,6 @@ pub use machine::range::PhysRange;
 pub use machine::swap_areas::{SwapArea, SwapAreas};
 pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerOptions, PassedProcess};
 pub use process::find::{all_pids, all_processes, processes_named, NamedProcess};
-pub use process::heartbeat::{Heartbeat, HeartbeatWatch};
 pub use process::mapping::{Mapping, MappingName};
 pub use process::mounts::Mounts;
 pub use process::object::Object;

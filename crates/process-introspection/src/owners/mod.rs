@@ -1,15 +1,13 @@
 //! Which processes map this physical memory: one pass over all processes, for
-//! any number of addresses. What a page is without them, [`crate::PageUses`]
-//! tells.
+//! any number of addresses. What a page is used for is in [`crate::PageUses`].
 //!
-//! Threads share the processes ([`pass`]); what they find is handed over in the
-//! order of PIDs ([`turns`]); what processes had before it was poisoned, their
-//! page tables still say ([`lost`]); what is wanted, and what of it was found, is a
+//! Threads share the processes ([`pass`]), and what they find is handed over in the
+//! order of PIDs. What processes had before it was poisoned, their page tables still
+//! contain ([`lost`]). The wanted memory, and the part of it that was found, is a
 //! matter of page frames alone ([`wanted`]).
 
 mod lost;
 mod pass;
-mod turns;
 mod wanted;
 
 use std::ffi::{OsStr, OsString};
@@ -283,6 +281,3 @@ pub fn owners(
     }
     Ok(coverage)
 }
-
-/// How long nothing is said at most.
-const SILENCE: Duration = Duration::from_millis(50);

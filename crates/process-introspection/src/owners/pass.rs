@@ -1,16 +1,10 @@
-//! The pass over processes: threads that open and walk them. Knows what is
-//! wanted, not what for.
-//!
-//! No thread is waited for: one that reads a process which does not answer is left
-//! behind, and whatever it finds later is dropped.
+//! The pass over processes: opens and walks them, by several threads
+//! ([`crate::handover::crew`]). Knows what is wanted, not what for.
 
 use std::ffi::OsString;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use process_introspection_core::physical::runs::Run;
@@ -20,24 +14,19 @@ use process_introspection_core::vma::VmaName;
 use process_introspection_core::{object, AddrRange, PhysAddr};
 use rustix::fs::{openat, Mode, OFlags};
 
-use super::turns::{Next, StopOnDrop, Turns};
 use super::wanted::Wanted;
-use super::{lost, Coverage, Owner, OwnerOptions, PassedProcess, SILENCE};
+use super::{lost, Coverage, Owner, OwnerOptions, PassedProcess};
 use crate::error::Error;
-use crate::process::heartbeat::{Heartbeat, HeartbeatWatch};
-use crate::process::mapping::{entry_storage, name_storage, Mapping, MappingName};
+use crate::handover::crew::{self, Orders};
+use crate::handover::Task;
+use crate::process::heartbeat::Heartbeat;
+use crate::process::mapping::{
+    entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
+};
 use crate::process::mounts::Mounts;
 use crate::process::Process;
 use crate::sys;
 use crate::walk::regions::PhysicalRegion;
-
-/// More threads than this do not help when the caller does not say how many.
-const MOST_BY_DEFAULT: usize = 8;
-const MOST: usize = 64;
-/// Enough for system calls and a few frames.
-const STACK: usize = 256 << 10;
-/// So many owners are handed over at a time.
-const BATCH: usize = 32;
 
 /// What becomes of a process.
 #[derive(Debug)]
@@ -77,315 +66,252 @@ pub(super) enum Event {
     Progress { done: usize },
 }
 
-/// What a thread hands over.
-#[derive(Debug)]
-enum Item {
-    Found(Vec<Found>),
-    Done(Outcome),
-}
+/// Time that a process is read for; what is left of it then is another task, so that
+/// no thread is long without a look at whether the pass goes on.
+const TIME: Duration = Duration::from_millis(20);
+/// Number of owners that are handed over at a time, about.
+const BATCH: usize = 32;
 
-/// What all threads of a pass share; one that is left behind keeps it alive.
+/// A process to read, or what is left of it.
 #[derive(Debug)]
-struct Shared {
-    mounts: Mounts,
-    pids: Vec<u32>,
-    wanted: Wanted,
-    turns: Turns<Item>,
-    /// Who reads which process.
-    running: Mutex<Vec<Reading>>,
-    deadline: Duration,
-    panicked: AtomicBool,
-}
-
-/// A process that is being read.
-#[derive(Clone, Debug)]
 struct Reading {
     index: usize,
-    heartbeat: Heartbeat,
-    watch: HeartbeatWatch,
-    /// What is known of the process so far.
-    process: Arc<Mutex<Arc<PassedProcess>>>,
+    /// The number of outputs before.
+    part: u64,
+    stage: Stage,
 }
 
-impl Shared {
-    fn running(&self) -> MutexGuard<'_, Vec<Reading>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives up processes whose readers have not come further for the deadline.
-    /// Returns how many readers are lost.
-    fn give_up_silent(&self) -> usize {
-        let mut lost = 0;
-        let is_silent = |reading: &mut Reading| reading.watch.is_silent(self.deadline);
-        let silent: Vec<_> = {
-            let mut running = self.running();
-            let silent = running
-                .iter_mut()
-                .filter_map(|reading| is_silent(reading).then(|| reading.clone()));
-            let silent: Vec<_> = silent.collect();
-            running.retain(|reading| silent.iter().all(|other| other.index != reading.index));
-            silent
-        };
-        for reading in silent {
-            let process = reading
-                .process
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let error = Error::silent(process.pid, self.deadline);
-            let outcome = Outcome::Unread(Arc::clone(&process), error);
-            lost += usize::from(self.turns.give_up(reading.index, Item::Done(outcome)));
-        }
-        lost
-    }
+#[derive(Debug)]
+enum Stage {
+    Found(u32),
+    Open(Box<Walk>),
 }
 
-/// Reads processes until none is left.
-fn read_all(shared: &Shared) {
-    while let Some(index) = shared.turns.begin() {
-        let pid = shared.pids[index];
-        let heartbeat = Heartbeat::new();
-        let reading = Reading {
-            index,
-            watch: HeartbeatWatch::new(&heartbeat),
-            heartbeat,
-            process: Arc::new(Mutex::new(Arc::new(PassedProcess::of(pid)))),
-        };
-        shared.running().push(reading.clone());
-        let outcome = read(shared, pid, &reading);
-        reading.heartbeat.pause();
-        shared.turns.give(index, Item::Done(outcome));
-        shared.running().retain(|other| other.index != index);
-        if !shared.turns.finish(index) {
-            // Another thread has this one's place.
-            return;
+/// What comes of reading a process for a while.
+#[derive(Debug)]
+enum Output {
+    /// First of all, so that it is known of a process that is silent from then on.
+    Opened(Arc<PassedProcess>),
+    Walked(Vec<Found>, Option<Outcome>),
+    /// In the place of a thread that was left behind.
+    Silent(usize),
+}
+
+impl Task for Reading {
+    type Key = (usize, u64);
+    type Output = Output;
+
+    fn key(&self) -> (usize, u64) {
+        (self.index, self.part)
+    }
+
+    fn weight(output: &Output) -> usize {
+        match output {
+            Output::Walked(found, _) => found.len(),
+            Output::Opened(_) | Output::Silent(_) => 0,
         }
     }
 }
 
-/// Starts a thread that reads; whether there is one.
-fn start(shared: &Arc<Shared>) -> bool {
-    let shared = Arc::clone(shared);
-    let builder = thread::Builder::new()
-        .name("owners".to_owned())
-        .stack_size(STACK);
-    let read = move || {
-        let read = catch_unwind(AssertUnwindSafe(|| read_all(&shared)));
-        if read.is_err() {
-            // The others must not wait for it.
-            shared.panicked.store(true, Ordering::Relaxed);
-            shared.turns.stop();
+impl Reading {
+    /// Opens the process, or walks it for a while.
+    fn work(
+        mut self,
+        mounts: &Mounts,
+        wanted: &Wanted,
+        heartbeat: &Heartbeat,
+    ) -> (Option<Output>, Option<Self>) {
+        let done = |outcome| (Some(Output::Walked(Vec::new(), Some(outcome))), None);
+        match &mut self.stage {
+            &mut Stage::Found(pid) => match open(mounts, pid) {
+                Ok((_, process)) if !process.as_core().has_memory() => done(Outcome::WithoutMemory),
+                Ok((passed, process)) => match Walk::new(process, Arc::clone(&passed)) {
+                    Ok(walk) => {
+                        self.stage = Stage::Open(Box::new(walk));
+                        self.part += 1;
+                        (Some(Output::Opened(passed)), Some(self))
+                    }
+                    Err(error) => done(Outcome::Unread(passed, error)),
+                },
+                Err((passed, error)) => done(Outcome::Unread(Arc::new(passed), error)),
+            },
+            Stage::Open(walk) => {
+                let mut found = Vec::new();
+                let outcome = match walk.go_on(wanted, heartbeat, &mut found) {
+                    Ok(false) if found.is_empty() => return (None, Some(self)),
+                    Ok(false) => None,
+                    Ok(true) => Some(Outcome::Read),
+                    Err(error) => Some(Outcome::Unread(Arc::clone(&walk.passed), error)),
+                };
+                self.part += 1;
+                let rest = outcome.is_none().then_some(self);
+                (Some(Output::Walked(found, outcome)), rest)
+            }
         }
-    };
-    builder.spawn(read).is_ok()
+    }
 }
 
 /// Reads these processes; everything is given in their order. A process that does
-/// not answer within the deadline is given up, and the thread that waits for it is
-/// left behind. (Not where no thread can be had.)
+/// not answer within the deadline is given up.
 pub(super) fn over(
     pids: &[u32],
     wanted: &Wanted,
     options: &OwnerOptions,
     mut give: impl FnMut(Event) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let shared = Arc::new(Shared {
-        mounts: options.mounts.clone(),
-        pids: pids.to_vec(),
-        wanted: wanted.clone(),
-        turns: Turns::new(pids.len()),
-        running: Mutex::new(Vec::new()),
-        deadline: options.deadline,
-        panicked: AtomicBool::new(false),
+    let tasks = pids.to_vec().into_iter().enumerate();
+    let tasks = tasks.map(|(index, pid)| Reading {
+        index,
+        part: 0,
+        stage: Stage::Found(pid),
     });
-    let turns = &shared.turns;
-    let _stop = StopOnDrop(turns);
-    let threads = match options.threads {
-        0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_BY_DEFAULT)),
-        threads => threads.min(MOST),
+    let orders = Orders {
+        name: "owners",
+        threads: crew::size(options.threads).min(pids.len()),
+        deadline: options.deadline,
     };
-    let mut readers = 0;
-    for _ in 0..threads.min(pids.len()) {
-        readers += usize::from(start(&shared));
-    }
-    let mut done = 0;
-    let mut looked = Instant::now();
-    loop {
-        // Where not one thread can be had, this one reads.
-        if readers == 0 {
-            if let Some(index) = turns.begin() {
-                let outcome = alone(&shared, pids[index], &mut give)?;
-                turns.give(index, Item::Done(outcome));
-                turns.finish(index);
+    let (mounts, wanted) = (options.mounts.clone(), wanted.clone());
+    let work = move |task: Reading, heartbeat: &Heartbeat| task.work(&mounts, &wanted, heartbeat);
+    let silent = |(index, _)| Output::Silent(index);
+    let (mut opened, mut done) = (None::<Arc<PassedProcess>>, 0);
+    crew::run(tasks, orders, work, silent, |output| {
+        let outcome = match output {
+            None => return give(Event::Progress { done }),
+            Some(Output::Opened(process)) => {
+                opened = Some(process);
+                return ControlFlow::Continue(());
             }
-        }
-        let next = turns.take(SILENCE);
-        if looked.elapsed() >= SILENCE {
-            looked = Instant::now();
-            for _ in 0..shared.give_up_silent() {
-                readers -= usize::from(!start(&shared));
+            Some(Output::Walked(found, outcome)) => {
+                found
+                    .into_iter()
+                    .try_for_each(|found| give(Event::Found(found)))?;
+                outcome
             }
-        }
-        match next {
-            Next::Item(Item::Found(batch)) => {
-                for found in batch {
-                    give(Event::Found(found))?;
-                }
+            Some(Output::Silent(index)) => {
+                let pid = pids[index];
+                let process = opened.take().filter(|process| process.pid == pid);
+                let process = process.unwrap_or_else(|| Arc::new(PassedProcess::of(pid)));
+                Some(Outcome::Unread(
+                    process,
+                    Error::silent(pid, options.deadline),
+                ))
             }
-            Next::Item(Item::Done(outcome)) => give(Event::Done(outcome))?,
-            Next::Finished => {
-                done += 1;
-                give(Event::Progress { done })?;
-            }
-            Next::Nothing => {
-                let panicked = shared.panicked.load(Ordering::Relaxed);
-                assert!(!panicked, "a thread of the pass has panicked");
-                give(Event::Progress { done })?;
-            }
-            Next::End => return ControlFlow::Continue(()),
-        }
-    }
-}
-
-/// Reads a process and hands its owners over.
-fn read(shared: &Shared, pid: u32, reading: &Reading) -> Outcome {
-    let (turns, heartbeat) = (&shared.turns, &reading.heartbeat);
-    let mut batch = Vec::new();
-    let mut looked = 0u32;
-    // To wait for one's turn is not to wait for the process.
-    let give = |batch: Vec<Found>| {
-        heartbeat.pause();
-        let is_taken = turns.give(reading.index, Item::Found(batch));
-        heartbeat.beat();
-        is_taken
-    };
-    let known = |process: &Arc<PassedProcess>| {
-        let mut known = reading
-            .process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *known = Arc::clone(process);
-    };
-    let outcome = walk(shared, pid, heartbeat, known, |found| {
-        // Whether the pass is over is looked at now and then.
-        looked = looked.wrapping_add(1);
-        if looked % 1024 == 0 && turns.is_stopped() {
-            return ControlFlow::Break(());
-        }
-        let Some(found) = found else {
+        };
+        let Some(outcome) = outcome else {
             return ControlFlow::Continue(());
         };
-        batch.push(found);
-        if batch.len() < BATCH || give(std::mem::take(&mut batch)) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    });
-    if !batch.is_empty() {
-        give(batch);
-    }
-    outcome
+        done += 1;
+        give(Event::Done(outcome))?;
+        give(Event::Progress { done })
+    })
 }
 
-/// Reads a process and gives its owners at once; breaks when `give` does.
-fn alone(
-    shared: &Shared,
+/// Opens a process; an error comes with what is known of it all the same.
+fn open(
+    mounts: &Mounts,
     pid: u32,
-    give: &mut impl FnMut(Event) -> ControlFlow<()>,
-) -> ControlFlow<(), Outcome> {
-    let mut broken = ControlFlow::Continue(());
-    let outcome = walk(
-        shared,
-        pid,
-        &Heartbeat::new(),
-        |_| {},
-        |found| {
-            if let Some(found) = found {
-                broken = give(Event::Found(found));
-            }
-            broken
-        },
-    );
-    match broken {
-        ControlFlow::Break(()) => ControlFlow::Break(()),
-        ControlFlow::Continue(()) => ControlFlow::Continue(outcome),
-    }
-}
-
-/// Walks all memory of a process. `each` gets what it maps of what is wanted, and
-/// what it has lost, and `None` for each other run; `known` what is known of the
-/// process as soon as it is.
-fn walk(
-    shared: &Shared,
-    pid: u32,
-    heartbeat: &Heartbeat,
-    known: impl Fn(&Arc<PassedProcess>),
-    mut each: impl FnMut(Option<Found>) -> ControlFlow<()>,
-) -> Outcome {
+) -> Result<(Arc<PassedProcess>, Process), (PassedProcess, Error)> {
     let mut passed = PassedProcess::of(pid);
-    let opened = shared.mounts.unique_pid(pid).and_then(|unique| {
+    let opened = mounts.unique_pid(pid).and_then(|unique| {
         passed.unique_pid = Some(unique);
-        shared.mounts.process(unique)
+        mounts.process(unique)
     });
-    let process = match opened {
-        Ok(process) => process,
-        Err(error) => return Outcome::Unread(Arc::new(passed), error),
-    };
-    passed.command = command(&process);
-    let passed = Arc::new(passed);
-    known(&passed);
-    if !process.as_core().has_memory() {
-        return Outcome::WithoutMemory;
-    }
-    match walk_areas(&process, &passed, &shared.wanted, heartbeat, &mut each) {
-        Ok(()) => Outcome::Read,
-        Err(error) => Outcome::Unread(passed, error),
+    match opened {
+        Ok(process) => {
+            passed.command = command(&process);
+            Ok((Arc::new(passed), process))
+        }
+        Err(error) => Err((passed, error)),
     }
 }
 
 /// The walk of a process that is open. Kinds of mappings are found out only of
 /// those that are given: to learn one can mean to read a file.
-fn walk_areas(
-    process: &Process,
-    passed: &Arc<PassedProcess>,
-    wanted: &Wanted,
-    heartbeat: &Heartbeat,
-    each: &mut impl FnMut(Option<Found>) -> ControlFlow<()>,
-) -> Result<(), Error> {
-    let core = process.as_core();
-    let error = |error| process.error(error);
-    let mut areas = AreaCursor::new(core, AddrRange::ALL, Access::Frames, name_storage());
-    let areas = areas.as_mut().map_err(|&mut failed| error(failed))?;
-    areas.skip_file_contents();
-    let mut walker = AreaWalker::new(core, entry_storage());
-    while let Some(mut area) = areas.next(core).map_err(error)? {
-        heartbeat.beat();
-        let mut found = Finder {
+#[derive(Debug)]
+struct Walk {
+    process: Process,
+    passed: Arc<PassedProcess>,
+    areas: AreaCursor<NameStorage>,
+    walker: AreaWalker<EntryStorage>,
+    /// The area that is being walked, and its mapping as owners have it, once there
+    /// is one.
+    area: Option<(Area, Option<Arc<Mapping>>)>,
+}
+
+impl Walk {
+    fn new(process: Process, passed: Arc<PassedProcess>) -> Result<Self, Error> {
+        let core = process.as_core();
+        let areas = AreaCursor::new(core, AddrRange::ALL, Access::Frames, name_storage());
+        let mut areas = areas.map_err(|failed| process.error(failed))?;
+        areas.skip_file_contents();
+        let walker = AreaWalker::new(core, entry_storage());
+        Ok(Self {
             process,
             passed,
-            wanted,
-            area,
-            name: areas.name(),
-            mapping: None,
-            failed: None,
-        };
-        let mut give = |run: &Run, _: &object::Mapping| found.find(run, each);
-        let mut flow = ControlFlow::Continue(());
-        while flow.is_continue() && !area.left().is_empty() {
-            flow = walker.step(core, &mut area, &mut give).map_err(error)?;
+            areas,
+            walker,
+            area: None,
+        })
+    }
+
+    /// Walks for a while, or until there are some owners. Returns whether all was
+    /// walked.
+    fn go_on(
+        &mut self,
+        wanted: &Wanted,
+        heartbeat: &Heartbeat,
+        owners: &mut Vec<Found>,
+    ) -> Result<bool, Error> {
+        let began = Instant::now();
+        let (process, core) = (&self.process, self.process.as_core());
+        let error = |error| process.error(error);
+        loop {
             heartbeat.beat();
-        }
-        if let (ControlFlow::Continue(()), Some(run)) = (flow, walker.take()) {
-            flow = found.find(&run, each);
-        }
-        if let Some(failed) = found.failed {
-            return Err(failed);
-        }
-        if flow.is_break() {
-            break;
+            if owners.len() >= BATCH || began.elapsed() >= TIME {
+                return Ok(false);
+            }
+            let (area, mapping) = match &mut self.area {
+                Some(area) => area,
+                none => match self.areas.next(core).map_err(error)? {
+                    Some(area) => none.insert((area, None)),
+                    None => return Ok(true),
+                },
+            };
+            let mut finder = Finder {
+                process,
+                passed: &self.passed,
+                wanted,
+                area: *area,
+                name: self.areas.name(),
+                mapping,
+                owners,
+                failed: None,
+            };
+            let mut find = |run: &Run, _: &object::Mapping| {
+                finder.find(run);
+                match finder.failed {
+                    None => ControlFlow::Continue(()),
+                    Some(_) => ControlFlow::Break(()),
+                }
+            };
+            let mut flow = ControlFlow::Continue(());
+            if !area.left().is_empty() {
+                flow = self.walker.step(core, area, &mut find).map_err(error)?;
+            }
+            let is_done = area.left().is_empty();
+            if flow.is_continue() && is_done {
+                if let Some(run) = self.walker.take() {
+                    finder.find(&run);
+                }
+            }
+            if let Some(failed) = finder.failed {
+                return Err(failed);
+            }
+            if is_done {
+                self.area = None;
+            }
         }
     }
-    Ok(())
 }
 
 /// Finds what is wanted among the runs of one area.
@@ -395,54 +321,34 @@ struct Finder<'a> {
     wanted: &'a Wanted,
     area: Area,
     name: VmaName<'a>,
-    /// The mapping as owners have it, once there is one.
-    mapping: Option<Arc<Mapping>>,
+    mapping: &'a mut Option<Arc<Mapping>>,
+    owners: &'a mut Vec<Found>,
     /// Why something could not be read.
     failed: Option<Error>,
 }
 
 impl Finder<'_> {
-    fn find(
-        &mut self,
-        run: &Run,
-        each: &mut impl FnMut(Option<Found>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn find(&mut self, run: &Run) {
         let shift = self.process.page_size().shift();
         if let Some(address) = run.state.backing.address() {
             let count = (run.end - run.start) >> shift;
-            return self.of_frames(run, 0, address.as_u64() >> shift, count, true, each);
-        }
-        if run.state.backing != Backing::Poisoned {
-            return each(None);
-        }
-        let virt = AddrRange::new(run.start, run.end).unwrap_or_default();
-        match lost::frames(self.process, virt) {
-            Ok(runs) => runs.iter().try_for_each(|lost| {
-                self.of_frames(run, lost.page << shift, lost.first, lost.count, false, each)
-            }),
-            Err(error) => {
-                self.failed = Some(error);
-                ControlFlow::Break(())
+            self.find_frames(run, 0, address.as_u64() >> shift, count, true);
+        } else if run.state.backing == Backing::Poisoned {
+            let virt = AddrRange::new(run.start, run.end).unwrap_or_default();
+            match lost::frames(self.process, virt) {
+                Ok(runs) => runs.iter().for_each(|lost| {
+                    self.find_frames(run, lost.page << shift, lost.first, lost.count, false);
+                }),
+                Err(error) => self.failed = Some(error),
             }
         }
     }
 
-    /// Gives what is wanted of frames that the pages of a run have from a distance
+    /// Finds what is wanted of frames that the pages of a run have from a distance
     /// on, or had.
-    fn of_frames(
-        &mut self,
-        run: &Run,
-        from: u64,
-        first: u64,
-        count: u64,
-        has: bool,
-        each: &mut impl FnMut(Option<Found>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn find_frames(&mut self, run: &Run, from: u64, first: u64, count: u64, has: bool) {
         let shift = self.process.page_size().shift();
-        let mut any = false;
-        let wanted = self.wanted;
-        for part in wanted.within(first..first.saturating_add(count)) {
-            any = true;
+        for part in self.wanted.within(first..first.saturating_add(count)) {
             let region = PhysicalRegion {
                 virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
                 backing: run.state.backing,
@@ -454,14 +360,10 @@ impl Finder<'_> {
                 process: Arc::clone(self.passed),
                 region: part_of(&region, distance(part.start), distance(part.end)),
             };
-            each(Some(match has {
+            self.owners.push(match has {
                 true => Found::Maps(owner),
                 false => Found::Lost(owner, PhysAddr::new(part.start << shift)),
-            }))?;
-        }
-        match any {
-            true => ControlFlow::Continue(()),
-            false => each(None),
+            });
         }
     }
 

@@ -136,7 +136,7 @@ impl Process {
     /// From now on walks that give all at once ([`Process::physical_regions_parallel`],
     /// [`Process::summary_of`]) make this heart beat while they come further.
     #[must_use]
-    pub fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
+    pub(crate) fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
         let heartbeat = heartbeat.clone();
         Self { heartbeat, ..self }
     }

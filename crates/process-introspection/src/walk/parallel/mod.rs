@@ -1,20 +1,21 @@
-//! Walks physical regions by several threads and gives them in order: starts
-//! and ends the threads, and hands out what they found. Knows no addresses.
+//! Walks physical regions by several threads and hands them out in order: starts
+//! and ends the threads. Knows no addresses.
 //!
 //! The range is cut while it is walked, by work and not by address: areas are
-//! enumerated once, in order, by whoever needs more to walk ([`plan`]); whoever
-//! is free takes the lowest piece that nobody walks, and gives back what it did
-//! not get done in its time ([`queue`], [`piece`]); runs that were cut at a
-//! border of pieces are made one again ([`joiner`]). What waits for the caller is
+//! enumerated once, in order, by the thread that needs more to walk ([`plan`]). A
+//! thread takes the lowest piece that nobody walks ([`crate::handover`]) and puts
+//! back what it did not get done in its time ([`piece`], [`pace`]). Runs that were cut
+//! at a border of pieces are joined again ([`joiner`]). What waits for the caller is
 //! kept small ([`packed`]).
 
 mod joiner;
+mod pace;
 mod packed;
 mod piece;
 mod plan;
-mod queue;
 
 use std::ops::{ControlFlow, RangeBounds};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,27 +23,21 @@ use process_introspection_core::AddrRange;
 
 use crate::error::Error;
 use crate::facts::page_facts::EntryNotes;
+use crate::handover::{crew, Handover, Next};
 use crate::process::Process;
 use crate::walk::regions::{Lent, PhysicalRegion};
 use joiner::Joiner;
-use piece::{Walked, Walker};
+use pace::Pace;
+use piece::{Piece, Walked, Walker};
 use plan::Plan;
-use queue::{Queue, StopOnDrop, Task};
 
-/// Threads are started when walking alone has taken this long and there is
-/// more. A thread costs about 0.1 ms, but on a busy machine as long as others
-/// keep it waiting, so small targets must never pay for one.
+/// Time of a walk by one thread after which others are started, if there is more. A
+/// thread costs about 0.1 ms, but on a busy machine as long as others keep it waiting,
+/// so small targets must never pay for one.
 const ALONE: Duration = Duration::from_millis(2);
-/// Or when walking alone has taken this long, and what is known to be left will
-/// take as long as [`ALONE`] if it goes on as it did.
+/// Time after which they are started too, if what is known to be left will take one
+/// thread as long as [`ALONE`].
 const FIRST_LOOK: Duration = Duration::from_micros(100);
-/// More threads than this never help when the caller does not say how many:
-/// one caller takes what they find.
-const MOST_BY_DEFAULT: usize = 8;
-const MOST: usize = 64;
-/// Enough for system calls and a few frames. Little, so that no huge page
-/// is behind it.
-const STACK: usize = 256 << 10;
 
 impl Process {
     /// The physical regions of `range` as [`Process::physical_regions`] gives
@@ -132,8 +127,8 @@ impl Process {
     }
 }
 
-/// The calling thread's part: it walks as the others do, but first of all it
-/// gives what is next in order.
+/// The calling thread's part: it walks as the others do, but first of all it hands
+/// the caller what is next in order.
 fn walk(
     process: &Process,
     range: AddrRange,
@@ -141,12 +136,20 @@ fn walk(
     noting: bool,
     each: impl FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let core = process.as_core();
-    let mut plan = Plan::new(core, range).map_err(|error| process.error(error))?;
+    let pace = Pace::new();
+    let plan = Plan::new(process.as_core(), &pace, range);
+    let mut plan = plan.map_err(|error| process.error(error))?;
     if process.skips_file_contents() {
         plan.skip_file_contents();
     }
-    let queue = Queue::new(plan);
+    let pieces = Handover::new(plan);
+    let walk = Walk {
+        process,
+        noting,
+        pace: &pace,
+        pieces: &pieces,
+        spare: Mutex::default(),
+    };
     let mut giver = Giver {
         joiner: Joiner::new(),
         each,
@@ -155,68 +158,115 @@ fn walk(
     };
     thread::scope(|scope| {
         // Also when `each` panics.
-        let _stop = StopOnDrop::always(&queue);
-        let mut walker = Walker::new(core, noting);
+        let _stop = pieces.stop_on_drop();
+        let mut walker = walk.walker();
         let mut alone = (threads != 1).then_some(Duration::ZERO);
-        let pays = |so_far: Duration| {
-            (so_far >= ALONE && queue.has_more())
-                || (so_far >= FIRST_LOOK && queue.expected() >= ALONE)
-        };
         loop {
             process.beat();
-            match queue.next_for_caller(core) {
-                Task::Give(walked) => {
+            match pieces.next(true, None) {
+                Next::Output(walked) => {
                     if giver.give(&walked).is_break() {
                         return Ok(());
                     }
                     if let Some(error) = walked.error {
                         return Err(process.error(error));
                     }
-                    queue.recycle(walked);
+                    walk.recycle(walked);
                 }
-                Task::Walk(piece) => {
-                    let took = queue.walk(&mut walker, core, piece);
+                Next::Work(piece) => {
+                    let start = piece.start();
+                    let (walked, rest, (bytes, took)) = walk.walk(&mut walker, piece);
+                    pieces.finish(start, Some(walked), rest);
                     alone = alone.map(|so_far| so_far + took);
-                    if alone.is_some_and(pays) {
+                    if alone.is_some_and(|so_far| walk.pays(so_far, bytes, took)) {
                         alone = None;
-                        start(scope, process, &queue, threads, noting);
+                        walk.start(scope, threads);
                     }
                 }
-                Task::End => return Ok(()),
+                Next::End | Next::Nothing => return Ok(()),
             }
         }
     })
 }
 
-/// Starts the other threads. If the system does not let it, fewer.
-fn start<'scope, 'env>(
-    scope: &'scope thread::Scope<'scope, 'env>,
-    process: &'env Process,
-    queue: &'env Queue,
-    threads: usize,
+/// The state that the threads of a walk share.
+struct Walk<'a, 'p> {
+    process: &'a Process,
     noting: bool,
-) {
-    let threads = match threads {
-        0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_BY_DEFAULT)),
-        threads => threads.min(MOST),
-    };
-    for _ in 1..threads {
-        let builder = thread::Builder::new()
-            .name("walk".to_owned())
-            .stack_size(STACK);
-        let others = move || {
-            let _stop = StopOnDrop::on_panic(queue);
-            let core = process.as_core();
-            let mut walker = Walker::new(core, noting);
-            while let Task::Walk(piece) = queue.next(core) {
-                process.beat();
-                queue.walk(&mut walker, core, piece);
-            }
-        };
-        if builder.spawn_scoped(scope, others).is_err() {
-            return;
+    pace: &'a Pace,
+    pieces: &'a Handover<'p, Piece>,
+    /// Storage to be used again.
+    spare: Mutex<Vec<Walked>>,
+}
+
+impl Walk<'_, '_> {
+    fn walker(&self) -> Walker {
+        Walker::new(self.process.as_core(), self.noting)
+    }
+
+    /// Walks the first part of a piece. Returns what was found, what is left, and how
+    /// many bytes that was in which time.
+    fn walk(
+        &self,
+        walker: &mut Walker,
+        mut piece: Piece,
+    ) -> (Walked, Option<Piece>, (u64, Duration)) {
+        let others = piece.split_off(self.pace.share_of(piece.size()));
+        if !others.is_empty() {
+            self.pieces.add(others);
         }
-        queue.add_walker();
+        let size = piece.size();
+        let mut walked = self.spare().pop().unwrap_or_default();
+        let took = walker.walk(self.process.as_core(), &mut piece, &mut walked);
+        let covered = size - piece.size();
+        let rest = (!piece.is_empty()).then_some(piece);
+        self.pace.adapt(took, covered, rest.is_some());
+        (walked, rest, (covered, took))
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Walked>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes back storage.
+    fn recycle(&self, mut walked: Walked) {
+        walked.clear();
+        let mut spare = self.spare();
+        if spare.len() as u64 <= self.pace.walkers() {
+            spare.push(walked);
+        }
+    }
+
+    /// Returns whether other threads pay, after one has walked for `so_far`, and the
+    /// last of it `bytes` in `took`.
+    fn pays(&self, so_far: Duration, bytes: u64, took: Duration) -> bool {
+        if so_far < FIRST_LOOK {
+            return false;
+        }
+        let left = self.pieces.left(Piece::size);
+        let seconds = took.as_secs_f64() * (left.unwrap_or(0) as f64 / bytes.max(1) as f64);
+        (so_far >= ALONE && left.is_some()) || seconds >= ALONE.as_secs_f64()
+    }
+
+    /// Starts the other threads. If the system does not let it, fewer.
+    fn start<'scope, 'env>(&'env self, scope: &'scope thread::Scope<'scope, 'env>, threads: usize) {
+        for _ in 1..crew::size(threads) {
+            let builder = thread::Builder::new()
+                .name("walk".to_owned())
+                .stack_size(crew::STACK);
+            let others = || {
+                let mut walker = self.walker();
+                self.pieces.work(None, |piece| {
+                    self.process.beat();
+                    let (walked, rest, _) = self.walk(&mut walker, piece);
+                    (Some(walked), rest)
+                });
+            };
+            if builder.spawn_scoped(scope, others).is_err() {
+                return;
+            }
+            self.pace.add_walker();
+        }
     }
 }
 

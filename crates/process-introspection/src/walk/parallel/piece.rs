@@ -1,4 +1,4 @@
-//! Pieces of a walk, and walking one. Knows nothing of other pieces.
+//! Pieces of a walk, and the walk of one. Knows nothing of other pieces.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -12,28 +12,47 @@ use process_introspection_core::physical::AreaWalker;
 use super::packed::PackedRuns;
 use super::plan::PlannedArea;
 use crate::facts::page_facts::EntryNotes;
+use crate::handover::Task;
 use crate::process::mapping::{EntryStorage, Mapping};
 
-/// A piece is walked for about so long; what is left then is another piece.
+/// Time that a piece is walked for, about; what is left then is another piece.
 pub(super) const TIME: Duration = Duration::from_micros(500);
-/// The same in runs, which have to be kept until they are given.
+/// Number of runs and notes that end the walk of a piece: they are kept until the
+/// caller has taken those before.
 const RUNS: usize = 2048;
-/// So many entries are read at once: what one read gives is all kept, so this
-/// is less than in a walk of one thread.
+/// Number of entries that one read returns: all that comes of it is kept, so this is
+/// less than in a walk by one thread.
 const ENTRIES: usize = 2048;
-/// The clock is looked at after so many steps, or one of so many bytes.
+/// Steps after which the clock is read.
 const STEPS: u32 = 16;
+/// Size of a step after which the clock is read too.
 const LARGE_STEP: u64 = 1 << 20;
 
 /// Areas, or parts of them, that follow each other.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     pub(super) areas: VecDeque<PlannedArea>,
+    /// Why there are no areas behind these.
+    pub(super) error: Option<core::Error>,
+}
+
+impl Task for Piece {
+    /// The first address.
+    type Key = u64;
+    type Output = Walked;
+
+    fn key(&self) -> u64 {
+        self.start()
+    }
+
+    fn weight(walked: &Walked) -> usize {
+        walked.len()
+    }
 }
 
 impl Piece {
     pub(super) fn is_empty(&self) -> bool {
-        self.areas.is_empty()
+        self.areas.is_empty() && self.error.is_none()
     }
 
     /// The first address that is left.
@@ -53,7 +72,7 @@ impl Piece {
         sizes.fold(0, u64::saturating_add)
     }
 
-    /// Keeps about `bytes`, at least something, and gives what lies behind.
+    /// Keeps about `bytes`, at least something, and returns what lies behind.
     pub(super) fn split_off(&mut self, bytes: u64) -> Self {
         let mut kept = 0u64;
         for (index, planned) in self.areas.iter_mut().enumerate() {
@@ -75,7 +94,10 @@ impl Piece {
             if let Some(rest) = rest {
                 areas.push_front(rest);
             }
-            return Self { areas };
+            return Self {
+                areas,
+                error: self.error.take(),
+            };
         }
         Self::default()
     }
@@ -104,16 +126,8 @@ pub(super) struct Walked {
 }
 
 impl Walked {
-    /// Nothing but an error.
-    pub(super) fn failed(error: core::Error) -> Self {
-        Self {
-            error: Some(error),
-            ..Self::default()
-        }
-    }
-
-    /// How much there is to keep: runs, and notes.
-    pub(super) fn len(&self) -> usize {
+    /// The number of runs and notes.
+    fn len(&self) -> usize {
         self.runs.len() + self.notes.len()
     }
 
@@ -217,10 +231,13 @@ impl Walker {
                 complete: done && planned.last,
             });
             if walked.error.is_some() {
-                piece.areas.clear();
+                *piece = Piece::default();
             } else if done {
                 piece.areas.pop_front();
             }
+        }
+        if piece.areas.is_empty() && walked.error.is_none() {
+            walked.error = piece.error.take();
         }
         began.elapsed()
     }

@@ -1,5 +1,5 @@
-//! What there is to walk: areas in order, each enumerated once, with their
-//! mappings as the records of all threads share them.
+//! The areas to walk: in order, each enumerated once, with their mappings as the
+//! records of all threads share them.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use process_introspection_core::physical::{Area, AreaCursor};
 use process_introspection_core::process::Access;
 use process_introspection_core::{self as core, AddrRange};
 
+use super::pace::Pace;
 use super::piece::Piece;
 use crate::process::mapping::{name_storage, Mapping, MappingName, NameStorage};
 
@@ -19,20 +20,30 @@ pub(super) struct PlannedArea {
     pub(super) last: bool,
 }
 
-/// Enumerates areas.
+/// Enumerates areas, and makes pieces of them that take their time.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
+    process: &'a core::Process,
+    pace: &'a Pace,
     areas: AreaCursor<NameStorage>,
+    is_over: bool,
 }
 
-/// So many small areas make a piece.
+/// Maximum number of areas in a piece.
 const AREAS: usize = 256;
 
-impl Plan {
-    /// Of all areas of a range.
-    pub(super) fn new(process: &core::Process, range: AddrRange) -> core::error::Result<Self> {
+impl<'a> Plan<'a> {
+    /// All areas of a range.
+    pub(super) fn new(
+        process: &'a core::Process,
+        pace: &'a Pace,
+        range: AddrRange,
+    ) -> core::error::Result<Self> {
         Ok(Self {
+            process,
+            pace,
             areas: AreaCursor::new(process, range, Access::Frames, name_storage())?,
+            is_over: false,
         })
     }
 
@@ -40,21 +51,23 @@ impl Plan {
     pub(super) fn skip_file_contents(&mut self) {
         self.areas.skip_file_contents();
     }
+}
 
-    /// The next areas, of `bytes` or more if there are not too many or too
-    /// few; fewer than that many mean the end, or an error after them.
-    pub(super) fn next(
-        &mut self,
-        process: &core::Process,
-        bytes: u64,
-    ) -> (Piece, Option<core::error::Result<()>>) {
+impl Iterator for Plan<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let (process, bytes) = (self.process, self.pace.stride());
         let mut piece = Piece::default();
         let mut size = 0u64;
-        while size < bytes && piece.areas.len() < AREAS {
+        while !self.is_over && size < bytes && piece.areas.len() < AREAS {
             let area = match self.areas.next(process) {
                 Ok(Some(area)) => area,
-                Ok(None) => return (piece, Some(Ok(()))),
-                Err(error) => return (piece, Some(Err(error))),
+                ended => {
+                    piece.error = ended.err();
+                    self.is_over = true;
+                    break;
+                }
             };
             size = size.saturating_add(area.left().size());
             let name = MappingName::complete(process, &area.mapping().vma, self.areas.name());
@@ -64,6 +77,6 @@ impl Plan {
                 last: true,
             });
         }
-        (piece, None)
+        (!piece.is_empty()).then_some(piece)
     }
 }

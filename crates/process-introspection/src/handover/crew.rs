@@ -1,0 +1,92 @@
+//! Threads of a hand-over that nobody waits for: one that works on a task in vain is
+//! left behind, and another takes its place. Knows nothing of tasks.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Handover, Next, Task};
+use crate::process::heartbeat::Heartbeat;
+
+/// Maximum time between two calls of the taker.
+const SILENCE: Duration = Duration::from_millis(50);
+/// Number of threads above which more do not help: one thread takes the outputs.
+const MOST_BY_DEFAULT: usize = 8;
+const MOST: usize = 64;
+/// Stack of a thread: enough for system calls and a few frames. Little, so that no
+/// huge page is behind it.
+pub(crate) const STACK: usize = 256 << 10;
+
+/// Returns the number of threads to work with when a caller asks for `threads`, 0
+/// being as many as help.
+pub(crate) fn size(threads: usize) -> usize {
+    match threads {
+        0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_BY_DEFAULT)),
+        threads => threads.min(MOST),
+    }
+}
+
+/// How a crew works.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Orders {
+    pub(crate) name: &'static str,
+    pub(crate) threads: usize,
+    /// How long a task may come no further.
+    pub(crate) deadline: Duration,
+}
+
+/// Has these tasks worked on, and gives the outputs to `each`, in order, on the
+/// calling thread; `None` about twenty times a second in which there are none. A task
+/// whose heartbeat is silent for the deadline is given up with the output `silent`.
+/// (Not where no thread can be started: the calling one works then.)
+///
+/// # Panics
+/// When `work` panics.
+pub(crate) fn run<T>(
+    tasks: impl Iterator<Item = T> + Send + 'static,
+    orders: Orders,
+    work: impl Fn(T, &Heartbeat) -> (Option<T::Output>, Option<T>) + Send + Sync + 'static,
+    silent: impl Fn(T::Key) -> T::Output,
+    mut each: impl FnMut(Option<T::Output>) -> ControlFlow<()>,
+) -> ControlFlow<()>
+where
+    T: Task<Key: Send, Output: Send> + Send + 'static,
+{
+    let shared = Arc::new((Handover::new(tasks), work));
+    let (handover, work) = &*shared;
+    let _stop = handover.stop_on_drop();
+    let start = || {
+        let shared = Arc::clone(&shared);
+        let builder = thread::Builder::new()
+            .name(orders.name.to_owned())
+            .stack_size(STACK);
+        let worker = move || {
+            let (handover, work) = &*shared;
+            let heartbeat = Heartbeat::new();
+            handover.work(Some(&heartbeat), |task| work(task, &heartbeat));
+        };
+        builder.spawn(worker).is_ok()
+    };
+    let mut workers = (0..orders.threads).filter(|_| start()).count();
+    let mut looked = Instant::now();
+    loop {
+        let next = handover.next(workers == 0, Some(SILENCE));
+        if looked.elapsed() >= SILENCE {
+            looked = Instant::now();
+            for _ in 0..handover.give_up(orders.deadline, &silent) {
+                workers -= usize::from(!start());
+            }
+        }
+        match next {
+            Next::Output(output) => each(Some(output))?,
+            Next::Work(task) => {
+                let key = task.key();
+                let (output, rest) = work(task, &Heartbeat::new());
+                handover.finish(key, output, rest);
+            }
+            Next::Nothing => each(None)?,
+            Next::End => return ControlFlow::Continue(()),
+        }
+    }
+}

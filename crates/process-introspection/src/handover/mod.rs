@@ -1,0 +1,362 @@
+//! One ordered hand-over between threads: tasks that any thread takes, lowest
+//! first, and their outputs, which one thread takes in the order of the tasks.
+//!
+//! A thread works on a task for a while. What is left of the task then is a task of
+//! its own, behind the output, so no thread ever waits with a task in its hands.
+//! Threads that are not waited for are in [`crew`]. Knows neither what a task is nor
+//! how many threads there are.
+
+pub(crate) mod crew;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::process::heartbeat::{Heartbeat, HeartbeatWatch};
+
+/// Maximum weight of the outputs that wait: above it, only the first task in order
+/// is begun. With what the tasks in work hold this bounds the memory.
+const MAX_WEIGHT: usize = 6144;
+/// Maximum number of tasks and outputs, likewise.
+const MAX_SLOTS: usize = 64;
+
+/// Something to do, with a place in an order.
+pub(crate) trait Task: Sized {
+    type Key: Ord + Copy;
+    type Output;
+
+    /// The place in the order. What is left of a task comes behind the task, and
+    /// before the next one.
+    fn key(&self) -> Self::Key;
+
+    /// The share of [`MAX_WEIGHT`] that an output takes while it waits.
+    fn weight(output: &Self::Output) -> usize;
+}
+
+enum Slot<T: Task> {
+    Free(T),
+    /// A thread works on the task; the watch says for how long in vain.
+    Taken(Option<HeartbeatWatch>),
+    Done(T::Output),
+}
+
+/// Where the tasks come from.
+enum Source<'a, T> {
+    Idle(Box<dyn Iterator<Item = T> + Send + 'a>),
+    /// A thread asks for the next one.
+    Busy,
+    Over,
+}
+
+struct State<'a, T: Task> {
+    slots: BTreeMap<T::Key, Slot<T>>,
+    source: Source<'a, T>,
+    /// The sum over all outputs.
+    weight: usize,
+    stopped: bool,
+    panic: Option<Box<dyn Any + Send>>,
+    /// As what the taker of the outputs waits, if it does.
+    taker_waits: Option<Role>,
+    workers_wait: bool,
+}
+
+/// Tasks and their outputs, shared by threads.
+pub(crate) struct Handover<'a, T: Task> {
+    state: Mutex<State<'a, T>>,
+    for_taker: Condvar,
+    for_workers: Condvar,
+}
+
+/// What the taker of the outputs does next.
+pub(crate) enum Next<T: Task> {
+    Output(T::Output),
+    Work(T),
+    /// Nothing came in the time given.
+    Nothing,
+    End,
+}
+
+/// What a thread can do next.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Step<K> {
+    Output(K),
+    Work(K),
+    Ask,
+    Wait,
+    End,
+}
+
+/// What a thread is there for: to work, to take outputs, or both.
+#[derive(Copy, Clone)]
+struct Role {
+    takes: bool,
+    works: bool,
+}
+
+const WORKER: Role = Role {
+    takes: false,
+    works: true,
+};
+
+impl<T: Task> State<'_, T> {
+    fn step(&self, role: Role) -> Step<T::Key> {
+        if self.stopped {
+            return Step::End;
+        }
+        let first = self.slots.first_key_value();
+        if let (true, Some((&key, Slot::Done(_)))) = (role.takes, first) {
+            return Step::Output(key);
+        }
+        let has_room = self.weight < MAX_WEIGHT && self.slots.len() < MAX_SLOTS;
+        if role.works {
+            let is_free = |(_, slot): &(&T::Key, &Slot<T>)| matches!(slot, Slot::Free(_));
+            if let Some((&key, _)) = self.slots.iter().find(is_free) {
+                // Without the first in order there is never room again.
+                let is_first = first.is_some_and(|(&first, _)| first == key);
+                return match has_room || is_first {
+                    true => Step::Work(key),
+                    false => Step::Wait,
+                };
+            }
+        }
+        // A task in work can leave a rest.
+        let is_left = |slot: &Slot<T>| role.takes || matches!(slot, Slot::Taken(_));
+        match self.source {
+            Source::Idle(_) if has_room && role.works => Step::Ask,
+            Source::Over if !self.slots.values().any(is_left) => Step::End,
+            _ => Step::Wait,
+        }
+    }
+
+    fn add(&mut self, task: T) {
+        self.slots.insert(task.key(), Slot::Free(task));
+    }
+
+    fn done(&mut self, key: T::Key, output: T::Output) {
+        self.weight += T::weight(&output);
+        self.slots.insert(key, Slot::Done(output));
+    }
+}
+
+impl<'a, T: Task> Handover<'a, T> {
+    /// A hand-over of these tasks, which ascend.
+    pub(crate) fn new(tasks: impl Iterator<Item = T> + Send + 'a) -> Self {
+        Self {
+            state: Mutex::new(State {
+                slots: BTreeMap::new(),
+                source: Source::Idle(Box::new(tasks)),
+                weight: 0,
+                stopped: false,
+                panic: None,
+                taker_waits: None,
+                workers_wait: false,
+            }),
+            for_taker: Condvar::new(),
+            for_workers: Condvar::new(),
+        }
+    }
+
+    /// No panic while the lock is held leaves a state that makes no sense.
+    fn lock(&self) -> MutexGuard<'_, State<'a, T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the threads that can go on after a change.
+    fn changed(&self, state: &mut State<'a, T>) {
+        let role = state.taker_waits;
+        if role.is_some_and(|role| state.step(role) != Step::Wait) {
+            state.taker_waits = None;
+            self.for_taker.notify_one();
+        }
+        if state.workers_wait && state.step(WORKER) != Step::Wait {
+            state.workers_wait = false;
+            self.for_workers.notify_all();
+        }
+    }
+
+    /// Returns the next output in order, once it is there; a task if this thread
+    /// `works` too and no output is there.
+    ///
+    /// # Panics
+    /// When a worker has panicked.
+    pub(crate) fn next(&self, works: bool, patience: Option<Duration>) -> Next<T> {
+        self.advance(Role { takes: true, works }, None, patience)
+    }
+
+    fn advance(
+        &self,
+        role: Role,
+        heartbeat: Option<&Heartbeat>,
+        patience: Option<Duration>,
+    ) -> Next<T> {
+        let mut state = self.lock();
+        loop {
+            match state.step(role) {
+                Step::Output(key) => {
+                    if let Some(Slot::Done(output)) = state.slots.remove(&key) {
+                        state.weight -= T::weight(&output);
+                        // There may be room again.
+                        self.changed(&mut state);
+                        return Next::Output(output);
+                    }
+                }
+                Step::Work(key) => {
+                    let taken = Slot::Taken(heartbeat.map(HeartbeatWatch::new));
+                    if let Some(Slot::Free(task)) = state.slots.insert(key, taken) {
+                        return Next::Work(task);
+                    }
+                }
+                Step::Ask => {
+                    let source = std::mem::replace(&mut state.source, Source::Busy);
+                    let Source::Idle(mut tasks) = source else {
+                        continue;
+                    };
+                    // It can take long.
+                    drop(state);
+                    let task = tasks.next();
+                    state = self.lock();
+                    state.source = match task {
+                        Some(task) => {
+                            state.add(task);
+                            Source::Idle(tasks)
+                        }
+                        None => Source::Over,
+                    };
+                    self.changed(&mut state);
+                }
+                Step::End => {
+                    if let (true, Some(panic)) = (role.takes, state.panic.take()) {
+                        drop(state);
+                        resume_unwind(panic);
+                    }
+                    return Next::End;
+                }
+                Step::Wait => {
+                    let condvar = if role.takes {
+                        state.taker_waits = Some(role);
+                        &self.for_taker
+                    } else {
+                        state.workers_wait = true;
+                        &self.for_workers
+                    };
+                    let Some(patience) = patience else {
+                        state = condvar.wait(state).unwrap_or_else(PoisonError::into_inner);
+                        continue;
+                    };
+                    let (after, waited) = condvar
+                        .wait_timeout(state, patience)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    state = after;
+                    if waited.timed_out() && state.step(role) == Step::Wait {
+                        return Next::Nothing;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds a task that was split off one in work.
+    pub(crate) fn add(&self, task: T) {
+        let mut state = self.lock();
+        state.add(task);
+        self.changed(&mut state);
+    }
+
+    /// Ends the work on a task, with what came of it so far and what is left of it.
+    /// Returns whether it was still this thread's.
+    pub(crate) fn finish(&self, key: T::Key, output: Option<T::Output>, rest: Option<T>) -> bool {
+        let mut state = self.lock();
+        if !matches!(state.slots.get(&key), Some(Slot::Taken(_))) {
+            return false;
+        }
+        match output {
+            Some(output) => state.done(key, output),
+            None => drop(state.slots.remove(&key)),
+        }
+        if let Some(rest) = rest {
+            state.add(rest);
+        }
+        self.changed(&mut state);
+        true
+    }
+
+    /// Works on tasks until there are none. If `work` panics, so does the taker of
+    /// the outputs.
+    pub(crate) fn work(
+        &self,
+        heartbeat: Option<&Heartbeat>,
+        mut work: impl FnMut(T) -> (Option<T::Output>, Option<T>),
+    ) {
+        let work_on_all = || {
+            while let Next::Work(task) = self.advance(WORKER, heartbeat, None) {
+                let key = task.key();
+                let (output, rest) = work(task);
+                if !self.finish(key, output, rest) {
+                    // Another thread has this one's place.
+                    return;
+                }
+            }
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work_on_all)) {
+            self.lock().panic.get_or_insert(panic);
+            self.stop();
+        }
+    }
+
+    /// Gives up the tasks whose threads have not come further for `patience`, with
+    /// the outputs that `last` returns. Returns their number.
+    fn give_up(&self, patience: Duration, last: impl Fn(T::Key) -> T::Output) -> usize {
+        let mut state = self.lock();
+        let silent = state
+            .slots
+            .iter_mut()
+            .filter_map(|(&key, slot)| match slot {
+                Slot::Taken(Some(watch)) => watch.is_silent(patience).then_some(key),
+                _ => None,
+            });
+        let silent: Vec<_> = silent.collect();
+        for &key in &silent {
+            state.done(key, last(key));
+        }
+        silent.len()
+    }
+
+    /// The sum of `size` over the tasks that nobody has taken; `None` when none are
+    /// left and none will come.
+    pub(crate) fn left(&self, size: impl Fn(&T) -> u64) -> Option<u64> {
+        let state = self.lock();
+        let sizes = state.slots.values().filter_map(|slot| match slot {
+            Slot::Free(task) => Some(size(task)),
+            _ => None,
+        });
+        let left = sizes.reduce(u64::saturating_add);
+        left.or(match state.source {
+            Source::Over => None,
+            _ => Some(0),
+        })
+    }
+
+    fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        self.changed(&mut state);
+    }
+
+    /// Returns a guard that lets all threads end, soon, when it is dropped.
+    pub(crate) fn stop_on_drop(&self) -> StopOnDrop<'_, 'a, T> {
+        StopOnDrop(self)
+    }
+}
+
+pub(crate) struct StopOnDrop<'h, 'a, T: Task>(&'h Handover<'a, T>);
+
+impl<T: Task> Drop for StopOnDrop<'_, '_, T> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;
