@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::process::{Command, ExitCode};
 
-use process_introspection::{owners, OwnerEvent, OwnerOptions, PhysAddr, PhysRange, Process};
+use process_introspection::{owners, OwnerEvent, PassOptions, PhysAddr, PhysRange, Process};
 use testkit::memory::page;
 
 use crate::peers::{crates, programs};
@@ -72,7 +72,7 @@ fn everything() -> PhysRange {
 /// Returns the number of runs of pages with an owner, and their bytes.
 fn pass(range: PhysRange) -> (u64, u64) {
     let (mut runs, mut bytes) = (0, 0);
-    let made = owners(&[range], OwnerOptions::new(), |event| {
+    let made = owners(&[range], PassOptions::new(), |event| {
         if let OwnerEvent::Owner(owner) = event {
             runs += 1;
             bytes += owner.region.size();

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    all_processes, owners, Frames, Mounts, OwnerEvent, OwnerOptions, PageSize, PhysRange,
+    all_processes, owners, Frames, Mounts, OwnerEvent, PageSize, PassOptions, PhysRange,
     PhysicalMap, Process, SwapAreas, Target, UniquePid,
 };
 use testkit::machine::is_root_or_skip;
@@ -121,7 +121,7 @@ fn owners_are_found_in_a_named_proc() {
     let address = address.expect("it was touched");
     let range = PhysRange::page_of(address, PageSize::base());
     let mut found = Vec::new();
-    let options = OwnerOptions::new().mounts(&named());
+    let options = PassOptions::new().mounts(&named());
     let coverage = owners(&[range], options, |event| {
         if let OwnerEvent::Owner(owner) = event {
             found.push(owner.process.pid);

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::process::Command;
 
 use process_introspection::{
-    owners, Backing, Coverage, FrameFlags, Frames, Owner, OwnerEvent, OwnerOptions, PageRun,
-    PageSize, PageUse, PageUses, Pfn, PhysAddr, PhysRange, PhysicalKind, PhysicalMap,
+    owners, Backing, Coverage, FrameFlags, Frames, Owner, OwnerEvent, PageRun, PageSize, PageUse,
+    PageUses, PassOptions, Pfn, PhysAddr, PhysRange, PhysicalKind, PhysicalMap,
 };
 use testkit::machine::{is_disposable_or_skip, is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
@@ -29,7 +29,7 @@ impl Found {
     fn of(ranges: &[PhysRange], threads: usize) -> Self {
         let (mut owners_found, mut unread, mut unmapped) = (Vec::new(), Vec::new(), Vec::new());
         let mut lost = Vec::new();
-        let options = OwnerOptions::new().threads(threads);
+        let options = PassOptions::new().threads(threads);
         let coverage = owners(ranges, options, |event| {
             match event {
                 OwnerEvent::Owner(owner) => owners_found.push(owner),
@@ -378,7 +378,7 @@ fn a_pass_that_is_broken_off_ends_and_leaves_nothing_running() {
     }
     let everything = PhysRange::new(PhysAddr::new(0), PhysAddr::new(1 << 36)).unwrap();
     let mut events = 0;
-    let broken = owners(&[everything], OwnerOptions::new().threads(4), |event| {
+    let broken = owners(&[everything], PassOptions::new().threads(4), |event| {
         events += usize::from(matches!(event, OwnerEvent::Owner(_)));
         match events {
             10 => ControlFlow::Break(()),
@@ -392,7 +392,7 @@ fn a_pass_that_is_broken_off_ends_and_leaves_nothing_running() {
 #[test]
 fn more_pages_than_there_are_marks_for_are_refused() {
     let all = PhysRange::new(PhysAddr::new(0), PhysAddr::new(u64::MAX)).unwrap();
-    let error = owners(&[all], OwnerOptions::new(), |_| ControlFlow::Continue(()));
+    let error = owners(&[all], PassOptions::new(), |_| ControlFlow::Continue(()));
     let error = error.expect_err("too many");
     assert!(error.is_invalid_argument());
     assert!(error.to_string().contains("ask for parts"), "{error}");
@@ -406,7 +406,7 @@ fn processes_that_begin_during_a_pass_are_counted() {
     // Started at the first event, so that the pass has not listed it.
     let mut child = None;
     let wanted = page_at(0);
-    let coverage = owners(&[wanted], OwnerOptions::new(), |_| {
+    let coverage = owners(&[wanted], PassOptions::new(), |_| {
         child.get_or_insert_with(|| Command::new("sleep").arg("60").spawn().expect("sleep"));
         ControlFlow::Continue(())
     });

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use process_introspection::{
-    owners, Backing, ExtentBacking, OwnerEvent, OwnerOptions, PhysAddr, PhysRange, PhysicalRegion,
+    owners, Backing, ExtentBacking, OwnerEvent, PassOptions, PhysAddr, PhysRange, PhysicalRegion,
     Process,
 };
 use testkit::machine::{has_page_scan, is_root_or_skip};
@@ -396,7 +396,7 @@ fn the_owner_of_persistent_memory_is_who_maps_it() {
     let first = system.address(&file, 0).expect("no hole");
     let range = PhysRange::new(PhysAddr::new(first), PhysAddr::new(first + size));
     let mut found = Vec::new();
-    let coverage = owners(&[range.expect("a range")], OwnerOptions::new(), |event| {
+    let coverage = owners(&[range.expect("a range")], PassOptions::new(), |event| {
         if let OwnerEvent::Owner(owner) = event {
             let region = &owner.region;
             let mapped = (region.virt.start().as_u64(), region.size(), region.backing);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Handover, Next, Task};
-use crate::process::heartbeat::Heartbeat;
+use crate::handover::heartbeat::Heartbeat;
 
 /// Maximum time between two calls of the taker.
 const SILENCE: Duration = Duration::from_millis(50);

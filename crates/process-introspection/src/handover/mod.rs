@@ -7,6 +7,7 @@
 //! how many threads there are.
 
 pub(crate) mod crew;
+pub(crate) mod heartbeat;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::process::heartbeat::{Heartbeat, HeartbeatWatch};
+use crate::handover::heartbeat::{Heartbeat, HeartbeatWatch};
 
 /// Maximum weight of the outputs that wait: above it, only the first task in order
 /// is begun. With what the tasks in work hold this bounds the memory.

@@ -13,13 +13,12 @@ mod wanted;
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use process_introspection_core::{PageSize, PhysAddr};
 
 use crate::error::Error;
 use crate::machine::range::PhysRange;
-use crate::process::mounts::Mounts;
+use crate::passes::PassOptions;
 use crate::process::{find, Process, UniquePid};
 use crate::walk::regions::PhysicalRegion;
 use pass::Found;
@@ -128,57 +127,6 @@ impl Coverage {
     }
 }
 
-/// How a pass is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnerOptions {
-    threads: usize,
-    mounts: Mounts,
-    deadline: Duration,
-}
-
-impl Default for OwnerOptions {
-    fn default() -> Self {
-        Self {
-            threads: 0,
-            mounts: Mounts::new(),
-            deadline: Duration::from_secs(5),
-        }
-    }
-}
-
-impl OwnerOptions {
-    /// The usual: as many threads as help on this machine.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How many threads read processes; 0 means as many as help, and more than
-    /// 64 are 64.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// How long a process may keep the pass waiting, 5 seconds unless it is said
-    /// here: if the walk of it has not come further for so long, the process is an
-    /// [`OwnerEvent::Unread`] whose error [`Error::is_silent`], and the pass goes on.
-    /// One that takes long because it is large is read to its end. The thread that
-    /// waits is left behind.
-    #[must_use]
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
-    }
-
-    /// The processes of which proc are read.
-    #[must_use]
-    pub fn mounts(mut self, mounts: &Mounts) -> Self {
-        self.mounts = mounts.clone();
-        self
-    }
-}
-
 /// Finds the processes that map physical memory: one pass over all processes
 /// that are visible here, whatever the number of ranges. Pages count as a
 /// whole. `each` is called on the calling thread and can break the pass off.
@@ -192,7 +140,7 @@ impl OwnerOptions {
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use process_introspection::{owners, OwnerEvent, OwnerOptions, PageSize, PhysRange, Process};
+/// use process_introspection::{owners, OwnerEvent, PassOptions, PageSize, PhysRange, Process};
 ///
 /// let value = Box::new(5);
 /// let process = Process::current()?;
@@ -200,7 +148,7 @@ impl OwnerOptions {
 ///     Ok(Some(address)) => {
 ///         let mut found = false;
 ///         let page = PhysRange::page_of(address, PageSize::base());
-///         owners(&[page], OwnerOptions::new(), |event| {
+///         owners(&[page], PassOptions::new(), |event| {
 ///             if let OwnerEvent::Owner(owner) = event {
 ///                 found |= owner.process.pid == std::process::id();
 ///             }
@@ -221,7 +169,7 @@ impl OwnerOptions {
 /// What fails for one process is an [`OwnerEvent::Unread`].
 pub fn owners(
     ranges: &[PhysRange],
-    options: OwnerOptions,
+    options: PassOptions,
     mut each: impl FnMut(OwnerEvent) -> ControlFlow<()>,
 ) -> Result<Coverage, Error> {
     let page = PageSize::base();

@@ -15,11 +15,12 @@ use process_introspection_core::{object, AddrRange, PhysAddr};
 use rustix::fs::{openat, Mode, OFlags};
 
 use super::wanted::Wanted;
-use super::{lost, Coverage, Owner, OwnerOptions, PassedProcess};
+use super::{lost, Coverage, Owner, PassedProcess};
 use crate::error::Error;
-use crate::handover::crew::{self, Orders};
+use crate::handover::crew;
+use crate::handover::heartbeat::Heartbeat;
 use crate::handover::Task;
-use crate::process::heartbeat::Heartbeat;
+use crate::passes::PassOptions;
 use crate::process::mapping::{
     entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
 };
@@ -156,20 +157,16 @@ impl Reading {
 pub(super) fn over(
     pids: &[u32],
     wanted: &Wanted,
-    options: &OwnerOptions,
+    options: &PassOptions,
     mut give: impl FnMut(Event) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let tasks = pids.to_vec().into_iter().enumerate();
+    let tasks = Vec::from(pids).into_iter().enumerate();
     let tasks = tasks.map(|(index, pid)| Reading {
         index,
         part: 0,
         stage: Stage::Found(pid),
     });
-    let orders = Orders {
-        name: "owners",
-        threads: crew::size(options.threads).min(pids.len()),
-        deadline: options.deadline,
-    };
+    let orders = options.orders("owners", pids.len());
     let (mounts, wanted) = (options.mounts.clone(), wanted.clone());
     let work = move |task: Reading, heartbeat: &Heartbeat| task.work(&mounts, &wanted, heartbeat);
     let silent = |(index, _)| Output::Silent(index);

@@ -2,7 +2,6 @@
 //! and its mappings; they read no frames and walk no page map.
 
 pub(crate) mod find;
-pub(crate) mod heartbeat;
 mod location;
 pub(crate) mod mapping;
 pub(crate) mod mounts;
@@ -23,7 +22,7 @@ use process_introspection_core::process::{unique_pid, Access};
 use process_introspection_core::{physical, AddrRange, PageSize, PhysAddr, Target, VirtAddr};
 
 use crate::error::Error;
-use crate::process::heartbeat::Heartbeat;
+use crate::handover::heartbeat::Heartbeat;
 use crate::process::mounts::Mounts;
 use crate::sys;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{value_parser, Args};
 use process_introspection::{
-    owners, Coverage, Error, Owner, OwnerEvent, OwnerOptions, PageRun, PageSize, PageUses,
+    owners, Coverage, Error, Owner, OwnerEvent, PageRun, PageSize, PageUses, PassOptions,
     PhysRange, Process,
 };
 use process_introspection_export::{OwnerRecord, Record, Searched};
@@ -96,7 +96,7 @@ impl Arguments {
         }
         let mut watch = self.watch.then(|| Watch::new(self.interval, &mounts));
         let mut failed = None;
-        let options = OwnerOptions::new()
+        let options = PassOptions::new()
             .threads(usize::from(self.threads))
             .mounts(&mounts)
             .deadline(self.deadline);

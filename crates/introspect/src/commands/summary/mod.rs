@@ -2,7 +2,6 @@
 //! [`several`].
 
 mod several;
-mod summarizer;
 
 use std::cmp::Reverse;
 use std::env;

@@ -1,16 +1,17 @@
 //! `introspect summary` of several processes, or of all: a line for each, and the sum.
 
 use std::cmp::Reverse;
+use std::ops::ControlFlow;
 
 use process_introspection::{
-    HugePageSettings, Mounts, PhysicalMap, Process, SummaryOptions, Target,
+    for_each_process, AddrRange, AdviceReading, HugePageSettings, Mounts, PageSize, PassOptions,
+    PhysicalMap, Process, SummaryOptions, Target,
 };
 use process_introspection_export::{
     HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord, UsageRecord,
     WithPid,
 };
 
-use super::summarizer::Summarizer;
 use super::{missing, summarize, Arguments, Found};
 use crate::control::freeze::{freeze, Freeze};
 use crate::failure::{warn, Failure};
@@ -82,24 +83,65 @@ struct Summaries {
     failed: Option<Failure>,
 }
 
+impl Summaries {
+    /// Adds the summary of a process, `None` if it has no memory. Returns an error that
+    /// is not the process's own.
+    fn add(&mut self, found: Result<Option<Found>, Failure>) -> Result<(), Failure> {
+        match found {
+            Ok(found) => self.found.extend(found),
+            Err(failure) => self.unread.add(failure)?,
+        }
+        Ok(())
+    }
+}
+
 /// `introspect summary --all`: a line for each process, and the sum.
 pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure> {
     let processes = mounts.all_pids()?;
     let map = PhysicalMap::read_in(mounts)?;
+    let settings = HugePageSettings::read_in(mounts, PageSize::base().pmd().bytes());
     let is_table = arguments.output.is_table();
     let sink = Sink::open_for_processes(&arguments.output, layout(arguments))?;
-    // The table does not show kinds.
-    let mut summarizer = Summarizer::new(mounts, map, !is_table, arguments.deadline);
-    let mut summaries = Summaries::default();
-    for (done, &process) in processes.iter().enumerate() {
-        sink.passed_processes(done, processes.len());
-        sink.check()?;
-        match summarizer.summarize(process, || sink.check()) {
-            Ok(found) => summaries.found.extend(found),
-            Err(failure) => summaries.unread.add(failure)?,
+    let look = move |process: Process| {
+        // Kernel threads, and processes that have ended.
+        if process.virtual_regions(..)?.next().is_none() {
+            return Ok(None);
         }
+        // The table does not show kinds.
+        let process = match is_table {
+            true => process.without_file_contents(),
+            false => process,
+        };
+        // Advice is not read: that would hold mmap locks.
+        let options = SummaryOptions::new(&map)
+            .settings(&settings)
+            .advice(AdviceReading::Never);
+        summarize(&process, &options, &[AddrRange::ALL], false, |_| Ok(())).map(Some)
+    };
+    // A walk starts threads of its own.
+    let options = PassOptions::new().threads(1).mounts(mounts);
+    let options = options.deadline(arguments.deadline);
+    let (mut summaries, mut done, count) = (Summaries::default(), 0, processes.len());
+    sink.passed_processes(done, count);
+    for_each_process(processes, &options, look, |found| {
+        let added = match found {
+            None => Ok(()),
+            Some(found) => {
+                done += 1;
+                sink.passed_processes(done, count);
+                summaries.add(found.map_err(Failure::from).and_then(|found| found))
+            }
+        };
+        summaries.failed = sink.check().and(added).err();
+        match summaries.failed {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    });
+    match summaries.failed {
+        None => report(arguments, summaries, sink),
+        Some(failure) => Err(failure),
     }
-    report(arguments, summaries, sink)
 }
 
 /// `introspect summary` of several processes: a line for each, and the sum; or a line for
@@ -207,12 +249,11 @@ fn summarize_each(
                 found.map(Some)
             });
         match summary {
-            Ok(found) => summaries.found.extend(found),
             Err(failure) if one.required => {
                 summaries.failed = Some(failure);
                 break;
             }
-            Err(failure) => summaries.unread.add(failure)?,
+            summary => summaries.add(summary)?,
         }
     }
     Ok(summaries)
