@@ -86,7 +86,7 @@ impl<R> Task for Looking<R> {
     }
 
     fn weight(_: &Self::Output) -> usize {
-        1
+        128
     }
 }
 

@@ -19,9 +19,7 @@ use crate::handover::heartbeat::{Heartbeat, HeartbeatWatch};
 
 /// Maximum weight of the outputs that wait: above it, only the first task in order
 /// is begun. With what the tasks in work hold this bounds the memory.
-const MAX_WEIGHT: usize = 6144;
-/// Maximum number of tasks and outputs, likewise.
-const MAX_SLOTS: usize = 64;
+const MAX_WEIGHT: usize = 8192;
 
 /// Something to do, with a place in an order.
 pub(crate) trait Task: Sized {
@@ -32,7 +30,7 @@ pub(crate) trait Task: Sized {
     /// before the next one.
     fn key(&self) -> Self::Key;
 
-    /// The share of [`MAX_WEIGHT`] that an output takes while it waits.
+    /// The share of [`MAX_WEIGHT`] that an output takes while it waits; never 0.
     fn weight(output: &Self::Output) -> usize;
 }
 
@@ -110,7 +108,7 @@ impl<T: Task> State<'_, T> {
         if let (true, Some((&key, Slot::Done(_)))) = (role.takes, first) {
             return Step::Output(key);
         }
-        let has_room = self.weight < MAX_WEIGHT && self.slots.len() < MAX_SLOTS;
+        let has_room = self.weight < MAX_WEIGHT;
         if role.works {
             let is_free = |(_, slot): &(&T::Key, &Slot<T>)| matches!(slot, Slot::Free(_));
             if let Some((&key, _)) = self.slots.iter().find(is_free) {

@@ -126,7 +126,7 @@ fn no_more_is_begun_than_may_wait_except_what_is_first() {
         while !handover.lock().workers_wait {
             thread::yield_now();
         }
-        assert!(begun.load(Ordering::Relaxed) < MAX_SLOTS);
+        assert!(begun.load(Ordering::Relaxed) < 10);
         assert!(handover.lock().weight <= MAX_WEIGHT);
         // What is left of the first is worked on although there is no room.
         let rest = Count {

@@ -107,7 +107,7 @@ impl Task for Reading {
     }
 
     fn weight(output: &Output) -> usize {
-        match output {
+        32 + match output {
             Output::Walked(found, _) => found.len(),
             Output::Opened(_) | Output::Silent(_) => 0,
         }

@@ -46,7 +46,8 @@ impl Task for Piece {
     }
 
     fn weight(walked: &Walked) -> usize {
-        walked.len()
+        // Also mappings, and room for more runs.
+        128 + walked.len()
     }
 }
 
