@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    AddrRange, Backing, EntryNotes, NotedEntries, PageFactsReader, PhysicalRegion, Process,
+    AddrRange, Backing, NotedEntries, PageFacts, Process,
 };
 use testkit::memory::page;
 
@@ -48,84 +48,60 @@ fn two_threads(pid: u32, start: u64, end: u64) {
         ControlFlow::Continue(())
     };
     process
-        .physical_regions_parallel(start..end, 2, each)
+        .walk(start..end)
+        .threads(2)
+        .for_each(each)
         .expect("a walk");
 }
 
 /// A region, with the flags of its entries from the walk.
 pub(crate) type Noted = (AddrRange, Backing, Option<NotedEntries>);
 
-/// Number of regions of a batch, as in the command.
+/// Number of regions whose facts are read at a time, as walks do it.
 const BATCH: usize = 1 << 15;
-
-/// Reads the page facts of regions in batches.
-struct Details<'a> {
-    reader: PageFactsReader<'a>,
-    added: usize,
-    /// Number of pages with facts.
-    pages: u64,
-}
-
-impl<'a> Details<'a> {
-    fn of(process: &'a Process) -> Self {
-        Self {
-            reader: process.page_facts().expect("root's files"),
-            added: 0,
-            pages: 0,
-        }
-    }
-
-    fn add(&mut self, (virt, backing, noted): Noted) {
-        self.reader.add(virt, backing, noted);
-        self.added += 1;
-        if self.added == BATCH {
-            self.read();
-        }
-    }
-
-    fn read(&mut self) {
-        self.added = 0;
-        for facts in self.reader.read().expect("facts") {
-            let facts = black_box(facts);
-            assert_eq!(facts.entries(), facts.frames(), "all are in memory");
-            self.pages += facts.frames();
-        }
-    }
-
-    fn end(mut self, memory: &Memory) {
-        self.read();
-        assert_eq!(self.pages, memory.size / page(), "every page has facts");
-    }
-}
 
 /// Walks the range and reads the facts of its pages.
 pub(crate) fn rust_details(memory: &Memory) {
     let process = Process::open(memory.pid()).expect("the target");
-    let mut details = Details::of(&process);
-    regions_noted(&process, memory, |region| details.add(region));
-    details.end(memory);
+    let mut pages = 0;
+    let walk = process.walk(memory.start..memory.end()).details();
+    let walked = walk.for_each(|region| {
+        pages += facts_of(region.facts.as_ref().expect("facts"));
+        ControlFlow::Continue(())
+    });
+    walked.expect("a walk");
+    assert_eq!(pages, memory.size / page(), "every page has facts");
+}
+
+/// Returns the number of pages of which there are facts.
+fn facts_of(facts: &PageFacts) -> u64 {
+    let facts = black_box(facts);
+    assert_eq!(facts.entries(), facts.frames(), "all are in memory");
+    facts.frames()
 }
 
 /// Walks the range by one thread.
 pub(crate) fn regions_noted(process: &Process, memory: &Memory, mut each: impl FnMut(Noted)) {
-    let noting = |region: &PhysicalRegion, notes: &EntryNotes| {
-        let noted = notes.of(region.virt, process.page_size());
-        each((region.virt, region.backing, noted));
+    let walk = process.walk(memory.start..memory.end()).entry_flags();
+    let walked = walk.for_each(|region| {
+        each((region.virt, region.backing, region.entries.clone()));
         ControlFlow::Continue(())
-    };
-    process
-        .physical_regions_noting(memory.start..memory.end(), 1, noting)
-        .expect("a walk");
+    });
+    walked.expect("a walk");
 }
 
 /// Reads the page facts of regions of an earlier walk.
 pub(crate) fn rust_details_of(process: &Process, memory: &Memory, regions: &[Noted]) {
-    let mut details = Details::of(process);
-    regions
-        .iter()
-        .cloned()
-        .for_each(|region| details.add(region));
-    details.end(memory);
+    let mut reader = process.page_facts().expect("root's files");
+    let mut pages = 0;
+    for batch in regions.chunks(BATCH) {
+        for (virt, backing, noted) in batch {
+            reader.add(*virt, *backing, noted.clone());
+        }
+        let facts = reader.read().expect("facts");
+        pages += facts.map(|facts| facts_of(&facts)).sum::<u64>();
+    }
+    assert_eq!(pages, memory.size / page(), "every page has facts");
 }
 
 /// The Rust path over the whole process.
@@ -143,12 +119,11 @@ fn rust_walk(pid: u32, start: u64, end: u64) {
 }
 
 fn walk(process: &Process, start: u64, end: u64) {
-    let regions = process.physical_regions(start..end).expect("a walk");
-    let each = |region: &_| {
+    let walked = process.walk(start..end).for_each(|region| {
         black_box(region);
         ControlFlow::Continue(())
-    };
-    regions.visit(each).expect("a walk");
+    });
+    walked.expect("a walk");
 }
 
 /// Returns the number of records of the range, and checks that they tile it.

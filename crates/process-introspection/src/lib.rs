@@ -73,7 +73,7 @@ mod walk;
 pub use control::freeze::Frozen;
 pub use control::launch::{is_signal_ignored, LaunchError, Moment, Program, StandingAtExit};
 pub use error::Error;
-pub use facts::page_facts::{EntryFlags, EntryNotes, NotedEntries, PageFacts, PageFactsReader};
+pub use facts::page_facts::{EntryFlags, NotedEntries, PageFacts, PageFactsReader};
 pub use facts::thread_stacks::ThreadStacks;
 pub use facts::vm_flags::VmFlags;
 pub use machine::frames::{FrameFlags, Frames};
@@ -90,16 +90,17 @@ pub use process::mapping::{Mapping, MappingName};
 pub use process::mounts::Mounts;
 pub use process::object::Object;
 pub use process::user_rights::with_user_rights;
-pub use process::{Process, UniquePid};
+pub use process::{Addresses, Process, UniquePid};
 pub use summary::{
     AdviceReading, Contiguity, ExtentClass, HugeCoverage, HugePolicy, MappingSummary, PageClass,
     PolicyBytes, Summary, SummaryOptions, SummaryStep, Usage,
 };
+pub use walk::attributed::Attributed;
+pub use walk::builder::Walk;
 pub use walk::extents::{Extent, ExtentBacking, Extents};
 pub use walk::page_table::{PageTable, PageTableEntry};
 pub use walk::regions::{PhysicalRegion, PhysicalRegions};
 pub use walk::resident::{ResidentRegion, ResidentRegions};
-pub use walk::snapshot::Snapshot;
 pub use walk::virtual_regions::VirtualRegions;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};

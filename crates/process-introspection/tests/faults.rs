@@ -75,7 +75,7 @@ fn physical_regions(process: &Process, given: &mut Vec<Given>) -> Found {
 }
 
 fn in_parallel(process: &Process, given: &mut Vec<Given>) -> Found {
-    process.physical_regions_parallel(.., 3, |region| {
+    process.walk(..).threads(3).for_each(|region| {
         given.push(of_region(region));
         ControlFlow::Continue(())
     })

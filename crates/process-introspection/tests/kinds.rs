@@ -429,7 +429,7 @@ fn a_threads_stack_is_told_by_its_stack_pointer_for_those_who_ask() {
         .threads()
         .iter()
         .any(|thread| thread.tid == target.pid()));
-    let stack = stacks.tell(&at(local));
+    let stack = stacks.classify(&at(local));
     assert_eq!(stack.kind(), MappingKind::ThreadStack);
     assert_eq!(stack.flags() & STACK, STACK);
     // By a name, where there are names; else not without being asked.
@@ -437,11 +437,11 @@ fn a_threads_stack_is_told_by_its_stack_pointer_for_those_who_ask() {
         assert_eq!(at(local).kind(), MappingKind::Anonymous);
         assert_eq!(at(local).flags() & STACK, 0);
     }
-    assert_eq!(stacks.tell(&at(other)).kind(), MappingKind::Anonymous);
+    assert_eq!(stacks.classify(&at(other)).kind(), MappingKind::Anonymous);
     let main = process.virtual_regions(..).unwrap().map(Result::unwrap);
     let mut main = main.filter(|mapping| mapping.name().as_bytes() == b"[stack]");
     assert_eq!(
-        stacks.tell(&main.next().unwrap()).kind(),
+        stacks.classify(&main.next().unwrap()).kind(),
         MappingKind::Stack
     );
 }

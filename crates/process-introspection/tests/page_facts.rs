@@ -48,12 +48,15 @@ fn noted_facts_of(
     let process = Process::open(target.pid()).unwrap();
     let mut kept = Vec::new();
     process
-        .physical_regions_noting(range, threads, |region, notes| {
-            let noted = notes.of(region.virt, process.page_size());
+        .walk(range)
+        .threads(threads)
+        .entry_flags()
+        .for_each(|region| {
+            let noted = region.entries.clone();
             if of_all {
                 assert!(noted.is_some() || !region.backing.is_backed(), "{region:?}");
             }
-            kept.push((region.clone(), noted));
+            kept.push((region.pages.clone(), noted));
             ControlFlow::Continue(())
         })
         .unwrap();

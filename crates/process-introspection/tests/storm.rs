@@ -33,7 +33,7 @@ fn serial(pid: u32, range: Range<u64>, way: Way) -> Result<Vec<Piece>, Error> {
 fn parallel(pid: u32, range: Range<u64>) -> Result<Vec<Piece>, Error> {
     let process = opened(pid, (false, false))?;
     let mut pieces = Vec::new();
-    process.physical_regions_parallel(range, 4, |region| {
+    process.walk(range).threads(4).for_each(|region| {
         pieces.push(piece(region));
         ControlFlow::Continue(())
     })?;

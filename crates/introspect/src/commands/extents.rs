@@ -5,7 +5,6 @@ mod conditions;
 use clap::Args;
 use process_introspection_export::{ExtentRecord, Record};
 
-use crate::commands::physical::check_frames;
 use crate::control::freeze::freeze;
 use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
@@ -53,7 +52,7 @@ impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let process = self.target.open()?;
-        check_frames(&process)?;
+        process.require_frames()?;
         let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
         let ranges = self.range.selection().ranges(&process)?;
         let mut sink = Sink::open(&self.output, &ExtentRecord::LAYOUT, &ranges, freeze.into())?;

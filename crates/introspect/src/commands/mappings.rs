@@ -4,7 +4,6 @@ use clap::Args;
 use process_introspection::Backing;
 use process_introspection_export::{Record, VirtualRecord};
 
-use crate::commands::physical::thread_stacks;
 use crate::control::freeze::freeze;
 use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
@@ -58,7 +57,10 @@ impl Arguments {
         if selection.mapping.is_some() && selected.peek().is_none() {
             return Err(selection.no_mapping());
         }
-        let stacks = thread_stacks(&process, self.thread_stacks)?;
+        let stacks = self
+            .thread_stacks
+            .then(|| process.thread_stacks())
+            .transpose()?;
         let mut remarks = Remarks::new(&process, &self.output, false)?;
         let mut sink = Sink::open(
             &self.output,
@@ -69,7 +71,7 @@ impl Arguments {
         for mapping in selected {
             let mut mapping = mapping?;
             if let Some(stacks) = &stacks {
-                mapping = stacks.tell(&mapping);
+                mapping = stacks.classify(&mapping);
             }
             sink.passed(mapping.range)?;
             remarks.listed(Some(&mapping), Backing::Resident);

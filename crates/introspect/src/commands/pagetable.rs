@@ -1,11 +1,10 @@
 //! `introspect pagetable`: the leaf entries of the page table.
 
 use clap::Args;
-use process_introspection::{MemoryTypes, PageTableEntry, PhysicalMap};
+use process_introspection::PhysicalMap;
 use process_introspection_export::{Detailed, PageTableRecord, Record};
 
-use crate::commands::details::{Batch, Details};
-use crate::commands::physical::check_frames;
+use crate::commands::details::Details;
 use crate::control::freeze::freeze;
 use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
@@ -51,47 +50,45 @@ impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let process = self.target.open()?;
-        check_frames(&process)?;
+        process.require_frames()?;
         let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
         let selection = self.range.selection();
         let ranges = selection.ranges(&process)?;
         let mut remarks = Remarks::new(&process, &self.output, false)?;
         let address = selection.address();
         let map = PhysicalMap::read_in(process.mounts())?;
-        let details = Details::new(self.details, &process)?;
+        let details = Details::open(self.details, &process)?;
         let layout = match self.details {
             true => &Detailed::<PageTableRecord>::LAYOUT,
             false => &PageTableRecord::LAYOUT,
         };
         let mut sink = Sink::open(&self.output, layout, &ranges, freeze.into())?;
-        let write = |entry: &PageTableEntry, memory_type, details, sink: &mut Sink| {
-            let mut record = PageTableRecord::new(entry, process.page_size());
-            record.set_memory_type(memory_type);
-            record.node = (entry.backing.address())
-                .and_then(|address| map.node_of(address, entry.virt.size()));
+        let mut walk = process.walk_ranges(ranges).memory_types().nodes(&map);
+        if self.details {
+            walk = walk.details();
+        }
+        for entry in walk.entries()? {
+            let entry = entry?;
+            sink.passed(entry.virt)?;
+            if self.backed && !entry.backing.is_backed() {
+                remarks.left_out();
+                continue;
+            }
+            remarks.listed(entry.mapping.as_deref(), entry.backing);
+            let mut record = PageTableRecord::new(&entry, process.page_size());
+            record.set_memory_type(entry.memory_type);
+            record.node = entry.node;
             if let Some(address) = address {
                 record.set_byte(address);
             }
-            match details {
-                Some(details) => sink.write(&Detailed { record, details }),
-                None => sink.write(&record),
-            }
-        };
-        let mut batch = Batch::new(details, write);
-        let types = MemoryTypes::of(process.mounts());
-        for &range in &ranges {
-            for entry in process.page_table(range)? {
-                let entry = entry?;
-                sink.passed(entry.virt)?;
-                if self.backed && !entry.backing.is_backed() {
-                    remarks.left_out();
-                    continue;
-                }
-                remarks.listed(entry.mapping.as_deref(), entry.backing);
-                batch.add(&entry, types.of_entry(&entry), None, &mut sink)?;
+            match &entry.facts {
+                None => sink.write(&record)?,
+                Some(facts) => sink.write(&Detailed {
+                    record,
+                    details: details.of(entry.virt, entry.backing, facts),
+                })?,
             }
         }
-        batch.write_all(&mut sink)?;
         sink.finish()?;
         remarks.finish(&process, &selection);
         Ok(())

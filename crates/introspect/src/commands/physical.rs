@@ -4,12 +4,10 @@ use std::ops::ControlFlow;
 
 use clap::error::ErrorKind;
 use clap::{value_parser, Args};
-use process_introspection::{
-    EntryNotes, MemoryTypes, PhysicalMap, PhysicalRegion, Process, ThreadStacks,
-};
+use process_introspection::{Attributed, PhysicalMap, PhysicalRegion, Process, Walk};
 use process_introspection_export::{Detailed, PhysicalRecord, Record, WithNode};
 
-use crate::commands::details::{Batch, Details};
+use crate::commands::details::Details;
 use crate::control::freeze::freeze;
 use crate::control::launch::{launch, WalkContext};
 use crate::failure::Failure;
@@ -97,7 +95,7 @@ impl Arguments {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         let selection = self.selection()?;
         let Some(pid) = self.target() else {
-            let check = || check_frames(&Process::current()?);
+            let check = || Ok(Process::current()?.require_frames()?);
             return launch(
                 &self.launch,
                 &self.freeze,
@@ -106,7 +104,7 @@ impl Arguments {
             );
         };
         let process = pid.open(&self.mounts.mounts()?)?;
-        check_frames(&process)?;
+        process.require_frames()?;
         let freeze = freeze(&self.freeze, &process, pid)?;
         self.walk(&process, &selection, freeze.into())?;
         Ok(0)
@@ -153,7 +151,7 @@ impl Arguments {
     ) -> Result<(), Failure> {
         let ranges = selection.ranges(process)?;
         let map = PhysicalMap::read_in(process.mounts())?;
-        let details = Details::new(self.details, process)?;
+        let details = Details::open(self.details, process)?;
         let with_node = map.has_several_nodes() || self.details;
         let layout = match (self.details, with_node) {
             (true, _) => &Detailed::<WithNode>::LAYOUT,
@@ -163,115 +161,77 @@ impl Arguments {
         let mut remarks = Remarks::new(process, &self.output, context.launched.is_some())?;
         let mut sink = Sink::open(&self.output, layout, &ranges, context)?;
         let address = selection.address();
-        let write_row = |region: &PhysicalRegion, memory_type, details, folded, sink: &mut Sink| {
-            let page_size = process.page_size_of(region)?;
-            let mut record = PhysicalRecord::new(region, page_size, process.page_size());
-            record.set_memory_type(memory_type);
-            record.node =
-                (region.backing.address()).and_then(|address| map.node_of(address, region.size()));
+        let write = |region: &Attributed<PhysicalRegion>, folded, sink: &mut Sink| {
+            let mut record = PhysicalRecord::new(region, region.page_size, process.page_size());
+            record.set_memory_type(region.memory_type);
+            record.node = region.node;
             record.folded = folded;
             if let Some(address) = address {
                 record.set_byte(address);
             }
-            match details {
-                Some(details) => sink.write(&Detailed {
+            match &region.facts {
+                Some(facts) => sink.write(&Detailed {
                     record: WithNode(record),
-                    details,
+                    details: details.of(region.virt, region.backing, facts),
                 }),
                 None if with_node => sink.write(&WithNode(record)),
                 None => sink.write(&record),
             }
         };
-        let write = |region: &PhysicalRegion, memory_type, details, sink: &mut Sink| {
-            write_row(region, memory_type, details, None, sink)
-        };
-        // Joined records are no memory of the process: their memory type is the mapping's.
         let write_fold = |folding: Option<Folding>, sink: &mut Sink| match folding {
             None => Ok(()),
-            Some(Folding::Records(regions)) => regions
-                .iter()
-                .try_for_each(|region| write(region, region.memory_type(), None, sink)),
-            Some(Folding::Row(region, folded)) => {
-                write_row(&region, region.memory_type(), None, Some(folded), sink)
+            Some(Folding::Records(regions)) => {
+                let mut regions = regions.iter();
+                regions.try_for_each(|region| write(region, None, sink))
             }
+            Some(Folding::Row(region, folded)) => write(&region, Some(folded), sink),
         };
-        let mut batch = Batch::new(details, write);
         let mut fold = self.folds(selection).then(Fold::default);
-        let types = MemoryTypes::of(process.mounts());
-        let flags = self.vm_flags.then(|| process.vm_flags()).transpose()?;
-        let stacks = thread_stacks(process, self.thread_stacks)?;
-        let threads = usize::from(self.threads);
-        for &range in &ranges {
-            let mut failed = None;
-            let mut each = |region: &PhysicalRegion, notes: Option<&EntryNotes>| {
-                let changed = (flags.is_some() || stacks.is_some()).then(|| {
-                    let mut changed = region.clone();
-                    if let Some(flags) = &flags {
-                        changed.backing = flags.backing_of(&region.mapping, region.backing);
-                    }
-                    if let Some(stacks) = &stacks {
-                        changed.mapping = stacks.tell(&region.mapping);
-                    }
-                    changed
-                });
-                let region = changed.as_ref().unwrap_or(region);
-                let written = sink.passed(region.virt).and_then(|()| {
-                    if self.backed && !region.backing.is_backed() {
-                        remarks.left_out();
-                        return Ok(());
-                    }
-                    remarks.listed(Some(&region.mapping), region.backing);
-                    if let Some(fold) = &mut fold {
-                        let (folding, is_added) = fold.next(region);
-                        write_fold(folding, &mut sink)?;
-                        if is_added {
-                            return Ok(());
-                        }
-                    }
-                    if !types.says_more_of(region) {
-                        return batch.add(region, region.memory_type(), notes, &mut sink);
-                    }
-                    for (piece, memory_type) in types.pieces(region) {
-                        batch.add(&piece, memory_type, notes, &mut sink)?;
-                    }
-                    Ok(())
-                });
-                failed = written.err();
-                match failed {
-                    None => ControlFlow::Continue(()),
-                    Some(_) => ControlFlow::Break(()),
-                }
-            };
-            match self.details {
-                true => process.physical_regions_noting(range, threads, |region, notes| {
-                    each(region, Some(notes))
-                }),
-                false => {
-                    process.physical_regions_parallel(range, threads, |region| each(region, None))
-                }
-            }?;
-            if let Some(failure) = failed {
-                return Err(failure);
+        let mut write_or_fold = |region: &Attributed<PhysicalRegion>| {
+            sink.passed(region.virt)?;
+            if self.backed && !region.backing.is_backed() {
+                remarks.left_out();
+                return Ok(());
             }
-        }
-        batch.write_all(&mut sink)?;
+            remarks.listed(Some(&region.mapping), region.backing);
+            if let Some(fold) = &mut fold {
+                let (folding, is_added) = fold.next(region);
+                write_fold(folding, &mut sink)?;
+                if is_added {
+                    return Ok(());
+                }
+            }
+            write(region, None, &mut sink)
+        };
+        let mut written = Ok(());
+        self.describe(process.walk_ranges(ranges), &map)
+            .for_each(|region| {
+                written = write_or_fold(region);
+                match written {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                }
+            })?;
+        written?;
         write_fold(fold.and_then(|mut fold| fold.end()), &mut sink)?;
         sink.finish()?;
         remarks.finish(process, selection);
         Ok(())
     }
-}
 
-/// Fails unless physical addresses can be read.
-pub(crate) fn check_frames(process: &Process) -> Result<(), Failure> {
-    process.physical_regions(0..0)?;
-    Ok(())
-}
-
-/// Reads the stack pointers of all threads, if `is_requested`.
-pub(crate) fn thread_stacks(
-    process: &Process,
-    is_requested: bool,
-) -> Result<Option<ThreadStacks>, Failure> {
-    Ok(is_requested.then(|| process.thread_stacks()).transpose()?)
+    /// Adds the options to a walk.
+    fn describe<'a>(&self, walk: Walk<'a>, map: &'a PhysicalMap) -> Walk<'a> {
+        let threads = usize::from(self.threads);
+        let mut walk = walk.threads(threads).memory_types().page_sizes().nodes(map);
+        if self.details {
+            walk = walk.details();
+        }
+        if self.vm_flags {
+            walk = walk.vm_flags();
+        }
+        if self.thread_stacks {
+            walk = walk.thread_stacks();
+        }
+        walk
+    }
 }

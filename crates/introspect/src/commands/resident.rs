@@ -41,7 +41,7 @@ impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let process = self.target.open()?;
-        process.resident_regions(0..0)?;
+        process.require_page_map()?;
         let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
         let selection = self.range.selection();
         let ranges = selection.ranges(&process)?;

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use process_introspection::{Backing, PhysicalRegion};
+use process_introspection::{Attributed, Backing, PhysicalRegion};
 use process_introspection_export::Folded;
+
+type Region = Attributed<PhysicalRegion>;
 
 /// Fewest absent records that are joined: their row has a second line.
 const LEAST_ABSENT: u64 = 3;
@@ -14,24 +16,24 @@ const LEAST_ZERO: u64 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
     /// First records, which are listed if there are too few to join.
-    first: Vec<PhysicalRegion>,
+    first: Vec<Region>,
     folded: Folded,
-    last: Option<PhysicalRegion>,
+    last: Option<Region>,
 }
 
 /// Completed fold.
 #[derive(Debug)]
 pub(crate) enum Folding {
     /// Records that are listed as they are.
-    Records(Vec<PhysicalRegion>),
+    Records(Vec<Region>),
     /// First record of one row, and the totals of that row.
-    Row(PhysicalRegion, Folded),
+    Row(Box<Region>, Folded),
 }
 
 impl Fold {
     /// Adds a record, if records of its state are joined. Returns the fold that it
     /// completes, which must be written first, and whether the record was added.
-    pub(crate) fn next(&mut self, region: &PhysicalRegion) -> (Option<Folding>, bool) {
+    pub(crate) fn next(&mut self, region: &Region) -> (Option<Folding>, bool) {
         let ended = match self.is_continued_by(region) {
             true => None,
             false => self.end(),
@@ -54,12 +56,12 @@ impl Fold {
             None => return None,
         };
         Some(match folded.records >= least {
-            true => Folding::Row(first.swap_remove(0), folded),
+            true => Folding::Row(Box::new(first.swap_remove(0)), folded),
             false => Folding::Records(first),
         })
     }
 
-    fn is_continued_by(&self, region: &PhysicalRegion) -> bool {
+    fn is_continued_by(&self, region: &Region) -> bool {
         let Some(last) = &self.last else {
             return false;
         };
@@ -74,7 +76,7 @@ impl Fold {
             && last.virt.end() == region.virt.start()
     }
 
-    fn add(&mut self, region: &PhysicalRegion) {
+    fn add(&mut self, region: &Region) {
         if (self.first.len() as u64) < LEAST_ABSENT {
             self.first.push(region.clone());
         }
@@ -92,13 +94,13 @@ impl Fold {
     }
 }
 
-fn is_zero(region: &PhysicalRegion) -> bool {
+fn is_zero(region: &Region) -> bool {
     matches!(region.backing, Backing::Zero(_))
 }
 
 /// Returns whether a record is absent for an ordinary reason. Poisoned or unknown pages
 /// are listed.
-fn is_absent(region: &PhysicalRegion) -> bool {
+fn is_absent(region: &Region) -> bool {
     matches!(
         region.backing,
         Backing::NotPresent | Backing::Swapped(_) | Backing::Guard

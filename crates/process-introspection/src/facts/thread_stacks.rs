@@ -24,7 +24,7 @@ use crate::process::Process;
 /// let stacks = process.thread_stacks()?;
 /// let of_threads = process
 ///     .virtual_regions(..)?
-///     .map(|mapping| mapping.map(|mapping| stacks.tell(&mapping)))
+///     .map(|mapping| mapping.map(|mapping| stacks.classify(&mapping)))
 ///     .filter(|mapping| mapping.as_ref().is_ok_and(|m| m.kind() == MappingKind::ThreadStack));
 /// println!("{} threads, {} stacks of their own", stacks.threads().len(), of_threads.count());
 /// # Ok::<(), process_introspection::Error>(())
@@ -37,7 +37,7 @@ pub struct ThreadStacks {
 }
 
 impl ThreadStacks {
-    pub(crate) fn look(process: &Process) -> Result<Self, process_introspection_core::Error> {
+    pub(crate) fn read(process: &Process) -> Result<Self, process_introspection_core::Error> {
         let mut threads = Vec::new();
         threads::each_thread(process.as_core(), |thread| {
             threads.push(thread);
@@ -57,7 +57,7 @@ impl ThreadStacks {
     /// The mapping, as a thread's stack if it is private anonymous memory that
     /// a stack pointer stood in; as it is otherwise. Memory that the kernel
     /// has merged with a stack is one mapping with it.
-    pub fn tell(&self, mapping: &Arc<Mapping>) -> Arc<Mapping> {
+    pub fn classify(&self, mapping: &Arc<Mapping>) -> Arc<Mapping> {
         if mapping.kind() != MappingKind::Anonymous || mapping.has_object() || mapping.shared {
             return Arc::clone(mapping);
         }
@@ -80,6 +80,6 @@ impl Process {
     /// process with ptrace; [`Error::is_gone`]; [`Error::is_unsupported`] if
     /// this kernel does not tell stack pointers.
     pub fn thread_stacks(&self) -> Result<ThreadStacks, Error> {
-        ThreadStacks::look(self).map_err(|error| self.error(error))
+        ThreadStacks::read(self).map_err(|error| self.error(error))
     }
 }

@@ -177,7 +177,7 @@ pub fn owners(
     if wanted.count() > MOST_FRAMES {
         return Err(Error::too_many_frames());
     }
-    Process::current()?.physical_regions(0..0)?;
+    Process::current()?.require_frames()?;
     let mounts = &options.mounts;
     let pids = find::pids(mounts)?;
     let mut coverage = Coverage {

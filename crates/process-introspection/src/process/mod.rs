@@ -232,6 +232,25 @@ impl Process {
         self.core.has_memory()
     }
 
+    /// Checks that this caller can see frame numbers, as all walks of physical memory
+    /// do before they begin.
+    ///
+    /// # Errors
+    /// [`Error::is_frames_hidden`], [`Error::is_permission_denied`].
+    pub fn require_frames(&self) -> Result<(), Error> {
+        let frames = self.core.frames().map(|_| ());
+        frames.map_err(|error| self.error(error))
+    }
+
+    /// Checks that this caller can read the page map, as walks of resident memory do
+    /// before they begin.
+    ///
+    /// # Errors
+    /// As [`Process::resident_regions`].
+    pub fn require_page_map(&self) -> Result<(), Error> {
+        self.core.check_pages().map_err(|error| self.error(error))
+    }
+
     /// Whether physical addresses can be asked for.
     pub fn sees_frames(&self) -> bool {
         self.core.frames().is_ok()
@@ -256,9 +275,33 @@ impl Process {
     }
 }
 
-/// The range of addresses that a caller asks about.
-pub(crate) fn bounds(range: impl RangeBounds<u64>) -> Result<AddrRange, Error> {
-    AddrRange::from_bounds(range).ok_or_else(Error::argument)
+/// Virtual addresses to walk: converts from every range of `u64`, and from [`AddrRange`].
+///
+/// ```
+/// use process_introspection::{AddrRange, Process, VirtAddr};
+///
+/// let process = Process::current()?;
+/// let local = 5;
+/// let address = VirtAddr::from(&raw const local);
+/// let mapping = process.virtual_regions(address.as_u64()..=address.as_u64())?.next();
+/// let range: AddrRange = mapping.transpose()?.expect("the stack").range;
+/// assert_eq!(process.virtual_regions(range)?.count(), 1);
+/// # Ok::<(), process_introspection::Error>(())
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Addresses(Option<AddrRange>);
+
+impl<R: RangeBounds<u64>> From<R> for Addresses {
+    fn from(range: R) -> Self {
+        Self(AddrRange::from_bounds(range))
+    }
+}
+
+impl Addresses {
+    /// Returns the range; an error if it runs backwards.
+    pub(crate) fn range(self) -> Result<AddrRange, Error> {
+        self.0.ok_or_else(Error::argument)
+    }
 }
 
 /// A process for good: a number that no other process of this boot has had,

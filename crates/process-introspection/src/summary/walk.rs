@@ -1,7 +1,7 @@
 //! Walks a process for its summary: regions by the batch, facts of their frames
 //! in sorted runs, and which pages huge entries map.
 
-use std::ops::{ControlFlow, RangeBounds};
+use std::ops::ControlFlow;
 
 use process_introspection_core::pagemap::HugeRuns;
 use process_introspection_core::physical::Backing;
@@ -14,7 +14,7 @@ use crate::facts::page_facts::PageFactsReader;
 use crate::machine::frames::Frames;
 use crate::machine::huge_pages::HugePageSettings;
 use crate::machine::physical_map::PhysicalMap;
-use crate::process::Process;
+use crate::process::{Addresses, Process};
 use crate::walk::regions::PhysicalRegion;
 
 /// So many regions are kept until the facts of their frames are read: the more,
@@ -58,10 +58,10 @@ impl Process {
     /// As [`Process::resident_regions`] and its iterator.
     pub fn summary(
         &self,
-        range: impl RangeBounds<u64>,
+        range: impl Into<Addresses>,
         map: &PhysicalMap,
     ) -> Result<Summary, Error> {
-        let range = AddrRange::from_bounds(range).ok_or_else(Error::argument)?;
+        let range = range.into().range()?;
         self.summary_of(&[range], map, |_| ControlFlow::Continue(()))
     }
 
@@ -196,24 +196,23 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut huge = HugeRuns::new();
         let mut ended = Ok(ControlFlow::Continue(()));
-        for &range in ranges {
-            self.process.physical_regions_parallel(range, 0, |region| {
-                batch.push(region.clone());
-                if batch.len() < BATCH {
-                    return ControlFlow::Continue(());
-                }
-                ended = self.add_batch(&batch, facts.as_deref_mut(), &mut huge);
-                batch.clear();
-                match ended {
-                    Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
-                    _ => ControlFlow::Break(()),
-                }
-            })?;
-            if !matches!(ended, Ok(ControlFlow::Continue(()))) {
-                return ended.map(|_| ());
+        let walk = self.process.walk_ranges(ranges.iter().copied());
+        walk.threads(0).for_each(|region| {
+            batch.push(region.pages.clone());
+            if batch.len() < BATCH {
+                return ControlFlow::Continue(());
             }
+            ended = self.add_batch(&batch, facts.as_deref_mut(), &mut huge);
+            batch.clear();
+            match ended {
+                Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            }
+        })?;
+        match ended {
+            Ok(ControlFlow::Continue(())) => self.add_batch(&batch, facts, &mut huge).map(|_| ()),
+            ended => ended.map(|_| ()),
         }
-        self.add_batch(&batch, facts, &mut huge).map(|_| ())
     }
 
     fn add_batch(

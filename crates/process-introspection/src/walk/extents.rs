@@ -1,12 +1,10 @@
 //! Physical extents of exactly the bytes asked for, merged across mappings.
 
-use std::ops::RangeBounds;
-
 use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PhysAddr};
 
 use crate::error::Error;
-use crate::process::{bounds, Process};
+use crate::process::{Addresses, Process};
 use crate::walk::regions::PhysicalRegions;
 
 /// Consecutive bytes in both address spaces, or bytes that are missing.
@@ -172,7 +170,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::physical_regions`].
-    pub fn extents(&self, range: impl RangeBounds<u64>) -> Result<Extents<'_>, Error> {
-        Extents::new(self, bounds(range)?)
+    pub fn extents(&self, range: impl Into<Addresses>) -> Result<Extents<'_>, Error> {
+        Extents::new(self, range.into().range()?)
     }
 }

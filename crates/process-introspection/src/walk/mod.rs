@@ -1,11 +1,13 @@
 //! Walks of a process's memory: regions, extents, leaf entries of the page table.
 //! Knows nothing of summaries and owners, which consume what walks return.
 
+pub(crate) mod attributed;
+mod attributes;
+pub(crate) mod builder;
 pub(crate) mod extents;
 mod memory_types;
 pub(crate) mod page_table;
 mod parallel;
 pub(crate) mod regions;
 pub(crate) mod resident;
-pub(crate) mod snapshot;
 pub(crate) mod virtual_regions;

@@ -1,6 +1,5 @@
 //! Iterates over leaf entries of a page table.
 
-use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use process_introspection_core::memtype::MemoryType;
@@ -12,7 +11,7 @@ use crate::error::Error;
 use crate::process::mapping::{
     entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
 };
-use crate::process::{bounds, Process};
+use crate::process::{Addresses, Process};
 
 /// One leaf entry, or one base page that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +134,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::physical_regions`].
-    pub fn page_table(&self, range: impl RangeBounds<u64>) -> Result<PageTable<'_>, Error> {
-        PageTable::new(self, bounds(range)?)
+    pub fn page_table(&self, range: impl Into<Addresses>) -> Result<PageTable<'_>, Error> {
+        PageTable::new(self, range.into().range()?)
     }
 }

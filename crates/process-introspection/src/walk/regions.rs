@@ -1,6 +1,6 @@
 //! Iterates over physical regions.
 
-use std::ops::{ControlFlow, RangeBounds};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use process_introspection_core::memtype::MemoryType;
@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::process::mapping::{
     entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
 };
-use crate::process::{bounds, Process};
+use crate::process::{Addresses, Process};
+use crate::walk::attributed::Attributed;
 
 /// A maximal run of pages of one mapping that are physically consecutive, or
 /// unbacked for one reason.
@@ -77,34 +78,37 @@ impl CurrentMapping {
     }
 }
 
-/// A region that is lent to a caller, made anew for each: regions of one mapping
-/// share it, and to count owners for each of them would cost as much as finding it.
+/// The record that a walk hands over, used again for each region: regions of one
+/// mapping share the mapping, and counting its users for each of them would cost as
+/// much as finding it.
 #[derive(Debug, Default)]
-pub(crate) struct Lent(Option<PhysicalRegion>);
+pub(super) struct Reused(Option<Attributed<PhysicalRegion>>);
 
-impl Lent {
-    /// To be filled with the runs of this mapping.
-    pub(crate) fn of(&mut self, mapping: &Arc<Mapping>) -> &mut PhysicalRegion {
-        let region = self.0.get_or_insert_with(|| PhysicalRegion {
-            virt: AddrRange::default(),
-            backing: Backing::NotPresent,
-            anonymous: false,
-            mapping: Arc::clone(mapping),
+impl Reused {
+    /// Returns the record, to be filled with runs of this mapping.
+    pub(super) fn of(&mut self, mapping: &Arc<Mapping>) -> &mut Attributed<PhysicalRegion> {
+        let record = self.0.get_or_insert_with(|| {
+            Attributed::new(PhysicalRegion {
+                virt: AddrRange::default(),
+                backing: Backing::NotPresent,
+                anonymous: false,
+                mapping: Arc::clone(mapping),
+            })
         });
-        if !Arc::ptr_eq(&region.mapping, mapping) {
-            region.mapping = Arc::clone(mapping);
+        if !Arc::ptr_eq(&record.pages.mapping, mapping) {
+            record.pages.mapping = Arc::clone(mapping);
         }
-        region
+        record
     }
 }
 
-impl PhysicalRegion {
-    /// The same mapping, another run of its pages.
+impl Attributed<PhysicalRegion> {
+    /// Makes it another run of pages of the same mapping.
     #[inline]
-    pub(crate) fn set(&mut self, run: &Run) -> &Self {
-        self.virt = AddrRange::new(run.start, run.end).unwrap_or_default();
-        self.backing = run.state.backing;
-        self.anonymous = run.state.anonymous;
+    pub(super) fn set(&mut self, run: &Run) -> &mut Self {
+        self.pages.virt = AddrRange::new(run.start, run.end).unwrap_or_default();
+        self.pages.backing = run.state.backing;
+        self.pages.anonymous = run.state.anonymous;
         self
     }
 }
@@ -133,9 +137,13 @@ impl<'a> PhysicalRegions<'a> {
         let access = Access::Frames;
         let (name, entries) = (name_storage(), entry_storage());
         let cursor = PhysicalCursor::new(process.as_core(), range, access, name, entries);
+        let mut cursor = Box::new(cursor.map_err(|error| process.error(error))?);
+        if process.skips_file_contents() {
+            cursor.skip_file_contents();
+        }
         Ok(Self {
             process,
-            cursor: Box::new(cursor.map_err(|error| process.error(error))?),
+            cursor,
             batch: Vec::with_capacity(BATCH),
             next: 0,
             mapping: None,
@@ -146,6 +154,7 @@ impl<'a> PhysicalRegions<'a> {
 
     /// Walks on until there is something to give, or the end.
     fn refill(&mut self) {
+        self.process.beat();
         self.batch.clear();
         self.next = 0;
         let batch = &mut self.batch;
@@ -169,45 +178,23 @@ impl<'a> PhysicalRegions<'a> {
 }
 
 impl PhysicalRegions<'_> {
-    /// Lends all regions that are left to `each`, which can break off. The
-    /// fastest way through memory of which every page is a region of its own.
-    ///
-    /// ```
-    /// use std::ops::ControlFlow;
-    /// use process_introspection::Process;
-    ///
-    /// let mut pages = 0;
-    /// let walked = Process::current()?.physical_regions(..).and_then(|regions| {
-    ///     regions.visit(|region| {
-    ///         pages += region.size() / 4096;
-    ///         ControlFlow::Continue(())
-    ///     })
-    /// });
-    /// match walked {
-    ///     Ok(()) => assert!(pages > 0),
-    ///     Err(error) => assert!(error.is_permission_denied(), "{error}"),
-    /// }
-    /// # Ok::<(), process_introspection::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As the iterator's items, after all regions before were lent.
-    pub fn visit(
+    /// Hands all regions that are left to `each` until it breaks.
+    pub(super) fn visit(
         mut self,
-        mut each: impl FnMut(&PhysicalRegion) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        let mut lent = Lent::default();
+        mut each: impl FnMut(&Attributed<PhysicalRegion>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let mut reused = Reused::default();
         loop {
             if let Some(mapping) = &self.mapping {
-                let region = lent.of(mapping);
+                let record = reused.of(mapping);
                 for run in &self.batch[self.next..] {
-                    if each(region.set(run)).is_break() {
-                        return Ok(());
+                    if each(record.set(run)).is_break() {
+                        return Ok(ControlFlow::Break(()));
                     }
                 }
             }
             match self.ended.take() {
-                Some(end) => return end,
+                Some(end) => return end.map(ControlFlow::Continue),
                 None => self.refill(),
             }
         }
@@ -245,9 +232,9 @@ impl Process {
     /// [`Error::is_invalid_argument`] for a range that runs backwards.
     pub fn physical_regions(
         &self,
-        range: impl RangeBounds<u64>,
+        range: impl Into<Addresses>,
     ) -> Result<PhysicalRegions<'_>, Error> {
-        PhysicalRegions::new(self, bounds(range)?)
+        PhysicalRegions::new(self, range.into().range()?)
     }
 
     /// The size of the page-table entries that map a region: `None` for an

@@ -1,6 +1,5 @@
 //! What is in memory, without addresses.
 
-use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use process_introspection_core::pagemap::HugeRuns;
@@ -10,7 +9,7 @@ use process_introspection_core::AddrRange;
 
 use crate::error::Error;
 use crate::process::mapping::{entry_storage, name_storage, EntryStorage, Mapping, NameStorage};
-use crate::process::{bounds, Process};
+use crate::process::{Addresses, Process};
 use crate::walk::regions::CurrentMapping;
 
 /// A run of pages of one mapping that are in memory, or not for one reason.
@@ -47,10 +46,7 @@ pub struct ResidentRegions<'a> {
 
 impl<'a> ResidentRegions<'a> {
     pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
-        process
-            .as_core()
-            .check_pages()
-            .map_err(|error| process.error(error))?;
+        process.require_page_map()?;
         let cursor = PhysicalCursor::new(
             process.as_core(),
             range,
@@ -135,8 +131,8 @@ impl Process {
     /// [`Error::is_invalid_argument`] for a range that runs backwards.
     pub fn resident_regions(
         &self,
-        range: impl RangeBounds<u64>,
+        range: impl Into<Addresses>,
     ) -> Result<ResidentRegions<'_>, Error> {
-        ResidentRegions::new(self, bounds(range)?)
+        ResidentRegions::new(self, range.into().range()?)
     }
 }

@@ -1,6 +1,5 @@
 //! Iterates over mappings.
 
-use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use process_introspection_core::virtual_regions::VirtualCursor;
@@ -8,7 +7,7 @@ use process_introspection_core::AddrRange;
 
 use crate::error::Error;
 use crate::process::mapping::{name_storage, Mapping, MappingName, NameStorage};
-use crate::process::{bounds, Process};
+use crate::process::{Addresses, Process};
 
 /// The mappings of a range, whole, in the order of addresses; they never
 /// overlap, also while the target maps and unmaps. Constant memory.
@@ -55,8 +54,8 @@ impl Process {
     /// [`Error::is_invalid_argument`] for a range that runs backwards.
     pub fn virtual_regions(
         &self,
-        range: impl RangeBounds<u64>,
+        range: impl Into<Addresses>,
     ) -> Result<VirtualRegions<'_>, Error> {
-        Ok(VirtualRegions::new(self, bounds(range)?))
+        Ok(VirtualRegions::new(self, range.into().range()?))
     }
 }

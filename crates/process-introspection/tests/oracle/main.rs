@@ -27,15 +27,18 @@ fn open(target: &Target, (no_query, no_scan): (bool, bool)) -> Process {
 }
 
 fn regions(process: &Process, start: u64, end: u64) -> Vec<PhysicalRegion> {
-    let walk = || process.physical_regions(start..end).expect("a walk");
-    let given: Vec<_> = walk().map(|region| region.expect("a region")).collect();
+    let walk = process.physical_regions(start..end).expect("a walk");
+    let given: Vec<_> = walk.map(|region| region.expect("a region")).collect();
     let mut lent = Vec::new();
-    let visit = |region: &PhysicalRegion| {
-        lent.push(region.clone());
+    let walked = process.walk(start..end).for_each(|region| {
+        lent.push(region.pages.clone());
         ControlFlow::Continue(())
-    };
-    walk().visit(visit).expect("a visit");
+    });
+    walked.expect("a walk");
     assert_eq!(given, lent);
+    let iterated = process.walk(start..end).iter().expect("a walk");
+    let iterated = iterated.map(|region| region.expect("a region").pages);
+    assert!(iterated.eq(given.iter().cloned()));
     given
 }
 

@@ -38,10 +38,13 @@ fn parallel(
     threads: usize,
 ) -> (Vec<PhysicalRegion>, Result<(), Error>) {
     let mut regions = Vec::new();
-    let result = process.physical_regions_parallel(start..end, threads, |region| {
-        regions.push(region.clone());
-        ControlFlow::Continue(())
-    });
+    let result = process
+        .walk(start..end)
+        .threads(threads)
+        .for_each(|region| {
+            regions.push(region.pages.clone());
+            ControlFlow::Continue(())
+        });
     (regions, result)
 }
 
@@ -306,13 +309,16 @@ fn a_walk_ends_when_its_caller_has_enough() {
         for enough in [1, all / 3, all - 1, all] {
             let walk = || {
                 let mut given = Vec::new();
-                let result = process.physical_regions_parallel(at..at + size, threads, |region| {
-                    given.push(region.clone());
-                    match given.len() {
-                        len if len < enough => ControlFlow::Continue(()),
-                        _ => ControlFlow::Break(()),
-                    }
-                });
+                let result = process
+                    .walk(at..at + size)
+                    .threads(threads)
+                    .for_each(|region| {
+                        given.push(region.pages.clone());
+                        match given.len() {
+                            len if len < enough => ControlFlow::Continue(()),
+                            _ => ControlFlow::Break(()),
+                        }
+                    });
                 assert!(result.is_ok());
                 given
             };
@@ -342,15 +348,18 @@ fn a_target_that_exits_meanwhile_is_an_error_and_never_a_shortened_list() {
         let process = open(target.pid(), path);
         let expected = serial(&process, at, at + size);
         let (mut given, mut end) = (0, at);
-        let result = process.physical_regions_parallel(at..at + size, threads, |region| {
-            if given == 0 {
-                target.kill();
-            }
-            assert_eq!(region.virt.start().as_u64(), end);
-            end = region.virt.end().as_u64();
-            given += 1;
-            ControlFlow::Continue(())
-        });
+        let result = process
+            .walk(at..at + size)
+            .threads(threads)
+            .for_each(|region| {
+                if given == 0 {
+                    target.kill();
+                }
+                assert_eq!(region.virt.start().as_u64(), end);
+                end = region.virt.end().as_u64();
+                given += 1;
+                ControlFlow::Continue(())
+            });
         let error = result.expect_err("never a shortened list");
         assert!(error.is_gone(), "{error}");
         assert!(given > 0 && given < expected.len(), "{given}");
@@ -404,7 +413,7 @@ fn order_and_tiling_hold_while_a_target_changes() {
             let process = open(target.pid(), path);
             let mut next = at;
             let mut seen = false;
-            let walked = process.physical_regions_parallel(at..at + size, 3, |region| {
+            let walked = process.walk(at..at + size).threads(3).for_each(|region| {
                 // The area is never unmapped: what is reported tiles it.
                 assert_eq!(region.virt.start().as_u64(), next);
                 next = region.virt.end().as_u64();

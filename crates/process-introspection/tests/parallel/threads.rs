@@ -50,7 +50,7 @@ fn threads_are_started_for_a_long_walk_only_and_none_is_left() {
         let process = open(pid, (false, false));
         let mut most = 0;
         assert_eq!(threads_that_stay(), 1);
-        let walked = process.physical_regions_parallel(at..end, threads, |_| {
+        let walked = process.walk(at..end).threads(threads).for_each(|_| {
             most = threads_of_this().max(most);
             ControlFlow::Continue(())
         });
@@ -87,7 +87,7 @@ fn a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left() {
             let process = open(pid, (false, false));
             let mut given = 0;
             let walked = catch_unwind(AssertUnwindSafe(|| {
-                process.physical_regions_parallel(at..at + size, threads, |_| {
+                process.walk(at..at + size).threads(threads).for_each(|_| {
                     given += 1;
                     assert!(given < enough, "enough");
                     ControlFlow::Continue(())
@@ -143,7 +143,7 @@ fn memory_stays_within_a_mebibyte_whatever_is_found_and_however_slowly_it_is_tak
             std::fs::write("/proc/self/clear_refs", "5").unwrap();
             let before = kib("VmHWM");
             let mut count = 0u64;
-            let walked = process.physical_regions_parallel(at..at + size, threads, |_| {
+            let walked = process.walk(at..at + size).threads(threads).for_each(|_| {
                 count += 1;
                 // A slow caller, so that the others come as far as they may.
                 if count % 100_000 == 0 {

@@ -15,7 +15,6 @@ use process_introspection::{
 use process_introspection_export::{OwnerRecord, Record, Searched};
 
 use crate::commands::address_check;
-use crate::commands::physical::check_frames;
 use crate::failure::{warn, Failure};
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
@@ -81,7 +80,7 @@ impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         // Before a log is read, which can take long.
-        check_frames(&Process::current()?)?;
+        Process::current()?.require_frames()?;
         let mounts = self.mounts.mounts()?;
         let mut uses = PageUses::open_in(&mounts)?;
         let page = PageSize::base();

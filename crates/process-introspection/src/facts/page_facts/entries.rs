@@ -88,7 +88,7 @@ const MOST_SPANS: usize = 1 << 16;
 /// has read any: not of huge pages, of which it reads one entry each, and not of
 /// what it has skipped.
 #[derive(Clone, Debug, Default)]
-pub struct EntryNotes {
+pub(crate) struct EntryNotes {
     /// Ascending, without overlap.
     spans: Vec<Span>,
 }
@@ -146,7 +146,7 @@ impl EntryNotes {
     }
 
     /// What was noted of all pages of a range; `None` unless it was of all.
-    pub fn of(&self, range: AddrRange, page: PageSize) -> Option<NotedEntries> {
+    pub(crate) fn of(&self, range: AddrRange, page: PageSize) -> Option<NotedEntries> {
         let (mut at, end) = (range.start().as_u64(), range.end().as_u64());
         let first = self.spans.partition_point(|span| span.end <= at);
         let mut counts = WordCounts::default();

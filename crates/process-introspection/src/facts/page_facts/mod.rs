@@ -12,7 +12,8 @@ mod rest;
 use crate::machine::frames::FrameFlags;
 use counts::WordCounts;
 
-pub use entries::{EntryFlags, EntryNotes, NotedEntries};
+pub(crate) use entries::EntryNotes;
+pub use entries::{EntryFlags, NotedEntries};
 use folios::FolioPages;
 use frame_facts::FrameFacts;
 pub use reader::PageFactsReader;

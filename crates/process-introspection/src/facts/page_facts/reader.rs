@@ -236,7 +236,7 @@ impl Process {
     /// # Errors
     /// As [`Frames::open`], and as [`Process::physical_regions`].
     pub fn page_facts(&self) -> Result<PageFactsReader<'_>, Error> {
-        self.physical_regions(0..0)?;
+        self.require_frames()?;
         PageFactsReader::new(self)
     }
 }

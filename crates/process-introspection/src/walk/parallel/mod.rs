@@ -14,7 +14,7 @@ mod packed;
 mod piece;
 mod plan;
 
-use std::ops::{ControlFlow, RangeBounds};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,7 +25,8 @@ use crate::error::Error;
 use crate::facts::page_facts::EntryNotes;
 use crate::handover::{crew, Handover, Next};
 use crate::process::Process;
-use crate::walk::regions::{Lent, PhysicalRegion};
+use crate::walk::attributed::Attributed;
+use crate::walk::regions::{PhysicalRegion, Reused};
 use joiner::Joiner;
 use pace::Pace;
 use piece::{Piece, Walked, Walker};
@@ -39,103 +40,17 @@ const ALONE: Duration = Duration::from_millis(2);
 /// thread as long as [`ALONE`].
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 
-impl Process {
-    /// The physical regions of `range` as [`Process::physical_regions`] gives
-    /// them, in the same order, found by several threads. `each` gets them on
-    /// the calling thread and can break off. Constant memory: walking stops
-    /// when it is some thousand regions ahead of `each`.
-    ///
-    /// `threads` is how many walk, the calling one included: 1 is an ordinary
-    /// walk, 0 means what helps on this machine, and more than 64 are 64.
-    /// They are started only when there is enough to walk.
-    ///
-    /// ```
-    /// use std::ops::ControlFlow;
-    /// use process_introspection::Process;
-    ///
-    /// let process = Process::current()?;
-    /// let mut resident = 0;
-    /// let walked = process.physical_regions_parallel(.., 0, |region| {
-    ///     if region.backing.is_backed() {
-    ///         resident += region.size();
-    ///     }
-    ///     ControlFlow::Continue(())
-    /// });
-    /// match walked {
-    ///     Ok(()) => assert!(resident > 0),
-    ///     Err(error) => assert!(error.is_permission_denied(), "{error}"),
-    /// }
-    /// # Ok::<(), process_introspection::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Process::physical_regions`] and its iterator: the first in the
-    /// order of addresses, after all regions before it were given.
-    pub fn physical_regions_parallel(
-        &self,
-        range: impl RangeBounds<u64>,
-        threads: usize,
-        mut each: impl FnMut(&PhysicalRegion) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        let range = AddrRange::from_bounds(range).ok_or_else(Error::argument)?;
-        walk(self, range, threads, false, |region, _| each(region))
-    }
-
-    /// The same, and with each region what the walk has read of its pages'
-    /// entries beside what a region says, for [`PageFactsReader::add`]:
-    /// facts of pages do not read them a second time then. The region's own are
-    /// [`EntryNotes::of`] its addresses, or those of a part of it.
-    ///
-    /// ```
-    /// use std::ops::ControlFlow;
-    /// use process_introspection::{EntryFlags, Process};
-    ///
-    /// let process = Process::current()?;
-    /// let mut kept = Vec::new();
-    /// let walked = process.physical_regions_noting(.., 0, |region, notes| {
-    ///     kept.push((region.virt, region.backing, notes.of(region.virt, process.page_size())));
-    ///     ControlFlow::Continue(())
-    /// });
-    /// match walked.and_then(|()| process.page_facts()) {
-    ///     Ok(mut reader) => {
-    ///         for (virt, backing, noted) in kept {
-    ///             reader.add(virt, backing, noted);
-    ///         }
-    ///         let facts = reader.read()?;
-    ///         let own = facts.map(|facts| facts.entries_with(EntryFlags::MMAP_EXCLUSIVE));
-    ///         assert!(own.sum::<u64>() > 0);
-    ///     }
-    ///     Err(error) => {
-    ///         assert!(error.is_permission_denied() || error.is_unsupported(), "{error}");
-    ///     }
-    /// }
-    /// # Ok::<(), process_introspection::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Process::physical_regions_parallel`].
-    ///
-    /// [`PageFactsReader::add`]: crate::PageFactsReader::add
-    pub fn physical_regions_noting(
-        &self,
-        range: impl RangeBounds<u64>,
-        threads: usize,
-        each: impl FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        let range = AddrRange::from_bounds(range).ok_or_else(Error::argument)?;
-        walk(self, range, threads, true, each)
-    }
-}
-
-/// The calling thread's part: it walks as the others do, but first of all it hands
-/// the caller what is next in order.
-fn walk(
+/// Walks with up to `threads` threads, 0 for the number that helps, and hands the
+/// regions to `each` on the calling thread, in order. That one walks as the others do,
+/// but first hands over what is next in order. If `with_notes`, `each` gets the flags of
+/// the entries that were read for the region.
+pub(super) fn walk(
     process: &Process,
     range: AddrRange,
     threads: usize,
-    noting: bool,
-    each: impl FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>,
-) -> Result<(), Error> {
+    with_notes: bool,
+    each: impl FnMut(&mut Attributed<PhysicalRegion>, &EntryNotes) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
     let pace = Pace::new();
     let plan = Plan::new(process.as_core(), &pace, range);
     let mut plan = plan.map_err(|error| process.error(error))?;
@@ -145,15 +60,15 @@ fn walk(
     let pieces = Handover::new(plan);
     let walk = Walk {
         process,
-        noting,
+        with_notes,
         pace: &pace,
         pieces: &pieces,
         spare: Mutex::default(),
     };
-    let mut giver = Giver {
+    let mut output = Output {
         joiner: Joiner::new(),
         each,
-        lent: Lent::default(),
+        reused: Reused::default(),
         notes: EntryNotes::default(),
     };
     thread::scope(|scope| {
@@ -165,8 +80,8 @@ fn walk(
             process.beat();
             match pieces.next(true, None) {
                 Next::Output(walked) => {
-                    if giver.give(&walked).is_break() {
-                        return Ok(());
+                    if output.hand_over(&walked).is_break() {
+                        return Ok(ControlFlow::Break(()));
                     }
                     if let Some(error) = walked.error {
                         return Err(process.error(error));
@@ -183,7 +98,7 @@ fn walk(
                         walk.start(scope, threads);
                     }
                 }
-                Next::End | Next::Nothing => return Ok(()),
+                Next::End | Next::Nothing => return Ok(ControlFlow::Continue(())),
             }
         }
     })
@@ -192,7 +107,7 @@ fn walk(
 /// The state that the threads of a walk share.
 struct Walk<'a, 'p> {
     process: &'a Process,
-    noting: bool,
+    with_notes: bool,
     pace: &'a Pace,
     pieces: &'a Handover<'p, Piece>,
     /// Storage to be used again.
@@ -201,7 +116,7 @@ struct Walk<'a, 'p> {
 
 impl Walk<'_, '_> {
     fn walker(&self) -> Walker {
-        Walker::new(self.process.as_core(), self.noting)
+        Walker::new(self.process.as_core(), self.with_notes)
     }
 
     /// Walks the first part of a piece. Returns what was found, what is left, and how
@@ -271,28 +186,31 @@ impl Walk<'_, '_> {
 }
 
 /// Hands regions to the caller.
-struct Giver<F> {
+struct Output<F> {
     joiner: Joiner,
     each: F,
-    lent: Lent,
-    /// Of the regions that are given, and of what goes on with them.
+    reused: Reused,
+    /// Of the regions that are handed over, and of what continues them.
     notes: EntryNotes,
 }
 
-impl<F: FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>> Giver<F> {
-    fn give(&mut self, walked: &Walked) -> ControlFlow<()> {
+impl<F> Output<F>
+where
+    F: FnMut(&mut Attributed<PhysicalRegion>, &EntryNotes) -> ControlFlow<()>,
+{
+    fn hand_over(&mut self, walked: &Walked) -> ControlFlow<()> {
         let Self {
             joiner,
             each,
-            lent,
+            reused,
             notes,
         } = self;
         notes.forget_below(joiner.open_from().unwrap_or(u64::MAX));
         notes.append(&walked.notes);
         for (stretch, runs) in walked.stretches() {
-            let region = lent.of(&stretch.mapping);
+            let record = reused.of(&stretch.mapping);
             joiner.join(runs, stretch.complete, &mut |run| {
-                each(region.set(run), notes)
+                each(record.set(run), notes)
             })?;
         }
         ControlFlow::Continue(())

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use process_introspection_core as core;
 use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::AreaWalker;
+use process_introspection_core::physical::{Area, AreaWalker};
 
 use super::packed::PackedRuns;
-use super::plan::PlannedArea;
 use crate::facts::page_facts::EntryNotes;
 use crate::handover::Task;
 use crate::process::mapping::{EntryStorage, Mapping};
@@ -27,6 +26,15 @@ const ENTRIES: usize = 2048;
 const STEPS: u32 = 16;
 /// Size of a step after which the clock is read too.
 const LARGE_STEP: u64 = 1 << 20;
+
+/// A part of an area, and the mapping that it belongs to.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedArea {
+    pub(super) area: Area,
+    pub(super) mapping: Arc<Mapping>,
+    /// Whether it goes up to the end of the area.
+    pub(super) last: bool,
+}
 
 /// Areas, or parts of them, that follow each other.
 #[derive(Debug, Default)]

@@ -3,22 +3,13 @@
 
 use std::sync::Arc;
 
-use process_introspection_core::physical::{Area, AreaCursor};
+use process_introspection_core::physical::AreaCursor;
 use process_introspection_core::process::Access;
 use process_introspection_core::{self as core, AddrRange};
 
 use super::pace::Pace;
-use super::piece::Piece;
+use super::piece::{Piece, PlannedArea};
 use crate::process::mapping::{name_storage, Mapping, MappingName, NameStorage};
-
-/// A part of an area, and the mapping that it belongs to.
-#[derive(Clone, Debug)]
-pub(super) struct PlannedArea {
-    pub(super) area: Area,
-    pub(super) mapping: Arc<Mapping>,
-    /// Whether it goes up to the end of the area.
-    pub(super) last: bool,
-}
 
 /// Enumerates areas, and makes pieces of them that take their time.
 #[derive(Debug)]

@@ -1,0 +1,296 @@
+//! Attributes of what a walk finds, each read only on request. Knows how to read them
+//! for one record or for many at a time; knows nothing of how records are found.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use process_introspection_core::memtype::MemoryType;
+use process_introspection_core::physical::Backing;
+use process_introspection_core::{AddrRange, PageSize};
+
+use crate::error::Error;
+use crate::facts::page_facts::{EntryNotes, PageFactsReader};
+use crate::facts::thread_stacks::ThreadStacks;
+use crate::facts::vm_flags::VmFlags;
+use crate::machine::memory_types::MemoryTypes;
+use crate::machine::physical_map::PhysicalMap;
+use crate::process::mapping::Mapping;
+use crate::process::Process;
+use crate::walk::attributed::Attributed;
+use crate::walk::page_table::PageTableEntry;
+use crate::walk::regions::PhysicalRegion;
+
+/// Maximum number of records that wait for the facts of their pages. The more, the
+/// longer are the runs of frames, which matters most where memory is scattered.
+/// Some 6 MiB.
+const BATCH: usize = 1 << 15;
+
+/// Attributes that a walk was asked for.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Requested<'a> {
+    pub(super) details: bool,
+    pub(super) entries: bool,
+    pub(super) vm_flags: bool,
+    pub(super) thread_stacks: bool,
+    pub(super) memory_types: bool,
+    pub(super) page_sizes: bool,
+    pub(super) nodes: Option<&'a PhysicalMap>,
+}
+
+impl<'a> Requested<'a> {
+    /// Prepares the reading of these attributes; `None` if there are none.
+    pub(super) fn open<P>(self, process: &'a Process) -> Result<Option<Attributes<'a, P>>, Error> {
+        let Self {
+            details,
+            entries,
+            vm_flags,
+            thread_stacks,
+            memory_types,
+            page_sizes,
+            nodes,
+        } = self;
+        let any = details || entries || vm_flags || thread_stacks || memory_types || page_sizes;
+        if !any && nodes.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Attributes {
+            vm_flags: vm_flags.then(|| process.vm_flags()).transpose()?,
+            stacks: thread_stacks.then(|| process.thread_stacks()).transpose()?,
+            classified: None,
+            types: memory_types.then(|| MemoryTypes::of(process.mounts())),
+            entries,
+            single: Single {
+                process,
+                page_sizes,
+                nodes,
+            },
+            facts: details.then(|| process.page_facts()).transpose()?,
+            waiting: Vec::new(),
+        }))
+    }
+}
+
+/// Reads attributes, and keeps the records that wait for the facts of their pages.
+#[derive(Debug)]
+pub(super) struct Attributes<'a, P> {
+    vm_flags: Option<VmFlags>,
+    stacks: Option<ThreadStacks>,
+    /// The mapping that the stacks classified last, and the result.
+    classified: Option<(Arc<Mapping>, Arc<Mapping>)>,
+    types: Option<MemoryTypes>,
+    entries: bool,
+    single: Single<'a>,
+    facts: Option<PageFactsReader<'a>>,
+    waiting: Vec<(P, Option<MemoryType>)>,
+}
+
+/// Attributes that are read for each record by itself, when it is handed over.
+#[derive(Debug)]
+struct Single<'a> {
+    process: &'a Process,
+    page_sizes: bool,
+    nodes: Option<&'a PhysicalMap>,
+}
+
+impl Single<'_> {
+    fn hand_over<P: Pages>(
+        &self,
+        record: &mut Attributed<P>,
+        each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        if self.page_sizes {
+            record.page_size = record.pages.page_size(self.process)?;
+        }
+        if let Some(map) = self.nodes {
+            let (virt, backing) = record.pages.place();
+            let address = backing.address();
+            record.node = address.and_then(|address| map.node_of(address, virt.size()));
+        }
+        Ok(each(record))
+    }
+}
+
+impl<P: Pages> Attributes<'_, P> {
+    /// Adds the next record, which is handed to `each` at once, in pieces, or later
+    /// with others. `notes` are those of its entries.
+    pub(super) fn add(
+        &mut self,
+        record: &mut Attributed<P>,
+        notes: Option<&EntryNotes>,
+        each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        match self.corrected(&record.pages) {
+            None => self.split(record, notes, each),
+            Some(pages) => self.split(&mut Attributed::new(pages), notes, each),
+        }
+    }
+
+    /// The record as the kernel's flags of its mapping and the threads' stacks correct
+    /// it; `None` if they do not.
+    fn corrected(&mut self, pages: &P) -> Option<P> {
+        if self.vm_flags.is_none() && self.stacks.is_none() {
+            return None;
+        }
+        let mapping = pages.mapping()?;
+        let found = pages.place().1;
+        let backing = match &self.vm_flags {
+            Some(flags) => flags.backing_of(mapping, found),
+            None => found,
+        };
+        let classified = match (&self.classified, &self.stacks) {
+            (_, None) => mapping,
+            (Some((known, classified)), _) if Arc::ptr_eq(known, mapping) => classified,
+            (_, Some(stacks)) => {
+                let classified = stacks.classify(mapping);
+                let (_, classified) = self.classified.insert((Arc::clone(mapping), classified));
+                classified
+            }
+        };
+        let same = backing == found && Arc::ptr_eq(mapping, classified);
+        (!same).then(|| pages.with(backing, classified))
+    }
+
+    /// Splits a record where the type of its memory changes.
+    fn split(
+        &mut self,
+        record: &mut Attributed<P>,
+        notes: Option<&EntryNotes>,
+        each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let Some(types) = &self.types else {
+            return self.add_piece(record, notes, each);
+        };
+        match record.pages.memory_types(types) {
+            Pieces::One(memory_type) => {
+                record.memory_type = memory_type;
+                self.add_piece(record, notes, each)
+            }
+            Pieces::Several(pieces) => {
+                for (pages, memory_type) in pieces {
+                    let mut piece = Attributed::new(pages);
+                    piece.memory_type = memory_type;
+                    if self.add_piece(&mut piece, notes, each)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            }
+        }
+    }
+
+    fn add_piece(
+        &mut self,
+        record: &mut Attributed<P>,
+        notes: Option<&EntryNotes>,
+        each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let page = self.single.process.page_size();
+        let (virt, backing) = record.pages.place();
+        let mut noted = notes.and_then(|notes| notes.of(virt, page));
+        if self.entries {
+            record.entries = noted.take();
+        }
+        let Some(facts) = &mut self.facts else {
+            return self.single.hand_over(record, each);
+        };
+        facts.add(virt, backing, noted);
+        let (pages, memory_type) = (record.pages.clone(), record.memory_type);
+        self.waiting.push((pages, memory_type));
+        if self.waiting.len() < BATCH {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.flush(each)
+    }
+
+    /// Hands over the records that wait.
+    pub(super) fn flush(
+        &mut self,
+        each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let Some(reader) = &mut self.facts else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let facts = reader.read()?;
+        for ((pages, memory_type), facts) in self.waiting.drain(..).zip(facts) {
+            let mut record = Attributed::new(pages);
+            record.memory_type = memory_type;
+            record.facts = Some(facts);
+            if self.single.hand_over(&mut record, each)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Pieces of a record, each of one memory type.
+pub(super) enum Pieces<P> {
+    One(Option<MemoryType>),
+    Several(Vec<(P, Option<MemoryType>)>),
+}
+
+/// Records of walks, as far as attributes need to know them.
+pub(super) trait Pages: Clone {
+    fn place(&self) -> (AddrRange, Backing);
+    fn mapping(&self) -> Option<&Arc<Mapping>>;
+    fn with(&self, backing: Backing, mapping: &Arc<Mapping>) -> Self;
+    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self>;
+    fn page_size(&self, process: &Process) -> Result<Option<PageSize>, Error>;
+}
+
+impl Pages for PhysicalRegion {
+    fn place(&self) -> (AddrRange, Backing) {
+        (self.virt, self.backing)
+    }
+
+    fn mapping(&self) -> Option<&Arc<Mapping>> {
+        Some(&self.mapping)
+    }
+
+    fn with(&self, backing: Backing, mapping: &Arc<Mapping>) -> Self {
+        let mapping = Arc::clone(mapping);
+        Self {
+            backing,
+            mapping,
+            ..*self
+        }
+    }
+
+    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self> {
+        match types.says_more_of(self) {
+            true => Pieces::Several(types.pieces(self).collect()),
+            false => Pieces::One(self.memory_type()),
+        }
+    }
+
+    fn page_size(&self, process: &Process) -> Result<Option<PageSize>, Error> {
+        process.page_size_of(self)
+    }
+}
+
+impl Pages for PageTableEntry {
+    fn place(&self) -> (AddrRange, Backing) {
+        (self.virt, self.backing)
+    }
+
+    fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.mapping.as_ref()
+    }
+
+    fn with(&self, backing: Backing, mapping: &Arc<Mapping>) -> Self {
+        let mapping = Some(Arc::clone(mapping));
+        Self {
+            backing,
+            mapping,
+            ..*self
+        }
+    }
+
+    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self> {
+        Pieces::One(types.of_entry(self))
+    }
+
+    fn page_size(&self, _: &Process) -> Result<Option<PageSize>, Error> {
+        Ok(Some(self.page_size))
+    }
+}
