@@ -3,9 +3,7 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
-use process_introspection::{
-    AddrRange, Backing, NotedEntries, PageFacts, Process,
-};
+use process_introspection::{AddrRange, Backing, NotedEntries, PageFacts, Process};
 use testkit::memory::page;
 
 use crate::library::{CLibrary, Record};

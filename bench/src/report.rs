@@ -98,7 +98,10 @@ pub(crate) fn markdown(machine: &str, rounds: u64, rows: &[Row]) -> String {
             row.notes.join("; ")
         );
     }
-    for (whose, list) in [("the calling process", calls::OWN), ("another process", calls::OTHER)] {
+    for (whose, list) in [
+        ("the calling process", calls::OWN),
+        ("another process", calls::OTHER),
+    ] {
         let _ = write!(
             text,
             "\nThe {} system calls for one address of {whose}:\n\n| call | why |\n|---|---|\n",
