@@ -97,7 +97,7 @@ impl<R> Task for Looking<R> {
 /// about twenty times a second while nothing comes. It can break the pass off.
 ///
 /// A walk of the process counts as an answer while it comes further:
-/// [`Process::physical_regions_parallel`], [`Process::summary_of`] and what is made of
+/// [`Process::walk`], [`Process::summary_of`] and what is made of
 /// them. Anything else that `look` does must take less than the deadline.
 ///
 /// ```

@@ -132,7 +132,7 @@ impl Process {
         })
     }
 
-    /// From now on walks that give all at once ([`Process::physical_regions_parallel`],
+    /// From now on walks ([`Process::walk`],
     /// [`Process::summary_of`]) make this heart beat while they come further.
     #[must_use]
     pub(crate) fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
@@ -140,7 +140,7 @@ impl Process {
         Self { heartbeat, ..self }
     }
 
-    /// From now on [`Process::physical_regions_parallel`] and [`Process::summary_of`]
+    /// From now on [`Process::walk`] and [`Process::summary_of`]
     /// tell kinds without the contents of files: executables and shared libraries are
     /// [`MappingKind::File`], and their zeroed memory is anonymous. For passes over
     /// many processes which do not report kinds.

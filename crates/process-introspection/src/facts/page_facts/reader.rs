@@ -63,7 +63,7 @@ impl<'a> PageFactsReader<'a> {
 
     /// Adds a region to those whose facts [`Self::read`] reads next: its
     /// addresses, what is behind them as a walk found it, and what the walk has
-    /// noted of their entries (see [`Process::physical_regions_noting`]). Those
+    /// noted of their entries (see [`Walk::entry_flags`](crate::Walk::entry_flags)). Those
     /// are not read again, nor is what they tell: that a frame is mapped once.
     ///
     /// A region can have changed since it was found: what was noted is as old as
