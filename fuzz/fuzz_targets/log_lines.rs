@@ -14,10 +14,10 @@ use process_introspection::PageSize;
 #[allow(dead_code)]
 mod memory_errors;
 
-use memory_errors::{Line, MemoryErrors, Reported, Says, Why};
+use memory_errors::{Line, MemoryErrors, Reason, Reported, Verdict};
 
 /// Expected result: the address, or the number if it is refused.
-type Given = (u64, Says);
+type Given = (u64, Verdict);
 
 /// Fields of a machine check.
 #[derive(Arbitrary, Copy, Clone, Debug)]
@@ -114,17 +114,17 @@ fn of_frame(frame: u64, offset: u64, page: PageSize) -> Option<u64> {
 }
 
 /// Returns the address, or nothing for 0 and all ones.
-fn known(address: u64, says: Says) -> Given {
+fn known(address: u64, verdict: Verdict) -> Given {
     match address {
-        0 | u64::MAX => (address, Says::Refused(Why::NotKnown)),
-        _ => (address, says),
+        0 | u64::MAX => (address, Verdict::Refused(Reason::NotKnown)),
+        _ => (address, verdict),
     }
 }
 
 /// The lower 52 bits of an address register.
 fn register(address: u64) -> Given {
-    match known(address, Says::Physical) {
-        (_, Says::Physical) => (address % (1 << 52), Says::Physical),
+    match known(address, Verdict::Physical) {
+        (_, Verdict::Physical) => (address % (1 << 52), Verdict::Physical),
         given => given,
     }
 }
@@ -179,23 +179,23 @@ impl Check {
         cap: Option<u64>,
     ) -> Given {
         let bit = |number: u64, at: u32| number / 2u64.pow(at) % 2 == 1;
-        let refused = |why| (self.address, Says::Refused(why));
-        let physical = (self.address % (1 << 52), Says::Physical);
-        let presumed = (self.address % (1 << 52), Says::Presumed);
+        let refused = |why| (self.address, Verdict::Refused(why));
+        let physical = (self.address % (1 << 52), Verdict::Physical);
+        let presumed = (self.address % (1 << 52), Verdict::Presumed);
         if self.address == 0 || self.address == u64::MAX {
-            return refused(Why::NotKnown);
+            return refused(Reason::NotKnown);
         }
         if status.is_some_and(|status| !bit(status, 58)) {
-            return refused(Why::NotValid);
+            return refused(Reason::NotValid);
         }
         if ipid != 0 {
             return match (ipid / (1 << 32)) % (1 << 12) {
-                0x96 => refused(Why::Normalized),
+                0x96 => refused(Reason::Normalized),
                 _ => presumed,
             };
         }
         if needs_ipid {
-            return refused(Why::NoSort);
+            return refused(Reason::NoType);
         }
         if vendor == 2 || vendor == 9 {
             return presumed;
@@ -206,7 +206,7 @@ impl Check {
             (false, _) | (_, Some(false)) => {}
             (true, _) if mode == 2 => return physical,
             (true, None) if mode == 0 => {}
-            _ => return refused(Why::OtherMode),
+            _ => return refused(Reason::OtherMode),
         }
         // Bits 7 to 15 without 12: only bit 7.
         let code = status.unwrap_or(0) % (1 << 16);
@@ -241,8 +241,8 @@ impl Message {
                     _ => format!("Unpoison: {frame:#x}: software-unpoisoned page"),
                 };
                 let given = match of_frame(frame, 0, page) {
-                    Some(address) => (address, Says::Physical),
-                    None => (frame, Says::Refused(Why::Impossible)),
+                    Some(address) => (address, Verdict::Physical),
+                    None => (frame, Verdict::Refused(Reason::Impossible)),
                 };
                 (vec![line], vec![given])
             }
@@ -261,9 +261,9 @@ impl Message {
                 };
                 let given = match of_frame(at, offset, page) {
                     // A driver without the information prints 0 and 0.
-                    Some(0) => (0, Says::Refused(Why::NotKnown)),
-                    Some(address) => (address, Says::Physical),
-                    None => (at, Says::Refused(Why::Impossible)),
+                    Some(0) => (0, Verdict::Refused(Reason::NotKnown)),
+                    Some(address) => (address, Verdict::Physical),
+                    None => (at, Verdict::Refused(Reason::Impossible)),
                 };
                 (vec![line], vec![given])
             }
@@ -290,21 +290,21 @@ impl Message {
                 };
                 let given = match form % 18 {
                     10..=13 => register(address),
-                    _ => known(address, Says::Physical),
+                    _ => known(address, Verdict::Physical),
                 };
                 (vec![line], vec![given])
             }
             Self::Refused { number, form } => {
                 let (line, why) = match form % 7 {
-                    0 => (format!("{{3}}[Hardware Error]:    virtual fault address: {number:#018x}"), Why::Virtual),
-                    1 => (format!("MCE: Killing db:5421 due to hardware memory corruption fault at {number:#x}"), Why::Virtual),
-                    2 => (format!("Invalid address {number:#x} in IA32_MC7_ADDR"), Why::CalledInvalid),
-                    3 => (format!("{{1}}[Hardware Error]:   target_address: {number:#018x}"), Why::NoSort),
-                    4 => (format!("EDAC MC0: 1 CE Can't discover the memory rank for ch addr {number:#010x} on any memory"), Why::Controller),
-                    5 => (format!("ERR_ADDR={number:#x}"), Why::NoSort),
-                    _ => (format!("MCE: CPU3: machine check (Severe)  UE Load/Store DAR: {number:016x} [Recovered]"), Why::Virtual),
+                    0 => (format!("{{3}}[Hardware Error]:    virtual fault address: {number:#018x}"), Reason::Virtual),
+                    1 => (format!("MCE: Killing db:5421 due to hardware memory corruption fault at {number:#x}"), Reason::Virtual),
+                    2 => (format!("Invalid address {number:#x} in IA32_MC7_ADDR"), Reason::CalledInvalid),
+                    3 => (format!("{{1}}[Hardware Error]:   target_address: {number:#018x}"), Reason::NoType),
+                    4 => (format!("EDAC MC0: 1 CE Can't discover the memory rank for ch addr {number:#010x} on any memory"), Reason::Controller),
+                    5 => (format!("ERR_ADDR={number:#x}"), Reason::NoType),
+                    _ => (format!("MCE: CPU3: machine check (Severe)  UE Load/Store DAR: {number:016x} [Recovered]"), Reason::Virtual),
                 };
-                (vec![line], vec![known(number, Says::Refused(why))])
+                (vec![line], vec![known(number, Verdict::Refused(why))])
             }
             Self::Cxl {
                 host,
@@ -318,9 +318,9 @@ impl Message {
                     _ => format!("1 2024-01-02 03:04:05 +0000 error: memdev=mem1, hpa={host:#x}, dpa={device:#x}, dpa_length=0x40, hpa_alias0={alias:#x}, "),
                 };
                 let given = vec![
-                    known(host, Says::Physical),
-                    known(alias, Says::Physical),
-                    known(device, Says::Refused(Why::Device)),
+                    known(host, Verdict::Physical),
+                    known(alias, Verdict::Physical),
+                    known(device, Verdict::Refused(Reason::Device)),
                 ];
                 (vec![line], given)
             }
@@ -430,17 +430,17 @@ impl Message {
                 )
             }
             Self::Typed { address, sort } => {
-                let (name, says) = [
-                    ("Supervisor Physical Address", Says::Physical),
-                    ("Guest Physical Address", Says::Refused(Why::Guest)),
-                    ("Virtual Address", Says::Refused(Why::Virtual)),
-                    ("Unknown", Says::Refused(Why::NoSort)),
+                let (name, verdict) = [
+                    ("Supervisor Physical Address", Verdict::Physical),
+                    ("Guest Physical Address", Verdict::Refused(Reason::Guest)),
+                    ("Virtual Address", Verdict::Refused(Reason::Virtual)),
+                    ("Unknown", Verdict::Refused(Reason::NoType)),
                 ][usize::from(sort % 4)];
                 let lines = vec![
                     format!(" address_type: {name}"),
                     format!(" address: {address:#x}"),
                 ];
-                (lines, vec![known(address, says)])
+                (lines, vec![known(address, verdict)])
             }
             Self::Other { which } => (
                 vec![OTHERS[usize::from(which) % OTHERS.len()].to_owned()],
@@ -470,19 +470,19 @@ fn read<'a>(page: PageSize, lines: impl Iterator<Item = &'a [u8]>) -> Vec<Report
 }
 
 fn given(reported: &Reported) -> Given {
-    match reported.says {
-        Says::Refused(_) => (reported.number, reported.says),
-        says => (reported.address.as_u64(), says),
+    match reported.verdict {
+        Verdict::Refused(_) => (reported.number, reported.verdict),
+        verdict => (reported.address.as_u64(), verdict),
     }
 }
 
 fn messages(page: PageSize, messages: &[(u8, Message)]) {
     let (mut text, mut expected) = (Vec::new(), Vec::new());
     for &(before, message) in messages {
-        let (lines, says) = message.written(page);
+        let (lines, verdict) = message.written(page);
         let before = BEFORE[usize::from(before) % BEFORE.len()];
         text.extend(lines.into_iter().map(|line| format!("{before}{line}")));
-        expected.extend(says);
+        expected.extend(verdict);
     }
     // Machine checks wait for their next lines and determine the order.
     let found = read(page, text.iter().map(|line| line.as_bytes()));
@@ -509,11 +509,11 @@ fn any_text(page: PageSize, text: &[u8]) {
     let stands = |number: u64| numbers.contains(&number);
     for reported in &found {
         let masked = |address: u64| numbers.iter().any(|number| number % (1 << 52) == address);
-        let (number, says) = given(reported);
+        let (number, verdict) = given(reported);
         let of_page = stands(number / page.bytes())
             && (number % page.bytes() == 0 || stands(number % page.bytes()));
-        let holds = match says {
-            Says::Refused(_) => stands(number),
+        let holds = match verdict {
+            Verdict::Refused(_) => stands(number),
             _ => stands(number) || masked(number) || of_page,
         };
         assert!(

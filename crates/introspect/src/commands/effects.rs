@@ -32,8 +32,8 @@ impl Form {
 struct Subcommand {
     name: &'static str,
     forms: &'static [Form],
-    /// Long names, each with a value if it takes one.
-    options: &'static [(&'static str, Option<&'static str>)],
+    /// Long names.
+    options: &'static str,
     /// Returns whether these options are wrong usage with this form.
     is_wrong: fn(Form, &Given) -> bool,
 }
@@ -64,36 +64,30 @@ fn is_wrong_for_program(form: Form, given: &Given) -> bool {
     }
 }
 
-const FORMAT: (&str, Option<&str>) = ("format", Some("json"));
-const OUTPUT: (&str, Option<&str>) = ("output", Some("file"));
-const MAPPING: (&str, Option<&str>) = ("mapping", Some("name"));
-const FREEZE: (&str, Option<&str>) = ("freeze", None);
-const PROCFS: (&str, Option<&str>) = ("procfs", Some("/proc"));
-const SYSFS: (&str, Option<&str>) = ("sysfs", Some("/sys"));
+/// Returns a value for an option that takes one.
+fn value(option: &str) -> Option<&'static str> {
+    Some(match option {
+        "format" => "json",
+        "output" | "from-log" => "file",
+        "mapping" => "name",
+        "procfs" => "/proc",
+        "sysfs" => "/sys",
+        "threads" => "2",
+        "after" | "deadline" | "interval" => "2s",
+        "on" => "USR1",
+        "align" => "2M",
+        _ => return None,
+    })
+}
+
 const PAGE: Form = Form::Named(&["1", "1000"]);
 
 const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "physical",
         forms: &[Form::Named(&["1"]), PAGE, Form::Program],
-        options: &[
-            MAPPING,
-            FREEZE,
-            ("backed", None),
-            ("vm-flags", None),
-            ("thread-stacks", None),
-            ("threads", Some("2")),
-            ("details", None),
-            ("fold", None),
-            ("no-fold", None),
-            FORMAT,
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-            ("at-exit", None),
-            ("after", Some("1s")),
-            ("on", Some("USR1")),
-        ],
+        options: "mapping freeze backed vm-flags thread-stacks threads details fold \
+            no-fold format output procfs sysfs at-exit after on",
         is_wrong: |form, given| {
             // In JSON no records are joined.
             let not_folded = given.count(&["no-fold", "details", "format"]) > 0;
@@ -108,21 +102,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: &[
-            ("all", None),
-            ("deadline", Some("2s")),
-            ("by-mapping", None),
-            MAPPING,
-            FREEZE,
-            ("vm-flags", None),
-            FORMAT,
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-            ("at-exit", None),
-            ("after", Some("1s")),
-            ("on", Some("USR1")),
-        ],
+        options: "all deadline by-mapping mapping freeze vm-flags format output procfs \
+            sysfs at-exit after on",
         is_wrong: |form, given| {
             let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
             let by_mapping = given.has("by-mapping") && given.has("vm-flags");
@@ -137,89 +118,44 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "extents",
         forms: &[PAGE],
-        options: &[
-            MAPPING,
-            FREEZE,
-            ("contiguous", None),
-            ("align", Some("2M")),
-            FORMAT,
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-        ],
+        options: "mapping freeze contiguous align format output procfs sysfs",
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "virtual",
         forms: &[Form::Named(&["1"]), PAGE],
-        options: &[
-            MAPPING,
-            FREEZE,
-            ("thread-stacks", None),
-            FORMAT,
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-        ],
+        options: "mapping freeze thread-stacks format output procfs sysfs",
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "resident",
         forms: &[Form::Named(&["1"]), PAGE],
-        options: &[
-            MAPPING,
-            FREEZE,
-            ("backed", None),
-            FORMAT,
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-        ],
+        options: "mapping freeze backed format output procfs sysfs",
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "pagetable",
         forms: &[PAGE],
-        options: &[
-            MAPPING,
-            FREEZE,
-            ("backed", None),
-            ("details", None),
-            FORMAT,
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-        ],
+        options: "mapping freeze backed details format output procfs sysfs",
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "object",
         forms: &[PAGE],
-        options: &[FORMAT, OUTPUT, PROCFS, SYSFS],
+        options: "format output procfs sysfs",
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "frame",
         forms: &[Form::Named(&["1000"])],
-        options: &[FORMAT, OUTPUT, PROCFS, SYSFS],
+        options: "format output procfs sysfs",
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "owner",
         forms: &[Form::Named(&["1000"]), Form::Bare],
-        options: &[
-            ("from-log", Some("file")),
-            ("kmsg", None),
-            ("watch", None),
-            ("interval", Some("2s")),
-            ("unread", None),
-            ("threads", Some("2")),
-            ("deadline", Some("2s")),
-            FORMAT,
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-        ],
+        options: "from-log kmsg watch interval unread threads deadline format output \
+            procfs sysfs",
         is_wrong: |form, given| {
             let is_nothing = form == Form::Bare && given.count(&["from-log", "kmsg"]) == 0;
             is_nothing || given.has("interval") && !given.has("watch")
@@ -228,38 +164,32 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "read",
         forms: &[PAGE],
-        options: &[
-            MAPPING,
-            FREEZE,
-            ("hex", None),
-            ("raw", None),
-            OUTPUT,
-            PROCFS,
-            SYSFS,
-        ],
+        options: "mapping freeze hex raw output procfs sysfs",
         is_wrong: |_, given| given.has("hex") && given.has("raw"),
     },
     Subcommand {
         name: "completions",
         forms: &[Form::Named(&["bash"])],
-        options: &[],
+        options: "",
         is_wrong: |_, _| false,
     },
     Subcommand {
         name: "man",
         forms: &[Form::Named(&["dir"])],
-        options: &[],
+        options: "",
         is_wrong: |_, _| false,
     },
 ];
 
-/// Returns the sets of up to three options, as indices.
-fn combinations(options: usize) -> Vec<BTreeSet<usize>> {
+/// Returns the sets of up to three options.
+fn combinations(options: &'static str) -> Vec<BTreeSet<&'static str>> {
     let mut sets = BTreeSet::from([BTreeSet::new()]);
     for _ in 0..3 {
-        let with_another = |set: &BTreeSet<usize>| {
+        let with_another = |set: &BTreeSet<&'static str>| {
             let set = set.clone();
-            (0..options).map(move |option| set.iter().copied().chain([option]).collect())
+            options
+                .split_whitespace()
+                .map(move |option| set.iter().copied().chain([option]).collect())
         };
         let larger: Vec<_> = sets.iter().flat_map(with_another).collect();
         sets.extend(larger);
@@ -272,17 +202,16 @@ fn no_option_is_accepted_and_ignored() {
     let mut wrong = 0;
     for subcommand in SUBCOMMANDS {
         for &form in subcommand.forms {
-            for set in combinations(subcommand.options.len()) {
-                let given: Vec<_> = set.iter().map(|&at| subcommand.options[at]).collect();
+            for given in combinations(subcommand.options) {
                 let mut words = vec!["introspect".to_owned(), subcommand.name.to_owned()];
-                for (option, value) in &given {
+                for option in &given {
                     words.push(format!("--{option}"));
-                    words.extend(value.map(str::to_owned));
+                    words.extend(value(option).map(str::to_owned));
                 }
                 words.extend(form.words().iter().map(|&word| word.to_owned()));
                 let parsed = CommandLine::try_parse_from(&words);
                 let taken = parsed.and_then(|arguments| arguments.command.check());
-                let given = Given(given.iter().map(|(option, _)| *option).collect());
+                let given = Given(given);
                 let is_wrong = (subcommand.is_wrong)(form, &given);
                 assert_eq!(taken.is_err(), is_wrong, "{words:?}: {taken:?}");
                 wrong += usize::from(is_wrong);
@@ -305,7 +234,7 @@ fn every_option_is_listed_with_what_it_has_an_effect_on() {
             .get_arguments()
             .filter_map(clap::Arg::get_long)
             .collect();
-        let all: BTreeSet<_> = listed.options.iter().map(|(option, _)| *option).collect();
+        let all: BTreeSet<_> = listed.options.split_whitespace().collect();
         assert_eq!(options, all, "{}", listed.name);
     }
 }

@@ -1,18 +1,18 @@
-//! Numbers in the text of a line. Pure.
+//! Numbers in the text of a line. Performs no I/O.
 
-/// A number and what follows it.
+/// A number and the text after it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found<'a> {
     pub(super) number: u64,
     pub(super) rest: &'a str,
 }
 
-/// Whether a character belongs to a word.
+/// Returns whether a character belongs to a word.
 pub(super) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Where a text stands that does not begin within a word.
+/// Returns the positions of a text that do not begin within a word.
 pub(super) fn occurrences<'a>(line: &'a str, text: &'a str) -> impl Iterator<Item = usize> + 'a {
     line.match_indices(text)
         .map(|(at, _)| at)
@@ -22,20 +22,20 @@ pub(super) fn occurrences<'a>(line: &'a str, text: &'a str) -> impl Iterator<Ite
         })
 }
 
-/// The line behind a text that does not begin within a word.
+/// Returns the line after a text that does not begin within a word.
 pub(super) fn after<'a>(line: &'a str, text: &'a str) -> Option<&'a str> {
     occurrences(line, text)
         .next()
         .map(|at| &line[at + text.len()..])
 }
 
-/// The first number in hexadecimal that stands behind a text.
+/// Returns the first hexadecimal number after a text.
 pub(super) fn hexadecimal_after(line: &str, text: &str) -> Option<u64> {
     let mut rests = occurrences(line, text).map(|at| &line[at + text.len()..]);
     rests.find_map(hexadecimal).map(|found| found.number)
 }
 
-/// A number in hexadecimal, with or without `0x`, that is a word.
+/// Parses a word that is a hexadecimal number, with or without `0x`.
 pub(super) fn hexadecimal(text: &str) -> Option<Found<'_>> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let (digits, rest) = split(digits, |c| c.is_ascii_hexdigit())?;
@@ -43,7 +43,7 @@ pub(super) fn hexadecimal(text: &str) -> Option<Found<'_>> {
     Some(Found { number, rest })
 }
 
-/// Whether hexadecimal digits are no English word such as `add`: they have `0x`,
+/// Returns whether hexadecimal digits are no English word such as `add`: they have `0x`,
 /// a decimal digit, or are at least 8.
 pub(super) fn is_number(text: &str) -> bool {
     let end = text.find(|c: char| !c.is_ascii_hexdigit());
@@ -51,20 +51,19 @@ pub(super) fn is_number(text: &str) -> bool {
     text.starts_with("0x") || digits.len() >= 8 || digits.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// A number in decimal that is a word.
+/// Parses a word that is a decimal number.
 pub(super) fn decimal(text: &str) -> Option<Found<'_>> {
     let (digits, rest) = split(text, |c| c.is_ascii_digit())?;
     digits.parse().ok().map(|number| Found { number, rest })
 }
 
-/// The decimal number at the start of a text, whatever follows.
+/// Parses the decimal number at the start of a text, whatever follows.
 pub(super) fn first_decimal(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     text[..end.unwrap_or(text.len())].parse().ok()
 }
 
-/// Digits, and the rest, which is no part of the word: not of `00:1b:63` or of
-/// `1.5` either.
+/// Splits a word of digits from the rest; not from `00:1b:63` or `1.5`.
 fn split(text: &str, is_digit: impl Fn(char) -> bool) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !is_digit(c)).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);

@@ -1,10 +1,10 @@
-//! The table against the parser, and what lines around and between messages do.
+//! Tests: the table against the parser, and lines around and between messages.
 
 use super::forms::Sample;
 use super::*;
-use Says::{Physical, Presumed, Refused};
+use Verdict::{Physical, Presumed, Refused};
 
-/// What stands before a message, in logs of several sorts.
+/// Prefixes of messages in several kinds of logs.
 const BEFORE: [&str; 7] = [
     "",
     "[ 1190.612345] ",
@@ -25,23 +25,23 @@ fn read(text: &str) -> Vec<Reported> {
     found
 }
 
-/// Addresses of what is taken for one, numbers of what is refused.
-fn given(text: &str) -> Vec<(u64, Says)> {
-    let number = |reported: &Reported| match reported.says {
-        Refused(_) => (reported.number, reported.says),
-        says => (reported.address.as_u64(), says),
+/// Returns addresses, or numbers that are refused.
+fn given(text: &str) -> Vec<(u64, Verdict)> {
+    let number = |reported: &Reported| match reported.verdict {
+        Refused(_) => (reported.number, reported.verdict),
+        verdict => (reported.address.as_u64(), verdict),
     };
     read(text).iter().map(number).collect()
 }
 
-fn verdict(line: &str) -> Line {
+fn result(line: &str) -> Line {
     MemoryErrors::new(PageSize::SIZE_4K).line(line.as_bytes(), |_| ())
 }
 
 #[test]
 fn every_sample_of_the_table_gives_what_its_row_says_behind_every_prefix() {
     for form in forms() {
-        for Sample(text, number, says) in form.samples {
+        for Sample(text, number, verdict) in form.samples {
             for before in BEFORE {
                 // mcelog's client prints to a terminal.
                 if form.name == "mcelog-page-list" && !before.is_empty() {
@@ -51,7 +51,7 @@ fn every_sample_of_the_table_gives_what_its_row_says_behind_every_prefix() {
                 let text = text.join("\n");
                 let found = read(&text);
                 let names: Vec<_> = found.iter().map(|reported| reported.form.name).collect();
-                assert_eq!(given(&text), [(*number, *says)], "{}: {text}", form.name);
+                assert_eq!(given(&text), [(*number, *verdict)], "{}: {text}", form.name);
                 assert_eq!(names, [form.name], "{text}");
             }
         }
@@ -61,7 +61,6 @@ fn every_sample_of_the_table_gives_what_its_row_says_behind_every_prefix() {
     }
 }
 
-/// So that no text of the table is without a sample that shows it.
 #[test]
 fn every_text_of_the_table_is_in_a_sample() {
     for form in forms() {
@@ -91,7 +90,7 @@ fn names_in_the_table_are_unique() {
     assert_eq!(names.len(), count);
 }
 
-/// The document is the table; the test with `UPDATE_MESSAGES=1` writes it.
+/// The document is generated from the table: `UPDATE_MESSAGES=1` writes it.
 #[test]
 fn the_document_lists_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/MESSAGES.md");
@@ -140,13 +139,13 @@ for one. *refused*: it is none, and the command says why. 0 and all ones stand f
             Reading::Companion(_) => continue,
             _ => "address, hexadecimal".to_owned(),
         };
-        let says = |says: Says| match says {
+        let verdict = |verdict: Verdict| match verdict {
             Physical => "physical".to_owned(),
             Presumed => "presumed".to_owned(),
             Refused(why) => format!("refused: {}", why.reason()),
         };
         let what = match &form.reading {
-            Reading::Place(place) => says(place.says),
+            Reading::Place(place) => verdict(place.verdict),
             Reading::Typed => "by the line `address_type` before it".to_owned(),
             Reading::AmdCheck => {
                 "presumed; refused if the bank is or can be a unified memory controller".to_owned()
@@ -181,30 +180,30 @@ fn a_machine_check_of_intels_says_by_misc_whether_its_address_is_physical() {
     is(
         " ADDR ffffffff81000000 MISC 4c",
         "0",
-        (0xffffffff81000000, Refused(Why::OtherMode)),
+        (0xffffffff81000000, Refused(Reason::OtherMode)),
     );
-    // The status is of a memory controller, so the address is a memory's.
+    // A memory controller's status: the address is a physical one.
     is(" ADDR 1234567880", "0", (0x1234567880, Physical));
-    // A key of memory encryption above the address.
+    // Bits of a memory encryption key above the address.
     is(
         " ADDR 30001234567880 MISC 8c",
         "0",
         (0x1234567880, Physical),
     );
-    // AMD's MISC has nothing to say of it, its IPID has.
+    // AMD's MISC does not describe the address, its IPID does.
     is(
         " ADDR 1234567880 MISC d01a0ffe00000000",
         "2",
         (0x1234567880, Presumed),
     );
-    // Of a family with IPIDs, one without its IPID can be a controller's.
+    // With scalable MCA, an address without IPID can be a controller's.
     let scalable =
         "[Hardware Error]: TSC 0 ADDR 1234567880\n[Hardware Error]: PROCESSOR 2:830f10 TIME 1";
-    assert_eq!(given(scalable), [(0x1234567880, Refused(Why::NoSort))]);
+    assert_eq!(given(scalable), [(0x1234567880, Refused(Reason::NoType))]);
     let controller = " ADDR 3d4bc0 SYND 4d00 IPID 9600050f00 ";
-    is(controller, "2", (0x3d4bc0, Refused(Why::Normalized)));
+    is(controller, "2", (0x3d4bc0, Refused(Reason::Normalized)));
     assert_eq!(check("", "0"), []);
-    // Nothing says what it is.
+    // Without type.
     let alone = "mce: [Hardware Error]: TSC 1a4b2c ADDR 1234567880 ";
     assert_eq!(given(alone), [(0x1234567880, Presumed)]);
 }
@@ -254,7 +253,7 @@ fn amds_own_messages_are_read_to_the_line_that_says_whose_address_it_is() {
 [Hardware Error]: Unified Memory Controller Ext. Error Code: 0, DRAM ECC error.
 EDAC MC0: 1 CE on mc#0csrow#1channel#1 (csrow:1 channel:1 page:0xf97141 offset:0xa40 grain:64 syndrome:0xa)
 [Hardware Error]: cache level: L3/GEN, tx: GEN, mem-tx: RD";
-    let normalized = (0x3d4bc0a40, Refused(Why::Normalized));
+    let normalized = (0x3d4bc0a40, Refused(Reason::Normalized));
     assert_eq!(given(text), [normalized, (0xf97141a40, Physical)]);
 }
 
@@ -275,14 +274,14 @@ fn one_line_can_have_several_numbers_each_of_its_sort() {
     assert_eq!(
         found,
         [
-            (0x40, Refused(Why::Device)),
+            (0x40, Refused(Reason::Device)),
             (0x8e13f2c0, Physical),
-            (u64::MAX, Refused(Why::NotKnown)),
+            (u64::MAX, Refused(Reason::NotKnown)),
         ]
     );
     let arm = "arm_event: virtual fault address: 0x0000ffff88410000 physical fault address: 0x000000008e13f2c0 \
                physical fault address: 0x000000008e140000";
-    let physical = |(_, says): &&(u64, Says)| *says == Physical;
+    let physical = |(_, verdict): &&(u64, Verdict)| *verdict == Physical;
     let found = given(arm);
     assert_eq!(found.iter().filter(physical).count(), 2, "{found:?}");
 }
@@ -308,11 +307,11 @@ fn lines_about_something_else_give_nothing_and_are_not_counted() {
         "",
     ] {
         assert_eq!(given(line), [], "{line}");
-        assert_eq!(verdict(line), Line::Other, "{line}");
+        assert_eq!(result(line), Line::Other, "{line}");
     }
-    // Companions of a message are no messages of their own.
+    // Companions of a message are no separate messages.
     let mask = "{1}[Hardware Error]:   physical_address_mask: 0x00003fffffffffff";
-    assert_eq!((given(mask), verdict(mask)), (vec![], Line::Understood));
+    assert_eq!((given(mask), result(mask)), (vec![], Line::Understood));
 }
 
 #[test]
@@ -325,7 +324,7 @@ fn lines_that_look_like_memory_errors_and_are_not_understood_are_told_apart() {
         "1 2026-01-02 1 Corrected error(s): at DIMM_A1 location: 0:1:0:-1, addr -4096, grain 5 page 8e13f",
     ] {
         assert_eq!(given(line), [], "{line}");
-        assert_eq!(verdict(line), Line::NotUnderstood, "{line}");
+        assert_eq!(result(line), Line::NotUnderstood, "{line}");
     }
 }
 
@@ -345,7 +344,7 @@ fn no_bytes_make_it_panic() {
         "\u{e9}".into(),
     ]);
     let mut errors = MemoryErrors::new(PageSize::SIZE_4K);
-    // A simple generator, so that the lines are the same each time.
+    // A simple generator: the lines are the same in each run.
     let mut seed = 1u64;
     for _ in 0..20_000 {
         let mut line = Vec::new();

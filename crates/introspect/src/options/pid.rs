@@ -1,26 +1,26 @@
-//! The text PID: what it means, before any process is looked for. Pure.
+//! The text `PID`. Performs no I/O; the search for the process is in `options::target`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use process_introspection::{Target, UniquePid};
 
-/// A process, as it is named to the command.
+/// A process, as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TargetText {
-    /// This command itself.
+    /// The command itself.
     This,
     /// A PID or a unique PID.
     Number(u64),
-    /// Digits that are no number of 64 bits, as they were typed.
+    /// Digits that are no number of 64 bits.
     TooLarge(String),
     /// An exact name.
     Named(OsString),
-    /// An exact name after `name:`, which can be a number, too.
+    /// An exact name after `name:`, which can also be a number.
     NamedExplicitly(OsString),
 }
 
-/// What comes before a name that could be taken for something else.
+/// Prefix of a name that could be taken for a number or `self`.
 pub(crate) const NAME_PREFIX: &str = "name:";
 
 impl From<OsString> for TargetText {
@@ -44,7 +44,7 @@ impl From<OsString> for TargetText {
     }
 }
 
-/// Whose number it is, which is not 0; `None` if it can be nobody's.
+/// Returns the process of a number that is not 0; `None` if no process can have it.
 pub(crate) fn target_of_number(number: u64) -> Option<Target> {
     match i32::try_from(number) {
         Ok(pid) => Some(Target::Pid(pid.unsigned_abs())),

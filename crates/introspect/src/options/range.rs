@@ -1,12 +1,11 @@
-//! The texts RANGE, ADDR, PADDR and SIZE. Pure.
+//! The texts `RANGE`, `ADDR`, `PADDR` and `SIZE`. Performs no I/O.
 
 use std::fmt;
 use std::str::FromStr;
 
 use process_introspection::{AddrRange, PageSize, PhysAddr, PhysRange};
 
-/// A range of addresses, as it is given to the command: `START-END`,
-/// `START+SIZE`, or one address, which stands for its page.
+/// A range of addresses: `START-END`, `START+SIZE`, or one address, which means its page.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RangeText {
     /// From one address to before another.
@@ -29,11 +28,11 @@ pub(crate) enum PhysicalText {
     Frame(u64),
 }
 
-/// Physical memory: an address or `pfn:` and a page frame, which stand for a
-/// page, or a range of addresses as of a process's.
+/// Physical memory: an address or `pfn:` and a page frame, which mean a page, or a range
+/// of addresses.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PhysicalRangeText {
-    /// One place.
+    /// A page.
     Page(PhysicalText),
     /// From one address to before another.
     Span(AddrRange),
@@ -44,20 +43,20 @@ pub(crate) enum PhysicalRangeText {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
 
-/// Why a text is none of these.
+/// Error of a text that is none of these.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Invalid {
-    /// It is no hexadecimal number of 64 bits.
+    /// No hexadecimal number of 64 bits.
     Address,
-    /// It is no number of a page frame.
+    /// No number of a page frame.
     Frame,
-    /// It is no size of 64 bits.
+    /// No size of 64 bits.
     Size,
-    /// It is 0 where something is needed.
+    /// The range or size is empty.
     Empty,
-    /// It ends before it starts.
+    /// The range ends before it starts.
     Backwards,
-    /// It goes past the end of the address space.
+    /// The range ends after the end of the address space.
     TooLong,
 }
 
@@ -77,7 +76,7 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl RangeText {
-    /// The address, if it is one.
+    /// Returns the address, if the text is one address.
     pub(crate) fn address(self) -> Option<u64> {
         match self {
             Self::Page(address) => Some(address),
@@ -85,7 +84,7 @@ impl RangeText {
         }
     }
 
-    /// The addresses.
+    /// Returns the addresses.
     pub(crate) fn resolve(self, page: PageSize) -> AddrRange {
         match self {
             Self::Span(range) => range,
@@ -131,7 +130,7 @@ impl FromStr for Address {
 }
 
 impl PhysicalText {
-    /// The address; `None` for a frame past the end of the address space.
+    /// Returns the address; `None` if it has more than 64 bits.
     pub(crate) fn resolve(self, page: PageSize) -> Option<PhysAddr> {
         match self {
             Self::Address(address) => Some(PhysAddr::new(address)),
@@ -156,7 +155,7 @@ impl FromStr for PhysicalText {
 }
 
 impl PhysicalRangeText {
-    /// The first address; `None` for a frame past the end of the address space.
+    /// Returns the first address; `None` if it has more than 64 bits.
     pub(crate) fn first(self, page: PageSize) -> Option<PhysAddr> {
         match self {
             Self::Page(place) => place.resolve(page),
@@ -164,7 +163,7 @@ impl PhysicalRangeText {
         }
     }
 
-    /// The addresses; `None` for a frame past the end of the address space.
+    /// Returns the addresses; `None` if they have more than 64 bits.
     pub(crate) fn resolve(self, page: PageSize) -> Option<PhysRange> {
         match self {
             Self::Page(place) => {
@@ -210,7 +209,7 @@ impl FromStr for Size {
     }
 }
 
-/// The standard library's conversion, but no sign.
+/// Parses digits without a sign.
 fn hexadecimal(digits: &str) -> Option<u64> {
     let valid = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     valid
@@ -229,7 +228,7 @@ fn decimal_with_unit(text: &str) -> Option<u64> {
     decimal(digits)?.checked_mul(1 << shift)
 }
 
-/// The standard library's conversion, but no sign.
+/// Parses digits without a sign.
 fn decimal(digits: &str) -> Option<u64> {
     let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| digits.parse().ok()).flatten()

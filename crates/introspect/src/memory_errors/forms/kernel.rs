@@ -1,8 +1,8 @@
-//! Messages that the kernel prints, and those that rasdaemon prints alike.
+//! Messages that the kernel prints, and those that rasdaemon prints in the same format.
 
 use super::Number::{Bare, Hex, Prefixed};
-use super::Says::{Physical, Presumed, Refused};
-use super::{place, Form, Reading, Record, Sample, Unit, Why, BYTE, FRAME, PAGE};
+use super::Verdict::{Physical, Presumed, Refused};
+use super::{place, Form, Reading, Reason, Record, Sample, Unit, BYTE, FRAME, PAGE};
 
 /// Words of the CXL events, in the three programs that print them.
 const OF_CXL: &[&str] = &["memdev", "cxl", "CXL", "dpa=", "dpa:"];
@@ -31,7 +31,7 @@ pub(super) static FORMS: &[Form] = &[
             Sample("Memory failure: buffer overflow when queuing memory failure at 0x8e13f", PAGE, Physical),
             Sample("Memory failure: buffer overflow when queuing memory failure at 0x0x8e13f", PAGE, Physical),
             Sample("Memory failure: pfn=0x8e13f, invalid nid=-1", PAGE, Physical),
-            Sample("Memory failure: 0xfffffffffffff1: recovery action for clean LRU page: Recovered", 0xfffffffffffff1, Refused(Why::Impossible)),
+            Sample("Memory failure: 0xfffffffffffff1: recovery action for clean LRU page: Recovered", 0xfffffffffffff1, Refused(Reason::Impossible)),
         ],
     },
     Form {
@@ -57,7 +57,7 @@ pub(super) static FORMS: &[Form] = &[
             Sample("Kernel panic - not syncing: Memory failure on page bed", 0xbed000, Physical),
         ],
     },
-    // The text calls the number an address; the source passes the page's frame.
+    // The text says address, but the source passes the page frame.
     Form {
         name: "memory-failure-unmapped",
         source: "Linux 3.0 to 7.2, mm/memory-failure.c `add_to_kill`, later `__add_to_kill`",
@@ -74,10 +74,10 @@ pub(super) static FORMS: &[Form] = &[
         name: "memory-failure-offset",
         source: "Linux 7.2, mm/memory-failure.c `add_to_kill_pgoff` (an offset in a file, in pages)",
         reading: Reading::Place(
-            place(&["Unable to find address"], Bare, Unit::Frame, Refused(Why::NoSort))
+            place(&["Unable to find address"], Bare, Unit::Frame, Refused(Reason::NoType))
                 .behind(&[" in "]),
         ),
-        samples: &[Sample("Memory failure: Unable to find address 8e13f in db", FRAME, Refused(Why::NoSort))],
+        samples: &[Sample("Memory failure: Unable to find address 8e13f in db", FRAME, Refused(Reason::NoType))],
     },
     Form {
         name: "memory-failure-virtual",
@@ -86,10 +86,10 @@ pub(super) static FORMS: &[Form] = &[
             &["due to hardware memory corruption fault at"],
             Hex,
             Unit::Byte,
-            Refused(Why::Virtual),
+            Refused(Reason::Virtual),
         )),
         samples: &[
-            Sample("MCE: Killing db:5421 due to hardware memory corruption fault at 8e13f2c0", BYTE, Refused(Why::Virtual)),
+            Sample("MCE: Killing db:5421 due to hardware memory corruption fault at 8e13f2c0", BYTE, Refused(Reason::Virtual)),
         ],
     },
     Form {
@@ -213,11 +213,11 @@ pub(super) static FORMS: &[Form] = &[
         name: "called-invalid",
         source: "Linux 6.12, drivers/ras/cec.c; drivers/edac/e752x_edac.c, e7xxx_edac.c",
         reading: Reading::Place(
-            place(&["CEC: Invalid pfn:", "Invalid page"], Hex, Unit::Frame, Refused(Why::CalledInvalid)),
+            place(&["CEC: Invalid pfn:", "Invalid page"], Hex, Unit::Frame, Refused(Reason::CalledInvalid)),
         ),
         samples: &[
-            Sample("RAS: CEC: Invalid pfn: 0x8e13f", FRAME, Refused(Why::CalledInvalid)),
-            Sample("EDAC e752x: Invalid page 8e13f - out of range", FRAME, Refused(Why::CalledInvalid)),
+            Sample("RAS: CEC: Invalid pfn: 0x8e13f", FRAME, Refused(Reason::CalledInvalid)),
+            Sample("EDAC e752x: Invalid page 8e13f - out of range", FRAME, Refused(Reason::CalledInvalid)),
         ],
     },
     Form {
@@ -253,8 +253,8 @@ pub(super) static FORMS: &[Form] = &[
             Sample("EDAC MC1: 1 CE memory read error on CPU_SrcID#1_Ha#0_Chan#1_DIMM#0 (channel:1 slot:0 page:0x8e13f offset:0x2c0 grain:32 syndrome:0x0 -  area:DRAM err_code:0001:0091)", BYTE, Physical),
             Sample("Kernel panic - not syncing: UE on mc#0csrow#1 (csrow:1 page:0x8e13f offset:0x2c0 grain:8)", BYTE, Physical),
             Sample("EDAC MC0: CE page 0x8e13f, offset 0x2c0, grain 8, syndrome 0x1d, row 0, channel 1, label \"\": i82875p_edac", BYTE, Physical),
-            Sample("EDAC MC0: 1 UE on unknown memory (csrow:0 page:0x0 offset:0x0 grain:0)", 0, Refused(Why::NotKnown)),
-            Sample("EDAC MC0: 1 UE on unknown memory (csrow:0 page:0x1 offset:0xfffffff grain:0)", 1, Refused(Why::Impossible)),
+            Sample("EDAC MC0: 1 UE on unknown memory (csrow:0 page:0x0 offset:0x0 grain:0)", 0, Refused(Reason::NotKnown)),
+            Sample("EDAC MC0: 1 UE on unknown memory (csrow:0 page:0x1 offset:0xfffffff grain:0)", 1, Refused(Reason::Impossible)),
         ],
     },
     Form {
@@ -278,10 +278,10 @@ pub(super) static FORMS: &[Form] = &[
         name: "edac-called-invalid",
         source: "Linux 6.12, drivers/edac/skx_common.c `skx_mce_check_error`",
         reading: Reading::Place(
-            place(&["Invalid address"], Prefixed, Unit::Byte, Refused(Why::CalledInvalid))
+            place(&["Invalid address"], Prefixed, Unit::Byte, Refused(Reason::CalledInvalid))
                 .behind(&[" in IA32_MC"]),
         ),
-        samples: &[Sample("Invalid address 0x8e13f2c0 in IA32_MC7_ADDR", BYTE, Refused(Why::CalledInvalid))],
+        samples: &[Sample("Invalid address 0x8e13f2c0 in IA32_MC7_ADDR", BYTE, Refused(Reason::CalledInvalid))],
     },
     Form {
         name: "edac-address",
@@ -329,13 +329,13 @@ pub(super) static FORMS: &[Form] = &[
                 &["memory rank for ch addr", "Mem Err Address"],
                 Prefixed,
                 Unit::Byte,
-                Refused(Why::Controller),
+                Refused(Reason::Controller),
             )
             .needs(&["EDAC"]),
         ),
         samples: &[
-            Sample("EDAC MC0: 1 CE Can't discover the memory rank for ch addr 0x8e13f2c0 on any memory", BYTE, Refused(Why::Controller)),
-            Sample("EDAC CPC925 MC0: Mem Err Address\t0x8e13f2c0", BYTE, Refused(Why::Controller)),
+            Sample("EDAC MC0: 1 CE Can't discover the memory rank for ch addr 0x8e13f2c0 on any memory", BYTE, Refused(Reason::Controller)),
+            Sample("EDAC CPC925 MC0: Mem Err Address\t0x8e13f2c0", BYTE, Refused(Reason::Controller)),
         ],
     },
     Form {
@@ -345,7 +345,7 @@ pub(super) static FORMS: &[Form] = &[
         samples: &[
             Sample("{1}[Hardware Error]:   physical_address: 0x000000008e13f2c0", BYTE, Physical),
             Sample("{\"PRIORITY\":\"3\",\"MESSAGE\":\"{1}[Hardware Error]:   physical_address: 0x000000008e13f2c0\"}", BYTE, Physical),
-            Sample("{1}[Hardware Error]:   physical_address: 0x0000000000000000", 0, Refused(Why::NotKnown)),
+            Sample("{1}[Hardware Error]:   physical_address: 0x0000000000000000", 0, Refused(Reason::NotKnown)),
         ],
     },
     Form {
@@ -355,19 +355,19 @@ pub(super) static FORMS: &[Form] = &[
             &["Invalid address in generic error data:"],
             Prefixed,
             Unit::Byte,
-            Refused(Why::CalledInvalid),
+            Refused(Reason::CalledInvalid),
         )),
         samples: &[Sample(
             "GHES: Invalid address in generic error data: 0x8e13f2c0",
             BYTE,
-            Refused(Why::CalledInvalid),
+            Refused(Reason::CalledInvalid),
         )],
     },
     Form {
         name: "cper-processor",
         source: "Linux 6.12, drivers/firmware/efi/cper.c `cper_print_proc_generic`",
-        reading: Reading::Place(place(&["target_address:"], Prefixed, Unit::Byte, Refused(Why::NoSort))),
-        samples: &[Sample("{1}[Hardware Error]:   target_address: 0x000000008e13f2c0", BYTE, Refused(Why::NoSort))],
+        reading: Reading::Place(place(&["target_address:"], Prefixed, Unit::Byte, Refused(Reason::NoType))),
+        samples: &[Sample("{1}[Hardware Error]:   target_address: 0x000000008e13f2c0", BYTE, Refused(Reason::NoType))],
     },
     Form {
         name: "arm-physical",
@@ -381,8 +381,8 @@ pub(super) static FORMS: &[Form] = &[
     Form {
         name: "arm-virtual",
         source: "as arm-physical",
-        reading: Reading::Place(place(&["virtual fault address:"], Prefixed, Unit::Byte, Refused(Why::Virtual))),
-        samples: &[Sample("{3}[Hardware Error]:    virtual fault address: 0x000000008e13f2c0", BYTE, Refused(Why::Virtual))],
+        reading: Reading::Place(place(&["virtual fault address:"], Prefixed, Unit::Byte, Refused(Reason::Virtual))),
+        samples: &[Sample("{3}[Hardware Error]:    virtual fault address: 0x000000008e13f2c0", BYTE, Refused(Reason::Virtual))],
     },
     Form {
         name: "extlog",
@@ -391,7 +391,7 @@ pub(super) static FORMS: &[Form] = &[
         samples: &[
             Sample("extlog_mem_event: {1} corrected error: single-bit ECC physical addr: 000000008e13f2c0 (mask lsb: 6) FRU: 00000000-0000-0000-0000-000000000000 DIMM", BYTE, Physical),
             Sample("rasdaemon: extlog_mem_event: 2026-01-02 03:04:05 +0000 1 corrected error: single-bit ECC physical addr: 0x8e13f2c0 mask: 0x3f node:0 DIMM", BYTE, Physical),
-            Sample("extlog_mem_event: {1} corrected error: unknown physical addr: ffffffffffffffff (mask lsb: ff) FRU: 0", u64::MAX, Refused(Why::NotKnown)),
+            Sample("extlog_mem_event: {1} corrected error: unknown physical addr: ffffffffffffffff (mask lsb: ff) FRU: 0", u64::MAX, Refused(Reason::NotKnown)),
         ],
     },
     Form {
@@ -401,7 +401,7 @@ pub(super) static FORMS: &[Form] = &[
         samples: &[
             Sample("mc_event: 1 Corrected error: memory read error on DIMM_A1 (mc:0 location:1:0:-1 address:0x8e13f2c0 grain:32 syndrome:0x00000000 area:DRAM)", BYTE, Physical),
             Sample("rasdaemon: mc_event: 2026-01-02 03:04:05 +0000 1 Corrected error: memory read error on DIMM_A1 (mc: 0 location: 1:0 address: 0x8e13f2c0 grain: 5 area:DRAM)", BYTE, Physical),
-            Sample("mc_event: 1 Corrected error: memory read error on DIMM_A1 (mc:0 location:1:0:-1 address:0x00000000 grain:32 syndrome:0x00000000)", 0, Refused(Why::NotKnown)),
+            Sample("mc_event: 1 Corrected error: memory read error on DIMM_A1 (mc:0 location:1:0:-1 address:0x00000000 grain:32 syndrome:0x00000000)", 0, Refused(Reason::NotKnown)),
         ],
     },
     Form {
@@ -413,8 +413,8 @@ pub(super) static FORMS: &[Form] = &[
             Sample("cxl_dram: memdev=mem1 log=Warning : channel=1 rank=0 hpa=8e13f2c0 region=region0", BYTE, Physical),
             Sample("rasdaemon: cxl_poison: 2026-01-02 memdev:mem1 region:region0 hpa:0x8e13f2c0 ", BYTE, Physical),
             Sample("1 2026-01-02 03:04:05 +0000 error: memdev=mem1, host=0000:0d:00.0, region=region0, hpa=0x8e13f2c0, ", BYTE, Physical),
-            Sample("cxl_poison: memdev=mem1 region= hpa=0xffffffffffffffff source=Internal", u64::MAX, Refused(Why::NotKnown)),
-            Sample("1 2026-01-02 03:04:05 +0000 error: memdev=mem1, hpa=0x0, ", 0, Refused(Why::NotKnown)),
+            Sample("cxl_poison: memdev=mem1 region= hpa=0xffffffffffffffff source=Internal", u64::MAX, Refused(Reason::NotKnown)),
+            Sample("1 2026-01-02 03:04:05 +0000 error: memdev=mem1, hpa=0x0, ", 0, Refused(Reason::NotKnown)),
         ],
     },
     Form {
@@ -423,16 +423,16 @@ pub(super) static FORMS: &[Form] = &[
         reading: Reading::Place(place(&["hpa_alias0=", "hpa_alias0:"], Hex, Unit::Byte, Physical).needs(OF_CXL)),
         samples: &[
             Sample("cxl_dram: memdev=mem1 channel=1 hpa_alias0=8e13f2c0 region=region0", BYTE, Physical),
-            Sample("rasdaemon: cxl_dram: memdev:mem1 hpa_alias0:0xffffffffffffffff ", u64::MAX, Refused(Why::NotKnown)),
+            Sample("rasdaemon: cxl_dram: memdev:mem1 hpa_alias0:0xffffffffffffffff ", u64::MAX, Refused(Reason::NotKnown)),
         ],
     },
     Form {
         name: "cxl-device",
         source: "as cxl",
-        reading: Reading::Place(place(&["dpa=", "dpa:"], Hex, Unit::Byte, Refused(Why::Device))),
+        reading: Reading::Place(place(&["dpa=", "dpa:"], Hex, Unit::Byte, Refused(Reason::Device))),
         samples: &[
-            Sample("cxl_dram: memdev=mem1 log=Warning : dpa=8e13f2c0 dpa_flags='' channel=1", BYTE, Refused(Why::Device)),
-            Sample("rasdaemon: cxl_poison: memdev:mem1 dpa:0x8e13f2c0 dpa_length:0x40 ", BYTE, Refused(Why::Device)),
+            Sample("cxl_dram: memdev=mem1 log=Warning : dpa=8e13f2c0 dpa_flags='' channel=1", BYTE, Refused(Reason::Device)),
+            Sample("rasdaemon: cxl_poison: memdev:mem1 dpa:0x8e13f2c0 dpa_length:0x40 ", BYTE, Refused(Reason::Device)),
         ],
     },
     Form {
@@ -464,8 +464,8 @@ pub(super) static FORMS: &[Form] = &[
     Form {
         name: "powerpc-virtual",
         source: "as powerpc",
-        reading: Reading::Place(place(&["DAR:"], Hex, Unit::Byte, Refused(Why::Virtual)).needs(&["MCE:"])),
-        samples: &[Sample("MCE: CPU3: machine check (Severe)  UE Load/Store DAR: 000000008e13f2c0 [Recovered]", BYTE, Refused(Why::Virtual))],
+        reading: Reading::Place(place(&["DAR:"], Hex, Unit::Byte, Refused(Reason::Virtual)).needs(&["MCE:"])),
+        samples: &[Sample("MCE: CPU3: machine check (Severe)  UE Load/Store DAR: 000000008e13f2c0 [Recovered]", BYTE, Refused(Reason::Virtual))],
     },
     Form {
         name: "mce-record-oldest",
@@ -498,8 +498,8 @@ pub(super) static FORMS: &[Form] = &[
         }),
         samples: &[
             Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC7: 8c00004000010091, IPID: 0000000000000000, ADDR/MISC/SYND: 000000008e13f2c0/000000000000008c/0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 0:306f2, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Physical),
-            Sample("mce_record: CPU: 1, MCGc/s: 117/0, MC17: dc2040000000011b, IPID: 0000009600150f00, ADDR/MISC/SYND: 000000008e13f2c0/d01a0ffe00000000/000000000a800102, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 2:830f10, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Refused(Why::Normalized)),
-            Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC0: 8000004000010005, IPID: 0000000000000000, ADDR/MISC/SYND: 000000008e13f2c0/0/0, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 0:306f2, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Refused(Why::NotValid)),
+            Sample("mce_record: CPU: 1, MCGc/s: 117/0, MC17: dc2040000000011b, IPID: 0000009600150f00, ADDR/MISC/SYND: 000000008e13f2c0/d01a0ffe00000000/000000000a800102, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 2:830f10, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Refused(Reason::Normalized)),
+            Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC0: 8000004000010005, IPID: 0000000000000000, ADDR/MISC/SYND: 000000008e13f2c0/0/0, RIP: 00:<0000000000000000>, TSC: 1, PROCESSOR: 0:306f2, TIME: 1, SOCKET: 0, APIC: 2", BYTE, Refused(Reason::NotValid)),
         ],
     },
     Form {
@@ -516,7 +516,7 @@ pub(super) static FORMS: &[Form] = &[
         }),
         samples: &[
             Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC7: 8c00004000010091, IPID: 0000000000000000, ADDR: 000000008e13f2c0, MISC: 000000000000008c, SYND: 0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PPIN: 0, vendor: 0, CPUID: 306f2, time: 1, socket: 0, APIC: 2, microcode: 1", BYTE, Physical),
-            Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC7: 8c00004000010151, IPID: 0000000000000000, ADDR: 000000008e13f2c0, MISC: 000000000000004c, SYND: 0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PPIN: 0, vendor: 0, CPUID: 306f2, time: 1, socket: 0, APIC: 2, microcode: 1", BYTE, Refused(Why::OtherMode)),
+            Sample("mce_record: CPU: 1, MCGc/s: 1000c14/0, MC7: 8c00004000010151, IPID: 0000000000000000, ADDR: 000000008e13f2c0, MISC: 000000000000004c, SYND: 0000000000000000, RIP: 00:<0000000000000000>, TSC: 1, PPIN: 0, vendor: 0, CPUID: 306f2, time: 1, socket: 0, APIC: 2, microcode: 1", BYTE, Refused(Reason::OtherMode)),
         ],
     },
     Form {
@@ -525,8 +525,8 @@ pub(super) static FORMS: &[Form] = &[
         reading: Reading::KernelCheck,
         samples: &[
             Sample("mce: [Hardware Error]: CPU 1: Machine Check: 0 Bank 7: 8c00004000010091\nmce: [Hardware Error]: TSC 1a4b2c ADDR 8e13f2c0 MISC 140141486 \nmce: [Hardware Error]: PROCESSOR 0:306f2 TIME 1700000000 SOCKET 0 APIC 2 microcode 49", BYTE, Physical),
-            Sample("CPU 1: Machine Check Exception:                4 Bank 4: b200000000070f0f\nTSC 1a4b2c ADDR 8e13f2c0 \n", BYTE, Refused(Why::NotValid)),
-            Sample("mce: [Hardware Error]: CPU 1: Machine Check: 0 Bank 17: dc2040000000011b\nmce: [Hardware Error]: TSC 0 ADDR 8e13f2c0 MISC d01a0ffe00000000 SYND 4d00 IPID 9600050f00 \nmce: [Hardware Error]: PROCESSOR 2:830f10 TIME 1700000000 SOCKET 0 APIC 2 microcode 49", BYTE, Refused(Why::Normalized)),
+            Sample("CPU 1: Machine Check Exception:                4 Bank 4: b200000000070f0f\nTSC 1a4b2c ADDR 8e13f2c0 \n", BYTE, Refused(Reason::NotValid)),
+            Sample("mce: [Hardware Error]: CPU 1: Machine Check: 0 Bank 17: dc2040000000011b\nmce: [Hardware Error]: TSC 0 ADDR 8e13f2c0 MISC d01a0ffe00000000 SYND 4d00 IPID 9600050f00 \nmce: [Hardware Error]: PROCESSOR 2:830f10 TIME 1700000000 SOCKET 0 APIC 2 microcode 49", BYTE, Refused(Reason::Normalized)),
         ],
     },
     Form {
@@ -542,10 +542,10 @@ pub(super) static FORMS: &[Form] = &[
             Sample(
                 "[Hardware Error]: Error Addr: 0x000000008e13f2c0",
                 BYTE,
-                Refused(Why::NoSort),
+                Refused(Reason::NoType),
             ),
             Sample("[Hardware Error]: CPU:2 (10:4:2) MC4_STATUS[-|CE|MiscV|-|AddrV|CECC]: 0x9c00400000080a13\n[Hardware Error]: MC4_ADDR: 0x000000008e13f2c0", BYTE, Presumed),
-            Sample("[Hardware Error]: CPU:2 (17:31:0) MC17_STATUS[Over|CE|MiscV|AddrV|-|-|SyndV|CECC|-|-|-]: 0xdc2040000000011b\n[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: IPID: 0x0000009600150f00, Syndrome: 0x4d0000000a800102\n[Hardware Error]: Unified Memory Controller Ext. Error Code: 0, DRAM ECC error.", BYTE, Refused(Why::Normalized)),
+            Sample("[Hardware Error]: CPU:2 (17:31:0) MC17_STATUS[Over|CE|MiscV|AddrV|-|-|SyndV|CECC|-|-|-]: 0xdc2040000000011b\n[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: IPID: 0x0000009600150f00, Syndrome: 0x4d0000000a800102\n[Hardware Error]: Unified Memory Controller Ext. Error Code: 0, DRAM ECC error.", BYTE, Refused(Reason::Normalized)),
             Sample("[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: MC4 Error (node 0): DRAM ECC error detected on the NB.", BYTE, Presumed),
             Sample("[Hardware Error]: Error Addr: 0x000000008e13f2c0\n[Hardware Error]: IPID: 0x000000b000000000, Syndrome: 0x4d00", BYTE, Presumed),
         ],

@@ -1,10 +1,10 @@
 //! Messages of rasdaemon, `ras-mc-ctl`, mcelog and others.
 
 use super::Number::{Decimal, Hex, Prefixed};
-use super::Says::{Physical, Presumed, Refused};
-use super::{place, Form, Reading, Record, Sample, Unit, Why, BYTE, PAGE};
+use super::Verdict::{Physical, Presumed, Refused};
+use super::{place, Form, Reading, Reason, Record, Sample, Unit, BYTE, PAGE};
 
-/// Words of a line that is about memory errors, for texts that others use, too.
+/// Words of a line that is about memory errors, for texts that other messages contain as well.
 const OF_ERRORS: &[&str] = &[
     "error", "Error", "ERROR", "failure", "Failure", "poison", "MCE", "mce", "ECC", "corrupt",
 ];
@@ -43,7 +43,7 @@ pub(super) static FORMS: &[Form] = &[
         samples: &[
             Sample("1 2026-01-02 03:04:05 +0000 1 Corrected error(s): memory read error at DIMM_A1 location: 0:1:0:-1, addr 2383671999, grain 5, syndrome 0 area:DRAM", 2_383_671_999, Physical),
             Sample("2 2026-01-02 03:04:05 +0000 1 Corrected error(s): memory read error at DIMM_A1 mc: 0 location: 3:1:0:-1, addr 469810184128, grain 5, syndrome 0 ", 469_810_184_128, Physical),
-            Sample("3 2026-01-02 03:04:05 +0000 1 Corrected error(s): memory read error at DIMM_A1 location: 0:1:0:-1, addr 0, grain 5, syndrome 0 ", 0, Refused(Why::NotKnown)),
+            Sample("3 2026-01-02 03:04:05 +0000 1 Corrected error(s): memory read error at DIMM_A1 location: 0:1:0:-1, addr 0, grain 5, syndrome 0 ", 0, Refused(Reason::NotKnown)),
         ],
     },
     Form {
@@ -77,11 +77,11 @@ pub(super) static FORMS: &[Form] = &[
                 &["guest physical address", "Guest physical address", "guest physical address:"],
                 Prefixed,
                 Unit::Byte,
-                Refused(Why::Guest),
+                Refused(Reason::Guest),
             )
             .needs(OF_ERRORS),
         ),
-        samples: &[Sample("qemu: memory error at guest physical address 0x8e13f2c0", BYTE, Refused(Why::Guest))],
+        samples: &[Sample("qemu: memory error at guest physical address 0x8e13f2c0", BYTE, Refused(Reason::Guest))],
     },
     Form {
         name: "physical-address",
@@ -165,24 +165,24 @@ pub(super) static FORMS: &[Form] = &[
         name: "mcelog-dimm",
         source: "mcelog --dmi, dmi.c",
         reading: Reading::Place(
-            place(&["No DIMM found for"], Hex, Unit::Byte, Refused(Why::NoSort)).behind(&[" in SMBIOS"]),
+            place(&["No DIMM found for"], Hex, Unit::Byte, Refused(Reason::NoType)).behind(&[" in SMBIOS"]),
         ),
-        samples: &[Sample("No DIMM found for 8e13f2c0 in SMBIOS", BYTE, Refused(Why::NoSort))],
+        samples: &[Sample("No DIMM found for 8e13f2c0 in SMBIOS", BYTE, Refused(Reason::NoType))],
     },
     Form {
         name: "hisilicon",
         source: "rasdaemon, non-standard-hisi_hip08.c",
-        reading: Reading::Place(place(&["ERR_ADDR="], Prefixed, Unit::Byte, Refused(Why::NoSort))),
-        samples: &[Sample("ERR_ADDR=0x8e13f2c0", BYTE, Refused(Why::NoSort))],
+        reading: Reading::Place(place(&["ERR_ADDR="], Prefixed, Unit::Byte, Refused(Reason::NoType))),
+        samples: &[Sample("ERR_ADDR=0x8e13f2c0", BYTE, Refused(Reason::NoType))],
     },
     Form {
         name: "yitian",
         source: "rasdaemon, util/ras-mc-ctl.in --vendor-errors (decimal; non-standard-yitian.c stores 0)",
         reading: Reading::Place(
-            place(&["Error Address:"], Decimal, Unit::Byte, Refused(Why::NoSort))
+            place(&["Error Address:"], Decimal, Unit::Byte, Refused(Reason::NoType))
                 .behind(&[" Error Registers Dump"]),
         ),
-        samples: &[Sample("1. 2026-01-02 03:04:05 +0000 Error Address: 0 Error Registers Dump: 0x1", 0, Refused(Why::NotKnown))],
+        samples: &[Sample("1. 2026-01-02 03:04:05 +0000 Error Address: 0 Error Registers Dump: 0x1", 0, Refused(Reason::NotKnown))],
     },
     Form {
         name: "reri",
@@ -190,9 +190,9 @@ pub(super) static FORMS: &[Form] = &[
         reading: Reading::Typed,
         samples: &[
             Sample(" address_type: Supervisor Physical Address\n address: 0x8e13f2c0", BYTE, Physical),
-            Sample(" address_type: Guest Physical Address\n address: 0x8e13f2c0", BYTE, Refused(Why::Guest)),
-            Sample(" address_type: Virtual Address\n address: 0x8e13f2c0", BYTE, Refused(Why::Virtual)),
-            Sample(" address_type: Unknown\n address: 0x8e13f2c0", BYTE, Refused(Why::NoSort)),
+            Sample(" address_type: Guest Physical Address\n address: 0x8e13f2c0", BYTE, Refused(Reason::Guest)),
+            Sample(" address_type: Virtual Address\n address: 0x8e13f2c0", BYTE, Refused(Reason::Virtual)),
+            Sample(" address_type: Unknown\n address: 0x8e13f2c0", BYTE, Refused(Reason::NoType)),
         ],
     },
     Form {
@@ -209,7 +209,7 @@ pub(super) static FORMS: &[Form] = &[
         }),
         samples: &[
             Sample("rasdaemon: mce_record: 2026-01-02 03:04:05 +0000 bank=7, status= 8c00004000010091, MEMORY CONTROLLER RD_CHANNEL1_ERR, mci=Corrected_error, cpu_type= Intel Xeon v3 (Haswell) EP/EX, cpu= 1, socketid= 0, misc= 8c, addr= 8e13f2c0, mcgstatus= 0, mcgcap= 1000c14, apicid= 2", BYTE, Physical),
-            Sample("rasdaemon: mce_record: 2026-01-02 03:04:05 +0000 Unified Memory Controller (bank=17), status= 9c2040000000011b, Corrected error, cpu_type= AMD Scalable MCA, cpu= 1, socketid= 0, misc= d01a0ffe00000000, addr= 8e13f2c0, synd= a800102, ipid= 9600150f00, mcgstatus= 0, mcgcap= 117, apicid= 2", BYTE, Refused(Why::Normalized)),
+            Sample("rasdaemon: mce_record: 2026-01-02 03:04:05 +0000 Unified Memory Controller (bank=17), status= 9c2040000000011b, Corrected error, cpu_type= AMD Scalable MCA, cpu= 1, socketid= 0, misc= d01a0ffe00000000, addr= 8e13f2c0, synd= a800102, ipid= 9600150f00, mcgstatus= 0, mcgcap= 117, apicid= 2", BYTE, Refused(Reason::Normalized)),
             Sample("rasdaemon: mce_record: 2026-01-02 03:04:05 +0000 Load Store Unit (bank=0), status= 9c2040000000011b, Corrected error, cpu_type= AMD Scalable MCA, cpu= 1, socketid= 0, misc= d01a0ffe00000000, addr= 8e13f2c0, ipid= b000000000, mcgstatus= 0, mcgcap= 117, apicid= 2", BYTE, Presumed),
         ],
     },
@@ -227,7 +227,7 @@ pub(super) static FORMS: &[Form] = &[
         }),
         samples: &[
             Sample("1 2026-01-02 03:04:05 +0000 error: MEMORY CONTROLLER RD_CHANNEL0_ERR, bank bank=7, mci Corrected_error, mcgcap=0x01000c14, status=0x8c00004200800090, addr=0x8e13f2c0, misc=0x0000008c, walltime=0x69571e45, cpuid=0x000306f2, bank=0x00000007", BYTE, Physical),
-            Sample("2 2026-01-02 03:04:05 +0000 error: DRAM ECC error, CPU 2, bank Unified Memory Controller (bank=17), mcgcap=0x00000117, status=0xdc2040000000011b, addr=0x8e13f2c0, misc=0xd01a0ffe00000000, bank=0x00000011", BYTE, Refused(Why::Normalized)),
+            Sample("2 2026-01-02 03:04:05 +0000 error: DRAM ECC error, CPU 2, bank Unified Memory Controller (bank=17), mcgcap=0x00000117, status=0xdc2040000000011b, addr=0x8e13f2c0, misc=0xd01a0ffe00000000, bank=0x00000011", BYTE, Refused(Reason::Normalized)),
         ],
     },
     Form {
@@ -240,7 +240,7 @@ pub(super) static FORMS: &[Form] = &[
             Sample("MISC 0 ADDR 8e13f2c0", BYTE, Presumed),
             Sample("CPU 0 4 northbridge ADDR 8e13f2c0 ", BYTE, Presumed),
             Sample("CPU 1\nBANK 7\nTSC 0x1a4b2c\nRIP 00:0\nMISC 0x8c\nADDR 0x8e13f2c0\nSTATUS 0x8c00004000010151\nMCGSTATUS 0\nPROCESSOR 0:0x306f2", BYTE, Physical),
-            Sample("CPU 0 BANK 2 TSC 1a4b2c \nADDR 8e13f2c0 \nSTATUS 9000004000010135 MCGSTATUS 0", BYTE, Refused(Why::NotValid)),
+            Sample("CPU 0 BANK 2 TSC 1a4b2c \nADDR 8e13f2c0 \nSTATUS 9000004000010135 MCGSTATUS 0", BYTE, Refused(Reason::NotValid)),
         ],
     },
 ];

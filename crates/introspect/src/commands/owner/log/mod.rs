@@ -13,7 +13,7 @@ use process_introspection::{with_user_rights, PageSize, PhysAddr, PhysRange};
 use process_introspection_export::NamedBy;
 
 use crate::failure::{warn, Failure};
-use crate::memory_errors::{Line, MemoryErrors, Reported, Says, Why};
+use crate::memory_errors::{Line, MemoryErrors, Reason, Reported, Verdict};
 use crate::text::{counted, printable};
 use source::Unreadable;
 
@@ -52,7 +52,7 @@ pub(crate) struct Log {
     /// Messages with a number that means an unknown address.
     unknown: u64,
     /// Numbers that are no physical addresses, with the reason and the first line.
-    refused: BTreeMap<(u64, Why), Place>,
+    refused: BTreeMap<(u64, Reason), Place>,
     /// Lines that look like messages about memory errors but cannot be read: the first
     /// ones, and their number.
     not_understood: (Vec<String>, u64),
@@ -213,7 +213,7 @@ impl Log {
     }
 
     fn note(&mut self, found: &[Reported]) -> Result<(), Failure> {
-        let is_taken = |reported: &Reported| !matches!(reported.says, Says::Refused(_));
+        let is_taken = |reported: &Reported| !matches!(reported.verdict, Verdict::Refused(_));
         // A line with a known address can have other numbers, too.
         let taken: BTreeSet<u64> = (found.iter().filter(|reported| is_taken(reported)))
             .map(|reported| reported.line)
@@ -224,20 +224,20 @@ impl Log {
                 line: reported.line,
                 form: reported.form.name,
             };
-            match reported.says {
-                Says::Refused(_) if taken.contains(&reported.line) => continue,
-                Says::Refused(Why::NotKnown) => {
+            match reported.verdict {
+                Verdict::Refused(_) if taken.contains(&reported.line) => continue,
+                Verdict::Refused(Reason::NotKnown) => {
                     self.unknown += 1;
                     continue;
                 }
-                Says::Refused(why) => {
+                Verdict::Refused(why) => {
                     if self.refused.len() < MAX_PAGES {
                         self.refused.entry((reported.number, why)).or_insert(place);
                     }
                     continue;
                 }
-                Says::Presumed => self.presumed += 1,
-                Says::Physical => {}
+                Verdict::Presumed => self.presumed += 1,
+                Verdict::Physical => {}
             }
             let page = PhysRange::page_of(reported.address, self.page).start();
             let (first, lines) = self.pages.entry(page).or_insert((place, 0));
