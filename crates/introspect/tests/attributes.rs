@@ -1,5 +1,5 @@
-//! What records say beside addresses: objects, kinds, nodes, facts of pages, and
-//! what is at a physical address.
+//! Attributes of records beside addresses: objects, kinds, nodes, page facts, and what is
+//! at a physical address.
 
 mod support;
 
@@ -52,7 +52,7 @@ fn what_is_at_an_address_is_the_same_in_every_format() {
     let output = |format: &str| {
         let run = run(&["frame", address, &frame, nowhere, "--format", format]);
         assert_eq!(run.status, 0, "{run:?}");
-        // It lies above everything, which is said, whatever the format.
+        // A warning says that it lies above everything, in every format.
         assert!(run.stderr.contains(nowhere), "{run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
         run
@@ -153,12 +153,12 @@ fn facts_of_pages_are_the_same_in_every_format() {
                 let names = details[kind].as_object().unwrap();
                 let mut text: Vec<_> = row[column(flags)].split('|').collect();
                 text.retain(|flag| !flag.is_empty());
-                // Whether a frame was used lately and the like changes by itself.
+                // Flags such as referenced change by themselves.
                 assert_eq!(text.is_empty(), names.is_empty(), "{row:?}");
             }
             assert_eq!(row[column("details_pages")], pages.to_string());
         }
-        // Those that were touched; the zero page is nobody's.
+        // Only touched pages: the zero page belongs to no process.
         let expected = if subcommand == "physical" { 16 } else { 8 };
         assert_eq!(anonymous, expected, "{subcommand}");
         let table = output("table").stdout;
@@ -188,7 +188,7 @@ fn a_programs_own_file_is_told_with_what_identifies_it() {
     };
     let linked = address("linked_vaddr");
     assert_eq!(linked + address("relocation"), code as i64);
-    // Where there is a build id, the file has its bytes.
+    // The build id, if there is one, is in the file.
     if let Some(id) = record["build_id"].as_str() {
         let digits = |at| u8::from_str_radix(&id[at..at + 2], 16).unwrap();
         let id: Vec<_> = (0..id.len()).step_by(2).map(digits).collect();
@@ -212,7 +212,7 @@ fn stacks_of_threads_are_told_when_that_is_asked_for() {
     let (pid, at) = (target.pid().to_string(), target.addresses()[0]);
     let address = format!("{at:x}");
     let told = |command: &str| {
-        // The thread may not sleep yet.
+        // The thread may not be asleep yet.
         let kind = || {
             let run = succeed(&[
                 command,

@@ -1,5 +1,5 @@
-//! `-- COMMAND`: the program is what it would have been without, and is looked
-//! at when that was asked for.
+//! `-- COMMAND`: the program runs as without the command, and is walked at the requested
+//! moments.
 
 mod support;
 
@@ -16,7 +16,7 @@ use testkit::machine::is_root_or_skip;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// All of these see physical addresses.
+/// Skips a test that needs physical addresses.
 macro_rules! root_or_return {
     ($test:literal) => {
         if !is_root_or_skip($test) {
@@ -25,7 +25,7 @@ macro_rules! root_or_return {
     };
 }
 
-/// Runs `introspect physical`, these options, `--`, and a shell's line.
+/// Runs `introspect physical` with these options on a shell's line.
 fn of_shell(options: &[&str], line: &str) -> support::Run {
     run(&[&["physical"], options, &["--", "sh", "-c", line]].concat())
 }
@@ -114,7 +114,7 @@ fn a_range_stands_before_the_command() {
     root_or_return!("a_range_stands_before_the_command");
     let run = of_shell(&["0-ffffffffffffffff", "--format", "json"], "exit 0");
     assert!(has_memory_of(&json(&run.stderr), "sh"), "{run:?}");
-    // Where nothing can be mapped.
+    // A range in which nothing can be mapped.
     let run = of_shell(&["0+1", "--format", "json"], "exit 0");
     assert_eq!((run.status, json(&run.stderr).len()), (0, 0), "{run:?}");
 }
@@ -133,15 +133,15 @@ fn a_report_that_fails_is_125_unless_the_program_fails_too() {
 }
 
 #[test]
-fn after_a_time_a_program_is_looked_at_and_runs_on() {
-    root_or_return!("after_a_time_a_program_is_looked_at_and_runs_on");
+fn after_a_time_a_program_is_walked_and_runs_on() {
+    root_or_return!("after_a_time_a_program_is_walked_and_runs_on");
     for freeze in [&[][..], &["--freeze"]] {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("out.json");
         let mut options = vec!["--after", "100ms", "--format", "json", "-o"];
         options.push(path.to_str().unwrap());
         options.extend(freeze);
-        // It ends when it has been looked at.
+        // It ends after the walk.
         let wait = format!(
             "while ! test -s {}; do sleep 0.05; done; exit 3",
             path.display()
@@ -163,7 +163,7 @@ fn after_a_time_a_program_is_looked_at_and_runs_on() {
     );
 }
 
-/// `cat`, looked at when that was asked for, with its input still open.
+/// Starts `cat`, which is walked as requested, with its input open.
 fn cat(options: &[&str]) -> Running {
     let mut command = introspect();
     command.arg("physical").args(options).args(["--", "cat"]);
@@ -175,7 +175,7 @@ fn cat(options: &[&str]) -> Running {
     running
 }
 
-/// Has `cat` say something, which shows that it lives.
+/// Has `cat` repeat a word, which shows that it runs.
 fn echo(running: &mut Running, word: &str) {
     let line = format!("{word}\n");
     let stdin = running.0.stdin.as_mut().unwrap();
@@ -192,8 +192,8 @@ fn echo(running: &mut Running, word: &str) {
 }
 
 #[test]
-fn on_a_signal_a_program_is_looked_at_each_time() {
-    root_or_return!("on_a_signal_a_program_is_looked_at_each_time");
+fn on_a_signal_a_program_is_walked_each_time() {
+    root_or_return!("on_a_signal_a_program_is_walked_each_time");
     let options = ["--on", "usr1", "--format", "json", "--mapping", "[stack]"];
     let mut running = cat(&options);
     let mut said = BufReader::new(running.0.stderr.take().unwrap());
@@ -216,14 +216,14 @@ fn a_program_runs_on_when_introspect_is_killed() {
     for options in [&[][..], &["--on", "USR1"]] {
         let mut running = cat(options);
         running.0.kill().unwrap();
-        // Not wait, which would close cat's input.
+        // `wait` would close cat's input.
         let begun = Instant::now();
         while running.0.try_wait().unwrap().is_none() {
             assert!(begun.elapsed() < LIMIT);
             std::thread::sleep(Duration::from_millis(1));
         }
         echo(&mut running, "by itself");
-        // Which ends it: nobody else holds its input.
+        // That ends it: no other process has its input open.
         drop(running.0.stdin.take());
         let mut rest = String::new();
         running
@@ -240,7 +240,7 @@ fn a_program_runs_on_when_introspect_is_killed() {
 #[test]
 fn what_is_ignored_stays_ignored_in_the_program() {
     root_or_return!("what_is_ignored_stays_ignored_in_the_program");
-    // As in the background of a script.
+    // The state in the background of a script.
     let program = env!("CARGO_BIN_EXE_introspect");
     let line = format!(
         "trap '' INT QUIT TERM; exec '{program}' physical -o /dev/null -- grep SigIgn: /proc/self/status"
@@ -255,8 +255,8 @@ fn what_is_ignored_stays_ignored_in_the_program() {
     }
 }
 
-/// A program of `main`'s body, built with these options; `None` where that
-/// cannot be done.
+/// Compiles a program from the body of `main` with these options; `None` if that is not
+/// possible.
 fn compiled(test: &str, body: &str, options: &[&str]) -> Option<(TempDir, String)> {
     let dir = TempDir::new().unwrap();
     let (source, program) = (dir.path().join("program.c"), dir.path().join("program"));
@@ -306,7 +306,7 @@ fn a_program_that_cannot_be_traced_to_its_end_is_warned_of() {
         for way in ["--after TIME", "ASAN_OPTIONS=detect_leaks=0"] {
             assert!(warned.contains(way), "{warned}");
         }
-        // Both ways out have the program's own status, and nothing is said.
+        // Both alternatives keep the program's status and print no warning.
         for variable in ["ASAN_OPTIONS", "LSAN_OPTIONS"] {
             let run = summary(&[], &program, Some(variable));
             assert!(!run.stderr.contains("introspect:"), "{run:?}");
@@ -316,7 +316,7 @@ fn a_program_that_cannot_be_traced_to_its_end_is_warned_of() {
         assert_eq!(Some(run.status), own, "{run:?}");
         assert!(!run.stderr.contains("introspect:"), "{run:?}");
     }
-    // A program without leaks fails all the same while it is traced.
+    // A program without leaks fails as well while it is traced.
     if let Some((_dir, program)) = compiled(test, "return 0;", &["-fsanitize=address"]) {
         let run = summary(&[], &program, Some("ASAN_OPTIONS"));
         assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run:?}");

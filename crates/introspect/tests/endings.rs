@@ -1,4 +1,4 @@
-//! How the command ends: status, messages, where the output stays.
+//! Ends of the command: statuses, messages, and the state of the output.
 
 mod support;
 
@@ -209,7 +209,7 @@ fn output_that_cannot_be_written_is_an_error() {
                 && run.stderr.contains("standard output");
             assert!(said, "{arguments:?} {redirection}: {run:?}");
         }
-        // Somebody who does not want it can say so.
+        // A user can discard the output.
         let mut command = introspect();
         let status = command.args(arguments).stdout(Stdio::null()).status();
         assert!(status.unwrap().success(), "{arguments:?}");
@@ -338,7 +338,7 @@ fn a_process_of_somebody_else_is_refused() {
     }
 }
 
-/// Zero pages are a record each and cost next to nothing.
+/// Starts a target with many zero pages, each of which is a record.
 fn many_records() -> Target {
     Target::spawn(|| {
         let at = memory::anonymous(RECORDS * memory::page());
@@ -377,7 +377,7 @@ fn a_reader_that_goes_away_is_no_error() {
             .read_line(&mut first)
             .unwrap();
         assert!(!first.is_empty(), "{arguments:?}");
-        // The pipe is closed now, well before the end of the long ones.
+        // The pipe is closed now, long before the end of the long outputs.
         let mut said = String::new();
         running
             .0
@@ -418,7 +418,7 @@ fn any_number_of_records_takes_constant_memory() {
             line.clear();
             assert!(lines.read_until(b'\n', &mut line).unwrap() > 0);
         }
-        // It cannot have ended: the rest does not fit the pipe.
+        // It cannot have ended: the rest does not fit in the pipe.
         let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();
         let peak = status
             .lines()
@@ -454,7 +454,7 @@ fn a_process_that_ends_meanwhile_is_an_error_and_its_array_stays_open() {
         let mut running = Running(command.spawn().unwrap());
         let mut output = BufReader::new(running.0.stdout.take().unwrap());
         let mut text = String::new();
-        // It has begun, and stands still when the pipe is full.
+        // It has begun, and waits when the pipe is full.
         output.read_line(&mut text).unwrap();
         output.read_line(&mut text).unwrap();
         target.kill();
@@ -506,7 +506,7 @@ fn a_file_is_replaced_only_by_a_complete_output() {
     assert!(first.len() > 5);
     assert_eq!(names_in(dir.path()), ["out.json"]);
 
-    // What was there stays, whatever fails.
+    // The present file stays, whatever fails.
     fs::write(&file, "precious").unwrap();
     fail(&["virtual", "self", "--mapping", "no such thing", "-o", path]);
     let target = Target::spawn(|| {
@@ -520,14 +520,14 @@ fn a_file_is_replaced_only_by_a_complete_output() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     assert_eq!(names_in(dir.path()), ["out.json"]);
 
-    // Conditions that are not met are no incomplete output.
+    // A violated condition does not make the output incomplete.
     if is_root_or_skip("extents -o") {
         fail(&["extents", &pid, "1000+1", "--format", "csv", "-o", path]);
         assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
     }
 }
 
-/// Its status, if it ends in time.
+/// Returns the status of a command that must end in time.
 fn ended_within(limit: Duration, running: &mut Running) -> Option<ExitStatus> {
     let begun = Instant::now();
     loop {
@@ -544,7 +544,7 @@ fn a_signal_leaves_no_temporary_file_behind() {
     if !is_root_or_skip("a_signal_leaves_no_temporary_file_behind") {
         return;
     }
-    // Far more records than can be written before the signal comes.
+    // Far more records than can be written before the signal arrives.
     let size = 256u64 << 30;
     let target = Target::spawn(|| vec![memory::anonymous(size)]);
     let range = format!("{:x}+{size}", target.addresses()[0]);
@@ -607,7 +607,7 @@ fn a_replaced_file_keeps_its_mode_and_its_links() {
         fs::metadata(&file).unwrap().permissions().mode() & 0o777,
         0o640
     );
-    // A new one is as any new file.
+    // A new file has the default mode.
     let new = dir.path().join("new");
     succeed(&["virtual", "self", "-o", new.to_str().unwrap()]);
     fs::write(dir.path().join("plain"), "").unwrap();
@@ -716,7 +716,7 @@ fn completions_offer_files_only_where_files_are_meant() {
         let mut lines = script.lines();
         let found = lines.any(|line| line.trim() == format!("{option})"));
         assert!(found, "{option}");
-        // Up to the end of the option's case.
+        // Up to the end of the case of the option.
         lines
             .take_while(|line| line.trim() != ";;")
             .collect::<String>()

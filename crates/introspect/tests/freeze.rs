@@ -1,4 +1,4 @@
-//! `--freeze`: the target stands still for the walk, and always runs on.
+//! `--freeze`: the target is frozen during the walk, and always continues.
 
 mod support;
 
@@ -16,7 +16,7 @@ use testkit::target::Target;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Its state, as ps shows it.
+/// Returns the state of a process, as ps shows it.
 fn state(pid: u32) -> String {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(") ").next().unwrap_or_default();
@@ -38,7 +38,7 @@ fn kill(pid: impl std::fmt::Display, signal: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// What a walk takes long over.
+/// Starts a target whose walk takes long.
 fn large() -> (Target, String) {
     let size = 256u64 << 30;
     let target = Target::spawn(|| vec![memory::anonymous(size)]);
@@ -46,7 +46,7 @@ fn large() -> (Target, String) {
     (target, range)
 }
 
-/// A walk that is under way, in a process group of its own.
+/// Starts a walk in a separate process group.
 fn walking(target: &Target, range: &str) -> Running {
     let mut command = introspect();
     command.args(["pagetable", &target.pid().to_string(), range, "--freeze"]);
@@ -113,7 +113,7 @@ fn the_target_runs_on_however_the_command_ends() {
         let mut walking = walking(&target, &range);
         kill(walking.0.id(), signal);
         if signal == "PIPE" {
-            // A Rust program ignores it.
+            // A Rust program ignores this signal.
             assert_eq!(walking.0.try_wait().unwrap(), None);
             kill(walking.0.id(), "KILL");
             walking.0.wait().unwrap();
@@ -155,7 +155,7 @@ fn the_target_runs_on_when_the_walk_fails() {
         assert_eq!(failed.status, 1, "{failed:?}");
         wait_until(|| state(target.pid()) == "S");
         if arguments[0] == "read" {
-            // What came before the failure stands.
+            // The records before the failure are written.
             assert_eq!(failed.stdout.len() as u64, memory::page());
         }
     }
@@ -181,7 +181,7 @@ fn a_reader_who_takes_his_time_keeps_nobody_standing() {
     if !is_root_or_skip("a_reader_who_takes_his_time_keeps_nobody_standing") {
         return;
     }
-    // Zero pages are a record each: far more text than a pipe holds.
+    // A zero page is a record: the text is far larger than a pipe.
     const PAGES: u64 = 50_000;
     let target = Target::spawn(|| {
         let at = memory::anonymous(PAGES * memory::page());
@@ -198,7 +198,7 @@ fn a_reader_who_takes_his_time_keeps_nobody_standing() {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(Stdio::piped());
     let mut walking = Running(command.spawn().unwrap());
-    // Said when it goes on, while nobody has read a record.
+    // Written when the process continues, before a record was read.
     let mut said = vec![0; 12];
     let mut stderr = walking.0.stderr.take().unwrap();
     stderr.read_exact(&mut said).unwrap();
@@ -221,7 +221,7 @@ fn the_command_itself_is_refused_and_its_parent_is_not() {
     );
     let mut shell = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_introspect");
-    // The shell is also who reads what is written.
+    // The shell also reads the output.
     let line = format!("n=$('{program}' virtual $$ --freeze | wc -l); test \"$n\" -gt 5");
     shell.args(["-c", &line]);
     let run = finish(shell);
@@ -255,8 +255,7 @@ fn the_terminal_that_shows_the_records_can_be_the_target() {
         eprintln!("SKIPPED {test}: needs util-linux's script");
         return;
     }
-    // Far more text than a terminal takes before somebody reads it, from the
-    // process that reads it.
+    // Far more text than a terminal buffers; the frozen process is its reader.
     let program = env!("CARGO_BIN_EXE_introspect");
     let line = format!("'{program}' pagetable $PPID --mapping /lib --freeze; echo status $?");
     let mut command = Command::new("timeout");

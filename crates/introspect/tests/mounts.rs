@@ -1,5 +1,5 @@
-//! A container that looks at its host: a PID namespace of its own with a proc of
-//! its own, and the host's proc on another directory.
+//! A container that reads its host's processes: it has its own PID namespace and proc, and
+//! the host's proc on another directory.
 
 mod support;
 
@@ -10,8 +10,7 @@ use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
 use testkit::memory::page;
 
-/// A directory for the host's proc; a mount namespace of its own has it mounted
-/// there, so that nothing is left.
+/// A directory for the host's proc, mounted only in a separate mount namespace.
 struct Container(TempDir);
 
 impl Container {
@@ -48,7 +47,7 @@ fn a_container_sees_the_hosts_processes_by_the_hosts_numbers() {
     let at = |index: usize| target.addresses()[index];
     let range = format!("{:x}+{}", at(0), 16 * page());
     let address = format!("{:x}", at(2));
-    // Whatever the subcommand, in the container the number alone is nobody's.
+    // In the container no process has the number by itself, with any subcommand.
     for (subcommand, rest) in [
         ("physical", vec![range.as_str()]),
         (
@@ -78,7 +77,7 @@ fn a_container_sees_the_hosts_processes_by_the_hosts_numbers() {
             "{named:?}"
         );
         let same = match subcommand {
-            // Its libraries' pages belong to others, too.
+            // Pages of its libraries have other owners as well.
             "summary" => inside.stdout.len() > 2 && !outside.stdout.is_empty(),
             "object" => inside.stdout.contains("memfd"),
             _ => inside.stdout == outside.stdout,
@@ -94,7 +93,7 @@ fn a_containers_own_number_means_the_hosts_process_of_that_number() {
     if !is_root_or_skip("a container with the host's proc") {
         return;
     }
-    // In it 1 is the command itself. Outside it may not be for everybody to read.
+    // In the container, 1 is the command itself. Outside, 1 may not be readable.
     let container = Container::new();
     let arguments = ["virtual", "1", "--format", "jsonl"];
     let outside = run(&arguments);
@@ -112,7 +111,7 @@ fn a_containers_own_number_means_the_hosts_process_of_that_number() {
     let own = container.run(&[], &arguments);
     assert_ne!(program(&own), program(&outside));
     assert!(program(&own).is_some(), "{own:?}");
-    // `self` is the command, by whichever number.
+    // `self` is the command, whatever its number.
     let this = [
         "virtual",
         "self",
@@ -142,7 +141,7 @@ fn the_variable_names_the_hosts_proc_and_that_is_said() {
         container.host()
     );
     assert!(inside.stderr.contains(&said), "{inside:?}");
-    // The option is preferred, and an empty variable is none.
+    // The option has priority, and an empty variable has no effect.
     let option = ["virtual", "self", "--procfs", "/proc"];
     let inside = container.run(&environment, &option);
     assert_eq!((inside.status, inside.stderr.as_str()), (0, ""));

@@ -1,4 +1,4 @@
-//! `introspect owner`, as a user runs it.
+//! `introspect owner`.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn address_of(pid: u32, at: u64) -> u64 {
     }
 }
 
-/// Memory that holds still, in one process.
+/// Starts a process with memory that does not move.
 fn target() -> Target {
     Target::spawn(|| {
         let at = memory::anonymous(8 * page());
@@ -105,7 +105,7 @@ fn memory_that_nobody_maps_is_said_to_be_so() {
     let records = run_of("jsonl").lines();
     assert_eq!(records.len(), 1, "{records:?}");
     let record = &records[0];
-    // Something else on the machine may end meanwhile, or not be readable.
+    // Another process of the machine may end meanwhile, or not be readable.
     let says = [&record["record"], &record["searched"]].map(|field| field.as_str().unwrap());
     let can_say = [
         ["unmapped", "all"],
@@ -235,13 +235,13 @@ fn a_page_that_moves_is_followed_until_its_process_ends() {
     if !is_root_or_skip("a_page_that_moves_is_followed") {
         return;
     }
-    // On release it gives its page up and takes another.
+    // On release it frees its page and touches another one.
     let mut target = Target::spawn_reporting(|report| {
         let at = memory::anonymous(page());
         memory::touch(at, 1, 1);
         report.send(&[at]);
         report.wait();
-        // Another page is taken first, so that the same one is not given again.
+        // Another page is allocated first, so that the kernel does not reuse the frame.
         memory::advise(at, page(), libc::MADV_DONTNEED);
         let others = memory::anonymous(64 * page());
         memory::touch(others, 64, 1);
@@ -269,7 +269,7 @@ fn a_page_that_moves_is_followed_until_its_process_ends() {
     };
     assert_eq!(number(&next("mapped"), "paddr"), address);
     target.release();
-    // It may be seen while it has no page.
+    // It can be read while it has no page.
     let moved = loop {
         let moved = next("moved");
         assert!(
@@ -316,7 +316,7 @@ fn a_signal_ends_a_pass_over_everything_and_its_file_is_removed() {
     let signalled = Instant::now();
     let status = child.0.wait().unwrap();
     let took = signalled.elapsed();
-    // A busy machine's excuse is included.
+    // The text allows for a busy machine.
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_eq!(status.signal(), Some(libc::SIGINT), "{status:?}");
     assert!(!begun(), "something is left");
@@ -336,7 +336,7 @@ fn a_log_without_addresses_needs_no_pass_and_gives_no_records() {
     assert_eq!(run.stderr, "introspect: 1 line names no physical memory\n");
 }
 
-/// A log of which one line names this page, and one more its second one.
+/// A log of which one line names this page, and another line the page after it.
 fn log_of(address: u64) -> String {
     format!(
         "systemd[1]: Started.\n\
@@ -423,7 +423,7 @@ fn a_log_of_which_nothing_is_understood_fails() {
     says("1 line looks like a message about memory errors and cannot be read:\n");
     says(":1: BMC: ECC error at address 0x8e13f2c0\n");
     says("no message about a memory error was understood");
-    // What is understood and gives no address is an answer.
+    // A message without address that is understood is no error.
     let refused = of(b"cxl_dram: memdev=mem1 dpa=8e13f2c0\n");
     assert_eq!(refused.status, 0, "{refused:?}");
     let xz = of(b"\xfd7zXZ\0\0\0");

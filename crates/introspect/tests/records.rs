@@ -9,7 +9,7 @@ use testkit::memory;
 use testkit::oracle::{self, State};
 use testkit::target::Target;
 
-/// What is asked for, the schema's name, and whether frame numbers are needed.
+/// Arguments, the schema's name, and whether frame numbers are needed.
 fn subcommands(pid: &str, range: &str, address: &str) -> Vec<(Vec<String>, &'static str, bool)> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     vec![
@@ -65,7 +65,7 @@ fn every_subcommand_gives_the_same_records_in_every_format() {
         }
         assert_eq!(output("jsonl").lines(), records, "{arguments:?}");
         let table = output("table").stdout;
-        // The one object is shown in lines of its own.
+        // The object has a line for each field.
         let is_list = name != "object";
         assert!(
             !is_list || table.lines().count() == records.len() + 1,
@@ -198,8 +198,8 @@ fn the_output_does_not_depend_on_the_number_of_threads() {
             if format != "json" {
                 assert_eq!(alone.lines().count(), records + header, "{format}");
             }
-            // The kernel may move pages at any time, to make room for huge ones:
-            // then alone it gives something else, too.
+            // The kernel can move pages at any time, for huge pages: only then do two runs
+            // of one thread differ as well.
             let mut alone = alone;
             for threads in ["0", "2", "3", "64", "default"] {
                 let same = (0..20).any(|_| {
@@ -257,7 +257,7 @@ fn the_table_of_a_whole_process_joins_zero_pages() {
     for listed in [&["--no-fold"][..], &[&range]] {
         assert_eq!(rows(listed).len(), 40);
     }
-    // Each is a record in every other format.
+    // Other formats have a record for each of them.
     let all = succeed(&["physical", &pid, "--format", "jsonl"]).lines();
     let zero = all.iter().filter(|record| record["state"] == "zero");
     assert_eq!(zero.count(), 40);
@@ -349,7 +349,7 @@ fn page_table_records_are_one_for_each_page() {
     assert_eq!(backed, 8 + 4);
     let run = succeed(&["pagetable", &pid, &range, "--backed", "--format", "jsonl"]);
     assert_eq!(run.lines().len(), backed);
-    // A range that begins in no mapping: first that page.
+    // If the range begins in no mapping, the first record is that page.
     let records = succeed(&["pagetable", &pid, "0-1000", "--format", "json"]).array();
     assert_eq!(records.len(), 1);
     assert_eq!(
@@ -385,7 +385,7 @@ fn extents_are_exact_to_the_byte_and_judged() {
     assert_eq!(number(&one[0], "size"), 5);
     assert_eq!(number(&one[0], "paddr"), number(&physical[0], "paddr") + 3);
 
-    // Pages 0 and 3 are there, 1 and 2 are not.
+    // Pages 0 and 3 are present, 1 and 2 are not.
     let range = format!("{:x}+{}", sparse + 10, 3 * page);
     let run = run(&["extents", &pid, &range, "--format", "json"]);
     assert_eq!(run.status, 1);
@@ -492,7 +492,7 @@ fn read_gives_the_bytes_and_a_dump_of_them() {
     );
     assert_eq!(lines[2], format!("{:012x}", start + 20));
 
-    // Up to the first byte that cannot be read, and then an error.
+    // The bytes before the first one that cannot be read, and an error.
     let run = support::run(&[
         "read",
         &pid,
@@ -510,7 +510,7 @@ fn read_gives_the_bytes_and_a_dump_of_them() {
     );
 }
 
-/// A device that wrote to it would damage the zero page of the whole machine.
+/// A device that writes to the zero page would damage it for the whole machine.
 #[test]
 fn the_huge_zero_page_of_dev_zero_is_no_memory_in_any_subcommand() {
     let test = "the_huge_zero_page_of_dev_zero_is_no_memory_in_any_subcommand";

@@ -1,6 +1,5 @@
-//! The command with more rights than its user has: by file capabilities, or
-//! set-user-ID. Files and programs that the user names are reached with the user's
-//! own rights.
+//! The command with more privileges than its user: file capabilities, or set-user-ID. Files
+//! and programs that the user names are opened with the user's own rights.
 
 mod support;
 
@@ -21,10 +20,10 @@ const FOWNER: u32 = 3;
 const SYS_PTRACE: u32 = 19;
 const SYS_ADMIN: u32 = 21;
 
-/// More than anybody should give it: each of these opens files.
+/// More capabilities than the command needs: each of these opens files.
 const ALL: &[u32] = &[DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, SYS_PTRACE, SYS_ADMIN];
 
-/// How the copy gets its rights.
+/// Source of the copy's privileges.
 #[derive(Copy, Clone, Debug)]
 enum Given {
     Capabilities,
@@ -34,14 +33,14 @@ enum Given {
 
 const EVERY: [Given; 3] = [Given::Capabilities, Given::SetUserId, Given::SetGroupId];
 
-/// A copy of the command with rights, and a directory that its user cannot read.
+/// A privileged copy of the command, and a directory that its user cannot read.
 struct Place {
     dir: TempDir,
     program: PathBuf,
 }
 
 impl Place {
-    /// `None` where nothing can be given here, which is said.
+    /// Creates them; `None` if privileges cannot be given here, which is reported.
     fn new(given: Given, test: &str) -> Option<Self> {
         let dir = TempDir::new().unwrap();
         let program = copy_into(&dir);
@@ -113,7 +112,7 @@ fn the_rights_are_there_for_processes() {
         let Some(place) = Place::new(given, test) else {
             return;
         };
-        // Also after files were opened with the user's.
+        // Also after files were opened with the user's rights.
         let open = place.path("open");
         fs::create_dir(&open).unwrap();
         chown(&open, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -144,7 +143,7 @@ fn a_log_is_read_with_the_users_rights() {
         assert_eq!((run.status, &*run.stdout), (1, ""), "{given:?}: {run:?}");
         assert!(!run.stderr.contains("1234"), "{given:?}: {run:?}");
     }
-    // The reason, where it is not the privilege that is missing.
+    // The reason, if no privilege is missing.
     let place = Place::new(Given::Capabilities, test).unwrap();
     let log = place.path("secret/log");
     let run = place.run(&["owner", "--from-log", log.to_str().unwrap()]);
@@ -202,8 +201,8 @@ fn a_program_is_started_with_the_users_rights() {
             return;
         };
         for moment in [&["--at-exit"][..], &["--after", "1h"]] {
-            // Without CAP_SYS_PTRACE the kernel lets nobody trace the child of a
-            // program that is not dumpable.
+            // Without CAP_SYS_PTRACE, the child of a program that is not dumpable cannot
+            // be traced.
             if matches!(given, Given::SetGroupId) && moment[0] == "--at-exit" {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Which process and which addresses are meant.
+//! Selection of processes and addresses.
 
 mod support;
 
@@ -10,7 +10,7 @@ use testkit::memory;
 use testkit::oracle;
 use testkit::target::Target;
 
-/// The addresses of the records that are listed without any privilege.
+/// Returns the addresses of records, which need no privilege.
 fn resident(arguments: &[&str]) -> Vec<(u64, u64)> {
     let mut all = vec!["resident", "--format", "json"];
     all.extend(arguments);
@@ -101,7 +101,7 @@ fn mapping_selects_by_any_part_of_a_name() {
             .map(|record| number(record, "vaddr"))
             .collect();
         assert_eq!(starts, expected, "{part}");
-        // And as ranges: all that lies in them, nothing else.
+        // As ranges: exactly what lies in them.
         let bytes: u64 = areas
             .iter()
             .filter(|area| area.name.contains(part))
@@ -125,7 +125,7 @@ fn range_and_mapping_together_are_what_is_in_both() {
         .find(|area| area.name == "[stack]")
         .expect("a stack");
     let page = memory::page();
-    // From below the stack to all of it but its last page.
+    // From below the stack up to its last page, exclusive.
     let range = format!("{:x}-{:x}", stack.start - 16 * page, stack.end - page);
     let listed = resident(&[&pid, &range, "--mapping", "[stack]"]);
     assert_eq!(listed.first().map(|first| first.0), Some(stack.start));
@@ -167,7 +167,7 @@ fn a_unique_pid_is_its_process_and_ends_with_it() {
     drop(waiting);
     let gone = fail(&["virtual", &unique]);
     assert!(gone.contains("no such process"), "{gone}");
-    // A number that can be nobody's.
+    // A number that no process can have.
     for number in ["4294967295", "99999999999999999999999"] {
         let nobody = fail(&["virtual", number]);
         let expected = format!("process {number}: there is no such process");
@@ -196,7 +196,7 @@ fn an_exact_name_is_its_process() {
 
 #[test]
 fn a_name_that_is_a_number_is_chosen_by_a_prefix() {
-    // No process has this number, and no other this name.
+    // No process has this number, and no other process this name.
     let name = format!("{}", 4_000_000_000u64 + u64::from(std::process::id()));
     let waiting = Waiting::named(&name);
     let by_pid = succeed(&["virtual", &waiting.pid().to_string(), "--format", "csv"]).stdout;

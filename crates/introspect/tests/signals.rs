@@ -1,6 +1,5 @@
-//! Signals that reach the command while a program runs that it has started:
-//! the program gets them, the command ends soon, and nothing is left stopped,
-//! traced or behind.
+//! Signals to the command while its program runs: the program receives them, the command
+//! ends soon, and no process stays stopped or traced, and no file stays behind.
 
 mod support;
 
@@ -21,15 +20,15 @@ use testkit::random::Random;
 use testkit::scale::scaled;
 use testkit::target::Target;
 
-/// Far more than anything here takes.
+/// Longest wait.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a program has to end by a signal.
+/// Time in which a program can end by a signal.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 const SIGNALS: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
-/// When a program is looked at.
+/// Moments at which a program is walked.
 const MOMENTS: [&[&str]; 3] = [&[], &["--after", "1h"], &["--on", "USR1"]];
 
 fn kill(pid: u32, signal: i32) {
@@ -37,7 +36,7 @@ fn kill(pid: u32, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
 }
 
-/// Starts `introspect summary`, these options and `--`, and a shell's line.
+/// Starts `introspect summary` with these options on a shell's line.
 fn started(options: &[&str], line: &str) -> Running {
     let mut command = introspect();
     command.arg("summary").args(options);
@@ -52,7 +51,7 @@ fn line_of(output: &mut impl BufRead) -> String {
     line.trim().to_owned()
 }
 
-/// Its end, if it comes in time. Its standard input stays open.
+/// Waits for the end of a command. Its standard input stays open.
 #[track_caller]
 fn ended(child: &mut Child) -> ExitStatus {
     let begun = Instant::now();
@@ -65,7 +64,7 @@ fn ended(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// The fields of a process's status, by name.
+/// Returns the fields of a process's status, by name.
 fn field(pid: u32, name: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let mut lines = status.lines();
@@ -73,7 +72,7 @@ fn field(pid: u32, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// Whether it runs, or has ended: nobody traces it, nothing stops it.
+/// Returns whether a process is neither traced nor stopped, or has ended.
 fn is_free(pid: u32) -> bool {
     let tracer = field(pid, "TracerPid");
     let state = field(pid, "State");
@@ -90,8 +89,7 @@ fn wait_until(what: &str, reached: impl Fn() -> bool) {
     }
 }
 
-/// A program that says its number and is then `cat`, which lives as long as
-/// its input is open.
+/// A program that prints its PID and becomes `cat`, which runs while its input is open.
 const CAT: &str = "echo $$; exec cat";
 
 #[test]
@@ -105,7 +103,7 @@ fn a_program_gets_the_signal_and_its_end_counts() {
             let status = ended(&mut running.0);
             assert_eq!(status.code(), Some(128 + signal), "{moment:?}");
         }
-        // It may take a moment, and end as it likes.
+        // It ends after a moment with any status.
         let line = "trap 'sleep 0.2; exit 7' TERM; echo $$; while :; do sleep 0.02; done";
         let mut running = started(moment, line);
         let mut output = BufReader::new(running.0.stdout.take().unwrap());
@@ -116,7 +114,7 @@ fn a_program_gets_the_signal_and_its_end_counts() {
 }
 
 #[test]
-fn a_program_that_a_signal_ends_is_still_looked_at() {
+fn a_program_that_a_signal_ends_is_still_walked() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("out.json");
     let options = ["--format", "json", "-o", file.to_str().unwrap()];
@@ -144,7 +142,7 @@ fn a_program_that_goes_on_is_left_to_itself_in_time() {
             assert!(sent.elapsed() >= PATIENCE, "{:?}", sent.elapsed());
             assert!(sent.elapsed() < 10 * PATIENCE, "{:?}", sent.elapsed());
             wait_until("it is free", || is_free(program));
-            // It lives and does what it did.
+            // It still runs as before.
             let stdin = running.0.stdin.as_mut().unwrap();
             stdin.write_all(b"still there\n").unwrap();
             assert_eq!(line_of(&mut output), "still there");
@@ -160,7 +158,7 @@ fn a_program_that_is_stopped_stays_stopped() {
         let mut running = started(moment, CAT);
         let mut output = BufReader::new(running.0.stdout.take().unwrap());
         let program: u32 = line_of(&mut output).parse().unwrap();
-        // It is `cat` by now and waits: what stops it is the signal.
+        // It is `cat` by now and waits: the signal stops it.
         let stdin = running.0.stdin.as_mut().unwrap();
         stdin.write_all(b"there\n").unwrap();
         assert_eq!(line_of(&mut output), "there");
@@ -172,9 +170,9 @@ fn a_program_that_is_stopped_stays_stopped() {
         let is_untraced = || field(program, "TracerPid").as_deref() == Some("0");
         let what = format!("{moment:?}: process {program} is let go");
         wait_until(&what, is_untraced);
-        // From the tracer's stop into its own.
+        // From the tracer's stop to its own.
         wait_until("it is stopped", stopped);
-        // The signal is there when it goes on.
+        // The signal is pending when it continues.
         kill(program, libc::SIGCONT);
         assert_eq!(output.read_to_string(&mut String::new()).unwrap(), 0);
     }
@@ -184,7 +182,7 @@ fn a_program_that_is_stopped_stays_stopped() {
 fn sighup_stays_ignored_where_it_was() {
     for moment in MOMENTS {
         let mut command = introspect();
-        // As nohup does.
+        // The effect of nohup.
         let ignore = || {
             // SAFETY: one system call.
             unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
@@ -210,7 +208,7 @@ fn sighup_stays_ignored_where_it_was() {
     }
 }
 
-/// Standard error is a socket that is full and that nobody reads.
+/// Standard error is a full socket without reader.
 #[test]
 fn a_report_that_hangs_does_not_keep_the_command() {
     if !is_root_or_skip("a_report_that_hangs_does_not_keep_the_command") {
@@ -231,7 +229,7 @@ fn a_report_that_hangs_does_not_keep_the_command() {
         let mut output = BufReader::new(running.0.stdout.take().unwrap());
         let program: u32 = line_of(&mut output).parse().unwrap();
         match moment.first() {
-            // Its end, at which it is looked at.
+            // Its exit, at which it is walked.
             None => drop(running.0.stdin.take()),
             Some(&"--on") => kill(running.0.id(), libc::SIGUSR1),
             _ => {}
@@ -249,14 +247,14 @@ fn a_report_that_hangs_does_not_keep_the_command() {
         let status = ended(&mut running.0);
         assert_eq!(status.code(), Some(128 + libc::SIGTERM), "{moment:?}");
         assert!(sent.elapsed() < 10 * PATIENCE, "{:?}", sent.elapsed());
-        // The program has had the signal, or has come to its end.
+        // The program has received the signal, or has ended.
         let gone = || !Path::new(&format!("/proc/{program}")).exists() || is_zombie(program);
         wait_until("the program ends", gone);
         drop(reader);
     }
 }
 
-/// Stops the first thread of a child, which walks, and no other.
+/// Stops only the first thread of a child, the one that walks.
 fn hang(child: &Child) {
     let pid = child.id() as i32;
     // SAFETY: these requests take no memory.
@@ -299,7 +297,7 @@ fn a_walk_that_hangs_is_ended_and_leaves_no_file_behind() {
     }
 }
 
-/// The first thread of the command is what follows events and makes reports.
+/// The first thread of the command handles events and walks.
 #[test]
 fn a_command_that_hangs_is_ended_beside_its_program() {
     for moment in MOMENTS {
@@ -321,15 +319,15 @@ fn is_zombie(pid: u32) -> bool {
     field(pid, "State").is_none_or(|state| state.starts_with('Z'))
 }
 
-/// When a process was started, in the kernel's ticks (proc_pid_stat(5)).
+/// Returns the start time of a process, in the kernel's ticks (proc_pid_stat(5)).
 fn start(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.rsplit(") ").next()?;
     after_name.split(' ').nth(19)?.parse().ok()
 }
 
-/// The processes with this word among their arguments. Older ones than this are
-/// not asked: to read the arguments of a process can wait for its memory lock.
+/// Returns the processes with this word among their arguments. Processes older than this
+/// one are not read: reading arguments can wait for an mmap lock.
 fn with_argument(word: &str) -> Vec<u32> {
     let own = start(std::process::id());
     let pids = fs::read_dir("/proc")
@@ -347,18 +345,18 @@ fn with_argument(word: &str) -> Vec<u32> {
     pids.collect()
 }
 
-/// Lines of a shell by sort of program. `$0` is a word by which all that is
-/// left is found.
+/// Lines of a shell for several kinds of programs. `$0` is a word that identifies the
+/// processes that remain.
 const PROGRAMS: [&str; 8] = [
-    // Ends by the signal, ignores it, takes a moment.
+    // Programs that end by the signal, ignore it, or need a moment.
     "exec sh -c 'while :; do sleep 0.01; done' $0",
     "trap '' HUP INT TERM; exec sh -c 'sleep 0.05; sleep 2' $0",
     "trap 'sleep 0.1; exit 7' HUP INT TERM; while :; do sleep 0.01; done",
-    // In a session, a group, a namespace of their own.
+    // Programs in their own session, process group or namespace.
     "exec setsid sh -c 'while :; do sleep 0.01; done' $0",
     "exec timeout 2 sh -c 'while :; do sleep 0.01; done' $0",
     "exec unshare --fork --pid sh -c 'sleep 0.03' $0",
-    // Leaves a process behind; ends by itself.
+    // Programs that leave a process behind, or end by themselves.
     "setsid sh -c 'sleep 0.7' $0 & sleep 0.04; exit 7",
     "set -m; sleep 0.01 & wait; exit 7",
 ];
@@ -402,22 +400,22 @@ fn a_signal_at_any_moment_leaves_nothing_traced_stopped_or_behind() {
             "{what}: {:?}",
             sent.elapsed()
         );
-        // By the signal before the program was started; else a status: its
-        // own, or the signal's. 125: it was not looked at before its end.
+        // Ended by the signal before the program was started; otherwise the program's
+        // status or the signal's. 125: the program ended before it was walked.
         let is_due = match (status.signal(), status.code()) {
             (Some(by), _) => by == signal,
             (_, Some(code)) => code == 128 + signal || [0, 7, 125].contains(&code),
             _ => false,
         };
         assert!(is_due, "{what}: {status:?}");
-        // Whatever lives on does so freely.
+        // Remaining processes are neither stopped nor traced.
         wait_until(&what, || with_argument(&word).into_iter().all(is_free));
         if signal != libc::SIGKILL {
             let left: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().collect();
             let others = left.iter().filter(|entry| entry.file_name() != "out");
             assert_eq!(others.count(), 0, "{what}: {left:?}");
         }
-        // Again and again: they start others.
+        // Repeated, because they start others.
         let is_gone = |pid: u32| {
             // SAFETY: takes no memory. It has this test's word.
             unsafe { libc::kill(pid as i32, libc::SIGKILL) };
@@ -427,8 +425,7 @@ fn a_signal_at_any_moment_leaves_nothing_traced_stopped_or_behind() {
     }
 }
 
-/// Starts a shell's line on a terminal, where `introspect` is the command under
-/// test.
+/// Starts a shell's line on a terminal; `introspect` is the command under test.
 fn on_terminal(test: &str, line: &str) -> Option<Running> {
     let there = Command::new("script").arg("--version").output();
     if !there.is_ok_and(|output| output.status.success()) {
@@ -444,15 +441,15 @@ fn on_terminal(test: &str, line: &str) -> Option<Running> {
     Some(Running(command.spawn().unwrap()))
 }
 
-/// ^C reaches a program of the terminal's group by itself, one that has left it
-/// by the command, either once.
+/// ^C reaches a program of the terminal's process group once directly, and a program that
+/// left it once through the command.
 #[test]
 fn the_terminals_interrupt_reaches_a_program_once() {
     let test = "the_terminals_interrupt_reaches_a_program_once";
     let counts = "trap \"echo got\" INT; echo ready; \
         for i in 1 2 3 4 5 6; do sleep 0.05; done; echo done; exit 7";
-    // Not dash: a signal that comes while it starts a program by vfork is lost to
-    // its trap. The shell around it must not end by a ^C that finds it busy.
+    // Not dash: its trap misses a signal that arrives while it starts a program by vfork.
+    // The outer shell must not end by a ^C that arrives while it is busy.
     for program in ["bash", "setsid bash"] {
         for moment in ["", "--on USR1"] {
             let line = format!(

@@ -1,5 +1,5 @@
-//! A process that maps a file of a FUSE server that no longer answers: every
-//! subcommand ends, by itself and by a signal.
+//! A process that maps a file of a FUSE server that does not answer: every subcommand ends,
+//! by itself and by a signal.
 
 mod support;
 
@@ -42,12 +42,12 @@ fn map(path: &Path, size: u64) -> u64 {
         )
     };
     assert_ne!(at, libc::MAP_FAILED);
-    // SAFETY: just mapped.
+    // SAFETY: the page was just mapped.
     unsafe { at.cast::<u8>().read_volatile() };
     at as u64
 }
 
-/// A file system, and a process that maps a file of it.
+/// A file system, and a process that maps one of its files.
 fn target(test: &str) -> Option<(FileSystem, Target)> {
     if !is_root_or_skip(test) {
         return None;
@@ -58,7 +58,7 @@ fn target(test: &str) -> Option<(FileSystem, Target)> {
     Some((files, target))
 }
 
-/// What is as it should be, for a test to compare with.
+/// State that a test compares with.
 fn untouched() -> (Target, u64) {
     let target = Target::spawn(|| {
         let at = memory::anonymous(page());
@@ -69,7 +69,7 @@ fn untouched() -> (Target, u64) {
     (target, address)
 }
 
-/// The physical address of the first page that a target has made.
+/// Returns the physical address of a target's first page.
 fn address_of(target: &Target) -> u64 {
     let at = target.addresses()[0];
     match oracle::runs(target.pid(), at, at + page())[0].state {
@@ -78,9 +78,8 @@ fn address_of(target: &Target) -> u64 {
     }
 }
 
-/// A process whose mmap lock nobody gets, because somebody reads its memory where
-/// a server has to answer first, and it maps something meanwhile. What is dropped
-/// first lets the others end.
+/// A process whose mmap lock is held: another process reads its memory, for which a server
+/// must answer, while it maps memory. Fields are dropped in an order that lets all end.
 struct Locked {
     files: FileSystem,
     target: Target,
@@ -92,14 +91,14 @@ impl Locked {
         if !is_root_or_skip(test) {
             return None;
         }
-        // More than what is read in advance.
+        // More than readahead.
         const SIZE: u64 = 4 << 20;
         let files = FileSystem::mount_or_skip(test, vec![1; SIZE as usize])?;
         let path = files.file();
         let mapped = move || vec![map(&path, SIZE)];
         let wait = || {
-            // Every program that looks at it waits as long: it ends by itself,
-            // whatever becomes of the test.
+            // Every program that reads it waits as long: it ends by itself, also if the test
+            // fails.
             // SAFETY: takes no memory.
             unsafe { libc::alarm(60) };
             _ = memory::anonymous(page());
@@ -132,10 +131,10 @@ impl Locked {
     }
 }
 
-/// More than any server is waited for, and less than for ever.
+/// Longest time that a command may need.
 const LONG: Duration = Duration::from_secs(30);
 
-/// The status of a child that must end; killed if it does not.
+/// Returns the status of a child that must end, and kills it otherwise.
 fn end_of(mut child: Child, what: &str) -> ExitStatus {
     let until = Instant::now() + LONG;
     while Instant::now() < until {
@@ -181,7 +180,7 @@ fn a_servers_file_is_told_by_what_of_it_is_in_memory_and_keeps_its_pages() {
         files.stop_answering(request);
         let began = Instant::now();
         assert_eq!(first(), before, "{request:?}");
-        // Nobody was waited for.
+        // No server was waited for.
         assert!(began.elapsed() < Duration::from_secs(1), "{request:?}");
         assert!(!files.keeps_waiting(request), "{request:?}");
     }
@@ -204,7 +203,7 @@ fn a_server_that_does_not_answer_keeps_no_subcommand_from_its_end() {
             let stderr = child.stderr.take().unwrap();
             let status = end_of(child, &format!("{words:?}, {request:?}"));
             assert_eq!(status.code(), Some(0), "{words:?}, {request:?}: {stderr:?}");
-            // Nobody that was left behind keeps it open.
+            // No abandoned process has it open.
             assert_eq!(std::io::read_to_string(stderr).unwrap(), "");
         }
     }
@@ -234,7 +233,7 @@ fn a_signal_ends_every_subcommand_while_a_server_does_not_answer() {
                     sent.elapsed() < Duration::from_secs(2),
                     "{words:?}, {request:?}"
                 );
-                // Some need nothing of what is not answered.
+                // Some subcommands need nothing from the server.
                 assert!(
                     status.signal() == Some(signal) || status.success(),
                     "{words:?}, {request:?}: {status:?}"
@@ -297,7 +296,7 @@ fn a_pass_leaves_a_process_that_does_not_answer_and_says_so() {
     assert!(found.stdout.contains(&other.pid().to_string()), "{found:?}");
     assert!(found.stdout.contains(reason), "{found:?}");
     assert!(found.stderr.contains("did not answer"), "{found:?}");
-    // An unread process is never taken for an owner.
+    // An unread process is never reported as an owner.
     let form = format!("{address:x}");
     let json = ["owner", &form, "--deadline", "300ms", "--format", "json"];
     let owners = run(&json).array();

@@ -1,5 +1,4 @@
-//! `introspect summary` on targets, in every format, and what it says where it
-//! cannot see everything.
+//! `introspect summary` on targets, in every format, and its warnings without privileges.
 
 mod support;
 
@@ -49,12 +48,12 @@ fn mappings_add_up_to_the_process_in_every_format() {
     let mappings = succeed(&[&by[..], &["json"]].concat()).array();
     check_schema("summary-mapping", &Value::from(mappings.clone()));
     assert_eq!(mappings.len() as u64, number(whole, "mappings"));
-    // PSS and USS change with those that share: not between two readings.
+    // PSS and USS change with other processes, but not between two formats of one summary.
     for field in ["virtual", "resident", "swap", "zero", "hugetlb"] {
         let sum: u64 = mappings.iter().map(|mapping| number(mapping, field)).sum();
         assert_eq!(sum, number(&whole["total"], field), "{field}");
     }
-    // Sorted, and in each format the same.
+    // Sorted, and the same in each format.
     let pss: Vec<_> = mappings
         .iter()
         .map(|mapping| number(mapping, "pss"))
@@ -85,7 +84,7 @@ fn mappings_add_up_to_the_process_in_every_format() {
     assert_eq!(number(&part[0], "mappings"), 1);
 }
 
-/// The table's first words, line by line.
+/// Returns the first words of the table, line by line.
 fn first_words(table: &str) -> Vec<&str> {
     let words = table.lines().map(|line| line.split_whitespace().next());
     words.map(Option::unwrap_or_default).collect()
@@ -99,7 +98,7 @@ fn several_processes_have_a_line_each_with_their_sum_and_a_column_by_mapping() {
     }
     let (one, other) = (Waiting::named("one"), Waiting::named("other"));
     let pids = [one.pid().to_string(), other.pid().to_string()];
-    // Named twice it counts once.
+    // A process that is named twice counts once.
     let lines = succeed(&["summary", &pids[0], &pids[1], &pids[0]]).stdout;
     let mut words = first_words(&lines);
     words[1..3].sort_unstable();
@@ -109,7 +108,7 @@ fn several_processes_have_a_line_each_with_their_sum_and_a_column_by_mapping() {
     assert!(lines.ends_with("2 processes\n"), "{lines}");
     let mappings = succeed(&["summary", "--by-mapping", &pids[0], &pids[1]]).stdout;
     assert!(mappings.trim_start().starts_with("PID "), "{mappings}");
-    // Those before one that fails are shown.
+    // Processes before one that fails are shown.
     let run = run(&["summary", &pids[0], "2147483647"]);
     assert_eq!(run.status, 1, "{run:?}");
     assert!(run.stdout.contains(&pids[0]), "{run:?}");
@@ -189,11 +188,11 @@ fn a_name_of_several_processes_means_all_of_them() {
         3,
         "{frozen:?}"
     );
-    // What is of one process alone needs to know which.
+    // An option about one process needs a process.
     let said = run(&["physical", &name]);
     assert_eq!(said.status, 1, "{said:?}");
     assert!(said.stderr.contains("3 processes are named"), "{said:?}");
-    // One of the name has a screen.
+    // If one process has the name, there is a screen.
     of_name.truncate(1);
     assert!(succeed(&["summary", &name]).stdout.contains("EXTENTS"));
     let none = fail(&["summary", "nobody has this name"]);
@@ -305,8 +304,8 @@ fn without_the_privilege_it_says_what_is_missing_and_shows_the_rest() {
 }
 
 #[test]
-fn a_program_that_is_started_is_looked_at() {
-    if !is_root_or_skip("a_program_that_is_started_is_looked_at") {
+fn a_program_that_is_started_is_walked() {
+    if !is_root_or_skip("a_program_that_is_started_is_walked") {
         return;
     }
     let run = run(&[
@@ -349,7 +348,7 @@ fn wrong_usage_is_told() {
     ] {
         assert_eq!(run(wrong).status, 2, "{wrong:?}");
     }
-    // Whoever forgets the process is told of the forms that need none.
+    // Without a process, the usage shows the forms that need none.
     let usage = run(&["summary"]).stderr;
     for form in ["introspect summary [OPTIONS] --all", "-- <COMMAND>..."] {
         assert!(usage.contains(form), "{usage}");

@@ -1,5 +1,5 @@
-//! What is different on a terminal. util-linux's `script` makes one; without
-//! it these tests say that they are skipped.
+//! Output on a terminal, which util-linux's `script` creates; without it these tests report
+//! that they are skipped.
 
 mod support;
 
@@ -10,8 +10,8 @@ use testkit::machine::is_root_or_skip;
 use testkit::memory;
 use testkit::target::Target;
 
-/// What is seen on a terminal of 80 columns while a shell runs `line`, in
-/// which `introspect` is the command under test.
+/// Returns the output on a terminal of 80 columns of a shell that runs `line`, in which
+/// `introspect` is the command under test.
 fn on_terminal(test: &str, line: &str) -> Option<String> {
     let there = Command::new("script")
         .arg("--version")
@@ -43,7 +43,7 @@ fn a_table_is_as_wide_as_the_terminal() {
     assert!(seen.contains("VADDR") && seen.contains("…"), "{seen}");
     let widest = seen.lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(80), "{seen}");
-    // Not when it goes through a pipe.
+    // Not through a pipe.
     let line = format!("{line} | cat");
     let Some(seen) = on_terminal("a_table_is_as_wide_as_the_terminal", &line) else {
         return;
@@ -79,7 +79,7 @@ fn a_long_run_shows_its_progress_and_a_short_one_none() {
     }
     let waiting = Waiting::named("cat");
     let pid = waiting.pid();
-    // More than a pipe holds, and a reader that lets it wait.
+    // More than the size of a pipe, and a slow reader.
     let slow = format!(
         "introspect pagetable {pid} --mapping / --format jsonl | {{ sleep 2; cat >/dev/null; }}"
     );
@@ -90,7 +90,7 @@ fn a_long_run_shows_its_progress_and_a_short_one_none() {
         seen.contains(" records, at ") && seen.contains('%'),
         "{seen:?}"
     );
-    // By several threads, too.
+    // With several threads as well.
     let size = 1u64 << 40;
     let target = Target::spawn(|| {
         let at = memory::anonymous(size);
@@ -128,7 +128,7 @@ fn csv_on_a_terminal_has_no_raw_escape_sequence() {
         seen.contains(r"\x1b[31mred") && !seen.contains('\x1b'),
         "{seen:?}"
     );
-    // A program that reads it gets the bytes.
+    // A program that reads the output gets raw bytes.
     let Some(seen) = on_terminal(test, &format!("{line} | cat")) else {
         return;
     };

@@ -1,7 +1,6 @@
-//! Runs the command as a user would, and looks at all that comes out; what it is
-//! run on.
+//! Runs of the command as a user starts it, their results, and their targets.
 
-// Each test program uses a part of this.
+// Each test program uses a part of this module.
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
@@ -27,8 +26,7 @@ pub(crate) fn introspect() -> Command {
         }
         Ok(())
     };
-    // In the background of a script tests are started with signals ignored, which
-    // programs inherit.
+    // Tests in the background of a script start with ignored signals, which programs inherit.
     // SAFETY: what runs in the child allocates nothing and takes no lock.
     unsafe { command.pre_exec(as_usual) };
     command
@@ -37,8 +35,7 @@ pub(crate) fn introspect() -> Command {
 /// An unprivileged user and group.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// The run of an unprivileged user, of a copy of the command that everybody can
-/// reach.
+/// Runs a copy of the command as an unprivileged user.
 pub(crate) fn as_nobody(arguments: &[&str]) -> Run {
     let dir = TempDir::new().unwrap();
     let mut command = of_nobody(&copy_into(&dir));
@@ -46,12 +43,12 @@ pub(crate) fn as_nobody(arguments: &[&str]) -> Run {
     finish(command)
 }
 
-/// A copy of the command, in a directory that everybody can read.
+/// Copies the command into a directory that everybody can read.
 pub(crate) fn copy_into(dir: &TempDir) -> PathBuf {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = dir.path().join("introspect");
-    // Not by this process: a child forked meanwhile by another test would have
-    // the file open for writing, and the kernel would not execute it.
+    // A child that another test forks would inherit a descriptor of this process that is
+    // open for writing, and the kernel would refuse to execute the file.
     let program = env!("CARGO_BIN_EXE_introspect");
     let copied = Command::new("install")
         .args(["-m", "755", program])
@@ -61,14 +58,14 @@ pub(crate) fn copy_into(dir: &TempDir) -> PathBuf {
     copy
 }
 
-/// A program that an unprivileged user runs, without arguments.
+/// A program without arguments that runs as an unprivileged user.
 pub(crate) fn of_nobody(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.uid(NOBODY).gid(NOBODY).current_dir("/");
     command
 }
 
-/// What one run of the command came to.
+/// Result of one run of the command.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: i32,
@@ -90,12 +87,12 @@ impl Run {
         }
     }
 
-    /// The records of a JSON array.
+    /// Returns the records of a JSON array.
     pub(crate) fn array(&self) -> Vec<Value> {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The records of JSON lines.
+    /// Returns the records of JSON lines.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let record =
             |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -120,14 +117,14 @@ pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Run {
     finish(command)
 }
 
-/// The same, which must succeed and say nothing on standard error.
+/// Runs the command, which must succeed and write nothing to standard error.
 pub(crate) fn succeed<A: AsRef<OsStr>>(arguments: &[A]) -> Run {
     let run = run(arguments);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     run
 }
 
-/// The same, which must fail with status 1 and one line, which is given.
+/// Runs the command, which must fail with status 1 and one line, which is returned.
 pub(crate) fn fail<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     let run = run(arguments);
     assert_eq!(run.status, 1, "{run:?}");
@@ -136,7 +133,7 @@ pub(crate) fn fail<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     run.stderr
 }
 
-/// The number in a field of a record: decimal, or a string in hexadecimal.
+/// Returns the number in a field of a record: decimal, or a string in hexadecimal.
 pub(crate) fn number(record: &Value, field: &str) -> u64 {
     let value = &record[field];
     let hexadecimal = || value.as_str()?.strip_prefix("0x");
@@ -153,12 +150,12 @@ pub(crate) fn number(record: &Value, field: &str) -> u64 {
 pub(crate) struct Waiting(Child);
 
 impl Waiting {
-    /// One that calls itself `name`.
+    /// Starts a process with the name `name`.
     pub(crate) fn named(name: impl AsRef<OsStr>) -> Self {
         Self::start(Command::new("cat").arg0(name))
     }
 
-    /// One of this user's.
+    /// Starts a process of this user.
     pub(crate) fn of(user: u32) -> Self {
         Self::start(Command::new("cat").uid(user).gid(user))
     }
@@ -169,7 +166,7 @@ impl Waiting {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut waiting = Self(command.spawn().expect("cat is there"));
-        // Once it has answered, all that it maps is mapped and it holds still.
+        // Once it has answered, its mappings no longer change.
         let mut answer = [0];
         waiting
             .0
@@ -200,7 +197,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A process that has ended and is waited for only when this is dropped.
+/// A process that has ended and is reaped when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Zombie(Child);
 
@@ -208,7 +205,7 @@ impl Zombie {
     pub(crate) fn new() -> Self {
         let child = Command::new("true").stdout(Stdio::piped()).spawn();
         let mut zombie = Self(child.expect("true is there"));
-        // A pipe ends before its last writer is a zombie; its state says it.
+        // The pipe is closed before the writer is a zombie, so that its state is read.
         let stat = format!("/proc/{}/stat", zombie.pid());
         let mut output = zombie.0.stdout.take().expect("a pipe");
         output.read_to_end(&mut Vec::new()).expect("it ends");
@@ -232,7 +229,7 @@ impl Drop for Zombie {
     }
 }
 
-/// A command that is killed and reaped when dropped, if it has not ended.
+/// A command that is killed, if it has not ended, and reaped when dropped.
 #[derive(Debug)]
 pub(crate) struct Running(pub(crate) Child);
 
@@ -243,7 +240,7 @@ impl Drop for Running {
     }
 }
 
-/// Some of everything: dense, zero, holes, read-only, shared.
+/// Starts a target with dense, zero, sparse, read-only and shared memory.
 pub(crate) fn target() -> Target {
     Target::spawn(|| {
         let page = memory::page();
@@ -258,7 +255,7 @@ pub(crate) fn target() -> Target {
     })
 }
 
-/// The schema of what a subcommand writes as JSON.
+/// Returns the JSON schema of a subcommand.
 pub(crate) fn schema(name: &str) -> jsonschema::Validator {
     let path = format!(
         "{}/../../docs/schemas/{name}.json",
