@@ -5,14 +5,12 @@ mod samples;
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
-use process_introspection::{
-    FrameFlags, MappingKind, MemoryType, PageUse, PhysicalKind, UnknownReason,
-};
+use process_introspection::{MappingKind, MemoryType, PageUse, PhysicalKind, UnknownReason};
 use process_introspection_export::{
-    AddressRecord, Detailed, Details, ExtentRecord, FlagCounts, FlagNames, Format, Hex,
-    MappingUsageRecord, Name, OwnerKind, PhysicalRecord, Record, ResidentRecord, Span, State,
-    WithNode, WithPid,
+    Detailed, Details, ExtentRecord, FlagCounts, Format, Hex, OwnerKind, PhysicalRecord, Record,
+    ResidentRecord, State, WithNode, WithPid,
 };
+use samples::{address, details, hidden_address, mapping_usage};
 use serde_json::{json, Value};
 
 fn schema(name: &str) -> Value {
@@ -104,52 +102,6 @@ fn check_names<R: Record>(name: &str, schema: &Value) {
     };
     fields.extend(details.iter().map(String::as_str));
     assert_eq!(fields, R::LAYOUT.fields.iter().copied().collect(), "{name}");
-}
-
-fn mapping_usage(name: &[u8], known: bool) -> MappingUsageRecord<'_> {
-    MappingUsageRecord {
-        pid: 4711,
-        vaddr: Hex(0x7f44236fc000),
-        usage: samples::usage(known),
-        huge: known.then_some(2 << 20),
-        extents: known.then_some(812),
-        median: known.then_some(4096),
-        largest: known.then_some(2 << 20),
-        prot: "rw-",
-        shared: false,
-        kind: "file",
-        path: Name(name),
-    }
-}
-
-fn address() -> AddressRecord {
-    AddressRecord {
-        paddr: Hex(0x1000123),
-        pfn: 0x1000,
-        kind: "system-ram",
-        resources: vec!["System RAM".to_owned(), "Kernel code".to_owned()],
-        first: Some(Hex(0x1000000)),
-        last: Some(Hex(0x220bb07)),
-        node: Some(0),
-        flags: Some(FlagNames(
-            FrameFlags::RESERVED | FrameFlags::from_bits(1 << 63),
-        )),
-        mapcount: Some(0),
-    }
-}
-
-/// Of a caller who may see nothing.
-fn hidden_address() -> AddressRecord {
-    AddressRecord {
-        kind: "hidden",
-        resources: Vec::new(),
-        first: None,
-        last: None,
-        node: None,
-        flags: None,
-        mapcount: None,
-        ..address()
-    }
 }
 
 #[test]
@@ -279,25 +231,6 @@ fn the_schemas_name_every_kind_of_mapping() {
             expected,
             "{name}"
         );
-    }
-}
-
-fn details(swap_area: Option<&str>) -> Details {
-    let counts = |flags: &[(&str, u64)]| {
-        FlagCounts(
-            flags
-                .iter()
-                .map(|&(name, count)| (name.to_owned(), count))
-                .collect(),
-        )
-    };
-    Details {
-        pages: 33,
-        frames: 33,
-        flags: counts(&[("anon", 33), ("lru", 20), ("bit63", 1)]),
-        entries: counts(&[("soft_dirty", 2), ("present", 33)]),
-        mapcount: Some(Span { min: 1, max: 2 }),
-        swap_area: swap_area.map(str::to_owned),
     }
 }
 

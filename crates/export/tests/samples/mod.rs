@@ -3,11 +3,14 @@
 // Each test program uses a part of this.
 #![allow(dead_code)]
 
-use process_introspection::{BuildId, Device, FrameFlags};
+use process_introspection::{BuildId, Device, FrameFlags, HugePolicy};
 use process_introspection_export::{
-    DeviceNumber, ExtentRecord, FlagNames, Format, Hex, Name, NamedBy, ObjectRecord, OtherPath,
-    OwnerKind, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, Searched,
-    SignedHex, State, Swap, UsageRecord, VirtualRecord, Writer,
+    AddressRecord, AtLeastRecord, ContiguityRecord, Details, DeviceNumber, ExtentClassRecord,
+    ExtentRecord, FlagCounts, FlagNames, Format, Hex, HugePagesRecord, HugeSettingsRecord,
+    KindRecord, MappingUsageRecord, Name, NamedBy, NodeRecord, ObjectRecord, OtherPath, OwnerKind,
+    OwnerRecord, PageTableRecord, PagesRecord, PhysicalRecord, PolicyRecord, Record,
+    ResidentRecord, Searched, SignedHex, Span, State, SummaryRecord, Swap, UsageRecord,
+    VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -283,5 +286,179 @@ pub(crate) fn usage(known: bool) -> UsageRecord {
         swap: 4096,
         zero: known.then_some(8192),
         hugetlb: 2 << 20,
+    }
+}
+
+pub(crate) fn mapping_usage(name: &[u8], known: bool) -> MappingUsageRecord<'_> {
+    MappingUsageRecord {
+        pid: 4711,
+        vaddr: Hex(0x7f44236fc000),
+        usage: usage(known),
+        huge: known.then_some(2 << 20),
+        extents: known.then_some(812),
+        median: known.then_some(4096),
+        largest: known.then_some(2 << 20),
+        prot: "rw-",
+        shared: false,
+        kind: "file",
+        path: Name(name),
+    }
+}
+
+pub(crate) fn address() -> AddressRecord {
+    AddressRecord {
+        paddr: Hex(0x1000123),
+        pfn: 0x1000,
+        kind: "system-ram",
+        resources: vec!["System RAM".to_owned(), "Kernel code".to_owned()],
+        first: Some(Hex(0x1000000)),
+        last: Some(Hex(0x220bb07)),
+        node: Some(0),
+        flags: Some(FlagNames(
+            FrameFlags::RESERVED | FrameFlags::from_bits(1 << 63),
+        )),
+        mapcount: Some(0),
+    }
+}
+
+/// Of a caller who may see nothing.
+pub(crate) fn hidden_address() -> AddressRecord {
+    AddressRecord {
+        kind: "hidden",
+        resources: Vec::new(),
+        first: None,
+        last: None,
+        node: None,
+        flags: None,
+        mapcount: None,
+        ..address()
+    }
+}
+
+pub(crate) fn details(swap_area: Option<&str>) -> Details {
+    let counts = |flags: &[(&str, u64)]| {
+        FlagCounts(
+            flags
+                .iter()
+                .map(|&(name, count)| (name.to_owned(), count))
+                .collect(),
+        )
+    };
+    Details {
+        pages: 33,
+        frames: 33,
+        flags: counts(&[("anon", 33), ("lru", 20), ("bit63", 1)]),
+        entries: counts(&[("soft_dirty", 2), ("present", 33)]),
+        mapcount: Some(Span { min: 1, max: 2 }),
+        swap_area: swap_area.map(str::to_owned),
+    }
+}
+
+pub(crate) fn policy(policy: HugePolicy, setting: &str, bytes: u64, eligible: u64) -> PolicyRecord {
+    PolicyRecord {
+        reason: policy.name(),
+        setting: (!setting.is_empty()).then(|| setting.to_owned()),
+        bytes,
+        eligible,
+        eligible_full: eligible / 2,
+        policy,
+    }
+}
+
+/// As it is with all privileges, and with none.
+pub(crate) fn summary(known: bool) -> SummaryRecord {
+    SummaryRecord {
+        pid: 4711,
+        command: "database --port 1".to_owned(),
+        command_hex: None,
+        mappings: 12,
+        total: usage(known),
+        kinds: vec![KindRecord {
+            kind: "anon",
+            usage: usage(known),
+            nodes: known.then(|| {
+                vec![NodeRecord {
+                    node: Some(1),
+                    bytes: 3 << 20,
+                }]
+            }),
+        }],
+        page_sizes: known.then(|| {
+            let of = |pages, size, bytes| PagesRecord { pages, size, bytes };
+            vec![
+                of("base", Some(4096), 9 << 20),
+                of("folio", Some(65536), 2 << 20),
+                of("part", None, 1 << 20),
+                of("hugetlb", Some(2 << 20), 2 << 20),
+            ]
+        }),
+        huge_pages: known.then_some(HugePagesRecord {
+            size: 2 << 20,
+            mapped: 4 << 20,
+            policy: 3 << 20,
+            too_small: 0,
+            alignment: 2 << 20,
+            holes: 1 << 20,
+            fragmented: 1 << 19,
+            page_cache: 1 << 19,
+            small_entries: 1 << 20,
+            frames_hidden: 0,
+            policies: vec![
+                policy(HugePolicy::NotAdvised, "enabled=madvise", 1 << 18, 0),
+                policy(
+                    HugePolicy::SharedNever,
+                    "shmem_enabled=never",
+                    11 << 18,
+                    10 << 18,
+                ),
+            ],
+            settings: HugeSettingsRecord {
+                available: Some(true),
+                enabled: Some("madvise"),
+                shmem_enabled: Some("never"),
+                defrag: Some("defer".to_owned()),
+                use_zero_page: Some(true),
+                max_ptes_none: Some(511),
+                max_ptes_swap: Some(64),
+                max_ptes_shared: None,
+                process_disabled: Some(false),
+                advice_read: true,
+            },
+        }),
+        contiguity: known.then(|| ContiguityRecord {
+            bytes: 14 << 20,
+            extents: 1540,
+            median: Some(4096),
+            half_in: Some(2 << 20),
+            largest: vec![4 << 20, 4 << 20, 4096],
+            at_least: vec![AtLeastRecord {
+                size: 65536,
+                bytes: 8 << 20,
+            }],
+            histogram: vec![
+                ExtentClassRecord {
+                    least: 4096,
+                    count: 1538,
+                    bytes: 6 << 20,
+                },
+                ExtentClassRecord {
+                    least: 4 << 20,
+                    count: 2,
+                    bytes: 8 << 20,
+                },
+            ],
+        }),
+        nodes: known.then(|| {
+            vec![
+                NodeRecord {
+                    node: None,
+                    bytes: 4 << 20,
+                },
+                NodeRecord {
+                    node: Some(1),
+                    bytes: 10 << 20,
+                },
+            ]
+        }),
     }
 }

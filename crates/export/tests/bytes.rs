@@ -1,0 +1,138 @@
+//! The bytes of every format for the samples of every kind of record, compared with
+//! `bytes.txt`; with `GENERATE=1` this test writes that file.
+
+mod samples;
+
+use std::fmt::Write as _;
+
+use process_introspection_export::{
+    Detailed, Folded, Format, PhysicalRecord, ProcessLine, Record, State, SummaryPicture, WithNode,
+    WithPid,
+};
+
+const NAMES: [&[u8]; 3] = [
+    b"/usr/lib/x86_64-linux-gnu/libc.so.6",
+    b"",
+    b"=/caf\xe9,\x1b\"\\\n\xe2\x80\xae\xc3\xa9",
+];
+
+fn add<R: Record>(kind: &str, records: &[R], text: &mut String) {
+    for format in Format::ALL {
+        for width in [Some(80), None] {
+            if width.is_none() || format == Format::Table {
+                let written = samples::written(format, width, records);
+                writeln!(text, "== {kind} {format} {width:?}\n{written}").unwrap();
+            }
+        }
+    }
+}
+
+/// Each record is written by itself too, so that what stands between two of them
+/// is compared as well.
+fn add_all(text: &mut String) {
+    let of_names = |kind: &str, text: &mut String, write: &dyn Fn(&[u8], &mut String)| {
+        writeln!(text, "=== {kind}").unwrap();
+        NAMES.iter().for_each(|name| write(name, text));
+    };
+    of_names("physical", text, &|name, text| {
+        let mut byte = samples::physical(name);
+        byte.set_byte(0x7f44236fc123);
+        let folded = |record, state, records| PhysicalRecord {
+            state,
+            folded: Some(Folded {
+                records,
+                size: 64 << 12,
+                not_present: 1 << 12,
+                swapped: 2 << 12,
+                guard: 0,
+            }),
+            ..record
+        };
+        let records = [
+            samples::physical(name),
+            samples::swapped(name),
+            samples::unknown(name),
+            byte,
+            folded(samples::physical(name), State::Zero, 64),
+            folded(samples::swapped(name), State::Swapped, 3),
+        ];
+        add("physical", &records, text);
+        add("physical with nodes", &records.map(WithNode), text);
+        let detailed = records.map(|record| Detailed {
+            record: WithNode(record),
+            details: samples::details(record.swap.map(|_| "/swap\u{1b}=")),
+        });
+        add("physical with details", &detailed, text);
+    });
+    of_names("page table", text, &|name, text| {
+        let mut unmapped = samples::page_table(b"");
+        (unmapped.kind, unmapped.state, unmapped.prot) = (None, State::Unmapped, "---");
+        (unmapped.paddr, unmapped.pfn, unmapped.node) = (None, None, None);
+        let mut swapped = samples::page_table(name);
+        swapped.swap = samples::swapped(name).swap;
+        (swapped.paddr, swapped.pfn) = (None, None);
+        let records = [samples::page_table(name), unmapped, swapped];
+        add("page table", &records, text);
+        let detailed = records.map(|record| Detailed {
+            record,
+            details: samples::details(None),
+        });
+        add("page table with details", &detailed, text);
+    });
+    of_names("others", text, &|name, text| {
+        add("virtual", &[samples::virtual_region(name)], text);
+        let mut unknown = samples::resident(name);
+        unknown.huge = None;
+        add("resident", &[samples::resident(name), unknown], text);
+        let mut object = samples::object(name);
+        (object.build_id, object.linked_vaddr, object.relocation) = (None, None, None);
+        add("object", &[samples::object(name), object], text);
+        let records = [true, false].map(|known| samples::mapping_usage(name, known));
+        add("mapping usage", &records, text);
+        add("mapping usage of processes", &records.map(WithPid), text);
+        let records = [
+            samples::owner(name),
+            samples::named(name),
+            samples::unmapped(),
+            samples::not_found(),
+            samples::unread(),
+            samples::lost(name),
+            samples::gone(name),
+        ];
+        add("owner", &records, text);
+    });
+    add("extents", &[samples::extent()], text);
+    let addresses = [samples::address(), samples::hidden_address()];
+    add("address", &addresses, text);
+    let mut total = samples::summary(true);
+    (total.pid, total.command_hex) = (0, Some("ff".to_owned()));
+    total.command = "=\u{1b}é\n".to_owned();
+    let summaries = [samples::summary(true), samples::summary(false), total];
+    add("summary", &summaries, text);
+    let lines: Vec<_> = summaries.iter().map(ProcessLine).collect();
+    add("processes", &lines, text);
+    for by_node in [true, false] {
+        let pictures = summaries.iter().map(|record| SummaryPicture {
+            record,
+            missing: &[],
+            by_node,
+            ascii: by_node,
+        });
+        add("picture", &pictures.collect::<Vec<_>>(), text);
+    }
+}
+
+#[test]
+fn every_format_has_the_bytes_that_it_had() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bytes.txt");
+    let mut text = String::new();
+    add_all(&mut text);
+    if std::env::var_os("GENERATE").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap();
+    for (line, (written, expected)) in text.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(written, expected, "line {}", line + 1);
+    }
+    assert_eq!(text, expected);
+}
