@@ -44,6 +44,7 @@ fn records() -> Vec<PhysicalRecord<'static>> {
             flags: Hex(0x170_0522),
             byte: None,
             folded: None,
+            details: None,
         }
     };
     (0..COUNT).map(record).collect()

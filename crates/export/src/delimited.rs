@@ -1,163 +1,200 @@
-//! CSV: a header line and a line for each record (RFC 4180, lines end in a
-//! line feed alone). Knows nothing of what a record holds.
+//! CSV: a header line and a line for each record (RFC 4180, lines end in a line feed
+//! alone). Knows no kind of record.
 
 use std::io::{self, Write};
 
+use crate::field::{Extra, Field, Fields, Kind, Visit};
 use crate::name::Name;
-use crate::number::{decimal, DeviceNumber, Hex};
-use crate::record::{Layout, Record, Swap};
+use crate::number::decimal;
+use crate::value::Value;
 
-/// The fields of one record: of one line, or of several.
-#[derive(Debug, Default)]
-pub struct Fields {
-    row: csv::ByteRecord,
-    /// The lines before it.
-    complete: Vec<csv::ByteRecord>,
-    /// A person sees them, on a terminal.
-    is_seen: bool,
-}
-
-/// What makes a spreadsheet take a cell for a formula, and the mark that keeps it
-/// from that (OWASP, CSV Injection).
+/// First characters that make a spreadsheet take a cell for a formula, and the mark that
+/// keeps it from that (OWASP, CSV Injection).
 const FORMULA: [char; 12] = [
     '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', MARK,
 ];
 const MARK: char = '\'';
 
-impl Fields {
-    /// A field of text that anybody could have chosen: a name, a path, arguments.
-    /// No spreadsheet takes it for a formula: an apostrophe comes before what
-    /// begins like one, and before an apostrophe. On a terminal it is escaped as in
-    /// a table.
-    pub fn others_text(&mut self, text: &str) -> &mut Self {
-        let is_plain = !text.starts_with(FORMULA) && !self.is_seen;
-        if is_plain {
-            return self.text(text);
-        }
-        let mut cell = Vec::new();
-        if text.starts_with(FORMULA) {
-            cell.push(MARK as u8);
-        }
-        match self.is_seen {
-            true => Name(text.as_bytes()).push_printable(None, &mut cell),
-            false => cell.extend_from_slice(text.as_bytes()),
-        }
-        self.row.push_field(&cell);
-        self
-    }
-
-    /// A field of text that only this program and the kernel can have chosen.
-    pub fn text(&mut self, text: &str) -> &mut Self {
-        self.row.push_field(text.as_bytes());
-        self
-    }
-
-    /// A field without a value.
-    pub fn null(&mut self) -> &mut Self {
-        self.text("")
-    }
-
-    /// What follows is in a line of its own.
-    pub fn next_line(&mut self) -> &mut Self {
-        self.complete.push(std::mem::take(&mut self.row));
-        self
-    }
-
-    /// A number in decimal.
-    pub fn number(&mut self, number: impl Into<Option<u64>>) -> &mut Self {
-        match number.into() {
-            Some(number) => self.text(decimal(number, &mut [0; 21])),
-            None => self.null(),
-        }
-    }
-
-    /// A number in hexadecimal, with `0x`.
-    pub fn hex(&mut self, number: impl Into<Option<Hex>>) -> &mut Self {
-        match number.into() {
-            Some(number) => self.text(number.prefixed(&mut [0; 18])),
-            None => self.null(),
-        }
-    }
-
-    /// `true` or `false`.
-    pub fn truth(&mut self, value: impl Into<Option<bool>>) -> &mut Self {
-        self.text(match value.into() {
-            Some(true) => "true",
-            Some(false) => "false",
-            None => "",
-        })
-    }
-
-    /// A device's number.
-    pub fn device(&mut self, device: DeviceNumber) -> &mut Self {
-        self.text(device.text(&mut [0; 18]))
-    }
-
-    /// Two fields: the area and the slot.
-    pub fn swap(&mut self, swap: Option<Swap>) -> &mut Self {
-        self.number(swap.map(|swap| u64::from(swap.area)))
-            .number(swap.map(|swap| swap.offset))
-    }
-
-    /// Two fields: the name as text, and its bytes if it is not UTF-8.
-    pub fn name(&mut self, name: Name<'_>) -> &mut Self {
-        self.others_text(&name.lossy());
-        match name.hex() {
-            Some(hex) => self.text(&hex),
-            None => self.null(),
-        }
-    }
-}
-
-/// Writes records as CSV.
+/// Writer of CSV.
 #[derive(Debug)]
-pub(crate) struct CsvWriter<W: Write> {
-    out: csv::Writer<W>,
-    fields: Fields,
+pub(crate) struct CsvWriter<W> {
+    out: W,
+    /// Lines of one record: one call of the output for each.
+    text: Vec<u8>,
+    extra: &'static [Extra],
+    for_terminal: bool,
 }
 
 impl<W: Write> CsvWriter<W> {
-    pub(crate) fn begin(out: W, layout: &Layout) -> io::Result<Self> {
-        let mut out = csv::WriterBuilder::new().from_writer(out);
-        out.write_record(layout.fields).map_err(of_output)?;
+    pub(crate) fn begin(
+        mut out: W,
+        fields: &'static [Field],
+        extra: &'static [Extra],
+    ) -> io::Result<Self> {
+        out.write_all((header(fields, extra).join(",") + "\n").as_bytes())?;
         Ok(Self {
             out,
-            fields: Fields::default(),
+            text: Vec::new(),
+            extra,
+            for_terminal: false,
         })
     }
 
-    pub(crate) fn write(&mut self, record: &impl Record) -> io::Result<()> {
-        self.fields.row.clear();
-        record.fields(&mut self.fields);
-        for line in self.fields.complete.drain(..) {
-            self.out.write_byte_record(&line).map_err(of_output)?;
-        }
-        // Fails if the number of fields is not the header's.
-        self.out
-            .write_byte_record(&self.fields.row)
-            .map_err(of_output)
+    /// Writes the lines that `record` hands on.
+    pub(crate) fn write(&mut self, record: impl FnOnce(&mut Lines<'_>)) -> io::Result<()> {
+        self.text.clear();
+        record(&mut Lines {
+            text: &mut self.text,
+            extra: self.extra,
+            for_terminal: self.for_terminal,
+        });
+        self.out.write_all(&self.text)
     }
 
     /// Escapes what follows as a table does.
-    pub(crate) fn escape(&mut self) {
-        self.fields.is_seen = true;
+    pub(crate) fn for_terminal(&mut self) {
+        self.for_terminal = true;
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 
-    pub(crate) fn finish(self) -> io::Result<W> {
-        let mut out = self.out.into_inner().map_err(|error| error.into_error())?;
-        out.flush()?;
-        Ok(out)
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        self.out.flush()?;
+        Ok(self.out)
     }
 }
 
-/// The output's own error: the conversion that csv has loses its kind.
-fn of_output(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
+/// Returns the names of the fields in CSV: those of a group follow its own name.
+pub(crate) fn header(fields: &'static [Field], extra: &'static [Extra]) -> Vec<String> {
+    let mut names = Vec::new();
+    for field in fields.iter().filter(|field| is_in(field, extra)) {
+        let name = field.name.to_owned();
+        match field.kind {
+            Kind::Group(fields) if field.is_flat => names.extend(header(fields, extra)),
+            Kind::Group(fields) => {
+                let inner = header(fields, extra).into_iter();
+                names.extend(inner.map(|inner| format!("{name}_{inner}")));
+            }
+            Kind::Name => names.extend([name.clone(), name + "_hex"]),
+            _ => names.push(name),
+        }
+    }
+    names
+}
+
+#[inline]
+fn is_in(field: &Field, extra: &'static [Extra]) -> bool {
+    field.extra.is_none_or(|needed| extra.contains(&needed))
+}
+
+/// Visitor that appends the lines of one record.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    text: &'a mut Vec<u8>,
+    extra: &'static [Extra],
+    for_terminal: bool,
+}
+
+impl Lines<'_> {
+    /// Appends a line with the fields of `record`.
+    #[inline]
+    pub fn line(&mut self, record: &impl Fields) {
+        record.visit(self);
+        // In place of the last comma.
+        if let Some(last) = self.text.last_mut() {
+            *last = b'\n';
+        }
+    }
+
+    /// Appends a field that needs no quotes.
+    #[inline]
+    fn plain(&mut self, text: impl AsRef<[u8]>) {
+        self.text.extend_from_slice(text.as_ref());
+        self.text.push(b',');
+    }
+
+    fn quoted(&mut self, text: &str) {
+        if !text.contains(['"', ',', '\n', '\r']) {
+            return self.plain(text);
+        }
+        self.text.push(b'"');
+        self.text
+            .extend_from_slice(text.replace('"', "\"\"").as_bytes());
+        self.text.extend_from_slice(b"\",");
+    }
+
+    /// Appends text that anybody could have chosen. No spreadsheet takes it for a
+    /// formula: an apostrophe comes before what begins like one, and before an
+    /// apostrophe. On a terminal it is escaped as in a table.
+    fn others_text(&mut self, text: &str) {
+        let is_formula = text.starts_with(FORMULA);
+        if !is_formula && !self.for_terminal {
+            return self.quoted(text);
+        }
+        let mut cell = Vec::new();
+        if is_formula {
+            cell.push(MARK as u8);
+        }
+        match self.for_terminal {
+            true => Name(text.as_bytes()).push_printable(None, &mut cell),
+            false => cell.extend_from_slice(text.as_bytes()),
+        }
+        self.quoted(&String::from_utf8_lossy(&cell));
+    }
+}
+
+impl Visit for Lines<'_> {
+    #[inline]
+    fn value(&mut self, field: &'static Field, value: Value<'_>) {
+        if !is_in(field, self.extra) {
+            return;
+        }
+        match value {
+            Value::Null => match field.kind {
+                Kind::Group(fields) => {
+                    let count = header(fields, self.extra).len();
+                    (0..count).for_each(|_| self.plain(""));
+                }
+                _ => self.plain(""),
+            },
+            Value::Number(number) | Value::Decimal(number) => {
+                self.plain(decimal(number, &mut [0; 21]));
+            }
+            Value::Hex(number) => self.plain(number.prefixed(&mut [0; 18])),
+            Value::SignedHex(number) => self.plain(number.text()),
+            Value::Truth(true) => self.plain("true"),
+            Value::Truth(false) => self.plain("false"),
+            Value::Word(word) => self.quoted(word),
+            Value::Text(text) => self.others_text(text),
+            Value::Device(device) => self.plain(device.text(&mut [0; 18])),
+            Value::Name(name) => {
+                self.others_text(&name.lossy());
+                self.plain(name.hex().unwrap_or_default());
+            }
+            Value::Texts(_) => {
+                let mut text = String::new();
+                value.push_joined(&mut text);
+                self.others_text(&text);
+            }
+            Value::Numbers(_) | Value::Flags(_) | Value::Counts(_) => {
+                let mut text = String::new();
+                value.push_joined(&mut text);
+                self.quoted(&text);
+            }
+        }
+    }
+
+    #[inline]
+    fn group(&mut self, field: &'static Field, record: &impl Fields) {
+        if is_in(field, self.extra) {
+            record.visit(self);
+        }
+    }
+
+    /// A line has no lists of records; no declaration of one has them.
+    fn list(&mut self, field: &'static Field, _records: &[impl Fields]) {
+        debug_assert!(false, "{} is a list", field.name);
     }
 }

@@ -1,86 +1,58 @@
-//! Facts of the pages of a record, which any record with the fields of a
-//! physical one can have besides.
+//! Facts of the pages of a record.
 
 use process_introspection::{EntryFlags, PageFacts};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
 
-use crate::address::flag_name;
-use crate::delimited::Fields;
+use crate::field::{record, Field, FieldType, Kind, Visit};
 use crate::name::Name;
-use crate::physical::PhysicalRecord;
-use crate::record::{inserted, Layout, Record};
-use crate::table::{Cells, Notes};
+use crate::table::Notes;
+use crate::value::{flag_name, FlagCounts};
 
-/// Of how many pages each flag is set, in the order of the bits.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct FlagCounts(pub Vec<(String, u64)>);
-
-impl Serialize for FlagCounts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, count) in &self.0 {
-            map.serialize_entry(name, count)?;
-        }
-        map.end()
+record! {
+    /// Smallest and largest of several numbers.
+    #[derive(Copy)]
+    pub struct Span {
+        /// Smallest.
+        pub min: u64,
+        /// Largest.
+        pub max: u64,
     }
 }
 
-impl FlagCounts {
-    /// As `anon:512|lru:510`.
-    fn text(&self) -> String {
-        let flags = self.0.iter().map(|(name, count)| format!("{name}:{count}"));
-        flags.collect::<Vec<_>>().join("|")
-    }
-
-    /// The names; with the number of pages where that is not `all`.
-    fn add_to(&self, title: &str, all: u64, notes: &mut Notes<'_>) {
-        // State and place say it already.
-        let mut flags = self
-            .0
-            .iter()
-            .filter(|(name, _)| name != "present")
-            .peekable();
-        if flags.peek().is_some() {
-            notes.phrase(title);
-        }
-        for (name, count) in flags {
-            match *count == all {
-                true => notes.phrase(name),
-                false => notes.phrase(&format!("{name}:{count}")),
-            };
-        }
+record! {
+    /// Facts of the pages of a record, as numbers of base pages.
+    pub struct Details {
+        /// Number of base pages.
+        pub pages: u64 = pages().least(1),
+        /// Number of pages whose frame's flags the kernel exports.
+        pub frames: u64 = pages(),
+        /// For each flag of /proc/kpageflags, the number of pages whose frame has it. Names
+        /// are the kernel's without KPF_, bitN for a bit without one. Flags that no page has
+        /// are left out.
+        pub flags: FlagCounts,
+        /// For each flag of /proc/PID/pagemap, the number of pages whose entry has it. Names
+        /// are the kernel's without PM_: soft_dirty, mmap_exclusive, uffd_wp, guard_region,
+        /// file, swap, present; bitN for a bit without one. Flags that no page has are left
+        /// out.
+        pub entries: FlagCounts,
+        /// Smallest and largest number of page-table entries that map a frame of it
+        /// (/proc/kpagecount).
+        pub mapcount: Option<Span> = null("if no frame's is known"),
+        /// Path of the swap area that contains the first page.
+        pub swap_area: Option<String>
+            = null("if the page is not in swap, or the area is not certain"),
     }
 }
 
-/// The least and the greatest of several numbers.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Span {
-    /// The least.
-    pub min: u64,
-    /// The greatest.
-    pub max: u64,
-}
+impl FieldType for &Details {
+    const KIND: Kind = Details::KIND;
 
-/// Facts of the pages of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Details {
-    /// How many base pages it has.
-    pub pages: u64,
-    /// Of how many of them the frame's flags are known.
-    pub frames: u64,
-    /// Of how many pages the frame has each flag, by the kernel's names.
-    pub flags: FlagCounts,
-    /// Of how many pages the entry in the page map has each flag.
-    pub entries: FlagCounts,
-    /// How often its frames are mapped.
-    pub mapcount: Option<Span>,
-    /// The swap area that its first page is in, where that is certain.
-    pub swap_area: Option<String>,
+    fn visit_as(&self, field: &'static Field, visit: &mut impl Visit) {
+        visit.group(field, *self);
+    }
 }
 
 impl Details {
-    /// Of facts that were read of so many base pages.
+    /// Returns the facts of `pages` base pages.
     pub fn new(pages: u64, facts: &PageFacts, swap_area: Option<String>) -> Self {
         let entry_name =
             |bit| EntryFlags::name_of(bit).map_or_else(|| format!("bit{bit}"), str::to_owned);
@@ -99,60 +71,11 @@ impl Details {
             swap_area,
         }
     }
-}
 
-/// A record of a physical region or of a page-table entry, and facts of its
-/// pages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Detailed<R> {
-    /// The record, which must have the fields of [`PhysicalRecord`].
-    #[serde(flatten)]
-    pub record: R,
-    /// The facts.
-    pub details: Details,
-}
-
-const OWN: [&str; 7] = [
-    "details_pages",
-    "details_frames",
-    "details_flags",
-    "details_entries",
-    "details_mapcount_min",
-    "details_mapcount_max",
-    "details_swap_area",
-];
-
-const RECORD: &[&str] = PhysicalRecord::LAYOUT.fields;
-const FIELDS: [&str; RECORD.len() + OWN.len()] = inserted(RECORD, RECORD.len(), &OWN);
-
-impl<R: Record> Record for Detailed<R> {
-    const LAYOUT: Layout = Layout {
-        fields: &FIELDS,
-        columns: R::LAYOUT.columns,
-    };
-
-    fn fields(&self, fields: &mut Fields) {
-        let details = &self.details;
-        self.record.fields(fields);
-        fields
-            .number(details.pages)
-            .number(details.frames)
-            .text(&details.flags.text())
-            .text(&details.entries.text())
-            .number(details.mapcount.map(|span| span.min))
-            .number(details.mapcount.map(|span| span.max))
-            .others_text(details.swap_area.as_deref().unwrap_or_default());
-    }
-
-    fn cells(&self, cells: &mut Cells<'_>) {
-        self.record.cells(cells);
-    }
-
-    fn notes(&self, notes: &mut Notes<'_>) {
-        let details = &self.details;
-        self.record.notes(notes);
+    /// Appends them below a row.
+    pub(crate) fn note(&self, notes: &mut Notes<'_>) {
         notes.end_line();
-        match details.mapcount {
+        match self.mapcount {
             Some(Span { min, max }) if min == max => {
                 notes.phrase(&format!("mapped: {min}"));
             }
@@ -161,14 +84,29 @@ impl<R: Record> Record for Detailed<R> {
             }
             None => {}
         }
-        details.entries.add_to("entries:", details.pages, notes);
-        details.flags.add_to("frames:", details.pages, notes);
-        if let Some(area) = &details.swap_area {
+        self.note_flags("entries:", &self.entries, notes);
+        self.note_flags("frames:", &self.flags, notes);
+        if let Some(area) = &self.swap_area {
             let mut printable = Vec::new();
             Name(area.as_bytes()).push_printable(None, &mut printable);
             notes
                 .phrase("swap area:")
                 .phrase(&String::from_utf8_lossy(&printable));
+        }
+    }
+
+    /// Appends names of flags; with the number of pages where not all pages have them.
+    fn note_flags(&self, title: &str, counts: &FlagCounts, notes: &mut Notes<'_>) {
+        // State and address contain this already.
+        let flags = counts.0.iter().filter(|(name, _)| name != "present");
+        for (index, (name, count)) in flags.enumerate() {
+            if index == 0 {
+                notes.phrase(title);
+            }
+            match *count == self.pages {
+                true => notes.phrase(name),
+                false => notes.phrase(&format!("{name}:{count}")),
+            };
         }
     }
 }

@@ -1,33 +1,34 @@
-//! The record of a physical extent.
+//! Record of a physical extent.
 
 use process_introspection::{Extent, ExtentBacking, PageSize};
-use serde::Serialize;
 
-use crate::delimited::Fields;
+use crate::field::record;
 use crate::number::Hex;
-use crate::record::{Column, Layout, Record};
+use crate::record::Record;
 use crate::state::State;
-use crate::table::Cells;
+use crate::words::states_of_addresses;
 
-/// Bytes that are consecutive in both address spaces, or that are missing for
-/// one reason. Exact to the byte.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ExtentRecord {
-    /// Its first virtual address.
-    pub vaddr: Hex,
-    /// In bytes.
-    pub size: u64,
-    /// Its first physical address, also that of the zero page; none if
-    /// unbacked.
-    pub paddr: Option<Hex>,
-    /// The page frame that holds that address.
-    pub pfn: Option<u64>,
-    /// What is behind it.
-    pub state: State,
+record! {
+    /// Extent: bytes that are consecutive in both address spaces, or missing for one
+    /// reason. Exact to the byte.
+    #[derive(Copy)]
+    pub struct ExtentRecord {
+        /// First virtual address.
+        pub vaddr: Hex = number(0, "VADDR", 12),
+        /// Size in bytes.
+        pub size: u64 = bytes().least(1).number(1, "SIZE", 10),
+        /// First physical address, also that of the zero page.
+        pub paddr: Option<Hex> = number(2, "PADDR", 12)
+            .null("if no physical memory is there, or its address is unknown"),
+        /// Page frame that contains the first physical address.
+        pub pfn: Option<u64> = pages().null("as for paddr"),
+        /// State of the memory.
+        pub state: State = one_of(states_of_addresses).text(3, "STATE", 11),
+    }
 }
 
 impl ExtentRecord {
-    /// The record of an extent. `base` is the base page size.
+    /// Returns the record of an extent. `base` is the base page size.
     pub fn new(extent: &Extent, base: PageSize) -> Self {
         let paddr = match extent.backing {
             ExtentBacking::Zero(address) => Some(address),
@@ -43,31 +44,4 @@ impl ExtentRecord {
     }
 }
 
-impl Record for ExtentRecord {
-    const LAYOUT: Layout = Layout {
-        fields: &["vaddr", "size", "paddr", "pfn", "state"],
-        columns: &[
-            Column::number("VADDR", 12),
-            Column::number("SIZE", 10),
-            Column::number("PADDR", 12),
-            Column::text("STATE", 11),
-        ],
-    };
-
-    fn fields(&self, fields: &mut Fields) {
-        fields
-            .hex(self.vaddr)
-            .number(self.size)
-            .hex(self.paddr)
-            .number(self.pfn)
-            .text(self.state.name());
-    }
-
-    fn cells(&self, cells: &mut Cells<'_>) {
-        cells
-            .hex(self.vaddr)
-            .size(self.size)
-            .hex(self.paddr)
-            .text(self.state.name());
-    }
-}
+impl Record for ExtentRecord {}

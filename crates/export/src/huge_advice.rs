@@ -1,17 +1,17 @@
-//! What is said of policies about huge pages: how a policy is called, and what
-//! another one would change. Pure.
+//! Text about policies of huge pages: the label of a policy, and the effect of another
+//! policy. A function of the records.
 
 use process_introspection::HugePolicy;
 
 use crate::huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 use crate::number::rough;
 
-/// What a policy is called in front of a bar, in 20 characters.
+/// Returns the label of a policy's bar, in 20 characters.
 pub(crate) fn label(policy: &PolicyRecord) -> String {
     let setting = policy.setting.as_deref().unwrap_or_default();
     // The file in a directory for each size has the name of the general one.
     let setting = setting.rsplit('/').next().unwrap_or_default();
-    match policy.policy {
+    match policy.reason {
         HugePolicy::NoKernelSupport => "no kernel support".to_owned(),
         HugePolicy::ProcessDisabled => "PR_SET_THP_DISABLE".to_owned(),
         HugePolicy::AdvisedAgainst => "MADV_NOHUGEPAGE".to_owned(),
@@ -19,15 +19,15 @@ pub(crate) fn label(policy: &PolicyRecord) -> String {
         HugePolicy::PrivateCopy => "private copies".to_owned(),
         HugePolicy::SpecialMapping => "special mappings".to_owned(),
         HugePolicy::NotEligible => "not eligible".to_owned(),
-        // Whether it is that was not read.
+        // The advice that decides was not read.
         HugePolicy::AdviceUnread if setting == "enabled=madvise" => format!("{setting}?"),
         HugePolicy::AdviceUnread => "advice not read".to_owned(),
         _ => setting.to_owned(),
     }
 }
 
-/// What another policy would change, in a sentence for each policy of which there
-/// is something to say.
+/// Returns the effects of other policies, a sentence for each policy that another could
+/// replace with effect.
 pub(crate) fn advice(huge: &HugePagesRecord) -> Vec<String> {
     let of_each = huge.policies.iter();
     of_each
@@ -41,14 +41,14 @@ fn of_policy(policy: &PolicyRecord, huge: &HugePagesRecord) -> Option<String> {
     let setting = policy.setting.as_deref().unwrap_or_default();
     let file = setting.split('=').next().unwrap_or_default();
     let none = policy.eligible == 0;
-    let change = match policy.policy {
+    let change = match policy.reason {
         HugePolicy::NoKernelSupport | HugePolicy::PrivateCopy | HugePolicy::SpecialMapping => {
             return None
         }
-        // What is not in whole blocks has another reason behind the policy.
+        // Memory outside whole blocks has another reason besides the policy.
         _ if none && policy.bytes < huge.size => return None,
         _ if none => {
-            let why = match policy.policy {
+            let why = match policy.reason {
                 HugePolicy::SharedNever | HugePolicy::SharedNotAdvised => {
                     " (the kernel aligns shared memory that is mapped while it may be huge)"
                 }
@@ -107,7 +107,7 @@ fn of_policy(policy: &PolicyRecord, huge: &HugePagesRecord) -> Option<String> {
     Some(format!("{name}: {change}"))
 }
 
-/// What the machine is set to, as far as it is known.
+/// Returns the known settings of the machine.
 pub(crate) fn machine(settings: &HugeSettingsRecord) -> String {
     let words = [
         ("enabled", settings.enabled.map(str::to_owned)),
@@ -119,7 +119,7 @@ pub(crate) fn machine(settings: &HugeSettingsRecord) -> String {
     known.collect::<Vec<_>>().join(" ")
 }
 
-/// All that is set, for a line below the bars; empty if nothing is known.
+/// Returns all known settings for a line below the bars; empty if none is known.
 pub(crate) fn settings(settings: &HugeSettingsRecord) -> String {
     let more = [
         ("defrag", settings.defrag.clone()),

@@ -1,85 +1,107 @@
-//! Records of huge pages in a summary: what they map, why not more, and what the
-//! kernel is set to.
+//! Records of huge pages in a summary: the memory that they map, the reasons why not more,
+//! and the settings.
 
 use std::collections::BTreeMap;
 
-use process_introspection::{HugePageSettings, HugePolicy, PolicyBytes, Summary};
-use serde::Serialize;
+use process_introspection::{
+    AnonymousMode, HugePageSettings, HugePolicy, PolicyBytes, SharedMode, Summary,
+};
 
-/// What huge entries map of resident memory, and why not more; in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HugePagesRecord {
-    /// The size of a huge page.
-    pub size: u64,
-    /// Mapped by huge entries.
-    pub mapped: u64,
-    /// Of mappings for which a policy forbids them.
-    pub policy: u64,
-    /// Of mappings that are smaller than a huge page.
-    pub too_small: u64,
-    /// At the edges of mappings, or of files that are mapped out of step.
-    pub alignment: u64,
-    /// In blocks with pages that are not there.
-    pub holes: u64,
-    /// In full blocks of frames that are not consecutive, or not aligned.
-    pub fragmented: u64,
-    /// In full blocks of files whose page cache has smaller folios.
-    pub page_cache: u64,
-    /// In full blocks of the right frames that small entries map.
-    pub small_entries: u64,
-    /// In full blocks whose frames this caller cannot see.
-    pub frames_hidden: u64,
-    /// The policies of `policy`, in the order in which they are asked.
-    pub policies: Vec<PolicyRecord>,
-    /// What the machine and the process are set to.
-    pub settings: HugeSettingsRecord,
+use crate::field::record;
+
+record! {
+    /// Resident memory by huge page-table entries, in bytes: the part that they map, and the
+    /// reasons why they do not map the rest.
+    pub struct HugePagesRecord {
+        /// Size of a huge page.
+        pub size: u64 = bytes(),
+        /// Mapped by huge entries.
+        pub mapped: u64 = bytes(),
+        /// In mappings for which a policy forbids huge pages, or may forbid them: the sum of
+        /// policies.
+        pub policy: u64 = bytes(),
+        /// In mappings that are smaller than a huge page.
+        pub too_small: u64 = bytes(),
+        /// At the edges of mappings, or of files whose mapping is not aligned with them.
+        pub alignment: u64 = bytes(),
+        /// In blocks with pages that are not present.
+        pub holes: u64 = bytes(),
+        /// In full blocks of frames that are not consecutive, or not aligned.
+        pub fragmented: u64 = bytes(),
+        /// In full blocks of files whose page cache has smaller folios.
+        pub page_cache: u64 = bytes(),
+        /// In full blocks of suitable frames that small entries map.
+        pub small_entries: u64 = bytes(),
+        /// In full blocks whose frames the caller cannot see.
+        pub frames_hidden: u64 = bytes(),
+        /// Policies of memory that is not huge, in the order in which the kernel applies
+        /// them, without those of no memory.
+        pub policies: Vec<PolicyRecord>,
+        /// Settings of the machine, the process and its mappings.
+        pub settings: HugeSettingsRecord,
+    }
 }
 
-/// Memory that one policy keeps from being huge, in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PolicyRecord {
-    /// Its name.
-    pub reason: &'static str,
-    /// The kernel's setting, as `FILE=VALUE`; none where it is another thing.
-    pub setting: Option<String>,
-    /// All of it.
-    pub bytes: u64,
-    /// What another policy would make eligible.
-    pub eligible: u64,
-    /// The same in blocks whose pages are all there.
-    pub eligible_full: u64,
-    /// Which it is.
-    #[serde(skip)]
-    pub policy: HugePolicy,
+record! {
+    /// Memory that one policy keeps from being huge, in bytes.
+    pub struct PolicyRecord {
+        /// Policy.
+        pub reason: HugePolicy,
+        /// Setting of the policy, as FILE=VALUE below /sys/kernel/mm/transparent_hugepage,
+        /// or the option of a tmpfs.
+        pub setting: Option<String> = pattern("=").null("if the policy is no setting"),
+        /// All memory of the policy.
+        pub bytes: u64 = bytes(),
+        /// Memory that another policy would make eligible: anonymous and shared memory in
+        /// whole blocks of its mapping.
+        pub eligible: u64 = bytes(),
+        /// Part of it in blocks whose pages are all present.
+        pub eligible_full: u64 = bytes(),
+    }
 }
 
-/// What the machine and the process are set to; null where it is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HugeSettingsRecord {
-    /// The kernel has transparent huge pages.
-    pub available: Option<bool>,
-    /// For anonymous memory, with the size's own setting before the general one.
-    pub enabled: Option<&'static str>,
-    /// For shared memory, likewise.
-    pub shmem_enabled: Option<&'static str>,
-    /// Whether a page fault waits for a huge page to be made.
-    pub defrag: Option<String>,
-    /// Whether a huge zero page is used.
-    pub use_zero_page: Option<bool>,
-    /// So many pages of a block may be missing for khugepaged.
-    pub max_ptes_none: Option<u64>,
-    /// So many may be in swap.
-    pub max_ptes_swap: Option<u64>,
-    /// So many may be shared with other processes.
-    pub max_ptes_shared: Option<u64>,
-    /// The process has huge pages switched off.
-    pub process_disabled: Option<bool>,
-    /// The advice of mappings was read.
-    pub advice_read: bool,
+record! {
+    /// Settings of the machine, the process and its mappings.
+    pub struct HugeSettingsRecord {
+        /// Whether the kernel has transparent huge pages.
+        pub available: Option<bool> = null("without sysfs"),
+        /// Setting of anonymous memory: hugepages-SIZEkB/enabled, or enabled where that
+        /// inherits.
+        pub enabled: Option<&'static str> = one_of(anonymous_modes).null("if it is unknown"),
+        /// Setting of shared memory: hugepages-SIZEkB/shmem_enabled, or shmem_enabled where
+        /// that inherits.
+        pub shmem_enabled: Option<&'static str> = one_of(shared_modes).null("if it is unknown"),
+        /// Selected word of defrag.
+        pub defrag: Option<String> = null("if it is unknown"),
+        /// Value of use_zero_page.
+        pub use_zero_page: Option<bool> = null("if it is unknown"),
+        /// Value of khugepaged/max_ptes_none: number of pages of a block that may be missing.
+        pub max_ptes_none: Option<u64> = pages().null("if it is unknown"),
+        /// Value of khugepaged/max_ptes_swap: number of pages that may be in swap.
+        pub max_ptes_swap: Option<u64> = pages().null("if it is unknown"),
+        /// Value of khugepaged/max_ptes_shared: number of pages that may be shared.
+        pub max_ptes_shared: Option<u64> = pages().null("if it is unknown"),
+        /// Whether the process has huge pages disabled (PR_SET_THP_DISABLE).
+        pub process_disabled: Option<bool> = null("before Linux 5.0"),
+        /// Whether the advice of mappings was read (smaps). It is not read if nothing depends
+        /// on it, or if reading would hold the process's mmap lock for long.
+        pub advice_read: bool,
+    }
+}
+
+fn anonymous_modes() -> Vec<&'static str> {
+    use AnonymousMode::{Always, Madvise, Never};
+    [Always, Madvise, Never].map(AnonymousMode::name).to_vec()
+}
+
+fn shared_modes() -> Vec<&'static str> {
+    use SharedMode::{Advise, Always, Deny, Force, Never, WithinSize};
+    let all = [Always, WithinSize, Advise, Never, Deny, Force];
+    all.map(SharedMode::name).to_vec()
 }
 
 impl HugeSettingsRecord {
-    /// Settings that are words, by the names of their fields.
+    /// Returns the known settings that are words, by the names of their fields.
     pub(crate) fn words(&self) -> Vec<(&'static str, String)> {
         let truth = |value: Option<bool>| value.map(|value| value.to_string());
         let words = [
@@ -95,7 +117,7 @@ impl HugeSettingsRecord {
         words.into_iter().filter_map(known).collect()
     }
 
-    /// Settings that are numbers.
+    /// Returns the settings that are numbers.
     pub(crate) fn numbers(&self) -> [(&'static str, Option<u64>); 3] {
         [
             ("max_ptes_none", self.max_ptes_none),
@@ -105,7 +127,7 @@ impl HugeSettingsRecord {
     }
 }
 
-/// The setting that a policy is, as `FILE=VALUE`.
+/// Returns the setting of a policy, as `FILE=VALUE`.
 fn setting(policy: HugePolicy, settings: &HugePageSettings) -> Option<String> {
     match policy {
         HugePolicy::EnabledNever | HugePolicy::NotAdvised | HugePolicy::AdviceUnread => {
@@ -150,8 +172,8 @@ impl HugePagesRecord {
         })
     }
 
-    /// The reasons, by the names of their fields, each with its bytes; policy is
-    /// the first.
+    /// Returns the reasons by the names of their fields, each with its bytes; policy is the
+    /// first.
     pub(crate) fn missed(&self) -> [(&'static str, u64); 8] {
         [
             ("policy", self.policy),
@@ -171,12 +193,11 @@ fn policy_records(
     settings: &HugePageSettings,
 ) -> Vec<PolicyRecord> {
     let record = |(&policy, of_it): (&HugePolicy, &PolicyBytes)| PolicyRecord {
-        reason: policy.name(),
+        reason: policy,
         setting: setting(policy, settings),
         bytes: of_it.bytes,
         eligible: of_it.eligible,
         eligible_full: of_it.eligible_full,
-        policy,
     };
     policies.iter().map(record).collect()
 }

@@ -52,6 +52,7 @@ mod address;
 mod delimited;
 mod details;
 mod extents;
+mod field;
 mod huge_advice;
 mod huge_pages;
 mod json;
@@ -59,6 +60,7 @@ mod name;
 mod number;
 mod object;
 mod owner;
+mod page;
 mod page_table;
 mod physical;
 mod record;
@@ -67,28 +69,34 @@ mod state;
 mod summary;
 mod summary_picture;
 mod table;
+mod types;
+mod value;
 mod virtual_regions;
+mod words;
 mod writer;
 
-pub use address::{AddressRecord, FlagNames};
-pub use delimited::Fields;
-pub use details::{Detailed, Details, FlagCounts, Span};
+pub use address::AddressRecord;
+pub use delimited::Lines;
+pub use details::{Details, Span};
 pub use extents::ExtentRecord;
+pub use field::{Column, Extra, Field, FieldType, Fields, Kind, Show, Unit, Visit};
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
-pub use name::{Name, OtherPath};
+pub use name::Name;
 pub use number::{DeviceNumber, Hex, SignedHex};
 pub use object::ObjectRecord;
 pub use owner::{NamedBy, OwnerKind, OwnerRecord, Searched};
+pub use page::{protection_name, Swap};
 pub use page_table::PageTableRecord;
-pub use physical::{Folded, PhysicalRecord, WithNode};
-pub use record::{protection_name, Align, Column, Layout, Record, Swap};
+pub use physical::{Folded, PhysicalRecord};
+pub use record::{Layout, Record};
 pub use resident::ResidentRecord;
 pub use state::State;
 pub use summary::{
     AtLeastRecord, ContiguityRecord, ExtentClassRecord, KindRecord, MappingUsageRecord, NodeRecord,
-    PagesRecord, ProcessLine, SummaryRecord, UsageRecord, WithPid,
+    PagesRecord, ProcessLine, SummaryRecord, UsageRecord,
 };
 pub use summary_picture::SummaryPicture;
-pub use table::{Cells, Notes};
+pub use table::{Notes, Row};
+pub use value::{Decimal, FlagCounts, FlagNames, Text, Value};
 pub use virtual_regions::VirtualRecord;
 pub use writer::{Format, UnknownFormat, Writer};

@@ -4,16 +4,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
 use unicode_width::UnicodeWidthChar;
 
-/// A mapping's name, as the last column of the `maps` file has it: a path, a
-/// name of the kernel's in brackets, or empty. Any bytes.
+/// Name of any bytes: a mapping's as the last column of the `maps` file has it (a path, a
+/// name of the kernel's in brackets, or empty), another path, or a command.
 ///
-/// In JSON it is the field `path` (null if empty), and where it is not UTF-8 a
-/// second one, `path_hex`, with all its bytes: it is to be flattened into its
-/// record.
+/// In JSON it is a field of text (null if empty), and where it is not UTF-8 a second one,
+/// `..._hex`, with all its bytes.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Name<'a>(pub &'a [u8]);
 
@@ -101,36 +98,6 @@ impl<'a> Name<'a> {
     }
 }
 
-/// A path that is not the mapping's name, as two fields of its record: the
-/// text, null if there is none, and all its bytes where it is not UTF-8. To be
-/// flattened into its record, as [`Name`] is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct OtherPath<'a> {
-    /// The field of the text, and that of the bytes.
-    fields: [&'static str; 2],
-    pub(crate) path: Name<'a>,
-}
-
-impl<'a> OtherPath<'a> {
-    /// `target_path`: from the process's own root; empty if there is none.
-    pub const fn target(path: Name<'a>) -> Self {
-        let fields = ["target_path", "target_path_hex"];
-        Self { fields, path }
-    }
-
-    /// `open_path`: for the caller to open; empty if there is none.
-    pub const fn open(path: Name<'a>) -> Self {
-        let fields = ["open_path", "open_path_hex"];
-        Self { fields, path }
-    }
-}
-
-impl Serialize for OtherPath<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_as(self.path, self.fields, serializer)
-    }
-}
-
 /// Control characters, and those without a width of their own or that turn the
 /// direction of what follows.
 pub(crate) fn upsets_terminals(character: char) -> bool {
@@ -213,28 +180,6 @@ impl fmt::Debug for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
-}
-
-impl Serialize for Name<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_as(*self, ["path", "path_hex"], serializer)
-    }
-}
-
-fn serialize_as<S: Serializer>(
-    name: Name<'_>,
-    [text_field, hex_field]: [&'static str; 2],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let hex = name.hex();
-    let mut fields = serializer.serialize_struct("Name", 1 + usize::from(hex.is_some()))?;
-    let text = (!name.0.is_empty()).then(|| name.lossy());
-    fields.serialize_field(text_field, &text)?;
-    match hex {
-        Some(hex) => fields.serialize_field(hex_field, &hex)?,
-        None => fields.skip_field(hex_field)?,
-    }
-    fields.end()
 }
 
 #[cfg(test)]

@@ -1,33 +1,32 @@
-//! Numbers as text: hexadecimal, device numbers, sizes in the largest exact
-//! unit. Written by hand because these are most of what a record is, and the
-//! formatting machinery takes several times as long.
+//! Numbers as text: hexadecimal, device numbers, sizes in the largest exact unit. Written by
+//! hand because most fields are numbers, and the standard library's formatting takes several
+//! times as long.
 
 use process_introspection::{Device, PhysAddr, VirtAddr};
-use serde::{Serialize, Serializer};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// A number that is written in hexadecimal: an address, an offset, flags. In
-/// JSON and CSV a string with `0x`, because JSON numbers lose bits past 2^53.
+/// Number that is written in hexadecimal: an address, an offset, flags. In JSON and CSV a
+/// string with `0x`, because JSON numbers lose bits past 2^53.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Hex(pub u64);
 
 impl Hex {
-    /// The text with `0x`, in `buffer`.
-    pub(crate) fn prefixed(self, buffer: &mut [u8; 18]) -> &str {
+    /// Writes the text with `0x` into `buffer`.
+    pub(crate) fn prefixed(self, buffer: &mut [u8; 18]) -> &[u8] {
         let mut at = self.digits(buffer);
         at -= 2;
         buffer[at..at + 2].copy_from_slice(b"0x");
-        ascii(&buffer[at..])
+        &buffer[at..]
     }
 
-    /// The digits alone, in `buffer`.
-    pub(crate) fn plain(self, buffer: &mut [u8; 18]) -> &str {
+    /// Writes the digits alone into `buffer`.
+    pub(crate) fn plain(self, buffer: &mut [u8; 18]) -> &[u8] {
         let at = self.digits(buffer);
-        ascii(&buffer[at..])
+        &buffer[at..]
     }
 
-    /// Fills the end of `buffer` with digits, at least one; where they begin.
+    /// Fills the end of `buffer` with digits, at least one. Returns where they begin.
     fn digits(self, buffer: &mut [u8; 18]) -> usize {
         let (mut at, mut rest) = (buffer.len(), self.0);
         loop {
@@ -53,40 +52,29 @@ impl From<PhysAddr> for Hex {
     }
 }
 
-impl Serialize for Hex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.prefixed(&mut [0; 18]))
-    }
-}
-
-/// A difference of addresses, in hexadecimal with its sign: `-0x1000`. In JSON
-/// a string, for the same reason.
+/// Difference of addresses, in hexadecimal with its sign: `-0x1000`. In JSON a string, for
+/// the same reason.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SignedHex(pub i64);
 
 impl SignedHex {
-    /// The text with `0x`, and with `-` before that if it is negative.
+    /// Returns the text with `0x`, and with `-` before that if it is negative.
     pub(crate) fn text(self) -> String {
         let sign = if self.0 < 0 { "-" } else { "" };
         let mut digits = [0; 18];
-        format!("{sign}{}", Hex(self.0.unsigned_abs()).prefixed(&mut digits))
+        let digits = Hex(self.0.unsigned_abs()).prefixed(&mut digits);
+        format!("{sign}{}", ascii(digits))
     }
 }
 
-impl Serialize for SignedHex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text())
-    }
-}
-
-/// The number of the device that holds an object, as the kernel's `maps` file writes
-/// it: `fe:00`; `00:00` without an object.
+/// Number of the device that contains an object, as in the kernel's `maps` file: `fe:00`;
+/// `00:00` without an object.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct DeviceNumber(pub Device);
 
 impl DeviceNumber {
-    /// The text, in `buffer`.
-    pub(crate) fn text(self, buffer: &mut [u8; 18]) -> &str {
+    /// Writes the text into `buffer`.
+    pub(crate) fn text(self, buffer: &mut [u8; 18]) -> &[u8] {
         let mut at = buffer.len();
         for (last, number) in [(true, self.0.minor), (false, self.0.major)] {
             if !last {
@@ -101,7 +89,7 @@ impl DeviceNumber {
                 count += 1;
             }
         }
-        ascii(&buffer[at..])
+        &buffer[at..]
     }
 }
 
@@ -111,19 +99,13 @@ impl From<Device> for DeviceNumber {
     }
 }
 
-impl Serialize for DeviceNumber {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.text(&mut [0; 18]))
-    }
-}
-
-/// A number in decimal, in `buffer`.
-pub(crate) fn decimal(number: u64, buffer: &mut [u8; 21]) -> &str {
+/// Writes a number in decimal into `buffer`.
+pub(crate) fn decimal(number: u64, buffer: &mut [u8; 21]) -> &[u8] {
     let at = decimal_at(number, buffer, 21);
-    ascii(&buffer[at..])
+    &buffer[at..]
 }
 
-/// The most bytes that [`size`] takes: a number of each unit and a sign.
+/// Maximum number of bytes of a [`size`]: a number of each unit and a sign.
 pub(crate) const SIZE: usize = 48;
 
 /// Numbers below this are written with one unit.
@@ -138,15 +120,15 @@ const UNITS: [(u32, &[u8]); 7] = [
     (0, b""),
 ];
 
-/// An exact size: with the largest unit of which it is a multiple, where that takes
-/// at most five digits, `132K`; else with the next larger or smaller multiple of
-/// the unit that is its magnitude, and the rest, `1G+4K` or `2T-4K`.
-pub(crate) fn size(bytes: u64, buffer: &mut [u8; SIZE]) -> &str {
+/// Writes an exact size into `buffer`: in the largest unit of which it is a multiple, where
+/// that takes at most five digits, `132K`; else as the next larger or smaller multiple of the
+/// unit that is its magnitude, and the rest, `1G+4K` or `2T-4K`.
+pub(crate) fn size(bytes: u64, buffer: &mut [u8; SIZE]) -> &[u8] {
     let at = size_at(bytes, buffer, SIZE);
-    ascii(&buffer[at..])
+    &buffer[at..]
 }
 
-/// Writes a size that ends at `end`; where it begins.
+/// Writes a size that ends at `end`. Returns where it begins.
 fn size_at(bytes: u64, buffer: &mut [u8; SIZE], end: usize) -> usize {
     if let Some(at) = with_one_unit(bytes, buffer, end) {
         return at;
@@ -194,8 +176,8 @@ fn with_unit(number: u64, shift: u32, buffer: &mut [u8; SIZE], end: usize) -> us
     decimal_at(number, buffer, at)
 }
 
-/// About so many bytes, rounded down, in at most five characters: three digits
-/// or more, and the unit; exact where that is shorter.
+/// Returns a size that is rounded down, in at most five characters: three digits or more,
+/// and the unit; exact where that is shorter.
 pub(crate) fn rough(bytes: u64) -> String {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
     let exponent = (bytes.checked_ilog2().unwrap_or(0) / 10) as usize;
@@ -214,7 +196,7 @@ pub(crate) fn rough(bytes: u64) -> String {
     }
 }
 
-/// Writes a number that ends at `end`; where it begins.
+/// Writes a number that ends at `end`. Returns where it begins.
 fn decimal_at(number: u64, buffer: &mut [u8], end: usize) -> usize {
     let (mut at, mut rest) = (end, number);
     loop {
@@ -227,7 +209,8 @@ fn decimal_at(number: u64, buffer: &mut [u8], end: usize) -> usize {
     }
 }
 
-fn ascii(bytes: &[u8]) -> &str {
+/// Returns ASCII as text.
+pub(crate) fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
@@ -240,22 +223,22 @@ mod tests {
         #[test]
         fn numbers_are_written_as_the_standard_library_writes_them(number: u64, shift in 0u32..64) {
             let number = number >> shift;
-            prop_assert_eq!(Hex(number).prefixed(&mut [0; 18]).to_owned(), format!("{number:#x}"));
-            prop_assert_eq!(Hex(number).plain(&mut [0; 18]).to_owned(), format!("{number:x}"));
-            prop_assert_eq!(decimal(number, &mut [0; 21]).to_owned(), number.to_string());
+            prop_assert_eq!(ascii(Hex(number).prefixed(&mut [0; 18])).to_owned(), format!("{number:#x}"));
+            prop_assert_eq!(ascii(Hex(number).plain(&mut [0; 18])).to_owned(), format!("{number:x}"));
+            prop_assert_eq!(ascii(decimal(number, &mut [0; 21])).to_owned(), number.to_string());
         }
 
         #[test]
         fn a_device_number_is_written_as_the_library_writes_it(major: u32, minor: u32) {
             let device = Device { major, minor };
-            prop_assert_eq!(DeviceNumber(device).text(&mut [0; 18]).to_owned(), device.to_string());
+            prop_assert_eq!(ascii(DeviceNumber(device).text(&mut [0; 18])).to_owned(), device.to_string());
         }
 
         #[test]
         fn a_size_is_exact(bytes: u64, shift in 0u32..64, less: u16) {
             let bytes = (bytes >> shift << (shift / 2)).wrapping_sub(u64::from(less) << 12);
             let mut buffer = [0; SIZE];
-            let text = size(bytes, &mut buffer);
+            let text = ascii(size(bytes, &mut buffer));
             let mut sum = 0i128;
             for term in text.split_inclusive(['+', '-']).collect::<Vec<_>>().iter().rev() {
                 // Read from behind: a sign is the end of the term before it.
@@ -280,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_size_is_short_and_exact() {
-        let text = |bytes| size(bytes, &mut [0; SIZE]).to_owned();
+        let text = |bytes| ascii(size(bytes, &mut [0; SIZE])).to_owned();
         for (bytes, expected) in [
             (0, "0"),
             (1234, "1234"),

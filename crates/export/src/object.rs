@@ -1,65 +1,65 @@
-//! The record of the object mapped at an address.
+//! Record of the object mapped at an address.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use process_introspection::{BuildId, Object};
-use serde::{Serialize, Serializer};
 
-use crate::delimited::Fields;
-use crate::name::{Name, OtherPath};
+use crate::field::{record, Fields};
+use crate::name::Name;
 use crate::number::{DeviceNumber, Hex, SignedHex};
-use crate::record::{protection_name, Layout, Record};
-use crate::table::Cells;
+use crate::page::protection_name;
+use crate::record::{Layout, Record};
+use crate::words::{mapping_kinds, PROTECTION};
 
-/// The object at one address, and where in it that address lies.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ObjectRecord<'a> {
-    /// The address that was asked for.
-    pub vaddr: Hex,
-    /// The address that the byte was linked to; none for objects that are no
-    /// executables or libraries, or that could not be read.
-    pub linked_vaddr: Option<Hex>,
-    /// By how much the file was moved when it was loaded; none as above.
-    pub relocation: Option<SignedHex>,
-    /// `rwx` of the mapping, with `-` for what is not allowed.
-    pub prot: &'static str,
-    /// Mapped shared, not private.
-    pub shared: bool,
-    /// The kind of mapping.
-    pub kind: &'static str,
-    /// Where the byte lies in the object.
-    pub offset: Hex,
-    /// The device that holds the object.
-    pub dev: DeviceNumber,
-    /// The object's inode.
-    pub ino: u64,
-    /// What its linker noted to tell it from others; none as above.
-    #[serde(serialize_with = "as_text")]
-    pub build_id: Option<BuildId>,
-    /// Whether its path leads to it no more.
-    pub deleted: bool,
-    /// The object's name, as the kernel gives it.
-    #[serde(flatten)]
-    pub path: Name<'a>,
-    /// The path by which the process itself reaches it.
-    #[serde(flatten)]
-    pub target_path: OtherPath<'a>,
-    /// A path by which the caller reaches it.
-    #[serde(flatten)]
-    pub open_path: OtherPath<'a>,
-}
-
-fn as_text<S: Serializer>(id: &Option<BuildId>, serializer: S) -> Result<S::Ok, S::Error> {
-    match id {
-        Some(id) => serializer.collect_str(id),
-        None => serializer.serialize_none(),
+record! {
+    /// Object that is mapped at one address, and the place of the address in it. The array
+    /// has one record.
+    #[derive(Copy)]
+    pub struct ObjectRecord<'a> {
+        /// Address of the query.
+        pub vaddr: Hex,
+        /// Address to which the byte was linked.
+        pub linked_vaddr: Option<Hex>
+            = null("if the object is no executable or library that could be read"),
+        /// Distance by which the file was moved when it was loaded: vaddr less
+        /// linked_vaddr, equal in every mapping of one loaded file. In hexadecimal, with a
+        /// sign if it was moved down.
+        pub relocation: Option<SignedHex> = null("as for linked_vaddr"),
+        /// Protection of the mapping: read, write, execute, with - for what is not allowed.
+        pub prot: &'static str = pattern(PROTECTION),
+        /// Whether the mapping is shared, not private.
+        pub shared: bool,
+        /// Kind of the mapping.
+        pub kind: &'static str = one_of(mapping_kinds),
+        /// Offset of the byte in the object.
+        pub offset: Hex,
+        /// Device of the object's file system, major and minor number in hexadecimal;
+        /// 00:00 without an object.
+        pub dev: DeviceNumber,
+        /// Inode number of the object; 0 without an object.
+        pub ino: u64,
+        /// Build ID, by which the linker distinguishes the file from others of its name;
+        /// read from the mapped file itself.
+        pub build_id: Option<BuildId>
+            = null("if it has none, or is no executable or library that could be read"),
+        /// Whether the path by which it was mapped no longer leads to it.
+        pub deleted: bool,
+        /// Name of the mapping: the path of its object, or a name of the kernel's in
+        /// brackets. Bytes that are not UTF-8 are replaced.
+        pub path: Name<'a> = null("if it has no name"),
+        /// Path by which the process itself reaches the object, from its own root.
+        pub target_path: Name<'a>
+            = null("if the object never had a path, or is outside that root"),
+        /// Path by which the caller reaches the mapped object, tried when this was written:
+        /// its name, or one below /proc/PID/root or /proc/PID/map_files.
+        pub open_path: Name<'a> = null("if none leads to it"),
     }
 }
 
 impl<'a> ObjectRecord<'a> {
-    /// The record of an object.
+    /// Returns the record of an object.
     pub fn new(object: &'a Object) -> Self {
         let mapping = &object.mapping;
         let path = |path: Option<&'a Path>| {
@@ -79,57 +79,18 @@ impl<'a> ObjectRecord<'a> {
             build_id: object.build_id,
             deleted: object.is_deleted(),
             path: Name(mapping.name().as_bytes()),
-            target_path: OtherPath::target(path(object.target_path())),
-            open_path: OtherPath::open(path(object.open_path())),
+            target_path: path(object.target_path()),
+            open_path: path(object.open_path()),
         }
     }
 }
 
 impl Record for ObjectRecord<'_> {
+    // A line for each field: a table of one row would be twice as wide as a terminal.
     const LAYOUT: Layout = Layout {
-        fields: &[
-            "vaddr",
-            "linked_vaddr",
-            "relocation",
-            "prot",
-            "shared",
-            "kind",
-            "offset",
-            "dev",
-            "ino",
-            "build_id",
-            "deleted",
-            "path",
-            "path_hex",
-            "target_path",
-            "target_path_hex",
-            "open_path",
-            "open_path_hex",
-        ],
-        // A line for each field: a table of one row would be twice as wide as a
-        // terminal.
-        columns: &[],
+        table: &[],
+        ..Layout::of(Self::FIELDS)
     };
-
-    fn fields(&self, fields: &mut Fields) {
-        fields
-            .hex(self.vaddr)
-            .hex(self.linked_vaddr)
-            .text(&self.relocation.map(SignedHex::text).unwrap_or_default())
-            .text(self.prot)
-            .truth(self.shared)
-            .text(self.kind)
-            .hex(self.offset)
-            .device(self.dev)
-            .number(self.ino)
-            .text(&self.build_id.map(|id| id.to_string()).unwrap_or_default())
-            .truth(self.deleted)
-            .name(self.path)
-            .name(self.target_path.path)
-            .name(self.open_path.path);
-    }
-
-    fn cells(&self, _cells: &mut Cells<'_>) {}
 
     fn picture(&self, _width: Option<usize>) -> String {
         let hex = |number: Hex| format!("{:#x}", number.0);
@@ -148,7 +109,7 @@ impl Record for ObjectRecord<'_> {
                 "mapping",
                 Some(format!("{} {sharing} {}", self.prot, self.kind)),
             ),
-            ("dev", Some(self.dev.text(&mut [0; 18]).to_owned())),
+            ("dev", Some(self.dev.0.to_string())),
             ("ino", Some(self.ino.to_string())),
             ("build_id", self.build_id.map(|id| id.to_string())),
             ("deleted", self.deleted.then(|| "yes".to_owned())),
@@ -168,9 +129,8 @@ impl Record for ObjectRecord<'_> {
 }
 
 impl<'a> ObjectRecord<'a> {
-    /// A path that says more than the object's name.
-    fn elsewhere(&self, other: OtherPath<'a>) -> Option<Name<'a>> {
-        let path = other.path;
+    /// Returns a path that is not the object's name.
+    fn elsewhere(&self, path: Name<'a>) -> Option<Name<'a>> {
         (!path.0.is_empty() && path != self.path).then_some(path)
     }
 }

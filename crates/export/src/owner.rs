@@ -1,32 +1,34 @@
-//! The record of physical memory and of one process that maps it, or of what is
-//! to be said in its place.
+//! Record of physical memory and of one process that maps it, or of a statement in its
+//! place.
 
 use process_introspection::{Coverage, Owner, PageRun, PageSize, PageUse, PassedProcess, PhysAddr};
-use serde::{Serialize, Serializer};
 
-use crate::address::FlagNames;
-use crate::delimited::Fields;
+use crate::field::{record, Fields, Show};
 use crate::name::Name;
 use crate::number::Hex;
-use crate::record::{protection_name, Column, Layout, Record};
+use crate::page::protection_name;
+use crate::record::Record;
 use crate::state::State;
-use crate::table::{Cells, Notes};
+use crate::table::{Notes, Row};
+use crate::types::closed_list;
+use crate::value::{Decimal, FlagNames, Text};
+use crate::words::{mapping_kinds, PROTECTION};
 
-/// What a record says.
+/// Statement of a record.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OwnerKind {
-    /// That a process maps the memory.
+    /// A process maps the memory.
     Mapped,
-    /// That a process had the memory until a memory error took it away.
+    /// A process had the memory until a memory error took it away.
     Lost,
-    /// That no process maps it.
+    /// No process maps the memory.
     Unmapped,
-    /// That no process that was read maps it; others may.
+    /// No process that was read maps the memory; others may.
     NotFound,
-    /// That a process could not be read.
+    /// A process could not be read.
     Unread,
-    /// That a process has other memory at an address than before.
+    /// A process has other memory at an address than before.
     Moved,
 }
 
@@ -41,7 +43,7 @@ impl OwnerKind {
         Self::Moved,
     ];
 
-    /// Its name in every format.
+    /// Returns its name in every format.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mapped => "mapped",
@@ -54,19 +56,13 @@ impl OwnerKind {
     }
 }
 
-impl Serialize for OwnerKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-/// The processes among which an owner was looked for.
+/// Processes among which the owner was searched.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Searched {
-    /// All of the machine.
+    /// All processes of the machine.
     All,
-    /// Not all, because some could not be read or came and went meanwhile.
+    /// Some: others could not be read, or began or ended meanwhile.
     Some,
     /// At most those of the caller's PID namespace, or of the proc that was read.
     Namespace,
@@ -76,7 +72,7 @@ impl Searched {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::All, Self::Some, Self::Namespace];
 
-    /// Its name in every format.
+    /// Returns its name in every format.
     pub const fn name(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -96,81 +92,96 @@ impl From<Coverage> for Searched {
     }
 }
 
-impl Serialize for Searched {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+closed_list!(OwnerKind, Searched);
+
+record! {
+    /// Physical memory of one use and a process that maps it, or a statement in its place.
+    pub struct OwnerRecord<'a> {
+        /// Statement of the record: a process maps the memory (mapped), a process had it
+        /// until a memory error took it away (lost), no process maps it (unmapped), no
+        /// process that was read maps it but others may (not-found), a process could not be
+        /// read (unread, with --unread), a process has other memory at an address than
+        /// before (moved, with --watch).
+        pub record: OwnerKind,
+        /// First physical address.
+        pub paddr: Option<Hex> = number(0, "PADDR", 11)
+            .null("in records of unread processes, and of pages that are gone"),
+        /// Page frame number: the address divided by the base page size.
+        pub pfn: Option<u64> = pages().null("as for paddr"),
+        /// Size in bytes, whole pages.
+        pub size: Option<u64> = bytes().number(1, "SIZE", 6)
+            .null("in records of unread processes"),
+        /// Use of the pages. kernel-or-free: the kernel marks neither its own pages nor free
+        /// pages on the list of a CPU. The words from not-managed on are no RAM that the
+        /// kernel manages.
+        pub page_use: Option<&'static str> = named("use").one_of(uses).text(2, "USE", 14)
+            .null("without memory"),
+        /// NUMA node of the memory.
+        pub node: Option<u32> = number(3, "NODE", 4)
+            .null("if it is no memory of the kernel's, or the node is unknown"),
+        /// Smallest number of page-table entries of all processes that map a page of it
+        /// (/proc/kpagecount).
+        pub mapcount_min: Option<u64> = null("if the kernel has no count"),
+        /// Largest number of page-table entries of all processes that map a page of it.
+        pub mapcount_max: Option<u64> = null("as for mapcount_min"),
+        /// Flags that all of its frames have, by the kernel's names (KPF_ in
+        /// /proc/kpageflags), bitN for a bit without one.
+        pub flags: Option<FlagNames> = null("if the kernel has none"),
+        /// Process that maps or had the memory.
+        pub pid: Option<u32> = number(4, "PID", 7)
+            .null("in records of unmapped memory and of unread processes"),
+        /// Unique number of the process, in decimal. It is a string because JSON numbers
+        /// lose bits past 2^53.
+        pub unique_pid: Option<Decimal> = null("if the process was gone before it was read"),
+        /// Its comm: the first 15 bytes of its program's name, or the name that it gave
+        /// itself. Bytes that are not UTF-8 are replaced.
+        pub command: Name<'a> = text(6, "COMMAND", 0).null("if it could not be read"),
+        /// First virtual address.
+        pub vaddr: Option<Hex> = number(5, "VADDR", 12).null("without a process"),
+        /// State of the memory there.
+        pub state: Option<State> = also(2, Show::Left).null("without a process"),
+        /// Protection of the mapping.
+        pub prot: Option<&'static str> = pattern(PROTECTION).null("without a mapping"),
+        /// Whether the mapping is shared.
+        pub shared: Option<bool> = null("without a mapping"),
+        /// Kind of the mapping.
+        pub kind: Option<&'static str> = one_of(mapping_kinds).null("without a mapping"),
+        /// Offset of the first byte in the mapped object; 0x0 without an object.
+        pub offset: Option<Hex> = null("without a mapping"),
+        /// Name of the mapping. Bytes that are not UTF-8 are replaced.
+        pub path: Name<'a> = null("if it has no name"),
+        /// Physical address that was there before, in records of moved memory.
+        pub moved_from: Option<Hex> = null("if it was in no memory"),
+        /// Processes that were read, in records of memory that none of them maps: all of the
+        /// machine (all); not all, because some could not be read, or began or ended
+        /// meanwhile (some); at most those of this PID namespace, or of the proc that was
+        /// read (namespace). A record is unmapped also if not all were read, where the
+        /// kernel counts mappings of such pages and the count is 0.
+        pub searched: Option<Searched> = null("in other records"),
+        /// Process that could not be read, which is no owner.
+        pub unread_pid: Option<u32> = also(4, Show::Right).null("in other records"),
+        /// Its comm.
+        pub unread_command: Option<String> = also(6, Show::Left)
+            .null("if it could not be read, and in other records"),
+        /// Reason for which the process could not be read.
+        pub reason: Option<String> = null("in other records"),
+        /// Log whose lines name some of the memory, as given (--from-log, or /dev/kmsg).
+        pub log: Option<Text<'a>>
+            = null("if no line does, and in records of moved memory and of unread processes"),
+        /// Number of the first such line, from 1.
+        pub log_line: Option<u64> = null("as for log"),
+        /// Form of that line's message, as docs/MESSAGES.md lists them.
+        pub log_form: Option<&'a str> = pattern("^[a-z0-9-]+$").null("as for log"),
+        /// Number of such lines.
+        pub log_lines: Option<u64> = null("as for log"),
     }
 }
 
-/// Physical memory of one use and the process that maps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OwnerRecord<'a> {
-    /// What it says.
-    pub record: OwnerKind,
-    /// The first physical address; none if there is no such memory.
-    pub paddr: Option<Hex>,
-    /// Its page frame.
-    pub pfn: Option<u64>,
-    /// In bytes; none in a record of a process that could not be read.
-    pub size: Option<u64>,
-    /// What the pages are used for.
-    #[serde(rename = "use")]
-    pub page_use: Option<&'static str>,
-    /// The NUMA node.
-    pub node: Option<u32>,
-    /// How often its frames are mapped by all processes, the least.
-    pub mapcount_min: Option<u64>,
-    /// The most.
-    pub mapcount_max: Option<u64>,
-    /// The flags that all of its frames have.
-    pub flags: Option<FlagNames>,
-    /// The process.
-    pub pid: Option<u32>,
-    /// The number that no other process has. In JSON a string, because it has
-    /// more than 53 bits.
-    pub unique_pid: Option<String>,
-    /// Its `comm`, what is not UTF-8 replaced.
-    pub command: Option<String>,
-    /// All its bytes in hexadecimal, if it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub command_hex: Option<String>,
-    /// The first virtual address.
-    pub vaddr: Option<Hex>,
-    /// What is behind that: memory, a device's, the zero page; in a record of
-    /// what has moved or was lost also what is no memory.
-    pub state: Option<State>,
-    /// The mapping's protection.
-    pub prot: Option<&'static str>,
-    /// Mapped shared, not private.
-    pub shared: Option<bool>,
-    /// The kind of mapping.
-    pub kind: Option<&'static str>,
-    /// Where the first byte lies in the mapped object; 0 without one.
-    pub offset: Option<Hex>,
-    /// The mapping's name.
-    #[serde(flatten)]
-    pub path: Name<'a>,
-    /// Where it was before, of what has moved; none if it was nowhere.
-    pub moved_from: Option<Hex>,
-    /// The processes that were looked at, where none was found to map the memory.
-    pub searched: Option<Searched>,
-    /// The process that could not be read.
-    pub unread_pid: Option<u32>,
-    /// Its `comm`, what is not UTF-8 replaced.
-    pub unread_command: Option<String>,
-    /// Why it could not be read.
-    pub reason: Option<String>,
-    /// Log whose lines name some of the memory, as it was given to the command.
-    pub log: Option<&'a str>,
-    /// Number of the first such line, from 1.
-    pub log_line: Option<u64>,
-    /// Form of that line's message.
-    pub log_form: Option<&'a str>,
-    /// Number of such lines.
-    pub log_lines: Option<u64>,
+fn uses() -> Vec<&'static str> {
+    PageUse::all().map(PageUse::name).collect()
 }
 
-/// The lines of a log that name physical memory.
+/// Lines of a log that name physical memory.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct NamedBy<'a> {
     /// The log, as it was given to the command.
@@ -184,7 +195,7 @@ pub struct NamedBy<'a> {
 }
 
 impl<'a> OwnerRecord<'a> {
-    /// A record of which nothing else is known yet.
+    /// Returns a record of which nothing else is known.
     pub fn empty(record: OwnerKind) -> Self {
         Self {
             record,
@@ -198,8 +209,7 @@ impl<'a> OwnerRecord<'a> {
             flags: None,
             pid: None,
             unique_pid: None,
-            command: None,
-            command_hex: None,
+            command: Name(b""),
             vaddr: None,
             state: None,
             prot: None,
@@ -219,11 +229,11 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    /// The same with the lines that name its memory.
+    /// Returns the record with the lines that name its memory.
     #[must_use]
     pub fn named_by(self, named: Option<NamedBy<'a>>) -> Self {
         Self {
-            log: named.map(|named| named.log),
+            log: named.map(|named| Text(named.log)),
             log_line: named.map(|named| named.line),
             log_form: named.map(|named| named.form),
             log_lines: named.map(|named| named.lines),
@@ -231,11 +241,10 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    /// That no process was found to map these pages, among those that were looked
-    /// at; and that none does, if all were, or if the kernel counts their mappings
-    /// and there are none.
+    /// Returns the record of pages that no process maps among those that were read. It is
+    /// unmapped if all were read, or if the kernel's count of their mappings is 0.
     pub fn unmapped(run: &PageRun, searched: Searched, base: PageSize) -> Self {
-        // What a driver maps has no count, whatever the kernel says of such pages.
+        // The kernel counts no mappings that a driver makes.
         let is_counted = matches!(
             run.page_use,
             PageUse::Free
@@ -257,15 +266,15 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    /// That a process maps these pages, which are a part of what it was found
-    /// to map.
+    /// Returns the record of pages that a process maps, which are a part of the owner's
+    /// memory.
     pub fn mapped(owner: &'a Owner, run: &PageRun, base: PageSize) -> Self {
         Self::empty(OwnerKind::Mapped)
             .with_owner(owner, run.range.start())
             .with_run(run, base)
     }
 
-    /// That a process had these pages, which are a part of what it had from
+    /// Returns the record of pages that a process had, which are a part of its memory from
     /// `first` on.
     pub fn lost(owner: &'a Owner, first: PhysAddr, run: &PageRun, base: PageSize) -> Self {
         Self::empty(OwnerKind::Lost)
@@ -273,7 +282,7 @@ impl<'a> OwnerRecord<'a> {
             .with_run(run, base)
     }
 
-    /// That a process has these pages where it had others, or none.
+    /// Returns the record of pages that a process has where it had others, or none.
     pub fn moved(
         owner: &'a Owner,
         run: Option<&PageRun>,
@@ -292,11 +301,12 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    /// That a process could not be read.
+    /// Returns the record of a process that could not be read.
     pub fn unread(process: &PassedProcess, reason: String) -> Self {
+        let command = process.command().to_string_lossy();
         Self {
             unread_pid: Some(process.pid),
-            unread_command: command_of(process),
+            unread_command: (!command.is_empty()).then(|| command.into_owned()),
             reason: Some(reason),
             ..Self::empty(OwnerKind::Unread)
         }
@@ -317,23 +327,24 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    fn with_process(self, process: &PassedProcess) -> Self {
+    fn with_process(self, process: &'a PassedProcess) -> Self {
         Self {
             pid: Some(process.pid),
-            unique_pid: process.unique_pid.map(|pid| pid.to_string()),
-            command: command_of(process),
-            command_hex: Name(process.command().as_encoded_bytes()).hex(),
+            unique_pid: process
+                .unique_pid
+                .map(|pid| Decimal(pid.as_i64().unsigned_abs())),
+            command: Name(process.command().as_encoded_bytes()),
             ..self
         }
     }
 
-    /// `start` is where in the owner's memory the record begins.
+    /// Adds an owner; the record begins at `start` in its memory.
     fn with_owner(self, owner: &'a Owner, start: PhysAddr) -> Self {
         let first = owner.region.backing.address().unwrap_or(start);
         self.with_owner_from(owner, first, start)
     }
 
-    /// The same of memory that begins at `first`.
+    /// Adds an owner whose memory begins at `first`.
     fn with_owner_from(self, owner: &'a Owner, first: PhysAddr, start: PhysAddr) -> Self {
         let (region, mapping) = (&owner.region, &*owner.region.mapping);
         let into = start.as_u64().saturating_sub(first.as_u64());
@@ -354,8 +365,8 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    /// What the table says in place of a process.
-    fn says(&self) -> &'static str {
+    /// Returns the table's text in place of a process.
+    fn statement(&self) -> &'static str {
         match (self.record, self.page_use) {
             (OwnerKind::NotFound, _) if self.searched == Some(Searched::Namespace) => {
                 "not found in this PID namespace; processes outside of it cannot be seen"
@@ -377,107 +388,13 @@ impl<'a> OwnerRecord<'a> {
     }
 }
 
-/// The process's `comm`; none if it could not be read.
-fn command_of(process: &PassedProcess) -> Option<String> {
-    let command = process.command().to_string_lossy();
-    (!command.is_empty()).then(|| command.into_owned())
-}
-
 impl Record for OwnerRecord<'_> {
-    const LAYOUT: Layout = Layout {
-        fields: &[
-            "record",
-            "paddr",
-            "pfn",
-            "size",
-            "use",
-            "node",
-            "mapcount_min",
-            "mapcount_max",
-            "flags",
-            "pid",
-            "unique_pid",
-            "command",
-            "command_hex",
-            "vaddr",
-            "state",
-            "prot",
-            "shared",
-            "kind",
-            "offset",
-            "path",
-            "path_hex",
-            "moved_from",
-            "searched",
-            "unread_pid",
-            "unread_command",
-            "reason",
-            "log",
-            "log_line",
-            "log_form",
-            "log_lines",
-        ],
-        columns: &[
-            Column::number("PADDR", 11),
-            Column::number("SIZE", 6),
-            Column::text("USE", 14),
-            Column::number("NODE", 4),
-            Column::number("PID", 7),
-            Column::number("VADDR", 12),
-            Column::text("COMMAND", 0),
-        ],
-    };
-
-    fn fields(&self, fields: &mut Fields) {
-        let flags = self.flags.map(|flags| flags.names().collect::<Vec<_>>());
-        fields
-            .text(self.record.name())
-            .hex(self.paddr)
-            .number(self.pfn)
-            .number(self.size)
-            .text(self.page_use.unwrap_or_default())
-            .number(self.node.map(u64::from))
-            .number(self.mapcount_min)
-            .number(self.mapcount_max)
-            .text(&flags.unwrap_or_default().join("|"))
-            .number(self.pid.map(u64::from))
-            .text(self.unique_pid.as_deref().unwrap_or_default())
-            .others_text(self.command.as_deref().unwrap_or_default())
-            .text(self.command_hex.as_deref().unwrap_or_default())
-            .hex(self.vaddr)
-            .text(self.state.map_or("", State::name))
-            .text(self.prot.unwrap_or_default())
-            .truth(self.shared)
-            .text(self.kind.unwrap_or_default())
-            .hex(self.offset)
-            .name(self.path)
-            .hex(self.moved_from)
-            .text(self.searched.map_or("", Searched::name))
-            .number(self.unread_pid.map(u64::from))
-            .others_text(self.unread_command.as_deref().unwrap_or_default())
-            .others_text(self.reason.as_deref().unwrap_or_default())
-            .others_text(self.log.unwrap_or_default())
-            .number(self.log_line)
-            .text(self.log_form.unwrap_or_default())
-            .number(self.log_lines);
-    }
-
-    fn cells(&self, cells: &mut Cells<'_>) {
-        let pid = self.pid.or(self.unread_pid);
-        let command = self.command.as_deref().or(self.unread_command.as_deref());
-        let command = command.unwrap_or(match pid {
-            Some(_) => "?",
-            None => "-",
-        });
-        let no_memory = self.state.map_or("-", State::name);
-        cells
-            .hex(self.paddr)
-            .size(self.size)
-            .text(self.page_use.unwrap_or(no_memory))
-            .optional(self.node.map(u64::from))
-            .optional(pid.map(u64::from))
-            .hex(self.vaddr)
-            .name(Name(command.as_bytes()));
+    fn row(&self, row: &mut Row<'_>) {
+        self.visit(row);
+        if self.command.0.is_empty() && self.unread_command.is_none() {
+            let has_process = self.pid.or(self.unread_pid).is_some();
+            row.set("COMMAND", if has_process { "?" } else { "-" });
+        }
     }
 
     fn notes(&self, notes: &mut Notes<'_>) {
@@ -493,7 +410,7 @@ impl Record for OwnerRecord<'_> {
                 notes.phrase(&format!("offset {offset:x}"));
             }
         } else {
-            notes.phrase(self.says());
+            notes.phrase(self.statement());
         }
         match (self.mapcount_min, self.mapcount_max) {
             (Some(0), Some(0)) | (None, _) | (_, None) => {}
@@ -513,7 +430,8 @@ impl Record for OwnerRecord<'_> {
                 None => notes.phrase("was in no memory"),
             };
         }
-        if let (Some(log), Some(line), Some(form)) = (self.log, self.log_line, self.log_form) {
+        if let (Some(Text(log)), Some(line), Some(form)) = (self.log, self.log_line, self.log_form)
+        {
             let more = match self.log_lines {
                 Some(lines @ 2..) => format!(" and {} more", lines - 1),
                 _ => String::new(),

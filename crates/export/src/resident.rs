@@ -1,47 +1,51 @@
-//! The record of a region that is in memory, or not, without an address.
+//! Record of a region that is in memory or not, without an address.
 
 use process_introspection::{PageSize, ResidentRegion};
-use serde::Serialize;
 
-use crate::delimited::Fields;
+use crate::field::{record, Show};
 use crate::name::Name;
 use crate::number::{DeviceNumber, Hex};
-use crate::record::{protection_name, Column, Layout, Record};
+use crate::page::protection_name;
+use crate::record::Record;
 use crate::state::State;
-use crate::table::Cells;
+use crate::words::{mapping_kinds, states_of_presence, PROTECTION};
 
-/// Whole pages of one mapping that are in memory, or not for one reason.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ResidentRecord<'a> {
-    /// Its first virtual address.
-    pub vaddr: Hex,
-    /// That address, in base pages.
-    pub vpn: u64,
-    /// In bytes.
-    pub size: u64,
-    /// What is behind it.
-    pub state: State,
-    /// Mapped by huge pages; none where the kernel does not tell.
-    pub huge: Option<bool>,
-    /// `rwx`, with `-` for what is not allowed.
-    pub prot: &'static str,
-    /// Mapped shared, not private.
-    pub shared: bool,
-    /// The kind of mapping.
-    pub kind: &'static str,
-    /// Where its first byte lies in the mapped object; 0 without one.
-    pub offset: Hex,
-    /// The device that holds the object; 0 without one.
-    pub dev: DeviceNumber,
-    /// The object's inode; 0 without one.
-    pub ino: u64,
-    /// The mapping's name.
-    #[serde(flatten)]
-    pub path: Name<'a>,
+record! {
+    /// Pages of one mapping that are in memory, or not for one reason.
+    #[derive(Copy)]
+    pub struct ResidentRecord<'a> {
+        /// First virtual address.
+        pub vaddr: Hex = number(0, "VADDR", 12),
+        /// Virtual page number: the first virtual address divided by the base page size.
+        pub vpn: u64 = pages(),
+        /// Size in bytes.
+        pub size: u64 = bytes().least(1).number(1, "SIZE", 7),
+        /// State of the memory. Shared memory in swap is not-present: page tables have no
+        /// entry of it.
+        pub state: State = one_of(states_of_presence).text(2, "STATE", 11),
+        /// Whether huge page-table entries map it.
+        pub huge: Option<bool> = text(3, "HUGE", 4).null("if the kernel does not export it"),
+        /// Protection of the mapping: read, write, execute, with - for what is not allowed.
+        pub prot: &'static str = pattern(PROTECTION).text(4, "PROT", 4),
+        /// Whether the mapping is shared, not private.
+        pub shared: bool = also(4, Show::Sharing),
+        /// Kind of the mapping.
+        pub kind: &'static str = one_of(mapping_kinds).text(5, "KIND", 7),
+        /// Offset of the first byte in the mapped object; 0x0 without an object.
+        pub offset: Hex,
+        /// Device of the object's file system, major and minor number in hexadecimal;
+        /// 00:00 without an object.
+        pub dev: DeviceNumber,
+        /// Inode number of the object; 0 without an object.
+        pub ino: u64,
+        /// Name of the mapping: the path of its object, or a name of the kernel's in
+        /// brackets. Bytes that are not UTF-8 are replaced.
+        pub path: Name<'a> = text(6, "PATH", 0).null("if it has no name"),
+    }
 }
 
 impl<'a> ResidentRecord<'a> {
-    /// The record of a region. `base` is the base page size.
+    /// Returns the record of a region. `base` is the base page size.
     pub fn new(region: &'a ResidentRegion, base: PageSize) -> Self {
         let mapping = &*region.mapping;
         let vaddr = region.virt.start();
@@ -70,47 +74,4 @@ impl<'a> ResidentRecord<'a> {
     }
 }
 
-impl Record for ResidentRecord<'_> {
-    const LAYOUT: Layout = Layout {
-        fields: &[
-            "vaddr", "vpn", "size", "state", "huge", "prot", "shared", "kind", "offset", "dev",
-            "ino", "path", "path_hex",
-        ],
-        columns: &[
-            Column::number("VADDR", 12),
-            Column::number("SIZE", 7),
-            Column::text("STATE", 11),
-            Column::text("HUGE", 4),
-            Column::text("PROT", 4),
-            Column::text("KIND", 7),
-            Column::text("PATH", 0),
-        ],
-    };
-
-    fn fields(&self, fields: &mut Fields) {
-        fields
-            .hex(self.vaddr)
-            .number(self.vpn)
-            .number(self.size)
-            .text(self.state.name())
-            .truth(self.huge)
-            .text(self.prot)
-            .truth(self.shared)
-            .text(self.kind)
-            .hex(self.offset)
-            .device(self.dev)
-            .number(self.ino)
-            .name(self.path);
-    }
-
-    fn cells(&self, cells: &mut Cells<'_>) {
-        cells
-            .hex(self.vaddr)
-            .size(self.size)
-            .text(self.state.name())
-            .truth(self.huge)
-            .protection(self.prot, self.shared)
-            .text(self.kind)
-            .name(self.path);
-    }
-}
+impl Record for ResidentRecord<'_> {}

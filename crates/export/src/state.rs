@@ -1,40 +1,41 @@
-//! The names of what is behind a page.
+//! States of memory by name.
 
 use process_introspection::{Backing, ExtentBacking};
-use serde::{Serialize, Serializer};
 
-/// What is behind the addresses of a record.
+use crate::types::closed_list;
+
+/// State of the memory at the addresses of a record.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// Memory.
+    /// RAM.
     Ram,
-    /// A device's memory.
+    /// Memory of a device.
     Device,
-    /// The kernel's zero page.
+    /// Zero page of the kernel.
     Zero,
-    /// Memory, whose address was not asked for.
+    /// In memory; its address was not requested.
     Resident,
-    /// Nothing yet, or no more.
+    /// No memory yet, or no longer.
     NotPresent,
-    /// In swap.
+    /// In a swap area.
     Swapped,
-    /// A guard region.
+    /// Guard region.
     Guard,
     /// Lost to a memory error.
     Poisoned,
-    /// Being moved to another frame.
+    /// Being migrated to another frame.
     Migrating,
-    /// A marker of the kernel's and nothing else.
+    /// Marker entry of the kernel without memory.
     Marker,
-    /// Mapped, and no more can be known from here.
+    /// Mapped; nothing more is known.
     Unknown,
-    /// Not mapped.
+    /// In no mapping.
     Unmapped,
 }
 
 impl State {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 12] = [
         Self::Ram,
         Self::Device,
@@ -50,7 +51,7 @@ impl State {
         Self::Unmapped,
     ];
 
-    /// Its name in every format.
+    /// Returns its name in every format.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ram => "ram",
@@ -100,8 +101,4 @@ impl From<ExtentBacking> for State {
     }
 }
 
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
+closed_list!(State);

@@ -1,37 +1,43 @@
-//! The records of a summary: what the memory of one process, and of one mapping,
-//! is made of. What the caller cannot know is null, never 0.
+//! Records of a summary: the memory of one process, and of one mapping, by its parts. A
+//! number that the caller cannot know is null, never 0.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use process_introspection::{MappingSummary, PageClass, Summary, Usage};
-use serde::Serialize;
 
-use crate::delimited::Fields;
+use crate::delimited::Lines;
+use crate::field::{record, Extra, Field, Fields, Visit};
 use crate::huge_pages::HugePagesRecord;
 use crate::name::Name;
-use crate::number::Hex;
-use crate::record::{inserted, protection_name, Column, Layout, Record};
-use crate::table::Cells;
+use crate::number::{rough, Hex};
+use crate::page::protection_name;
+use crate::record::{Layout, Record};
+use crate::table::Row;
+use crate::value::Text;
+use crate::words::{mapping_kinds, BYTES, PROTECTION};
 
-/// How much memory, in bytes.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct UsageRecord {
-    /// Mapped, in memory or not.
-    #[serde(rename = "virtual")]
-    pub virt: u64,
-    /// In memory; without hugetlb and the zero page.
-    pub resident: u64,
-    /// That, each page divided by how often it is mapped.
-    pub pss: Option<u64>,
-    /// That, what is mapped by this process alone.
-    pub uss: Option<u64>,
-    /// Swapped out.
-    pub swap: u64,
-    /// The zero page.
-    pub zero: Option<u64>,
-    /// Huge pages that were set aside.
-    pub hugetlb: u64,
+record! {
+    /// Amounts of memory, in bytes.
+    #[derive(Copy)]
+    pub struct UsageRecord {
+        /// Bytes mapped, in memory or not.
+        pub virt: u64 = named("virtual").bytes().rough(2, "VIRTUAL", 7),
+        /// Bytes in memory, without hugetlb and the zero page (Rss).
+        pub resident: u64 = bytes().rough(3, "MEMORY", 6),
+        /// Proportional set size: resident memory, each page divided by its number of
+        /// mappings (Pss).
+        pub pss: Option<u64> = bytes().rough(4, "PSS", 6).null("if it is unknown"),
+        /// Unique set size: resident memory that no other process maps (Private_Clean and
+        /// Private_Dirty).
+        pub uss: Option<u64> = bytes().rough(5, "USS", 6).null("if it is unknown"),
+        /// Bytes in swap, by page-table entries: without shared memory in swap.
+        pub swap: u64 = bytes().rough(6, "SWAP", 5),
+        /// Bytes of the zero page.
+        pub zero: Option<u64> = bytes().null("if it is unknown"),
+        /// Bytes of hugetlb pages.
+        pub hugetlb: u64 = bytes(),
+    }
 }
 
 impl UsageRecord {
@@ -46,20 +52,9 @@ impl UsageRecord {
             hugetlb: usage.hugetlb,
         }
     }
-
-    fn fields(&self, fields: &mut Fields) {
-        fields
-            .number(self.virt)
-            .number(self.resident)
-            .number(self.pss)
-            .number(self.uss)
-            .number(self.swap)
-            .number(self.zero)
-            .number(self.hugetlb);
-    }
 }
 
-/// What the summary's caller could see.
+/// Facts that the summary's caller could see.
 #[derive(Copy, Clone, Debug)]
 struct Knows {
     frames: bool,
@@ -75,27 +70,31 @@ impl From<&Summary> for Knows {
     }
 }
 
-/// How much memory mappings of one kind have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct KindRecord {
-    /// The kind.
-    pub kind: &'static str,
-    /// Of all of them.
-    #[serde(flatten)]
-    pub usage: UsageRecord,
-    /// Their memory, hugetlb included, by NUMA node.
-    pub nodes: Option<Vec<NodeRecord>>,
+record! {
+    /// Memory of mappings of one kind.
+    pub struct KindRecord {
+        /// Kind of the mappings.
+        pub kind: &'static str = one_of(mapping_kinds),
+        /// Amounts of memory of all of them.
+        pub usage: UsageRecord = flat(),
+        /// Their memory, hugetlb included, by NUMA node.
+        pub nodes: Option<Vec<NodeRecord>> = null("without addresses"),
+    }
 }
 
-/// How much memory comes in pages of one sort.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PagesRecord {
-    /// `base`, `folio`, `part` (of larger folios, not whole), or `hugetlb`.
-    pub pages: &'static str,
-    /// The size of each, in bytes; none for `part`, and if unknown.
-    pub size: Option<u64>,
-    /// Of all of them.
-    pub bytes: u64,
+record! {
+    /// Memory in pages of one class.
+    #[derive(Copy)]
+    pub struct PagesRecord {
+        /// Class: single base pages; larger folios that are mapped whole; parts of larger
+        /// folios; hugetlb.
+        pub pages: &'static str = one_of(|| vec!["base", "folio", "part", "hugetlb"]),
+        /// Size of each page in bytes.
+        pub size: Option<u64> = bytes()
+            .null("for parts, and where the kernel does not export it"),
+        /// Bytes of all pages.
+        pub bytes: u64 = bytes(),
+    }
 }
 
 impl PagesRecord {
@@ -110,78 +109,135 @@ impl PagesRecord {
     }
 }
 
-/// The bytes in extents of at least one size.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AtLeastRecord {
-    /// The size.
-    pub size: u64,
-    /// The bytes.
-    pub bytes: u64,
+record! {
+    /// Memory in extents of at least one size.
+    #[derive(Copy)]
+    pub struct AtLeastRecord {
+        /// Size in bytes.
+        pub size: u64 = bytes(),
+        /// Bytes in such extents.
+        pub bytes: u64 = bytes(),
+    }
 }
 
-/// Extents of at least a power of two, and less than the next.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ExtentClassRecord {
-    /// The power of two, in bytes.
-    pub least: u64,
-    /// How many.
-    pub count: u64,
-    /// Their bytes.
-    pub bytes: u64,
+record! {
+    /// Extents from one power of two to the next.
+    #[derive(Copy)]
+    pub struct ExtentClassRecord {
+        /// Power of two, in bytes.
+        pub least: u64 = bytes(),
+        /// Number of extents.
+        pub count: u64,
+        /// Their bytes.
+        pub bytes: u64 = bytes(),
+    }
 }
 
-/// How consecutive memory is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ContiguityRecord {
-    /// The bytes of all extents.
-    pub bytes: u64,
-    /// Their number: so many descriptors a scatter-gather list has.
-    pub extents: u64,
-    /// The median of their sizes.
-    pub median: Option<u64>,
-    /// At least half of the memory is in extents of at least this size.
-    pub half_in: Option<u64>,
-    /// The sizes of the largest ones.
-    pub largest: Vec<u64>,
-    /// How much is in extents of at least 64 KiB, 2 MiB, 1 GiB.
-    pub at_least: Vec<AtLeastRecord>,
-    /// All of them by size.
-    pub histogram: Vec<ExtentClassRecord>,
+record! {
+    /// Contiguity of memory in both address spaces.
+    pub struct ContiguityRecord {
+        /// Bytes of all extents: of memory, with hugetlb and without the zero page.
+        pub bytes: u64 = bytes(),
+        /// Number of extents: the descriptors of a scatter-gather list of all of it.
+        pub extents: u64,
+        /// Median of the extents' sizes in bytes.
+        pub median: Option<u64> = bytes().null("without extents"),
+        /// Largest size for which extents of at least this size have half of the bytes.
+        pub half_in: Option<u64> = bytes().null("without extents"),
+        /// Sizes of the largest extents, in descending order.
+        pub largest: Vec<u64> = bytes(),
+        /// Bytes in extents of at least 64 KiB, 2 MiB and 1 GiB.
+        pub at_least: Vec<AtLeastRecord>,
+        /// Extents by size, without classes that have none.
+        pub histogram: Vec<ExtentClassRecord>,
+    }
 }
 
-/// How much memory is on a node.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NodeRecord {
-    /// The node; none where it is not known.
-    pub node: Option<u32>,
-    /// In bytes.
-    pub bytes: u64,
+record! {
+    /// Memory on a NUMA node.
+    #[derive(Copy)]
+    pub struct NodeRecord {
+        /// NUMA node.
+        pub node: Option<u32> = null("if it is unknown"),
+        /// Bytes on the node.
+        pub bytes: u64 = bytes(),
+    }
 }
 
-/// What the memory of a process is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SummaryRecord {
-    /// Its PID.
-    pub pid: u32,
-    /// What it was started with; what is not UTF-8 is replaced.
-    pub command: String,
-    /// All its bytes in hexadecimal, if it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub command_hex: Option<String>,
-    /// How many mappings it has.
-    pub mappings: u64,
-    /// Of all of them.
-    pub total: UsageRecord,
-    /// By kind of mapping.
-    pub kinds: Vec<KindRecord>,
-    /// By what the memory comes in.
-    pub page_sizes: Option<Vec<PagesRecord>>,
-    /// What huge entries map.
-    pub huge_pages: Option<HugePagesRecord>,
-    /// How consecutive it is.
-    pub contiguity: Option<ContiguityRecord>,
-    /// By NUMA node.
-    pub nodes: Option<Vec<NodeRecord>>,
+record! {
+    /// Summary of the memory of a process.
+    pub struct SummaryRecord {
+        /// Process; 0 if it was opened without a PID.
+        pub pid: u32,
+        /// Command line. Bytes that are not UTF-8 are replaced.
+        pub command: String,
+        /// All bytes of a command line that is not UTF-8, in hexadecimal.
+        pub command_hex: Option<String> = pattern(BYTES).optional(),
+        /// Number of mappings.
+        pub mappings: u64,
+        /// Amounts of memory of all mappings.
+        pub total: UsageRecord,
+        /// Amounts by kind of mapping, without kinds that the process does not have.
+        pub kinds: Vec<KindRecord>,
+        /// Resident memory and hugetlb by class of page.
+        pub page_sizes: Option<Vec<PagesRecord>> = null("if it is unknown"),
+        /// Resident memory by huge page-table entries, in bytes: the part that they map, and
+        /// the reasons why they do not map the rest.
+        pub huge_pages: Option<HugePagesRecord>
+            = null("if the kernel does not export it (before Linux 6.7)"),
+        /// Contiguity of the memory in both address spaces.
+        pub contiguity: Option<ContiguityRecord> = null("without addresses"),
+        /// The same memory by NUMA node.
+        pub nodes: Option<Vec<NodeRecord>> = null("without addresses"),
+    }
+}
+
+record! {
+    /// Line of a summary in CSV: one number, or one group of numbers.
+    pub(crate) struct SummaryLine<'a> {
+        /// Process; 0 if it was opened without a PID.
+        pub(crate) pid: u32,
+        /// Command line. Bytes that are not UTF-8 are replaced.
+        pub(crate) command: Text<'a>,
+        /// All bytes of a command line that is not UTF-8, in hexadecimal.
+        pub(crate) command_hex: Option<&'a str> = null("if it is UTF-8"),
+        /// Group of numbers.
+        pub(crate) group: &'a str,
+        /// Item of the group.
+        pub(crate) item: &'a str,
+        /// Amounts of memory.
+        pub(crate) usage: Option<UsageRecord> = flat().null("in groups of other numbers"),
+        /// Size in bytes.
+        pub(crate) size: Option<u64> = bytes().null("in groups without a size"),
+        /// Number.
+        pub(crate) count: Option<u64> = null("in groups without a number"),
+        /// Amount in bytes.
+        pub(crate) bytes: Option<u64> = bytes().null("in groups without an amount"),
+    }
+}
+
+record! {
+    /// Row of a process in a table of many.
+    pub(crate) struct ProcessRow<'a> {
+        /// Process.
+        pub(crate) pid: u32 = number(0, "PID", 7),
+        /// Bytes in memory.
+        pub(crate) resident: u64 = bytes().rough(1, "RESIDENT", 8),
+        /// Proportional set size.
+        pub(crate) pss: Option<u64> = bytes().rough(2, "PSS", 5).null("if it is unknown"),
+        /// Unique set size.
+        pub(crate) uss: Option<u64> = bytes().rough(3, "USS", 5).null("if it is unknown"),
+        /// Bytes in swap.
+        pub(crate) swap: u64 = bytes().rough(4, "SWAP", 5),
+        /// Bytes of hugetlb pages.
+        pub(crate) hugetlb: u64 = bytes().rough(5, "HUGETLB", 7),
+        /// Part of resident memory that huge page-table entries map.
+        pub(crate) huge: Option<String> = number(6, "HUGE", 4).null("if it is unknown"),
+        /// Number of extents.
+        pub(crate) extents: Option<u64> = number(7, "EXTENTS", 7).null("without addresses"),
+        /// Command line.
+        pub(crate) command: Text<'a> = command(8, "COMMAND"),
+    }
 }
 
 fn node_records(nodes: &BTreeMap<Option<u32>, u64>) -> Vec<NodeRecord> {
@@ -190,12 +246,12 @@ fn node_records(nodes: &BTreeMap<Option<u32>, u64>) -> Vec<NodeRecord> {
         .collect()
 }
 
-/// So many of the largest extents are told.
+/// Number of largest extents that a record contains.
 const LARGEST: usize = 5;
 
 impl SummaryRecord {
-    /// Of a process with this PID and command line. `base` is the base page size
-    /// in bytes.
+    /// Returns the record of a process with this PID and command line. `base` is the base
+    /// page size in bytes.
     pub fn new(pid: u32, command: &OsStr, summary: &Summary, base: u64) -> Self {
         let command = Name(command.as_encoded_bytes());
         let knows = Knows::from(summary);
@@ -246,35 +302,18 @@ impl SummaryRecord {
     }
 }
 
-/// In CSV a line for each number or group of numbers: `group` and `item` say
-/// which.
+/// In CSV a line for each number or group of numbers: `group` and `item` name them.
 impl Record for SummaryRecord {
     const LAYOUT: Layout = Layout {
-        fields: &[
-            "pid",
-            "command",
-            "command_hex",
-            "group",
-            "item",
-            "virtual",
-            "resident",
-            "pss",
-            "uss",
-            "swap",
-            "zero",
-            "hugetlb",
-            "size",
-            "count",
-            "bytes",
-        ],
-        columns: &[],
+        lines: SummaryLine::FIELDS,
+        table: &[],
+        ..Layout::of(Self::FIELDS)
     };
 
-    fn fields(&self, fields: &mut Fields) {
+    fn lines(&self, lines: &mut Lines<'_>) {
         let mut rows = Rows {
             summary: self,
-            fields,
-            is_first: true,
+            lines,
         };
         rows.usage("total", "", &self.total);
         for kind in &self.kinds {
@@ -294,7 +333,7 @@ impl Record for SummaryRecord {
                     ("huge_policy_eligible_full", policy.eligible_full),
                 ];
                 for (group, bytes) in of {
-                    rows.numbers(group, policy.reason, None, None, Some(bytes));
+                    rows.numbers(group, policy.reason.name(), None, None, Some(bytes));
                 }
             }
             for (name, setting) in huge.settings.words() {
@@ -339,34 +378,38 @@ impl Record for SummaryRecord {
             }
         }
     }
-
-    fn cells(&self, _cells: &mut Cells<'_>) {}
 }
 
-/// The lines of CSV of one summary.
-struct Rows<'a> {
+/// Lines of CSV of one summary.
+struct Rows<'a, 'b> {
     summary: &'a SummaryRecord,
-    fields: &'a mut Fields,
-    is_first: bool,
+    lines: &'a mut Lines<'b>,
 }
 
-impl Rows<'_> {
-    fn begin(&mut self, group: &str, item: &str) {
-        if !std::mem::take(&mut self.is_first) {
-            self.fields.next_line();
+impl<'a> Rows<'a, '_> {
+    /// Returns a line without numbers.
+    fn empty<'c>(&self, group: &'c str, item: &'c str) -> SummaryLine<'c>
+    where
+        'a: 'c,
+    {
+        SummaryLine {
+            pid: self.summary.pid,
+            command: Text(&self.summary.command),
+            command_hex: self.summary.command_hex.as_deref(),
+            group,
+            item,
+            usage: None,
+            size: None,
+            count: None,
+            bytes: None,
         }
-        self.fields
-            .number(u64::from(self.summary.pid))
-            .others_text(&self.summary.command)
-            .text(self.summary.command_hex.as_deref().unwrap_or_default())
-            .text(group)
-            .text(item);
     }
 
     fn usage(&mut self, group: &str, item: &str, usage: &UsageRecord) {
-        self.begin(group, item);
-        usage.fields(self.fields);
-        self.fields.null().null().null();
+        self.lines.line(&SummaryLine {
+            usage: Some(*usage),
+            ..self.empty(group, item)
+        });
     }
 
     fn numbers(
@@ -377,45 +420,47 @@ impl Rows<'_> {
         count: Option<u64>,
         bytes: Option<u64>,
     ) {
-        self.begin(group, item);
-        for _ in 0..7 {
-            self.fields.null();
-        }
-        self.fields.number(size).number(count).number(bytes);
+        self.lines.line(&SummaryLine {
+            size,
+            count,
+            bytes,
+            ..self.empty(group, item)
+        });
     }
 }
 
-/// What the memory of one mapping is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MappingUsageRecord<'a> {
-    /// The process.
-    pub pid: u32,
-    /// Its first virtual address.
-    pub vaddr: Hex,
-    /// How much of it.
-    #[serde(flatten)]
-    pub usage: UsageRecord,
-    /// Mapped by huge entries; hugetlb is not in it.
-    pub huge: Option<u64>,
-    /// How many extents of memory.
-    pub extents: Option<u64>,
-    /// The median of their sizes.
-    pub median: Option<u64>,
-    /// The size of the largest.
-    pub largest: Option<u64>,
-    /// `rwx`, with `-` for what is not allowed.
-    pub prot: &'static str,
-    /// Mapped shared, not private.
-    pub shared: bool,
-    /// The kind of mapping.
-    pub kind: &'static str,
-    /// The mapping's name.
-    #[serde(flatten)]
-    pub path: Name<'a>,
+record! {
+    /// Summary of the memory of one mapping.
+    pub struct MappingUsageRecord<'a> {
+        /// Process; 0 if it was opened without a PID.
+        pub pid: u32 = number(0, "PID", 7).column_extra(Extra::Pid),
+        /// First virtual address.
+        pub vaddr: Hex = number(1, "VADDR", 12),
+        /// Amounts of memory.
+        pub usage: UsageRecord = flat(),
+        /// Bytes that huge page-table entries map, without hugetlb.
+        pub huge: Option<u64> = bytes().rough(7, "HUGE", 5)
+            .null("if the kernel does not export it (before Linux 6.7)"),
+        /// Number of extents.
+        pub extents: Option<u64> = number(8, "EXTENTS", 7).null("without addresses"),
+        /// Median of the extents' sizes in bytes.
+        pub median: Option<u64> = bytes().null("without extents"),
+        /// Size of the largest extent in bytes.
+        pub largest: Option<u64> = bytes().null("without extents"),
+        /// Protection of the mapping: read, write, execute, with - for what is not allowed.
+        pub prot: &'static str = pattern(PROTECTION),
+        /// Whether the mapping is shared, not private.
+        pub shared: bool,
+        /// Kind of the mapping.
+        pub kind: &'static str = one_of(mapping_kinds),
+        /// Name of the mapping: the path of its object, or a name of the kernel's in
+        /// brackets. Bytes that are not UTF-8 are replaced.
+        pub path: Name<'a> = text(9, "PATH", 0).null("if it has no name"),
+    }
 }
 
 impl<'a> MappingUsageRecord<'a> {
-    /// Of a mapping of the process of this summary.
+    /// Returns the record of a mapping of the process of this summary.
     pub fn new(pid: u32, summary: &Summary, of: &'a MappingSummary) -> Self {
         let mapping = &*of.mapping;
         let has_addresses = summary.knows_addresses;
@@ -433,136 +478,67 @@ impl<'a> MappingUsageRecord<'a> {
             path: Name(mapping.name().as_bytes()),
         }
     }
-
-    /// Memory without a name is known by its kind.
-    fn name_or_kind(&self) -> Name<'_> {
-        match self.path.0.is_empty() {
-            true => Name(self.kind.as_bytes()),
-            false => self.path,
-        }
-    }
 }
 
 impl Record for MappingUsageRecord<'_> {
-    const LAYOUT: Layout = Layout {
-        fields: &[
-            "pid", "vaddr", "virtual", "resident", "pss", "uss", "swap", "zero", "hugetlb", "huge",
-            "extents", "median", "largest", "prot", "shared", "kind", "path", "path_hex",
-        ],
-        columns: &[
-            Column::number("VADDR", 12),
-            Column::number("VIRTUAL", 7),
-            Column::number("MEMORY", 6),
-            Column::number("PSS", 6),
-            Column::number("USS", 6),
-            Column::number("SWAP", 5),
-            Column::number("HUGE", 5),
-            Column::number("EXTENTS", 7),
-            Column::text("PATH", 0),
-        ],
-    };
-
-    fn fields(&self, fields: &mut Fields) {
-        fields.number(u64::from(self.pid)).hex(self.vaddr);
-        self.usage.fields(fields);
-        fields
-            .number(self.huge)
-            .number(self.extents)
-            .number(self.median)
-            .number(self.largest)
-            .text(self.prot)
-            .truth(self.shared)
-            .text(self.kind)
-            .name(self.path);
-    }
-
-    fn cells(&self, cells: &mut Cells<'_>) {
+    fn row(&self, row: &mut Row<'_>) {
+        self.visit(row);
         let usage = &self.usage;
-        if cells.is_next(PID.title) {
-            cells.number(u64::from(self.pid));
+        if usage.hugetlb > 0 {
+            row.set("MEMORY", rough(usage.resident + usage.hugetlb));
         }
-        cells
-            .hex(self.vaddr)
-            .rough(usage.virt)
-            .rough(usage.resident + usage.hugetlb)
-            .rough(usage.pss)
-            .rough(usage.uss)
-            .rough(usage.swap)
-            .rough(self.huge)
-            .optional(self.extents)
-            .name(self.name_or_kind());
+        // Memory without a name is known by its kind.
+        if self.path.0.is_empty() {
+            row.set("PATH", self.kind);
+        }
     }
 }
 
-const PID: Column = Column::number("PID", 7);
-const WITH_PID: [Column; 10] = inserted(MappingUsageRecord::LAYOUT.columns, 0, &[PID]);
-
-/// The same, and a column for the process in the table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct WithPid<'a>(pub MappingUsageRecord<'a>);
-
-impl Record for WithPid<'_> {
-    const LAYOUT: Layout = Layout {
-        fields: MappingUsageRecord::LAYOUT.fields,
-        columns: &WITH_PID,
-    };
-
-    fn fields(&self, fields: &mut Fields) {
-        self.0.fields(fields);
-    }
-
-    fn cells(&self, cells: &mut Cells<'_>) {
-        self.0.cells(cells);
-    }
-}
-
-/// A line of a table of many processes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+/// Summary of a process as a row in a table of many; in other formats the summary itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLine<'a>(pub &'a SummaryRecord);
+
+impl Fields for ProcessLine<'_> {
+    const FIELDS: &'static [Field] = SummaryRecord::FIELDS;
+    const MEANING: &'static str = SummaryRecord::MEANING;
+
+    fn visit(&self, visit: &mut impl Visit) {
+        self.0.visit(visit);
+    }
+}
 
 impl Record for ProcessLine<'_> {
     const LAYOUT: Layout = Layout {
-        fields: SummaryRecord::LAYOUT.fields,
-        columns: &[
-            Column::number("PID", 7),
-            Column::number("RESIDENT", 8),
-            Column::number("PSS", 5),
-            Column::number("USS", 5),
-            Column::number("SWAP", 5),
-            Column::number("HUGETLB", 7),
-            Column::number("HUGE", 4),
-            Column::number("EXTENTS", 7),
-            Column::text("COMMAND", 0),
-        ],
+        table: ProcessRow::FIELDS,
+        ..SummaryRecord::LAYOUT
     };
 
-    fn fields(&self, fields: &mut Fields) {
-        self.0.fields(fields);
+    fn lines(&self, lines: &mut Lines<'_>) {
+        self.0.lines(lines);
     }
 
-    fn cells(&self, cells: &mut Cells<'_>) {
+    fn row(&self, row: &mut Row<'_>) {
         let record = self.0;
         let usage = &record.total;
         let huge_pages = record.huge_pages.as_ref();
         let share = huge_pages.filter(|_| usage.resident > 0);
         let share = share.map(|huge| (huge.mapped * 100) / usage.resident);
-        match record.pid {
-            // No process has it: the line of all.
-            0 => cells.text("total"),
-            pid => cells.number(u64::from(pid)),
-        };
-        cells
-            .rough(usage.resident)
-            .rough(usage.pss)
-            .rough(usage.uss)
-            .rough(usage.swap)
-            .rough(usage.hugetlb)
-            .text(&share.map_or("-".to_owned(), |share| format!("{share}%")));
         let contiguity = record.contiguity.as_ref();
-        cells
-            .optional(contiguity.map(|contiguity| contiguity.extents))
-            .command(Name(record.command.as_bytes()));
+        ProcessRow {
+            pid: record.pid,
+            resident: usage.resident,
+            pss: usage.pss,
+            uss: usage.uss,
+            swap: usage.swap,
+            hugetlb: usage.hugetlb,
+            huge: share.map(|share| format!("{share}%")),
+            extents: contiguity.map(|contiguity| contiguity.extents),
+            command: Text(&record.command),
+        }
+        .visit(row);
+        // No process has this number: it is the row of all.
+        if record.pid == 0 {
+            row.set("PID", "total");
+        }
     }
 }

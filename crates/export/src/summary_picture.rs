@@ -1,46 +1,44 @@
-//! One screen of text that shows a summary: what stands where, and bars. Knows
-//! nothing of where the numbers come from.
+//! Picture of a summary: one screen of text with bars. Knows no source of the numbers.
 
 use std::cmp::Reverse;
 
-use serde::{Serialize, Serializer};
-
-use crate::delimited::Fields;
+use crate::delimited::Lines;
+use crate::field::{Field, Fields, Visit};
 use crate::huge_advice;
 use crate::huge_pages::HugePagesRecord;
 use crate::name::Name;
 use crate::number::rough;
 use crate::record::{Layout, Record};
 use crate::summary::{ContiguityRecord, NodeRecord, SummaryRecord, UsageRecord};
-use crate::table::Cells;
 
-/// A summary as a picture in tables; in other formats the record itself.
+/// Summary as a picture in tables; in other formats the summary itself.
 #[derive(Clone, Debug)]
 pub struct SummaryPicture<'a> {
-    /// What is shown.
+    /// Summary that is shown.
     pub record: &'a SummaryRecord,
-    /// What cannot be known, in words: a line each.
+    /// Facts that the caller cannot know, in words: a line each.
     pub missing: &'a [String],
-    /// The machine has several NUMA nodes: shows which memory is where.
+    /// Whether the machine has several NUMA nodes: shows memory by kind and node.
     pub by_node: bool,
-    /// Bars of `#` alone, for terminals that have no other blocks.
+    /// Whether bars are of `#` alone, for terminals that have no other blocks.
     pub ascii: bool,
 }
 
-impl Serialize for SummaryPicture<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.record.serialize(serializer)
+impl Fields for SummaryPicture<'_> {
+    const FIELDS: &'static [Field] = SummaryRecord::FIELDS;
+    const MEANING: &'static str = SummaryRecord::MEANING;
+
+    fn visit(&self, visit: &mut impl Visit) {
+        self.record.visit(visit);
     }
 }
 
 impl Record for SummaryPicture<'_> {
     const LAYOUT: Layout = SummaryRecord::LAYOUT;
 
-    fn fields(&self, fields: &mut Fields) {
-        self.record.fields(fields);
+    fn lines(&self, lines: &mut Lines<'_>) {
+        self.record.lines(lines);
     }
-
-    fn cells(&self, _cells: &mut Cells<'_>) {}
 
     fn picture(&self, width: Option<usize>) -> String {
         let mut page = Page {
@@ -53,7 +51,7 @@ impl Record for SummaryPicture<'_> {
     }
 }
 
-/// Where nothing says how wide the terminal is.
+/// Width of a picture if the terminal's is unknown.
 const WIDTH: usize = 80;
 
 struct Page {
@@ -62,7 +60,7 @@ struct Page {
     ascii: bool,
 }
 
-/// A part of a whole, as `12%`; `<1%` is something, and 100% is all.
+/// Returns a part of a whole as `12%`; `<1%` is more than nothing, and 100% is all.
 fn percent(part: u64, whole: u64) -> String {
     match (u128::from(part) * 100).checked_div(u128::from(whole)) {
         None => "-".to_owned(),
@@ -71,7 +69,7 @@ fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// `-` for what is not known.
+/// Returns a rounded size, `-` if it is unknown.
 fn or_dash(bytes: Option<u64>) -> String {
     bytes.map_or("-".to_owned(), rough)
 }
@@ -82,7 +80,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Phrases in as many lines as they need, the further ones indented.
+    /// Appends phrases in as many lines as they need, the further ones indented.
     fn phrases(&mut self, indent: &str, separator: &str, phrases: impl Iterator<Item = String>) {
         let mut line = String::new();
         for phrase in phrases {
@@ -99,7 +97,7 @@ impl Page {
         self.line(&line);
     }
 
-    /// Words.
+    /// Appends text, broken between words.
     fn prose(&mut self, indent: &str, text: &str) {
         self.phrases(indent, " ", text.split(' ').map(str::to_owned));
     }
@@ -138,7 +136,7 @@ impl Page {
         }
     }
 
-    /// A line of all nodes.
+    /// Appends a line of all nodes.
     fn nodes(&mut self, nodes: &[NodeRecord]) {
         let all: u64 = nodes.iter().map(|node| node.bytes).sum();
         let each = nodes.iter().map(|node| {
@@ -155,8 +153,8 @@ impl Page {
         }
     }
 
-    /// A row for each kind that has memory, a column for each node: as many as fit,
-    /// those with the most memory, and one for all others.
+    /// Appends a row for each kind that has memory, with a column for each node. The nodes
+    /// with the most memory have columns, as many as fit; one column has all others.
     fn nodes_by_kind(&mut self, record: &SummaryRecord, nodes: &[NodeRecord]) {
         const FIRST: usize = 13;
         const WIDTH: usize = 9;
@@ -214,8 +212,7 @@ impl Page {
         let plural = if record.mappings == 1 { "" } else { "s" };
         let mut all = format!("{} mapping{plural}", record.mappings);
         let mut first = all.len().max(13);
-        // Where there is no room between columns, numbers have five characters at
-        // most.
+        // Without room between columns, numbers have five characters at most.
         let is_wide = first + 9 * TITLES.len() <= self.width;
         if !is_wide {
             all = format!("{} map{plural}", record.mappings);
@@ -248,7 +245,7 @@ impl Page {
         self.line(&row(&all, cells(&record.total)));
     }
 
-    /// A name, bytes, their part of a whole, and a bar.
+    /// Appends a name, bytes, their part of a whole, and a bar.
     fn bar_line(&mut self, name: &str, bytes: u64, whole: u64, more: &str) {
         let start = format!(
             "  {name:<20}{:>6} {:>5}{more} ",
@@ -264,7 +261,7 @@ impl Page {
         const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
         let eighths = u128::from(part) * room as u128 * 8;
         let eighths = eighths.checked_div(u128::from(whole)).unwrap_or(0) as usize;
-        // Whatever there is can be seen.
+        // More than nothing is visible.
         let eighths = if part > 0 { eighths.max(1) } else { 0 };
         match self.ascii {
             true => "#".repeat(eighths.div_ceil(8)),
@@ -309,7 +306,7 @@ impl Page {
         for policy in policies {
             self.bar_line(&huge_advice::label(policy), policy.bytes, resident, "");
         }
-        // The first one is what these policies have together.
+        // The first one is the sum of the policies.
         let names = [
             "mapping small",
             "alignment",

@@ -1,47 +1,50 @@
-//! The record of a mapping.
+//! Record of a mapping.
 
 use process_introspection::{Mapping, PageSize};
-use serde::Serialize;
 
-use crate::delimited::Fields;
+use crate::field::{record, Show};
 use crate::name::Name;
 use crate::number::{DeviceNumber, Hex};
-use crate::record::{protection_name, Column, Layout, Record};
-use crate::table::Cells;
+use crate::page::protection_name;
+use crate::record::Record;
+use crate::words::{mapping_kinds, PROTECTION};
 
-/// A mapping, whole.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct VirtualRecord<'a> {
-    /// Its first virtual address.
-    pub vaddr: Hex,
-    /// That address, in base pages.
-    pub vpn: u64,
-    /// In bytes.
-    pub size: u64,
-    /// `rwx`, with `-` for what is not allowed.
-    pub prot: &'static str,
-    /// Mapped shared, not private.
-    pub shared: bool,
-    /// The kind of mapping.
-    pub kind: &'static str,
-    /// The size of its pages, in bytes, greater than the base page for
-    /// hugetlb; none where the kernel does not tell.
-    pub page_size: Option<u64>,
-    /// Where its first byte lies in the mapped object; 0 without one.
-    pub offset: Hex,
-    /// The device that holds the object; 0 without one.
-    pub dev: DeviceNumber,
-    /// The object's inode; 0 without one.
-    pub ino: u64,
-    /// Its name.
-    #[serde(flatten)]
-    pub path: Name<'a>,
-    /// QNX's flags.
-    pub flags: Hex,
+record! {
+    /// Whole mapping.
+    #[derive(Copy)]
+    pub struct VirtualRecord<'a> {
+        /// First virtual address.
+        pub vaddr: Hex = number(0, "VADDR", 12),
+        /// Virtual page number: the first virtual address divided by the base page size.
+        pub vpn: u64 = pages(),
+        /// Size in bytes.
+        pub size: u64 = bytes().least(1).number(1, "SIZE", 7),
+        /// Protection: read, write, execute, with - for what is not allowed.
+        pub prot: &'static str = pattern(PROTECTION).text(2, "PROT", 4),
+        /// Whether it is shared, not private.
+        pub shared: bool = also(2, Show::Sharing),
+        /// Kind of the mapping.
+        pub kind: &'static str = one_of(mapping_kinds).text(3, "KIND", 7),
+        /// Size of the mapping's pages in bytes, greater than the base page for hugetlb.
+        pub page_size: Option<u64> = bytes().least(1)
+            .null("if the kernel does not export it"),
+        /// Offset of the first byte in the mapped object; 0x0 without an object.
+        pub offset: Hex = number(4, "OFFSET", 8),
+        /// Device of the object's file system, major and minor number in hexadecimal;
+        /// 00:00 without an object.
+        pub dev: DeviceNumber = text(5, "DEV", 5),
+        /// Inode number of the object; 0 without an object.
+        pub ino: u64 = number(6, "INO", 9),
+        /// Name of the mapping: the path of its object, or a name of the kernel's in
+        /// brackets. Bytes that are not UTF-8 are replaced.
+        pub path: Name<'a> = text(7, "PATH", 0).null("if it has no name"),
+        /// Flags of QNX's struct _procfs_map_info.
+        pub flags: Hex,
+    }
 }
 
 impl<'a> VirtualRecord<'a> {
-    /// The record of a mapping. `base` is the base page size.
+    /// Returns the record of a mapping. `base` is the base page size.
     pub fn new(mapping: &'a Mapping, base: PageSize) -> Self {
         let vaddr = mapping.range.start();
         Self {
@@ -61,60 +64,4 @@ impl<'a> VirtualRecord<'a> {
     }
 }
 
-impl Record for VirtualRecord<'_> {
-    const LAYOUT: Layout = Layout {
-        fields: &[
-            "vaddr",
-            "vpn",
-            "size",
-            "prot",
-            "shared",
-            "kind",
-            "page_size",
-            "offset",
-            "dev",
-            "ino",
-            "path",
-            "path_hex",
-            "flags",
-        ],
-        columns: &[
-            Column::number("VADDR", 12),
-            Column::number("SIZE", 7),
-            Column::text("PROT", 4),
-            Column::text("KIND", 7),
-            Column::number("OFFSET", 8),
-            Column::text("DEV", 5),
-            Column::number("INO", 9),
-            Column::text("PATH", 0),
-        ],
-    };
-
-    fn fields(&self, fields: &mut Fields) {
-        fields
-            .hex(self.vaddr)
-            .number(self.vpn)
-            .number(self.size)
-            .text(self.prot)
-            .truth(self.shared)
-            .text(self.kind)
-            .number(self.page_size)
-            .hex(self.offset)
-            .device(self.dev)
-            .number(self.ino)
-            .name(self.path)
-            .hex(self.flags);
-    }
-
-    fn cells(&self, cells: &mut Cells<'_>) {
-        cells
-            .hex(self.vaddr)
-            .size(self.size)
-            .protection(self.prot, self.shared)
-            .text(self.kind)
-            .hex(self.offset)
-            .device(self.dev)
-            .number(self.ino)
-            .name(self.path);
-    }
-}
+impl Record for VirtualRecord<'_> {}

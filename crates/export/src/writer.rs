@@ -9,7 +9,7 @@ use crate::json::JsonWriter;
 use crate::record::{Layout, Record};
 use crate::table::TableWriter;
 
-/// A form in which records can be written.
+/// Format in which records can be written.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -24,7 +24,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 4] = [Self::Table, Self::Json, Self::JsonLines, Self::Csv];
 
     /// Its name, as the command takes it.
@@ -44,7 +44,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// There is no format of this name.
+/// Error: no format has this name.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct UnknownFormat;
 
@@ -67,25 +67,25 @@ impl FromStr for Format {
     }
 }
 
-/// Writes records of one kind, each as it comes, in constant memory. Give it a
-/// buffered output: each record is at least one write.
+/// Writer of records of one kind, each as it comes, in constant memory. The output
+/// should be buffered: each record is at least one write.
 #[derive(Debug)]
 pub struct Writer<W: Write>(Form<W>);
 
 #[derive(Debug)]
 enum Form<W: Write> {
-    Table(TableWriter<W>),
+    Table(Box<TableWriter<W>>),
     Json(JsonWriter<W>),
-    Csv(Box<CsvWriter<W>>),
+    Csv(CsvWriter<W>),
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins with what comes before the first record. `layout` is that of the
-    /// records that will be written; `width`, in columns, is what rows of a
-    /// table are cut to, the names in them that is.
+    /// Writes what comes before the first record. `layout` is that of the records that
+    /// will be written. `width` is the terminal's in characters: names in rows of a table
+    /// are cut to it.
     ///
     /// # Errors
-    /// The output's.
+    /// Those of the output.
     pub fn begin(
         format: Format,
         out: W,
@@ -93,18 +93,21 @@ impl<W: Write> Writer<W> {
         width: Option<usize>,
     ) -> io::Result<Self> {
         Ok(Self(match format {
-            Format::Table => Form::Table(TableWriter::begin(out, layout, width)?),
+            Format::Table => {
+                let Layout { table, extra, .. } = *layout;
+                Form::Table(Box::new(TableWriter::begin(out, table, extra, width)?))
+            }
             Format::Json => Form::Json(JsonWriter::begin(out, true)?),
             Format::JsonLines => Form::Json(JsonWriter::begin(out, false)?),
-            Format::Csv => Form::Csv(Box::new(CsvWriter::begin(out, layout)?)),
+            Format::Csv => Form::Csv(CsvWriter::begin(out, layout.lines, layout.extra)?),
         }))
     }
 
-    /// For a terminal: escapes in CSV what could upset it, as in a table. The other
-    /// formats do so anyway.
+    /// Escapes in CSV what could upset a terminal, as in a table. The other formats do so
+    /// anyway.
     pub fn for_terminal(mut self) -> Self {
         if let Form::Csv(csv) = &mut self.0 {
-            csv.escape();
+            csv.for_terminal();
         }
         self
     }
@@ -112,19 +115,23 @@ impl<W: Write> Writer<W> {
     /// Writes one record.
     ///
     /// # Errors
-    /// The output's.
+    /// Those of the output.
     pub fn write(&mut self, record: &impl Record) -> io::Result<()> {
         match &mut self.0 {
-            Form::Table(table) => table.write(record),
+            Form::Table(table) if table.has_columns() => {
+                table.row(|row| record.row(row))?;
+                table.notes(|notes| record.notes(notes))
+            }
+            Form::Table(table) => table.picture(|width| record.picture(width)),
             Form::Json(json) => json.write(record),
-            Form::Csv(csv) => csv.write(record),
+            Form::Csv(csv) => csv.write(|lines| record.lines(lines)),
         }
     }
 
-    /// Hands everything on to the output, and flushes that.
+    /// Flushes the output.
     ///
     /// # Errors
-    /// The output's.
+    /// Those of the output.
     pub fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
             Form::Table(table) => table.flush(),
@@ -133,11 +140,11 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Ends with what comes after the last record, flushes, and gives the
-    /// output back. Without this call a JSON array stays open.
+    /// Writes what comes after the last record, flushes, and returns the output. Without
+    /// this call a JSON array stays open.
     ///
     /// # Errors
-    /// The output's.
+    /// Those of the output.
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
             Form::Table(table) => table.finish(),

@@ -6,8 +6,7 @@ mod samples;
 use std::fmt::Write as _;
 
 use process_introspection_export::{
-    Detailed, Folded, Format, PhysicalRecord, ProcessLine, Record, State, SummaryPicture, WithNode,
-    WithPid,
+    Extra, Folded, Format, PhysicalRecord, ProcessLine, Record, State, SummaryPicture,
 };
 
 const NAMES: [&[u8]; 3] = [
@@ -17,10 +16,14 @@ const NAMES: [&[u8]; 3] = [
 ];
 
 fn add<R: Record>(kind: &str, records: &[R], text: &mut String) {
+    add_with(&[], kind, records, text);
+}
+
+fn add_with<R: Record>(extra: &'static [Extra], kind: &str, records: &[R], text: &mut String) {
     for format in Format::ALL {
         for width in [Some(80), None] {
             if width.is_none() || format == Format::Table {
-                let written = samples::written(format, width, records);
+                let written = samples::written_with(extra, format, width, records);
                 writeln!(text, "== {kind} {format} {width:?}\n{written}").unwrap();
             }
         }
@@ -57,12 +60,14 @@ fn add_all(text: &mut String) {
             folded(samples::swapped(name), State::Swapped, 3),
         ];
         add("physical", &records, text);
-        add("physical with nodes", &records.map(WithNode), text);
-        let detailed = records.map(|record| Detailed {
-            record: WithNode(record),
-            details: samples::details(record.swap.map(|_| "/swap\u{1b}=")),
+        add_with(&[Extra::Node], "physical with nodes", &records, text);
+        let details = [None, Some("/swap\u{1b}=")].map(samples::details);
+        let detailed = records.map(|record| PhysicalRecord {
+            details: Some(&details[usize::from(record.swap.is_some())]),
+            ..record
         });
-        add("physical with details", &detailed, text);
+        let extra = &[Extra::Node, Extra::Details];
+        add_with(extra, "physical with details", &detailed, text);
     });
     of_names("page table", text, &|name, text| {
         let mut unmapped = samples::page_table(b"");
@@ -73,11 +78,13 @@ fn add_all(text: &mut String) {
         (swapped.paddr, swapped.pfn) = (None, None);
         let records = [samples::page_table(name), unmapped, swapped];
         add("page table", &records, text);
-        let detailed = records.map(|record| Detailed {
-            record,
-            details: samples::details(None),
-        });
-        add("page table with details", &detailed, text);
+        let details = samples::details(None);
+        let mut detailed = records;
+        for record in &mut detailed {
+            record.details = Some(&details);
+        }
+        let extra = &[Extra::Details];
+        add_with(extra, "page table with details", &detailed, text);
     });
     of_names("others", text, &|name, text| {
         add("virtual", &[samples::virtual_region(name)], text);
@@ -89,7 +96,8 @@ fn add_all(text: &mut String) {
         add("object", &[samples::object(name), object], text);
         let records = [true, false].map(|known| samples::mapping_usage(name, known));
         add("mapping usage", &records, text);
-        add("mapping usage of processes", &records.map(WithPid), text);
+        let extra = &[Extra::Pid];
+        add_with(extra, "mapping usage of processes", &records, text);
         let records = [
             samples::owner(name),
             samples::named(name),

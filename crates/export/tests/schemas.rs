@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 use process_introspection::{MappingKind, MemoryType, PageUse, PhysicalKind, UnknownReason};
 use process_introspection_export::{
-    Detailed, Details, ExtentRecord, FlagCounts, Format, Hex, OwnerKind, PhysicalRecord, Record,
-    ResidentRecord, State, WithNode, WithPid,
+    Details, ExtentRecord, Extra, FlagCounts, Format, Hex, OwnerKind, PageTableRecord,
+    PhysicalRecord, Record, ResidentRecord, State,
 };
 use samples::{address, details, hidden_address, mapping_usage};
 use serde_json::{json, Value};
@@ -35,6 +35,10 @@ fn of_record(schema: &Value) -> Validator {
 /// The schema takes these records, and no record that lacks a field, has one
 /// more, or has one of another type.
 fn check<R: Record>(name: &str, records: &[R]) {
+    check_with(&[], name, records);
+}
+
+fn check_with<R: Record>(extra: &'static [Extra], name: &str, records: &[R]) {
     let schema = schema(name);
     assert!(
         jsonschema::draft202012::meta::is_valid(&schema),
@@ -66,7 +70,7 @@ fn check<R: Record>(name: &str, records: &[R]) {
         more["surprise"] = json!(1);
         assert!(!record.is_valid(&more), "{name}: one more");
     }
-    check_names::<R>(name, &schema);
+    check_names::<R>(extra, name, &schema);
 }
 
 /// The fields of CSV that facts of pages have.
@@ -82,8 +86,10 @@ fn details_fields(schema: &Value) -> Vec<String> {
 }
 
 /// The schema's fields are those of CSV.
-fn check_names<R: Record>(name: &str, schema: &Value) {
+fn check_names<R: Record>(extra: &'static [Extra], name: &str, schema: &Value) {
     let record = &schema["$defs"]["record"];
+    let header = R::LAYOUT.with(extra).header();
+    let has = |field: &str| header.iter().any(|name| name == field);
     let mut fields: BTreeSet<_> = record["properties"]
         .as_object()
         .unwrap()
@@ -91,17 +97,25 @@ fn check_names<R: Record>(name: &str, schema: &Value) {
         .map(String::as_str)
         .collect();
     // A place is two fields in CSV, an amount is one.
-    if !R::LAYOUT.fields.contains(&"swap") && fields.remove("swap") {
+    if !has("swap") && fields.remove("swap") {
         fields.extend(["swap_type", "swap_offset"]);
     }
     // Optional in JSON; in CSV its fields stand beside the others.
-    let has_details = R::LAYOUT.fields.contains(&"details_flags");
-    let details: Vec<_> = match fields.remove("details") && has_details {
+    let details: Vec<_> = match fields.remove("details") && has("details_flags") {
         true => details_fields(schema),
         false => Vec::new(),
     };
     fields.extend(details.iter().map(String::as_str));
-    assert_eq!(fields, R::LAYOUT.fields.iter().copied().collect(), "{name}");
+    assert_eq!(
+        fields,
+        header.iter().map(String::as_str).collect(),
+        "{name}"
+    );
+}
+
+/// A record as JSON lines have it.
+fn json_of<R: Record>(record: R) -> Value {
+    serde_json::from_str(&samples::written(Format::JsonLines, None, &[record])).unwrap()
 }
 
 #[test]
@@ -121,7 +135,8 @@ fn every_kind_of_record_is_as_its_schema_says() {
         check("object", &[samples::object(name)]);
         let of_mapping = mapping_usage(name, true);
         check("summary-mapping", &[of_mapping]);
-        check("summary-mapping", &[WithPid(mapping_usage(name, false))]);
+        let unknown = mapping_usage(name, false);
+        check_with(&[Extra::Pid], "summary-mapping", &[unknown]);
     }
     check("extents", &[samples::extent()]);
     check("frame", &[address(), hidden_address()]);
@@ -208,7 +223,7 @@ fn the_schemas_name_every_memory_type_and_reason() {
 #[test]
 fn a_reason_is_there_for_what_is_unknown_and_for_nothing_else() {
     let schema = of_record(&schema("physical"));
-    let of = |record: PhysicalRecord<'_>| serde_json::to_value(record).unwrap();
+    let of = |record: PhysicalRecord<'_>| json_of(record);
     assert!(schema.is_valid(&of(samples::unknown(b""))));
     let without = PhysicalRecord {
         reason: None,
@@ -247,22 +262,19 @@ fn facts_of_pages_are_as_the_schemas_say() {
         },
     );
     for details in [some, none] {
-        let record = samples::physical(b"/bin/x");
-        let detailed = Detailed {
-            record,
-            details: details.clone(),
+        let detailed = PhysicalRecord {
+            details: Some(&details),
+            ..samples::physical(b"/bin/x")
         };
-        check("physical", std::slice::from_ref(&detailed));
-        check(
-            "physical",
-            &[Detailed {
-                record: WithNode(record),
-                details: details.clone(),
-            }],
-        );
-        let record = samples::page_table(b"/bin/x");
-        check("pagetable", &[Detailed { record, details }]);
-        let whole = serde_json::to_value(&detailed).unwrap();
+        check_with(&[Extra::Details], "physical", &[detailed]);
+        let extra = &[Extra::Node, Extra::Details];
+        check_with(extra, "physical", &[detailed]);
+        let entry = PageTableRecord {
+            details: Some(&details),
+            ..samples::page_table(b"/bin/x")
+        };
+        check_with(&[Extra::Details], "pagetable", &[entry]);
+        let whole = json_of(detailed);
         let of_record = of_record(&schema("physical"));
         for field in whole["details"].as_object().unwrap().keys() {
             let mut lacking = whole.clone();
@@ -293,25 +305,25 @@ fn the_schemas_tie_addresses_to_states() {
         pfn: None,
         ..samples::physical(b"")
     };
-    assert!(!valid(&physical, &|| serde_json::to_value(unbacked).unwrap()));
+    assert!(!valid(&physical, &|| json_of(unbacked)));
     let backed = PhysicalRecord {
         paddr: Some(Hex(0)),
         ..samples::swapped(b"")
     };
-    assert!(!valid(&physical, &|| serde_json::to_value(backed).unwrap()));
+    assert!(!valid(&physical, &|| json_of(backed)));
     let unmapped = ExtentRecord {
         paddr: None,
         pfn: None,
         state: State::Unmapped,
         ..samples::extent()
     };
-    assert!(valid(&extents, &|| serde_json::to_value(unmapped).unwrap()));
+    assert!(valid(&extents, &|| json_of(unmapped)));
     let resident = ResidentRecord {
         state: State::Ram,
         ..samples::resident(b"")
     };
     let schema = of_record(&schema("resident"));
-    assert!(!valid(&schema, &|| serde_json::to_value(resident).unwrap()));
+    assert!(!valid(&schema, &|| json_of(resident)));
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.

@@ -250,7 +250,7 @@ fn csv_has_the_numbers_of_json() {
         let text = written(Format::Csv, None, &records);
         let mut lines = text.lines();
         let header: Vec<_> = lines.next().unwrap().split(',').collect();
-        assert_eq!(header, SummaryRecord::LAYOUT.fields);
+        assert_eq!(header, SummaryRecord::LAYOUT.header());
         let mut found = Vec::new();
         for line in lines {
             let cells: Vec<_> = line.split(',').collect();

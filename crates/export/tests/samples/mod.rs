@@ -5,10 +5,10 @@
 
 use process_introspection::{BuildId, Device, FrameFlags, HugePolicy};
 use process_introspection_export::{
-    AddressRecord, AtLeastRecord, ContiguityRecord, Details, DeviceNumber, ExtentClassRecord,
-    ExtentRecord, FlagCounts, FlagNames, Format, Hex, HugePagesRecord, HugeSettingsRecord,
-    KindRecord, MappingUsageRecord, Name, NamedBy, NodeRecord, ObjectRecord, OtherPath, OwnerKind,
-    OwnerRecord, PageTableRecord, PagesRecord, PhysicalRecord, PolicyRecord, Record,
+    AddressRecord, AtLeastRecord, ContiguityRecord, Decimal, Details, DeviceNumber,
+    ExtentClassRecord, ExtentRecord, Extra, FlagCounts, FlagNames, Format, Hex, HugePagesRecord,
+    HugeSettingsRecord, KindRecord, MappingUsageRecord, Name, NamedBy, NodeRecord, ObjectRecord,
+    OwnerKind, OwnerRecord, PageTableRecord, PagesRecord, PhysicalRecord, PolicyRecord, Record,
     ResidentRecord, Searched, SignedHex, Span, State, SummaryRecord, Swap, UsageRecord,
     VirtualRecord, Writer,
 };
@@ -41,6 +41,7 @@ pub(crate) fn physical(name: &[u8]) -> PhysicalRecord<'_> {
         flags: Hex(0x1700302),
         byte: None,
         folded: None,
+        details: None,
     }
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn page_table(name: &[u8]) -> PageTableRecord<'_> {
         prot: like.prot,
         shared: true,
         kind: Some(like.kind),
-        page_size: Some(2 << 20),
+        page_size: 2 << 20,
         offset: like.offset,
         dev: like.dev,
         ino: like.ino,
@@ -92,6 +93,7 @@ pub(crate) fn page_table(name: &[u8]) -> PageTableRecord<'_> {
         cache: Some("write-back"),
         flags: like.flags,
         byte: None,
+        details: None,
     }
 }
 
@@ -155,14 +157,25 @@ pub(crate) fn object(name: &[u8]) -> ObjectRecord<'_> {
         build_id: BuildId::from_bytes(&[0xab; 20]),
         deleted: false,
         path: Name(name),
-        target_path: OtherPath::target(Name(name)),
-        open_path: OtherPath::open(Name(name)),
+        target_path: Name(name),
+        open_path: Name(name),
     }
 }
 
 /// What is written for these records.
 pub(crate) fn written<R: Record>(format: Format, width: Option<usize>, records: &[R]) -> String {
-    let mut writer = Writer::begin(format, Vec::new(), &R::LAYOUT, width).unwrap();
+    written_with(&[], format, width, records)
+}
+
+/// The same with these extra columns.
+pub(crate) fn written_with<R: Record>(
+    extra: &'static [Extra],
+    format: Format,
+    width: Option<usize>,
+    records: &[R],
+) -> String {
+    let layout = R::LAYOUT.with(extra);
+    let mut writer = Writer::begin(format, Vec::new(), &layout, width).unwrap();
     for record in records {
         writer.write(record).unwrap();
     }
@@ -181,9 +194,8 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
         mapcount_max: Some(2),
         flags: Some(FlagNames(FrameFlags::LRU | FrameFlags::MMAP)),
         pid: Some(4711),
-        unique_pid: Some("3515005530021069".to_owned()),
-        command: Some("x".to_owned()),
-        command_hex: Some("78ff".to_owned()),
+        unique_pid: Some(Decimal(3515005530021069)),
+        command: Name(b"x"),
         vaddr: Some(Hex(0x7f44236fc000)),
         state: Some(State::Ram),
         prot: Some("r-x"),
@@ -354,14 +366,13 @@ pub(crate) fn details(swap_area: Option<&str>) -> Details {
     }
 }
 
-pub(crate) fn policy(policy: HugePolicy, setting: &str, bytes: u64, eligible: u64) -> PolicyRecord {
+pub(crate) fn policy(reason: HugePolicy, setting: &str, bytes: u64, eligible: u64) -> PolicyRecord {
     PolicyRecord {
-        reason: policy.name(),
+        reason,
         setting: (!setting.is_empty()).then(|| setting.to_owned()),
         bytes,
         eligible,
         eligible_full: eligible / 2,
-        policy,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use process_introspection::PhysicalMap;
-use process_introspection_export::{Detailed, PageTableRecord, Record};
+use process_introspection_export::{Extra, PageTableRecord, Record};
 
 use crate::commands::details::Details;
 use crate::control::freeze::freeze;
@@ -58,11 +58,11 @@ impl Arguments {
         let address = selection.address();
         let map = PhysicalMap::read_in(process.mounts())?;
         let details = Details::open(self.details, &process)?;
-        let layout = match self.details {
-            true => &Detailed::<PageTableRecord>::LAYOUT,
-            false => &PageTableRecord::LAYOUT,
-        };
-        let mut sink = Sink::open(&self.output, layout, &ranges, freeze.into())?;
+        let layout = PageTableRecord::LAYOUT.with(match self.details {
+            true => &[Extra::Details],
+            false => &[],
+        });
+        let mut sink = Sink::open(&self.output, &layout, &ranges, freeze.into())?;
         let mut walk = process.walk_ranges(ranges).memory_types().nodes(&map);
         if self.details {
             walk = walk.details();
@@ -81,13 +81,10 @@ impl Arguments {
             if let Some(address) = address {
                 record.set_byte(address);
             }
-            match &entry.facts {
-                None => sink.write(&record)?,
-                Some(facts) => sink.write(&Detailed {
-                    record,
-                    details: details.of(entry.virt, entry.backing, facts),
-                })?,
-            }
+            let facts = entry.facts.as_ref();
+            let details = facts.map(|facts| details.of(entry.virt, entry.backing, facts));
+            record.details = details.as_ref();
+            sink.write(&record)?;
         }
         sink.finish()?;
         remarks.finish(&process, &selection);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use clap::error::ErrorKind;
 use clap::{value_parser, Args};
 use process_introspection::{Attributed, PhysicalMap, PhysicalRegion, Process, Walk};
-use process_introspection_export::{Detailed, PhysicalRecord, Record, WithNode};
+use process_introspection_export::{Extra, PhysicalRecord, Record};
 
 use crate::commands::details::Details;
 use crate::control::freeze::freeze;
@@ -153,13 +153,13 @@ impl Arguments {
         let map = PhysicalMap::read_in(process.mounts())?;
         let details = Details::open(self.details, process)?;
         let with_node = map.has_several_nodes() || self.details;
-        let layout = match (self.details, with_node) {
-            (true, _) => &Detailed::<WithNode>::LAYOUT,
-            (_, true) => &WithNode::LAYOUT,
-            (_, false) => &PhysicalRecord::LAYOUT,
-        };
+        let layout = PhysicalRecord::LAYOUT.with(match (self.details, with_node) {
+            (true, _) => &[Extra::Node, Extra::Details],
+            (_, true) => &[Extra::Node],
+            (_, false) => &[],
+        });
         let mut remarks = Remarks::new(process, &self.output, context.launched.is_some())?;
-        let mut sink = Sink::open(&self.output, layout, &ranges, context)?;
+        let mut sink = Sink::open(&self.output, &layout, &ranges, context)?;
         let address = selection.address();
         let write = |region: &Attributed<PhysicalRegion>, folded, sink: &mut Sink| {
             let mut record = PhysicalRecord::new(region, region.page_size, process.page_size());
@@ -169,14 +169,10 @@ impl Arguments {
             if let Some(address) = address {
                 record.set_byte(address);
             }
-            match &region.facts {
-                Some(facts) => sink.write(&Detailed {
-                    record: WithNode(record),
-                    details: details.of(region.virt, region.backing, facts),
-                }),
-                None if with_node => sink.write(&WithNode(record)),
-                None => sink.write(&record),
-            }
+            let facts = region.facts.as_ref();
+            let details = facts.map(|facts| details.of(region.virt, region.backing, facts));
+            record.details = details.as_ref();
+            sink.write(&record)
         };
         let write_fold = |folding: Option<Folding>, sink: &mut Sink| match folding {
             None => Ok(()),

@@ -8,8 +8,8 @@ use process_introspection::{
     PhysicalMap, Process, SummaryOptions, Target,
 };
 use process_introspection_export::{
-    HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord, UsageRecord,
-    WithPid,
+    Extra, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord,
+    UsageRecord,
 };
 
 use super::{missing, summarize, Arguments, Found};
@@ -101,7 +101,7 @@ pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure>
     let map = PhysicalMap::read_in(mounts)?;
     let settings = HugePageSettings::read_in(mounts, PageSize::base().pmd().bytes());
     let is_table = arguments.output.is_table();
-    let sink = Sink::open_for_processes(&arguments.output, layout(arguments))?;
+    let sink = Sink::open_for_processes(&arguments.output, &layout(arguments))?;
     let look = move |process: Process| {
         // Kernel threads, and processes that have ended.
         if process.virtual_regions(..)?.next().is_none() {
@@ -164,16 +164,16 @@ pub(super) fn several(
         mounts.process(first.target)?;
     }
     let map = PhysicalMap::read_in(mounts)?;
-    let sink = Sink::open_for_processes(&arguments.output, layout(arguments))?;
+    let sink = Sink::open_for_processes(&arguments.output, &layout(arguments))?;
     let summaries = summarize_each(arguments, mounts, selected, &map, &sink)?;
     report(arguments, summaries, sink)
 }
 
-fn layout(arguments: &Arguments) -> &'static Layout {
+fn layout(arguments: &Arguments) -> Layout {
     match (arguments.by_mapping, arguments.output.is_table()) {
-        (true, _) => &WithPid::LAYOUT,
-        (false, true) => &ProcessLine::LAYOUT,
-        (false, false) => &SummaryRecord::LAYOUT,
+        (true, _) => MappingUsageRecord::LAYOUT.with(&[Extra::Pid]),
+        (false, true) => ProcessLine::LAYOUT,
+        (false, false) => SummaryRecord::LAYOUT,
     }
 }
 
@@ -263,7 +263,7 @@ fn write_mappings(all: &[Found], sink: &mut Sink) -> Result<(), Failure> {
     for found in all {
         for mapping in &found.mappings {
             let record = MappingUsageRecord::new(found.pid, &found.summary, mapping);
-            sink.write(&WithPid(record))?;
+            sink.write(&record)?;
         }
     }
     Ok(())

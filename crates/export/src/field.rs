@@ -1,0 +1,380 @@
+//! Declaration of records: each field once, with its name, type, unit, meaning and
+//! table column. Every format is a [`Visit`] of these fields. Knows no format.
+
+use crate::value::Value;
+
+/// One field of a record.
+#[derive(Copy, Clone, Debug)]
+pub struct Field {
+    /// Name in every format; a [`Kind::Name`] also has one that ends in `_hex`.
+    pub name: &'static str,
+    /// Meaning, as text of one paragraph with a space before each line.
+    pub meaning: &'static str,
+    /// Type of its values.
+    pub kind: Kind,
+    /// Unit of a number.
+    pub unit: Unit,
+    /// Smallest number.
+    pub least: u64,
+    /// Largest number.
+    pub most: Option<u64>,
+    /// All words of a closed list.
+    pub words: Option<fn() -> Vec<&'static str>>,
+    /// Regular expression that text matches.
+    pub pattern: Option<&'static str>,
+    /// Whether it can be null.
+    pub is_nullable: bool,
+    /// Meaning of null.
+    pub null: &'static str,
+    /// Whether JSON leaves it out if it is null.
+    pub is_optional: bool,
+    /// Whether the fields of this group stand among those of the record.
+    pub is_flat: bool,
+    /// Column group that a layout must have for CSV to contain it.
+    pub extra: Option<Extra>,
+    /// Column of the table.
+    pub column: Option<Column>,
+}
+
+/// Type of the values of a field.
+#[derive(Copy, Clone, Debug)]
+pub enum Kind {
+    /// Number.
+    Number,
+    /// Number that is written in hexadecimal.
+    Hex,
+    /// Signed number that is written in hexadecimal.
+    SignedHex,
+    /// Decimal number of more than 53 bits, which JSON has as text.
+    Decimal,
+    /// True or false.
+    Truth,
+    /// Word that this program or the kernel chose.
+    Word,
+    /// Text that anybody could have chosen.
+    Text,
+    /// Device number, `fe:00`.
+    Device,
+    /// Name as text, and all its bytes in a second field if it is not UTF-8.
+    Name,
+    /// List of texts.
+    Texts,
+    /// List of numbers.
+    Numbers,
+    /// Names of the flags of a page frame.
+    Flags,
+    /// Names of flags, each with a number of pages.
+    Counts,
+    /// Fields of a record within the record.
+    Group(&'static [Field]),
+    /// List of records.
+    List(&'static [Field]),
+}
+
+/// Unit of a number.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// None: a count, an address, an index.
+    None,
+    /// Bytes; tables have them as sizes.
+    Bytes,
+    /// Base pages.
+    Pages,
+}
+
+/// Fields or columns that only some outputs of a record have.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Column of the NUMA node.
+    Node,
+    /// Column of the process.
+    Pid,
+    /// Fields of the page facts.
+    Details,
+}
+
+/// Column of a table.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Position in the table. Of several fields with one position, the first that has a
+    /// value is shown.
+    pub place: usize,
+    /// Title in the header line; empty if another field of this place has it.
+    pub title: &'static str,
+    /// Width in characters. The last column has 0: it gets the rest of the line.
+    pub width: usize,
+    /// Presentation of values.
+    pub show: Show,
+    /// Column group that a layout must have for this column.
+    pub extra: Option<Extra>,
+}
+
+/// Presentation of the values of a column.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// Text at the left.
+    Left,
+    /// Number at the right; bytes as an exact size.
+    Right,
+    /// Bytes at the right, rounded down to five characters.
+    Rough,
+    /// `s` or `p` for shared or private, behind the protection in one cell.
+    Sharing,
+    /// Command line: on a narrow terminal its end is cut off.
+    Command,
+}
+
+impl Field {
+    /// Declares a field of values of type `T`.
+    pub const fn new<T: FieldType>(name: &'static str, meaning: &'static str) -> Self {
+        Self {
+            name,
+            meaning,
+            kind: T::KIND,
+            unit: Unit::None,
+            least: 0,
+            most: None,
+            words: T::WORDS,
+            pattern: T::PATTERN,
+            is_nullable: T::IS_NULLABLE,
+            null: "",
+            is_optional: false,
+            is_flat: false,
+            extra: None,
+            column: None,
+        }
+    }
+
+    /// Sets a name that is no identifier of Rust.
+    pub const fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Sets the unit.
+    pub const fn bytes(self) -> Self {
+        let unit = Unit::Bytes;
+        Self { unit, ..self }
+    }
+
+    /// Sets the unit.
+    pub const fn pages(self) -> Self {
+        let unit = Unit::Pages;
+        Self { unit, ..self }
+    }
+
+    /// Sets the smallest number.
+    pub const fn least(self, least: u64) -> Self {
+        Self { least, ..self }
+    }
+
+    /// Sets the largest number.
+    pub const fn most(self, most: u64) -> Self {
+        let most = Some(most);
+        Self { most, ..self }
+    }
+
+    /// Sets the closed list that its words are of.
+    pub const fn one_of(self, words: fn() -> Vec<&'static str>) -> Self {
+        let words = Some(words);
+        Self { words, ..self }
+    }
+
+    /// Sets the regular expression that its text matches.
+    pub const fn pattern(self, pattern: &'static str) -> Self {
+        let pattern = Some(pattern);
+        Self { pattern, ..self }
+    }
+
+    /// Sets the meaning of null.
+    pub const fn null(self, null: &'static str) -> Self {
+        Self { null, ..self }
+    }
+
+    /// Leaves it out of JSON if it is null.
+    pub const fn optional(self) -> Self {
+        let is_optional = true;
+        Self {
+            is_optional,
+            ..self
+        }
+    }
+
+    /// Puts the fields of the group among those of the record.
+    pub const fn flat(self) -> Self {
+        let is_flat = true;
+        Self { is_flat, ..self }
+    }
+
+    /// Leaves it out of CSV without these extra columns.
+    pub const fn extra(self, extra: Extra) -> Self {
+        let extra = Some(extra);
+        Self { extra, ..self }
+    }
+
+    /// Sets a column of text.
+    pub const fn text(self, place: usize, title: &'static str, width: usize) -> Self {
+        self.column(place, title, width, Show::Left)
+    }
+
+    /// Sets a column of numbers or addresses.
+    pub const fn number(self, place: usize, title: &'static str, width: usize) -> Self {
+        self.column(place, title, width, Show::Right)
+    }
+
+    /// Sets a column of rounded sizes.
+    pub const fn rough(self, place: usize, title: &'static str, width: usize) -> Self {
+        self.column(place, title, width, Show::Rough)
+    }
+
+    /// Sets the last column, of command lines.
+    pub const fn command(self, place: usize, title: &'static str) -> Self {
+        self.column(place, title, 0, Show::Command)
+    }
+
+    /// Sets a column that other fields share.
+    pub const fn also(self, place: usize, show: Show) -> Self {
+        self.column(place, "", 0, show)
+    }
+
+    /// Leaves its column out of tables without these extra columns.
+    pub const fn column_extra(self, extra: Extra) -> Self {
+        let column = match self.column {
+            Some(column) => Some(Column {
+                extra: Some(extra),
+                ..column
+            }),
+            None => None,
+        };
+        Self { column, ..self }
+    }
+
+    const fn column(self, place: usize, title: &'static str, width: usize, show: Show) -> Self {
+        let column = Some(Column {
+            place,
+            title,
+            width,
+            show,
+            extra: None,
+        });
+        Self { column, ..self }
+    }
+}
+
+/// Record of declared fields.
+pub trait Fields {
+    /// Its fields, in the order of every format.
+    const FIELDS: &'static [Field];
+    /// Meaning of the record.
+    const MEANING: &'static str;
+
+    /// Hands each field with its value to the visitor, in order.
+    fn visit(&self, visit: &mut impl Visit);
+}
+
+/// Format: takes the fields of a record.
+pub trait Visit {
+    /// Takes the value of a field. A null group or list comes here, too.
+    fn value(&mut self, field: &'static Field, value: Value<'_>);
+
+    /// Takes a record within the record.
+    fn group(&mut self, field: &'static Field, record: &impl Fields);
+
+    /// Takes a list of records.
+    fn list(&mut self, field: &'static Field, records: &[impl Fields]);
+}
+
+/// Type of Rust that a field can have.
+pub trait FieldType {
+    /// The type that formats see.
+    const KIND: Kind;
+    /// Whether it can be null.
+    const IS_NULLABLE: bool = false;
+    /// All words, where it is a closed list.
+    const WORDS: Option<fn() -> Vec<&'static str>> = None;
+    /// Regular expression that its text matches.
+    const PATTERN: Option<&'static str> = None;
+
+    /// Hands its value to the visitor.
+    fn visit_as(&self, field: &'static Field, visit: &mut impl Visit);
+}
+
+impl<T: FieldType> FieldType for Option<T> {
+    const KIND: Kind = T::KIND;
+    const IS_NULLABLE: bool = true;
+    const WORDS: Option<fn() -> Vec<&'static str>> = T::WORDS;
+    const PATTERN: Option<&'static str> = T::PATTERN;
+
+    #[inline]
+    fn visit_as(&self, field: &'static Field, visit: &mut impl Visit) {
+        match self {
+            Some(value) => value.visit_as(field, visit),
+            None => visit.value(field, Value::Null),
+        }
+    }
+}
+
+impl<R: Fields> FieldType for R {
+    const KIND: Kind = Kind::Group(R::FIELDS);
+
+    fn visit_as(&self, field: &'static Field, visit: &mut impl Visit) {
+        visit.group(field, self);
+    }
+}
+
+impl<R: Fields> FieldType for Vec<R> {
+    const KIND: Kind = Kind::List(R::FIELDS);
+
+    fn visit_as(&self, field: &'static Field, visit: &mut impl Visit) {
+        visit.list(field, self);
+    }
+}
+
+/// Declares a record: the struct, its [`Field`]s and the visit of its values.
+///
+/// The documentation of a field is its meaning in schemas and documents. Behind `=`
+/// stand calls of [`Field`]'s methods. Fields in `besides` are in no format.
+macro_rules! record {
+    (
+        $(#[doc = $about:literal])+
+        $(#[derive($($derive:ident),+)])?
+        $visible:vis struct $record:ident $(<$life:lifetime>)? {
+            $(
+                $(#[doc = $meaning:literal])+
+                $shown:vis $field:ident: $type:ty
+                    $(= $($call:ident($($argument:expr),* $(,)?)).+)?,
+            )+
+        }
+        $(besides {
+            $(
+                $(#[doc = $note:literal])+
+                pub $more:ident: $more_type:ty,
+            )+
+        })?
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, PartialEq, Eq $($(, $derive)+)?)]
+        $visible struct $record $(<$life>)? {
+            $($(#[doc = $meaning])+ $shown $field: $type,)+
+            $($($(#[doc = $note])+ pub $more: $more_type,)+)?
+        }
+
+        impl $(<$life>)? $crate::field::Fields for $record $(<$life>)? {
+            const FIELDS: &'static [$crate::field::Field] = &[$(
+                $crate::field::Field::new::<$type>(
+                    stringify!($field),
+                    concat!($($meaning),+),
+                )$($(.$call($($argument),*))+)?,
+            )+];
+            const MEANING: &'static str = concat!($($about),+);
+
+            #[inline]
+            fn visit(&self, visit: &mut impl $crate::field::Visit) {
+                let [$($field),+] = Self::FIELDS else {
+                    unreachable!("as many as the record has");
+                };
+                $($crate::field::FieldType::visit_as(&self.$field, $field, visit);)+
+            }
+        }
+    };
+}
+pub(crate) use record;
