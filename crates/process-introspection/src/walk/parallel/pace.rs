@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::piece::TIME;
+/// Time that a piece is walked for, about; what is left then is another piece.
+pub(super) const TIME: Duration = Duration::from_micros(500);
 
 /// Minimum size of a piece, if its area is as large.
 const LEAST: u64 = 4 << 20;

@@ -9,13 +9,12 @@ use process_introspection_core as core;
 use process_introspection_core::physical::runs::Run;
 use process_introspection_core::physical::{Area, AreaWalker};
 
+use super::pace::TIME;
 use super::packed::PackedRuns;
 use crate::facts::page_facts::EntryNotes;
 use crate::handover::Task;
 use crate::process::mapping::{EntryStorage, Mapping};
 
-/// Time that a piece is walked for, about; what is left then is another piece.
-pub(super) const TIME: Duration = Duration::from_micros(500);
 /// Number of runs and notes that end the walk of a piece: they are kept until the
 /// caller has taken those before.
 const RUNS: usize = 2048;
