@@ -10,7 +10,7 @@ use testkit::memory;
 use testkit::target::Target;
 
 #[test]
-fn an_object_is_told_with_the_offset_in_it() {
+fn an_object_has_the_offset_in_it() {
     let target = target();
     let (pid, shared) = (target.pid().to_string(), target.addresses()[2]);
     let address = format!("{:#x}", shared + 0x1234);
@@ -171,7 +171,7 @@ fn facts_of_pages_are_the_same_in_every_format() {
 }
 
 #[test]
-fn a_programs_own_file_is_told_with_what_identifies_it() {
+fn a_programs_own_file_has_what_identifies_it() {
     let exe = std::fs::canonicalize("/proc/self/exe").unwrap();
     let code = target as fn() -> Target as usize;
     let target = target();
@@ -198,7 +198,7 @@ fn a_programs_own_file_is_told_with_what_identifies_it() {
 }
 
 #[test]
-fn stacks_of_threads_are_told_when_that_is_asked_for() {
+fn stacks_of_threads_are_found_on_request() {
     let target = Target::spawn_reporting(|report| {
         let (send, receive) = std::sync::mpsc::channel();
         testkit::thread::start(move || {

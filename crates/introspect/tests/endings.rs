@@ -17,7 +17,7 @@ use testkit::memory;
 use testkit::target::Target;
 
 #[test]
-fn wrong_usage_is_told() {
+fn wrong_usage_is_reported() {
     let wrong: &[(&[&str], &str)] = &[
         (&[], "Usage: introspect <COMMAND>"),
         (
@@ -579,7 +579,7 @@ fn a_signal_leaves_no_temporary_file_behind() {
 }
 
 #[test]
-fn where_nothing_can_be_said_the_status_tells() {
+fn without_standard_error_the_status_reports_the_failure() {
     let mut command = introspect();
     command
         .args(["virtual", "self", "--mapping", "no such thing"])

@@ -124,7 +124,7 @@ fn a_containers_own_number_means_the_hosts_process_of_that_number() {
 }
 
 #[test]
-fn the_variable_names_the_hosts_proc_and_that_is_said() {
+fn the_variable_names_the_hosts_proc_and_a_line_reports_it() {
     if !is_root_or_skip("a container with the host's proc") {
         return;
     }

@@ -96,8 +96,8 @@ fn a_page_has_the_same_owner_in_every_format_and_form_of_address() {
 }
 
 #[test]
-fn memory_that_nobody_maps_is_said_to_be_so() {
-    if !is_root_or_skip("memory_that_nobody_maps_is_said_to_be_so") {
+fn memory_that_no_process_maps_is_reported() {
+    if !is_root_or_skip("memory_that_no_process_maps_is_reported") {
         return;
     }
     // Far above all memory.
@@ -437,8 +437,8 @@ fn a_log_of_which_nothing_is_understood_fails() {
 }
 
 #[test]
-fn an_address_past_the_end_of_memory_is_said_to_be_and_a_decimal_one_is_recognised() {
-    if !is_root_or_skip("an_address_past_the_end_of_memory_is_said_to_be") {
+fn an_address_above_memory_is_reported_and_a_decimal_one_recognized() {
+    if !is_root_or_skip("an_address_above_memory_is_reported") {
         return;
     }
     let target = target();
@@ -472,8 +472,8 @@ fn an_address_past_the_end_of_memory_is_said_to_be_and_a_decimal_one_is_recognis
 }
 
 #[test]
-fn nothing_to_watch_is_said() {
-    if !is_root_or_skip("nothing_to_watch_is_said") {
+fn nothing_to_watch_is_reported() {
+    if !is_root_or_skip("nothing_to_watch_is_reported") {
         return;
     }
     // Far above all memory.
@@ -483,7 +483,7 @@ fn nothing_to_watch_is_said() {
 }
 
 #[test]
-fn wrong_usage_is_told() {
+fn wrong_usage_is_reported() {
     for arguments in [
         &["owner"][..],
         &["owner", "xyz"],

@@ -161,7 +161,7 @@ fn commands(pid: u32, at: u64) -> [Vec<String>; 6] {
 }
 
 #[test]
-fn a_servers_file_is_told_by_what_of_it_is_in_memory_and_keeps_its_pages() {
+fn a_servers_file_is_classified_by_its_resident_pages_which_it_keeps() {
     let Some((files, target)) = target("a server's file in memory") else {
         return;
     };

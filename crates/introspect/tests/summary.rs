@@ -116,8 +116,8 @@ fn several_processes_have_a_line_each_with_their_sum_and_a_column_by_mapping() {
 }
 
 #[test]
-fn the_policy_that_forbids_huge_pages_is_said_first_and_in_every_format() {
-    let test = "the_policy_that_forbids_huge_pages_is_said_first_and_in_every_format";
+fn the_policy_that_forbids_huge_pages_is_first_in_every_format() {
+    let test = "the_policy_that_forbids_huge_pages_is_first_in_every_format";
     if !is_root_or_skip(test) || !testkit::machine::has_page_scan_or_skip(test) {
         return;
     }
@@ -338,7 +338,7 @@ fn a_process_is_still_while_it_is_summed_up_and_goes_on_then() {
 }
 
 #[test]
-fn wrong_usage_is_told() {
+fn wrong_usage_is_reported() {
     for wrong in [
         &["summary"][..],
         &["summary", "1", "--all"],

@@ -109,15 +109,16 @@ fn document() -> String {
     let mut text = "\
 # Messages about memory errors
 
-`introspect owner --from-log` and `--kmsg` take addresses out of these messages. The table is generated from
-`crates/introspect/src/memory_errors/forms/`, where each row has sample messages of our own making that a test reads. A
-range of kernels was read at both ends and at what lies between of 3.0, 3.10, 4.9, 4.14, 4.18, 4.19, 5.10, 6.1, 6.12,
-6.18 and 7.2: a message may be older or newer than its row says.
+`introspect owner --from-log` and `--kmsg` read addresses from these messages. The table is generated from
+`crates/introspect/src/memory_errors/forms/`, where each row has invented sample messages that a test reads. For a range
+of kernels, both ends were read and those of 3.0, 3.10, 4.9, 4.14, 4.18, 4.19, 5.10, 6.1, 6.12, 6.18 and 7.2 that lie
+between: the first or last kernel with a message can be a neighbour of the one in its row.
 
-*physical*: the number is a physical address of the system. *presumed*: the message does not say so; the number is taken
-for one. *refused*: it is none, and the command says why. 0 and all ones stand for an unknown address in every form.
+*physical*: the number is a physical address of the system. *presumed*: the message does not name the type of the
+address, which is presumed to be physical. *refused*: the number is no physical address, and the command reports the
+reason. In every form, 0 and all ones mean that the address is unknown.
 
-| form | printed by | number | what it is |
+| form | printed by | number | meaning |
 |---|---|---|---|
 "
     .to_owned();

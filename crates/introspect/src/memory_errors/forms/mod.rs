@@ -142,19 +142,19 @@ impl Reason {
     /// Returns the reason as text.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
-            Self::NotKnown => "it stands for an address that is not known",
+            Self::NotKnown => "it means that the address is unknown",
             Self::NotValid => "the status says that the address register is not valid",
-            Self::OtherMode => "by its MISC it is no physical address",
+            Self::OtherMode => "MISC says that it is no physical address",
             Self::Normalized => {
-                "AMD's unified memory controller gives a normalized address; a message of EDAC has the system's"
+                "AMD's unified memory controller reports a normalized address; EDAC's message has the physical one"
             }
             Self::Device => "it is an address within a memory device",
             Self::Virtual => "it is a virtual address",
             Self::Guest => "it is an address of a virtual machine",
             Self::Controller => "it is the memory controller's own address",
             Self::CalledInvalid => "the message itself calls it invalid",
-            Self::NoType => "the message does not say what sort of address it is",
-            Self::Impossible => "there can be no such address",
+            Self::NoType => "the message does not name the type of the address",
+            Self::Impossible => "no address can have this value",
         }
     }
 }

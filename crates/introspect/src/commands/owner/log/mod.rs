@@ -283,9 +283,7 @@ impl Log {
                 "message does not say that its",
                 "messages do not say that their",
             );
-            summary.push(format!(
-                "{messages} address is physical; it is taken for that"
-            ));
+            summary.push(format!("{messages} address is physical, which is presumed"));
         }
         if self.unknown > 0 {
             let messages = counted(self.unknown, "message is", "messages are");
@@ -312,7 +310,7 @@ impl Log {
         }
         if let Some(more @ 1..) = refused.len().checked_sub(MAX_SHOWN) {
             let more = counted(more as u64, "number is", "numbers are");
-            summary.push(format!("{more} left out besides"));
+            summary.push(format!("{more} left out as well"));
         }
         let (shown, count) = &self.not_understood;
         if *count > 0 {
@@ -377,7 +375,7 @@ mod tests {
             said.contains("0x1000 is left out (log:1, cxl-device): it is an address within"),
             "{said}"
         );
-        assert!(said.contains("12 numbers are left out besides\n"), "{said}");
+        assert!(said.contains("12 numbers are left out as well\n"), "{said}");
         assert!(!said.contains("0x40 "), "{said}");
         assert!(
             said.contains("1 message is left out: the address is not known"),
