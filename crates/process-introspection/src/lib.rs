@@ -68,6 +68,7 @@ mod passes;
 mod process;
 mod summary;
 mod sys;
+mod text_files;
 mod walk;
 
 pub use control::freeze::Frozen;

@@ -8,6 +8,7 @@ use process_introspection_core::{Operation, PageSize};
 
 use crate::error::Error;
 use crate::process::mounts::Mounts;
+use crate::text_files::unescaped;
 
 /// A swap area that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl SwapAreas {
             let (path, _) = (words.next()?, words.next()?);
             let mut bytes = || words.next()?.parse::<u64>().ok()?.checked_mul(1024);
             Some(SwapArea {
-                path: unescaped(path),
+                path: unescaped(path).to_string_lossy().into_owned(),
                 size: bytes()?,
                 used: bytes()?,
             })
@@ -85,29 +86,6 @@ impl SwapAreas {
             _ => None,
         }
     }
-}
-
-/// Blanks and backslashes in paths stand as `\040`.
-fn unescaped(path: &str) -> String {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after
-            .get(..3)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match escaped.filter(|_| byte == b'\\') {
-            Some(escaped) => {
-                bytes.push(escaped);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! The pass over processes: opens and walks them, by several threads
 //! ([`crate::handover::crew`]). Knows what is wanted, not what for.
 
-use std::ffi::OsString;
-use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +10,6 @@ use process_introspection_core::physical::{Area, AreaCursor, AreaWalker, Backing
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::VmaName;
 use process_introspection_core::{object, AddrRange, PhysAddr};
-use rustix::fs::{openat, Mode, OFlags};
 
 use super::wanted::Wanted;
 use super::{lost, Coverage, Owner, PassedProcess};
@@ -26,7 +23,6 @@ use crate::process::mapping::{
 };
 use crate::process::mounts::Mounts;
 use crate::process::Process;
-use crate::sys;
 use crate::walk::regions::PhysicalRegion;
 
 /// What becomes of a process.
@@ -215,7 +211,7 @@ fn open(
     });
     match opened {
         Ok(process) => {
-            passed.command = command(&process);
+            passed.command = process.comm();
             Ok((Arc::new(passed), process))
         }
         Err(error) => Err((passed, error)),
@@ -392,25 +388,4 @@ fn part_of(region: &PhysicalRegion, from: u64, to: u64) -> PhysicalRegion {
         anonymous: region.anonymous,
         mapping: Arc::clone(&region.mapping),
     }
-}
-
-/// A process's `comm`; empty if it cannot be read.
-fn command(process: &Process) -> OsString {
-    use std::os::unix::ffi::OsStringExt;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let opened = openat(
-        sys::directory(process.as_core()),
-        c"comm",
-        flags,
-        Mode::empty(),
-    );
-    let mut name = Vec::new();
-    if let Ok(file) = opened {
-        // What cannot be read is left empty, as documented.
-        let _ = std::fs::File::from(file).read_to_end(&mut name);
-    }
-    if name.last() == Some(&b'\n') {
-        name.pop();
-    }
-    OsString::from_vec(name)
 }

@@ -12,6 +12,7 @@ use process_introspection_core::Target;
 use crate::error::Error;
 use crate::process::mounts::Mounts;
 use crate::process::{Process, UniquePid};
+use crate::text_files::read_of;
 
 /// A process that was found by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,11 +112,16 @@ impl Mounts {
 }
 
 impl Process {
+    /// Returns its `comm`; empty if it cannot be read.
+    pub(crate) fn comm(&self) -> OsString {
+        let read = |file: &str| read_of(self.as_core(), file).unwrap_or_default();
+        OsString::from_vec(comm(read))
+    }
+
     /// What it was started with, see [`NamedProcess::command_line`]; empty if it
     /// has ended.
     pub fn command_line(&self) -> OsString {
-        let dir = format!("/proc/thread-self/fd/{}", self.as_core().directory().raw());
-        match command_line(Path::new(&dir)) {
+        match command_line(|file| read_of(self.as_core(), file).unwrap_or_default()) {
             // Not even a name in brackets.
             nameless if nameless == "[]" => OsString::new(),
             line => line,
@@ -137,7 +143,7 @@ fn processes_where(
         match mounts.unique_pid(pid) {
             Ok(unique_pid) if is_meant(&dir) => found.push(NamedProcess {
                 unique_pid,
-                command_line: command_line(&dir),
+                command_line: command_line(|file| read(&dir, file)),
             }),
             Ok(_) => {}
             Err(error) if error.is_gone() => {}
@@ -167,9 +173,13 @@ pub(crate) fn pids(mounts: &Mounts) -> Result<Vec<u32>, Error> {
     Ok(pids)
 }
 
+/// Returns the contents of a file of a process; empty if it cannot be read.
+fn read(dir: &Path, file: &str) -> Vec<u8> {
+    fs::read(dir.join(file)).unwrap_or_default()
+}
+
 fn has_name(dir: &Path, name: &[u8]) -> bool {
-    let comm = fs::read(dir.join("comm")).unwrap_or_default();
-    if comm.strip_suffix(b"\n").unwrap_or(&comm) == name {
+    if comm(|file| read(dir, file)) == name {
         return true;
     }
     let program = fs::read_link(dir.join("exe"))
@@ -181,7 +191,7 @@ fn has_name(dir: &Path, name: &[u8]) -> bool {
         return true;
     }
     // Last, because a read of a process's memory can wait for its mmap lock.
-    let arguments = fs::read(dir.join("cmdline")).unwrap_or_default();
+    let arguments = read(dir, "cmdline");
     let argument0 = arguments
         .split(|&byte| byte == 0)
         .next()
@@ -193,15 +203,22 @@ fn last_component(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
-fn command_line(dir: &Path) -> OsString {
-    let mut line = fs::read(dir.join("cmdline")).unwrap_or_default();
+/// Returns the `comm` of a process whose files `read` returns.
+fn comm(read: impl Fn(&str) -> Vec<u8>) -> Vec<u8> {
+    let mut comm = read("comm");
+    if comm.last() == Some(&b'\n') {
+        comm.pop();
+    }
+    comm
+}
+
+fn command_line(read: impl Fn(&str) -> Vec<u8>) -> OsString {
+    let mut line = read("cmdline");
     while line.last() == Some(&0) {
         line.pop();
     }
     if line.is_empty() {
-        let comm = fs::read(dir.join("comm")).unwrap_or_default();
-        let comm = comm.strip_suffix(b"\n").unwrap_or(&comm);
-        line = [b"[", comm, b"]"].concat();
+        line = [b"[", &comm(read)[..], b"]"].concat();
     }
     for byte in &mut line {
         if *byte == 0 {

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use process_introspection_core::descriptor::OwnedFd;
+use process_introspection_core::proc_text::Stat;
 use rustix::fs::{statfs, FsWord, OFlags, PROC_SUPER_MAGIC};
 
 use crate::error::Error;
@@ -113,21 +114,14 @@ impl Mounts {
         // only to those who may trace that. Kernel threads, of which 2 starts all
         // others (init/main.c, `rest_init`), are in the first namespace alone.
         let stat = std::fs::read(self.proc().join("2/stat")).unwrap_or_default();
-        flags(&stat).is_some_and(|flags| flags & PF_KTHREAD != 0)
+        let flags = Stat::parse(&stat).and_then(|stat| stat.flags());
+        flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
     }
 
     /// A descriptor of the directory of another sysfs.
     pub(crate) fn open_sysfs(&self) -> Result<Option<OwnedFd>, Error> {
         self.sys.as_deref().map(directory).transpose()
     }
-}
-
-/// Field 9 of `/proc/PID/stat`. The second, the name in parentheses, can hold any
-/// byte, so fields are counted from the last closing parenthesis.
-fn flags(stat: &[u8]) -> Option<u64> {
-    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
-    let field = stat.get(after_name..)?.split(|&byte| byte == b' ').nth(6)?;
-    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// Fails unless a file system of this sort is mounted on a directory.

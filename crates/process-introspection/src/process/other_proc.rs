@@ -5,6 +5,7 @@ use std::path::Path;
 
 use process_introspection_core as core;
 use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::proc_text::{number, value_of};
 use process_introspection_core::process::unique_pid_of_directory;
 use process_introspection_core::Target;
 
@@ -58,10 +59,9 @@ fn in_other_proc(proc: &Path, target: Target) -> Result<Process, Error> {
         Target::Caller => {}
         Target::Pid(pid) => {
             // A thread has a directory too, which is not listed.
-            let status = std::fs::read_to_string(path.join("status"));
-            let mut lines = status.as_deref().unwrap_or_default().lines();
-            let process = lines.find_map(|line| line.strip_prefix("Tgid:"));
-            if process.is_some_and(|number| number.trim() != pid.to_string()) {
+            let status = std::fs::read(path.join("status")).unwrap_or_default();
+            let process = value_of(&status, b"Tgid:").and_then(number::<u32>);
+            if process.is_some_and(|process| process != pid) {
                 return Err(none());
             }
         }

@@ -7,15 +7,16 @@
 //! for files; read in Linux 5.10 and 6.12, and as changed in 6.18.
 
 use std::cell::OnceCell;
-use std::fs;
 
 use process_introspection_core::object::MappingKind;
+use process_introspection_core::proc_text::value_of;
 use process_introspection_core::Process;
 
 use super::tmpfs::TmpfsModes;
 use crate::facts::vm_flags::AreaFlags;
 use crate::machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
 use crate::process::mapping::Mapping;
+use crate::text_files::read_of;
 
 /// Policy that keeps memory from being huge.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,12 +143,11 @@ pub(crate) struct HugeRules<'a> {
 impl<'a> HugeRules<'a> {
     /// Reads what the process has set.
     pub(crate) fn of(process: &'a Process, settings: &'a HugePageSettings) -> Self {
-        let directory = process.directory().raw();
-        let path = format!("/proc/thread-self/fd/{directory}/status");
+        let status = read_of(process, "status").unwrap_or_default();
         Self {
             settings,
             process: Some(process),
-            is_disabled: is_disabled(&fs::read_to_string(path).unwrap_or_default()),
+            is_disabled: is_disabled(&status),
             tmpfs: OnceCell::new(),
         }
     }
@@ -264,12 +264,10 @@ impl<'a> HugeRules<'a> {
 
 /// Whether `THP_enabled` is 0 in the text of `status`; `None` if it is not there
 /// (before Linux 5.0, and of what has no memory).
-fn is_disabled(status: &str) -> Option<bool> {
-    let mut lines = status.lines();
-    let value = lines.find_map(|line| line.strip_prefix("THP_enabled:"))?;
-    match value.trim() {
-        "0" => Some(true),
-        "1" => Some(false),
+fn is_disabled(status: &[u8]) -> Option<bool> {
+    match value_of(status, b"THP_enabled:")? {
+        b"0" => Some(true),
+        b"1" => Some(false),
         _ => None,
     }
 }
@@ -512,10 +510,10 @@ mod tests {
     #[test]
     fn the_status_says_whether_the_process_has_them_switched_off() {
         assert_eq!(
-            is_disabled("Name:\tx\nTHP_enabled:\t0\nThreads:\t1\n"),
+            is_disabled(b"Name:\tx\nTHP_enabled:\t0\nThreads:\t1\n"),
             Some(true)
         );
-        assert_eq!(is_disabled("THP_enabled:\t1\n"), Some(false));
-        assert_eq!(is_disabled("Name:\tTHP_enabled: 0\n"), None);
+        assert_eq!(is_disabled(b"THP_enabled:\t1\n"), Some(false));
+        assert_eq!(is_disabled(b"Name:\tTHP_enabled: 0\n"), None);
     }
 }

@@ -3,12 +3,12 @@
 //! option is there unless it is `never`). Pure but for the reading.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use process_introspection_core::vma::Device;
 use process_introspection_core::Process;
 
 use crate::machine::huge_pages::SharedMode;
+use crate::text_files::read_of;
 
 /// Modes of mounted tmpfs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,9 +17,8 @@ pub(super) struct TmpfsModes(BTreeMap<(u32, u32), SharedMode>);
 impl TmpfsModes {
     /// Reads what the process has mounted; nothing where that cannot be read.
     pub(super) fn read(process: &Process) -> Self {
-        let directory = process.directory().raw();
-        let path = format!("/proc/thread-self/fd/{directory}/mountinfo");
-        Self::parse(&fs::read_to_string(path).unwrap_or_default())
+        let text = read_of(process, "mountinfo").unwrap_or_default();
+        Self::parse(&String::from_utf8_lossy(&text))
     }
 
     /// Lines of `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE

@@ -1,13 +1,14 @@
 //! The cgroup (v2) of a process, and whether its freezer can be used for that
 //! process alone. A freezer stops a whole cgroup and all below it.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
+use std::io::BufRead;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use super::{field, read};
+use process_introspection_core::proc_text::value_of;
+
+use crate::text_files::{read_at, unescaped};
 
 /// The cgroup that a process is in, where there is one with a freezer.
 #[derive(Debug)]
@@ -31,18 +32,21 @@ impl Freezer {
 
     /// Whether all in it stand still: it is frozen, or one above it.
     pub(super) fn is_frozen(&self) -> bool {
-        let events = fs::read_to_string(self.dir.join("cgroup.events")).unwrap_or_default();
-        field(&events, "frozen ") == Some("1")
+        value_of(&self.read("cgroup.events"), b"frozen ") == Some(b"1")
     }
 
     /// Whether the process is still in it, and no other, nor any below it.
     pub(super) fn is_of_alone(&self, process: &OwnedFd) -> bool {
-        let text = |file| fs::read_to_string(self.dir.join(file)).unwrap_or_default();
         // In a threaded cgroup, where threads of one process are spread over
         // several, `cgroup.procs` cannot be read, and so is empty here.
         cgroup_path(process).as_ref() == Some(&self.path)
-            && text("cgroup.procs").lines().count() == 1
-            && field(&text("cgroup.stat"), "nr_descendants ") == Some("0")
+            && self.read("cgroup.procs").lines().count() == 1
+            && value_of(&self.read("cgroup.stat"), b"nr_descendants ") == Some(b"0")
+    }
+
+    /// Returns the contents of a file of the cgroup; empty if it cannot be read.
+    fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.dir.join(file)).unwrap_or_default()
     }
 
     /// The file that freezes it; `None` if this caller may not.
@@ -55,9 +59,10 @@ impl Freezer {
 /// The path of a process's cgroup below the root of this caller's cgroup
 /// namespace.
 fn cgroup_path(process: &OwnedFd) -> Option<String> {
-    let text = read(process, "cgroup").ok()?;
+    let text = read_at(process, "cgroup").ok()?;
     // 0 stands for v2 (cgroups(7)).
-    field(&text, "0::").map(str::to_owned)
+    let path = value_of(&text, b"0::")?;
+    Some(String::from_utf8_lossy(path).into_owned())
 }
 
 /// Where a cgroup of this path is, by the text of `mountinfo`.
@@ -72,30 +77,13 @@ fn place(path: &str, mounts: &str) -> Option<PathBuf> {
         let (root, point) = (fields.next()?, fields.next()?);
         let below = match root {
             "/" => path,
-            root => path.strip_prefix(unescape(root).to_str()?)?,
+            root => path.strip_prefix(unescaped(root).to_str()?)?,
         };
         if !below.starts_with('/') || below.split('/').any(|part| part == "..") {
             return None;
         }
-        Some(PathBuf::from(unescape(point)).join(below.trim_start_matches('/')))
+        Some(PathBuf::from(unescaped(point)).join(below.trim_start_matches('/')))
     })
-}
-
-/// Spaces and the like are `\040` there.
-fn unescape(text: &str) -> OsString {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let octal = bytes
-            .get(at + 1..at + 4)
-            .filter(|_| byte == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.push(octal.unwrap_or(byte));
-        at += if octal.is_some() { 4 } else { 1 };
-    }
-    OsString::from_vec(plain)
 }
 
 #[cfg(test)]

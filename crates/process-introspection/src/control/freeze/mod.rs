@@ -7,18 +7,19 @@ mod freezer;
 mod threads;
 mod watchdog;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::proc_text::{value_of, Stat};
 use process_introspection_core::Error as CoreError;
 use rustix::fs::{openat, Mode, OFlags};
 
 use crate::error::Error;
 use crate::process::Process;
 use crate::sys;
+use crate::text_files::read_at;
 use brake::Brake;
 use freezer::Freezer;
 
@@ -117,8 +118,8 @@ impl Frozen {
         }
         // To the first process of a PID namespace a SIGSTOP from within is
         // nothing; the machine's is better not stopped by any means.
-        let status = read(&dir, "status")?;
-        if field(&status, "Tgid:") == Some("1") {
+        let status = read_at(&dir, "status")?;
+        if value_of(&status, b"Tgid:") == Some(b"1") {
             return Err(io::Error::from_raw_os_error(libc::EPERM));
         }
         let freezer = Freezer::of(&dir);
@@ -158,8 +159,8 @@ impl Frozen {
     }
 
     fn by_signal(dir: OwnedFd) -> io::Result<Self> {
-        let status = read(&dir, "status")?;
-        if field(&status, "TracerPid:").is_some_and(|tracer| tracer != "0") {
+        let status = read_at(&dir, "status")?;
+        if value_of(&status, b"TracerPid:").is_some_and(|tracer| tracer != b"0") {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
         let frozen = Self::hold(Brake::Signal(dir.try_clone()?))?;
@@ -224,33 +225,15 @@ fn process_directory(process: &Process) -> io::Result<OwnedFd> {
 fn is_caller(dir: &OwnedFd) -> io::Result<bool> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let own = rustix::fs::open("/proc/self", flags, Mode::empty())?;
-    let identity = |dir: BorrowedFd<'_>| -> io::Result<(String, String)> {
-        let status = read(dir, "status")?;
-        let numbers = field(&status, "NSpid:").unwrap_or_default();
-        let innermost = numbers.split_whitespace().last().unwrap_or_default();
-        let stat = read(dir, "stat")?;
-        let after_name = stat.rsplit(") ").next().unwrap_or_default();
-        // Field 22 of proc(5), of which two are before the name's end.
-        let start = after_name.split(' ').nth(19).unwrap_or_default();
-        Ok((innermost.to_owned(), start.to_owned()))
+    let identity = |dir: &OwnedFd| -> io::Result<_> {
+        let status = read_at(dir, "status")?;
+        let numbers = value_of(&status, b"NSpid:").unwrap_or_default();
+        let innermost = numbers.rsplit(u8::is_ascii_whitespace).next();
+        let stat = read_at(dir, "stat")?;
+        let start = Stat::parse(&stat).and_then(|stat| stat.start_time());
+        Ok((innermost.map(<[u8]>::to_vec), start))
     };
-    Ok(identity(dir.as_fd())? == identity(own.as_fd())?)
-}
-
-/// The text of a file in a directory.
-fn read(dir: impl AsFd, path: &str) -> io::Result<String> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let mut file = File::from(openat(dir, path, flags, Mode::empty())?);
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What stands behind a name in a file of such lines.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name))
-        .map(str::trim)
+    Ok(identity(dir)? == identity(&own)?)
 }
 
 /// Waits for it within a process's patience.

@@ -1,11 +1,12 @@
 //! In which states a process's threads are.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
+use process_introspection_core::proc_text::Stat;
 use rustix::fs::{openat, Dir, Mode, OFlags};
 
-use super::read;
+use crate::text_files::read_at;
 
 /// The threads of a process, at one look.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Threads {
             if name.starts_with('.') {
                 continue;
             }
-            match read(tasks.as_fd(), &format!("{name}/stat")) {
+            match read_at(&tasks, &format!("{name}/stat")) {
                 Ok(stat) => threads.running += usize::from(!stands_still(&stat)),
                 // It has ended meanwhile.
                 Err(error) if is_gone(&error) => {}
@@ -49,10 +50,9 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// Whether a thread with this `stat` is stopped, held by a tracer, or has
 /// ended.
-fn stands_still(stat: &str) -> bool {
-    // The name can hold anything, also what looks like its end.
-    let state = stat.rsplit(") ").next().unwrap_or_default();
-    state.starts_with(['T', 't', 'Z', 'X', 'x'])
+fn stands_still(stat: &[u8]) -> bool {
+    let state = Stat::parse(stat).and_then(|stat| stat.state());
+    matches!(state, Some(b'T' | b't' | b'Z' | b'X' | b'x'))
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
             ("7 (cat) D 1 7", false),
             ("7 (cat) Z 1 7", true),
         ] {
-            assert_eq!(stands_still(stat), still, "{stat}");
+            assert_eq!(stands_still(stat.as_bytes()), still, "{stat}");
         }
     }
 }

@@ -20,6 +20,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use process_introspection_core::proc_text::{number, value_of};
 use rustix::io::Errno;
 use rustix::process::{waitpid, Pid, WaitOptions};
 
@@ -154,19 +155,11 @@ impl Tracees {
         if self.known.contains(&thread) {
             return true;
         }
-        let status = std::fs::read_to_string(format!("/proc/{thread}/status"));
-        let tracer = status.ok().and_then(|status| tracer(&status));
-        if tracer != Some(self.tracer) {
+        let status = std::fs::read(format!("/proc/{thread}/status")).unwrap_or_default();
+        if value_of(&status, b"TracerPid:").and_then(number) != Some(self.tracer) {
             return false;
         }
         self.known.insert(thread);
         true
     }
-}
-
-/// Who traces a thread with this `status`.
-fn tracer(status: &str) -> Option<i32> {
-    let mut lines = status.lines();
-    let tracer = lines.find_map(|line| line.strip_prefix("TracerPid:"))?;
-    tracer.trim().parse().ok()
 }

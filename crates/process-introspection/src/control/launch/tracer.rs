@@ -12,9 +12,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::str::from_utf8;
 use std::sync::mpsc::{channel, Receiver, TryRecvError};
 use std::time::Duration;
 
+use process_introspection_core::proc_text::value_of;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{waitid, Pid, WaitId, WaitIdOptions};
 
@@ -250,7 +252,7 @@ enum Fate {
 
 impl Fate {
     fn of(process: i32, thread: i32) -> Self {
-        match std::fs::read_to_string(format!("/proc/{process}/task/{thread}/status")) {
+        match std::fs::read(format!("/proc/{process}/task/{thread}/status")) {
             Ok(status) => Self::told_by(&status),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
                 Self::Ended
@@ -259,17 +261,14 @@ impl Fate {
         }
     }
 
-    fn told_by(status: &str) -> Self {
-        let field = |name: &str| {
-            let mut lines = status.lines();
-            lines.find_map(|line| Some(line.strip_prefix(name)?.trim_start()))
-        };
-        match field("State:").and_then(|state| state.chars().next()) {
-            Some('Z' | 'X') | None => return Self::Ended,
-            Some('t') => return Self::Open,
+    fn told_by(status: &[u8]) -> Self {
+        match value_of(status, b"State:").and_then(<[u8]>::first) {
+            Some(b'Z' | b'X') | None => return Self::Ended,
+            Some(b't') => return Self::Open,
             Some(_) => {}
         }
-        let pending = field("SigPnd:").and_then(|text| u64::from_str_radix(text, 16).ok());
+        let pending = value_of(status, b"SigPnd:").and_then(|mask| from_utf8(mask).ok());
+        let pending = pending.and_then(|mask| u64::from_str_radix(mask, 16).ok());
         match pending.unwrap_or(0) & 1 << (libc::SIGKILL - 1) {
             0 => Self::Open,
             _ => Self::Killed,
@@ -298,8 +297,8 @@ mod tests {
             ("Z (zombie)", "0000000000000100", Fate::Ended),
         ] {
             let status = format!("Name:\tState:\nState:\t{state}\nSigPnd:\t{pending}\n");
-            assert_eq!(Fate::told_by(&status), fate, "{status}");
+            assert_eq!(Fate::told_by(status.as_bytes()), fate, "{status}");
         }
-        assert_eq!(Fate::told_by(""), Fate::Ended);
+        assert_eq!(Fate::told_by(b""), Fate::Ended);
     }
 }
