@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use process_introspection_core::vma::text::parse;
+use process_introspection_core::pure::parse;
 
 /// Returns lines as of a program with many libraries.
 fn with_paths() -> Vec<u8> {

@@ -5,12 +5,13 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
-use process_introspection_core::object::PageSource;
+use process_introspection_core::mapping::PageSource;
 use process_introspection_core::pagemap::read_entries;
-use process_introspection_core::physical::runs::{Merger, PageContext, Run};
+use process_introspection_core::pure::{Merger, PageContext};
+use process_introspection_core::physical::Run;
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::{Vma, VmaCursor};
-use process_introspection_core::{PageSize, Pfn, Process, Target};
+use process_introspection_core::{PageSize, Pfn, ProcessHandle, Target};
 
 use crate::targets::Memory;
 
@@ -19,7 +20,7 @@ const ENTRIES: usize = 8192;
 
 /// An open process and the storage for a walk.
 pub(crate) struct PlainWalk {
-    process: Process,
+    process: ProcessHandle,
     page: PageSize,
     start: u64,
     end: u64,
@@ -32,7 +33,7 @@ pub(crate) struct PlainWalk {
 impl PlainWalk {
     /// Opens the target of a range.
     pub(crate) fn new(memory: &Memory) -> Self {
-        let process = Process::open(Target::Pid(memory.pid()), Access::Frames).expect("the target");
+        let process = ProcessHandle::open(Target::Pid(memory.pid()), Access::Frames).expect("the target");
         Self {
             page: process.page_size(),
             process,

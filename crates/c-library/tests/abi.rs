@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use c_library::{cc, run, Places, SONAME};
-use process_introspection_core::{flags, Errno};
+use process_introspection_core::flags::QnxFlags;
+use process_introspection_core::Errno;
 use programs::{library, root, source, Linked, Program, ALL_LINKS, INCLUSIONS};
 
 const FUNCTIONS: [&str; 11] = [
@@ -116,45 +117,46 @@ fn the_headers_numbers_are_rusts() {
         );
     };
     let mut compared = 0;
-    let mut flag = |names: &[&str], value: u32| {
+    let mut flag = |names: &[&str], value: QnxFlags| {
         for name in names {
-            same(name, i64::from(value));
+            same(name, i64::from(value.bits()));
             compared += 1;
         }
     };
-    flag(&["INTROSPECTION_SHARED", "MAP_SHARED"], flags::SHARED);
-    flag(&["INTROSPECTION_PRIVATE", "MAP_PRIVATE"], flags::PRIVATE);
-    flag(&["INTROSPECTION_TYPE"], flags::TYPE);
-    flag(&["INTROSPECTION_FIXED", "MAP_FIXED"], flags::FIXED);
-    flag(&["INTROSPECTION_ELF", "MAP_ELF"], flags::ELF);
-    flag(&["INTROSPECTION_LAZY", "MAP_LAZY"], flags::LAZY);
-    flag(&["INTROSPECTION_PROT_READ"], flags::PROT_READ);
-    flag(&["INTROSPECTION_PROT_WRITE"], flags::PROT_WRITE);
-    flag(&["INTROSPECTION_PROT_EXEC"], flags::PROT_EXEC);
+    flag(&["INTROSPECTION_SHARED", "MAP_SHARED"], QnxFlags::SHARED);
+    flag(&["INTROSPECTION_PRIVATE", "MAP_PRIVATE"], QnxFlags::PRIVATE);
+    flag(&["INTROSPECTION_TYPE"], QnxFlags::TYPE);
+    flag(&["INTROSPECTION_FIXED", "MAP_FIXED"], QnxFlags::FIXED);
+    flag(&["INTROSPECTION_ELF", "MAP_ELF"], QnxFlags::ELF);
+    flag(&["INTROSPECTION_LAZY", "MAP_LAZY"], QnxFlags::LAZY);
+    flag(&["INTROSPECTION_PROT_READ"], QnxFlags::PROT_READ);
+    flag(&["INTROSPECTION_PROT_WRITE"], QnxFlags::PROT_WRITE);
+    flag(&["INTROSPECTION_PROT_EXEC"], QnxFlags::PROT_EXEC);
     flag(
         &["INTROSPECTION_PROT_NOCACHE", "PROT_NOCACHE"],
-        flags::PROT_NOCACHE,
+        QnxFlags::PROT_NOCACHE,
     );
-    flag(&["INTROSPECTION_PROT_MASK"], flags::PROT_MASK);
-    flag(&["INTROSPECTION_STACK"], flags::STACK);
-    flag(&["INTROSPECTION_PHYS", "MAP_PHYS"], flags::PHYS);
-    flag(&["INTROSPECTION_ANON"], flags::ANON);
+    flag(&["INTROSPECTION_PROT_MASK"], QnxFlags::PROT_MASK);
+    flag(&["INTROSPECTION_STACK"], QnxFlags::STACK);
+    flag(&["INTROSPECTION_PHYS", "MAP_PHYS"], QnxFlags::PHYS);
+    flag(&["INTROSPECTION_ANON"], QnxFlags::ANON);
     flag(
         &["INTROSPECTION_PG_MODIFIED", "PG_MODIFIED"],
-        flags::PG_MODIFIED,
+        QnxFlags::PG_MODIFIED,
     );
     flag(
         &["INTROSPECTION_PG_REFERENCED", "PG_REFERENCED"],
-        flags::PG_REFERENCED,
+        QnxFlags::PG_REFERENCED,
     );
     flag(
         &["INTROSPECTION_PG_HWMAPPED", "PG_HWMAPPED"],
-        flags::PG_HWMAPPED,
+        QnxFlags::PG_HWMAPPED,
     );
-    flag(&["INTROSPECTION_PG_MASK", "PG_MASK"], flags::PG_MASK);
-    flag(&["INTROSPECTION_SYSRAM", "MAP_SYSRAM"], flags::SYSRAM);
-    flag(&["INTROSPECTION_SWAPPED"], flags::SWAPPED);
-    flag(&["ESRVRFAULT"], Errno::ESRVRFAULT.raw().into());
+    flag(&["INTROSPECTION_PG_MASK", "PG_MASK"], QnxFlags::PG_MASK);
+    flag(&["INTROSPECTION_SYSRAM", "MAP_SYSRAM"], QnxFlags::SYSRAM);
+    flag(&["INTROSPECTION_SWAPPED"], QnxFlags::SWAPPED);
+    same("ESRVRFAULT", i64::from(Errno::ESRVRFAULT.raw()));
+    compared += 1;
     // The contract's own numbers, which Rust does not contain.
     let others = [
         ("EOK", 0),

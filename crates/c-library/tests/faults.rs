@@ -7,7 +7,7 @@ mod programs;
 use std::ffi::c_int;
 
 use c_library::loaded::{result, ArrayCall, Record};
-use process_introspection_core::flags;
+use process_introspection_core::flags::QnxFlags;
 use programs::functions;
 use testkit::faults::{try_all, Given, Walk, UNTOLD};
 use testkit::machine::is_root_or_skip;
@@ -15,7 +15,7 @@ use testkit::memory::page;
 use testkit::varied::{Varied, DENSE};
 
 /// Flags that require an examination of the object.
-const KINDS: u32 = flags::ELF | flags::PHYS;
+const KINDS: u32 = QnxFlags::ELF.bits() | QnxFlags::PHYS.bits();
 
 /// A record; for backed page-table records one for each base page, because leaves
 /// are base pages where the kernel has no size.

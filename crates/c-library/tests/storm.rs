@@ -6,7 +6,7 @@ mod programs;
 use std::ops::Range;
 
 use c_library::loaded::{result, ArrayCall, Record};
-use process_introspection_core::flags;
+use process_introspection_core::flags::QnxFlags;
 use programs::functions;
 use testkit::machine::is_root_or_skip;
 use testkit::storm::{run, Mapped, Piece, Walker};
@@ -78,7 +78,7 @@ fn order_addresses_and_errors_are_right_in_a_storm() {
         let mapped = |record: &Record| Mapped {
             start: record.vaddr,
             end: record.vaddr + record.size,
-            is_stack: record.flags & flags::STACK != 0,
+            is_stack: record.flags & QnxFlags::STACK.bits() != 0,
         };
         Ok(records.iter().map(mapped).collect())
     };

@@ -32,11 +32,6 @@ macro_rules! address {
                     None => None,
                 }
             }
-
-            /// Whether it is a multiple of `size`.
-            pub const fn is_aligned(self, size: PageSize) -> bool {
-                self.0 & (size.bytes() - 1) == 0
-            }
         }
 
         impl From<u64> for $name {

@@ -2,19 +2,17 @@
 //! names. Remembers the objects of neighbouring VMAs; knows nothing of pages.
 
 use crate::descriptor::OwnedFd;
-use crate::elf::Zeroed;
 use crate::elf_file::ElfFile;
-use crate::error::Result;
-use crate::mapping::{Mapping, MappingKind, PageSource};
+use crate::error::{if_readable, Result};
+use crate::mapping::{ClassifiedVma, MappingKind, PageSource};
 use crate::names;
-use crate::object::{open_by_mapping, seen, OpenObject};
-use crate::process::Process;
+use crate::object::{open_by_mapping, OpenObject};
+use crate::process::ProcessHandle;
 use crate::resident;
 use crate::server;
 use crate::sys::{self, FileStatus};
 use crate::uapi;
-use crate::vma::{Device, Vma, VmaCursor, VmaName};
-use crate::zeroed::{self, ZeroedMemory};
+use crate::vma::{Device, Vma, VmaName};
 
 /// What an object is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -36,36 +34,39 @@ enum ObjectKind {
 
 /// An object that was looked at.
 #[derive(Copy, Clone, Debug)]
-struct Known {
+struct CachedObject {
     device: Device,
     inode: u64,
     kind: ObjectKind,
     source: PageSource,
-    /// Where it has zeroed memory, if that is told.
-    zeroed: [Option<Zeroed>; 2],
 }
 
 /// Remembers the objects looked at last: neighbouring areas share them.
 #[derive(Debug)]
-pub(crate) struct ObjectCache {
-    known: [Option<Known>; 4],
+pub(crate) struct Classifier {
+    known: [Option<CachedObject>; 4],
     next: usize,
-    /// What is expected to follow the area that was seen last.
-    zeroed: ZeroedMemory,
     /// The device asked about last, and whether its files are a server's.
     server: Option<(Device, bool)>,
     skips_contents: bool,
+    image: Option<ElfFile>,
 }
 
-impl ObjectCache {
+impl Classifier {
     pub(crate) const fn new() -> Self {
         Self {
             known: [None; 4],
             next: 0,
-            zeroed: ZeroedMemory::NONE,
             server: None,
             skips_contents: false,
+            image: None,
         }
+    }
+
+    /// The executable or shared library that was opened last, if it was not taken
+    /// yet and the process [keeps images](ProcessHandle::keeping_images).
+    pub(crate) fn take_image(&mut self) -> Option<ElfFile> {
+        self.image.take()
     }
 
     /// From now on no file is read and no server asked: an executable is not told
@@ -80,82 +81,25 @@ impl ObjectCache {
     /// EMFILE, ENFILE and ENOMEM: without a descriptor nothing can be told.
     pub(crate) fn mapping(
         &mut self,
-        process: &Process,
+        process: &ProcessHandle,
         vma: Vma,
         name: VmaName<'_>,
-    ) -> Result<Mapping> {
+    ) -> Result<ClassifiedVma> {
         if vma.has_object() {
-            self.zeroed = ZeroedMemory::NONE;
             let (kind, source) = self.kind_of_object(process, &vma, name)?;
-            return Ok(Mapping::new(vma, kind, source));
+            return Ok(ClassifiedVma::new(vma, kind, source));
         }
-        let kind = if name.is_none() && !vma.shared && self.zeroed.takes(&vma) {
-            MappingKind::Elf
-        } else {
-            names::without_object(name.bytes)
-        };
+        let kind = names::without_object(name.bytes);
         let source = match kind {
             MappingKind::Vdso | MappingKind::Vvar | MappingKind::Special => PageSource::Kernel,
             _ => PageSource::Anonymous,
         };
-        Ok(Mapping::new(vma, kind, source))
-    }
-
-    /// Before the first area of a walk: sees to it that its kind is the one
-    /// that it has in a walk that began below it.
-    ///
-    /// # Errors
-    /// As [`VmaCursor::next_from`] and [`Self::mapping`].
-    #[inline]
-    pub(crate) fn look_behind<N: AsRef<[u8]> + AsMut<[u8]>>(
-        &mut self,
-        process: &Process,
-        areas: &mut VmaCursor<N>,
-        first: &Vma,
-    ) -> Result<()> {
-        if !process.tells_zeroed()
-            || self.skips_contents
-            || !zeroed::can_be_zeroed(first)
-            || !areas.name().is_none()
-        {
-            return Ok(());
-        }
-        self.find_image_behind(process, areas, first)
-    }
-
-    /// Apart: walks that do not tell zeroed memory have no stack for it.
-    #[inline(never)]
-    fn find_image_behind<N: AsRef<[u8]> + AsMut<[u8]>>(
-        &mut self,
-        process: &Process,
-        areas: &mut VmaCursor<N>,
-        first: &Vma,
-    ) -> Result<()> {
-        let mut passed = [None; zeroed::MOST_ZEROED_AREAS as usize];
-        let mut start = first.range.start().as_u64();
-        for slot in 0..passed.len() {
-            let Some(before) = areas.area_before(process, start)? else {
-                break;
-            };
-            if before.has_object() {
-                self.mapping(process, before, areas.name())?;
-                let passed = passed[..slot].iter().rev().flatten();
-                passed.for_each(|vma| _ = self.zeroed.takes(vma));
-                break;
-            }
-            if !zeroed::can_be_zeroed(&before) || !areas.name().is_none() {
-                break;
-            }
-            passed[slot] = Some(before);
-            start = before.range.start().as_u64();
-        }
-        areas.forget_name();
-        Ok(())
+        Ok(ClassifiedVma::new(vma, kind, source))
     }
 
     fn kind_of_object(
         &mut self,
-        process: &Process,
+        process: &ProcessHandle,
         vma: &Vma,
         name: VmaName<'_>,
     ) -> Result<(MappingKind, PageSource)> {
@@ -198,11 +142,11 @@ impl ObjectCache {
 
     fn look(
         &mut self,
-        process: &Process,
+        process: &ProcessHandle,
         vma: &Vma,
         name: VmaName<'_>,
     ) -> Result<(ObjectKind, PageSource)> {
-        let of_this = |known: &Known| (known.device, known.inode) == (vma.device, vma.inode);
+        let of_this = |known: &CachedObject| (known.device, known.inode) == (vma.device, vma.inode);
         let mut slots = self.known.iter();
         let seen = slots.position(|slot| slot.as_ref().is_some_and(of_this));
         let at = match seen {
@@ -210,37 +154,38 @@ impl ObjectCache {
             None => {
                 let is_of_server =
                     process.leaves_servers_alone() && self.is_of_server(process, vma, name)?;
-                let known = self.known[self.next].insert(Known {
+                let known = self.known[self.next].insert(CachedObject {
                     device: vma.device,
                     inode: vma.inode,
                     kind: ObjectKind::Unknown,
                     source: PageSource::Unseen,
-                    zeroed: [None; 2],
                 });
-                let reads = !self.skips_contents;
+                let (reads, image) = (!self.skips_contents, &mut self.image);
                 match is_of_server {
-                    true => look_at_servers(process, vma, known, reads)?,
-                    false => look_at(process, vma, name, known, reads)?,
+                    true => look_at_servers(process, vma, known, reads, image)?,
+                    false => look_at(process, vma, name, known, reads, image)?,
                 }
                 let at = self.next;
                 self.next = (at + 1) % self.known.len();
                 at
             }
         };
-        let Some(known) = &self.known[at] else {
-            return Ok((ObjectKind::Unknown, PageSource::Unseen));
-        };
-        if process.tells_zeroed() {
-            let page = process.page_size().bytes();
-            self.zeroed = ZeroedMemory::behind(vma, &known.zeroed, page);
-        }
-        Ok((known.kind, known.source))
+        Ok(
+            self.known[at].map_or((ObjectKind::Unknown, PageSource::Unseen), |known| {
+                (known.kind, known.source)
+            }),
+        )
     }
 
     /// Whether only a server in user space knows more of the object than its
     /// number.
     #[inline(never)] // Walks that do not ask apart have no stack for it.
-    fn is_of_server(&mut self, process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+    fn is_of_server(
+        &mut self,
+        process: &ProcessHandle,
+        vma: &Vma,
+        name: VmaName<'_>,
+    ) -> Result<bool> {
         if let Some((_, is)) = self.server.filter(|(device, _)| *device == vma.device) {
             return Ok(is);
         }
@@ -253,14 +198,15 @@ impl ObjectCache {
 /// Apart, so that what opening takes of the stack is given back.
 #[inline(never)]
 fn look_at(
-    process: &Process,
+    process: &ProcessHandle,
     vma: &Vma,
     name: VmaName<'_>,
-    known: &mut Known,
+    known: &mut CachedObject,
     reads: bool,
+    image: &mut Option<ElfFile>,
 ) -> Result<()> {
     match OpenObject::open(process, vma, name)? {
-        Some(object) => known.look_at(process, &object, reads),
+        Some(object) => known.look_at(process, &object, reads, image),
         None => Ok(()),
     }
 }
@@ -270,10 +216,16 @@ fn look_at(
 /// (fs/fuse/file.c `fuse_finish_open`, Linux 6.12; seen on 6.18). An image is told
 /// by what of it is in memory.
 #[inline(never)]
-fn look_at_servers(process: &Process, vma: &Vma, known: &mut Known, reads: bool) -> Result<()> {
+fn look_at_servers(
+    process: &ProcessHandle,
+    vma: &Vma,
+    known: &mut CachedObject,
+    reads: bool,
+    image: &mut Option<ElfFile>,
+) -> Result<()> {
     // The mapping's own link leads to it without the server.
     if let Some(object) = open_by_mapping(process, vma)? {
-        if let Some(status) = seen(sys::status(object.borrow()))? {
+        if let Some(status) = if_readable(sys::status(object.borrow()))? {
             if status.is_char_device() {
                 known.kind = of_char_device(&status);
                 known.source = source_of(known.kind, &status);
@@ -283,7 +235,7 @@ fn look_at_servers(process: &Process, vma: &Vma, known: &mut Known, reads: bool)
         }
     }
     match reads {
-        true => known.look_into(process, resident::copy_start(process, vma)?),
+        true => known.look_into(process, resident::copy_start(process, vma)?, image),
         false => Ok(()),
     }
 }
@@ -309,10 +261,16 @@ fn source_of(kind: ObjectKind, status: &FileStatus) -> PageSource {
     }
 }
 
-impl Known {
+impl CachedObject {
     /// Finds out what an object is.
     #[inline(never)] // Not while it is still being opened.
-    fn look_at(&mut self, process: &Process, object: &OpenObject, reads: bool) -> Result<()> {
+    fn look_at(
+        &mut self,
+        process: &ProcessHandle,
+        object: &OpenObject,
+        reads: bool,
+        image: &mut Option<ElfFile>,
+    ) -> Result<()> {
         let (kind, can_be_elf) = match object.file_system()? {
             // A file of a device in sysfs, when its path did not tell.
             // A PCI device's in proc: to read it would be to read its registers.
@@ -330,21 +288,23 @@ impl Known {
         if !can_be_elf || !reads {
             return Ok(());
         }
-        self.look_into(process, object.reopen()?)
+        self.look_into(process, object.reopen()?, image)
     }
 
     /// Tells an image by its contents; another kind is kept for what is none.
-    fn look_into(&mut self, process: &Process, file: Option<OwnedFd>) -> Result<()> {
+    fn look_into(
+        &mut self,
+        process: &ProcessHandle,
+        file: Option<OwnedFd>,
+        image: &mut Option<ElfFile>,
+    ) -> Result<()> {
         let Some(file) = file else {
             return Ok(());
         };
-        match seen(ElfFile::open(file))? {
+        match if_readable(ElfFile::open(file))? {
             Some(Some(file)) => {
                 self.kind = ObjectKind::Elf;
-                if process.tells_zeroed() {
-                    self.zeroed = file.zeroed(process.page_size().bytes());
-                    seen(file.was_read())?;
-                }
+                *image = process.keeps_images().then_some(file);
             }
             Some(None) if self.kind == ObjectKind::Unknown => self.kind = ObjectKind::Regular,
             _ => {}
@@ -355,6 +315,10 @@ impl Known {
 
 /// The kind of one VMA. Apart, so that what opening takes of the stack is given back.
 #[inline(never)]
-pub(crate) fn mapping_alone(process: &Process, vma: Vma, name: VmaName<'_>) -> Result<Mapping> {
-    ObjectCache::new().mapping(process, vma, name)
+pub(crate) fn mapping_alone(
+    process: &ProcessHandle,
+    vma: Vma,
+    name: VmaName<'_>,
+) -> Result<ClassifiedVma> {
+    Classifier::new().mapping(process, vma, name)
 }

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! ```compile_fail,E0505
-//! use process_introspection_core::{process::Access, Process, Target};
-//! let process = Process::open(Target::Caller, Access::Layout).unwrap();
+//! use process_introspection_core::{process::Access, ProcessHandle, Target};
+//! let process = ProcessHandle::open(Target::Caller, Access::Layout).unwrap();
 //! let directory = process.directory();
 //! drop(process); // closes it
 //! println!("{}", directory.raw());

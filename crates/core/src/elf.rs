@@ -2,12 +2,10 @@
 //! or a shared library, and where its bytes were linked to. Pure; both word
 //! sizes and byte orders, whatever the machine's own.
 
-use core::num::NonZeroU32;
-
 /// Enough bytes of a file's beginning for [`Header::parse`].
 pub(crate) const HEADER_SIZE: usize = 64;
-/// Enough for [`Header::segment`], of either word size.
-pub(crate) const SEGMENT_SIZE: usize = 56;
+/// The size in bytes of a program header, of the larger word size.
+pub const SEGMENT_SIZE: usize = 56;
 
 /// What the header says.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -24,14 +22,17 @@ pub(crate) struct Header {
 
 /// A loadable segment.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) offset: u64,
-    pub(crate) address: u64,
-    pub(crate) file_size: u64,
-    /// Greater than the size in the file where zeroed memory follows: `.bss`.
-    pub(crate) memory_size: u64,
-    /// What its linker wanted it to allow, as [`EXECUTE`] and [`WRITE`].
-    pub(crate) flags: u64,
+pub struct Segment {
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// The address that it was linked to.
+    pub address: u64,
+    /// Its size in the file, in bytes.
+    pub file_size: u64,
+    /// Its size in memory, in bytes. Greater than the size in the file where zeroed memory follows: `.bss`.
+    pub memory_size: u64,
+    /// What its linker wanted it to allow, as `PF_X` (1) and `PF_W` (2).
+    pub flags: u64,
 }
 
 /// `PF_X`.
@@ -139,85 +140,15 @@ impl Segment {
         self.address.wrapping_add(offset.wrapping_sub(self.offset))
     }
 
-    /// Where it ends in the file, in whole pages.
-    fn file_end(&self, page: u64) -> Option<u64> {
+    /// Where it ends in the file, in whole pages; `None` if that is past the last
+    /// offset.
+    pub fn file_end(&self, page: u64) -> Option<u64> {
         whole_pages(self.offset.checked_add(self.file_size)?, page)
-    }
-
-    /// The linked addresses, in whole pages, of the memory behind what the
-    /// file has of it.
-    fn zeroed(&self, page: u64) -> Option<(u64, u64)> {
-        let start = whole_pages(self.address.checked_add(self.file_size)?, page)?;
-        let end = whole_pages(self.address.checked_add(self.memory_size)?, page)?;
-        Some((start, end))
     }
 }
 
 fn whole_pages(end: u64, page: u64) -> Option<u64> {
     Some(end.checked_add(page - 1)? & !(page - 1))
-}
-
-/// Memory of an image that is not in its file: `.bss`, in pages.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Zeroed {
-    /// Where the part of the file ends that is mapped right before it.
-    behind: u32,
-    pages: NonZeroU32,
-}
-
-impl Zeroed {
-    /// The size in bytes of what follows the mapping that ends at
-    /// `file_offset`; `None` if nothing does.
-    pub(crate) fn behind(&self, file_offset: u64, page: u64) -> Option<u64> {
-        (u64::from(self.behind).checked_mul(page)? == file_offset)
-            .then(|| u64::from(self.pages.get()) * page)
-    }
-}
-
-/// Finds the zeroed memory of an image, fed with its segments in the order of
-/// the program headers, which is that of their addresses.
-#[derive(Copy, Clone, Debug, Default)]
-pub(crate) struct ZeroedFinder {
-    /// Of the last segment that the file has a part of: where that ends in the
-    /// file, and in linked addresses, what is zeroed behind it included.
-    last: Option<(u64, u64)>,
-    found: [Option<Zeroed>; 2],
-}
-
-impl ZeroedFinder {
-    pub(crate) fn feed(&mut self, segment: &Segment, page: u64) {
-        let Some((start, end)) = segment.zeroed(page) else {
-            return;
-        };
-        if segment.file_size > 0 {
-            self.last = segment.file_end(page).map(|file_end| (file_end, start));
-        }
-        // A segment without any byte in the file belongs to the one before if
-        // it follows directly.
-        let Some((file_end, expected)) = self.last else {
-            return;
-        };
-        if start != expected || end <= start {
-            return;
-        }
-        self.last = Some((file_end, end));
-        let in_pages = |bytes: u64| u32::try_from(bytes / page).ok();
-        let pages = in_pages(end - start).and_then(NonZeroU32::new);
-        let (Some(behind), Some(pages)) = (in_pages(file_end), pages) else {
-            return;
-        };
-        let before = self.found.iter_mut().flatten();
-        if let Some(same) = before.into_iter().find(|zeroed| zeroed.behind == behind) {
-            same.pages = same.pages.saturating_add(pages.get());
-        } else if let Some(free) = self.found.iter_mut().find(|found| found.is_none()) {
-            *free = Some(Zeroed { behind, pages });
-        }
-    }
-
-    /// What was found; of images that have more of it, the first two.
-    pub(crate) fn found(self) -> [Option<Zeroed>; 2] {
-        self.found
-    }
 }
 
 /// One note's lengths and sort, at its beginning.
@@ -317,33 +248,6 @@ mod tests {
         assert_eq!(segment.linked_address(0x3fff), 0x404fff);
     }
 
-    fn zeroed(segments: &[Segment]) -> [Option<Zeroed>; 2] {
-        let mut finder = ZeroedFinder::default();
-        segments
-            .iter()
-            .for_each(|segment| finder.feed(segment, PAGE));
-        finder.found()
-    }
-
-    #[test]
-    fn what_the_file_lacks_of_a_segment_is_zeroed_memory() {
-        let text = segment(0, 0, 0x1800, 0x1800);
-        let [first, second] = zeroed(&[text, segment(0x2e10, 0x3e10, 0x300, 0x2300)]);
-        assert_eq!(second, None);
-        assert_eq!(first.unwrap().behind(0x4000, PAGE), Some(0x2000));
-        assert_eq!(first.unwrap().behind(0x3000, PAGE), None);
-        // What ends within the last page of the file is no memory of its own.
-        assert_eq!(zeroed(&[segment(0x2e10, 0x3e10, 0x300, 0x400)]), [None; 2]);
-        // A segment of its own, directly behind the data or elsewhere.
-        let data = segment(0x1000, 0x1000, 0x1000, 0x1000);
-        let [first, _] = zeroed(&[text, data, segment(0x2000, 0x2000, 0, 0x3000)]);
-        assert_eq!(first.unwrap().behind(0x2000, PAGE), Some(0x3000));
-        assert_eq!(
-            zeroed(&[data, segment(0x2000, 0x8000, 0, 0x3000)]),
-            [None; 2]
-        );
-    }
-
     #[test]
     fn impossible_sizes_are_no_memory_and_no_overflow() {
         for hostile in [
@@ -353,7 +257,6 @@ mod tests {
             segment(0, 0, 1, u64::MAX - 0x1000),
             segment(1 << 60, 0, 1, 0x9000),
         ] {
-            assert_eq!(zeroed(&[hostile]), [None; 2], "{hostile:?}");
             assert!(!hostile.holds(u64::MAX, u64::MAX, PAGE));
         }
     }

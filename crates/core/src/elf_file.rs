@@ -5,13 +5,15 @@ use core::cell::Cell;
 use core::ops::ControlFlow;
 
 use crate::descriptor::OwnedFd;
-use crate::elf::{Header, Notes, Part, Segment, ZeroedFinder, HEADER_SIZE, NOTE_SIZE};
-use crate::elf::{Zeroed, SEGMENT_SIZE};
-use crate::error::Errno;
+use crate::elf::{Header, Notes, Part, HEADER_SIZE, NOTE_SIZE};
+use crate::error::{if_readable, Errno};
 use crate::sys;
 
+pub use crate::elf::{Segment, SEGMENT_SIZE};
+
 /// A file that begins as an executable or a shared library does.
-pub(crate) struct ElfFile {
+#[derive(Debug)]
+pub struct ElfFile {
     file: OwnedFd,
     header: Header,
     /// Why something could not be read.
@@ -23,7 +25,7 @@ pub(crate) struct ElfFile {
 const MOST_PARTS: u64 = 256;
 /// Space for so many headers of the usual size, which then are one read: where
 /// stack is scarce, and where it is not.
-const FEW: usize = 2 * SEGMENT_SIZE;
+pub(crate) const FEW: usize = 2 * SEGMENT_SIZE;
 const MANY: usize = 8 * SEGMENT_SIZE;
 /// More notes than this are not looked at.
 const MOST_NOTES: u32 = 64;
@@ -55,12 +57,12 @@ impl ElfFile {
         })
     }
 
-    /// Whether all that was wanted of it could be read.
+    /// Fails if a read has failed so far for a reason that is not the file's.
     ///
     /// # Errors
-    /// The kernel's, of a read.
-    pub(crate) fn was_read(&self) -> Result<(), Errno> {
-        self.failed.get().map_or(Ok(()), Err)
+    /// EMFILE, ENFILE and ENOMEM.
+    pub fn check_reads(&self) -> crate::error::Result<()> {
+        if_readable(self.failed.get().map_or(Ok(()), Err)).map(|_| ())
     }
 
     /// Gives what the program headers tell of, in their order.
@@ -110,27 +112,15 @@ impl ElfFile {
         }
     }
 
-    /// Gives the loadable segments.
-    pub(crate) fn each_segment(&self, each: &mut dyn FnMut(&Segment)) {
-        self.each_part::<FEW>(&mut |part| {
+    /// Calls `each` with the loadable segments, in the order of the program headers,
+    /// of which `SIZE` bytes are read at a time.
+    pub fn each_segment<const SIZE: usize>(&self, each: &mut dyn FnMut(&Segment)) {
+        self.each_part::<SIZE>(&mut |part| {
             if let Part::Segment(segment) = part {
                 each(&segment);
             }
             ControlFlow::Continue(())
         });
-    }
-
-    /// The memory that its image has behind parts of the file.
-    #[inline(never)] // Most callers never want it.
-    pub(crate) fn zeroed(&self, page: u64) -> [Option<Zeroed>; 2] {
-        let mut finder = ZeroedFinder::default();
-        self.each_part::<MANY>(&mut |part| {
-            if let Part::Segment(segment) = part {
-                finder.feed(&segment, page);
-            }
-            ControlFlow::Continue(())
-        });
-        finder.found()
     }
 
     /// The build id that its linker has noted.

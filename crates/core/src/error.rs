@@ -138,12 +138,12 @@ pub enum Operation {
 /// The errno is the contract's, not always the kernel's own: `EPERM` whenever
 /// access was refused, `ESRCH` whenever the process or its memory is gone.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Error {
+pub struct CoreError {
     errno: Errno,
     operation: Operation,
 }
 
-impl Error {
+impl CoreError {
     /// An error of this number at this step.
     pub const fn new(errno: Errno, operation: Operation) -> Self {
         Self { errno, operation }
@@ -160,16 +160,16 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for CoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} ({:?})", self.operation, self.errno)
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for CoreError {}
 
 /// Shorthand of this crate.
-pub type Result<T> = core::result::Result<T, Error>;
+pub type Result<T> = core::result::Result<T, CoreError>;
 
 /// Gives a bare errno from the kernel its step, keeping the number.
 pub(crate) trait At<T> {
@@ -178,6 +178,18 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for core::result::Result<T, Errno> {
     fn at(self, operation: Operation) -> Result<T> {
-        self.map_err(|errno| Error::new(errno, operation))
+        self.map_err(|errno| CoreError::new(errno, operation))
+    }
+}
+
+/// What was found out about a file; `None` for an error that is about the file. An
+/// error of the caller's or the system's, without descriptors or memory, is returned.
+pub(crate) fn if_readable<T>(found: core::result::Result<T, Errno>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => {
+            Err(CoreError::new(errno, Operation::ReadObject))
+        }
+        Err(_) => Ok(None),
     }
 }

@@ -1,99 +1,173 @@
-//! QNX's flag values, and which of them a region has. The one place where
-//! they are computed, for the C interface and for the command. Pure.
+//! QNX's flags of a record, and which of them a mapping and its pages have: the one
+//! place where they are computed, for the C interface and for the command. Pure.
+
+use core::fmt;
+use core::ops::{BitAnd, BitOr, BitOrAssign};
 
 use crate::backing::Backing;
-use crate::mapping::{Mapping, MappingKind};
-use crate::memtype::MemoryType;
+use crate::mapping::{ClassifiedVma, MappingKind};
 
-/// Mapped shared.
-pub const SHARED: u32 = 0x1;
-/// Mapped private.
-pub const PRIVATE: u32 = 0x2;
-/// The mask of the two above.
-pub const TYPE: u32 = 0x3;
-/// Mapped at a fixed address; never set here, Linux does not keep it.
-pub const FIXED: u32 = 0x10;
-/// Of an executable or a shared library.
-pub const ELF: u32 = 0x20;
-/// Mapped lazily; never set here.
-pub const LAZY: u32 = 0x80;
-/// Can be read.
-pub const PROT_READ: u32 = 0x100;
-/// Can be written.
-pub const PROT_WRITE: u32 = 0x200;
-/// Can be executed.
-pub const PROT_EXEC: u32 = 0x400;
-/// Not cached.
-pub const PROT_NOCACHE: u32 = 0x800;
-/// The mask of the four above.
-pub const PROT_MASK: u32 = 0xf00;
-/// A stack.
-pub const STACK: u32 = 0x1000;
-/// A device's memory.
-pub const PHYS: u32 = 0x10000;
-/// Anonymous memory.
-pub const ANON: u32 = 0x80000;
-/// The page may have been modified.
-pub const PG_MODIFIED: u32 = 0x100000;
-/// The page may have been referenced.
-pub const PG_REFERENCED: u32 = 0x200000;
-/// The page is mapped.
-pub const PG_HWMAPPED: u32 = 0x400000;
-/// The mask of the three above, which are set together on backed records.
-pub const PG_MASK: u32 = 0x700000;
-/// Backed by System RAM.
-pub const SYSRAM: u32 = 0x1000000;
-/// Swapped out. Our own: QNX has no swap and leaves this bit alone.
-pub const SWAPPED: u32 = 0x2000_0000;
+/// A set of QNX's flags (`MAP_*`, `PROT_*` and `PG_*` of its `<sys/mman.h>`). The
+/// bits are those of the C interface's records.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct QnxFlags(u32);
 
-/// The flags of a virtual region.
-pub fn of_mapping(mapping: &Mapping) -> u32 {
-    let vma = &mapping.vma;
-    let anonymous = if vma.has_object() { 0 } else { ANON };
-    shared_by_both(mapping) | anonymous
-}
+impl QnxFlags {
+    /// Mapped shared.
+    pub const SHARED: Self = Self(0x1);
+    /// Mapped private.
+    pub const PRIVATE: Self = Self(0x2);
+    /// The mask of the two above.
+    pub const TYPE: Self = Self(0x3);
+    /// Mapped at a fixed address; never set here, Linux does not keep it.
+    pub const FIXED: Self = Self(0x10);
+    /// Mapping of an executable or a shared library.
+    pub const ELF: Self = Self(0x20);
+    /// Mapped lazily; never set here.
+    pub const LAZY: Self = Self(0x80);
+    /// Readable.
+    pub const PROT_READ: Self = Self(0x100);
+    /// Writable.
+    pub const PROT_WRITE: Self = Self(0x200);
+    /// Executable.
+    pub const PROT_EXEC: Self = Self(0x400);
+    /// Not cached.
+    pub const PROT_NOCACHE: Self = Self(0x800);
+    /// The mask of the four above.
+    pub const PROT_MASK: Self = Self(0xf00);
+    /// A stack.
+    pub const STACK: Self = Self(0x1000);
+    /// A device's memory.
+    pub const PHYS: Self = Self(0x10000);
+    /// Anonymous memory.
+    pub const ANON: Self = Self(0x80000);
+    /// The page may have been modified.
+    pub const PG_MODIFIED: Self = Self(0x100000);
+    /// The page may have been referenced.
+    pub const PG_REFERENCED: Self = Self(0x200000);
+    /// The page is mapped.
+    pub const PG_HWMAPPED: Self = Self(0x400000);
+    /// The mask of the three above, which are set together on backed records.
+    pub const PG_MASK: Self = Self(0x700000);
+    /// Backed by System RAM.
+    pub const SYSRAM: Self = Self(0x1000000);
+    /// Swapped out. This project's own: QNX has no swap and leaves this bit alone.
+    pub const SWAPPED: Self = Self(0x2000_0000);
 
-/// The flags of a physical region or a page-table record.
-pub fn of_pages(mapping: &Mapping, backing: Backing, anonymous: bool) -> u32 {
-    shared_by_both(mapping) | of_backing(backing, anonymous)
-}
+    /// The set without any flag.
+    pub const NONE: Self = Self(0);
 
-/// Those of them that depend on the pages, not on the mapping.
-pub const fn of_backing(backing: Backing, anonymous: bool) -> u32 {
-    let backed = match backing {
-        Backing::Ram(_) | Backing::Zero(_) | Backing::Resident => SYSRAM | PG_MASK,
-        Backing::Device(_) => PHYS | PG_MASK,
-        Backing::Swapped(_) => SWAPPED,
-        _ => 0,
-    };
-    backed | if anonymous { ANON } else { 0 }
-}
+    /// The set of these bits. Bits without a name are kept.
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
 
-/// Those of them that depend on how the memory is cached; none if that is not
-/// known.
-pub fn of_memory_type(memory_type: Option<MemoryType>) -> u32 {
-    match memory_type {
-        Some(memory_type) if !memory_type.is_cached() => PROT_NOCACHE,
-        _ => 0,
+    /// The bits.
+    #[inline]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether all flags of `other` are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The flags of either.
+    #[inline]
+    const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set if `condition` holds, else none.
+    #[inline]
+    const fn when(self, condition: bool) -> Self {
+        if condition {
+            self
+        } else {
+            Self::NONE
+        }
+    }
+
+    /// The flags of a virtual region.
+    pub fn of_mapping(mapping: &ClassifiedVma) -> Self {
+        Self::of_any_record(mapping) | Self::ANON.when(!mapping.vma.has_object())
+    }
+
+    /// The flags of a physical region or a page-table record.
+    pub fn of_pages(mapping: &ClassifiedVma, backing: Backing, anonymous: bool) -> Self {
+        Self::of_any_record(mapping) | Self::of_backing(backing, anonymous)
+    }
+
+    /// Those of [`Self::of_pages`] that depend on the pages, not on the mapping.
+    #[inline]
+    pub const fn of_backing(backing: Backing, anonymous: bool) -> Self {
+        let backed = match backing {
+            Backing::Ram(_) | Backing::Zero(_) | Backing::Resident => {
+                Self::SYSRAM.union(Self::PG_MASK)
+            }
+            Backing::Device(_) => Self::PHYS.union(Self::PG_MASK),
+            Backing::Swapped(_) => Self::SWAPPED,
+            _ => Self::NONE,
+        };
+        backed.union(Self::ANON.when(anonymous))
+    }
+
+    /// The flags that depend on the mapping alone.
+    fn of_any_record(mapping: &ClassifiedVma) -> Self {
+        let (vma, kind) = (&mapping.vma, mapping.kind);
+        let is_stack = matches!(kind, MappingKind::Stack | MappingKind::ThreadStack);
+        let memory_type = mapping
+            .unlisted
+            .memory()
+            .and_then(|memory| memory.memory_type);
+        let is_uncached = memory_type.is_some_and(|memory_type| !memory_type.is_cached());
+        Self::SHARED.when(vma.shared)
+            | Self::PRIVATE.when(!vma.shared)
+            | Self::PROT_READ.when(vma.protection.read())
+            | Self::PROT_WRITE.when(vma.protection.write())
+            | Self::PROT_EXEC.when(vma.protection.execute())
+            | Self::ELF.when(kind == MappingKind::Elf && vma.has_object())
+            | Self::STACK.when(is_stack)
+            | Self::PHYS.when(kind == MappingKind::Device)
+            | Self::PROT_NOCACHE.when(is_uncached)
     }
 }
 
-fn shared_by_both(mapping: &Mapping) -> u32 {
-    let vma = &mapping.vma;
-    let set = |condition, flag| if condition { flag } else { 0 };
-    set(vma.shared, SHARED)
-        | set(!vma.shared, PRIVATE)
-        | set(vma.protection.read(), PROT_READ)
-        | set(vma.protection.write(), PROT_WRITE)
-        | set(vma.protection.execute(), PROT_EXEC)
-        // Of the file's own mappings: what a walk finds without looking behind it.
-        | set(mapping.kind == MappingKind::Elf && vma.has_object(), ELF)
-        | set(matches!(mapping.kind, MappingKind::Stack | MappingKind::ThreadStack), STACK)
-        | set(mapping.kind == MappingKind::Device, PHYS)
-        | of_memory_type(
-            mapping
-                .unlisted
-                .memory()
-                .and_then(|memory| memory.memory_type),
-        )
+impl BitOr for QnxFlags {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        self.union(other)
+    }
+}
+
+impl BitOrAssign for QnxFlags {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = self.union(other);
+    }
+}
+
+/// The flags that both have.
+impl BitAnd for QnxFlags {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+/// In hexadecimal.
+impl fmt::Debug for QnxFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QnxFlags({:#x})", self.0)
+    }
+}
+
+impl fmt::LowerHex for QnxFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::LowerHex::fmt(&self.0, f)
+    }
 }

@@ -1,13 +1,13 @@
 //! Mapped executables and shared libraries: their build id, and by how much they
 //! were moved when they were loaded. Knows nothing of pages.
 
-use crate::classify::mapping_alone;
+use crate::classify::{mapping_alone, Classifier};
 use crate::elf::{Segment, EXECUTE, WRITE};
-use crate::elf_file::ElfFile;
-use crate::error::{Errno, Error, Operation, Result};
-use crate::mapping::{Mapping, MappingKind};
-use crate::object::{seen, OpenObject};
-use crate::process::Process;
+use crate::elf_file::{ElfFile, FEW};
+use crate::error::{if_readable, CoreError, Errno, Operation, Result};
+use crate::mapping::{ClassifiedVma, MappingKind};
+use crate::object::OpenObject;
+use crate::process::ProcessHandle;
 use crate::resident;
 use crate::server;
 use crate::vma::{Vma, VmaCursor, VmaName};
@@ -19,7 +19,7 @@ pub use crate::elf_file::BuildId;
 #[non_exhaustive]
 pub struct ObjectAt {
     /// The mapping.
-    pub mapping: Mapping,
+    pub mapping: ClassifiedVma,
     /// The address that the object's file was linked to, for an executable or
     /// a shared library that could be read: less by the load offset.
     pub linked_address: Option<u64>,
@@ -31,11 +31,11 @@ pub struct ObjectAt {
 /// ENXIO if nothing, or memory without an object, is mapped there; else as
 /// [`VmaCursor::next_from`].
 pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
-    process: &Process,
+    process: &ProcessHandle,
     address: u64,
     areas: &mut VmaCursor<N>,
 ) -> Result<ObjectAt> {
-    let none = Error::new(Errno::ENXIO, Operation::ReadObject);
+    let none = CoreError::new(Errno::ENXIO, Operation::ReadObject);
     let vma = areas.next_from(process, address)?.ok_or(none)?;
     if !vma.range.contains(address.into()) || !vma.has_object() {
         return Err(none);
@@ -48,7 +48,7 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     let linked_address = match file {
         Some(file) => {
             let moved = relocation(process, &file, &vma, address, areas)?;
-            seen(file.was_read())?;
+            file.check_reads()?;
             moved.map(|moved| address.wrapping_sub(moved))
         }
         None => None,
@@ -64,21 +64,32 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
-pub fn build_id(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<BuildId>> {
+pub fn build_id(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Option<BuildId>> {
     let Some(file) = open_elf(process, vma, name)? else {
         return Ok(None);
     };
     let id = file.build_id();
-    seen(file.was_read())?;
+    file.check_reads()?;
     Ok(id)
+}
+
+/// Opens the executable or shared library behind a VMA; `None` if it is none. Only
+/// with a process that [keeps images](ProcessHandle::keeping_images).
+///
+/// # Errors
+/// EMFILE, ENFILE and ENOMEM.
+pub fn open(process: &ProcessHandle, vma: Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
+    let mut classifier = Classifier::new();
+    classifier.mapping(process, vma, name)?;
+    Ok(classifier.take_image())
 }
 
 /// Apart, so that what opening takes of the stack is given back.
 #[inline(never)]
-fn open_elf(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
+fn open_elf(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
     if process.leaves_servers_alone() && server::is_of_server(process, vma, name)? {
         return Ok(match resident::copy_start(process, vma)? {
-            Some(file) => seen(ElfFile::open(file))?.flatten(),
+            Some(file) => if_readable(ElfFile::open(file))?.flatten(),
             None => None,
         });
     }
@@ -99,7 +110,7 @@ const MOST_CANDIDATES: usize = 4;
 /// linked to is told by where the file's other segments are: `areas`, which has
 /// given the area, looks for them and is left at the area again.
 pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
-    process: &Process,
+    process: &ProcessHandle,
     file: &ElfFile,
     vma: &Vma,
     address: u64,
@@ -110,7 +121,7 @@ pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
     let mut candidates = [None; MOST_CANDIDATES];
     let mut partly = None;
     let offset = vma.offset.saturating_add(address.wrapping_sub(start));
-    file.each_segment(&mut |segment| {
+    file.each_segment::<FEW>(&mut |segment| {
         let moved = start.wrapping_sub(segment.linked_address(vma.offset));
         if segment.holds(vma.offset, size, page) {
             add(&mut candidates, moved, fits(segment, vma));
@@ -190,7 +201,7 @@ fn fits(segment: &Segment, vma: &Vma) -> bool {
 
 /// Whether a file's segment is mapped where it is if the file was moved so.
 fn is_there<N: AsRef<[u8]> + AsMut<[u8]>>(
-    process: &Process,
+    process: &ProcessHandle,
     of_file: &Vma,
     segment: &Segment,
     moved: u64,

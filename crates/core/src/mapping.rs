@@ -7,7 +7,7 @@ use crate::vma::Vma;
 /// An area and its kind.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Mapping {
+pub struct ClassifiedVma {
     /// The area.
     pub vma: Vma,
     /// Its kind.
@@ -51,7 +51,7 @@ impl PageSource {
     }
 }
 
-impl Mapping {
+impl ClassifiedVma {
     pub(crate) fn new(vma: Vma, kind: MappingKind, source: PageSource) -> Self {
         let unlisted = Unlisted::Nothing;
         let mut mapping = Self {
@@ -82,15 +82,6 @@ impl Mapping {
             MappingKind::Vvar => true,
             _ => false,
         }
-    }
-
-    /// Whether it is of the kernel's own making, without an object.
-    pub fn is_special(&self) -> bool {
-        let by_kernel = matches!(
-            self.kind,
-            MappingKind::Vdso | MappingKind::Vvar | MappingKind::Special
-        );
-        by_kernel && !self.vma.has_object()
     }
 }
 

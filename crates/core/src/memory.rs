@@ -1,8 +1,8 @@
 //! Copies of a process's own bytes, through `/proc/PID/mem`.
 
 use crate::descriptor::OwnedFd;
-use crate::error::{At, Errno, Error, Operation, Result};
-use crate::process::{gone_or_refused, Process};
+use crate::error::{At, CoreError, Errno, Operation, Result};
+use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 use crate::vma::VmaCursor;
 
@@ -38,11 +38,11 @@ impl Memory {
     ///
     /// # Errors
     /// EPERM if that is refused, ESRCH if the process has ended.
-    pub fn open(process: &Process) -> Result<Self> {
+    pub fn open(process: &ProcessHandle) -> Result<Self> {
         let file = match sys::openat(process.directory(), b"mem\0", 0).map_err(gone_or_refused) {
             Ok(file) => Some(file),
             Err(Errno::EPERM) if process.is_callers() => None,
-            Err(errno) => return Err(Error::new(errno, Operation::ReadMemory)),
+            Err(errno) => return Err(CoreError::new(errno, Operation::ReadMemory)),
         };
         // Not bound to the memory that the other files were opened for.
         process.check_same_memory()?;
@@ -55,7 +55,7 @@ impl Memory {
     /// ESRVRFAULT unless all of it is mapped and readable there (for an empty
     /// buffer: the address). Where the caller may attach to the process, mappings
     /// that are protected against reading are readable, too. ESRCH if the process's memory has gone away.
-    pub fn read(&self, process: &Process, address: u64, buffer: &mut [u8]) -> Result<()> {
+    pub fn read(&self, process: &ProcessHandle, address: u64, buffer: &mut [u8]) -> Result<()> {
         // SAFETY: the slice is live, exclusive and as long as stated.
         #[allow(unsafe_code)]
         unsafe {
@@ -73,12 +73,12 @@ impl Memory {
     #[allow(unsafe_code)]
     pub unsafe fn read_raw(
         &self,
-        process: &Process,
+        process: &ProcessHandle,
         address: u64,
         buffer: *mut u8,
         len: usize,
     ) -> Result<()> {
-        let fault = Error::new(Errno::ESRVRFAULT, Operation::ReadMemory);
+        let fault = CoreError::new(Errno::ESRVRFAULT, Operation::ReadMemory);
         let end = address.checked_add(len as u64).ok_or(fault)?;
         // The kernel takes file positions as signed; no process has memory there.
         if i64::try_from(end).is_err() {
@@ -93,7 +93,7 @@ impl Memory {
         }
         if self.file.is_none() && !process.is_callers() {
             // A child of the process that has opened it.
-            return Err(Error::new(Errno::EPERM, Operation::ReadMemory));
+            return Err(CoreError::new(Errno::EPERM, Operation::ReadMemory));
         }
         let mut done = 0;
         while done < len {
@@ -106,10 +106,10 @@ impl Memory {
                 }
             };
             match read {
-                Ok(0) => return Err(Error::new(Errno::ESRCH, Operation::ReadMemory)),
+                Ok(0) => return Err(CoreError::new(Errno::ESRCH, Operation::ReadMemory)),
                 Ok(count) => done += count,
                 Err(Errno::EIO) => return Err(fault),
-                Err(errno) => return Err(Error::new(errno, Operation::ReadMemory)),
+                Err(errno) => return Err(CoreError::new(errno, Operation::ReadMemory)),
             }
         }
         Ok(())

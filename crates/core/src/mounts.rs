@@ -2,10 +2,9 @@
 //! of `mountinfo`: the only source that every kernel has and for which no file
 //! system is asked. Knows nothing of mappings.
 
-use crate::error::{Errno, Result};
-use crate::object::seen;
+use crate::error::{if_readable, Errno, Result};
 use crate::proc_text::number;
-use crate::process::Process;
+use crate::process::ProcessHandle;
 use crate::sys;
 use crate::vma::Device;
 
@@ -27,12 +26,12 @@ fn has_server(file_system: &[u8]) -> bool {
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
 #[inline(never)] // Its buffers are not to lie in its callers' frames.
-pub(crate) fn is_of_server(process: &Process, device: Device) -> Result<Option<bool>> {
+pub(crate) fn is_of_server(process: &ProcessHandle, device: Device) -> Result<Option<bool>> {
     for (dir, path) in [
         (process.directory(), &b"mountinfo\0"[..]),
         (sys::CWD, b"/proc/thread-self/mountinfo\0"),
     ] {
-        let Some(text) = seen(sys::openat(dir, path, 0))? else {
+        let Some(text) = if_readable(sys::openat(dir, path, 0))? else {
             continue;
         };
         let mut finder = Finder::new(device);
@@ -44,7 +43,7 @@ pub(crate) fn is_of_server(process: &Process, device: Device) -> Result<Option<b
                 // The process has no mount namespace any more.
                 Err(Errno::EINVAL) => break,
                 Err(errno) => {
-                    seen::<()>(Err(errno))?;
+                    if_readable::<()>(Err(errno))?;
                     break;
                 }
             }

@@ -4,12 +4,12 @@
 
 use crate::addr::{AddrRange, PageSize};
 use crate::backing::Backing;
+use crate::elf_file::ElfFile;
 use crate::error::Result;
-use crate::mapping::Mapping;
+use crate::mapping::ClassifiedVma;
 use crate::pagemap::HugeRuns;
-use crate::physical::runs::Run;
-use crate::physical::{FewEntries, PhysicalCursor};
-use crate::process::Process;
+use crate::physical::{FewEntries, PhysicalCursor, Run};
+use crate::process::ProcessHandle;
 use crate::vma::{Vma, VmaName};
 
 /// A run of leaf entries of one size, backed by consecutive memory, or of base
@@ -25,7 +25,7 @@ pub struct LeafRun {
     pub page_size: PageSize,
     /// What is behind the first entry; behind the others what follows it.
     pub backing: Backing,
-    /// Anonymous memory, see [`crate::physical::PhysicalRegion::anonymous`].
+    /// Anonymous memory, see [`crate::physical::PageState::anonymous`].
     pub anonymous: bool,
     /// Whether it lies in a mapping, which is [`LeafCursor::mapping`] then; not
     /// so the record of a start address in none.
@@ -68,7 +68,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
     /// EPERM if frame numbers are hidden.
     // Inline for the reason that `PhysicalCursor::start` is.
     #[inline(always)]
-    pub fn new(process: &Process, range: AddrRange, name: N, entries: E) -> Result<Self> {
+    pub fn new(process: &ProcessHandle, range: AddrRange, name: N, entries: E) -> Result<Self> {
         process.frames()?;
         let page = process.page_size();
         let widened = range.widened(page);
@@ -84,8 +84,13 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
     }
 
     /// The mapping that the last run belongs to, if it belongs to one.
-    pub fn mapping(&self) -> Option<&Mapping> {
+    pub fn mapping(&self) -> Option<&ClassifiedVma> {
         self.regions.mapping()
+    }
+
+    /// As [`crate::physical::VmaPartCursor::take_image`].
+    pub fn take_image(&mut self) -> Option<ElfFile> {
+        self.regions.take_image()
     }
 
     /// The name of the area that the last run belongs to.
@@ -97,7 +102,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
     ///
     /// # Errors
     /// As [`PhysicalCursor::next`].
-    pub fn next(&mut self, process: &Process) -> Result<Option<LeafRun>> {
+    pub fn next(&mut self, process: &ProcessHandle) -> Result<Option<LeafRun>> {
         loop {
             if let Some(run) = self.split(process)? {
                 return Ok(Some(run));
@@ -134,7 +139,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
     }
 
     /// The next run of alike entries of the region, within the range.
-    fn split(&mut self, process: &Process) -> Result<Option<LeafRun>> {
+    fn split(&mut self, process: &ProcessHandle) -> Result<Option<LeafRun>> {
         let (Some(region), Some(mapping)) = (self.region, self.regions.mapping()) else {
             return Ok(None);
         };
@@ -174,7 +179,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
 fn leaves(
     huge: &mut HugeRuns,
     base: PageSize,
-    process: &Process,
+    process: &ProcessHandle,
     vma: &Vma,
     region: &Run,
     address: u64,

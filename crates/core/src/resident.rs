@@ -5,9 +5,8 @@
 use crate::apart;
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::entry::Entry;
-use crate::error::Result;
-use crate::object::seen;
-use crate::process::Process;
+use crate::error::{if_readable, Result};
+use crate::process::ProcessHandle;
 use crate::sys;
 use crate::vma::{Vma, VmaCursor};
 
@@ -25,8 +24,8 @@ const PIECE: usize = 1 << 10;
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
 #[inline(never)] // Its buffers are not to lie in its callers' frames.
-pub(crate) fn copy_start(process: &Process, vma: &Vma) -> Result<Option<OwnedFd>> {
-    let Some(to) = seen(sys::memory_file())? else {
+pub(crate) fn copy_start(process: &ProcessHandle, vma: &Vma) -> Result<Option<OwnedFd>> {
+    let Some(to) = if_readable(sys::memory_file())? else {
         return Ok(None);
     };
     let kept = [process.directory(), process.maps(), to.borrow()];
@@ -42,7 +41,7 @@ pub(crate) fn copy_start(process: &Process, vma: &Vma) -> Result<Option<OwnedFd>
     Ok(can_be_read.then_some(to))
 }
 
-fn copy(process: &Process, vma: &Vma, to: BorrowedFd<'_>) -> Option<()> {
+fn copy(process: &ProcessHandle, vma: &Vma, to: BorrowedFd<'_>) -> Option<()> {
     let start = beginning(process, vma)?;
     let page = process.page_size();
     let pagemap = sys::openat(process.directory(), b"pagemap\0", 0).ok()?;
@@ -70,7 +69,7 @@ fn copy(process: &Process, vma: &Vma, to: BorrowedFd<'_>) -> Option<()> {
 
 /// Where the first byte of the file is mapped, in an area before which there are
 /// only others of the same file.
-fn beginning(process: &Process, vma: &Vma) -> Option<u64> {
+fn beginning(process: &ProcessHandle, vma: &Vma) -> Option<u64> {
     let mut areas = VmaCursor::new([0u8; 0]);
     let mut at = *vma;
     for _ in 0..16 {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::mounts;
 use crate::names::has_path;
 use crate::object::OpenObject;
-use crate::process::{PathBuffer, Process};
+use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::{Device, Vma, VmaName};
 
@@ -15,7 +15,7 @@ use crate::vma::{Device, Vma, VmaName};
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
-pub(crate) fn is_of_server(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+pub(crate) fn is_of_server(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
     let Device { major, minor } = vma.device;
     if major != 0 {
         // A disk's: of a server only by FUSE's own name for it (fs/fuse/inode.c
@@ -38,11 +38,11 @@ pub(crate) fn is_of_server(process: &Process, vma: &Vma, name: VmaName<'_>) -> R
 /// Whether a path to the object may be followed and its attributes read without
 /// waiting for ever: `false` if it is a file of a server that does not answer,
 /// which is found out only by a process that is
-/// [leaving servers alone](Process::leaving_servers_alone).
+/// [leaving servers alone](ProcessHandle::leaving_servers_alone).
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
-pub fn answers(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+pub fn answers(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
     if !process.leaves_servers_alone() || !is_of_server(process, vma, name)? {
         return Ok(true);
     }

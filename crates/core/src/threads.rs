@@ -5,9 +5,9 @@ use core::ops::ControlFlow;
 
 use crate::addr::VirtAddr;
 use crate::descriptor::OwnedFd;
-use crate::error::{Errno, Error, Operation, Result};
+use crate::error::{CoreError, Errno, Operation, Result};
 use crate::proc_text;
-use crate::process::{first_dirent, gone_or_refused, PathBuffer, Process};
+use crate::process::{first_dirent, gone_or_refused, PathBuffer, ProcessHandle};
 use crate::sys;
 
 /// A thread.
@@ -32,7 +32,7 @@ pub struct Thread {
 /// ESRCH if the process has ended; EPERM without the right to attach to it
 /// with ptrace; ENOSYS if this kernel does not tell stack pointers.
 pub fn each_thread(
-    process: &Process,
+    process: &ProcessHandle,
     mut each: impl FnMut(Thread) -> ControlFlow<()>,
 ) -> Result<()> {
     let tasks = open_tasks(process)?;
@@ -58,11 +58,11 @@ pub fn each_thread(
     process.check_same_memory()
 }
 
-fn failed(errno: Errno) -> Error {
-    Error::new(gone_or_refused(errno), Operation::OpenProcess)
+fn failed(errno: Errno) -> CoreError {
+    CoreError::new(gone_or_refused(errno), Operation::OpenProcess)
 }
 
-fn open_tasks(process: &Process) -> Result<OwnedFd> {
+fn open_tasks(process: &ProcessHandle) -> Result<OwnedFd> {
     match sys::openat(process.directory(), b"task\0", sys::O_DIRECTORY) {
         // The directory is a thread's, whose first thread has ended.
         Err(Errno::ENOENT) => sys::openat(process.directory(), b"..\0", sys::O_DIRECTORY),
@@ -111,7 +111,7 @@ fn without_file(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
     let mut path = PathBuffer::new();
     path.push_decimal(tid.into()).push(b"/stat\0");
     match sys::openat(tasks.borrow(), path.as_bytes(), sys::O_PATH) {
-        Ok(_) => Err(Error::new(Errno::ENOSYS, Operation::OpenProcess)),
+        Ok(_) => Err(CoreError::new(Errno::ENOSYS, Operation::OpenProcess)),
         Err(_) => Ok(None),
     }
 }

@@ -2,10 +2,11 @@
 //! pages.
 
 use crate::addr::AddrRange;
-use crate::classify::ObjectCache;
+use crate::classify::Classifier;
+use crate::elf_file::ElfFile;
 use crate::error::Result;
-use crate::mapping::Mapping;
-use crate::process::Process;
+use crate::mapping::ClassifiedVma;
+use crate::process::ProcessHandle;
 use crate::vma::{VmaCursor, VmaName};
 
 /// Walks the areas of a range: whole, in order, never overlapping, also while
@@ -13,7 +14,7 @@ use crate::vma::{VmaCursor, VmaName};
 #[derive(Debug)]
 pub struct VirtualCursor<N> {
     areas: VmaCursor<N>,
-    objects: ObjectCache,
+    objects: Classifier,
     next: u64,
     end: u64,
     first: bool,
@@ -21,11 +22,11 @@ pub struct VirtualCursor<N> {
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
     /// The areas that touch `range`, widened to whole pages.
-    pub fn new(process: &Process, range: AddrRange, name: N) -> Self {
+    pub fn new(process: &ProcessHandle, range: AddrRange, name: N) -> Self {
         let range = range.widened(process.page_size());
         Self {
             areas: VmaCursor::new(name),
-            objects: ObjectCache::new(),
+            objects: Classifier::new(),
             next: range.start().as_u64(),
             end: range.end().as_u64(),
             first: true,
@@ -38,7 +39,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
     /// # Errors
     /// ESRCH when the process's memory goes away before the end; EMFILE,
     /// ENFILE and ENOMEM.
-    pub fn next(&mut self, process: &Process) -> Result<Option<Mapping>> {
+    pub fn next(&mut self, process: &ProcessHandle) -> Result<Option<ClassifiedVma>> {
         if self.next >= self.end {
             return Ok(None);
         }
@@ -47,17 +48,21 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
             self.next = self.end;
             return Ok(None);
         };
-        if self.first {
-            self.objects.look_behind(process, &mut self.areas, &vma)?;
-        }
         let reported = if self.first { 0 } else { self.next };
         self.first = false;
         self.next = vma.range.end().as_u64();
         let mapping = self.objects.mapping(process, vma, self.areas.name())?;
-        Ok(Some(Mapping {
+        Ok(Some(ClassifiedVma {
             vma: vma.starting_at(reported),
             ..mapping
         }))
+    }
+
+    /// The executable or shared library that was opened to find the kind of the
+    /// mapping given last; `None` also if it was known already. Only with a process
+    /// that [keeps images](ProcessHandle::keeping_images).
+    pub fn take_image(&mut self) -> Option<ElfFile> {
+        self.objects.take_image()
     }
 
     /// The name of the area that was given last.

@@ -3,11 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use process_introspection_core::device::UnknownReason;
-use process_introspection_core::object::PageSource;
-use process_introspection_core::physical::runs::{Merger, PageContext, PageState, Run};
-use process_introspection_core::physical::Backing;
-use process_introspection_core::vma::text;
+use process_introspection_core::backing::{Backing, UnknownReason};
+use process_introspection_core::mapping::PageSource;
+use process_introspection_core::physical::{PageState, Run};
+use process_introspection_core::pure::{self, Merger, PageContext};
 use process_introspection_core::{PageSize, Pfn};
 use testkit::random::Random;
 
@@ -133,8 +132,8 @@ fn naive(context: &PageContext, entries: &[u64]) -> Vec<Run> {
     runs
 }
 
-fn entry_of(raw: u64) -> process_introspection_core::pagemap::Entry {
-    process_introspection_core::pagemap::Entry::from_raw(raw)
+fn entry_of(raw: u64) -> process_introspection_core::entry::Entry {
+    process_introspection_core::entry::Entry::from_raw(raw)
 }
 
 /// As the cursor does it, with reads that end anywhere, for a taker who has
@@ -220,7 +219,7 @@ fn a_line_of_maps_is_parsed_as_it_was_printed() {
         } else {
             format!("{head:<73}{name}")
         };
-        let (vma, name_at) = text::parse(line.as_bytes()).expect(&line);
+        let (vma, name_at) = pure::parse(line.as_bytes()).expect(&line);
         assert_eq!(
             (vma.range.start().as_u64(), vma.range.end().as_u64()),
             (start, end)
@@ -250,7 +249,7 @@ fn no_bytes_make_the_parser_panic() {
                 bytes[random.below(len) as usize] = random.next() as u8;
             }
         }
-        if let Some((vma, name)) = text::parse(&bytes) {
+        if let Some((vma, name)) = pure::parse(&bytes) {
             assert!(name <= bytes.len() && vma.range.start() <= vma.range.end());
         }
     }

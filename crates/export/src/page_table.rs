@@ -99,7 +99,7 @@ impl<'a> PageTableRecord<'a> {
             path: Name(mapping.map_or(b"", |mapping| mapping.name().as_bytes())),
             node: None,
             cache: entry.memory_type().map(MemoryType::name),
-            flags: Hex(u64::from(entry.flags())),
+            flags: Hex(u64::from(entry.flags().bits())),
             byte: None,
             details: None,
         }

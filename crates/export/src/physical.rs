@@ -128,7 +128,7 @@ impl<'a> PhysicalRecord<'a> {
             path: Name(mapping.name().as_bytes()),
             node: None,
             cache: region.memory_type().map(MemoryType::name),
-            flags: Hex(u64::from(region.flags())),
+            flags: Hex(u64::from(region.flags().bits())),
             byte: None,
             folded: None,
             details: None,

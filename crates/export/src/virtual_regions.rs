@@ -59,7 +59,7 @@ impl<'a> VirtualRecord<'a> {
             dev: mapping.device.into(),
             ino: mapping.inode,
             path: Name(mapping.name().as_bytes()),
-            flags: Hex(u64::from(mapping.flags())),
+            flags: Hex(u64::from(mapping.flags().bits())),
         }
     }
 }

@@ -8,7 +8,7 @@ use process_introspection_core::page_table::LeafCursor;
 use process_introspection_core::physical::PhysicalCursor;
 use process_introspection_core::process::Access;
 use process_introspection_core::virtual_regions::VirtualCursor;
-use process_introspection_core::{AddrRange, Errno, Error, Operation, Process};
+use process_introspection_core::{AddrRange, CoreError, Errno, Operation, ProcessHandle};
 
 use crate::output::Output;
 use crate::record::{Record, RecordRun};
@@ -24,7 +24,7 @@ use crate::{range, Result};
 pub(crate) struct CursorStorage {
     /// [`OPEN`] while all the others are initialized.
     state: u64,
-    process: MaybeUninit<Process>,
+    process: MaybeUninit<ProcessHandle>,
     walk: MaybeUninit<AnyWalk>,
     progress: MaybeUninit<Progress>,
 }
@@ -43,7 +43,7 @@ struct Progress {
     /// Found, but not yet stored.
     found: RecordRun,
     /// What ended the walk.
-    failed: Option<Error>,
+    failed: Option<CoreError>,
 }
 
 /// Of very different sizes, in storage that has to hold the largest anyway.
@@ -64,7 +64,7 @@ impl AnyWalk {
         }
     }
 
-    fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
+    fn next_records(&mut self, process: &ProcessHandle) -> Result<Option<RecordRun>> {
         match self {
             Self::Virtual(walk) => walk.next_records(process),
             Self::Physical(Ok(walk)) => walk.next_records(process),
@@ -88,7 +88,7 @@ impl Kind {
             0 => Ok(Self::Virtual),
             1 => Ok(Self::Physical),
             2 => Ok(Self::PageTable),
-            _ => Err(Error::new(Errno::EINVAL, Operation::Argument)),
+            _ => Err(CoreError::new(Errno::EINVAL, Operation::Argument)),
         }
     }
 
@@ -105,7 +105,7 @@ impl Kind {
     fn start<'a>(
         self,
         walk: &'a mut MaybeUninit<AnyWalk>,
-        process: &Process,
+        process: &ProcessHandle,
         range: AddrRange,
     ) -> &'a AnyWalk {
         match self {
@@ -119,7 +119,7 @@ impl Kind {
 #[inline(never)]
 fn start_virtual<'a>(
     walk: &'a mut MaybeUninit<AnyWalk>,
-    process: &Process,
+    process: &ProcessHandle,
     range: AddrRange,
 ) -> &'a AnyWalk {
     walk.write(AnyWalk::Virtual(VirtualCursor::new(
@@ -130,7 +130,7 @@ fn start_virtual<'a>(
 #[inline(never)]
 fn start_physical<'a>(
     walk: &'a mut MaybeUninit<AnyWalk>,
-    process: &Process,
+    process: &ProcessHandle,
     range: AddrRange,
 ) -> &'a AnyWalk {
     let started = PhysicalCursor::new(process, range, Access::Frames, NO_SHORT_NAME, NO_ENTRIES);
@@ -140,7 +140,7 @@ fn start_physical<'a>(
 #[inline(never)]
 fn start_page_table<'a>(
     walk: &'a mut MaybeUninit<AnyWalk>,
-    process: &Process,
+    process: &ProcessHandle,
     range: AddrRange,
 ) -> &'a AnyWalk {
     walk.write(AnyWalk::PageTable(LeafCursor::new(
@@ -153,7 +153,7 @@ fn start_page_table<'a>(
 
 /// An open cursor in its storage.
 struct Cursor<'a> {
-    process: &'a Process,
+    process: &'a ProcessHandle,
     walk: &'a mut AnyWalk,
     progress: &'a mut Progress,
 }
@@ -206,7 +206,7 @@ pub(crate) unsafe fn open(
     // SAFETY: this function's contract; an integer and uninitialized parts are
     // valid whatever stands there.
     let Some(storage) = (unsafe { storage.as_mut() }) else {
-        return Err(Error::new(Errno::EFAULT, Operation::Argument));
+        return Err(CoreError::new(Errno::EFAULT, Operation::Argument));
     };
     storage.state = 0;
     let kind = Kind::from_c(kind)?;
@@ -238,10 +238,10 @@ unsafe fn opened<'a>(storage: *mut CursorStorage) -> Option<&'a mut CursorStorag
 pub(crate) unsafe fn next(storage: *mut CursorStorage, mut output: Output) -> Result<u64> {
     // SAFETY: this function's contract.
     let Some(storage) = (unsafe { opened(storage) }) else {
-        return Err(Error::new(Errno::EBADF, Operation::Argument));
+        return Err(CoreError::new(Errno::EBADF, Operation::Argument));
     };
     if output.size() == 0 {
-        return Err(Error::new(Errno::EINVAL, Operation::Argument));
+        return Err(CoreError::new(Errno::EINVAL, Operation::Argument));
     }
     // SAFETY: the state says that all of it is initialized.
     let mut cursor = unsafe {

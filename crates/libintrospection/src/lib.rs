@@ -15,18 +15,21 @@ mod regions;
 
 use core::ffi::{c_char, c_int, c_void};
 
+use process_introspection_core::flags::QnxFlags;
 use process_introspection_core::memory::Memory;
 use process_introspection_core::process::{self, Access};
 use process_introspection_core::{
-    flags, AddrRange, Errno, Error, Operation, Process, Target, VirtAddr,
+    AddrRange, CoreError, Errno, Operation, ProcessHandle, Target, VirtAddr,
 };
 
 use cursor::CursorStorage;
 use output::Output;
 use record::Record;
 
-type Result<T> = core::result::Result<T, Error>;
+type Result<T> = core::result::Result<T, CoreError>;
 
+// SAFETY: this is C's declaration of the function, on Linux. It takes nothing and
+// cannot fail, so every call is safe.
 unsafe extern "C" {
     safe fn getpid() -> c_int;
 }
@@ -36,6 +39,7 @@ unsafe extern "C" {
 #[cfg(not(fuzzing))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: this is C's declaration of the function.
     unsafe extern "C" {
         fn abort() -> !;
     }
@@ -46,7 +50,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 /// C's result of a call: the number, or the negative of an error's.
 fn c_result(result: Result<u64>) -> c_int {
     let number = result.and_then(|number| {
-        c_int::try_from(number).map_err(|_| Error::new(Errno::EOVERFLOW, Operation::Argument))
+        c_int::try_from(number).map_err(|_| CoreError::new(Errno::EOVERFLOW, Operation::Argument))
     });
     number.unwrap_or_else(|error| -c_int::from(error.errno().raw()))
 }
@@ -54,7 +58,7 @@ fn c_result(result: Result<u64>) -> c_int {
 /// C's inclusive range.
 fn range(start: usize, last: usize) -> Result<AddrRange> {
     AddrRange::inclusive(start as u64, last as u64)
-        .ok_or(Error::new(Errno::EINVAL, Operation::Argument))
+        .ok_or(CoreError::new(Errno::EINVAL, Operation::Argument))
 }
 
 /// An address as the kernel's files have it.
@@ -138,9 +142,9 @@ unsafe extern "C" fn libintrospection_read_process_memory(
 ) -> c_int {
     let read = || {
         if c_int::try_from(bsize).is_err() {
-            return Err(Error::new(Errno::EOVERFLOW, Operation::Argument));
+            return Err(CoreError::new(Errno::EOVERFLOW, Operation::Argument));
         }
-        let process = Process::open(Target::from_pid64(pid64)?, Access::Layout)?;
+        let process = ProcessHandle::open(Target::from_pid64(pid64)?, Access::Layout)?;
         let memory = Memory::open(&process)?;
         // SAFETY: this function's contract.
         unsafe { memory.read_raw(&process, untagged(offset), buffer.cast(), bsize) }?;
@@ -202,6 +206,7 @@ unsafe extern "C" fn libintrospection_cursor_close(cursor: *mut CursorStorage) {
 /// Linux's PROT_READ, PROT_WRITE, PROT_EXEC: 1, 2, 4 on every architecture.
 #[no_mangle]
 extern "C" fn libintrospection_prot(record_flags: u32) -> c_int {
-    let bit = |flag, linux| if record_flags & flag != 0 { linux } else { 0 };
-    bit(flags::PROT_READ, 1) | bit(flags::PROT_WRITE, 2) | bit(flags::PROT_EXEC, 4)
+    let flags = QnxFlags::from_bits(record_flags);
+    let bit = |flag, linux| if flags.contains(flag) { linux } else { 0 };
+    bit(QnxFlags::PROT_READ, 1) | bit(QnxFlags::PROT_WRITE, 2) | bit(QnxFlags::PROT_EXEC, 4)
 }

@@ -1,9 +1,9 @@
 //! The path of a mapped object, into a buffer of C's.
 
-use process_introspection_core::object::{self, ObjectAt};
+use process_introspection_core::image::{object_at, ObjectAt};
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::VmaCursor;
-use process_introspection_core::{Errno, Error, Operation, Process};
+use process_introspection_core::{CoreError, Errno, Operation, ProcessHandle};
 
 use crate::output::Output;
 use crate::{regions, Result};
@@ -30,7 +30,7 @@ pub(crate) fn mapped_object_path(pid64: i64, vaddr: u64, mut output: Output) -> 
             return Ok(needed);
         }
     }
-    Err(Error::new(Errno::ENXIO, Operation::ReadObject))
+    Err(CoreError::new(Errno::ENXIO, Operation::ReadObject))
 }
 
 #[allow(clippy::large_enum_variant)] // There is one of it, for a moment.
@@ -44,9 +44,9 @@ enum Found {
 // are not added up.
 
 #[inline(never)]
-fn find(process: &Process, vaddr: u64, output: &mut Output) -> Result<Found> {
+fn find(process: &ProcessHandle, vaddr: u64, output: &mut Output) -> Result<Found> {
     let mut areas = VmaCursor::new([0u8; LONG]);
-    let object = object::object_at(process, vaddr, &mut areas)?;
+    let object = object_at(process, vaddr, &mut areas)?;
     let name = areas.name();
     if !name.complete {
         return Ok(Found::WithLongPath(object));
@@ -58,7 +58,7 @@ fn find(process: &Process, vaddr: u64, output: &mut Output) -> Result<Found> {
 /// that is so deep is opened through its mapping only, not by its path.)
 #[inline(never)]
 fn find_path(
-    process: &Process,
+    process: &ProcessHandle,
     vaddr: u64,
     object: &ObjectAt,
     output: &mut Output,
@@ -69,7 +69,7 @@ fn find_path(
     }
     let name = areas.name();
     if !name.complete {
-        return Err(Error::new(Errno::ENAMETOOLONG, Operation::ReadObject));
+        return Err(CoreError::new(Errno::ENAMETOOLONG, Operation::ReadObject));
     }
     store(vaddr, object, name.bytes, output).map(Some)
 }

@@ -3,7 +3,7 @@
 //! to be written is examined. Knows nothing of what is written.
 
 use process_introspection_core::memory::check_writable;
-use process_introspection_core::{Errno, Error, Operation, PageSize};
+use process_introspection_core::{CoreError, Errno, Operation, PageSize};
 
 use crate::Result;
 
@@ -65,7 +65,7 @@ impl Output {
     #[cold]
     #[inline(never)]
     pub(crate) fn reserve(&mut self, offset: usize, len: usize) -> Result<()> {
-        let fault = Error::new(Errno::EFAULT, Operation::StoreResult);
+        let fault = CoreError::new(Errno::EFAULT, Operation::StoreResult);
         let end = offset.checked_add(len).ok_or(fault)?;
         if end > self.size || self.start.is_null() {
             return Err(fault);

@@ -1,11 +1,11 @@
 //! The record that C callers get, and how it is made from the core's regions.
 //! Pure.
 
-use process_introspection_core::flags;
-use process_introspection_core::object::Mapping;
+use process_introspection_core::backing::Backing;
+use process_introspection_core::flags::QnxFlags;
+use process_introspection_core::mapping::ClassifiedVma;
 use process_introspection_core::page_table::LeafRun;
-use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::Backing;
+use process_introspection_core::physical::Run;
 
 /// `struct _procfs_map_info`, documented in the header.
 #[derive(Copy, Clone)]
@@ -32,12 +32,12 @@ const UNBACKED: u64 = !0;
 
 impl Record {
     /// A whole virtual region.
-    pub(crate) fn of_mapping(mapping: &Mapping) -> Self {
+    pub(crate) fn of_mapping(mapping: &ClassifiedVma) -> Self {
         let vma = &mapping.vma;
         Self {
             vaddr: vma.range.start().as_u64(),
             size: vma.range.size(),
-            flags: flags::of_mapping(mapping),
+            flags: QnxFlags::of_mapping(mapping).bits(),
             dev: vma.device.encoded(),
             offset: vma.offset as i64,
             ino: vma.inode,
@@ -46,12 +46,12 @@ impl Record {
     }
 
     /// A run of a mapping's pages: a physical region.
-    pub(crate) fn of_run(mapping: &Mapping, run: &Run) -> Self {
+    pub(crate) fn of_run(mapping: &ClassifiedVma, run: &Run) -> Self {
         let mut shared = SharedFields::NONE;
         shared.of(mapping).record(run)
     }
 
-    fn of_first_leaf(run: &LeafRun, mapping: Option<&Mapping>) -> Self {
+    fn of_first_leaf(run: &LeafRun, mapping: Option<&ClassifiedVma>) -> Self {
         let bare = Self {
             vaddr: run.virt.start().as_u64(),
             size: run.page_size.bytes(),
@@ -66,7 +66,7 @@ impl Record {
         };
         let vma = &mapping.vma;
         Self {
-            flags: flags::of_pages(mapping, run.backing, run.anonymous),
+            flags: QnxFlags::of_pages(mapping, run.backing, run.anonymous).bits(),
             dev: vma.device.encoded(),
             offset: offset(mapping, bare.vaddr),
             ino: vma.inode,
@@ -91,7 +91,7 @@ pub(crate) struct SharedFields {
     /// Which mapping it is: in a walk no two end at one address.
     end: u64,
     /// Flags but for those of pages.
-    flags: u32,
+    flags: QnxFlags,
     dev: u32,
     ino: u64,
     /// The offset that address 0 would have; `None` without an object.
@@ -102,7 +102,7 @@ impl SharedFields {
     /// Of no mapping: none ends at address 0.
     pub(crate) const NONE: Self = Self {
         end: 0,
-        flags: 0,
+        flags: QnxFlags::NONE,
         dev: 0,
         ino: 0,
         offset_of_zero: None,
@@ -110,13 +110,13 @@ impl SharedFields {
 
     /// Those of this mapping.
     #[inline]
-    pub(crate) fn of(&mut self, mapping: &Mapping) -> &Self {
+    pub(crate) fn of(&mut self, mapping: &ClassifiedVma) -> &Self {
         let vma = &mapping.vma;
         let (start, end) = (vma.range.start().as_u64(), vma.range.end().as_u64());
         if self.end != end {
             *self = Self {
                 end,
-                flags: flags::of_pages(mapping, Backing::NotPresent, false),
+                flags: QnxFlags::of_pages(mapping, Backing::NotPresent, false),
                 dev: vma.device.encoded(),
                 ino: vma.inode,
                 offset_of_zero: vma.has_object().then(|| vma.offset.wrapping_sub(start)),
@@ -135,7 +135,7 @@ impl SharedFields {
         Record {
             vaddr: run.start,
             size: run.end - run.start,
-            flags: self.flags | flags::of_backing(state.backing, state.anonymous),
+            flags: (self.flags | QnxFlags::of_backing(state.backing, state.anonymous)).bits(),
             dev: self.dev,
             offset: offset as i64,
             ino: self.ino,
@@ -145,7 +145,7 @@ impl SharedFields {
 }
 
 /// Where an address of a mapping lies in its object; 0 without one.
-fn offset(mapping: &Mapping, address: u64) -> i64 {
+fn offset(mapping: &ClassifiedVma, address: u64) -> i64 {
     let vma = &mapping.vma;
     if vma.has_object() {
         (vma.offset + (address - vma.range.start().as_u64())) as i64
@@ -192,7 +192,7 @@ impl RecordRun {
     }
 
     /// A record for each leaf entry of a mapping.
-    pub(crate) fn of_leaves(run: &LeafRun, mapping: Option<&Mapping>) -> Self {
+    pub(crate) fn of_leaves(run: &LeafRun, mapping: Option<&ClassifiedVma>) -> Self {
         Self {
             first: Record::of_first_leaf(run, mapping),
             count: run.count(),

@@ -4,13 +4,12 @@
 use core::ffi::c_int;
 use core::ops::ControlFlow;
 
-use process_introspection_core::object::Mapping;
+use process_introspection_core::mapping::ClassifiedVma;
 use process_introspection_core::page_table::LeafCursor;
-use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::PhysicalCursor;
+use process_introspection_core::physical::{PhysicalCursor, Run};
 use process_introspection_core::process::Access;
 use process_introspection_core::virtual_regions::VirtualCursor;
-use process_introspection_core::{AddrRange, Errno, Error, Operation, Process, Target};
+use process_introspection_core::{AddrRange, CoreError, Errno, Operation, ProcessHandle, Target};
 
 use crate::output::Output;
 use crate::record::{Record, RecordRun, SharedFields};
@@ -36,11 +35,11 @@ pub(crate) const NO_FEWER_ENTRIES: FewerEntries = [0; 128];
 /// Something that gives records.
 pub(crate) trait Walk {
     /// The next records that are alike; `None` past the last.
-    fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>>;
+    fn next_records(&mut self, process: &ProcessHandle) -> Result<Option<RecordRun>>;
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> Walk for VirtualCursor<N> {
-    fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
+    fn next_records(&mut self, process: &ProcessHandle) -> Result<Option<RecordRun>> {
         let mapping = self.next(process)?;
         Ok(mapping.map(|mapping| RecordRun::one(Record::of_mapping(&mapping))))
     }
@@ -51,7 +50,7 @@ where
     N: AsRef<[u8]> + AsMut<[u8]>,
     E: AsRef<[u64]> + AsMut<[u64]>,
 {
-    fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
+    fn next_records(&mut self, process: &ProcessHandle) -> Result<Option<RecordRun>> {
         let run = self.next_run(process)?;
         Ok(run
             .zip(self.mapping())
@@ -64,7 +63,7 @@ where
     N: AsRef<[u8]> + AsMut<[u8]>,
     E: AsRef<[u64]> + AsMut<[u64]>,
 {
-    fn next_records(&mut self, process: &Process) -> Result<Option<RecordRun>> {
+    fn next_records(&mut self, process: &ProcessHandle) -> Result<Option<RecordRun>> {
         let run = self.next(process)?;
         Ok(run.map(|run| RecordRun::of_leaves(&run, self.mapping())))
     }
@@ -104,7 +103,7 @@ impl Array {
     fn skip(&mut self, count: u64) -> Result<()> {
         self.count = self.count.saturating_add(count);
         if self.count > MOST {
-            return Err(Error::new(Errno::EOVERFLOW, Operation::Argument));
+            return Err(CoreError::new(Errno::EOVERFLOW, Operation::Argument));
         }
         Ok(())
     }
@@ -116,7 +115,7 @@ impl Array {
 }
 
 /// Stores what fits and gives the size in bytes of all of it.
-fn fill(walk: &mut impl Walk, process: &Process, output: Output) -> Result<u64> {
+fn fill(walk: &mut impl Walk, process: &ProcessHandle, output: Output) -> Result<u64> {
     let mut array = Array::new(output);
     while let Some(mut run) = walk.next_records(process)? {
         while array.count < array.capacity && run.count() > 0 {
@@ -132,13 +131,13 @@ fn fill(walk: &mut impl Walk, process: &Process, output: Output) -> Result<u64> 
 /// area, with what all records of an area share.
 fn fill_physical(
     walk: &mut PhysicalCursor<&mut ShortName, &mut Entries>,
-    process: &Process,
+    process: &ProcessHandle,
     output: Output,
 ) -> Result<u64> {
     let mut array = Array::new(output);
     let mut stored = Ok(());
     let mut shared = SharedFields::NONE;
-    let mut give = |run: &Run, mapping: &Mapping| {
+    let mut give = |run: &Run, mapping: &ClassifiedVma| {
         stored = array.push(&shared.of(mapping).record(run));
         match stored {
             Ok(()) => ControlFlow::Continue(()),
@@ -179,7 +178,7 @@ pub(crate) fn physical_regions(
 }
 
 #[inline(never)]
-fn walk_physical(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
+fn walk_physical(process: &ProcessHandle, range: AddrRange, output: Output) -> Result<u64> {
     let (name, entries) = (&mut { NO_SHORT_NAME }, &mut { NO_ENTRIES });
     let start = move || PhysicalCursor::new(process, range, Access::Frames, name, entries);
     fill_physical(made_in(&mut None, start)?, process, output)
@@ -196,7 +195,7 @@ pub(crate) fn page_table_entries(
 }
 
 #[inline(never)]
-fn walk_page_table(process: &Process, range: AddrRange, output: Output) -> Result<u64> {
+fn walk_page_table(process: &ProcessHandle, range: AddrRange, output: Output) -> Result<u64> {
     let (name, entries) = (&mut { NO_SHORT_NAME }, &mut { NO_FEWER_ENTRIES });
     let start = move || LeafCursor::new(process, range, name, entries);
     fill(made_in(&mut None, start)?, process, output)
@@ -211,6 +210,6 @@ fn made_in<T>(place: &mut Option<T>, make: impl FnOnce() -> Result<T>) -> Result
 
 /// Opens a target by C's number.
 #[inline(never)]
-pub(crate) fn open(pid64: i64, access: Access) -> Result<Process> {
-    Process::open(Target::from_pid64(pid64)?, access)
+pub(crate) fn open(pid64: i64, access: Access) -> Result<ProcessHandle> {
+    ProcessHandle::open(Target::from_pid64(pid64)?, access)
 }

@@ -14,7 +14,7 @@ use process_introspection_core::Target;
 /// person can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    error: core::Error,
+    error: core::CoreError,
     target: Option<Target>,
     /// The target's number is that of another proc than the caller's `/proc`.
     in_other_proc: bool,
@@ -23,7 +23,7 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(error: core::Error, target: Option<Target>) -> Self {
+    pub(crate) fn new(error: core::CoreError, target: Option<Target>) -> Self {
         Self {
             error,
             target,
@@ -43,20 +43,23 @@ impl Error {
         Self {
             waited: Some(waited),
             ..Self::new(
-                core::Error::new(Errno::ETIMEDOUT, Operation::ReadProcess),
+                core::CoreError::new(Errno::ETIMEDOUT, Operation::ReadProcess),
                 Some(Target::Pid(pid)),
             )
         }
     }
 
     pub(crate) fn argument() -> Self {
-        Self::new(core::Error::new(Errno::EINVAL, Operation::Argument), None)
+        Self::new(
+            core::CoreError::new(Errno::EINVAL, Operation::Argument),
+            None,
+        )
     }
 
     /// Of asking for more page frames at once than there are marks for.
     pub(crate) fn too_many_frames() -> Self {
         Self::new(
-            core::Error::new(Errno::EINVAL, Operation::ReadPhysicalMap),
+            core::CoreError::new(Errno::EINVAL, Operation::ReadPhysicalMap),
             None,
         )
     }
@@ -68,7 +71,7 @@ impl Error {
             Some(Errno::ENOENT) | None => Errno::ESRCH,
             Some(other) => other,
         };
-        Self::new(core::Error::new(errno, Operation::OpenProcess), None)
+        Self::new(core::CoreError::new(errno, Operation::OpenProcess), None)
     }
 
     /// Of reading a file that is not a process's.
@@ -79,7 +82,7 @@ impl Error {
             Some(other) => other,
             None => Errno::EIO,
         };
-        Self::new(core::Error::new(errno, operation), None)
+        Self::new(core::CoreError::new(errno, operation), None)
     }
 
     /// Access to the process was refused, or it is hidden, or this caller
@@ -284,7 +287,7 @@ mod tests {
     #[test]
     fn a_message_says_what_failed_why_and_what_helps() {
         let hidden = Error::new(
-            core::Error::new(Errno::EPERM, Operation::CheckFrames),
+            core::CoreError::new(Errno::EPERM, Operation::CheckFrames),
             Some(Target::Pid(7)),
         );
         let text = hidden.to_string();
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn an_error_without_a_reason_of_ours_gives_the_systems() {
-        let error = Error::new(core::Error::new(Errno::EIO, Operation::ReadMaps), None);
+        let error = Error::new(core::CoreError::new(Errno::EIO, Operation::ReadMaps), None);
         assert!(error.to_string().contains("os error 5"), "{error}");
         assert_eq!(
             std::io::Error::from(error)

@@ -105,10 +105,11 @@ pub use walk::resident::{ResidentRegion, ResidentRegions};
 pub use walk::virtual_regions::VirtualRegions;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
-pub use process_introspection_core::device::{DeviceMemory, UnknownReason};
+pub use process_introspection_core::backing::{Backing, DeviceMemory, SwapPlace, UnknownReason};
+pub use process_introspection_core::flags::QnxFlags;
+pub use process_introspection_core::image::BuildId;
+pub use process_introspection_core::mapping::MappingKind;
 pub use process_introspection_core::memtype::MemoryType;
-pub use process_introspection_core::object::{BuildId, MappingKind};
-pub use process_introspection_core::physical::{Backing, SwapPlace};
 pub use process_introspection_core::threads::Thread;
 pub use process_introspection_core::vma::{Device, Protection};
 pub use process_introspection_core::Target;

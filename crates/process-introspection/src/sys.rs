@@ -13,7 +13,7 @@ use std::process::Command;
 use process_introspection_core as core;
 
 /// The directory that a core handle has open.
-pub(crate) fn directory(process: &core::Process) -> BorrowedFd<'_> {
+pub(crate) fn directory(process: &core::ProcessHandle) -> BorrowedFd<'_> {
     // SAFETY: both borrow the handle, which keeps the descriptor open.
     unsafe { BorrowedFd::borrow_raw(process.directory().raw()) }
 }

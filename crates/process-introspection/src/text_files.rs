@@ -22,7 +22,7 @@ pub(crate) fn read_at(directory: impl AsFd, path: &str) -> io::Result<Vec<u8>> {
 }
 
 /// Returns the contents of a file of a process.
-pub(crate) fn read_of(process: &core::Process, name: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn read_of(process: &core::ProcessHandle, name: &str) -> io::Result<Vec<u8>> {
     read_at(sys::directory(process), name)
 }
 

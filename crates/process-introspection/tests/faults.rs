@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use process_introspection::{
     Error, ExtentBacking, Mapping, PhysicalRegion, Process, Target as Pid, UniquePid,
 };
-use process_introspection_core::flags;
+use process_introspection_core::flags::QnxFlags;
 use testkit::alone::is_alone;
 use testkit::faults::{try_all, Given, Tally, Walk};
 use testkit::machine::is_root_or_skip;
@@ -16,7 +16,7 @@ use testkit::target::Target;
 use testkit::varied::{Varied, DENSE};
 
 /// Flags that only a look at the object tells.
-const KINDS: u32 = flags::ELF | flags::PHYS;
+const KINDS: u32 = QnxFlags::ELF.bits() | QnxFlags::PHYS.bits();
 
 fn number_of(text: &[u8]) -> u64 {
     let mix = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -28,7 +28,7 @@ fn kind_of(mapping: &Mapping, of: u32) -> u64 {
 }
 
 fn of_mapping(mapping: &Mapping) -> Given {
-    let flags = mapping.flags();
+    let flags = mapping.flags().bits();
     Given {
         facts: [
             mapping.range.start().as_u64(),
@@ -43,7 +43,7 @@ fn of_mapping(mapping: &Mapping) -> Given {
 }
 
 fn of_region(region: &PhysicalRegion) -> Given {
-    let flags = region.flags();
+    let flags = region.flags().bits();
     Given {
         facts: [
             region.virt.start().as_u64(),
@@ -95,7 +95,7 @@ fn resident_regions(process: &Process, given: &mut Vec<Given>) -> Found {
         for at in (start..end).step_by(size as usize) {
             given.push(Given {
                 facts: [at, at + size, backing, 0, 0, 0],
-                kind: kind_of(&region.mapping, region.mapping.flags()),
+                kind: kind_of(&region.mapping, region.mapping.flags().bits()),
             });
         }
     }

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use process_introspection::{Backing, MappingKind, Process};
+use process_introspection::{Backing, MappingKind, Process, QnxFlags};
 use testkit::machine::{is_root_or_skip, HugePages};
 use testkit::memory::{self, page};
 use testkit::objects;
@@ -310,8 +310,8 @@ fn zeroed_memory_behind_an_executables_data_is_elf_wherever_a_walk_begins() {
 #[test]
 fn the_flag_of_executables_and_libraries_is_of_their_files_mappings() {
     ZEROED[0].store(1, Ordering::Relaxed);
-    const ELF: u32 = 0x20;
-    const ANON: u32 = 0x80000;
+    const ELF: QnxFlags = QnxFlags::from_bits(0x20);
+    const ANON: QnxFlags = QnxFlags::from_bits(0x80000);
     let process = Process::current().unwrap();
     let flags = |address: u64| {
         let mut regions = process.virtual_regions(address..=address).unwrap();
@@ -403,7 +403,7 @@ fn sleep() {
 
 #[test]
 fn a_threads_stack_is_told_by_its_stack_pointer_for_those_who_ask() {
-    const STACK: u32 = 0x1000;
+    const STACK: QnxFlags = QnxFlags::from_bits(0x1000);
     let target = with_thread(sleep);
     let process = Process::open(target.pid()).unwrap();
     let at = |address: u64| {
@@ -435,7 +435,7 @@ fn a_threads_stack_is_told_by_its_stack_pointer_for_those_who_ask() {
     // By a name, where there are names; else not without being asked.
     if at(local).name().is_empty() {
         assert_eq!(at(local).kind(), MappingKind::Anonymous);
-        assert_eq!(at(local).flags() & STACK, 0);
+        assert_eq!(at(local).flags() & STACK, QnxFlags::NONE);
     }
     assert_eq!(stacks.classify(&at(other)).kind(), MappingKind::Anonymous);
     let main = process.virtual_regions(..).unwrap().map(Result::unwrap);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use device_mappings::{map, only};
 use process_introspection::{Backing, MappingKind, Process, UnknownReason};
-use process_introspection_core::flags;
+use process_introspection_core::flags::QnxFlags;
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
 use testkit::target::Target;
@@ -44,8 +44,8 @@ fn a_device_without_a_rule_is_unknown_and_never_not_present() {
     let process = Process::open(target.pid()).unwrap();
     let region = only(&process, at, page());
     assert_eq!(region.backing, Backing::Unknown(UnknownReason::Driver));
-    assert_eq!(region.flags() & flags::PHYS, flags::PHYS);
-    assert_eq!(region.flags() & flags::PG_MASK, 0);
+    assert_eq!(region.flags() & QnxFlags::PHYS, QnxFlags::PHYS);
+    assert_eq!(region.flags() & QnxFlags::PG_MASK, QnxFlags::NONE);
 }
 
 /// Where a framebuffer lies, by an ioctl on its own file; 0 if that is a secret.

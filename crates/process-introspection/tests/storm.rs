@@ -4,7 +4,7 @@
 use std::ops::{ControlFlow, Range};
 
 use process_introspection::{Error, PhysicalRegion, Process};
-use process_introspection_core::flags;
+use process_introspection_core::flags::QnxFlags;
 use testkit::machine::is_root_or_skip;
 use testkit::storm::{run, Mapped, Piece, Walker};
 
@@ -49,7 +49,7 @@ fn mapped(pid: u32, way: Way) -> Result<Vec<Mapped>, Error> {
             Ok(Mapped {
                 start: mapping.range.start().as_u64(),
                 end: mapping.range.end().as_u64(),
-                is_stack: mapping.flags() & flags::STACK != 0,
+                is_stack: mapping.flags().contains(QnxFlags::STACK),
             })
         })
         .collect()

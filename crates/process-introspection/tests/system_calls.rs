@@ -13,7 +13,7 @@ use testkit::trace::{self, Calls};
 const ENTRIES: u64 = 256;
 
 /// Walks a range of the calling process with the core's cursor, as C does.
-fn walk(process: &core::Process, start: u64, end: u64) {
+fn walk(process: &core::ProcessHandle, start: u64, end: u64) {
     let range = core::AddrRange::new(start, end).unwrap();
     let access = core::process::Access::Frames;
     let mut cursor = core::physical::PhysicalCursor::new(
@@ -28,8 +28,8 @@ fn walk(process: &core::Process, start: u64, end: u64) {
     while cursor.walk_area(process, each).unwrap().is_continue() {}
 }
 
-fn own() -> core::Process {
-    core::Process::open(core::Target::Caller, core::process::Access::Frames).unwrap()
+fn own() -> core::ProcessHandle {
+    core::ProcessHandle::open(core::Target::Caller, core::process::Access::Frames).unwrap()
 }
 
 /// The calls of a walk over `size` bytes that `make` has made.

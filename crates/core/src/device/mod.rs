@@ -11,10 +11,10 @@ mod uio;
 mod vfio;
 
 use crate::addr::PhysAddr;
-pub use crate::backing::{DeviceMemory, UnknownReason, Unlisted};
+use crate::backing::{DeviceMemory, UnknownReason, Unlisted};
 use crate::error::Result;
 use crate::object::OpenObject;
-use crate::process::Process;
+use crate::process::ProcessHandle;
 use crate::uapi;
 use crate::vma::{Device, Vma, VmaName};
 
@@ -38,7 +38,7 @@ impl DeviceCache {
     #[inline(never)] // Its buffers are not to lie in its callers' frames.
     pub(crate) fn locate(
         &mut self,
-        process: &Process,
+        process: &ProcessHandle,
         vma: &Vma,
         name: VmaName<'_>,
     ) -> Result<Option<Unlisted>> {
@@ -76,7 +76,7 @@ impl DeviceCache {
 /// Whether it is a DAX device (drivers/dax/device.c), which belongs to a bus of that
 /// name since Linux 5.1, or to the class before.
 #[inline(never)]
-fn is_persistent(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
+fn is_persistent(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
     let Some((Some((major, minor)), _)) = look(process, vma, name)? else {
         return Ok(false);
     };
@@ -88,7 +88,7 @@ fn is_persistent(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<bool
     Ok(false)
 }
 
-fn by_file(process: &Process, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
+fn by_file(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Found> {
     let Some((numbers, file_system)) = look(process, vma, name)? else {
         return Ok(Err(UnknownReason::Unconfirmed));
     };
@@ -119,7 +119,7 @@ type Numbers = (u32, u32);
 /// What is mapped: the numbers of a character device, the file system.
 #[inline(never)]
 fn look(
-    process: &Process,
+    process: &ProcessHandle,
     vma: &Vma,
     name: VmaName<'_>,
 ) -> Result<Option<(Option<Numbers>, Option<i64>)>> {

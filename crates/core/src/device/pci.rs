@@ -9,10 +9,9 @@
 use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
 use crate::descriptor::OwnedFd;
-use crate::error::Result;
+use crate::error::{if_readable, Result};
 use crate::memtype::{self, MemoryType};
-use crate::object::seen;
-use crate::process::{PathBuffer, Process};
+use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::Vma;
 
@@ -69,7 +68,7 @@ pub(super) struct Resources {
 
 impl Resources {
     /// By the device's directory in sysfs; `None` if it has no such file.
-    pub(super) fn open(process: &Process, device: &mut PathBuffer) -> Result<Option<Self>> {
+    pub(super) fn open(process: &ProcessHandle, device: &mut PathBuffer) -> Result<Option<Self>> {
         let page = process.page_size().bytes();
         let file = sysfs::open(process, device.push(b"/resource"), 0)?;
         Ok(file.map(|file| Self { file, page }))
@@ -120,7 +119,7 @@ impl<'a> ResourceFile<'a> {
 
     /// The memory of an area of this file, which is one of sysfs.
     #[inline(never)]
-    pub(super) fn memory(&self, process: &Process, vma: &Vma) -> Result<Found> {
+    pub(super) fn memory(&self, process: &ProcessHandle, vma: &Vma) -> Result<Found> {
         // The path is the target's, and may be anything: what it would lead to
         // here has to be what is mapped.
         let mut path = device_directory(self.device);
@@ -180,11 +179,11 @@ impl<'a> ProcFile<'a> {
     /// The memory of an area of this file: of whichever BAR holds it, and of
     /// an unknown type, which a call on the open file has chosen.
     #[inline(never)]
-    pub(super) fn memory(&self, process: &Process, vma: &Vma) -> Result<Found> {
+    pub(super) fn memory(&self, process: &ProcessHandle, vma: &Vma) -> Result<Found> {
         let unconfirmed = Ok(Err(UnknownReason::Unconfirmed));
         let mut path = PathBuffer::new();
         path.push(self.path).push(b"\0");
-        let named = seen(sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH))?;
+        let named = if_readable(sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH))?;
         let status = named.and_then(|named| sys::status(named.borrow()).ok());
         if status.map(|status| status.ino) != Some(vma.inode) {
             return unconfirmed;

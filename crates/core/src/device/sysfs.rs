@@ -2,9 +2,8 @@
 //! and read. Knows nothing of what they say.
 
 use crate::descriptor::OwnedFd;
-use crate::error::Result;
-use crate::object::seen;
-use crate::process::{PathBuffer, Process};
+use crate::error::{if_readable, Result};
+use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::uapi;
 
@@ -14,7 +13,7 @@ pub(crate) const ROOT: &[u8] = b"/sys/";
 /// A file or a directory of sysfs; `None` if there is none, or if what is
 /// there is not sysfs. `path` begins with [`ROOT`] and has no NUL yet.
 pub(crate) fn open(
-    process: &Process,
+    process: &ProcessHandle,
     path: &mut PathBuffer,
     flags: u32,
 ) -> Result<Option<OwnedFd>> {
@@ -23,13 +22,13 @@ pub(crate) fn open(
         None => (sys::CWD, path.as_bytes()),
         Some(root) => (root, path.as_bytes().get(ROOT.len()..).unwrap_or_default()),
     };
-    let file = seen(sys::openat(root, path, flags))?;
+    let file = if_readable(sys::openat(root, path, flags))?;
     Ok(file.filter(is_sysfs))
 }
 
 /// The beginning of a file of sysfs, as much as there is room for.
 pub(super) fn read<'a>(
-    process: &Process,
+    process: &ProcessHandle,
     path: &mut PathBuffer,
     text: &'a mut [u8],
 ) -> Result<Option<&'a [u8]>> {
@@ -41,13 +40,13 @@ pub(super) fn read<'a>(
 }
 
 /// A number in hexadecimal from a file of sysfs.
-pub(super) fn read_hex(process: &Process, path: &mut PathBuffer) -> Result<Option<u64>> {
+pub(super) fn read_hex(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Option<u64>> {
     let mut text = [0u8; 32];
     Ok(read(process, path, &mut text)?.and_then(super::hex))
 }
 
 /// The inode that a path leads to, through links.
-pub(super) fn inode(process: &Process, path: &mut PathBuffer) -> Result<Option<u64>> {
+pub(super) fn inode(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Option<u64>> {
     let file = open(process, path, sys::O_PATH)?;
     Ok(file
         .and_then(|file| sys::status(file.borrow()).ok())

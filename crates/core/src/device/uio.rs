@@ -9,7 +9,7 @@
 use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
 use crate::error::Result;
-use crate::process::{PathBuffer, Process};
+use crate::process::{PathBuffer, ProcessHandle};
 use crate::vma::{Vma, VmaName};
 
 /// `MAX_UIO_MAPS`, include/linux/uio_driver.h.
@@ -26,7 +26,7 @@ struct Map {
 /// is [`UnknownReason::Driver`] if that is no UIO device.
 #[inline(never)]
 pub(super) fn of_device(
-    process: &Process,
+    process: &ProcessHandle,
     vma: &Vma,
     name: VmaName<'_>,
     major: u32,
@@ -50,7 +50,7 @@ pub(super) fn of_device(
 
 /// Whether the character device with this number is of a class.
 pub(super) fn has_subsystem(
-    process: &Process,
+    process: &ProcessHandle,
     major: u32,
     minor: u32,
     class: &[u8],
@@ -72,7 +72,7 @@ pub(super) fn device_directory(major: u32, minor: u32) -> PathBuffer {
 }
 
 #[inline(never)]
-fn read_map(process: &Process, major: u32, minor: u32, number: u64) -> Result<Option<Map>> {
+fn read_map(process: &ProcessHandle, major: u32, minor: u32, number: u64) -> Result<Option<Map>> {
     let field = |name: &[u8]| {
         let mut path = device_directory(major, minor);
         path.push(b"/maps/map").push_decimal(number).push(name);

@@ -11,7 +11,7 @@ use super::{pci, sysfs, uio, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
 use crate::error::Result;
 use crate::memtype;
-use crate::process::{first_dirent, PathBuffer, Process};
+use crate::process::{first_dirent, PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::Vma;
 
@@ -24,7 +24,12 @@ const CLASS: &[u8] = b"/sys/class/vfio-dev";
 /// The memory of an area of the character device with this number; the reason
 /// is [`UnknownReason::Driver`] if that is no VFIO device.
 #[inline(never)]
-pub(super) fn of_device(process: &Process, vma: &Vma, major: u32, minor: u32) -> Result<Found> {
+pub(super) fn of_device(
+    process: &ProcessHandle,
+    vma: &Vma,
+    major: u32,
+    minor: u32,
+) -> Result<Found> {
     if !uio::has_subsystem(process, major, minor, CLASS)? {
         return Ok(Err(UnknownReason::Driver));
     }
@@ -39,7 +44,7 @@ pub(super) fn of_device(process: &Process, vma: &Vma, major: u32, minor: u32) ->
 
 /// The memory of an area of a device that is not told which.
 #[inline(never)]
-pub(super) fn of_any_device(process: &Process, vma: &Vma) -> Result<Found> {
+pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found> {
     let Some(class) = sysfs::open(process, PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
         return Ok(Err(UnknownReason::Driver));
     };
@@ -80,7 +85,12 @@ impl Candidates {
     }
 
     /// Those in one device, whose directory in sysfs this is.
-    fn add_device(&mut self, process: &Process, device: &mut PathBuffer, vma: &Vma) -> Result<()> {
+    fn add_device(
+        &mut self,
+        process: &ProcessHandle,
+        device: &mut PathBuffer,
+        vma: &Vma,
+    ) -> Result<()> {
         match pci::Resources::open(process, device)? {
             Some(resources) => {
                 for number in 0..pci::BARS {

@@ -3,7 +3,7 @@
 
 use super::scan::{Ranges, Span, HUGE};
 use crate::error::Result;
-use crate::process::Process;
+use crate::process::ProcessHandle;
 
 /// Fewer than elsewhere, to spare the stack: runs of huge pages are long.
 const RANGES: usize = 4;
@@ -31,7 +31,12 @@ impl HugeRuns {
     ///
     /// # Errors
     /// ESRCH when the process's memory has gone away.
-    pub fn next(&mut self, process: &Process, at: u64, end: u64) -> Result<Option<(bool, u64)>> {
+    pub fn next(
+        &mut self,
+        process: &ProcessHandle,
+        at: u64,
+        end: u64,
+    ) -> Result<Option<(bool, u64)>> {
         if at >= self.ranges.end() && !self.ranges.scan(process, &HUGE, &mut self.span, at, end)? {
             return Ok(None);
         }

@@ -3,7 +3,7 @@
 /// How many entries, from the first on, go up by one from `before`, as far as
 /// the `relevant` bits are concerned.
 #[inline]
-pub(crate) fn consecutive(entries: &[u64], before: u64, relevant: u64) -> usize {
+pub(crate) fn count_consecutive(entries: &[u64], before: u64, relevant: u64) -> usize {
     // Most runs are short where memory is fragmented: a few one by one first.
     const FEW: usize = 4;
     let mut expected = before;
@@ -29,7 +29,7 @@ pub(crate) fn consecutive(entries: &[u64], before: u64, relevant: u64) -> usize 
 }
 
 /// How many entries, from the first on, have exactly these `relevant` bits.
-pub fn alike(entries: &[u64], expected: u64, relevant: u64) -> usize {
+pub fn count_equal(entries: &[u64], expected: u64, relevant: u64) -> usize {
     leading(entries, |chunk| {
         let difference = |all, entry: &u64| all | ((entry & relevant) ^ expected);
         chunk.iter().fold(0, difference) == 0

@@ -8,9 +8,7 @@ mod reader;
 mod scan;
 
 pub use huge::HugeRuns;
-pub use lengths::alike;
-pub(crate) use lengths::consecutive;
+pub(crate) use lengths::count_consecutive;
+pub use lengths::count_equal;
 pub use reader::read_entries;
-pub(crate) use reader::{entry_at, Known, PageReader, Part};
-
-pub use crate::entry::{Entry, NonPresent};
+pub(crate) use reader::{entry_at, NextPages, PageReader, Part};

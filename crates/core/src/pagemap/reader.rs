@@ -6,10 +6,10 @@ use core::ops::Range;
 
 use super::pace::{self, Pace};
 use super::scan::{Found, Ranges, Span, HUGE, HUGE_PAGES, NOT_EMPTY, RANGES};
-use super::Entry;
 use crate::addr::PageSize;
-use crate::error::{Errno, Error, Operation, Result};
-use crate::process::{gone_or_refused, Process};
+use crate::entry::Entry;
+use crate::error::{CoreError, Errno, Operation, Result};
+use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 
 /// So many empty entries at the end of what was read call for a scan, if so
@@ -27,7 +27,7 @@ const MOST_PATIENCE: u32 = 64;
 
 /// What is known of the pages from an address on.
 #[derive(Debug)]
-pub(crate) enum Known<'a> {
+pub(crate) enum NextPages<'a> {
     /// Their entries, of at least one page.
     Entries(&'a [u64]),
     /// Nothing is there up to this address.
@@ -117,14 +117,14 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
 
     /// What is known of the pages of a part from its beginning on. That never
     /// decreases from call to call.
-    pub(crate) fn next(&mut self, process: &Process, part: &Part) -> Result<Known<'_>> {
+    pub(crate) fn next(&mut self, process: &ProcessHandle, part: &Part) -> Result<NextPages<'_>> {
         debug_assert!(part.at < part.end && part.end <= part.ahead);
         // Entries that were read with those of the area before need a scan, too.
         let unscanned =
             part.hugetlb && part.at >= self.ranges.end() && process.features().pagemap_scan();
         if unscanned || part.at < self.window || part.at >= self.window_end() {
-            if let Some(empty_to) = self.look_ahead(process, part)? {
-                return Ok(Known::EmptyTo(empty_to));
+            if let Some(empty_to) = self.find_hole(process, part)? {
+                return Ok(NextPages::EmptyTo(empty_to));
             }
             self.read_next(process, part)?;
         }
@@ -135,7 +135,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         let to = self
             .count
             .min(from.saturating_add(self.pages(part.end - part.at)));
-        Ok(Known::Entries(&self.entries.as_ref()[from..to]))
+        Ok(NextPages::Entries(&self.entries.as_ref()[from..to]))
     }
 
     fn pages(&self, bytes: u64) -> usize {
@@ -143,7 +143,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     }
 
     /// The end of a hole at the part's beginning, if a scan knows or finds one.
-    fn look_ahead(&mut self, process: &Process, part: &Part) -> Result<Option<u64>> {
+    fn find_hole(&mut self, process: &ProcessHandle, part: &Part) -> Result<Option<u64>> {
         let at = part.at;
         if at >= self.ranges.end() {
             let follows_window = self.count > 0 && at == self.window_end();
@@ -263,7 +263,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
 
     /// Reads what is at the part's beginning: huge pages by an entry each
     /// where a scan has found some, else as many entries as make sense.
-    fn read_next(&mut self, process: &Process, part: &Part) -> Result<()> {
+    fn read_next(&mut self, process: &ProcessHandle, part: &Part) -> Result<()> {
         let found = match self.ranges.from(part.at) {
             Some(found) if part.at < self.ranges.end() => Some(found),
             _ => None,
@@ -298,7 +298,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         cluster.min(end)
     }
 
-    fn read(&mut self, process: &Process, at: u64, end: u64) -> Result<()> {
+    fn read(&mut self, process: &ProcessHandle, at: u64, end: u64) -> Result<()> {
         let pages = self.pages(end - at).min(self.entries.as_ref().len());
         // Until the read has succeeded nothing is known.
         (self.window, self.count, self.stride) = (at, 0, self.page);
@@ -311,7 +311,11 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
 
 /// The entry of the page that holds an address; `None` where the address space
 /// of processes has ended.
-pub(crate) fn entry_at(process: &Process, page: PageSize, address: u64) -> Result<Option<Entry>> {
+pub(crate) fn entry_at(
+    process: &ProcessHandle,
+    page: PageSize,
+    address: u64,
+) -> Result<Option<Entry>> {
     let mut entries = [0];
     for _ in 0..2 {
         match read_entries(process, page, address, &mut entries) {
@@ -336,17 +340,17 @@ pub(crate) fn entry_at(process: &Process, page: PageSize, address: u64) -> Resul
 /// ESRCH when the memory has gone away, and where the address space of processes
 /// has ended; EPERM when the page map was refused.
 pub fn read_entries(
-    process: &Process,
+    process: &ProcessHandle,
     page: PageSize,
     at: u64,
     entries: &mut [u64],
 ) -> Result<usize> {
     let offset = (at >> page.shift()) * size_of::<u64>() as u64;
     let count = sys::pread_u64(process.pagemap()?, entries, offset)
-        .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadPagemap))?;
+        .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadPagemap))?;
     if count == 0 {
         // Of a memory that has gone away the kernel reads nothing.
-        return Err(Error::new(Errno::ESRCH, Operation::ReadPagemap));
+        return Err(CoreError::new(Errno::ESRCH, Operation::ReadPagemap));
     }
     Ok(count)
 }
@@ -357,7 +361,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     /// and then looks again: only pages that still are huge, of frames that
     /// are aligned as theirs must be, are believed. (Those of hugetlb are never
     /// split.) False if not even the first one is: it must be read page by page.
-    fn read_huge(&mut self, process: &Process, part: &Part, end: u64) -> Result<bool> {
+    fn read_huge(&mut self, process: &ProcessHandle, part: &Part, end: u64) -> Result<bool> {
         let Some(leaf) = part.leaf else {
             return Ok(false);
         };
@@ -414,7 +418,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     }
 
     /// How many of the huge pages read are huge pages now.
-    fn still_huge(&self, process: &Process, at: u64, leaf: PageSize) -> Result<usize> {
+    fn still_huge(&self, process: &ProcessHandle, at: u64, leaf: PageSize) -> Result<usize> {
         if self.count == 0 {
             return Ok(0);
         }
@@ -436,20 +440,20 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
 
     /// The run of consecutive huge pages in the window from the part's
     /// beginning on.
-    fn huge_run(&self, part: &Part) -> Known<'_> {
+    fn huge_run(&self, part: &Part) -> NextPages<'_> {
         let leaf = self.stride;
         let mask = Entry::PRESENT | Entry::FILE | Entry::EXCLUSIVE | Entry::FRAME;
         let pages = leaf.bytes() >> self.page.shift();
         let index = ((part.at - self.window) >> leaf.shift()) as usize;
         let leaves = &self.entries.as_ref()[index..self.count];
-        let alike = leaves
+        let equal = leaves
             .windows(2)
             .take_while(|pair| (pair[0] & mask) + pages == pair[1] & mask)
             .count();
         let start = self.window + ((index as u64) << leaf.shift());
-        let to = start + ((alike as u64 + 1) << leaf.shift());
+        let to = start + ((equal as u64 + 1) << leaf.shift());
         let into = (part.at - start) >> self.page.shift();
-        Known::Huge {
+        NextPages::Huge {
             first: leaves[0] + into,
             to: to.min(part.end),
         }

@@ -3,9 +3,9 @@
 //! keep the target's mmap lock free: one call holds it until its vector or its
 //! number of matching pages is full, but what does not match is not counted.
 
-use crate::error::{Errno, Error, Operation, Result};
+use crate::error::{CoreError, Errno, Operation, Result};
 use crate::features;
-use crate::process::Process;
+use crate::process::ProcessHandle;
 use crate::{sys, uapi};
 
 /// Pages that are present or hold any other entry: swap, guard, marker.
@@ -154,7 +154,7 @@ impl<const N: usize> Ranges<N> {
     /// Scans from `start` towards `end`; false if there is no scan here.
     pub(crate) fn scan(
         &mut self,
-        process: &Process,
+        process: &ProcessHandle,
         query: &Query,
         span: &mut Span,
         start: u64,
@@ -191,7 +191,7 @@ impl<const N: usize> Ranges<N> {
                     process.features().without_pagemap_scan();
                     return Ok(false);
                 }
-                Err(errno) => return Err(Error::new(errno, Operation::ReadPagemap)),
+                Err(errno) => return Err(CoreError::new(errno, Operation::ReadPagemap)),
             }
         };
         if timed {

@@ -3,14 +3,14 @@
 
 use core::ops::ControlFlow;
 
-use super::areas::{Area, AreaCursor};
+use super::parts::{VmaPart, VmaPartCursor};
 use super::runs::Run;
-use super::walker::AreaWalker;
-use super::PhysicalRegion;
-use crate::addr::{AddrRange, VirtAddr};
+use super::walker::VmaPartWalker;
+use crate::addr::AddrRange;
+use crate::elf_file::ElfFile;
 use crate::error::Result;
-use crate::mapping::Mapping;
-use crate::process::{Access, Process};
+use crate::mapping::ClassifiedVma;
+use crate::process::{Access, ProcessHandle};
 use crate::vma::VmaName;
 
 /// Storage for entries where stacks are small. The kernel's cost per entry is
@@ -21,10 +21,10 @@ pub type FewEntries = [u64; 256];
 /// area's name, `E` that for entries.
 #[derive(Debug)]
 pub struct PhysicalCursor<N, E = FewEntries> {
-    areas: AreaCursor<N>,
-    walker: AreaWalker<E>,
+    areas: VmaPartCursor<N>,
+    walker: VmaPartWalker<E>,
     /// The area that is walked, or was walked last.
-    current: Option<Area>,
+    current: Option<VmaPart>,
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCursor<N, E> {
@@ -38,7 +38,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     // storage is made where it stays.
     #[inline(always)]
     pub fn new(
-        process: &Process,
+        process: &ProcessHandle,
         range: AddrRange,
         access: Access,
         name: N,
@@ -59,7 +59,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     /// copy on the stack.
     #[inline(always)]
     pub(crate) fn start(
-        process: &Process,
+        process: &ProcessHandle,
         range: AddrRange,
         frames: bool,
         whole_leaves: bool,
@@ -67,15 +67,20 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         entries: E,
     ) -> Self {
         Self {
-            areas: AreaCursor::start(process, range, frames, whole_leaves, name),
-            walker: AreaWalker::start(process, whole_leaves, entries),
+            areas: VmaPartCursor::start(process, range, frames, whole_leaves, name),
+            walker: VmaPartWalker::start(process, whole_leaves, entries),
             current: None,
         }
     }
 
-    /// As [`AreaCursor::skip_file_contents`].
+    /// As [`VmaPartCursor::skip_file_contents`].
     pub fn skip_file_contents(&mut self) {
         self.areas.skip_file_contents();
+    }
+
+    /// As [`VmaPartCursor::take_image`].
+    pub fn take_image(&mut self) -> Option<ElfFile> {
+        self.areas.take_image()
     }
 
     /// The range asked for, in whole pages.
@@ -88,45 +93,19 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         self.areas.name()
     }
 
-    /// Where a new cursor would go on: past all regions that were given.
-    pub fn resume_address(&self) -> VirtAddr {
-        let unfinished = match (self.walker.pending(), &self.current) {
-            (Some(run), _) => Some(run.start),
-            (None, Some(area)) if !area.left().is_empty() => Some(area.left().start().as_u64()),
-            _ => None,
-        };
-        VirtAddr::new(unfinished.unwrap_or(self.areas.position()))
-    }
-
-    /// The next region; `None` past the last.
-    ///
-    /// # Errors
-    /// ESRCH when the process's memory goes away before the end.
-    pub fn next(&mut self, process: &Process) -> Result<Option<PhysicalRegion>> {
-        let run = self.next_run(process)?;
-        Ok(run
-            .zip(self.mapping())
-            .map(|(run, mapping)| PhysicalRegion {
-                virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
-                backing: run.state.backing,
-                anonymous: run.state.anonymous,
-                mapping: *mapping,
-            }))
-    }
-
     /// The mapping that the last run belongs to.
-    pub fn mapping(&self) -> Option<&Mapping> {
-        self.current.as_ref().map(Area::mapping)
+    pub fn mapping(&self) -> Option<&ClassifiedVma> {
+        self.current.as_ref().map(VmaPart::mapping)
     }
 
     /// The next region without its mapping, which is [`Self::mapping`]; `None`
     /// past the last.
     ///
     /// # Errors
-    /// As [`Self::next`].
-    pub fn next_run(&mut self, process: &Process) -> Result<Option<Run>> {
+    /// As [`Self::next_run`].
+    pub fn next_run(&mut self, process: &ProcessHandle) -> Result<Option<Run>> {
         let mut found = None;
-        let mut one = |run: &Run, _: &Mapping| {
+        let mut one = |run: &Run, _: &ClassifiedVma| {
             found = Some(*run);
             ControlFlow::Break(())
         };
@@ -138,11 +117,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     /// that off. Breaks when `give` does, and past the last mapping.
     ///
     /// # Errors
-    /// As [`Self::next`]. What was given before stands.
+    /// As [`Self::next_run`]. What was given before stands.
     pub fn walk_area(
         &mut self,
-        process: &Process,
-        mut give: impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+        process: &ProcessHandle,
+        mut give: impl FnMut(&Run, &ClassifiedVma) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         match self.unfinished(process)? {
             Some((walker, area)) => walker.walk(process, area, &mut give),
@@ -155,15 +134,15 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     /// the hole's end, which without a scan means to read an entry for each page.
     ///
     /// # Errors
-    /// As [`Self::next`].
-    pub(crate) fn next_part(&mut self, process: &Process) -> Result<Option<Run>> {
+    /// As [`Self::next_run`].
+    pub(crate) fn next_part(&mut self, process: &ProcessHandle) -> Result<Option<Run>> {
         while let Some((walker, area)) = self.unfinished(process)? {
             let is_unbacked = |run: &Run| !run.state.backing.is_backed();
             if area.left().is_empty() || walker.pending().is_some_and(is_unbacked) {
                 return Ok(walker.take());
             }
             let mut found = None;
-            let mut one = |run: &Run, _: &Mapping| {
+            let mut one = |run: &Run, _: &ClassifiedVma| {
                 found = Some(*run);
                 ControlFlow::Break(())
             };
@@ -179,7 +158,10 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     /// The area of which something is left to be walked or given, and who walks
     /// it; `None` past the last.
     #[inline]
-    fn unfinished(&mut self, process: &Process) -> Result<Option<(&mut AreaWalker<E>, &mut Area)>> {
+    fn unfinished(
+        &mut self,
+        process: &ProcessHandle,
+    ) -> Result<Option<(&mut VmaPartWalker<E>, &mut VmaPart)>> {
         let walked = self
             .current
             .as_ref()

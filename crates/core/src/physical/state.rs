@@ -37,13 +37,14 @@ pub struct PageContext {
 pub struct PageState {
     /// What is behind it.
     pub backing: Backing,
-    /// Anonymous memory, see [`super::PhysicalRegion::anonymous`].
+    /// Anonymous memory, of a mapping without an object, or a private copy of an
+    /// object's page, in memory or in swap.
     pub anonymous: bool,
 }
 
 /// Source of `/proc/kpageflags` entries, for pages whose page map entry does not say
 /// what they are. A closure is a source that never fails.
-pub trait FrameFlags {
+pub trait FrameFlagSource {
     /// Stores the entries of consecutive frames from `first` on; false if they
     /// cannot be read.
     fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool;
@@ -54,7 +55,7 @@ pub trait FrameFlags {
     }
 }
 
-impl<F: FnMut(Pfn, &mut [u64]) -> bool> FrameFlags for F {
+impl<F: FnMut(Pfn, &mut [u64]) -> bool> FrameFlagSource for F {
     fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool {
         self(first, to)
     }
@@ -92,7 +93,7 @@ impl PageContext {
     }
 
     /// Returns the state of the page at address `at` with this entry.
-    pub fn state(&self, at: u64, entry: Entry, flags: &mut impl FrameFlags) -> PageState {
+    pub fn state(&self, at: u64, entry: Entry, flags: &mut impl FrameFlagSource) -> PageState {
         let mut flags_of = |frame| {
             let mut one = [0];
             flags.read(frame, &mut one).then_some(one[0])

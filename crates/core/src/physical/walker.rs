@@ -3,40 +3,41 @@
 
 use core::ops::ControlFlow;
 
-use super::areas::Area;
 use super::device_memory_at;
-use super::runs::{FrameFlags, Merger, PageState, Run};
-use super::state::BEYOND_MEMORY;
+use super::merging::Merger;
+use super::parts::VmaPart;
+use super::runs::Run;
+use super::state::{FrameFlagSource, PageState, BEYOND_MEMORY};
 use crate::addr::{PageSize, Pfn};
 use crate::backing::Backing;
 use crate::entry::Entry;
-use crate::error::{Errno, Error, Operation, Result};
-use crate::mapping::Mapping;
-use crate::pagemap::{Known, PageReader};
-use crate::process::{gone_or_refused, Process};
+use crate::error::{CoreError, Errno, Operation, Result};
+use crate::mapping::ClassifiedVma;
+use crate::pagemap::{NextPages, PageReader};
+use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 
 /// Walks areas one after the other, in the order of addresses. `E` is the
 /// storage for entries.
 #[derive(Debug)]
-pub struct AreaWalker<E> {
+pub struct VmaPartWalker<E> {
     pages: PageReader<E>,
     merger: Merger,
     page: PageSize,
 }
 
-impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
+impl<E: AsRef<[u64]> + AsMut<[u64]>> VmaPartWalker<E> {
     /// For areas of this process.
     ///
     /// Inline for the reason that `PhysicalCursor::start` is.
     #[inline(always)]
-    pub fn new(process: &Process, entries: E) -> Self {
+    pub fn new(process: &ProcessHandle, entries: E) -> Self {
         Self::start(process, false, entries)
     }
 
     /// The same; with `each_place` pages in swap are runs of their own.
     #[inline(always)]
-    pub(super) fn start(process: &Process, each_place: bool, entries: E) -> Self {
+    pub(super) fn start(process: &ProcessHandle, each_place: bool, entries: E) -> Self {
         let page = process.page_size();
         Self {
             pages: PageReader::new(page, entries),
@@ -73,9 +74,9 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
     #[inline(never)]
     pub fn walk(
         &mut self,
-        process: &Process,
-        area: &mut Area,
-        give: &mut impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+        process: &ProcessHandle,
+        area: &mut VmaPart,
+        give: &mut impl FnMut(&Run, &ClassifiedVma) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         while area.part.at < area.part.end {
             let flow = self.step(process, area, give)?;
@@ -98,9 +99,9 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
     #[inline]
     pub fn step(
         &mut self,
-        process: &Process,
-        area: &mut Area,
-        give: &mut impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+        process: &ProcessHandle,
+        area: &mut VmaPart,
+        give: &mut impl FnMut(&Run, &ClassifiedVma) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         self.step_noting(process, area, give, &mut |_, _| {})
     }
@@ -114,9 +115,9 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
     #[inline]
     pub fn step_noting(
         &mut self,
-        process: &Process,
-        area: &mut Area,
-        give: &mut impl FnMut(&Run, &Mapping) -> ControlFlow<()>,
+        process: &ProcessHandle,
+        area: &mut VmaPart,
+        give: &mut impl FnMut(&Run, &ClassifiedVma) -> ControlFlow<()>,
         note: &mut impl FnMut(u64, &[u64]),
     ) -> Result<ControlFlow<()>> {
         let start = area.part.at;
@@ -134,16 +135,16 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
         }
         let flags = &mut KernelFlags { failed: None };
         let (end, flow) = match self.pages.next(process, &area.part)? {
-            Known::EmptyTo(end) => {
+            NextPages::EmptyTo(end) => {
                 let state = area.context.empty();
                 (end, self.merger.push(Run { start, end, state }, give))
             }
-            Known::Huge { first, to } => {
+            NextPages::Huge { first, to } => {
                 let (context, first) = (&area.context, Entry::from_raw(first));
                 self.merger
                     .feed_huge(context, (start, to), first, flags, give)
             }
-            Known::Entries(entries) => {
+            NextPages::Entries(entries) => {
                 let context = &area.context;
                 let (count, flow) = self.merger.feed(context, start, entries, flags, give);
                 note(start, entries.get(..count).unwrap_or(entries));
@@ -152,7 +153,10 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> AreaWalker<E> {
         };
         if let Some(errno) = flags.failed {
             self.merger.take();
-            return Err(Error::new(gone_or_refused(errno), Operation::ReadFrames));
+            return Err(CoreError::new(
+                gone_or_refused(errno),
+                Operation::ReadFrames,
+            ));
         }
         area.part.at = end;
         Ok(flow)
@@ -165,7 +169,7 @@ struct KernelFlags {
     failed: Option<Errno>,
 }
 
-impl FrameFlags for KernelFlags {
+impl FrameFlagSource for KernelFlags {
     fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool {
         frame_flags(first, to).unwrap_or_else(|errno| {
             self.failed = Some(errno);

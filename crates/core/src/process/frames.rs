@@ -7,13 +7,13 @@ use super::no_proc;
 use crate::addr::Pfn;
 use crate::descriptor::OwnedFd;
 use crate::entry::Entry;
-use crate::error::{At, Errno, Error, Operation, Result};
+use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::sys;
 
 /// What was learnt from the caller's own page entries.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Frames {
+pub struct VisibleFrames {
     /// The frame of the zero page, where it could be found.
     pub zero: Option<Pfn>,
 }
@@ -26,7 +26,7 @@ pub(super) fn own_pagemap() -> Result<OwnedFd> {
 }
 
 /// Reads pages of the caller's own.
-pub(super) fn look(own: &OwnedFd) -> Result<Frames> {
+pub(super) fn look(own: &OwnedFd) -> Result<VisibleFrames> {
     // Two neighbouring pages that were only ever read. Reclaim can take them
     // away in between, hence the tries.
     for _ in 0..4 {
@@ -35,7 +35,7 @@ pub(super) fn look(own: &OwnedFd) -> Result<Frames> {
             continue;
         };
         if first == Pfn::new(0) {
-            return Err(Error::new(Errno::EPERM, Operation::CheckFrames));
+            return Err(CoreError::new(Errno::EPERM, Operation::CheckFrames));
         }
         // One frame twice can only be the zero page. Two frames: this process
         // locks, and so populates, what it maps; ask a page it cannot write.
@@ -44,9 +44,9 @@ pub(super) fn look(own: &OwnedFd) -> Result<Frames> {
         } else {
             fresh_zero_frame(own)
         };
-        return Ok(Frames { zero });
+        return Ok(VisibleFrames { zero });
     }
-    Err(Error::new(Errno::EPERM, Operation::CheckFrames))
+    Err(CoreError::new(Errno::EPERM, Operation::CheckFrames))
 }
 
 fn fresh_zero_frame(own: &OwnedFd) -> Option<Pfn> {

@@ -4,7 +4,7 @@
 
 use super::{gone_or_refused, no_proc};
 use crate::descriptor::{BorrowedFd, OwnedFd};
-use crate::error::{At, Errno, Error, Operation, Result};
+use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::proc_text::{number, value_of, Stat};
 use crate::sys;
 use crate::uapi;
@@ -43,7 +43,7 @@ impl Target {
     /// # Errors
     /// ESRCH for every number that can be nobody's.
     pub fn from_pid64(pid64: i64) -> Result<Self> {
-        let none = Error::new(Errno::ESRCH, Operation::Argument);
+        let none = CoreError::new(Errno::ESRCH, Operation::Argument);
         let (mark, pid) = ((pid64 >> 32) as i32, pid64 as i32);
         match (mark, pid) {
             (0, 0) => Ok(Self::Caller),
@@ -83,7 +83,7 @@ pub fn unique_pid(pid: u32) -> Result<i64> {
         }
     };
     if !super::exists(pidfd.borrow())? {
-        return Err(Error::new(Errno::ESRCH, Operation::FindProcess));
+        return Err(CoreError::new(Errno::ESRCH, Operation::FindProcess));
     }
     Ok(i64::from(mark) << 32 | i64::from(pid))
 }
@@ -105,9 +105,9 @@ pub(super) fn pidfd(pid: u32) -> Result<OwnedFd> {
         // What a thread's id gives: EINVAL, ENOENT since Linux 6.9's
         // PIDFD_THREAD (kernel/fork.c, kernel/pid.c).
         Errno::EINVAL | Errno::ENOENT | Errno::ESRCH => {
-            Error::new(Errno::ESRCH, Operation::FindProcess)
+            CoreError::new(Errno::ESRCH, Operation::FindProcess)
         }
-        other => Error::new(other, Operation::UsePidfd),
+        other => CoreError::new(other, Operation::UsePidfd),
     })
 }
 
@@ -121,7 +121,7 @@ pub(super) fn check_unique(pidfd: BorrowedFd<'_>, dir: &OwnedFd, mark: u32) -> R
     if actual == Some(mark) {
         Ok(())
     } else {
-        Err(Error::new(Errno::ESRCH, Operation::FindProcess))
+        Err(CoreError::new(Errno::ESRCH, Operation::FindProcess))
     }
 }
 
@@ -146,7 +146,7 @@ fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
         .at(Operation::FindProcess)?;
     let ticks = Stat::parse(&text[..len])
         .and_then(|stat| stat.start_time())
-        .ok_or(Error::new(Errno::ESRCH, Operation::FindProcess))?;
+        .ok_or(CoreError::new(Errno::ESRCH, Operation::FindProcess))?;
     Ok(ticks as u32 & MARK_BITS | MARK_IS_START_TIME)
 }
 
@@ -166,10 +166,10 @@ pub(super) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<u64> {
     match value_of(&text[..len], b"Pid:").and_then(number::<i64>) {
         Some(number @ 1..) => Ok(number as u64),
         // Not in this mount's PID namespace.
-        Some(0) => Err(Error::new(Errno::EPERM, Operation::FindProcess)),
+        Some(0) => Err(CoreError::new(Errno::EPERM, Operation::FindProcess)),
         // Reaped.
-        Some(_) => Err(Error::new(Errno::ESRCH, Operation::FindProcess)),
-        None => Err(Error::new(Errno::EBADF, Operation::FindProcess)),
+        Some(_) => Err(CoreError::new(Errno::ESRCH, Operation::FindProcess)),
+        None => Err(CoreError::new(Errno::EBADF, Operation::FindProcess)),
     }
 }
 
@@ -181,7 +181,12 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
         Ok(tasks) => tasks,
         // The directory given is a thread's own, or the process has ended.
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
-        Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
+        Err(errno) => {
+            return Err(CoreError::new(
+                gone_or_refused(errno),
+                Operation::OpenProcess,
+            ))
+        }
     };
     let mut entries = [0u8; 512];
     let mut failed = Ok(None);
@@ -190,7 +195,12 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
             Ok(0) => return failed,
             Ok(len) => len,
             // ENOENT: the task directory of a process that is being reaped.
-            Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
+            Err(errno) => {
+                return Err(CoreError::new(
+                    gone_or_refused(errno),
+                    Operation::OpenProcess,
+                ))
+            }
         };
         let mut rest = &entries[..len];
         while let Some((name, next)) = first_dirent(rest) {
@@ -203,7 +213,10 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
                 // It has ended.
                 Err(Errno::ENOENT | Errno::ESRCH) => continue,
                 Err(errno) => {
-                    failed = Err(Error::new(gone_or_refused(errno), Operation::OpenProcess));
+                    failed = Err(CoreError::new(
+                        gone_or_refused(errno),
+                        Operation::OpenProcess,
+                    ));
                     continue;
                 }
             };
@@ -282,8 +295,13 @@ impl ExecMark {
             Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
             // The directory's own refusal, which is not the file's EACCES: a
             // mount with hidepid=1 (fs/proc/base.c, `proc_pid_permission`).
-            Err(Errno::EPERM) => return Err(Error::new(Errno::EPERM, Operation::OpenProcess)),
-            Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenMemory)),
+            Err(Errno::EPERM) => return Err(CoreError::new(Errno::EPERM, Operation::OpenProcess)),
+            Err(errno) => {
+                return Err(CoreError::new(
+                    gone_or_refused(errno),
+                    Operation::OpenMemory,
+                ))
+            }
         };
         let mut words = [0u64; PART];
         let (mut hash, mut count) = (0xcbf2_9ce4_8422_2325_u64, 0);

@@ -11,11 +11,11 @@ mod identity;
 
 use crate::addr::{PageSize, Pfn};
 use crate::descriptor::{BorrowedFd, OwnedFd};
-use crate::error::{At, Errno, Error, Operation, Result};
+use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::features::Features;
 use crate::sys;
 
-pub use frames::Frames;
+pub use frames::VisibleFrames;
 use identity::ExecMark;
 pub(crate) use identity::{first_dirent, PathBuffer};
 pub use identity::{unique_pid, unique_pid_of_directory, Target};
@@ -36,23 +36,23 @@ pub enum Access {
 /// It stays what it is when the target goes on: after an exec or the exit of
 /// the target its calls give ESRCH, and never a successor's memory.
 #[derive(Debug)]
-pub struct Process {
+pub struct ProcessHandle {
     /// `/proc/N`, or `/proc/N/task/T` where the first thread has ended. O_PATH.
     dir: OwnedFd,
     maps: OwnedFd,
     pagemap: Result<OwnedFd>,
-    frames: Result<Frames>,
+    frames: Result<VisibleFrames>,
     /// What an exec changes; `None` for the caller, who does not outlive one.
     mark: Option<ExecMark>,
     has_memory: bool,
-    tells_zeroed: bool,
+    keeps_images: bool,
     /// Where devices are looked up instead of in `/sys`.
     sysfs: Option<OwnedFd>,
     leaves_servers_alone: bool,
     features: Features,
 }
 
-impl Process {
+impl ProcessHandle {
     /// Opens a target.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Process {
     /// Opens the process that a pidfd stands for. The pidfd is not kept.
     ///
     /// # Errors
-    /// As [`Process::open`]; EBADF if the descriptor is no pidfd.
+    /// As [`ProcessHandle::open`]; EBADF if the descriptor is no pidfd.
     pub fn from_pidfd(pidfd: BorrowedFd<'_>, access: Access) -> Result<Self> {
         Self::open_pidfd(pidfd, None, access)
     }
@@ -80,7 +80,7 @@ impl Process {
     /// Opens the process of a `/proc/PID` directory, of whichever proc mount.
     ///
     /// # Errors
-    /// As [`Process::open`].
+    /// As [`ProcessHandle::open`].
     pub fn from_proc_dir(dir: OwnedFd, access: Access) -> Result<Self> {
         Self::from_dir(dir, access)
     }
@@ -113,9 +113,14 @@ impl Process {
             Ok(dir) => dir,
             // A mount with hidepid=4 denies that the directory exists.
             Err(Errno::ENOENT) if exists(pidfd)? => {
-                return Err(Error::new(Errno::EPERM, Operation::OpenProcess));
+                return Err(CoreError::new(Errno::EPERM, Operation::OpenProcess));
             }
-            Err(errno) => return Err(Error::new(gone_or_refused(errno), Operation::OpenProcess)),
+            Err(errno) => {
+                return Err(CoreError::new(
+                    gone_or_refused(errno),
+                    Operation::OpenProcess,
+                ))
+            }
         };
         if let Some(mark) = unique {
             identity::check_unique(pidfd, &dir, mark)?;
@@ -123,12 +128,12 @@ impl Process {
         let process = Self::from_dir(dir, access);
         // Only while the process is not reaped is its number certainly its own.
         if !exists(pidfd)? {
-            return Err(Error::new(Errno::ESRCH, Operation::FindProcess));
+            return Err(CoreError::new(Errno::ESRCH, Operation::FindProcess));
         }
         match process {
             // A mount with hidepid=2 denies that the directory has any files.
             Err(error) if error == NO_SUCH_FILES => {
-                Err(Error::new(Errno::EPERM, Operation::OpenProcess))
+                Err(CoreError::new(Errno::EPERM, Operation::OpenProcess))
             }
             process => process,
         }
@@ -154,7 +159,7 @@ impl Process {
             // A zombie or a kernel thread. Its maps file opens and is empty;
             // what pagemap does differs between kernels and does not matter.
             let maps = open_maps(&dir)?;
-            let none = Err(Error::new(Errno::ESRCH, Operation::OpenMemory));
+            let none = Err(CoreError::new(Errno::ESRCH, Operation::OpenMemory));
             return Self::assemble(dir, maps, none, none_frames(access), None, false, access);
         };
         // An exec between two opens would pair the files of two memories. Two
@@ -174,14 +179,14 @@ impl Process {
                 None => break,
             }
         }
-        Err(Error::new(Errno::ESRCH, Operation::OpenMemory))
+        Err(CoreError::new(Errno::ESRCH, Operation::OpenMemory))
     }
 
     fn assemble(
         dir: OwnedFd,
         maps: OwnedFd,
         pagemap: Result<OwnedFd>,
-        frames: Result<Frames>,
+        frames: Result<VisibleFrames>,
         mark: Option<ExecMark>,
         has_memory: bool,
         access: Access,
@@ -196,18 +201,17 @@ impl Process {
             frames,
             mark,
             has_memory,
-            tells_zeroed: false,
+            keeps_images: false,
             sysfs: None,
             leaves_servers_alone: false,
             features: Features::new(),
         })
     }
 
-    /// From now on walks tell an image's zeroed memory (`.bss`) from other
-    /// anonymous memory. Costs a read of each file's program headers, and of a
-    /// walk that begins at anonymous memory a look at what lies before it.
-    pub fn telling_zeroed(mut self) -> Self {
-        self.tells_zeroed = true;
+    /// From now on cursors keep each executable or shared library that they open,
+    /// until it is taken from them or the next one is opened.
+    pub fn keeping_images(mut self) -> Self {
+        self.keeps_images = true;
         self
     }
 
@@ -223,9 +227,9 @@ impl Process {
         self.sysfs.as_ref().map(OwnedFd::borrow)
     }
 
-    /// Whether walks are to tell images' zeroed memory.
-    pub(crate) fn tells_zeroed(&self) -> bool {
-        self.tells_zeroed
+    /// Whether cursors keep the images that they open.
+    pub(crate) fn keeps_images(&self) -> bool {
+        self.keeps_images
     }
 
     /// From now on no server in user space (FUSE) is asked about a mapped file: it
@@ -253,7 +257,7 @@ impl Process {
     /// # Errors
     /// EPERM when they cannot: the caller lacks CAP_SYS_ADMIN in the initial
     /// user namespace.
-    pub fn frames(&self) -> Result<Frames> {
+    pub fn frames(&self) -> Result<VisibleFrames> {
         self.frames
     }
 
@@ -315,7 +319,7 @@ impl Process {
         match &self.mark {
             None => Ok(()),
             Some(mark) if ExecMark::read_in_parts(&self.dir)?.as_ref() == Some(mark) => Ok(()),
-            Some(_) => Err(Error::new(Errno::ESRCH, Operation::ReadMaps)),
+            Some(_) => Err(CoreError::new(Errno::ESRCH, Operation::ReadMaps)),
         }
     }
 
@@ -374,19 +378,19 @@ fn is_callers(dir: &OwnedFd) -> bool {
 }
 
 /// Of a directory that has no files: its process has ended, or is hidden.
-const NO_SUCH_FILES: Error = Error::new(Errno::ESRCH, Operation::OpenProcess);
+const NO_SUCH_FILES: CoreError = CoreError::new(Errno::ESRCH, Operation::OpenProcess);
 
 fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
     sys::openat(dir.borrow(), b"maps\0", 0).map_err(|errno| match errno {
         Errno::ENOENT => NO_SUCH_FILES,
-        other => Error::new(gone_or_refused(other), Operation::OpenMemory),
+        other => CoreError::new(gone_or_refused(other), Operation::OpenMemory),
     })
 }
 
 /// The outer error is one that no weaker use of the handle could bear.
 fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
     if access == Access::Layout {
-        return Ok(Err(Error::new(Errno::EINVAL, Operation::OpenMemory)));
+        return Ok(Err(CoreError::new(Errno::EINVAL, Operation::OpenMemory)));
     }
     match sys::openat(dir.borrow(), b"pagemap\0", 0) {
         Ok(pagemap) => Ok(Ok(pagemap)),
@@ -394,10 +398,10 @@ fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
         // CONFIG_PROC_PAGE_MONITOR, unless the process ended just now.
         Err(Errno::ENOENT) => {
             open_maps(dir)?;
-            Ok(Err(Error::new(Errno::ENOSYS, Operation::OpenMemory)))
+            Ok(Err(CoreError::new(Errno::ENOSYS, Operation::OpenMemory)))
         }
         Err(errno) => {
-            let error = Error::new(gone_or_refused(errno), Operation::OpenMemory);
+            let error = CoreError::new(gone_or_refused(errno), Operation::OpenMemory);
             if error.errno() == Errno::EPERM {
                 Ok(Err(error))
             } else {
@@ -409,9 +413,9 @@ fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
 
 /// For a target without memory, frame numbers matter only to callers that
 /// insist: those are told whether they could see any.
-fn none_frames(access: Access) -> Result<Frames> {
+fn none_frames(access: Access) -> Result<VisibleFrames> {
     match access {
-        Access::Layout => Err(Error::new(Errno::EINVAL, Operation::CheckFrames)),
+        Access::Layout => Err(CoreError::new(Errno::EINVAL, Operation::CheckFrames)),
         Access::Pages | Access::Frames => frames::own_pagemap().and_then(|own| frames::look(&own)),
     }
 }

@@ -3,13 +3,13 @@
 //! `maps`. Both give the same records. Knows nothing of pages.
 
 mod query;
-pub mod text;
+pub(crate) mod text;
 
 use core::fmt;
 
 use crate::addr::{AddrRange, PageSize};
 use crate::error::Result;
-use crate::process::Process;
+use crate::process::ProcessHandle;
 
 /// What a mapping's protection allows.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
@@ -151,7 +151,7 @@ pub struct VmaName<'a> {
 
 impl<'a> VmaName<'a> {
     /// Whether the area has no name: of one that is too long there can be no byte.
-    pub(crate) fn is_none(&self) -> bool {
+    pub fn is_none(&self) -> bool {
         self.complete && self.bytes.is_empty()
     }
 
@@ -227,7 +227,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     ///
     /// # Errors
     /// ESRCH when the process's memory has gone away.
-    pub fn next_from(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
+    pub fn next_from(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Vma>> {
         if !process.has_memory() {
             return Ok(None);
         }
@@ -265,7 +265,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
 
     /// By the ioctl; by the text from now on if there is no such ioctl.
     #[inline(always)]
-    fn query(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
+    fn query(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Vma>> {
         match self.try_query(process, address)? {
             Some(answer) => Ok(answer),
             None => self.next_line(process, address, u32::MAX),
@@ -275,7 +275,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     /// By the ioctl; `None`, and never again, if there is no such ioctl. Apart,
     /// so that its stack is given back before the text is read.
     #[inline(never)]
-    fn try_query(&mut self, process: &Process, address: u64) -> Result<Option<Option<Vma>>> {
+    fn try_query(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Option<Vma>>> {
         Ok(
             match query::next_from(process, address, self.name.as_mut())? {
                 query::Answer::Vma(vma, name_len, name_complete) => {
@@ -294,7 +294,12 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
 
     /// By the text: of the next `most` lines, the first that ends above the
     /// address.
-    fn next_line(&mut self, process: &Process, address: u64, most: u32) -> Result<Option<Vma>> {
+    fn next_line(
+        &mut self,
+        process: &ProcessHandle,
+        address: u64,
+        most: u32,
+    ) -> Result<Option<Vma>> {
         let reader = match &mut self.text {
             Some(reader) => reader,
             none => none.insert(text::Reader::new(process.open_maps_text()?)),
@@ -321,7 +326,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     /// of its pages, and whether there is no area before one. Apart, so that its
     /// stack is given back.
     #[inline(never)]
-    fn complete(&mut self, process: &Process, address: u64, vma: Vma) -> Result<Option<Vma>> {
+    fn complete(&mut self, process: &ProcessHandle, address: u64, vma: Vma) -> Result<Option<Vma>> {
         let Source::Both { plain, asked } = &mut self.source else {
             return Ok(Some(vma));
         };
@@ -350,18 +355,23 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     }
 
     /// As [`Self::next_from`], at any address, also below the last one.
-    pub(crate) fn seek(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
+    pub(crate) fn seek(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Vma>> {
         self.text = None;
         self.next_from(process, address)
     }
 
-    /// The area that ends where another begins, its name being left here. The
-    /// position is kept, the name of the area that was given last is not:
-    /// [`Self::forget_name`] says that it had none.
-    pub(crate) fn area_before(&mut self, process: &Process, start: u64) -> Result<Option<Vma>> {
+    /// The VMA that ends at `start`; [`Self::name`] is its name then. The position is
+    /// kept.
+    ///
+    /// # Errors
+    /// As [`Self::next_from`].
+    pub fn area_before(&mut self, process: &ProcessHandle, start: u64) -> Result<Option<Vma>> {
         let Some(last) = start.checked_sub(1) else {
             return Ok(None);
         };
+        if !process.features().procmap_query() {
+            self.source = Source::TextOnly;
+        }
         let found = match self.source {
             Source::TextOnly => self.line_at(process, last)?,
             _ => self.query(process, last)?,
@@ -372,16 +382,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     /// By the text from its beginning on. Apart, so that its storage does not
     /// lie below other ways.
     #[inline(never)]
-    fn line_at(&mut self, process: &Process, address: u64) -> Result<Option<Vma>> {
+    fn line_at(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Vma>> {
         let mut again = VmaCursor::from_text(self.name.as_mut());
         let found = again.next_line(process, address, u32::MAX)?;
         (self.name_len, self.name_complete) = (again.name_len, again.name_complete);
         Ok(found)
-    }
-
-    /// The area that was given last has no name.
-    pub(crate) fn forget_name(&mut self) {
-        (self.name_len, self.name_complete) = (0, true);
     }
 
     /// The name of the area that was given last; empty if it has none.
@@ -424,7 +429,7 @@ mod tests {
         if !testkit::machine::has_area_query_or_skip("a text that leaves areas out") {
             return;
         }
-        let process = Process::open(Target::Caller, Access::Layout).unwrap();
+        let process = ProcessHandle::open(Target::Caller, Access::Layout).unwrap();
         // Every other page is of the same protection: as many areas as pages.
         let count = 4 * u64::from(LONG_WALK);
         let at = memory::anonymous(count * page());

@@ -7,9 +7,9 @@
 
 use super::{Device, Protection, Vma};
 use crate::addr::{AddrRange, PageSize};
-use crate::error::{Errno, Error, Operation, Result};
+use crate::error::{CoreError, Errno, Operation, Result};
 use crate::features;
-use crate::process::Process;
+use crate::process::ProcessHandle;
 use crate::{sys, uapi};
 
 pub(super) enum Answer {
@@ -22,7 +22,7 @@ pub(super) enum Answer {
     },
 }
 
-pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Result<Answer> {
+pub(super) fn next_from(process: &ProcessHandle, address: u64, name: &mut [u8]) -> Result<Answer> {
     let mut query = uapi::procmap_query {
         size: 0,
         query_flags: uapi::QUERY_COVERING_OR_NEXT,
@@ -54,7 +54,7 @@ pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Res
             let unknown = errno == Errno::ENOTTY;
             return Ok(Answer::Unavailable { unknown });
         }
-        Err(errno) => return Err(Error::new(errno, Operation::ReadMaps)),
+        Err(errno) => return Err(CoreError::new(errno, Operation::ReadMaps)),
     }
     if query.vma_end <= address || query.vma_end <= query.vma_start {
         // Success, and nothing filled in: a filter's that only pretends.
@@ -63,7 +63,7 @@ pub(super) fn next_from(process: &Process, address: u64, name: &mut [u8]) -> Res
     let flag = |flag| query.vma_flags & flag != 0;
     let vma = Vma {
         range: AddrRange::new(query.vma_start, query.vma_end)
-            .ok_or(Error::new(Errno::EIO, Operation::ReadMaps))?,
+            .ok_or(CoreError::new(Errno::EIO, Operation::ReadMaps))?,
         protection: Protection::new(
             flag(uapi::QUERY_READABLE),
             flag(uapi::QUERY_WRITABLE),

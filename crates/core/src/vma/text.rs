@@ -5,8 +5,8 @@
 use super::{Device, Protection, Vma};
 use crate::addr::AddrRange;
 use crate::descriptor::OwnedFd;
-use crate::error::{Errno, Error, Operation, Result};
-use crate::process::{gone_or_refused, Process};
+use crate::error::{CoreError, Errno, Operation, Result};
+use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 
 /// The part of a line before the name, and where the name starts in `line`
@@ -155,7 +155,7 @@ impl Lines {
         name: &mut [u8],
         mut read: impl FnMut(&mut [u8]) -> Result<usize>,
     ) -> Result<Option<Line>> {
-        let malformed = Error::new(Errno::EIO, Operation::ReadMaps);
+        let malformed = CoreError::new(Errno::EIO, Operation::ReadMaps);
         let mut newline = self.find_newline(0);
         while newline.is_none() && self.end - self.start < BUFFER {
             let searched = self.end - self.start;
@@ -271,7 +271,7 @@ impl Reader {
     /// none.
     pub(super) fn next(
         &mut self,
-        process: &Process,
+        process: &ProcessHandle,
         name: &mut [u8],
         alone: bool,
     ) -> Result<Option<Line>> {
@@ -283,7 +283,7 @@ impl Reader {
             // An end is believed when it is said twice: a list must not end early.
             for _ in 0..2 {
                 let read = sys::read(file, buffer)
-                    .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
+                    .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadMaps))?;
                 if read > 0 {
                     return Ok(read);
                 }
@@ -292,9 +292,9 @@ impl Reader {
             // two the marks can be alike, where addresses are not chosen anew, or
             // while an exec has not yet written the second one.
             let begin = sys::pread(file, &mut [0; 8], 0)
-                .map_err(|errno| Error::new(gone_or_refused(errno), Operation::ReadMaps))?;
+                .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadMaps))?;
             if begin == 0 {
-                return Err(Error::new(Errno::ESRCH, Operation::ReadMaps));
+                return Err(CoreError::new(Errno::ESRCH, Operation::ReadMaps));
             }
             process.check_same_memory()?;
             Ok(0)

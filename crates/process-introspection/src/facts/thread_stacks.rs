@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use process_introspection_core::object::MappingKind;
+use process_introspection_core::mapping::MappingKind;
 use process_introspection_core::threads::{self, Thread};
 
 use crate::error::Error;
@@ -37,7 +37,7 @@ pub struct ThreadStacks {
 }
 
 impl ThreadStacks {
-    pub(crate) fn read(process: &Process) -> Result<Self, process_introspection_core::Error> {
+    pub(crate) fn read(process: &Process) -> Result<Self, process_introspection_core::CoreError> {
         let mut threads = Vec::new();
         threads::each_thread(process.as_core(), |thread| {
             threads.push(thread);

@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
-use process_introspection_core::device::{UnknownReason, Unlisted};
-use process_introspection_core::physical::Backing;
-use process_introspection_core::{Errno, Error as CoreError, Operation};
+use process_introspection_core::backing::{Backing, UnknownReason, Unlisted};
+use process_introspection_core::{CoreError, Errno, Operation};
 
 use crate::error::Error;
 use crate::process::mapping::Mapping;

@@ -7,9 +7,9 @@ use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
 
+use process_introspection_core::backing::Backing;
+use process_introspection_core::mapping::MappingKind;
 use process_introspection_core::memtype::MemoryType;
-use process_introspection_core::object::MappingKind;
-use process_introspection_core::physical::Backing;
 use process_introspection_core::{PageSize, Pfn, PhysAddr};
 
 use crate::machine::frames::{FrameFlags, Frames};

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use process_introspection_core::physical::SwapPlace;
+use process_introspection_core::backing::SwapPlace;
 use process_introspection_core::{Operation, PageSize};
 
 use crate::error::Error;

@@ -10,7 +10,8 @@
 //! changed (mm/memory-failure.c `hwpoison_user_mappings`), and the page map does
 //! not show those of hugetlb (`pagemap_hugetlb_range`).
 
-use process_introspection_core::pagemap::{read_entries, Entry, NonPresent};
+use process_introspection_core::entry::{Entry, NonPresent};
+use process_introspection_core::pagemap::read_entries;
 use process_introspection_core::{AddrRange, Pfn};
 
 use crate::error::Error;

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::{Area, AreaCursor, AreaWalker, Backing};
+use process_introspection_core::backing::Backing;
+use process_introspection_core::mapping::ClassifiedVma;
+use process_introspection_core::physical::{Run, VmaPart, VmaPartCursor, VmaPartWalker};
 use process_introspection_core::process::Access;
 use process_introspection_core::vma::VmaName;
-use process_introspection_core::{object, AddrRange, PhysAddr};
+use process_introspection_core::{AddrRange, PhysAddr};
 
 use super::wanted::Wanted;
 use super::{lost, Coverage, Owner, PassedProcess};
@@ -224,20 +225,20 @@ fn open(
 struct Walk {
     process: Process,
     passed: Arc<PassedProcess>,
-    areas: AreaCursor<NameStorage>,
-    walker: AreaWalker<EntryStorage>,
+    areas: VmaPartCursor<NameStorage>,
+    walker: VmaPartWalker<EntryStorage>,
     /// The area that is being walked, and its mapping as owners have it, once there
     /// is one.
-    area: Option<(Area, Option<Arc<Mapping>>)>,
+    area: Option<(VmaPart, Option<Arc<Mapping>>)>,
 }
 
 impl Walk {
     fn new(process: Process, passed: Arc<PassedProcess>) -> Result<Self, Error> {
         let core = process.as_core();
-        let areas = AreaCursor::new(core, AddrRange::ALL, Access::Frames, name_storage());
+        let areas = VmaPartCursor::new(core, AddrRange::ALL, Access::Frames, name_storage());
         let mut areas = areas.map_err(|failed| process.error(failed))?;
         areas.skip_file_contents();
-        let walker = AreaWalker::new(core, entry_storage());
+        let walker = VmaPartWalker::new(core, entry_storage());
         Ok(Self {
             process,
             passed,
@@ -280,7 +281,7 @@ impl Walk {
                 owners,
                 failed: None,
             };
-            let mut find = |run: &Run, _: &object::Mapping| {
+            let mut find = |run: &Run, _: &ClassifiedVma| {
                 finder.find(run);
                 match finder.failed {
                     None => ControlFlow::Continue(()),
@@ -312,7 +313,7 @@ struct Finder<'a> {
     process: &'a Process,
     passed: &'a Arc<PassedProcess>,
     wanted: &'a Wanted,
-    area: Area,
+    area: VmaPart,
     name: VmaName<'a>,
     mapping: &'a mut Option<Arc<Mapping>>,
     owners: &'a mut Vec<Found>,

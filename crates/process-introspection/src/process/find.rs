@@ -6,8 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use process_introspection_core::error::{Errno, Operation};
-use process_introspection_core::Error as CoreError;
-use process_introspection_core::Target;
+use process_introspection_core::{CoreError, Target};
 
 use crate::error::Error;
 use crate::process::mounts::Mounts;

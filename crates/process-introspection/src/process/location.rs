@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use process_introspection_core::object::has_path;
+use process_introspection_core::names::has_path;
 use process_introspection_core::vma::{Device, Vma};
-use process_introspection_core::Process;
+use process_introspection_core::ProcessHandle;
 
 /// Of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ const DELETED: &[u8] = b" (deleted)";
 
 impl Location {
     /// Of the object of a mapping that has this name.
-    pub(crate) fn find(process: &Process, vma: &Vma, name: &[u8]) -> Self {
+    pub(crate) fn find(process: &ProcessHandle, vma: &Vma, name: &[u8]) -> Self {
         let Some(directory) = directory_of(process) else {
             return Self::default();
         };
@@ -55,7 +55,7 @@ impl Location {
     }
 
     /// The same by the name alone, of an object that must not be looked at.
-    pub(crate) fn by_name(process: &Process, vma: &Vma, name: &[u8]) -> Self {
+    pub(crate) fn by_name(process: &ProcessHandle, vma: &Vma, name: &[u8]) -> Self {
         let directory = directory_of(process).filter(|_| has_path(vma, name));
         let linked = name.strip_suffix(DELETED);
         Self {
@@ -67,7 +67,7 @@ impl Location {
 }
 
 /// The process's directory as the caller can name it.
-fn directory_of(process: &Process) -> Option<PathBuf> {
+fn directory_of(process: &ProcessHandle) -> Option<PathBuf> {
     let directory = fs::read_link(format!(
         "/proc/thread-self/fd/{}",
         process.directory().raw()

@@ -7,8 +7,9 @@ use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use process_introspection_core::flags::QnxFlags;
+use process_introspection_core::mapping::{ClassifiedVma, MappingKind};
 use process_introspection_core::vma::{Vma, VmaCursor, VmaName};
-use process_introspection_core::{flags, object};
 
 /// Storage for names: all that the kernel's ioctl can give.
 pub(crate) type NameStorage = Box<[u8]>;
@@ -30,12 +31,12 @@ pub(crate) fn entry_storage() -> EntryStorage {
 /// `mapping.inode` and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
-    mapping: object::Mapping,
+    mapping: ClassifiedVma,
     name: MappingName,
 }
 
 impl Mapping {
-    pub(crate) fn new(mapping: object::Mapping, name: MappingName) -> Self {
+    pub(crate) fn new(mapping: ClassifiedVma, name: MappingName) -> Self {
         Self { mapping, name }
     }
 
@@ -45,23 +46,23 @@ impl Mapping {
     }
 
     /// What sort of mapping it is.
-    pub fn kind(&self) -> object::MappingKind {
+    pub fn kind(&self) -> MappingKind {
         self.mapping.kind
     }
 
     /// The same, as the stack of a thread.
     pub(crate) fn as_thread_stack(&self) -> Self {
         let mut told = self.clone();
-        told.mapping.kind = object::MappingKind::ThreadStack;
+        told.mapping.kind = MappingKind::ThreadStack;
         told
     }
 
     /// QNX's flags for it as a virtual region.
-    pub fn flags(&self) -> u32 {
-        flags::of_mapping(&self.mapping)
+    pub fn flags(&self) -> QnxFlags {
+        QnxFlags::of_mapping(&self.mapping)
     }
 
-    pub(crate) fn core(&self) -> &object::Mapping {
+    pub(crate) fn core(&self) -> &ClassifiedVma {
         &self.mapping
     }
 }
@@ -83,7 +84,7 @@ impl MappingName {
     /// Takes over a name, completing it from the text of `maps` if the ioctl
     /// could not give all of it (paths of more than 4095 bytes).
     pub(crate) fn complete(
-        process: &process_introspection_core::Process,
+        process: &process_introspection_core::ProcessHandle,
         vma: &Vma,
         name: VmaName<'_>,
     ) -> Self {

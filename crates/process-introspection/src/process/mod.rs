@@ -34,7 +34,7 @@ use crate::sys;
 /// call fails with an error that [`Error::is_gone`].
 #[derive(Debug)]
 pub struct Process {
-    core: core::Process,
+    core: core::ProcessHandle,
     target: Option<Target>,
     mounts: Mounts,
     heartbeat: Heartbeat,
@@ -61,7 +61,7 @@ impl Process {
     /// numbers are hidden is no error yet.
     pub fn open(target: impl Into<Target>) -> Result<Self, Error> {
         let target = target.into();
-        core::Process::open(target, Access::Pages)
+        core::ProcessHandle::open(target, Access::Pages)
             .map(|core| Self::new(core, Some(target)))
             .map_err(|error| Error::new(error, Some(target)))
     }
@@ -79,7 +79,7 @@ impl Process {
     /// # Errors
     /// As [`Process::open`], and an error of `EBADF` for another descriptor.
     pub fn from_pidfd(pidfd: BorrowedFd<'_>) -> Result<Self, Error> {
-        core::Process::from_pidfd(sys::borrowed(pidfd), Access::Pages)
+        core::ProcessHandle::from_pidfd(sys::borrowed(pidfd), Access::Pages)
             .map(|core| Self::new(core, None))
             .map_err(|error| Error::new(error, None))
     }
@@ -113,7 +113,7 @@ impl Process {
     }
 
     pub(crate) fn of_directory(dir: OwnedFd, target: Option<Target>) -> Result<Self, Error> {
-        core::Process::from_proc_dir(dir, Access::Pages)
+        core::ProcessHandle::from_proc_dir(dir, Access::Pages)
             .map(|core| Self::new(core, target))
             .map_err(|error| Error::new(error, target))
     }
@@ -165,9 +165,9 @@ impl Process {
         &self.mounts
     }
 
-    fn new(core: core::Process, target: Option<Target>) -> Self {
+    fn new(core: core::ProcessHandle, target: Option<Target>) -> Self {
         Self {
-            core: core.telling_zeroed().leaving_servers_alone(),
+            core: core.keeping_images().leaving_servers_alone(),
             target,
             mounts: Mounts::new(),
             heartbeat: Heartbeat::new(),
@@ -262,11 +262,11 @@ impl Process {
     }
 
     /// The core's handle, for those who need its cursors.
-    pub fn as_core(&self) -> &core::Process {
+    pub fn as_core(&self) -> &core::ProcessHandle {
         &self.core
     }
 
-    pub(crate) fn error(&self, error: core::Error) -> Error {
+    pub(crate) fn error(&self, error: core::CoreError) -> Error {
         let error = Error::new(error, self.target);
         match self.mounts.has_own_proc() {
             true => error,

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use process_introspection_core::object::{answers, build_id, object_at, BuildId, MappingKind};
+use process_introspection_core::image::{build_id, object_at, BuildId};
+use process_introspection_core::mapping::MappingKind;
+use process_introspection_core::server::answers;
 use process_introspection_core::vma::VmaCursor;
 use process_introspection_core::{physical, Errno, VirtAddr};
 

@@ -51,8 +51,8 @@ fn in_other_proc(proc: &Path, target: Target) -> Result<Process, Error> {
         Target::Caller => "self".to_owned(),
         Target::Pid(pid) | Target::Unique { pid, .. } => pid.to_string(),
     };
-    let failed = |error: core::Error| Error::new(error, Some(target));
-    let none = || failed(core::Error::new(Errno::ESRCH, Operation::FindProcess));
+    let failed = |error: core::CoreError| Error::new(error, Some(target));
+    let none = || failed(core::CoreError::new(Errno::ESRCH, Operation::FindProcess));
     let path = proc.join(name);
     let directory = directory(&path)?;
     match target {

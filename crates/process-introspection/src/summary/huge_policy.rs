@@ -8,9 +8,9 @@
 
 use std::cell::OnceCell;
 
-use process_introspection_core::object::MappingKind;
+use process_introspection_core::mapping::MappingKind;
 use process_introspection_core::proc_text::value_of;
-use process_introspection_core::Process;
+use process_introspection_core::ProcessHandle;
 
 use super::tmpfs::TmpfsModes;
 use crate::facts::vm_flags::AreaFlags;
@@ -134,7 +134,7 @@ pub(crate) enum Decision {
 #[derive(Debug)]
 pub(crate) struct HugeRules<'a> {
     settings: &'a HugePageSettings,
-    process: Option<&'a Process>,
+    process: Option<&'a ProcessHandle>,
     /// The process has them switched off; `None` where the kernel does not say.
     pub(crate) is_disabled: Option<bool>,
     tmpfs: OnceCell<TmpfsModes>,
@@ -142,7 +142,7 @@ pub(crate) struct HugeRules<'a> {
 
 impl<'a> HugeRules<'a> {
     /// Reads what the process has set.
-    pub(crate) fn of(process: &'a Process, settings: &'a HugePageSettings) -> Self {
+    pub(crate) fn of(process: &'a ProcessHandle, settings: &'a HugePageSettings) -> Self {
         let status = read_of(process, "status").unwrap_or_default();
         Self {
             settings,

@@ -13,8 +13,8 @@ mod walk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use process_introspection_core::object::MappingKind;
-use process_introspection_core::physical::Backing;
+use process_introspection_core::backing::Backing;
+use process_introspection_core::mapping::MappingKind;
 use process_introspection_core::{AddrRange, PageSize};
 
 use crate::facts::page_facts::PageFacts;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use process_introspection_core::vma::Device;
-use process_introspection_core::Process;
+use process_introspection_core::ProcessHandle;
 
 use crate::machine::huge_pages::SharedMode;
 use crate::text_files::read_of;
@@ -16,7 +16,7 @@ pub(super) struct TmpfsModes(BTreeMap<(u32, u32), SharedMode>);
 
 impl TmpfsModes {
     /// Reads what the process has mounted; nothing where that cannot be read.
-    pub(super) fn read(process: &Process) -> Self {
+    pub(super) fn read(process: &ProcessHandle) -> Self {
         let text = read_of(process, "mountinfo").unwrap_or_default();
         Self::parse(&String::from_utf8_lossy(&text))
     }

@@ -3,8 +3,8 @@
 
 use std::ops::ControlFlow;
 
+use process_introspection_core::backing::Backing;
 use process_introspection_core::pagemap::HugeRuns;
-use process_introspection_core::physical::Backing;
 use process_introspection_core::AddrRange;
 
 use super::huge_policy::HugeRules;

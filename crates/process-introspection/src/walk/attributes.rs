@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use process_introspection_core::backing::Backing;
 use process_introspection_core::memtype::MemoryType;
-use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize};
 
 use crate::error::Error;

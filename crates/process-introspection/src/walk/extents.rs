@@ -1,6 +1,6 @@
 //! Physical extents of exactly the bytes asked for, merged across mappings.
 
-use process_introspection_core::physical::Backing;
+use process_introspection_core::backing::Backing;
 use process_introspection_core::{AddrRange, PhysAddr};
 
 use crate::error::Error;

@@ -4,6 +4,7 @@
 pub(crate) mod attributed;
 mod attributes;
 pub(crate) mod builder;
+mod current_mapping;
 pub(crate) mod extents;
 mod memory_types;
 pub(crate) mod page_table;
@@ -11,3 +12,4 @@ mod parallel;
 pub(crate) mod regions;
 pub(crate) mod resident;
 pub(crate) mod virtual_regions;
+mod zeroed_memory;

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use process_introspection_core::backing::Backing;
+use process_introspection_core::error::Result as CoreResult;
+use process_introspection_core::flags::QnxFlags;
 use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::page_table::{LeafCursor, LeafRun};
-use process_introspection_core::physical::{self, Backing};
-use process_introspection_core::{flags, AddrRange, PageSize};
+use process_introspection_core::{physical, AddrRange, PageSize};
 
 use crate::error::Error;
-use crate::process::mapping::{
-    entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
-};
+use crate::process::mapping::{entry_storage, name_storage, EntryStorage, Mapping, NameStorage};
 use crate::process::{Addresses, Process};
+use crate::walk::current_mapping::CurrentMapping;
 
 /// One leaf entry, or one base page that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +39,12 @@ impl PageTableEntry {
         self.mapping.as_ref().map_or(0, offset)
     }
 
-    /// QNX's flags for it; 0 without a mapping.
-    pub fn flags(&self) -> u32 {
-        let flags =
-            |mapping: &Arc<Mapping>| flags::of_pages(mapping.core(), self.backing, self.anonymous);
-        self.mapping.as_ref().map_or(0, flags)
+    /// QNX's flags for it; none without a mapping.
+    pub fn flags(&self) -> QnxFlags {
+        let flags = |mapping: &Arc<Mapping>| {
+            QnxFlags::of_pages(mapping.core(), self.backing, self.anonymous)
+        };
+        self.mapping.as_ref().map_or(QnxFlags::NONE, flags)
     }
 }
 
@@ -59,6 +61,7 @@ impl PageTableEntry {
 pub struct PageTable<'a> {
     process: &'a Process,
     cursor: Box<LeafCursor<NameStorage, EntryStorage>>,
+    current: CurrentMapping,
     mapping: Option<Arc<Mapping>>,
     run: Option<LeafRun>,
     /// How many records of the run were given.
@@ -72,6 +75,7 @@ impl<'a> PageTable<'a> {
         Ok(Self {
             process,
             cursor: Box::new(cursor.map_err(|error| process.error(error))?),
+            current: CurrentMapping::new(false),
             mapping: None,
             run: None,
             given: 0,
@@ -79,17 +83,19 @@ impl<'a> PageTable<'a> {
         })
     }
 
-    fn take_up(&mut self, run: LeafRun) {
-        let mapping = self.cursor.mapping().filter(|_| run.is_mapped);
-        self.mapping = mapping.map(|mapping| match self.mapping.take() {
-            Some(same) if same.core() == mapping => same,
-            _ => {
-                let name =
-                    MappingName::complete(self.process.as_core(), &mapping.vma, self.cursor.name());
-                Arc::new(Mapping::new(*mapping, name))
-            }
-        });
-        (self.run, self.given) = (Some(run), 0);
+    /// The next run, with its mapping.
+    fn next_run(&mut self) -> CoreResult<Option<LeafRun>> {
+        let core = self.process.as_core();
+        self.run = self.cursor.next(core)?;
+        self.given = 0;
+        self.mapping = None;
+        if self.run.is_some_and(|run| run.is_mapped) {
+            let image = self.cursor.take_image();
+            let (vma, name) = (self.cursor.mapping(), self.cursor.name());
+            let mapping = vma.map(|vma| self.current.of(core, vma, name, image));
+            self.mapping = mapping.transpose()?;
+        }
+        Ok(self.run)
     }
 }
 
@@ -102,12 +108,8 @@ impl Iterator for PageTable<'_> {
         }
         let run = match self.run {
             Some(run) if self.given < run.count() => run,
-            _ => match self.cursor.next(self.process.as_core()) {
-                Ok(run) => {
-                    let run = run?;
-                    self.take_up(run);
-                    run
-                }
+            _ => match self.next_run() {
+                Ok(run) => run?,
                 Err(error) => {
                     self.failed = true;
                     return Some(Err(self.process.error(error)));

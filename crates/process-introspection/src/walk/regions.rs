@@ -3,19 +3,20 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use process_introspection_core::backing::Backing;
+use process_introspection_core::flags::QnxFlags;
+use process_introspection_core::mapping::ClassifiedVma;
 use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::page_table::LeafCursor;
-use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::{self, Backing, FewEntries, PhysicalCursor};
+use process_introspection_core::physical::{FewEntries, PhysicalCursor, Run};
 use process_introspection_core::process::Access;
-use process_introspection_core::{flags, object, AddrRange, PageSize};
+use process_introspection_core::{physical, AddrRange, PageSize};
 
 use crate::error::Error;
-use crate::process::mapping::{
-    entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
-};
+use crate::process::mapping::{entry_storage, name_storage, EntryStorage, Mapping, NameStorage};
 use crate::process::{Addresses, Process};
 use crate::walk::attributed::Attributed;
+use crate::walk::current_mapping::CurrentMapping;
 
 /// A maximal run of pages of one mapping that are physically consecutive, or
 /// unbacked for one reason.
@@ -45,36 +46,13 @@ impl PhysicalRegion {
     }
 
     /// QNX's flags for it.
-    pub fn flags(&self) -> u32 {
-        flags::of_pages(self.mapping.core(), self.backing, self.anonymous)
+    pub fn flags(&self) -> QnxFlags {
+        QnxFlags::of_pages(self.mapping.core(), self.backing, self.anonymous)
     }
 
     /// How the memory is cached, as far as that follows from what is mapped.
     pub fn memory_type(&self) -> Option<MemoryType> {
         physical::memory_type(self.mapping.core(), self.backing)
-    }
-}
-
-/// The current mapping of a walk, made anew when the walk comes to another.
-#[derive(Debug, Default)]
-pub(crate) struct CurrentMapping(Option<Arc<Mapping>>);
-
-impl CurrentMapping {
-    pub(crate) fn of(
-        &mut self,
-        process: &Process,
-        mapping: &object::Mapping,
-        cursor: &PhysicalCursor<NameStorage, EntryStorage>,
-    ) -> Arc<Mapping> {
-        match &self.0 {
-            Some(known) if known.core() == mapping => Arc::clone(known),
-            _ => {
-                let name = MappingName::complete(process.as_core(), &mapping.vma, cursor.name());
-                let mapping = Arc::new(Mapping::new(*mapping, name));
-                self.0 = Some(Arc::clone(&mapping));
-                mapping
-            }
-        }
     }
 }
 
@@ -147,7 +125,7 @@ impl<'a> PhysicalRegions<'a> {
             batch: Vec::with_capacity(BATCH),
             next: 0,
             mapping: None,
-            known: CurrentMapping::default(),
+            known: CurrentMapping::new(false),
             ended: None,
         })
     }
@@ -158,7 +136,7 @@ impl<'a> PhysicalRegions<'a> {
         self.batch.clear();
         self.next = 0;
         let batch = &mut self.batch;
-        let mut push = |run: &Run, _: &object::Mapping| {
+        let mut push = |run: &Run, _: &ClassifiedVma| {
             batch.push(*run);
             match batch.len() {
                 BATCH.. => ControlFlow::Break(()),
@@ -166,14 +144,21 @@ impl<'a> PhysicalRegions<'a> {
             }
         };
         // One mapping at a time: a batch has one.
-        let walked = self.cursor.walk_area(self.process.as_core(), &mut push);
+        let core = self.process.as_core();
+        let walked = self.cursor.walk_area(core, &mut push);
         self.ended = match walked {
             Err(error) => Some(Err(self.process.error(error))),
             Ok(ControlFlow::Break(())) if self.batch.is_empty() => Some(Ok(())),
             Ok(_) => None,
         };
-        let mapping = self.cursor.mapping().filter(|_| !self.batch.is_empty());
-        self.mapping = mapping.map(|mapping| self.known.of(self.process, mapping, &self.cursor));
+        let image = self.cursor.take_image();
+        let vma = self.cursor.mapping().filter(|_| !self.batch.is_empty());
+        let mapping = vma.map(|vma| self.known.of(core, vma, self.cursor.name(), image));
+        self.mapping = mapping.transpose().unwrap_or_else(|error| {
+            self.batch.clear();
+            self.ended = Some(Err(self.process.error(error)));
+            None
+        });
     }
 }
 

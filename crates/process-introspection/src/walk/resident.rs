@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use process_introspection_core::backing::Backing;
 use process_introspection_core::pagemap::HugeRuns;
-use process_introspection_core::physical::{Backing, PhysicalCursor};
+use process_introspection_core::physical::PhysicalCursor;
 use process_introspection_core::process::Access;
 use process_introspection_core::AddrRange;
 
 use crate::error::Error;
 use crate::process::mapping::{entry_storage, name_storage, EntryStorage, Mapping, NameStorage};
 use crate::process::{Addresses, Process};
-use crate::walk::regions::CurrentMapping;
+use crate::walk::current_mapping::CurrentMapping;
 
 /// A run of pages of one mapping that are in memory, or not for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,27 +62,31 @@ impl<'a> ResidentRegions<'a> {
         Ok(Self {
             process,
             cursor,
-            mapping: CurrentMapping::default(),
+            mapping: CurrentMapping::new(process.skips_file_contents()),
             huge: HugeRuns::new(),
             rest: None,
             failed: false,
         })
     }
 
-    fn advance(&mut self) -> Result<Option<ResidentRegion>, process_introspection_core::Error> {
+    fn advance(&mut self) -> Result<Option<ResidentRegion>, process_introspection_core::CoreError> {
         let core = self.process.as_core();
         let mut region = match self.rest.take() {
             Some(rest) => rest,
-            None => match self.cursor.next(core)? {
-                None => return Ok(None),
-                Some(region) => ResidentRegion {
-                    virt: region.virt,
-                    backing: region.backing,
+            None => {
+                let run = self.cursor.next_run(core)?;
+                let image = self.cursor.take_image();
+                let Some((run, vma)) = run.zip(self.cursor.mapping()) else {
+                    return Ok(None);
+                };
+                ResidentRegion {
+                    virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
+                    backing: run.state.backing,
                     huge: Some(false),
-                    anonymous: region.anonymous,
-                    mapping: self.mapping.of(self.process, &region.mapping, &self.cursor),
-                },
-            },
+                    anonymous: run.state.anonymous,
+                    mapping: self.mapping.of(core, vma, self.cursor.name(), image)?,
+                }
+            }
         };
         if region.backing != Backing::Resident {
             return Ok(Some(region));

@@ -6,8 +6,9 @@ use process_introspection_core::virtual_regions::VirtualCursor;
 use process_introspection_core::AddrRange;
 
 use crate::error::Error;
-use crate::process::mapping::{name_storage, Mapping, MappingName, NameStorage};
+use crate::process::mapping::{name_storage, Mapping, NameStorage};
 use crate::process::{Addresses, Process};
+use crate::walk::current_mapping::CurrentMapping;
 
 /// The mappings of a range, whole, in the order of addresses; they never
 /// overlap, also while the target maps and unmaps. Constant memory.
@@ -15,6 +16,7 @@ use crate::process::{Addresses, Process};
 pub struct VirtualRegions<'a> {
     process: &'a Process,
     cursor: VirtualCursor<NameStorage>,
+    mapping: CurrentMapping,
     failed: bool,
 }
 
@@ -24,6 +26,7 @@ impl<'a> VirtualRegions<'a> {
         Self {
             process,
             cursor,
+            mapping: CurrentMapping::new(false),
             failed: false,
         }
     }
@@ -37,13 +40,11 @@ impl Iterator for VirtualRegions<'_> {
             return None;
         }
         let core = self.process.as_core();
-        let mapping = self.cursor.next(core).transpose()?;
+        let vma = self.cursor.next(core).transpose()?;
+        let image = self.cursor.take_image();
+        let mapping = vma.and_then(|vma| self.mapping.of(core, &vma, self.cursor.name(), image));
         self.failed = mapping.is_err();
-        let named = mapping.map(|mapping| {
-            let name = MappingName::complete(core, &mapping.vma, self.cursor.name());
-            Arc::new(Mapping::new(mapping, name))
-        });
-        Some(named.map_err(|error| self.process.error(error)))
+        Some(mapping.map_err(|error| self.process.error(error)))
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use process_introspection_core::error::{Errno, Operation};
 use process_introspection_core::proc_text::{value_of, Stat};
-use process_introspection_core::Error as CoreError;
+use process_introspection_core::CoreError;
 use rustix::fs::{openat, Mode, OFlags};
 
 use crate::error::Error;

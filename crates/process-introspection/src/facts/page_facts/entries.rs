@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use process_introspection_core::pagemap::alike;
+use process_introspection_core::pagemap::count_equal;
 use process_introspection_core::{AddrRange, PageSize};
 
 use super::counts::WordCounts;
@@ -101,7 +101,7 @@ impl EntryNotes {
         let mut start = at;
         while let [first, ..] = rest {
             let flags = EntryFlags::from_entry(*first);
-            let count = alike(rest, flags.bits(), EntryFlags::ALL);
+            let count = count_equal(rest, flags.bits(), EntryFlags::ALL);
             let end = start + ((count as u64) << page.shift());
             self.push(Span {
                 start,

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
+use process_introspection_core::backing::Backing;
 use process_introspection_core::pagemap::read_entries;
-use process_introspection_core::physical::Backing;
 use process_introspection_core::{AddrRange, PageSize, Pfn};
 
 use super::counts::WordCounts;

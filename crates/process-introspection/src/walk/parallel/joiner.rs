@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use process_introspection_core::physical::runs::Run;
+use process_introspection_core::physical::Run;
 
 /// Takes the runs of pieces in order, and keeps the last one of each until it
 /// is known whether it goes on.
@@ -59,8 +59,8 @@ impl Joiner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use process_introspection_core::physical::runs::PageState;
-    use process_introspection_core::physical::Backing;
+    use process_introspection_core::backing::Backing;
+    use process_introspection_core::physical::PageState;
     use process_introspection_core::PhysAddr;
 
     fn ram(start: u64, end: u64, address: u64) -> Run {

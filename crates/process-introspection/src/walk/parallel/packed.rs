@@ -2,8 +2,8 @@
 //! of its caches, and what nobody has taken yet is most of a walk's memory.
 //! Pure.
 
-use process_introspection_core::physical::runs::{PageState, Run};
-use process_introspection_core::physical::Backing;
+use process_introspection_core::backing::Backing;
+use process_introspection_core::physical::{PageState, Run};
 use process_introspection_core::PhysAddr;
 
 /// Runs that follow each other without a gap, in stretches that may.
@@ -96,8 +96,7 @@ impl PackedRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use process_introspection_core::device::UnknownReason;
-    use process_introspection_core::physical::SwapPlace;
+    use process_introspection_core::backing::{SwapPlace, UnknownReason};
 
     #[test]
     fn every_run_comes_out_as_it_went_in() {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use process_introspection_core as core;
-use process_introspection_core::physical::runs::Run;
-use process_introspection_core::physical::{Area, AreaWalker};
+use process_introspection_core::physical::{Run, VmaPart, VmaPartWalker};
 
 use super::pace::TIME;
 use super::packed::PackedRuns;
@@ -29,7 +28,7 @@ const LARGE_STEP: u64 = 1 << 20;
 /// A part of an area, and the mapping that it belongs to.
 #[derive(Clone, Debug)]
 pub(super) struct PlannedArea {
-    pub(super) area: Area,
+    pub(super) area: VmaPart,
     pub(super) mapping: Arc<Mapping>,
     /// Whether it goes up to the end of the area.
     pub(super) last: bool,
@@ -40,7 +39,7 @@ pub(super) struct PlannedArea {
 pub(super) struct Piece {
     pub(super) areas: VecDeque<PlannedArea>,
     /// Why there are no areas behind these.
-    pub(super) error: Option<core::Error>,
+    pub(super) error: Option<core::CoreError>,
 }
 
 impl Task for Piece {
@@ -130,7 +129,7 @@ pub(super) struct Walked {
     pub(super) notes: EntryNotes,
     stretches: Vec<Stretch>,
     /// Why the walk ends behind these runs.
-    pub(super) error: Option<core::Error>,
+    pub(super) error: Option<core::CoreError>,
 }
 
 impl Walked {
@@ -163,7 +162,7 @@ impl Walked {
 /// Walks pieces, one after the other, anywhere.
 #[derive(Debug)]
 pub(super) struct Walker {
-    areas: AreaWalker<EntryStorage>,
+    areas: VmaPartWalker<EntryStorage>,
     noting: bool,
     /// Where the last piece ended: one that begins there goes on with what is
     /// known already.
@@ -172,9 +171,9 @@ pub(super) struct Walker {
 
 impl Walker {
     /// With `noting` the flags of entries are noted.
-    pub(super) fn new(process: &core::Process, noting: bool) -> Self {
+    pub(super) fn new(process: &core::ProcessHandle, noting: bool) -> Self {
         Self {
-            areas: AreaWalker::new(process, vec![0; ENTRIES].into_boxed_slice()),
+            areas: VmaPartWalker::new(process, vec![0; ENTRIES].into_boxed_slice()),
             noting,
             at: 0,
         }
@@ -184,7 +183,7 @@ impl Walker {
     /// left stays in the piece.
     pub(super) fn walk(
         &mut self,
-        process: &core::Process,
+        process: &core::ProcessHandle,
         piece: &mut Piece,
         walked: &mut Walked,
     ) -> Duration {
@@ -206,7 +205,7 @@ impl Walker {
             let start = area.left().start().as_u64();
             while !enough && !area.left().is_empty() {
                 let before = area.left().start().as_u64();
-                let mut push = |run: &Run, _: &core::object::Mapping| {
+                let mut push = |run: &Run, _: &core::mapping::ClassifiedVma| {
                     walked.runs.push(run);
                     ControlFlow::Continue(())
                 };

@@ -3,20 +3,23 @@
 
 use std::sync::Arc;
 
-use process_introspection_core::physical::AreaCursor;
+use process_introspection_core as core;
+use process_introspection_core::physical::{VmaPart, VmaPartCursor};
 use process_introspection_core::process::Access;
-use process_introspection_core::{self as core, AddrRange};
+use process_introspection_core::AddrRange;
 
 use super::pace::Pace;
 use super::piece::{Piece, PlannedArea};
-use crate::process::mapping::{name_storage, Mapping, MappingName, NameStorage};
+use crate::process::mapping::{name_storage, Mapping, NameStorage};
+use crate::walk::current_mapping::CurrentMapping;
 
 /// Enumerates areas, and makes pieces of them that take their time.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    process: &'a core::Process,
+    process: &'a core::ProcessHandle,
     pace: &'a Pace,
-    areas: AreaCursor<NameStorage>,
+    areas: VmaPartCursor<NameStorage>,
+    mapping: CurrentMapping,
     is_over: bool,
 }
 
@@ -26,21 +29,34 @@ const AREAS: usize = 256;
 impl<'a> Plan<'a> {
     /// All areas of a range.
     pub(super) fn new(
-        process: &'a core::Process,
+        process: &'a core::ProcessHandle,
         pace: &'a Pace,
         range: AddrRange,
     ) -> core::error::Result<Self> {
         Ok(Self {
             process,
             pace,
-            areas: AreaCursor::new(process, range, Access::Frames, name_storage())?,
+            areas: VmaPartCursor::new(process, range, Access::Frames, name_storage())?,
+            mapping: CurrentMapping::new(false),
             is_over: false,
         })
+    }
+
+    /// The next area, with its mapping.
+    fn next_area(&mut self) -> core::error::Result<Option<(VmaPart, Arc<Mapping>)>> {
+        let Some(area) = self.areas.next(self.process)? else {
+            return Ok(None);
+        };
+        let (image, vma) = (self.areas.take_image(), area.mapping());
+        let name = self.areas.name();
+        let mapping = self.mapping.of(self.process, vma, name, image)?;
+        Ok(Some((area, mapping)))
     }
 
     /// Tells kinds without the contents of files.
     pub(super) fn skip_file_contents(&mut self) {
         self.areas.skip_file_contents();
+        self.mapping = CurrentMapping::new(true);
     }
 }
 
@@ -48,12 +64,12 @@ impl Iterator for Plan<'_> {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
-        let (process, bytes) = (self.process, self.pace.stride());
+        let bytes = self.pace.stride();
         let mut piece = Piece::default();
         let mut size = 0u64;
         while !self.is_over && size < bytes && piece.areas.len() < AREAS {
-            let area = match self.areas.next(process) {
-                Ok(Some(area)) => area,
+            let (area, mapping) = match self.next_area() {
+                Ok(Some(next)) => next,
                 ended => {
                     piece.error = ended.err();
                     self.is_over = true;
@@ -61,10 +77,9 @@ impl Iterator for Plan<'_> {
                 }
             };
             size = size.saturating_add(area.left().size());
-            let name = MappingName::complete(process, &area.mapping().vma, self.areas.name());
             piece.areas.push_back(PlannedArea {
                 area,
-                mapping: Arc::new(Mapping::new(*area.mapping(), name)),
+                mapping,
                 last: true,
             });
         }

@@ -1,21 +1,22 @@
 //! The areas of a range, one after the other, each with what a walk of its
 //! pages has to know. Finds no page itself.
 
-use super::runs::PageContext;
+use super::state::PageContext;
 use crate::addr::{AddrRange, PageSize};
 use crate::backing::Unlisted;
-use crate::classify::ObjectCache;
+use crate::classify::Classifier;
 use crate::device::DeviceCache;
+use crate::elf_file::ElfFile;
 use crate::error::Result;
-use crate::mapping::{Mapping, MappingKind, PageSource};
+use crate::mapping::{ClassifiedVma, MappingKind, PageSource};
 use crate::pagemap::Part;
-use crate::process::{Access, Process};
+use crate::process::{Access, ProcessHandle};
 use crate::vma::{Vma, VmaCursor, VmaName};
 
 /// The part of one mapping that is to be walked, or what is left of it.
 #[derive(Copy, Clone, Debug)]
-pub struct Area {
-    pub(super) mapping: Mapping,
+pub struct VmaPart {
+    pub(super) mapping: ClassifiedVma,
     pub(super) context: PageContext,
     /// What is left of it, and of which sizes its pages can be.
     pub(super) part: Part,
@@ -23,9 +24,9 @@ pub struct Area {
     block: PageSize,
 }
 
-impl Area {
+impl VmaPart {
     /// The mapping that it is a part of.
-    pub const fn mapping(&self) -> &Mapping {
+    pub const fn mapping(&self) -> &ClassifiedVma {
         &self.mapping
     }
 
@@ -58,9 +59,9 @@ impl Area {
 
 /// Enumerates the areas of a range. `N` is the storage for a name.
 #[derive(Debug)]
-pub struct AreaCursor<N> {
+pub struct VmaPartCursor<N> {
     areas: VmaCursor<N>,
-    objects: ObjectCache,
+    objects: Classifier,
     devices: DeviceCache,
     /// Everything below was given.
     next: u64,
@@ -70,12 +71,12 @@ pub struct AreaCursor<N> {
     whole_leaves: bool,
 }
 
-impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
+impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
     /// The areas of `range`, widened to whole pages, for a walk with `access`.
     ///
     /// # Errors
     /// EPERM if addresses are wanted and frame numbers hidden.
-    pub fn new(process: &Process, range: AddrRange, access: Access, name: N) -> Result<Self> {
+    pub fn new(process: &ProcessHandle, range: AddrRange, access: Access, name: N) -> Result<Self> {
         let frames = access == Access::Frames;
         if frames {
             process.frames()?;
@@ -86,7 +87,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
     /// The same without a check, see `PhysicalCursor::start`.
     #[inline(always)]
     pub(super) fn start(
-        process: &Process,
+        process: &ProcessHandle,
         range: AddrRange,
         frames: bool,
         whole_leaves: bool,
@@ -96,7 +97,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         let range = range.widened(page);
         Self {
             areas: VmaCursor::new(name),
-            objects: ObjectCache::new(),
+            objects: Classifier::new(),
             devices: DeviceCache::new(),
             next: range.start().as_u64(),
             range,
@@ -113,6 +114,13 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         self.objects.skip_contents();
     }
 
+    /// The executable or shared library that was opened to find the kind of the
+    /// mapping given last; `None` also if it was known already. Only with a process
+    /// that [keeps images](ProcessHandle::keeping_images).
+    pub fn take_image(&mut self) -> Option<ElfFile> {
+        self.objects.take_image()
+    }
+
     /// The range asked for, in whole pages.
     pub fn range(&self) -> AddrRange {
         self.range
@@ -123,16 +131,11 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         self.areas.name()
     }
 
-    /// Everything below was given.
-    pub(super) fn position(&self) -> u64 {
-        self.next
-    }
-
     /// The next area; `None` past the last.
     ///
     /// # Errors
     /// ESRCH when the process's memory goes away before the end.
-    pub fn next(&mut self, process: &Process) -> Result<Option<Area>> {
+    pub fn next(&mut self, process: &ProcessHandle) -> Result<Option<VmaPart>> {
         let end = self.range.end().as_u64();
         if self.next >= end {
             return Ok(None);
@@ -153,9 +156,6 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         let first = left == self.range.start().as_u64();
         let low = if first { left & !mask } else { left };
         let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
-        if first {
-            self.objects.look_behind(process, &mut self.areas, &vma)?;
-        }
         let mut mapping = self.objects.mapping(process, vma, self.areas.name())?;
         if mapping.kind == MappingKind::Device && self.frames {
             match self.devices.locate(process, &vma, self.areas.name())? {
@@ -170,7 +170,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         // Areas that follow each other closely share a read.
         let follows = vma_start == left && !first;
         self.next = end;
-        Ok(Some(Area {
+        Ok(Some(VmaPart {
             mapping,
             context: self.context(process, &mapping),
             part: Part {
@@ -196,7 +196,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
         }
     }
 
-    fn context(&self, process: &Process, mapping: &Mapping) -> PageContext {
+    fn context(&self, process: &ProcessHandle, mapping: &ClassifiedVma) -> PageContext {
         PageContext {
             page: self.page,
             private: !mapping.vma.shared,
@@ -220,7 +220,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> AreaCursor<N> {
     }
 }
 
-fn is_hugetlb(mapping: &Mapping, page: PageSize) -> bool {
+fn is_hugetlb(mapping: &ClassifiedVma, page: PageSize) -> bool {
     let by_size = mapping.vma.page_size.is_some_and(|size| size > page);
     match mapping.kind {
         // A DAX device has pages of that size, too.
@@ -236,7 +236,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn area(start: u64, end: u64, block: u64) -> Area {
+    fn area(start: u64, end: u64, block: u64) -> VmaPart {
         let page = PageSize::SIZE_4K;
         let vma = Vma {
             range: AddrRange::new(start, end).unwrap(),
@@ -247,8 +247,8 @@ mod tests {
             inode: 0,
             page_size: Some(page),
         };
-        Area {
-            mapping: Mapping {
+        VmaPart {
+            mapping: ClassifiedVma {
                 vma,
                 kind: MappingKind::Anonymous,
                 source: PageSource::Anonymous,
