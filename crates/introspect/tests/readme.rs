@@ -103,7 +103,14 @@ fn files_below(dir: &str, end: &str) -> Vec<PathBuf> {
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut documents = files_below("docs", ".md");
-    documents.extend(["README.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root.join(name)));
+    let in_root = [
+        "README",
+        "ARCHITECTURE",
+        "CONTRIBUTING",
+        "SECURITY",
+        "CHANGELOG",
+    ];
+    documents.extend(in_root.map(|name| root.join(name).with_extension("md")));
     documents
 }
 
