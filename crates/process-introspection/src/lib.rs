@@ -72,7 +72,7 @@ mod text_files;
 mod walk;
 
 pub use control::freeze::Frozen;
-pub use control::launch::{is_signal_ignored, LaunchError, Moment, Program, StandingAtExit};
+pub use control::launch::{is_signal_ignored, LaunchError, Moment, Program, StoppedAtExit};
 pub use error::Error;
 pub use facts::page_facts::{EntryFlags, NotedEntries, PageFacts, PageFactsReader};
 pub use facts::thread_stacks::ThreadStacks;
@@ -84,7 +84,7 @@ pub use machine::page_use::{PageRun, PageUse, PageUses};
 pub use machine::physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
 pub use machine::range::PhysRange;
 pub use machine::swap_areas::{SwapArea, SwapAreas};
-pub use owners::{owners, Coverage, Owner, OwnerEvent, PassedProcess};
+pub use owners::{owners, Coverage, Owner, OwnerEvent, PassedProcess, WantedFrames};
 pub use passes::{for_each_process, PassOptions};
 pub use process::find::{all_pids, all_processes, processes_named, NamedProcess};
 pub use process::mapping::{Mapping, MappingName};
@@ -93,10 +93,12 @@ pub use process::object::Object;
 pub use process::user_rights::with_user_rights;
 pub use process::{Addresses, Process, UniquePid};
 pub use summary::{
-    AdviceReading, Contiguity, ExtentClass, HugeCoverage, HugePolicy, MappingSummary, PageClass,
-    PolicyBytes, Summary, SummaryOptions, SummaryStep, Usage,
+    AdviceReading, Contiguity, ContiguityCounter, ExtentClass, HugeCoverage, HugePolicy,
+    MappingSummary, PageClass, PolicyBytes, Summary, SummaryAccumulator, SummaryOptions,
+    SummaryStep, Usage,
 };
 pub use walk::attributed::Attributed;
+pub use walk::backed::Backed;
 pub use walk::builder::Walk;
 pub use walk::extents::{Extent, ExtentBacking, Extents};
 pub use walk::page_table::{PageTable, PageTableEntry};

@@ -179,7 +179,7 @@ pub(crate) struct Change {
 /// Waits until a child of the calling thread, or a thread that it traces, has
 /// ended or stopped, and leaves it to be waited for. With a number: only for
 /// that one, and `None` at once if there is nothing to report.
-pub(crate) fn look_for_change(thread: Option<i32>) -> io::Result<Option<Change>> {
+pub(crate) fn peek_change(thread: Option<i32>) -> io::Result<Option<Change>> {
     let (which, id, hang) = match thread {
         Some(thread) => (libc::P_PID, thread.unsigned_abs(), libc::WNOHANG),
         None => (libc::P_ALL, 0, 0),

@@ -144,7 +144,7 @@ impl PageUse {
     }
 }
 
-/// Pages that follow each other and are alike.
+/// Consecutive pages of one use.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageRun {
@@ -258,11 +258,11 @@ impl PageUses {
                 let count = self.counts[..counted].get(done).copied();
                 // Of what the kernel has no frames for, all up to where
                 // something else can be at once.
-                let alike = match done < told {
+                let pages = match done < told {
                     true => 1,
-                    false => self.map.alike_from(self.address(frame), self.page),
+                    false => self.map.uniform_pages_from(self.address(frame), self.page),
                 };
-                let frames = frame..frame.saturating_add(alike).min(end);
+                let frames = frame..frame.saturating_add(pages).min(end);
                 done += (frames.end - frame) as usize;
                 let page = self.page_run(&frames, flags, count);
                 if run.as_mut().is_some_and(|run| run.joins(&page)) {
@@ -307,15 +307,15 @@ impl PageUses {
 }
 
 impl PageRun {
-    /// Takes the next page in, if it is alike.
+    /// Takes the next page in, if it is of the same use.
     fn joins(&mut self, next: &Self) -> bool {
-        let alike = self.page_use == next.page_use
+        let same = self.page_use == next.page_use
             && self.node == next.node
             && self.flags.is_some() == next.flags.is_some()
             && self.range.end() == next.range.start();
         let has_frames = self.flags.is_some();
         let is_border = next.range.start().as_u64() % LONGEST == 0;
-        if !alike || has_frames && is_border {
+        if !same || has_frames && is_border {
             return false;
         }
         self.range = PhysRange::new(self.range.start(), next.range.end()).unwrap_or(self.range);

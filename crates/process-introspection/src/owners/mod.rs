@@ -22,7 +22,8 @@ use crate::passes::PassOptions;
 use crate::process::{find, Process, UniquePid};
 use crate::walk::regions::PhysicalRegion;
 use pass::Found;
-use wanted::{Marks, Wanted, MOST_FRAMES};
+pub use wanted::WantedFrames;
+use wanted::{Marks, MOST_FRAMES};
 
 /// A process that a pass has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +174,7 @@ pub fn owners(
     mut each: impl FnMut(OwnerEvent) -> ControlFlow<()>,
 ) -> Result<Coverage, Error> {
     let page = PageSize::base();
-    let wanted = Wanted::new(ranges, page);
+    let wanted = WantedFrames::new(ranges, page);
     if wanted.count() > MOST_FRAMES {
         return Err(Error::too_many_frames());
     }

@@ -12,7 +12,7 @@ use process_introspection_core::process::Access;
 use process_introspection_core::vma::VmaName;
 use process_introspection_core::{AddrRange, PhysAddr};
 
-use super::wanted::Wanted;
+use super::wanted::WantedFrames;
 use super::{lost, Coverage, Owner, PassedProcess};
 use crate::error::Error;
 use crate::handover::crew;
@@ -116,7 +116,7 @@ impl Reading {
     fn work(
         mut self,
         mounts: &Mounts,
-        wanted: &Wanted,
+        wanted: &WantedFrames,
         heartbeat: &Heartbeat,
     ) -> (Option<Output>, Option<Self>) {
         let done = |outcome| (Some(Output::Walked(Vec::new(), Some(outcome))), None);
@@ -153,7 +153,7 @@ impl Reading {
 /// not answer within the deadline is given up.
 pub(super) fn over(
     pids: &[u32],
-    wanted: &Wanted,
+    wanted: &WantedFrames,
     options: &PassOptions,
     mut give: impl FnMut(Event) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
@@ -252,7 +252,7 @@ impl Walk {
     /// walked.
     fn go_on(
         &mut self,
-        wanted: &Wanted,
+        wanted: &WantedFrames,
         heartbeat: &Heartbeat,
         owners: &mut Vec<Found>,
     ) -> Result<bool, Error> {
@@ -312,7 +312,7 @@ impl Walk {
 struct Finder<'a> {
     process: &'a Process,
     passed: &'a Arc<PassedProcess>,
-    wanted: &'a Wanted,
+    wanted: &'a WantedFrames,
     area: VmaPart,
     name: VmaName<'a>,
     mapping: &'a mut Option<Arc<Mapping>>,
@@ -323,40 +323,40 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     fn find(&mut self, run: &Run) {
-        let shift = self.process.page_size().shift();
+        let virt = AddrRange::new(run.start, run.end).unwrap_or_default();
         if let Some(address) = run.state.backing.address() {
-            let count = (run.end - run.start) >> shift;
-            self.find_frames(run, 0, address.as_u64() >> shift, count, true);
+            self.find_frames(run, virt, address, true);
         } else if run.state.backing == Backing::Poisoned {
-            let virt = AddrRange::new(run.start, run.end).unwrap_or_default();
+            let shift = self.process.page_size().shift();
             match lost::frames(self.process, virt) {
                 Ok(runs) => runs.iter().for_each(|lost| {
-                    self.find_frames(run, lost.page << shift, lost.first, lost.count, false);
+                    let start = run.start + (lost.page << shift);
+                    let virt = AddrRange::new(start, start + (lost.count << shift));
+                    let address = PhysAddr::new(lost.first << shift);
+                    self.find_frames(run, virt.unwrap_or_default(), address, false);
                 }),
                 Err(error) => self.failed = Some(error),
             }
         }
     }
 
-    /// Finds what is wanted of frames that the pages of a run have from a distance
-    /// on, or had.
-    fn find_frames(&mut self, run: &Run, from: u64, first: u64, count: u64, has: bool) {
-        let shift = self.process.page_size().shift();
-        for part in self.wanted.within(first..first.saturating_add(count)) {
-            let region = PhysicalRegion {
-                virt: AddrRange::new(run.start, run.end).unwrap_or_default(),
-                backing: run.state.backing,
-                anonymous: run.state.anonymous,
-                mapping: self.mapping(),
-            };
-            let distance = |frame: u64| from + ((frame - first) << shift);
+    /// Finds the wanted ones of the frames from `address` on that pages of a run have, or
+    /// had.
+    fn find_frames(&mut self, run: &Run, virt: AddrRange, address: PhysAddr, has: bool) {
+        for (virt, address) in self.wanted.parts(virt, address) {
+            let into_run = virt.start().as_u64() - run.start;
             let owner = Owner {
                 process: Arc::clone(self.passed),
-                region: part_of(&region, distance(part.start), distance(part.end)),
+                region: PhysicalRegion {
+                    virt,
+                    backing: run.state.backing.further(into_run),
+                    anonymous: run.state.anonymous,
+                    mapping: self.mapping(),
+                },
             };
             self.owners.push(match has {
                 true => Found::Maps(owner),
-                false => Found::Lost(owner, PhysAddr::new(part.start << shift)),
+                false => Found::Lost(owner, address),
             });
         }
     }
@@ -377,16 +377,5 @@ impl Finder<'_> {
             Arc::new(Mapping::new(mapping, name))
         });
         Arc::clone(mapping)
-    }
-}
-
-/// The part of a region between two distances from its start, in bytes.
-fn part_of(region: &PhysicalRegion, from: u64, to: u64) -> PhysicalRegion {
-    let start = region.virt.start().as_u64();
-    PhysicalRegion {
-        virt: AddrRange::new(start + from, start + to).unwrap_or_default(),
-        backing: region.backing.further(from),
-        anonymous: region.anonymous,
-        mapping: Arc::clone(&region.mapping),
     }
 }

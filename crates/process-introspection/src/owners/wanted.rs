@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use process_introspection_core::PageSize;
+use process_introspection_core::{AddrRange, PageSize, PhysAddr};
 
 use crate::machine::range::PhysRange;
+use crate::walk::backed::Backed;
 
 /// More frames than this are not asked for at once: their marks take 16 MiB.
 pub(super) const MOST_FRAMES: u64 = 1 << 27;
@@ -18,13 +19,28 @@ struct Stretch {
     before: u64,
 }
 
-/// Wanted frames: ascending stretches with something between them.
+/// Frames whose owners are searched: ascending stretches with something between them.
+/// Finds them in regions, as [`owners`](crate::owners) does in those of live walks.
+///
+/// ```
+/// use process_introspection::{AddrRange, Backing, PageSize, PhysAddr, PhysRange, WantedFrames};
+///
+/// let page = PageSize::SIZE_4K;
+/// let wanted = WantedFrames::new(&[PhysRange::page_of(PhysAddr::new(0x9abc), page)], page);
+/// let virt = AddrRange::new(0x1000, 0x4000).unwrap();
+/// let region = (virt, Backing::Ram(PhysAddr::new(0x8000)));
+/// let parts: Vec<_> = wanted.parts_of(&region).collect();
+/// assert_eq!(parts, [(AddrRange::new(0x2000, 0x3000).unwrap(), PhysAddr::new(0x9000))]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted(Vec<Stretch>);
+pub struct WantedFrames {
+    stretches: Vec<Stretch>,
+    shift: u32,
+}
 
-impl Wanted {
-    /// All frames that the ranges touch.
-    pub(super) fn new(ranges: &[PhysRange], page: PageSize) -> Self {
+impl WantedFrames {
+    /// Returns all frames that the ranges touch.
+    pub fn new(ranges: &[PhysRange], page: PageSize) -> Self {
         let shift = page.shift();
         let frames = |range: &PhysRange| {
             let last = range.last()?;
@@ -46,23 +62,50 @@ impl Wanted {
             stretch.before = before;
             before = before.saturating_add(stretch.frames.end - stretch.frames.start);
         }
-        Self(stretches)
+        Self { stretches, shift }
     }
 
     /// How many frames are wanted.
     pub(super) fn count(&self) -> u64 {
-        self.0.last().map_or(0, |last| {
+        self.stretches.last().map_or(0, |last| {
             last.before
                 .saturating_add(last.frames.end - last.frames.start)
         })
     }
 
+    /// Returns the parts of a region whose frames are wanted: their virtual addresses,
+    /// and the physical address of each one's first page.
+    pub fn parts_of(
+        &self,
+        pages: &impl Backed,
+    ) -> impl Iterator<Item = (AddrRange, PhysAddr)> + '_ {
+        let address = pages.backing().address();
+        let parts = address.map(|address| self.parts(pages.virt(), address));
+        parts.into_iter().flatten()
+    }
+
+    /// The same of pages whose frames are consecutive from the one at `first` on.
+    pub(super) fn parts(
+        &self,
+        virt: AddrRange,
+        first: PhysAddr,
+    ) -> impl Iterator<Item = (AddrRange, PhysAddr)> + '_ {
+        let shift = self.shift;
+        let (start, first) = (virt.start().as_u64(), first.as_u64() >> shift);
+        let frames = first..first.saturating_add(virt.size() >> shift);
+        self.within(frames).map(move |part| {
+            let at = |frame: u64| start + ((frame - first) << shift);
+            let virt = AddrRange::new(at(part.start), at(part.end)).unwrap_or_default();
+            (virt, PhysAddr::new(part.start << shift))
+        })
+    }
+
     /// The wanted ones of these frames, as stretches.
-    pub(super) fn within(&self, frames: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+    fn within(&self, frames: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let first = self
-            .0
+            .stretches
             .partition_point(|stretch| stretch.frames.end <= frames.start);
-        let stretches = self.0[first..].iter();
+        let stretches = self.stretches[first..].iter();
         stretches
             .take_while({
                 let end = frames.end;
@@ -77,12 +120,12 @@ impl Wanted {
 /// A mark for each wanted frame that somebody was found to map.
 #[derive(Debug)]
 pub(super) struct Marks<'a> {
-    wanted: &'a Wanted,
+    wanted: &'a WantedFrames,
     words: Vec<u64>,
 }
 
 impl<'a> Marks<'a> {
-    pub(super) fn new(wanted: &'a Wanted) -> Self {
+    pub(super) fn new(wanted: &'a WantedFrames) -> Self {
         let words = wanted.count().div_ceil(64);
         Self {
             wanted,
@@ -94,9 +137,9 @@ impl<'a> Marks<'a> {
     pub(super) fn mark(&mut self, frames: Range<u64>) {
         let first = self
             .wanted
-            .0
+            .stretches
             .partition_point(|stretch| stretch.frames.end <= frames.start);
-        let Some(stretch) = self.wanted.0.get(first) else {
+        let Some(stretch) = self.wanted.stretches.get(first) else {
             return;
         };
         for frame in frames.start.max(stretch.frames.start)..frames.end.min(stretch.frames.end) {
@@ -107,7 +150,7 @@ impl<'a> Marks<'a> {
 
     /// The runs of wanted frames without a mark, ascending.
     pub(super) fn unmarked(&self) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.wanted.0.iter().flat_map(move |stretch| {
+        self.wanted.stretches.iter().flat_map(move |stretch| {
             let mut at = stretch.frames.start;
             let has = move |frame: u64| {
                 let index = stretch.before + (frame - stretch.frames.start);
@@ -130,17 +173,16 @@ impl<'a> Marks<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use process_introspection_core::PhysAddr;
 
-    fn wanted(ranges: &[(u64, u64)]) -> Wanted {
+    fn wanted(ranges: &[(u64, u64)]) -> WantedFrames {
         let range = |&(start, end): &(u64, u64)| {
             PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap()
         };
         let ranges: Vec<_> = ranges.iter().map(range).collect();
-        Wanted::new(&ranges, PageSize::SIZE_4K)
+        WantedFrames::new(&ranges, PageSize::SIZE_4K)
     }
 
-    fn all(wanted: &Wanted) -> Vec<Range<u64>> {
+    fn all(wanted: &WantedFrames) -> Vec<Range<u64>> {
         wanted.within(0..u64::MAX).collect()
     }
 

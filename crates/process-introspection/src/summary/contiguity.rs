@@ -6,13 +6,35 @@
 
 use std::collections::BTreeMap;
 
+use process_introspection_core::backing::Backing;
+
+use crate::walk::backed::Backed;
+
 /// The sizes of extents: memory that is consecutive in both address spaces, as
 /// a list for scatter-gather needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Contiguity {
     /// By size in bytes, how many.
     sizes: BTreeMap<u64, u64>,
-    /// The last one, which what comes next can lengthen.
+}
+
+/// Counts extents of memory as regions come. [`Process::summary`](crate::Process::summary)
+/// does so with a live walk.
+///
+/// ```
+/// use process_introspection::{AddrRange, Backing, ContiguityCounter, PhysAddr};
+///
+/// let mut counter = ContiguityCounter::default();
+/// for (page, frame) in [(1, 7), (2, 8), (4, 9)] {
+///     let virt = AddrRange::new(page << 12, (page + 1) << 12).unwrap();
+///     counter.push(&(virt, Backing::Ram(PhysAddr::new(frame << 12))));
+/// }
+/// assert_eq!(counter.finish().largest(3), [8192, 4096]);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ContiguityCounter {
+    counted: Contiguity,
+    /// The last extent, which the next region can lengthen.
     open: Option<Open>,
 }
 
@@ -34,7 +56,15 @@ pub struct ExtentClass {
     pub bytes: u64,
 }
 
-impl Contiguity {
+impl ContiguityCounter {
+    /// Adds the next region in the order of addresses, if it is RAM.
+    pub fn push(&mut self, pages: &impl Backed) {
+        if let Backing::Ram(address) = pages.backing() {
+            let virt = pages.virt();
+            self.add(virt.start().as_u64(), address.as_u64(), virt.size());
+        }
+    }
+
     /// Adds memory; virtual addresses never decrease.
     pub(crate) fn add(&mut self, virt: u64, phys: u64, size: u64) {
         if let Some(open) = &mut self.open {
@@ -53,13 +83,20 @@ impl Contiguity {
         });
     }
 
-    /// Nothing lengthens the last extent any more.
-    pub(crate) fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            *self.sizes.entry(open.size).or_default() += 1;
-        }
+    /// Returns what was counted.
+    pub fn finish(mut self) -> Contiguity {
+        self.close();
+        self.counted
     }
 
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            *self.counted.sizes.entry(open.size).or_default() += 1;
+        }
+    }
+}
+
+impl Contiguity {
     /// How many extents: so many descriptors a scatter-gather list of all of it
     /// has.
     pub fn extents(&self) -> u64 {
@@ -160,19 +197,19 @@ mod tests {
     fn what_is_told_of_extents_is_what_their_list_tells() {
         for seed in 0..1000 {
             let mut random = Random::new(seed);
-            let (mut contiguity, mut pages) = (Contiguity::default(), Vec::new());
+            let (mut counter, mut pages) = (ContiguityCounter::default(), Vec::new());
             let (mut virt, mut phys) = (16, 1000);
             for _ in 0..random.below(60) {
                 let hole = random.below(3);
                 let (jump, length) = (random.below(4), 1 + random.below(39));
                 virt += hole;
                 phys += 2 * jump;
-                contiguity.add(virt << 12, phys << 12, length << 12);
+                counter.add(virt << 12, phys << 12, length << 12);
                 pages.extend((0..length).map(|page| (virt + page, phys + page)));
                 virt += length;
                 phys += length;
             }
-            contiguity.close();
+            let contiguity = counter.finish();
             let sizes = naive(&pages);
             assert_eq!(contiguity.extents(), sizes.len() as u64, "seed {seed}");
             assert_eq!(contiguity.bytes(), pages.len() as u64 * 4096);

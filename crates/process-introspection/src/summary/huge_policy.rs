@@ -141,14 +141,22 @@ pub(crate) struct HugeRules<'a> {
 }
 
 impl<'a> HugeRules<'a> {
+    /// Rules of which all but the settings of the process's tmpfs are known.
+    pub(crate) fn new(settings: &'a HugePageSettings, is_disabled: Option<bool>) -> Self {
+        Self {
+            settings,
+            process: None,
+            is_disabled,
+            tmpfs: OnceCell::new(),
+        }
+    }
+
     /// Reads what the process has set.
     pub(crate) fn of(process: &'a ProcessHandle, settings: &'a HugePageSettings) -> Self {
         let status = read_of(process, "status").unwrap_or_default();
         Self {
-            settings,
             process: Some(process),
-            is_disabled: is_disabled(&status),
-            tmpfs: OnceCell::new(),
+            ..Self::new(settings, is_disabled(&status))
         }
     }
 
@@ -277,12 +285,7 @@ mod tests {
     use super::*;
 
     fn rules(settings: &HugePageSettings) -> HugeRules<'_> {
-        HugeRules {
-            settings,
-            process: None,
-            is_disabled: Some(false),
-            tmpfs: OnceCell::new(),
-        }
+        HugeRules::new(settings, Some(false))
     }
 
     fn area(bits: u16, eligible: Option<bool>) -> Option<AreaFlags> {

@@ -1,5 +1,5 @@
-//! What memory is made of: adds up what walks find. Pure but for [`walk`], which
-//! feeds it; nothing here knows where records come from.
+//! What memory is made of: adds up regions. Pure but for [`walk`], which feeds it with a
+//! live walk; nothing else here knows where regions come from.
 //!
 //! Memory is that of the answer, and of a batch of regions: none for each page.
 
@@ -22,8 +22,9 @@ use crate::facts::vm_flags::VmFlags;
 use crate::machine::huge_pages::HugePageSettings;
 use crate::machine::physical_map::PhysicalMap;
 use crate::process::mapping::Mapping;
+use crate::walk::regions::PhysicalRegion;
 
-pub use contiguity::{Contiguity, ExtentClass};
+pub use contiguity::{Contiguity, ContiguityCounter, ExtentClass};
 pub use coverage::{HugeCoverage, PolicyBytes};
 pub use huge_policy::HugePolicy;
 use huge_policy::{Decision, HugeRules, MappingClass};
@@ -111,21 +112,27 @@ pub struct MappingSummary {
     pub largest: Option<u64>,
 }
 
-/// Pages that a walk found, of one mapping, and all that is known of them.
-#[derive(Clone, Debug)]
-struct Pages<'a> {
-    virt: AddrRange,
-    backing: Backing,
-    facts: Option<&'a PageFacts>,
-    /// A private copy of a file's pages.
-    copies: bool,
-    /// Those that huge entries map, in ascending order.
-    huge: &'a [(u64, u64)],
-}
-
-/// Adds up.
+/// Makes a [`Summary`] of regions as they come, from any source.
+/// [`Process::summary`](crate::Process::summary) does so with a live walk.
+///
+/// ```
+/// use process_introspection::{HugePageSettings, PhysicalMap, Process, SummaryAccumulator};
+///
+/// let process = Process::current()?;
+/// let settings = HugePageSettings::read(process.page_size().pmd().bytes());
+/// let map = PhysicalMap::read()?;
+/// let mut accumulator = SummaryAccumulator::new(process.page_size(), &map, &settings, None);
+/// if let Ok(regions) = process.physical_regions(..) {
+///     for region in regions {
+///         accumulator.push(&region?, None, &[]);
+///     }
+///     let summary = accumulator.finish(None);
+///     assert!(summary.total.virt >= summary.total.resident);
+/// }
+/// # Ok::<(), process_introspection::Error>(())
+/// ```
 #[derive(Debug)]
-struct Adder<'a> {
+pub struct SummaryAccumulator<'a> {
     page: PageSize,
     map: &'a PhysicalMap,
     total: Usage,
@@ -139,7 +146,7 @@ struct Adder<'a> {
     /// Of all mappings, the most memory that small entries map: what one area costs
     /// whoever reads the flags.
     most_small: u64,
-    contiguity: Contiguity,
+    contiguity: ContiguityCounter,
     nodes: [BTreeMap<Option<u32>, u64>; MappingKind::ALL.len()],
     mappings: u64,
     current: Option<MappingSummary>,
@@ -148,7 +155,7 @@ struct Adder<'a> {
     /// The rules for that.
     class: MappingClass,
     /// The extents of that.
-    of_current: Contiguity,
+    of_current: ContiguityCounter,
 }
 
 /// A mapping for which nothing is decided yet.
@@ -166,8 +173,19 @@ fn is_hugetlb(mapping: &Mapping) -> bool {
     mapping.kind() == MappingKind::HugeTlb
 }
 
-impl<'a> Adder<'a> {
-    fn new(page: PageSize, map: &'a PhysicalMap, rules: HugeRules<'a>) -> Self {
+impl<'a> SummaryAccumulator<'a> {
+    /// Returns one that has counted nothing. `huge_disabled` says whether the process has
+    /// transparent huge pages switched off, if that is known.
+    pub fn new(
+        page: PageSize,
+        map: &'a PhysicalMap,
+        settings: &'a HugePageSettings,
+        huge_disabled: Option<bool>,
+    ) -> Self {
+        Self::with_rules(page, map, HugeRules::new(settings, huge_disabled))
+    }
+
+    fn with_rules(page: PageSize, map: &'a PhysicalMap, rules: HugeRules<'a>) -> Self {
         Self {
             page,
             map,
@@ -179,13 +197,13 @@ impl<'a> Adder<'a> {
             reasons: Reasons::default(),
             undecided: Vec::new(),
             most_small: 0,
-            contiguity: Contiguity::default(),
+            contiguity: ContiguityCounter::default(),
             nodes: Default::default(),
             mappings: 0,
             current: None,
             kind: 0,
             class: MappingClass::Anonymous,
-            of_current: Contiguity::default(),
+            of_current: ContiguityCounter::default(),
         }
     }
 
@@ -198,7 +216,7 @@ impl<'a> Adder<'a> {
         if self.current.as_ref().is_some_and(same) {
             return None;
         }
-        let ended = self.end();
+        let ended = self.end_mapping();
         self.class = self.rules.class(mapping);
         let mut kinds = MappingKind::ALL.iter();
         self.kind = kinds
@@ -219,12 +237,11 @@ impl<'a> Adder<'a> {
         ended
     }
 
-    /// Nothing more of the current mapping.
-    fn end(&mut self) -> Option<MappingSummary> {
+    /// Ends the current mapping, and returns what it is made of.
+    pub fn end_mapping(&mut self) -> Option<MappingSummary> {
         let mut ended = self.current.take()?;
         self.decide(&ended);
-        let mut contiguity = std::mem::take(&mut self.of_current);
-        contiguity.close();
+        let contiguity = std::mem::take(&mut self.of_current).finish();
         ended.extents = contiguity.extents();
         ended.median = contiguity.median();
         ended.largest = contiguity.largest(1).first().copied();
@@ -260,8 +277,21 @@ impl<'a> Adder<'a> {
         undecided.any(|waiting| waiting.layout.eligible().bytes > 0)
     }
 
-    /// Adds pages of the mapping that was begun.
-    fn add(&mut self, pages: &Pages<'_>) {
+    /// Adds the next region in the order of addresses: with the facts of its pages, if
+    /// they are known, and the parts of it that huge entries map, ascending. Returns what
+    /// the mapping before it is made of, if the region is the first of another one.
+    pub fn push(
+        &mut self,
+        region: &PhysicalRegion,
+        facts: Option<&PageFacts>,
+        huge: &[AddrRange],
+    ) -> Option<MappingSummary> {
+        let ended = self.begin(&region.mapping);
+        self.add(region, facts, huge);
+        ended
+    }
+
+    fn add(&mut self, pages: &PhysicalRegion, facts: Option<&PageFacts>, huge: &[AddrRange]) {
         let Some(current) = &mut self.current else {
             return;
         };
@@ -279,7 +309,7 @@ impl<'a> Adder<'a> {
             }
             Backing::Ram(_) | Backing::Resident => {
                 let before = usage.resident;
-                match pages.facts {
+                match facts {
                     Some(facts) => {
                         for (times, count) in facts.times_mapped() {
                             usage.add_mapped(count, times, page);
@@ -291,7 +321,7 @@ impl<'a> Adder<'a> {
                     // Frames without a `struct page`: no memory of the kernel's.
                     return;
                 }
-                self.add_resident(pages);
+                self.add_resident(pages, facts, huge);
             }
             Backing::Zero(_) => {
                 usage.zero += size;
@@ -318,9 +348,14 @@ impl<'a> Adder<'a> {
         }
     }
 
-    fn add_resident(&mut self, pages: &Pages<'_>) {
+    fn add_resident(
+        &mut self,
+        pages: &PhysicalRegion,
+        facts: Option<&PageFacts>,
+        huge: &[AddrRange],
+    ) {
         let page = self.page.bytes();
-        if let Some(facts) = pages.facts {
+        if let Some(facts) = facts {
             let folios = facts.folios();
             let whole = folios.whole.iter();
             let classes = whole.map(|&(order, count)| (PageClass::Folio(page << order), count));
@@ -334,7 +369,10 @@ impl<'a> Adder<'a> {
         }
         let (start, end) = (pages.virt.start().as_u64(), pages.virt.end().as_u64());
         let address = pages.backing.address();
-        let has_file = matches!(self.class, MappingClass::File | MappingClass::Shared(_));
+        // Private copies of a file's pages.
+        let copies = pages.anonymous
+            && pages.mapping.has_object()
+            && matches!(self.class, MappingClass::File | MappingClass::Shared(_));
         let mut present = |from: u64, to: u64, huge: bool| {
             if from < to {
                 let phys = address.map(|address| address.as_u64() + (from - start));
@@ -343,31 +381,32 @@ impl<'a> Adder<'a> {
                     end: to,
                     phys,
                     huge,
-                    copies: pages.copies && has_file,
+                    copies,
                 });
             }
         };
         let mut at = start;
-        for &(from, to) in pages.huge {
+        for part in huge {
+            let (from, to) = (part.start().as_u64(), part.end().as_u64());
             present(at, from, false);
             present(from, to, true);
             at = to;
         }
         present(at, end, false);
         if let Some(current) = &mut self.current {
-            current.huge += pages.huge.iter().map(|(from, to)| to - from).sum::<u64>();
+            current.huge += huge.iter().map(|part| part.size()).sum::<u64>();
         }
     }
 
-    /// All that was added, when the last mapping has ended. `flags` are those of
-    /// mappings, if they were read.
-    fn finish(mut self, flags: Option<&VmFlags>) -> Summary {
+    /// Returns the summary of all that was added. `flags` are those of the mappings, if
+    /// they were read.
+    pub fn finish(mut self, flags: Option<&VmFlags>) -> Summary {
+        self.end_mapping();
         for waiting in self.undecided {
             let flags = flags.and_then(|flags| flags.of(&waiting.mapping));
             let decision = self.rules.decide(waiting.class, flags, waiting.has_block);
             self.reasons.add(&waiting.layout, waiting.class, decision);
         }
-        self.contiguity.close();
         let mut nodes = BTreeMap::new();
         for (node, bytes) in self.nodes.iter().flatten() {
             *nodes.entry(*node).or_default() += bytes;
@@ -386,7 +425,7 @@ impl<'a> Adder<'a> {
             huge_settings: self.rules.settings().clone(),
             huge_disabled: self.rules.is_disabled,
             advice_read: flags.is_some(),
-            contiguity: Some(self.contiguity),
+            contiguity: Some(self.contiguity.finish()),
             nodes: Some(nodes),
             nodes_of_kinds: Some(of_kinds.map(|(nodes, _)| nodes).collect()),
             knows_frames: true,

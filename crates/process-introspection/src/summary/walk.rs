@@ -8,7 +8,7 @@ use process_introspection_core::pagemap::HugeRuns;
 use process_introspection_core::AddrRange;
 
 use super::huge_policy::HugeRules;
-use super::{is_hugetlb, Adder, MappingSummary, Pages, Summary};
+use super::{is_hugetlb, MappingSummary, Summary, SummaryAccumulator};
 use crate::error::Error;
 use crate::facts::page_facts::PageFactsReader;
 use crate::machine::frames::Frames;
@@ -101,7 +101,7 @@ impl Process {
         let rules = HugeRules::of(self.as_core(), settings);
         let mut walk = Walk {
             process: self,
-            adder: Adder::new(self.page_size(), options.map, rules),
+            accumulator: SummaryAccumulator::with_rules(self.page_size(), options.map, rules),
             watch,
             tells_huge: true,
             advice: options.advice,
@@ -180,7 +180,7 @@ impl<'a> SummaryOptions<'a> {
 
 struct Walk<'a, W> {
     process: &'a Process,
-    adder: Adder<'a>,
+    accumulator: SummaryAccumulator<'a>,
     watch: W,
     /// The kernel tells which pages huge entries map.
     tells_huge: bool,
@@ -243,18 +243,11 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
             if matches!(region.backing, Backing::Ram(_)) && !is_hugetlb(&region.mapping) {
                 self.find_huge(region, huge, &mut runs)?;
             }
-            if let Some(mapping) = self.adder.begin(&region.mapping) {
+            if let Some(mapping) = self.accumulator.push(region, facts.as_ref(), &runs) {
                 if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            self.adder.add(&Pages {
-                virt: region.virt,
-                backing: region.backing,
-                facts: facts.as_ref(),
-                copies: region.anonymous && region.mapping.has_object(),
-                huge: &runs,
-            });
         }
         let passed = batch.last().map(|last| SummaryStep::Passed(last.virt));
         Ok(passed.map_or(ControlFlow::Continue(()), &mut self.watch))
@@ -265,7 +258,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         &mut self,
         region: &PhysicalRegion,
         huge: &mut HugeRuns,
-        runs: &mut Vec<(u64, u64)>,
+        runs: &mut Vec<AddrRange>,
     ) -> Result<(), Error> {
         // Only whole blocks that are aligned in both address spaces can be.
         let block = self.process.page_size().pmd().bytes();
@@ -285,7 +278,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
             match next.map_err(|error| self.process.error(error))? {
                 Some((is_huge, to)) => {
                     if is_huge {
-                        runs.push((at, to));
+                        runs.extend(AddrRange::new(at, to));
                     }
                     at = to;
                 }
@@ -303,25 +296,25 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
             for region in self.process.resident_regions(range)? {
                 let region = region?;
                 self.process.beat();
-                if let Some(mapping) = self.adder.begin(&region.mapping) {
-                    if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
-                        return Ok(());
-                    }
-                }
-                let whole = [(region.virt.start().as_u64(), region.virt.end().as_u64())];
                 let is_resident = region.backing == Backing::Resident;
                 self.tells_huge &= !is_resident || region.huge.is_some();
+                let whole = [region.virt];
                 let huge = match region.huge {
                     Some(true) if !is_hugetlb(&region.mapping) => &whole[..],
                     _ => &[],
                 };
-                self.adder.add(&Pages {
+                let region = PhysicalRegion {
                     virt: region.virt,
                     backing: region.backing,
-                    facts: None,
-                    copies: false,
-                    huge,
-                });
+                    // Without addresses copies are not told apart.
+                    anonymous: false,
+                    mapping: region.mapping,
+                };
+                if let Some(mapping) = self.accumulator.push(&region, None, huge) {
+                    if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
+                        return Ok(());
+                    }
+                }
                 if (self.watch)(SummaryStep::Passed(region.virt)).is_break() {
                     return Ok(());
                 }
@@ -331,14 +324,14 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
     }
 
     fn finish(mut self, knows_addresses: bool, knows_frames: bool) -> Result<Summary, Error> {
-        if let Some(last) = self.adder.end() {
+        if let Some(last) = self.accumulator.end_mapping() {
             // There is nothing left to break off.
             let _ = (self.watch)(SummaryStep::Mapping(last));
         }
         let reads_flags = self.tells_huge
-            && self.adder.needs_flags()
+            && self.accumulator.needs_flags()
             && match self.advice {
-                AdviceReading::WhereCheap => self.adder.most_small <= AdviceReading::CHEAP,
+                AdviceReading::WhereCheap => self.accumulator.most_small <= AdviceReading::CHEAP,
                 AdviceReading::Always => true,
                 AdviceReading::Never => false,
             };
@@ -349,7 +342,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
             Some(Err(error)) => return Err(error),
             None => None,
         };
-        let mut summary = self.adder.finish(flags.as_ref());
+        let mut summary = self.accumulator.finish(flags.as_ref());
         summary.knows_addresses = knows_addresses;
         summary.knows_frames = knows_frames;
         if !knows_addresses {

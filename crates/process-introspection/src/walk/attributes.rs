@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::memtype::MemoryType;
-use process_introspection_core::{AddrRange, PageSize};
+use process_introspection_core::PageSize;
 
 use crate::error::Error;
 use crate::facts::page_facts::{EntryNotes, PageFactsReader};
@@ -17,6 +17,7 @@ use crate::machine::physical_map::PhysicalMap;
 use crate::process::mapping::Mapping;
 use crate::process::Process;
 use crate::walk::attributed::Attributed;
+use crate::walk::backed::Backed;
 use crate::walk::page_table::PageTableEntry;
 use crate::walk::regions::PhysicalRegion;
 
@@ -102,9 +103,9 @@ impl Single<'_> {
             record.page_size = record.pages.page_size(self.process)?;
         }
         if let Some(map) = self.nodes {
-            let (virt, backing) = record.pages.place();
-            let address = backing.address();
-            record.node = address.and_then(|address| map.node_of(address, virt.size()));
+            let address = record.backing().address();
+            let size = record.virt().size();
+            record.node = address.and_then(|address| map.node_of(address, size));
         }
         Ok(each(record))
     }
@@ -132,7 +133,7 @@ impl<P: Pages> Attributes<'_, P> {
             return None;
         }
         let mapping = pages.mapping()?;
-        let found = pages.place().1;
+        let found = pages.backing();
         let backing = match &self.vm_flags {
             Some(flags) => flags.backing_of(mapping, found),
             None => found,
@@ -185,7 +186,7 @@ impl<P: Pages> Attributes<'_, P> {
         each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Error> {
         let page = self.single.process.page_size();
-        let (virt, backing) = record.pages.place();
+        let (virt, backing) = (record.virt(), record.backing());
         let mut noted = notes.and_then(|notes| notes.of(virt, page));
         if self.entries {
             record.entries = noted.take();
@@ -230,8 +231,7 @@ pub(super) enum Pieces<P> {
 }
 
 /// Records of walks, as far as attributes need to know them.
-pub(super) trait Pages: Clone {
-    fn place(&self) -> (AddrRange, Backing);
+pub(super) trait Pages: Backed + Clone {
     fn mapping(&self) -> Option<&Arc<Mapping>>;
     fn with(&self, backing: Backing, mapping: &Arc<Mapping>) -> Self;
     fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self>;
@@ -239,10 +239,6 @@ pub(super) trait Pages: Clone {
 }
 
 impl Pages for PhysicalRegion {
-    fn place(&self) -> (AddrRange, Backing) {
-        (self.virt, self.backing)
-    }
-
     fn mapping(&self) -> Option<&Arc<Mapping>> {
         Some(&self.mapping)
     }
@@ -269,10 +265,6 @@ impl Pages for PhysicalRegion {
 }
 
 impl Pages for PageTableEntry {
-    fn place(&self) -> (AddrRange, Backing) {
-        (self.virt, self.backing)
-    }
-
     fn mapping(&self) -> Option<&Arc<Mapping>> {
         self.mapping.as_ref()
     }

@@ -5,6 +5,7 @@ use process_introspection_core::{AddrRange, PhysAddr};
 
 use crate::error::Error;
 use crate::process::{Addresses, Process};
+use crate::walk::backed::Backed;
 use crate::walk::regions::PhysicalRegions;
 
 /// Consecutive bytes in both address spaces, or bytes that are missing.
@@ -70,11 +71,11 @@ impl Extent {
     }
 }
 
-/// The extents of a range, tiling all of it, also what is not mapped.
-/// Constant memory.
+/// The extents of a range, made of regions: they tile all of it, also what is not
+/// mapped. Memory use is constant.
 #[derive(Debug)]
-pub struct Extents<'a> {
-    regions: PhysicalRegions<'a>,
+pub struct Extents<I> {
+    regions: I,
     range: AddrRange,
     /// Everything below has been taken in.
     next: u64,
@@ -83,19 +84,38 @@ pub struct Extents<'a> {
     behind_gap: Option<Extent>,
 }
 
-impl<'a> Extents<'a> {
-    pub(crate) fn new(process: &'a Process, range: AddrRange) -> Result<Self, Error> {
-        Ok(Self {
-            regions: PhysicalRegions::new(process, range)?,
+impl<I, R, E> Extents<I>
+where
+    I: Iterator<Item = Result<R, E>>,
+    R: Backed,
+{
+    /// Makes extents of exactly the bytes of `range` from the regions that touch it, in
+    /// the order of addresses. [`Process::extents`] does so with a live walk.
+    ///
+    /// ```
+    /// use process_introspection::{AddrRange, Backing, Error, ExtentBacking, Extents, PhysAddr};
+    ///
+    /// let ram = |address| Backing::Ram(PhysAddr::new(address));
+    /// let range = |start, end| AddrRange::new(start, end).unwrap();
+    /// let regions = [(range(0, 0x2000), ram(0x9000)), (range(0x2000, 0x3000), ram(0xb000))];
+    /// let extents = Extents::new(range(0x1ff0, 0x2010), regions.into_iter().map(Ok::<_, Error>));
+    /// let extents = extents.collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(extents.len(), 1);
+    /// assert_eq!(extents[0].backing, ExtentBacking::Ram(PhysAddr::new(0xaff0)));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn new(range: AddrRange, regions: I) -> Self {
+        Self {
+            regions,
             range,
             next: range.start().as_u64(),
             pending: None,
             behind_gap: None,
-        })
+        }
     }
 
     /// The next extent before merging; `None` past the last.
-    fn read(&mut self) -> Result<Option<Extent>, Error> {
+    fn read(&mut self) -> Result<Option<Extent>, E> {
         let end = self.range.end().as_u64();
         if let Some(extent) = self.behind_gap.take() {
             self.next = extent.virt.end().as_u64();
@@ -106,11 +126,11 @@ impl<'a> Extents<'a> {
         }
         let region = self.regions.next().transpose()?;
         let exact = region.and_then(|region| {
-            let virt = region.virt.intersection(self.range)?;
-            let skipped = virt.start().as_u64() - region.virt.start().as_u64();
+            let virt = region.virt().intersection(self.range)?;
+            let skipped = virt.start().as_u64() - region.virt().start().as_u64();
             Some(Extent {
                 virt,
-                backing: backing_of(region.backing.further(skipped)),
+                backing: backing_of(region.backing().further(skipped)),
             })
         });
         let start = exact.map_or(end, |extent| extent.virt.start().as_u64());
@@ -139,8 +159,12 @@ fn backing_of(backing: Backing) -> ExtentBacking {
     }
 }
 
-impl Iterator for Extents<'_> {
-    type Item = Result<Extent, Error>;
+impl<I, R, E> Iterator for Extents<I>
+where
+    I: Iterator<Item = Result<R, E>>,
+    R: Backed,
+{
+    type Item = Result<Extent, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -170,7 +194,11 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::physical_regions`].
-    pub fn extents(&self, range: impl Into<Addresses>) -> Result<Extents<'_>, Error> {
-        Extents::new(self, range.into().range()?)
+    pub fn extents(
+        &self,
+        range: impl Into<Addresses>,
+    ) -> Result<Extents<PhysicalRegions<'_>>, Error> {
+        let range = range.into().range()?;
+        Ok(Extents::new(range, PhysicalRegions::new(self, range)?))
     }
 }

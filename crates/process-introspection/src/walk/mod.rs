@@ -3,6 +3,7 @@
 
 pub(crate) mod attributed;
 mod attributes;
+pub(crate) mod backed;
 pub(crate) mod builder;
 mod current_mapping;
 pub(crate) mod extents;

@@ -2,8 +2,8 @@
 //! of things: the watchdog before the stop, the release before anything that
 //! can wait. Knows nothing of what is done meanwhile.
 
-mod brake;
 mod freezer;
+mod stop_method;
 mod threads;
 mod watchdog;
 
@@ -20,8 +20,8 @@ use crate::error::Error;
 use crate::process::Process;
 use crate::sys;
 use crate::text_files::read_at;
-use brake::Brake;
 use freezer::Freezer;
+use stop_method::StopMethod;
 
 pub(crate) use threads::Threads;
 use watchdog::Watchdog;
@@ -40,7 +40,7 @@ pub struct Frozen {
 
 #[derive(Debug)]
 struct Held {
-    brake: Brake,
+    method: StopMethod,
     watchdog: Watchdog,
 }
 
@@ -151,7 +151,7 @@ impl Frozen {
         if !freezer.is_of_alone(dir) {
             return Ok(None);
         }
-        let frozen = Self::hold(Brake::Freezer(switch))?;
+        let frozen = Self::hold(StopMethod::Freezer(switch))?;
         wait_until(|| Ok(freezer.is_frozen()))?;
         // Who came into the cgroup between the look and the stop stands still
         // too, and is let go.
@@ -163,18 +163,18 @@ impl Frozen {
         if value_of(&status, b"TracerPid:").is_some_and(|tracer| tracer != b"0") {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
-        let frozen = Self::hold(Brake::Signal(dir.try_clone()?))?;
+        let frozen = Self::hold(StopMethod::Signal(dir.try_clone()?))?;
         wait_until(|| Ok(Threads::of(&dir)?.stand_still()))?;
         Ok(frozen)
     }
 
-    fn hold(brake: Brake) -> io::Result<Self> {
-        let watchdog = Watchdog::start(&brake)?;
+    fn hold(method: StopMethod) -> io::Result<Self> {
+        let watchdog = Watchdog::start(&method)?;
         let since = Instant::now();
-        let stopped = brake.stop();
+        let stopped = method.stop();
         // Let go also if that has failed.
         let frozen = Self {
-            held: Some(Held { brake, watchdog }),
+            held: Some(Held { method, watchdog }),
             since,
         };
         stopped.map(|()| frozen)
@@ -195,7 +195,7 @@ impl Frozen {
         let Some(held) = self.held.take() else {
             return Duration::ZERO;
         };
-        held.brake.release();
+        held.method.release();
         let stood_still = self.since.elapsed();
         held.watchdog.dismiss();
         stood_still

@@ -1,5 +1,5 @@
 //! The process that lets another one go when this one has ended without doing
-//! so. Knows what a brake is, not what it stops.
+//! so. Knows what a method is, not what it stops.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,7 +9,7 @@ use rustix::event::{poll, PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{getpid, pidfd_open, setsid, waitpid, Pid, PidfdFlags, WaitOptions};
 
-use super::brake::Brake;
+use super::stop_method::StopMethod;
 use crate::sys;
 
 const READY: u8 = b'+';
@@ -28,10 +28,10 @@ impl Watchdog {
     /// It waits for the end of its line, which also an exec closes, and for the
     /// end of this process: some other child, forked by another thread
     /// meanwhile, could hold the line open.
-    pub(super) fn start(brake: &Brake) -> io::Result<Self> {
+    pub(super) fn start(method: &StopMethod) -> io::Result<Self> {
         let (mut line, its_end) = UnixStream::pair()?;
         let parent = pidfd_open(getpid(), PidfdFlags::empty())?;
-        let pid = sys::fork_unseen(|| guard(brake, its_end.as_fd(), &parent))?;
+        let pid = sys::fork_unseen(|| guard(method, its_end.as_fd(), &parent))?;
         drop(its_end);
         let mut answer = [0];
         // Made before it is read from: whatever happens, the child is reaped.
@@ -56,13 +56,13 @@ impl Watchdog {
 }
 
 /// The life of the child. It allocates nothing.
-fn guard(brake: &Brake, line: BorrowedFd<'_>, parent: &OwnedFd) {
+fn guard(method: &StopMethod, line: BorrowedFd<'_>, parent: &OwnedFd) {
     // Out of reach of the terminal's signals; they are blocked as well.
     let _ = setsid();
     let _ = rustix::thread::set_name(c"introspect-free");
     // Among others the line's other end, and pipes whose readers wait for
     // the last writer.
-    sys::close_all_but(&sys::ascending([brake.as_fd(), line, parent.as_fd()]));
+    sys::close_all_but(&sys::ascending([method.as_fd(), line, parent.as_fd()]));
     if rustix::io::write(line, &[READY]).is_err() {
         return;
     }
@@ -89,5 +89,5 @@ fn guard(brake: &Brake, line: BorrowedFd<'_>, parent: &OwnedFd) {
             break;
         }
     }
-    brake.release();
+    method.release();
 }

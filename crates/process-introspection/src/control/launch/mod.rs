@@ -57,7 +57,7 @@ pub struct Program {
 pub enum Moment {
     /// It is about to end, and stands still with all its memory until this is
     /// dropped or released. At most once, and only of a traced program.
-    AtExit(StandingAtExit),
+    AtExit(StoppedAtExit),
     /// It has ended, and is reaped: the last moment. An error if how it ended
     /// cannot be known, because this program ignores SIGCHLD.
     Ended(io::Result<ExitStatus>),
@@ -65,12 +65,12 @@ pub enum Moment {
 
 /// A program that stands still at its end until this is dropped.
 #[derive(Debug)]
-pub struct StandingAtExit {
+pub struct StoppedAtExit {
     /// Dropped with this, which the tracer waits for.
     _go_on: Sender<()>,
 }
 
-impl StandingAtExit {
+impl StoppedAtExit {
     /// Lets it end.
     pub fn release(self) {}
 }

@@ -24,7 +24,7 @@ use process_introspection_core::proc_text::{number, value_of};
 use rustix::io::Errno;
 use rustix::process::{waitpid, Pid, WaitOptions};
 
-use crate::sys::{look_for_change, Change};
+use crate::sys::{peek_change, Change};
 
 /// How often tracees are looked at one by one, while a child that is none has
 /// ended and nobody has waited for it.
@@ -91,7 +91,7 @@ impl Tracees {
     /// Waits for what one of them does next.
     pub(super) fn next(&mut self) -> io::Result<(i32, Event)> {
         loop {
-            let change = match look_for_change(None) {
+            let change = match peek_change(None) {
                 Ok(Some(change)) => change,
                 Ok(None) => continue,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -112,13 +112,13 @@ impl Tracees {
     fn next_beside(&mut self, child: i32) -> io::Result<Option<(i32, Event)>> {
         loop {
             for thread in self.known.clone() {
-                if let Ok(Some(change)) = look_for_change(Some(thread)) {
+                if let Ok(Some(change)) = peek_change(Some(thread)) {
                     if let Some(event) = self.take(change)? {
                         return Ok(Some((thread, event)));
                     }
                 }
             }
-            if !matches!(look_for_change(Some(child)), Ok(Some(_))) {
+            if !matches!(peek_change(Some(child)), Ok(Some(_))) {
                 return Ok(None);
             }
             std::thread::sleep(PAUSE);

@@ -21,7 +21,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{waitid, Pid, WaitId, WaitIdOptions};
 
 use super::tracees::{Event, Stop, Tracees};
-use super::{pidfd_of, Moment, Report, StandingAtExit};
+use super::{pidfd_of, Moment, Report, StoppedAtExit};
 use crate::control::freeze::{wait_until, Threads};
 use crate::sys::{event_message, ptrace, Request};
 
@@ -153,7 +153,7 @@ impl Tracer {
                     self.has_stood = true;
                     self.await_others();
                     let (go_on, wait) = channel();
-                    notify(Moment::AtExit(StandingAtExit { _go_on: go_on }));
+                    notify(Moment::AtExit(StoppedAtExit { _go_on: go_on }));
                     // Nothing is sent; this is its end.
                     let _ = wait.recv();
                 }

@@ -15,7 +15,7 @@ pub(super) struct FrameFacts {
 }
 
 impl FrameFacts {
-    /// Adds frames, of which neighbours are mostly alike.
+    /// Adds frames; neighbours mostly have the same flags and mapcount.
     pub(super) fn add(&mut self, flags: &[u64], counts: &[u64]) {
         let mut frames = flags.iter().zip(counts);
         let Some(mut last) = frames.next() else {
@@ -26,16 +26,16 @@ impl FrameFacts {
             if frame == last {
                 times += 1;
             } else {
-                self.add_alike(*last.0, *last.1, times);
+                self.add_uniform(*last.0, *last.1, times);
                 (last, times) = (frame, 1);
             }
         }
-        self.add_alike(*last.0, *last.1, times);
+        self.add_uniform(*last.0, *last.1, times);
     }
 
-    /// Of frames that are alike, and not of a large folio.
+    /// Facts of frames with the same flags and mapcount that are not of a large folio.
     #[inline]
-    fn of_alike(flags: u64, count: u64, times: u64) -> Self {
+    fn of_uniform(flags: u64, count: u64, times: u64) -> Self {
         let mapped = if has_page(flags) { times } else { 0 };
         Self {
             flags: WordCounts::of_word(flags, times),
@@ -44,7 +44,7 @@ impl FrameFacts {
         }
     }
 
-    fn add_alike(&mut self, flags: u64, count: u64, times: u64) {
+    fn add_uniform(&mut self, flags: u64, count: u64, times: u64) {
         self.flags.add_times(flags, times);
         self.folios.add(FrameFlags::from_bits(flags), times);
         if has_page(flags) {
@@ -59,51 +59,51 @@ fn has_page(flags: u64) -> bool {
     flags != 0 && flags & FrameFlags::NOPAGE.bits() == 0
 }
 
-/// What was told of one region's frames so far.
+/// Facts of one region's frames so far, in little space.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Told {
+enum Compact {
     Nothing,
-    /// The same of each, and none is of a large folio.
-    Alike {
+    /// All have the same flags and mapcount, and none is of a large folio.
+    Uniform {
         flags: u64,
         count: u64,
         frames: u32,
     },
-    /// All else: where it is among [`FrameFactsOfRegions::various`].
+    /// Anything else: its place in [`FrameFactsOfRegions::various`].
     Various(usize),
 }
 
-impl Told {
-    /// Of frames that are alike, if they are.
-    fn of_alike(flags: &[u64], counts: &[u64]) -> Option<Self> {
+impl Compact {
+    /// The form of these frames, if they are uniform.
+    fn of_uniform(flags: &[u64], counts: &[u64]) -> Option<Self> {
         let (&first, &count) = flags.first().zip(counts.first())?;
         let of_large = FrameFlags::COMPOUND_HEAD.bits() | FrameFlags::COMPOUND_TAIL.bits();
-        let is_alike = first & of_large == 0
+        let is_uniform = first & of_large == 0
             && flags.iter().all(|&word| word == first)
             && counts.iter().all(|&word| word == count);
-        is_alike.then_some(Self::Alike {
+        is_uniform.then_some(Self::Uniform {
             flags: first,
             count,
             frames: u32::try_from(flags.len()).ok()?,
         })
     }
 
-    /// With further frames, if all are alike.
+    /// Adds further frames, if all are uniform.
     fn and(self, further: Self) -> Option<Self> {
         match (self, further) {
             (Self::Nothing, further) => Some(further),
             (
-                Self::Alike {
+                Self::Uniform {
                     flags,
                     count,
                     frames,
                 },
-                Self::Alike {
+                Self::Uniform {
                     flags: same_flags,
                     count: same_count,
                     frames: more,
                 },
-            ) if (flags, count) == (same_flags, same_count) => Some(Self::Alike {
+            ) if (flags, count) == (same_flags, same_count) => Some(Self::Uniform {
                 flags,
                 count,
                 frames: frames.checked_add(more)?,
@@ -123,7 +123,7 @@ struct Various {
 /// Facts of the frames of many regions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FrameFactsOfRegions {
-    told: Vec<Told>,
+    told: Vec<Compact>,
     various: Vec<Various>,
 }
 
@@ -136,7 +136,7 @@ impl FrameFactsOfRegions {
 
     /// One more region, of which nothing is told so far.
     pub(super) fn push(&mut self) {
-        self.told.push(Told::Nothing);
+        self.told.push(Compact::Nothing);
     }
 
     /// Adds a part of a region, which follows on those before, of a piece that
@@ -146,23 +146,23 @@ impl FrameFactsOfRegions {
         // Regions come in the order of their frames: to load what is told of one
         // would wait for memory, for most of them in vain. To store does not.
         let before = match part.is_first {
-            true => Told::Nothing,
+            true => Compact::Nothing,
             false => self.told[region],
         };
-        let further = Told::of_alike(flags, counts);
-        if let Some(alike) = further.and_then(|further| before.and(further)) {
-            self.told[region] = alike;
+        let further = Compact::of_uniform(flags, counts);
+        if let Some(uniform) = further.and_then(|further| before.and(further)) {
+            self.told[region] = uniform;
             return;
         }
         let index = match before {
-            Told::Various(index) => index,
+            Compact::Various(index) => index,
             _ => {
                 let facts = self.facts(before);
                 self.various.push(Various { facts, end: 0 });
                 self.various.len() - 1
             }
         };
-        self.told[region] = Told::Various(index);
+        self.told[region] = Compact::Various(index);
         let various = &mut self.various[index];
         various.facts.add(flags, counts);
         various.end = start + part.at.end as u64;
@@ -187,15 +187,15 @@ impl FrameFactsOfRegions {
     }
 
     #[inline]
-    fn facts(&self, told: Told) -> FrameFacts {
+    fn facts(&self, told: Compact) -> FrameFacts {
         match told {
-            Told::Nothing => FrameFacts::default(),
-            Told::Alike {
+            Compact::Nothing => FrameFacts::default(),
+            Compact::Uniform {
                 flags,
                 count,
                 frames,
-            } => FrameFacts::of_alike(flags, count, frames.into()),
-            Told::Various(index) => self.various[index].facts.clone(),
+            } => FrameFacts::of_uniform(flags, count, frames.into()),
+            Compact::Various(index) => self.various[index].facts.clone(),
         }
     }
 }
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_alike_take_no_storage_of_their_own() {
+    fn frames_that_are_uniform_take_no_storage_of_their_own() {
         let mut of_regions = FrameFactsOfRegions::default();
         for region in 0..100 {
             of_regions.push();

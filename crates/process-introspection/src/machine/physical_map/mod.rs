@@ -153,7 +153,7 @@ impl PhysicalMap {
 
     /// How many pages from that of an address on lie in the same resources, at
     /// least 1.
-    pub(crate) fn alike_from(&self, address: PhysAddr, page: PageSize) -> u64 {
+    pub(crate) fn uniform_pages_from(&self, address: PhysAddr, page: PageSize) -> u64 {
         let border = self
             .resources
             .as_ref()

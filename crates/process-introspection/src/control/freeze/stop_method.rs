@@ -9,14 +9,14 @@ use rustix::process::{pidfd_send_signal, Signal};
 
 /// A means of stopping a process. Its functions allocate nothing.
 #[derive(Debug)]
-pub(super) enum Brake {
+pub(super) enum StopMethod {
     /// Signals through its directory under `/proc`, which serves as a pidfd.
     Signal(OwnedFd),
     /// The `cgroup.freeze` of a cgroup that it has for itself.
     Freezer(File),
 }
 
-impl Brake {
+impl StopMethod {
     pub(super) fn stop(&self) -> io::Result<()> {
         match self {
             Self::Signal(process) => pidfd_send_signal(process, Signal::STOP)?,
@@ -35,7 +35,7 @@ impl Brake {
     }
 }
 
-impl AsFd for Brake {
+impl AsFd for StopMethod {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Signal(process) => process.as_fd(),
