@@ -1,4 +1,4 @@
-//! What a number is: a virtual address, a physical one, a page frame, a page
+//! Types for numbers: a virtual address, a physical one, a page frame, a page
 //! size, a range of virtual addresses. Owns no system call but the one that
 //! finds the base page size; knows nothing of processes.
 
@@ -183,7 +183,7 @@ impl PageSize {
         self.shift as u32
     }
 
-    /// What one entry of the second-lowest page-table level maps, where this
+    /// Returns what one entry of the second-lowest page-table level maps, where this
     /// is the base page size: 2 MiB over 4 KiB pages, 32 MiB over 16 KiB,
     /// 512 MiB over 64 KiB. A table is one page of entries as wide as an
     /// address of the page tables: 8 bytes, but 4 on 32-bit Arm. (32-bit x86
@@ -282,12 +282,12 @@ impl AddrRange {
         self.end - self.start
     }
 
-    /// Whether it holds no byte.
+    /// Returns whether it holds no byte.
     pub const fn is_empty(self) -> bool {
         self.start == self.end
     }
 
-    /// Whether it holds `addr`.
+    /// Returns whether it holds `addr`.
     pub const fn contains(self, addr: VirtAddr) -> bool {
         self.start <= addr.0 && addr.0 < self.end
     }

@@ -1,6 +1,5 @@
-//! Runs what can wait for a file system's server in a child process: where the
-//! server does not answer, the child waits, and the caller goes on. Knows nothing
-//! of what is run.
+//! Runs code that can wait for a file system's server in a child process: if the server
+//! does not answer, the child waits, and the caller goes on. Knows nothing of the code.
 //!
 //! A thread would not do. A request that a FUSE server has taken is waited for
 //! without end, and a process with a thread that waits so cannot end, killed or
@@ -12,9 +11,9 @@ use crate::descriptor::BorrowedFd;
 use crate::sys;
 use crate::vma::Device;
 
-/// How long a child is waited for.
+/// Time for which a child is waited for, in milliseconds.
 const PATIENCE_MS: u64 = 2000;
-/// A server that did not answer is not asked again for so long.
+/// Time for which a server that did not answer is not asked again, in seconds.
 const SILENCE_SECONDS: u64 = 10;
 
 /// Devices whose servers did not answer, in the high half, and until when they
@@ -26,7 +25,7 @@ static ABANDONED: [AtomicI32; 8] = [const { AtomicI32::new(0) }; 8];
 /// Runs `what` in a child process, in which all descriptors are closed but the
 /// `kept` ones. Whether it came to its end in time; it is not begun if that
 /// device's server did not answer lately, or no child can be had.
-#[inline(never)] // Its buffers are not to lie in its callers' frames.
+#[inline(never)] // Keeps its buffers out of its callers' stack frames.
 pub(crate) fn run(device: Device, kept: &[BorrowedFd<'_>], what: &mut dyn FnMut()) -> bool {
     reap();
     let now = sys::monotonic_nanos() / 1_000_000;
@@ -63,7 +62,7 @@ fn number(device: Device) -> u64 {
     u64::from(device.major << 20 | device.minor)
 }
 
-/// Whether the server did not answer lately.
+/// Returns whether the server did not answer lately.
 fn is_silent(device: Device, now: u64) -> bool {
     SILENT.iter().any(|slot| {
         let slot = slot.load(Ordering::Relaxed);

@@ -1,10 +1,10 @@
-//! What is behind the pages of a mapping: the types that all results are made
-//! of. Owns no rule that finds it out. Pure.
+//! Types for what is behind the pages of a mapping, which all results consist of.
+//! Owns no rule that finds it out. Pure.
 
 use crate::addr::PhysAddr;
 use crate::memtype::MemoryType;
 
-/// What is behind the pages of a region. Addresses are those of the first page.
+/// Backing of the pages of a region. Addresses are those of the first page.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backing {
@@ -14,9 +14,9 @@ pub enum Backing {
     Zero(PhysAddr),
     /// A device's memory, or persistent memory (DAX): no System RAM.
     Device(PhysAddr),
-    /// Memory, whose address this walk was not asked for.
+    /// Memory. The walk did not request its address.
     Resident,
-    /// Nothing: never touched, or given up.
+    /// Nothing: the page was never touched, or was dropped.
     NotPresent,
     /// Swapped out, to this place; `None` in a walk that was not asked for
     /// addresses, where the kernel does not tell it from pages in migration.
@@ -56,7 +56,7 @@ impl Backing {
         }
     }
 
-    /// Whether physical memory is mapped there.
+    /// Returns whether physical memory is mapped there.
     pub const fn is_backed(self) -> bool {
         matches!(
             self,
@@ -65,7 +65,7 @@ impl Backing {
     }
 }
 
-/// Where a page lies in swap. Both are 0 to callers who cannot see frames.
+/// Place of a page in swap. Both numbers are 0 for callers who cannot see frames.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SwapPlace {
     /// The number of the swap area.
@@ -74,15 +74,15 @@ pub struct SwapPlace {
     pub offset: u64,
 }
 
-/// Why it is not known what is behind a page.
+/// Reason why the backing of a page is unknown.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnknownReason {
-    /// The walk was not asked for addresses, so a device was not looked up.
+    /// The walk did not request addresses, so the device was not looked up.
     NotAsked,
-    /// Pages of the kernel's own (`[vvar]`), which it tells nothing of.
+    /// Pages of the kernel itself (`[vvar]`), which it does not report.
     KernelPages,
-    /// A device, of whose driver no rule is known that gives the address.
+    /// A device whose driver has no known rule for the address.
     Driver,
     /// A private mapping of a device. It can hold ordinary copies of the
     /// device's pages, and the page map does not tell which.
@@ -100,8 +100,8 @@ pub enum UnknownReason {
 }
 
 impl UnknownReason {
-    /// Whether it is about the page's own entry, not about a mapping of which the
-    /// page map leaves out pages.
+    /// Returns whether the reason concerns the page's own entry, not a mapping whose pages
+    /// the page map leaves out.
     pub const fn is_of_entry(self) -> bool {
         matches!(self, Self::Frame | Self::HugePage)
     }
@@ -133,20 +133,20 @@ impl UnknownReason {
     }
 }
 
-/// What is known of the pages of a mapping that the page map leaves out.
+/// Knowledge about the pages of a mapping that the page map leaves out.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unlisted {
-    /// It leaves none out: what is not present is not there.
+    /// No page is left out: a page that is not present does not exist.
     Nothing,
     /// All of the mapping is the memory that begins here.
     At(DeviceMemory),
-    /// What is not present may be there all the same.
+    /// A page that is not present may exist all the same.
     Unknown(UnknownReason),
 }
 
 impl Unlisted {
-    /// Where the memory lies, if that is known.
+    /// Returns where the memory lies, if that is known.
     pub const fn memory(&self) -> Option<&DeviceMemory> {
         match self {
             Self::At(memory) => Some(memory),
@@ -159,7 +159,7 @@ impl Unlisted {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceMemory {
-    /// What is behind the mapping's first byte; behind the others what follows.
+    /// Physical address of the mapping's first byte; the other bytes follow it.
     pub start: PhysAddr,
     /// The type that the mapping's file asks for, where that is known. On x86
     /// another mapping of the same memory that was there before can have made

@@ -1,4 +1,4 @@
-//! The kind of a mapping: told from the object itself and from the kernel's
+//! Classifies VMAs: finds the kind of a mapping from its object and from the kernel's
 //! names. Remembers the objects of neighbouring VMAs; knows nothing of pages.
 
 use crate::descriptor::OwnedFd;
@@ -14,25 +14,25 @@ use crate::sys::{self, FileStatus};
 use crate::uapi;
 use crate::vma::{Device, Vma, VmaName};
 
-/// What an object is.
+/// Kind of an object.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum ObjectKind {
     Elf,
     Regular,
     Zero,
-    /// In tmpfs, and what else is shared memory.
+    /// A file in tmpfs, or other shared memory.
     Memory,
     HugeTlb,
-    /// Or a file in sysfs.
+    /// A character device, or a file in sysfs.
     CharDevice,
     DmaBuf,
-    /// Of one of the kernel's own file systems.
+    /// A file of one of the kernel's internal file systems.
     Kernel,
     /// It could not be opened, or is none of these.
     Unknown,
 }
 
-/// An object that was looked at.
+/// An object whose kind is known.
 #[derive(Copy, Clone, Debug)]
 struct CachedObject {
     device: Device,
@@ -41,12 +41,12 @@ struct CachedObject {
     source: PageSource,
 }
 
-/// Remembers the objects looked at last: neighbouring areas share them.
+/// Classifies VMAs, and remembers the last objects, which neighbouring VMAs share.
 #[derive(Debug)]
 pub(crate) struct Classifier {
     known: [Option<CachedObject>; 4],
     next: usize,
-    /// The device asked about last, and whether its files are a server's.
+    /// The device that was looked up last, and whether its files belong to a server.
     server: Option<(Device, bool)>,
     skips_contents: bool,
     image: Option<ElfFile>,
@@ -69,16 +69,16 @@ impl Classifier {
         self.image.take()
     }
 
-    /// From now on no file is read and no server asked: an executable is not told
-    /// from another file, nor its zeroed memory from other anonymous memory.
+    /// From now on no file is read and no server is asked: an executable has the kind of
+    /// any other file.
     pub(crate) fn skip_contents(&mut self) {
         self.skips_contents = true;
     }
 
-    /// The area with its kind.
+    /// Returns the VMA with its kind.
     ///
     /// # Errors
-    /// EMFILE, ENFILE and ENOMEM: without a descriptor nothing can be told.
+    /// EMFILE, ENFILE and ENOMEM.
     pub(crate) fn mapping(
         &mut self,
         process: &ProcessHandle,
@@ -177,7 +177,7 @@ impl Classifier {
         )
     }
 
-    /// Whether only a server in user space knows more of the object than its
+    /// Returns whether only a server in user space knows more of the object than its
     /// number.
     #[inline(never)] // Walks that do not ask apart have no stack for it.
     fn is_of_server(
@@ -195,7 +195,7 @@ impl Classifier {
     }
 }
 
-/// Apart, so that what opening takes of the stack is given back.
+/// Not inlined, so that the stack that opening takes is released.
 #[inline(never)]
 fn look_at(
     process: &ProcessHandle,
@@ -211,7 +211,7 @@ fn look_at(
     }
 }
 
-/// The same of a server's file, which is never opened: that would ask the server,
+/// As [`look_at`], for a server's file, which is never opened: that would ask the server,
 /// and take the pages that are in memory away from those who map them
 /// (fs/fuse/file.c `fuse_finish_open`, Linux 6.12; seen on 6.18). An image is told
 /// by what of it is in memory.
@@ -247,7 +247,7 @@ fn of_char_device(status: &FileStatus) -> ObjectKind {
     }
 }
 
-/// Where the pages of such an object come from.
+/// Returns where the pages of such an object come from.
 fn source_of(kind: ObjectKind, status: &FileStatus) -> PageSource {
     match kind {
         ObjectKind::Zero => PageSource::Anonymous,
@@ -291,7 +291,7 @@ impl CachedObject {
         self.look_into(process, object.reopen()?, image)
     }
 
-    /// Tells an image by its contents; another kind is kept for what is none.
+    /// Recognises an image by its contents. The kind of other files is kept.
     fn look_into(
         &mut self,
         process: &ProcessHandle,

@@ -7,23 +7,23 @@ pub(crate) const HEADER_SIZE: usize = 64;
 /// The size in bytes of a program header, of the larger word size.
 pub const SEGMENT_SIZE: usize = 56;
 
-/// What the header says.
+/// Contents of the file header.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     wide: bool,
     big_endian: bool,
-    /// Where the program headers stand in the file.
+    /// Offset of the program headers in the file.
     pub(crate) segments_at: u64,
-    /// The distance between two.
+    /// Distance between two program headers, in bytes.
     pub(crate) segment_stride: u64,
-    /// How many there are.
+    /// Number of program headers.
     pub(crate) segments: u64,
 }
 
 /// A loadable segment.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it begins in the file.
+    /// Offset in the file.
     pub offset: u64,
     /// The address that it was linked to.
     pub address: u64,
@@ -31,7 +31,7 @@ pub struct Segment {
     pub file_size: u64,
     /// Its size in memory, in bytes. Greater than the size in the file where zeroed memory follows: `.bss`.
     pub memory_size: u64,
-    /// What its linker wanted it to allow, as `PF_X` (1) and `PF_W` (2).
+    /// Permissions that the linker requested: `PF_X` (1) and `PF_W` (2).
     pub flags: u64,
 }
 
@@ -45,11 +45,11 @@ pub(crate) const WRITE: u64 = 2;
 pub(crate) struct Notes {
     pub(crate) offset: u64,
     pub(crate) size: u64,
-    /// What each part of a note is padded to: 4 or 8 bytes.
+    /// Alignment of each part of a note: 4 or 8 bytes.
     pub(crate) align: u64,
 }
 
-/// What a program header tells of.
+/// Part of the file that a program header describes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Segment(Segment),
@@ -123,7 +123,7 @@ impl Header {
 }
 
 impl Segment {
-    /// Whether it holds these bytes of the file, in whole pages.
+    /// Returns whether it holds these bytes of the file, in whole pages.
     pub(crate) fn holds(&self, offset: u64, size: u64, page: u64) -> bool {
         let wanted_end = offset.checked_add(size);
         match (self.file_end(page), wanted_end) {
@@ -140,7 +140,7 @@ impl Segment {
         self.address.wrapping_add(offset.wrapping_sub(self.offset))
     }
 
-    /// Where it ends in the file, in whole pages; `None` if that is past the last
+    /// Returns where it ends in the file, in whole pages; `None` if that is past the last
     /// offset.
     pub fn file_end(&self, page: u64) -> Option<u64> {
         whole_pages(self.offset.checked_add(self.file_size)?, page)
@@ -151,19 +151,19 @@ fn whole_pages(end: u64, page: u64) -> Option<u64> {
     Some(end.checked_add(page - 1)? & !(page - 1))
 }
 
-/// One note's lengths and sort, at its beginning.
+/// Header of a note.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
-    /// Whether it is the linker's build id.
+    /// True if it is the linker's build id.
     pub(crate) is_build_id: bool,
-    /// How far behind the note's beginning its content begins.
+    /// Distance of the content from the note's beginning, in bytes.
     pub(crate) content_at: u64,
     pub(crate) content_size: u64,
-    /// How far behind its beginning the next one begins.
+    /// Distance of the next note, in bytes.
     pub(crate) next_at: u64,
 }
 
-/// Enough of a note for [`Header::note`].
+/// Size in bytes of the header of a note, for [`Header::note`].
 pub(crate) const NOTE_SIZE: usize = 16;
 
 impl Header {

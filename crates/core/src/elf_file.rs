@@ -1,5 +1,5 @@
-//! An ELF file, open: its program headers and notes read, bounded, whatever
-//! they claim. Knows nothing of processes.
+//! Reads an open ELF file: its program headers and notes, within limits whatever the
+//! file claims. Knows nothing of processes.
 
 use core::cell::Cell;
 use core::ops::ControlFlow;
@@ -11,23 +11,23 @@ use crate::sys;
 
 pub use crate::elf::{Segment, SEGMENT_SIZE};
 
-/// A file that begins as an executable or a shared library does.
+/// An executable or a shared library.
 #[derive(Debug)]
 pub struct ElfFile {
     file: OwnedFd,
     header: Header,
-    /// Why something could not be read.
+    /// Error of the last read that failed.
     failed: Cell<Option<Errno>>,
 }
 
-/// More program headers than this are not looked at: linkers make about a
-/// dozen, and each costs a read at worst.
+/// Maximum number of program headers that are read: linkers make about a dozen, and each
+/// costs a read at worst.
 const MOST_PARTS: u64 = 256;
 /// Space for so many headers of the usual size, which then are one read: where
 /// stack is scarce, and where it is not.
 pub(crate) const FEW: usize = 2 * SEGMENT_SIZE;
 const MANY: usize = 8 * SEGMENT_SIZE;
-/// More notes than this are not looked at.
+/// Maximum number of notes that are read.
 const MOST_NOTES: u32 = 64;
 
 impl ElfFile {
@@ -65,8 +65,8 @@ impl ElfFile {
         if_readable(self.failed.get().map_or(Ok(()), Err)).map(|_| ())
     }
 
-    /// Gives what the program headers tell of, in their order.
-    #[inline(never)] // Its buffer is not to lie in its callers' frames.
+    /// Calls `each` with the parts that the program headers describe, in their order.
+    #[inline(never)] // Keeps its buffer out of its callers' stack frames.
     fn each_part<const SIZE: usize>(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) {
         let mut bytes = [0u8; SIZE];
         let stride = self.header.segment_stride;
@@ -95,7 +95,7 @@ impl ElfFile {
         }
     }
 
-    /// How many program headers are looked at.
+    /// Returns the number of program headers that are read.
     pub(crate) fn parts(&self) -> u64 {
         self.header.segments.min(MOST_PARTS)
     }
@@ -166,8 +166,8 @@ impl ElfFile {
     }
 }
 
-/// What a linker has noted in an executable or a shared library so that it can
-/// be told from others of its name (`NT_GNU_BUILD_ID`).
+/// Build id: bytes that a linker puts into an executable or a shared library to tell it
+/// from others of its name (`NT_GNU_BUILD_ID`).
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub struct BuildId {
     bytes: [u8; Self::LONGEST],

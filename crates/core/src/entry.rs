@@ -10,11 +10,11 @@ use crate::backing::SwapPlace;
 #[repr(transparent)]
 pub struct Entry(u64);
 
-/// What an entry that is not present says.
+/// Meaning of an entry that is not present.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonPresent {
-    /// Nothing: the page was never touched, or has been given up.
+    /// Nothing: the page was never touched, or was dropped.
     Empty,
     /// A guard region (`MADV_GUARD_INSTALL`, Linux 6.13).
     Guard,
@@ -22,7 +22,7 @@ pub enum NonPresent {
     Swap(SwapPlace),
     /// A marker that the page's contents are lost.
     Poisoned,
-    /// A marker of the kernel's for something else, with its bits.
+    /// Another marker of the kernel, with its bits.
     Marker(u64),
     /// An entry that names a frame: a page that is in migration, poisoned, in a
     /// device's private memory or a device's exclusively. The types' numbers
@@ -69,23 +69,23 @@ impl Entry {
         self.0
     }
 
-    /// Whether the page is in memory and mapped (bit 63).
+    /// Returns whether the page is in memory and mapped (bit 63).
     pub const fn is_present(self) -> bool {
         self.0 & Self::PRESENT != 0
     }
 
-    /// Whether neither memory nor any other entry is there.
+    /// Returns whether neither memory nor any other entry is there.
     pub const fn is_empty(self) -> bool {
         self.0 & (Self::PRESENT | Self::SWAP) == 0
     }
 
-    /// Whether the page belongs to a file or to shared memory (bit 61); clear
+    /// Returns whether the page belongs to a file or to shared memory (bit 61); clear
     /// on private copies of file pages.
     pub const fn is_file(self) -> bool {
         self.0 & Self::FILE != 0
     }
 
-    /// Whether the page is mapped once (bit 56).
+    /// Returns whether the page is mapped once (bit 56).
     pub(crate) const fn is_exclusive(self) -> bool {
         self.0 & Self::EXCLUSIVE != 0
     }
@@ -110,7 +110,7 @@ impl Entry {
         }
     }
 
-    /// What an entry that is not present says; `None` if it is present.
+    /// Returns what an entry that is not present says; `None` if it is present.
     pub const fn non_present(self) -> Option<NonPresent> {
         if self.is_present() {
             return None;

@@ -1,5 +1,5 @@
-//! The one error of this crate: the contract's errno and the step that failed.
-//! `Copy`, two words; names and advice are the library's business.
+//! The error type of this crate: the contract's errno and the operation that failed.
+//! `Copy`, two words; names and advice belong to the library.
 
 use core::fmt;
 
@@ -68,11 +68,11 @@ errnos! {
     ENOSYS,
     /// Too many symbolic links.
     ELOOP,
-    /// Somebody else's, at the moment.
+    /// In use by another process.
     EBUSY,
-    /// It would wait for itself.
+    /// The operation would wait for itself.
     EDEADLK,
-    /// It did not come about in time.
+    /// The operation did not finish in time.
     ETIMEDOUT,
 }
 
@@ -92,7 +92,7 @@ impl Errno {
     }
 }
 
-/// What was being done when an error occurred.
+/// Operation during which an error occurred.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -113,7 +113,7 @@ pub enum Operation {
     OpenOwnPagemap,
     /// Checking that frame numbers are visible to this caller.
     CheckFrames,
-    /// Enumerating virtual memory areas.
+    /// Enumerating virtual memory VMAs.
     ReadMaps,
     /// Reading page-map entries.
     ReadPagemap,
@@ -133,7 +133,7 @@ pub enum Operation {
     ReadProcess,
 }
 
-/// What went wrong, and at which step.
+/// Error number, and the operation that failed.
 ///
 /// The errno is the contract's, not always the kernel's own: `EPERM` whenever
 /// access was refused, `ESRCH` whenever the process or its memory is gone.
@@ -182,8 +182,8 @@ impl<T> At<T> for core::result::Result<T, Errno> {
     }
 }
 
-/// What was found out about a file; `None` for an error that is about the file. An
-/// error of the caller's or the system's, without descriptors or memory, is returned.
+/// Returns the result of reading a file; `None` for an error that concerns the file alone.
+/// Errors for lack of descriptors or memory are returned.
 pub(crate) fn if_readable<T>(found: core::result::Result<T, Errno>) -> Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),

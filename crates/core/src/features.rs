@@ -1,4 +1,4 @@
-//! What this kernel can do, found out by trying and kept with the handle.
+//! Features of this kernel, found out by trying and kept with the handle.
 //! Knows no kernel versions: distributions backport, sandboxes forbid.
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +36,7 @@ impl Features {
         self.procmap_query.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the kernel is known to be older than `PROCMAP_QUERY`.
+    /// Returns whether the kernel is known to be older than `PROCMAP_QUERY`.
     pub(crate) fn predates_procmap_query(&self) -> bool {
         self.predates_procmap_query.load(Ordering::Relaxed)
     }
@@ -51,7 +51,7 @@ impl Features {
     }
 }
 
-/// Whether an ioctl's error means that it is not to be had here: unknown to
+/// Returns whether an ioctl's error means that it is not to be had here: unknown to
 /// the file (ENOTTY), to a later revision of it (EINVAL), or forbidden by a
 /// seccomp filter (EPERM, EACCES, ENOSYS).
 pub(crate) fn is_unavailable(errno: Errno) -> bool {

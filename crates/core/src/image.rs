@@ -25,7 +25,7 @@ pub struct ObjectAt {
     pub linked_address: Option<u64>,
 }
 
-/// The object mapped at `address`, its path being left in `name`.
+/// Returns the object mapped at `address`. [`VmaCursor::name`] is its path then.
 ///
 /// # Errors
 /// ENXIO if nothing, or memory without an object, is mapped there; else as
@@ -84,7 +84,7 @@ pub fn open(process: &ProcessHandle, vma: Vma, name: VmaName<'_>) -> Result<Opti
     Ok(classifier.take_image())
 }
 
-/// Apart, so that what opening takes of the stack is given back.
+/// Not inlined, so that the stack that opening takes is released.
 #[inline(never)]
 fn open_elf(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
     if process.leaves_servers_alone() && server::is_of_server(process, vma, name)? {
@@ -99,16 +99,16 @@ fn open_elf(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Opt
     }
 }
 
-/// How many places an area's file could be linked to that are weighed.
+/// Maximum number of relocations that are compared.
 const MOST_CANDIDATES: usize = 4;
 
-/// By how much an area's file was moved when it was loaded, modulo 2^64;
-/// `None` if no segment holds what lies at `address`, which is in the area.
+/// Returns by how much a VMA's file was moved when it was loaded, modulo 2^64;
+/// `None` if no segment holds what lies at `address`, which is in the VMA.
 ///
 /// The last page of one segment's bytes and the first of the next one's can be
-/// the same page of the file, mapped twice. What an area of such a page was
+/// the same page of the file, mapped twice. What a VMA of such a page was
 /// linked to is told by where the file's other segments are: `areas`, which has
-/// given the area, looks for them and is left at the area again.
+/// given the VMA, looks for them and is left at the VMA again.
 pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
     process: &ProcessHandle,
     file: &ElfFile,
@@ -156,15 +156,16 @@ pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
     Ok(best.map(|best| best.moved))
 }
 
-/// Each costs a look at the process's areas for each candidate.
+/// Maximum number of segments that are checked. Each costs a search of the process's
+/// VMAs for each candidate.
 const MOST_SEGMENTS_CHECKED: usize = 16;
 
 #[derive(Copy, Clone)]
 struct Candidate {
     moved: u64,
-    /// Whether the area allows what its segment wanted.
+    /// True if the VMA allows what its segment wanted.
     fits: bool,
-    /// How many of the file's segments lie where they then would.
+    /// Number of the file's segments that are mapped where this relocation puts them.
     segments: u32,
 }
 
@@ -199,7 +200,7 @@ fn fits(segment: &Segment, vma: &Vma) -> bool {
     wants(EXECUTE) == vma.protection.execute() && wants(WRITE) == vma.protection.write()
 }
 
-/// Whether a file's segment is mapped where it is if the file was moved so.
+/// Returns whether a file's segment is mapped where it is if the file was moved so.
 fn is_there<N: AsRef<[u8]> + AsMut<[u8]>>(
     process: &ProcessHandle,
     of_file: &Vma,

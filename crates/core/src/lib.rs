@@ -10,13 +10,13 @@
 //!
 //! * [`process`] opens a target so that every file of it belongs to one
 //!   process and one memory.
-//! * [`vma`] enumerates its virtual memory areas.
+//! * [`vma`] enumerates its virtual memory VMAs.
 //! * [`pagemap`] reads and decodes its page map.
 //! * [`physical`] merges page entries into maximal physical runs.
 //! * [`page_table`] lists leaf entries.
 //! * [`descriptor`] has owned and borrowed file descriptors.
 //! * [`proc_text`] parses small text files below `/proc`.
-//! * [`threads`] tells where stack pointers stand.
+//! * [`threads`] reads the threads' stack pointers.
 //! * [`object`] tells what backs a mapping, [`device`] where a device's memory
 //!   lies and [`memtype`] how it is cached, [`virtual_regions`] lists mappings,
 //!   [`memory`] copies their bytes.

@@ -4,23 +4,23 @@
 use crate::backing::{UnknownReason, Unlisted};
 use crate::vma::Vma;
 
-/// An area and its kind.
+/// A VMA and its kind.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClassifiedVma {
-    /// The area.
+    /// The VMA.
     pub vma: Vma,
     /// Its kind.
     pub kind: MappingKind,
-    /// Where its pages come from.
+    /// Source of its pages.
     pub source: PageSource,
-    /// What is known of the pages that the page map leaves out. Where a
-    /// device's memory lies is looked up by walks that are asked for addresses.
+    /// Knowledge about the pages that the page map leaves out. Only walks that request
+    /// addresses look up a device's memory.
     pub unlisted: Unlisted,
 }
 
-/// Where the pages of a mapping come from: it decides what their entries mean, and
-/// whether the entries say all.
+/// Source of a mapping's pages. It decides what their entries mean, and whether the
+/// entries are enough to find the backing.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PageSource {
@@ -42,7 +42,7 @@ pub enum PageSource {
 }
 
 impl PageSource {
-    /// Of an object whose kind follows from its name or from the VMA.
+    /// Returns the source of an object whose kind follows from its name or from the VMA.
     pub(crate) const fn of_kind(kind: MappingKind) -> Self {
         match kind {
             MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => Self::Driver,
@@ -69,9 +69,9 @@ impl ClassifiedVma {
         mapping
     }
 
-    /// Whether the kernel maps frames here that the page map leaves out: a
+    /// Returns whether the kernel maps frames here that the page map leaves out: a
     /// device's, or its own clock page's (`VM_PFNMAP`: fs/proc/task_mmu.c and
-    /// mm/pagewalk.c, Linux 6.12, skip such areas). Some devices map ordinary
+    /// mm/pagewalk.c, Linux 6.12, skip such VMAs). Some devices map ordinary
     /// pages, which are then listed; what is not cannot be told from these.
     pub fn is_unlisted(&self) -> bool {
         match self.kind {
@@ -85,7 +85,7 @@ impl ClassifiedVma {
     }
 }
 
-/// What sort of mapping it is.
+/// Kind of a mapping.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MappingKind {
@@ -95,22 +95,22 @@ pub enum MappingKind {
     Heap,
     /// The main thread's stack.
     Stack,
-    /// Another thread's stack, if its C library has named it; else it is told
-    /// only by the thread's stack pointer, for those who ask for that.
+    /// Another thread's stack, if its C library has named it. Without a name only the
+    /// thread's stack pointer identifies it, which callers have to request.
     ThreadStack,
-    /// Of an executable or a shared library, told by the file's ELF header; or
-    /// the zeroed memory (`.bss`) directly behind its data, if that is told.
+    /// An executable or a shared library, recognised by the file's ELF header. In the
+    /// library also the zeroed memory (`.bss`) directly behind its data.
     Elf,
-    /// Of another file.
+    /// Another file.
     File,
-    /// Of a file in memory: memfd, System V, shared anonymous, tmpfs.
+    /// A file in memory: memfd, System V, shared anonymous, tmpfs.
     SharedMemory,
-    /// Of huge pages that were set aside (hugetlb).
+    /// hugetlb.
     HugeTlb,
-    /// Of a device: a character device's file, one under `/sys`, a PCI
+    /// A device: a character device's file, a device's file under `/sys`, a PCI
     /// device's in `/proc`, VFIO's.
     Device,
-    /// Of a buffer that drivers share (dma-buf).
+    /// A buffer that drivers share (dma-buf).
     DmaBuf,
     /// The kernel's code for user programs.
     Vdso,

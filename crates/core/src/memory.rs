@@ -6,7 +6,7 @@ use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 use crate::vma::VmaCursor;
 
-/// Whether 8 bytes at `address` can be written by a plain store: has the
+/// Returns whether 8 bytes at `address` can be written by a plain store: has the
 /// kernel store there, so that a page which cannot be written is EFAULT and no
 /// signal. It holds until the caller changes the mapping. Costs the least a
 /// system call can (0.2 µs), for one page, or two if the bytes straddle them.

@@ -1,8 +1,8 @@
 //! Memory types: how the CPU caches what it reads and writes at an address.
 //! Owns their names and the architectures' rules; knows no file. Pure.
 
-/// How memory is cached. What x86 calls its types; the other architectures'
-/// attributes are given the nearest name.
+/// Memory type: how accesses are cached. The types are those of x86; the attributes of
+/// other architectures have the nearest name.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MemoryType {
@@ -51,7 +51,7 @@ impl MemoryType {
             .find(|memory_type| memory_type.name().as_bytes() == name)
     }
 
-    /// Whether reads can be answered from a cache.
+    /// Returns whether reads can be answered from a cache.
     pub const fn is_cached(self) -> bool {
         matches!(
             self,

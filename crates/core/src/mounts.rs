@@ -8,7 +8,7 @@ use crate::process::ProcessHandle;
 use crate::sys;
 use crate::vma::Device;
 
-/// Whether a file system of this type has a server that can keep a caller
+/// Returns whether a file system of this type has a server that can keep a caller
 /// waiting for ever, also one that is killed: a request that a FUSE server has
 /// taken is waited for without end (fs/fuse/dev.c `request_wait_answer`, Linux
 /// 6.12; seen on 6.18). Waiting for NFS, CIFS or 9p can be ended by a signal.
@@ -20,12 +20,12 @@ fn has_server(file_system: &[u8]) -> bool {
             .is_some_and(|rest| matches!(rest, [] | [b'.', ..] | b"blk"))
 }
 
-/// Whether the files of this device are a server's; `None` if no mount that the
+/// Returns whether the files of this device are a server's; `None` if no mount that the
 /// process or the caller has is of this device.
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
-#[inline(never)] // Its buffers are not to lie in its callers' frames.
+#[inline(never)] // Keeps its buffers out of its callers' stack frames.
 pub(crate) fn is_of_server(process: &ProcessHandle, device: Device) -> Result<Option<bool>> {
     for (dir, path) in [
         (process.directory(), &b"mountinfo\0"[..]),
@@ -55,7 +55,7 @@ pub(crate) fn is_of_server(process: &ProcessHandle, device: Device) -> Result<Op
     Ok(None)
 }
 
-/// As much of a field as is looked at.
+/// Number of bytes of a field that are compared.
 const FIELD: usize = 24;
 
 /// Finds the type of a device's file system in the text of `mountinfo`, given in
@@ -124,7 +124,7 @@ impl Finder {
     }
 }
 
-/// Whether this is the device's number, `MAJOR:MINOR` in decimal.
+/// Returns whether this is the device's number, `MAJOR:MINOR` in decimal.
 fn is_device(field: &[u8], device: Device) -> bool {
     let colon = field.iter().position(|&byte| byte == b':');
     let Some((major, [_, minor @ ..])) = colon.map(|at| field.split_at(at)) else {

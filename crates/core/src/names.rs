@@ -1,9 +1,9 @@
-//! What the name of a mapping says about its kind. Pure: opens no object.
+//! Rules that find the kind of a mapping from its name. Pure: opens no object.
 
 use crate::mapping::MappingKind;
 use crate::vma::Vma;
 
-/// The kind of an area without an object: by the name that it has.
+/// The kind of a VMA without an object: by the name that it has.
 pub(crate) fn without_object(name: &[u8]) -> MappingKind {
     match name {
         b"[heap]" => MappingKind::Heap,
@@ -48,7 +48,7 @@ pub(crate) fn by_name(vma: &Vma, name: &[u8]) -> Option<MappingKind> {
     }
 }
 
-/// Whether the name is a path: of an object that had a place in a file system
+/// Returns whether the name is a path: of an object that had a place in a file system
 /// that can be mounted. Unnamed files have names of the kernel's making.
 pub fn has_path(vma: &Vma, name: &[u8]) -> bool {
     const UNNAMED: [&[u8]; 6] = [

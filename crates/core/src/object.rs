@@ -53,7 +53,7 @@ impl OpenObject {
     }
 
     /// For reading; `None` if that is refused, or it is no regular file.
-    #[inline(never)] // Its path is not to lie in its callers' frames.
+    #[inline(never)] // Keeps its path out of its callers' stack frames.
     pub(crate) fn reopen(&self) -> Result<Option<OwnedFd>> {
         if !self.status.is_regular() {
             return Ok(None);
@@ -77,7 +77,7 @@ impl OpenObject {
 }
 
 /// The object behind `/proc/PID/map_files`, as [`OpenObject::open`] says.
-#[inline(never)] // Its path is not to lie in its callers' frames.
+#[inline(never)] // Keeps its path out of its callers' stack frames.
 pub(crate) fn open_by_mapping(process: &ProcessHandle, vma: &Vma) -> Result<Option<OwnedFd>> {
     let mut link = PathBuffer::new();
     link.push(b"map_files/")

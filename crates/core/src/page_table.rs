@@ -1,6 +1,6 @@
-//! Leaf entries of a process's page table: one for each page that is mapped,
-//! of whatever size, and one base page for each that is not. Given in runs of
-//! alike records, so that holes are counted and not walked.
+//! Leaf entries of a process's page table: one for each page that is mapped, of
+//! whatever size, and one base page for each that is not. Returned in runs of equal
+//! records, so that holes are counted and not walked.
 
 use crate::addr::{AddrRange, PageSize};
 use crate::backing::Backing;
@@ -23,17 +23,17 @@ pub struct LeafRun {
     pub virt: AddrRange,
     /// The size that each entry maps.
     pub page_size: PageSize,
-    /// What is behind the first entry; behind the others what follows it.
+    /// Backing of the first entry; the backing of the others follows it.
     pub backing: Backing,
     /// Anonymous memory, see [`crate::physical::PageState::anonymous`].
     pub anonymous: bool,
-    /// Whether it lies in a mapping, which is [`LeafCursor::mapping`] then; not
+    /// True if it lies in a mapping, which is [`LeafCursor::mapping`] then; not
     /// so the record of a start address in none.
     pub is_mapped: bool,
 }
 
 impl LeafRun {
-    /// How many records it stands for. (The last page of the space lacks a byte
+    /// Returns how many records it stands for. (The last page of the space lacks a byte
     /// in every range.)
     pub fn count(&self) -> u64 {
         self.virt.size().div_ceil(self.page_size.bytes())
@@ -45,7 +45,7 @@ impl LeafRun {
     }
 }
 
-/// Walks the leaf entries of a range. `N` is the storage for an area's name,
+/// Walks the leaf entries of a range. `N` is the storage for a VMA's name,
 /// `E` that for entries.
 #[derive(Debug)]
 pub struct LeafCursor<N, E = FewEntries> {
@@ -55,7 +55,7 @@ pub struct LeafCursor<N, E = FewEntries> {
     region: Option<Run>,
     huge: HugeRuns,
     range: AddrRange,
-    /// Where the walk stands, within `region` if there is one.
+    /// Position of the walk, within `region` if there is one.
     next: u64,
     started: bool,
     page: PageSize,
@@ -93,7 +93,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
         self.regions.take_image()
     }
 
-    /// The name of the area that the last run belongs to.
+    /// The name of the VMA that the last run belongs to.
     pub fn name(&self) -> VmaName<'_> {
         self.regions.name()
     }
@@ -138,7 +138,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
         }
     }
 
-    /// The next run of alike entries of the region, within the range.
+    /// The next run of equal entries of the region, within the range.
     fn split(&mut self, process: &ProcessHandle) -> Result<Option<LeafRun>> {
         let (Some(region), Some(mapping)) = (self.region, self.regions.mapping()) else {
             return Ok(None);

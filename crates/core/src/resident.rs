@@ -1,6 +1,5 @@
-//! The beginning of a mapped file as far as the process that maps it has it in
-//! memory: without the file, whose server is not asked. Knows nothing of what
-//! stands in it.
+//! Copies the beginning of a mapped file from the memory of the process that maps it,
+//! without asking the file's server. Knows nothing of the contents.
 
 use crate::apart;
 use crate::descriptor::{BorrowedFd, OwnedFd};
@@ -10,7 +9,7 @@ use crate::process::ProcessHandle;
 use crate::sys;
 use crate::vma::{Vma, VmaCursor};
 
-/// So much of a file at most, in pieces of this size.
+/// Maximum number of bytes that are copied, and the size of a piece.
 const MOST: u64 = 16 << 10;
 const PIECE: usize = 1 << 10;
 
@@ -23,7 +22,7 @@ const PIECE: usize = 1 << 10;
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
-#[inline(never)] // Its buffers are not to lie in its callers' frames.
+#[inline(never)] // Keeps its buffers out of its callers' stack frames.
 pub(crate) fn copy_start(process: &ProcessHandle, vma: &Vma) -> Result<Option<OwnedFd>> {
     let Some(to) = if_readable(sys::memory_file())? else {
         return Ok(None);
@@ -67,7 +66,7 @@ fn copy(process: &ProcessHandle, vma: &Vma, to: BorrowedFd<'_>) -> Option<()> {
     Some(())
 }
 
-/// Where the first byte of the file is mapped, in an area before which there are
+/// Returns where the first byte of the file is mapped, in a VMA before which there are
 /// only others of the same file.
 fn beginning(process: &ProcessHandle, vma: &Vma) -> Option<u64> {
     let mut areas = VmaCursor::new([0u8; 0]);

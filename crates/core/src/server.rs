@@ -11,7 +11,7 @@ use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::{Device, Vma, VmaName};
 
-/// Whether only a server in user space knows more of the object than its number.
+/// Returns whether only a server in user space knows more of the object than its number.
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
@@ -35,7 +35,7 @@ pub(crate) fn is_of_server(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>
     Ok(is.unwrap_or_else(|| has_path(vma, name.bytes)))
 }
 
-/// Whether a path to the object may be followed and its attributes read without
+/// Returns whether a path to the object may be followed and its attributes read without
 /// waiting for ever: `false` if it is a file of a server that does not answer,
 /// which is found out only by a process that is
 /// [leaving servers alone](ProcessHandle::leaving_servers_alone).

@@ -205,14 +205,14 @@ pub(crate) fn getdents(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Sys<usize> {
     retry(|| check(unsafe { syscall!(Sysno::getdents64, fd, to, len) }))
 }
 
-/// What the walk wants to know of an open file.
+/// Attributes of an open file that the walk needs.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct FileStatus {
     pub(crate) mode: u16,
     pub(crate) dev: (u32, u32),
     pub(crate) ino: u64,
     pub(crate) rdev: (u32, u32),
-    /// Whether its pages are persistent memory (`STATX_ATTR_DAX`), where the
+    /// True if its pages are persistent memory (`STATX_ATTR_DAX`), where the
     /// kernel says so for every file: since 5.10 (fs/stat.c, `vfs_getattr_nosec`).
     pub(crate) dax: Option<bool>,
 }
@@ -244,7 +244,7 @@ impl FileStatus {
 
 /// `statx` of an open file (since 4.11; the same layout on every architecture).
 /// What the kernel has cached will do: a network file system is not asked.
-#[inline(never)] // Its buffer is not to lie in its callers' frames.
+#[inline(never)] // Keeps its buffer out of its callers' stack frames.
 pub(crate) fn status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
     status_as(fd, k::AT_STATX_DONT_SYNC)
 }
@@ -283,7 +283,7 @@ fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
 }
 
 /// `fstatfs`: the magic number of the file system that holds an open file.
-#[inline(never)] // Its buffer is not to lie in its callers' frames.
+#[inline(never)] // Keeps its buffer out of its callers' stack frames.
 pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Sys<i64> {
     // The magic is the first word of both layouts: struct statfs has 120 bytes
     // with 64-bit words, struct statfs64 84 bytes with 32-bit ones.
@@ -311,7 +311,7 @@ pub(crate) fn pidfd_open(pid: u32) -> Sys<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw(fd as i32) })
 }
 
-/// Whether the process of this pidfd has not been reaped yet: signal 0, since
+/// Returns whether the process of this pidfd has not been reaped yet: signal 0, since
 /// 5.1. `None` where that is not told: EPERM is the kernel's for a process of
 /// another user, which exists, but a seccomp filter's just as well.
 pub(crate) fn pidfd_exists(pidfd: BorrowedFd<'_>) -> Option<bool> {
@@ -339,9 +339,9 @@ pub(crate) fn monotonic_nanos() -> u64 {
     }
 }
 
-/// How often the calling thread has slept, waiting for something; `None` where
+/// Returns how often the calling thread has slept, waiting for something; `None` where
 /// that cannot be asked. 0.2 µs.
-#[inline(never)] // Its buffer is not to lie in its callers' frames.
+#[inline(never)] // Keeps its buffer out of its callers' stack frames.
 pub(crate) fn voluntary_switches() -> Option<isize> {
     let mut usage = core::mem::MaybeUninit::<k::rusage>::zeroed();
     let to = usage.as_mut_ptr();
@@ -367,7 +367,7 @@ pub(crate) fn rest() {
     let _ = unsafe { syscall!(call, k::CLOCK_MONOTONIC, 0, time.as_ptr(), 0) };
 }
 
-/// Whether a write of 8 bytes at `address` succeeds: a system call that has
+/// Returns whether a write of 8 bytes at `address` succeeds: a system call that has
 /// the kernel store there, so that a bad page is EFAULT and no signal.
 /// `rt_sigprocmask` without a new mask writes the old one, changes nothing,
 /// and is allowed in every sandbox in which a C library runs; 0.2 µs.
@@ -449,7 +449,7 @@ pub(crate) fn touch_never_written() -> u64 {
     (memory as usize + first) as u64
 }
 
-/// Whether the calling thread is its process's first, whose files `/proc/self` shows.
+/// Returns whether the calling thread is its process's first, whose files `/proc/self` shows.
 pub(crate) fn is_main_thread() -> bool {
     // SAFETY: takes no memory.
     let ids = unsafe { (syscall!(Sysno::getpid), syscall!(Sysno::gettid)) };

@@ -1,4 +1,4 @@
-//! The threads of a process and where their stack pointers stand. Knows
+//! The threads of a process and their stack pointers. Knows
 //! nothing of mappings.
 
 use core::ops::ControlFlow;
@@ -16,15 +16,15 @@ use crate::sys;
 pub struct Thread {
     /// Its number, in the PID namespace of the `/proc` that was used.
     pub tid: u32,
-    /// Where its stack pointer stood in user mode; `None` if it was running
-    /// each time that it was looked at, or has ended.
+    /// Its stack pointer in user mode; `None` if it was running each time that it was
+    /// looked at, or has ended.
     pub stack_pointer: Option<VirtAddr>,
 }
 
-/// Gives the threads of a process, each as it was when it was looked at. The
-/// calling thread's pointer is that of the look itself.
+/// Calls `each` with the threads of a process, each as it was when it was looked at. The
+/// calling thread's pointer is that of the call itself.
 ///
-/// `/proc/PID/task/TID/syscall` tells (`CONFIG_HAVE_ARCH_TRACEHOOK`, Linux
+/// From `/proc/PID/task/TID/syscall` (`CONFIG_HAVE_ARCH_TRACEHOOK`, Linux
 /// 2.6.27). The pointer in `stat` is 0 for living threads since 4.11
 /// (fs/proc/array.c, `do_task_stat`).
 ///
@@ -76,7 +76,7 @@ fn number(name: &[u8]) -> Option<u32> {
     proc_text::number(name.strip_suffix(b"\0")?)
 }
 
-/// How often a thread is looked at that is running.
+/// Maximum number of reads for a thread that is running.
 const LOOKS: u32 = 5;
 
 fn stack_pointer(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {

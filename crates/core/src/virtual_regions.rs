@@ -1,4 +1,4 @@
-//! Virtual regions: whole areas of a range, with their kinds. Knows nothing of
+//! Virtual regions: whole VMAs of a range, with their kinds. Knows nothing of
 //! pages.
 
 use crate::addr::AddrRange;
@@ -9,8 +9,8 @@ use crate::mapping::ClassifiedVma;
 use crate::process::ProcessHandle;
 use crate::vma::{VmaCursor, VmaName};
 
-/// Walks the areas of a range: whole, in order, never overlapping, also while
-/// the target maps and unmaps. `N` is the storage for an area's name.
+/// Walks the VMAs of a range: whole, in order, never overlapping, also while
+/// the target maps and unmaps. `N` is the storage for a VMA's name.
 #[derive(Debug)]
 pub struct VirtualCursor<N> {
     areas: VmaCursor<N>,
@@ -21,7 +21,7 @@ pub struct VirtualCursor<N> {
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
-    /// The areas that touch `range`, widened to whole pages.
+    /// The VMAs that touch `range`, widened to whole pages.
     pub fn new(process: &ProcessHandle, range: AddrRange, name: N) -> Self {
         let range = range.widened(process.page_size());
         Self {
@@ -33,7 +33,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
         }
     }
 
-    /// The next area, whole, except for what was reported already if areas
+    /// The next VMA, whole, except for what was reported already if VMAs
     /// have merged meanwhile.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
         self.objects.take_image()
     }
 
-    /// The name of the area that was given last.
+    /// The name of the VMA that was given last.
     pub fn name(&self) -> VmaName<'_> {
         self.areas.name()
     }

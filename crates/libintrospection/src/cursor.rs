@@ -1,5 +1,5 @@
-//! The walk in steps, in storage of the caller's. Owns what stands in that
-//! storage; knows nothing of how a walk is made.
+//! Cursors: a walk in steps, in the caller's storage. Owns the contents of that
+//! storage; knows nothing of the walk itself.
 
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -18,8 +18,8 @@ use crate::regions::{
 };
 use crate::{range, Result};
 
-/// `introspection_cursor_t`: 8-byte aligned words of the caller's. Its parts
-/// are initialized one by one, in their places.
+/// `introspection_cursor_t`: 8-byte aligned words of the caller. Its parts are
+/// initialized one by one, in place.
 #[repr(C)]
 pub(crate) struct CursorStorage {
     /// [`OPEN`] while all the others are initialized.
@@ -30,7 +30,7 @@ pub(crate) struct CursorStorage {
 }
 
 const OPEN: u64 = u64::from_ne_bytes(*b"introspc");
-/// The words of the header's struct.
+/// Number of words in the header's struct.
 #[allow(dead_code)] // Older compilers do not count its use in an assertion.
 const WORDS: usize = 960;
 
@@ -42,13 +42,13 @@ const _: () = {
 struct Progress {
     /// Found, but not yet stored.
     found: RecordRun,
-    /// What ended the walk.
+    /// Error that ended the walk.
     failed: Option<CoreError>,
 }
 
-/// Of very different sizes, in storage that has to hold the largest anyway.
-/// With their results around them, because taking them out would be a second
-/// copy on the stack.
+/// A walk of one of the three kinds. Their sizes differ, but the storage has to hold the
+/// largest anyway. They are kept in their results, because taking them out would be a
+/// second copy on the stack.
 #[allow(clippy::large_enum_variant)]
 enum AnyWalk {
     Virtual(VirtualCursor<Name>),
@@ -99,9 +99,8 @@ impl Kind {
         }
     }
 
-    /// Makes a walk in its place. Each kind has a function of its own, so that
-    /// their large frames lie neither below each other's nor below those that
-    /// open the target.
+    /// Makes a walk in place. Each kind has a function of its own, so that their large
+    /// stack frames add up neither with each other nor with those that open the target.
     fn start<'a>(
         self,
         walk: &'a mut MaybeUninit<AnyWalk>,
@@ -159,7 +158,7 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// Makes sure that there is a record; false at the end.
+    /// Finds the next record, unless there is one; false at the end.
     fn find(&mut self) -> Result<bool> {
         let progress = &mut *self.progress;
         if progress.found.count() > 0 {
@@ -204,7 +203,7 @@ pub(crate) unsafe fn open(
     kind: c_int,
 ) -> Result<u64> {
     // SAFETY: this function's contract; an integer and uninitialized parts are
-    // valid whatever stands there.
+    // valid with any contents.
     let Some(storage) = (unsafe { storage.as_mut() }) else {
         return Err(CoreError::new(Errno::EFAULT, Operation::Argument));
     };
@@ -253,7 +252,7 @@ pub(crate) unsafe fn next(storage: *mut CursorStorage, mut output: Output) -> Re
     };
     let mut stored = 0;
     match cursor.fill(&mut output, &mut stored) {
-        // Whatever went wrong is told when asked again.
+        // The next call returns the error.
         Err(error) if stored == 0 => Err(error),
         _ => Ok(stored as u64),
     }
@@ -266,7 +265,7 @@ pub(crate) unsafe fn close(storage: *mut CursorStorage) {
     if let Some(storage) = unsafe { opened(storage) } {
         storage.state = 0;
         // SAFETY: the state said that all of it is initialized, and now says
-        // that it is not. (Of the progress there is nothing to drop.)
+        // that it is not. (The progress needs no drop.)
         unsafe {
             storage.walk.assume_init_drop();
             storage.process.assume_init_drop();

@@ -1,10 +1,10 @@
 //! The library for C programs: C's arguments, results and buffers around the
-//! walk of `process-introspection-core`. Owns what C callers see, documented
-//! in `include/sys/introspection.h`; knows no system call and no kernel file.
+//! walk of `process-introspection-core`. Owns the C interface, which
+//! `include/sys/introspection.h` documents; knows no system call and no kernel file.
 //!
-//! The functions here are not the exported ones: those are C (`entry.c`), act
-//! on a pending cancel and then call these. Nothing here unwinds, and nothing
-//! that can be cancelled is called.
+//! The exported functions are written in C (`entry.c`): they act on a pending cancel and
+//! then call the functions here. Nothing here unwinds, and no function that can be
+//! cancelled is called.
 #![no_std]
 
 mod cursor;
@@ -47,7 +47,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe { abort() }
 }
 
-/// C's result of a call: the number, or the negative of an error's.
+/// Returns C's result of a call: the number, or the negative error number.
 fn c_result(result: Result<u64>) -> c_int {
     let number = result.and_then(|number| {
         c_int::try_from(number).map_err(|_| CoreError::new(Errno::EOVERFLOW, Operation::Argument))
@@ -55,20 +55,20 @@ fn c_result(result: Result<u64>) -> c_int {
     number.unwrap_or_else(|error| -c_int::from(error.errno().raw()))
 }
 
-/// C's inclusive range.
+/// Returns the range that C gave with its last byte.
 fn range(start: usize, last: usize) -> Result<AddrRange> {
     AddrRange::inclusive(start as u64, last as u64)
         .ok_or(CoreError::new(Errno::EINVAL, Operation::Argument))
 }
 
-/// An address as the kernel's files have it.
+/// Returns an address in the form that the kernel's files use.
 fn untagged(address: usize) -> u64 {
     VirtAddr::new(address as u64).untagged().as_u64()
 }
 
 /// # Safety
-/// Of the `bsize` bytes at `records`, those that can be written must be the
-/// caller's to have written.
+/// Those of the `bsize` bytes at `records` that can be written must belong to the
+/// caller.
 #[no_mangle]
 unsafe extern "C" fn libintrospection_virtual_regions(
     pid64: i64,
@@ -113,8 +113,8 @@ unsafe extern "C" fn libintrospection_pagetableinfo(
 }
 
 /// # Safety
-/// Of the `bsize` bytes at `buffer`, those that can be written must be the
-/// caller's to have written.
+/// Those of the `bsize` bytes at `buffer` that can be written must belong to the
+/// caller.
 #[no_mangle]
 unsafe extern "C" fn libintrospection_mapped_object_path(
     pid64: i64,
@@ -163,8 +163,8 @@ extern "C" fn libintrospection_unique_pid(pid: c_int) -> i64 {
 }
 
 /// # Safety
-/// `cursor` is NULL or points to a writable `introspection_cursor_t`, which no
-/// other call uses meanwhile.
+/// `cursor` is NULL or points to a writable `introspection_cursor_t`, which no other
+/// call uses at the same time.
 #[no_mangle]
 unsafe extern "C" fn libintrospection_cursor_open(
     cursor: *mut CursorStorage,
@@ -178,16 +178,16 @@ unsafe extern "C" fn libintrospection_cursor_open(
 }
 
 /// # Safety
-/// `cursor` as for [`libintrospection_cursor_open`], and its storage all zeros
-/// or left by a call of these functions; of the `count` records at `records`,
-/// those that can be written must be the caller's to have written.
+/// `cursor` as for [`libintrospection_cursor_open`], and its storage all zeros or left
+/// by a call of these functions. Those of the `count` records at `records` that can be
+/// written must belong to the caller.
 #[no_mangle]
 unsafe extern "C" fn libintrospection_cursor_next(
     cursor: *mut CursorStorage,
     records: *mut Record,
     count: usize,
 ) -> c_int {
-    // More than an int can tell of is not stored.
+    // The result must fit an int.
     let count = count.min(c_int::MAX as usize / size_of::<Record>());
     // SAFETY: this function's contract.
     let output = unsafe { Output::new(records.cast(), count * size_of::<Record>()) };

@@ -1,4 +1,4 @@
-//! The path of a mapped object, into a buffer of C's.
+//! Stores the path of a mapped object in C's buffer.
 
 use process_introspection_core::image::{object_at, ObjectAt};
 use process_introspection_core::process::Access;
@@ -8,15 +8,15 @@ use process_introspection_core::{CoreError, Errno, Operation, ProcessHandle};
 use crate::output::Output;
 use crate::{regions, Result};
 
-/// The longest path that the kernel tells, with its NUL.
+/// Size of the longest path that the kernel reports, with its NUL.
 const LONGEST: usize = 4096;
-/// Of a longer path than this there is no room, on the stack that is promised,
-/// beside all that tells an object: it is looked for again, for itself.
+/// Size of the longest path that fits the promised stack together with everything that
+/// classifies an object. A longer path is read again on its own.
 const LONG: usize = 3072;
-/// Where `path` begins in `struct _procfs_debug_info`.
+/// Offset of `path` in `struct _procfs_debug_info`.
 const PATH: usize = size_of::<u64>();
 
-/// So often is a long path looked for. What is mapped there can change meanwhile.
+/// Maximum number of reads of a long path: the mapping can change between two reads.
 const TRIES: u32 = 4;
 
 pub(crate) fn mapped_object_path(pid64: i64, vaddr: u64, mut output: Output) -> Result<u64> {
@@ -33,15 +33,15 @@ pub(crate) fn mapped_object_path(pid64: i64, vaddr: u64, mut output: Output) -> 
     Err(CoreError::new(Errno::ENXIO, Operation::ReadObject))
 }
 
-#[allow(clippy::large_enum_variant)] // There is one of it, for a moment.
+#[allow(clippy::large_enum_variant)] // One exists at a time, for a short time.
 enum Found {
-    /// All that fits; the size of the path.
+    /// The path was stored as far as it fits; its size.
     Stored(u64),
     WithLongPath(ObjectAt),
 }
 
-// Apart from what opens the target and from each other, so that their frames
-// are not added up.
+// Not inlined, so that their stack frames add up neither with each other nor with those
+// that open the target.
 
 #[inline(never)]
 fn find(process: &ProcessHandle, vaddr: u64, output: &mut Output) -> Result<Found> {
@@ -54,8 +54,8 @@ fn find(process: &ProcessHandle, vaddr: u64, output: &mut Output) -> Result<Foun
     store(vaddr, &object, name.bytes, output).map(Found::Stored)
 }
 
-/// The path alone; `None` if another object is mapped there by now. (A file
-/// that is so deep is opened through its mapping only, not by its path.)
+/// Stores the path alone; `None` if another object is mapped there by now. (A file with
+/// such a path is opened only through its mapping, not by its path.)
 #[inline(never)]
 fn find_path(
     process: &ProcessHandle,
@@ -81,7 +81,7 @@ fn store(vaddr: u64, object: &ObjectAt, path: &[u8], output: &mut Output) -> Res
     let stored: &[u8] = if fits { path } else { b"" };
     if output.size() >= PATH {
         if output.size() > PATH {
-            // All of it or nothing; and its last bytes are less than a probe.
+            // All or nothing is stored; the last bytes are fewer than a probe writes.
             output.reserve(0, PATH + stored.len() + 1)?;
         }
         output.store(0, &address.to_ne_bytes())?;

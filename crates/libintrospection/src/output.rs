@@ -1,28 +1,27 @@
-//! The caller's buffer: where it may be written, made sure of before each
-//! store, so that a bad buffer is EFAULT and no signal. Nothing but the bytes
-//! to be written is examined. Knows nothing of what is written.
+//! The caller's buffer. Probes before each store whether the buffer can be written, so
+//! that a bad buffer is EFAULT and no signal. Only the bytes to be written are probed.
+//! Knows nothing of the contents.
 
 use process_introspection_core::memory::check_writable;
 use process_introspection_core::{CoreError, Errno, Operation, PageSize};
 
 use crate::Result;
 
-/// A buffer of C's: any alignment, perhaps not there.
+/// A buffer of C: with any alignment, perhaps not mapped.
 pub(crate) struct Output {
     start: *mut u8,
     size: usize,
-    /// Of what was stored so far, all pages below this address are known to be
-    /// writable.
+    /// All pages of the stored bytes below this address are known to be writable.
     writable_to: usize,
 }
 
-/// What one probe of the kernel's writes.
+/// Number of bytes that one probe writes.
 const PROBE: usize = 8;
 
 impl Output {
     /// # Safety
-    /// As long as this lives: of the `size` bytes at `start`, those that can be
-    /// written must be the caller's to have written, and must stay so.
+    /// As long as the result lives, those of the `size` bytes at `start` that can be
+    /// written must belong to the caller, and must stay writable.
     pub(crate) unsafe fn new(start: *mut u8, size: usize) -> Self {
         Self {
             start,
@@ -36,14 +35,14 @@ impl Output {
         self.size
     }
 
-    /// Stores bytes at an offset. Offsets must not decrease, and what
-    /// [`Output::reserve`] has not made sure of must be 8 bytes at least.
+    /// Stores bytes at an offset. Offsets must not decrease, and bytes that
+    /// [`Output::reserve`] has not probed must be 8 at least.
     ///
     /// # Errors
-    /// EFAULT if they cannot be written. They must fit, or it is that too.
+    /// EFAULT if the bytes cannot be written or do not fit.
     #[inline]
     pub(crate) fn store(&mut self, offset: usize, bytes: &[u8]) -> Result<()> {
-        // Most records lie in a page that was made sure of for another.
+        // Most records lie in a page that was probed for another.
         let to = (self.start as usize)
             .wrapping_add(offset)
             .wrapping_add(bytes.len());
@@ -60,8 +59,8 @@ impl Output {
         Ok(())
     }
 
-    /// Makes sure that `len` bytes at an offset, 8 at least, can be written.
-    /// Leaves anything in them.
+    /// Probes whether `len` bytes at an offset, 8 at least, can be written. Changes their
+    /// contents.
     #[cold]
     #[inline(never)]
     pub(crate) fn reserve(&mut self, offset: usize, len: usize) -> Result<()> {
@@ -78,7 +77,7 @@ impl Output {
             if unknown >= to {
                 return Ok(());
             }
-            // The last bytes' probe reaches back, not past what is to be written.
+            // The probe of the last bytes begins before them, so that it ends with them.
             let probe = unknown.min(to.saturating_sub(PROBE));
             if probe < from {
                 return Err(fault);

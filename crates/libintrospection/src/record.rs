@@ -1,5 +1,4 @@
-//! The record that C callers get, and how it is made from the core's regions.
-//! Pure.
+//! The record of the C interface, made from the core's runs. Pure.
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::flags::QnxFlags;
@@ -86,11 +85,11 @@ impl Record {
     }
 }
 
-/// What the records of one mapping share, worked out once for many.
+/// Fields that the records of one mapping share, computed once for many.
 pub(crate) struct SharedFields {
-    /// Which mapping it is: in a walk no two end at one address.
+    /// End of the mapping, which identifies it: in a walk no two end at one address.
     end: u64,
-    /// Flags but for those of pages.
+    /// Flags that do not depend on the pages.
     flags: QnxFlags,
     dev: u32,
     ino: u64,
@@ -99,7 +98,7 @@ pub(crate) struct SharedFields {
 }
 
 impl SharedFields {
-    /// Of no mapping: none ends at address 0.
+    /// Fields of no mapping: none ends at address 0.
     pub(crate) const NONE: Self = Self {
         end: 0,
         flags: QnxFlags::NONE,
@@ -108,7 +107,7 @@ impl SharedFields {
         offset_of_zero: None,
     };
 
-    /// Those of this mapping.
+    /// Returns the fields of this mapping.
     #[inline]
     pub(crate) fn of(&mut self, mapping: &ClassifiedVma) -> &Self {
         let vma = &mapping.vma;
@@ -144,7 +143,7 @@ impl SharedFields {
     }
 }
 
-/// Where an address of a mapping lies in its object; 0 without one.
+/// Returns where an address of a mapping lies in its object; 0 without one.
 fn offset(mapping: &ClassifiedVma, address: u64) -> i64 {
     let vma = &mapping.vma;
     if vma.has_object() {
@@ -160,8 +159,8 @@ fn address(backing: Backing) -> u64 {
         .map_or(UNBACKED, |address| address.as_u64())
 }
 
-/// Records that follow each other and are alike: the first, and how many.
-/// The others have the same size, and addresses and offsets that go on.
+/// Consecutive records that differ only in their addresses and offsets: the first, and
+/// their number.
 #[derive(Copy, Clone)]
 pub(crate) struct RecordRun {
     first: Record,
@@ -199,17 +198,17 @@ impl RecordRun {
         }
     }
 
-    /// How many are left.
+    /// Returns the number of records that are left.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The first that is left; only of a run that is not empty.
+    /// Returns the first record that is left. The run must not be empty.
     pub(crate) fn first(&self) -> &Record {
         &self.first
     }
 
-    /// Takes the first away.
+    /// Removes the first record.
     pub(crate) fn advance(&mut self) {
         let record = &mut self.first;
         record.vaddr = record.vaddr.wrapping_add(record.size);

@@ -1,5 +1,5 @@
-//! The three array calls: a walk, and as much of it stored as fits. Knows
-//! nothing of how a walk is made.
+//! The three array calls: a walk, of which as many records are stored as fit. Knows
+//! nothing of the walk itself.
 
 use core::ffi::c_int;
 use core::ops::ControlFlow;
@@ -15,26 +15,26 @@ use crate::output::Output;
 use crate::record::{Record, RecordRun, SharedFields};
 use crate::{range, Result};
 
-/// Storage for an area's name, of which only its kind is wanted: as long as the
-/// core makes use of to look at the object.
+/// Storage for the name of a VMA, which only its classification needs: as long as the
+/// core uses to open the object.
 pub(crate) type Name = [u8; 512];
 pub(crate) const NO_NAME: Name = [0; 512];
 
-/// The same in a walk that has other uses for its stack. Objects with longer
-/// names are looked at through the mapping itself: it takes the privilege that
-/// physical addresses take, too.
+/// Storage for the name of a VMA in a walk that needs its stack otherwise. Objects with
+/// longer names are opened through the mapping itself, which takes the privilege that
+/// physical addresses take.
 pub(crate) type ShortName = [u8; 192];
 pub(crate) const NO_SHORT_NAME: ShortName = [0; 192];
-/// Storage for page-map entries: as much as the promised stack has room for.
+/// Storage for page-map entries: as much as fits the promised stack.
 pub(crate) type Entries = [u64; 224];
 pub(crate) const NO_ENTRIES: Entries = [0; 224];
-/// Storage for fewer, in a walk that also holds what it knows of leaf entries.
+/// Storage for fewer entries, in a walk that also stores ranges of leaf entries.
 pub(crate) type FewerEntries = [u64; 128];
 pub(crate) const NO_FEWER_ENTRIES: FewerEntries = [0; 128];
 
-/// Something that gives records.
+/// Source of records.
 pub(crate) trait Walk {
-    /// The next records that are alike; `None` past the last.
+    /// Returns the next run of records; `None` past the last.
     fn next_records(&mut self, process: &ProcessHandle) -> Result<Option<RecordRun>>;
 }
 
@@ -69,10 +69,10 @@ where
     }
 }
 
-/// How many records a result can tell of.
+/// Maximum number of records whose size fits the result.
 const MOST: u64 = c_int::MAX as u64 / size_of::<Record>() as u64;
 
-/// A buffer that records are stored into, and how many there are in all.
+/// The buffer that records are stored in, and the number of all records.
 struct Array {
     output: Output,
     capacity: u64,
@@ -114,7 +114,7 @@ impl Array {
     }
 }
 
-/// Stores what fits and gives the size in bytes of all of it.
+/// Stores the records that fit, and returns the size in bytes of all records.
 fn fill(walk: &mut impl Walk, process: &ProcessHandle, output: Output) -> Result<u64> {
     let mut array = Array::new(output);
     while let Some(mut run) = walk.next_records(process)? {
@@ -127,8 +127,8 @@ fn fill(walk: &mut impl Walk, process: &ProcessHandle, output: Output) -> Result
     Ok(array.size())
 }
 
-/// The same for physical regions, of which there can be one a page: area by
-/// area, with what all records of an area share.
+/// As [`fill`], for physical regions, of which there can be one a page: VMA by VMA, with
+/// the fields that all records of a VMA share.
 fn fill_physical(
     walk: &mut PhysicalCursor<&mut ShortName, &mut Entries>,
     process: &ProcessHandle,
@@ -201,14 +201,14 @@ fn walk_page_table(process: &ProcessHandle, range: AddrRange, output: Output) ->
     fill(made_in(&mut None, start)?, process, output)
 }
 
-/// Makes a walk in its place. A function of its own, so that what it takes to
-/// make one does not lie below the walking.
+/// Makes a walk in place. Not inlined, so that the stack that this takes does not add up
+/// with the walk's.
 #[inline(never)]
 fn made_in<T>(place: &mut Option<T>, make: impl FnOnce() -> Result<T>) -> Result<&mut T> {
     Ok(place.insert(make()?))
 }
 
-/// Opens a target by C's number.
+/// Opens the target that C gave as a number.
 #[inline(never)]
 pub(crate) fn open(pid64: i64, access: Access) -> Result<ProcessHandle> {
     ProcessHandle::open(Target::from_pid64(pid64)?, access)

@@ -29,6 +29,7 @@ pub(crate) type Cursor = [u64; 960];
 /// One of the three functions that fill an array of records.
 pub(crate) type Fill = unsafe extern "C" fn(i64, usize, usize, *mut Record, usize) -> c_int;
 
+// SAFETY: these are the declarations of `<sys/introspection.h>`.
 unsafe extern "C" {
     pub(crate) fn introspection_get_virtual_regions(
         pid64: i64,

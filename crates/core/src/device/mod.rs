@@ -19,7 +19,7 @@ use crate::uapi;
 use crate::vma::{Device, Vma, VmaName};
 
 /// Looks up the memory of devices, and remembers the last object that has none
-/// to be found: neighbouring areas share it.
+/// to be found: neighbouring VMAs share it.
 #[derive(Debug)]
 pub(crate) struct DeviceCache {
     without_rule: Option<((Device, u64), Option<Unlisted>)>,
@@ -35,7 +35,7 @@ impl DeviceCache {
     ///
     /// # Errors
     /// EMFILE, ENFILE and ENOMEM.
-    #[inline(never)] // Its buffers are not to lie in its callers' frames.
+    #[inline(never)] // Keeps its buffers out of its callers' stack frames.
     pub(crate) fn locate(
         &mut self,
         process: &ProcessHandle,
@@ -73,7 +73,7 @@ impl DeviceCache {
     }
 }
 
-/// Whether it is a DAX device (drivers/dax/device.c), which belongs to a bus of that
+/// Returns whether it is a DAX device (drivers/dax/device.c), which belongs to a bus of that
 /// name since Linux 5.1, or to the class before.
 #[inline(never)]
 fn is_persistent(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
@@ -116,7 +116,7 @@ fn by_file(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Foun
 /// The numbers of a character device.
 type Numbers = (u32, u32);
 
-/// What is mapped: the numbers of a character device, the file system.
+/// Returns what is mapped: the numbers of a character device, the file system.
 #[inline(never)]
 fn look(
     process: &ProcessHandle,

@@ -1,10 +1,10 @@
 //! Mappings of a PCI device's memory: by its files in sysfs, `resourceN` and
 //! `resourceN_wc`, and by `/proc/bus/pci`. Owns what stands in `resource`.
 //!
-//! In all of them the area's offset is the physical address itself: the kernel
+//! In all of them the VMA's offset is the physical address itself: the kernel
 //! adds the start of the BAR to what the program gave (drivers/pci/mmap.c,
 //! `pci_mmap_resource_range`, Linux 5.10 to 7.2; before 4.12 each architecture
-//! did). It is believed only where a BAR of the device holds all of the area.
+//! did). It is believed only where a BAR of the device holds all of the VMA.
 
 use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
@@ -46,7 +46,7 @@ impl Bar {
         })
     }
 
-    /// Whether all of these bytes are in it.
+    /// Returns whether all of these bytes are in it.
     pub(super) fn holds(&self, first: u64, size: u64) -> bool {
         first >= self.first
             && first
@@ -117,7 +117,7 @@ impl<'a> ResourceFile<'a> {
         })
     }
 
-    /// The memory of an area of this file, which is one of sysfs.
+    /// The memory of a VMA of this file, which is one of sysfs.
     #[inline(never)]
     pub(super) fn memory(&self, process: &ProcessHandle, vma: &Vma) -> Result<Found> {
         // The path is the target's, and may be anything: what it would lead to
@@ -176,7 +176,7 @@ impl<'a> ProcFile<'a> {
         })
     }
 
-    /// The memory of an area of this file: of whichever BAR holds it, and of
+    /// The memory of a VMA of this file: of whichever BAR holds it, and of
     /// an unknown type, which a call on the open file has chosen.
     #[inline(never)]
     pub(super) fn memory(&self, process: &ProcessHandle, vma: &Vma) -> Result<Found> {

@@ -53,7 +53,7 @@ pub(super) fn inode(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Op
         .map(|status| status.ino))
 }
 
-/// Whether an open file is one of sysfs.
+/// Returns whether an open file is one of sysfs.
 pub(super) fn is_sysfs(file: &OwnedFd) -> bool {
     sys::file_system(file.borrow()) == Ok(uapi::SYSFS_MAGIC)
 }

@@ -1,5 +1,5 @@
 //! Mappings of `/dev/uioN`: `/sys/class/uio/uioN/maps/mapM` says where each
-//! of the device's maps lies. Owns the rule which map an area belongs to.
+//! of the device's maps lies. Owns the rule which map a VMA belongs to.
 //!
 //! A program gives M pages as the offset to get map M from its beginning, and
 //! the kernel leaves that as it is (drivers/uio/uio.c, `uio_mmap_physical`,
@@ -22,7 +22,7 @@ struct Map {
     size: u64,
 }
 
-/// The memory of an area of the character device with this number; the reason
+/// The memory of a VMA of the character device with this number; the reason
 /// is [`UnknownReason::Driver`] if that is no UIO device.
 #[inline(never)]
 pub(super) fn of_device(
@@ -48,7 +48,7 @@ pub(super) fn of_device(
     Ok(place(&maps, vma.offset / page, vma.range.size(), page))
 }
 
-/// Whether the character device with this number is of a class.
+/// Returns whether the character device with this number is of a class.
 pub(super) fn has_subsystem(
     process: &ProcessHandle,
     major: u32,
@@ -84,7 +84,7 @@ fn read_map(process: &ProcessHandle, major: u32, minor: u32, number: u64) -> Res
     Ok(field(b"/size")?.map(|size| Map { address, size }))
 }
 
-/// Where an area of `size` bytes lies whose offset is `first` pages. Each map
+/// Returns where a VMA of `size` bytes lies whose offset is `first` pages. Each map
 /// that is large enough may be the one.
 fn place(maps: &[Option<Map>], first: u64, size: u64, page: u64) -> Found {
     let mut found = Err(UnknownReason::Unconfirmed);
@@ -115,7 +115,7 @@ fn place(maps: &[Option<Map>], first: u64, size: u64, page: u64) -> Found {
     found
 }
 
-/// Whether the address of a map is a physical one. Of memory that the driver
+/// Returns whether the address of a map is a physical one. Of memory that the driver
 /// has allocated it is the kernel's virtual one, which sysfs does not say
 /// (`UIO_MEM_LOGICAL`, `_VIRTUAL`, `_DMA_COHERENT`); a physical one that is not
 /// a page's cannot be mapped.

@@ -21,7 +21,7 @@ const REGION: u32 = 40;
 /// Every device that VFIO has, since Linux 6.1.
 const CLASS: &[u8] = b"/sys/class/vfio-dev";
 
-/// The memory of an area of the character device with this number; the reason
+/// The memory of a VMA of the character device with this number; the reason
 /// is [`UnknownReason::Driver`] if that is no VFIO device.
 #[inline(never)]
 pub(super) fn of_device(
@@ -42,7 +42,7 @@ pub(super) fn of_device(
     Ok(only.found())
 }
 
-/// The memory of an area of a device that is not told which.
+/// The memory of a VMA of a device that is not told which.
 #[inline(never)]
 pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found> {
     let Some(class) = sysfs::open(process, PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
@@ -70,7 +70,7 @@ pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found>
     }
 }
 
-/// The places where an area can lie.
+/// The places where a VMA can lie.
 struct Candidates {
     first: Option<u64>,
     more: bool,

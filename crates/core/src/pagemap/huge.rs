@@ -1,5 +1,5 @@
-//! Which pages are mapped by an entry above the base level: what a scan tells,
-//! to every caller, without frames.
+//! Finds pages that an entry above the base level maps: a scan reports them to every
+//! caller, without frames.
 
 use super::scan::{Ranges, Span, HUGE};
 use crate::error::Result;
@@ -25,7 +25,7 @@ impl HugeRuns {
         }
     }
 
-    /// Whether the pages from `at` on, both page aligned and less than `end`,
+    /// Returns whether the pages from `at` on, both page aligned and less than `end`,
     /// are mapped by huge entries, and up to where they all are or all are
     /// not; `None` where the kernel has no scan.
     ///

@@ -1,6 +1,6 @@
-//! How far entries are alike, or those of consecutive frames. Pure.
+//! Lengths of runs of equal entries, and of entries of consecutive frames. Pure.
 
-/// How many entries, from the first on, go up by one from `before`, as far as
+/// Returns how many entries, from the first on, go up by one from `before`, as far as
 /// the `relevant` bits are concerned.
 #[inline]
 pub(crate) fn count_consecutive(entries: &[u64], before: u64, relevant: u64) -> usize {
@@ -28,7 +28,7 @@ pub(crate) fn count_consecutive(entries: &[u64], before: u64, relevant: u64) -> 
     })
 }
 
-/// How many entries, from the first on, have exactly these `relevant` bits.
+/// Returns how many entries, from the first on, have exactly these `relevant` bits.
 pub fn count_equal(entries: &[u64], expected: u64, relevant: u64) -> usize {
     leading(entries, |chunk| {
         let difference = |all, entry: &u64| all | ((entry & relevant) ^ expected);
@@ -36,7 +36,7 @@ pub fn count_equal(entries: &[u64], expected: u64, relevant: u64) -> usize {
     })
 }
 
-/// How many entries, from the first on, hold `all`, which is asked of many at
+/// Returns how many entries, from the first on, hold `all`, which is asked of many at
 /// a time so that it compiles to vector instructions, and then one by one.
 fn leading(entries: &[u64], mut all: impl FnMut(&[u64]) -> bool) -> usize {
     const CHUNK: usize = 16;

@@ -15,11 +15,11 @@ use crate::sys;
 /// What a walk has asked of the kernel, in entries computed or as long as those
 /// take (about 25 ns each).
 const GROUP: usize = 8192;
-/// A scan takes about as long as so many entries.
+/// Number of entries that take as long as a scan.
 pub(super) const SCAN: usize = 1024;
-/// From so many on it is worth a look whether the walk is made to sleep.
+/// Number of entries from which on a check for sleep is worth its cost.
 const WORTH_A_LOOK: usize = GROUP / 4;
-/// After so many groups without being made to sleep, it is in nobody's way.
+/// Number of groups without a sleep after which the walk delays nobody.
 const RESTS: u32 = 64;
 
 /// Counts what is asked of the kernel and rests when that is in the way.

@@ -12,20 +12,20 @@ use crate::error::{CoreError, Errno, Operation, Result};
 use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 
-/// So many empty entries at the end of what was read call for a scan, if so
-/// many pages at least are left.
+/// Number of empty entries at the end of a read that start a scan, if at least as many
+/// pages are left.
 const EMPTY_TAIL: usize = 64;
 /// A hole up to this many pages between two populated ranges is read over
 /// rather than read around.
 const SMALL_GAP: u64 = 128;
 
-/// Areas of fewer pages are read together with those that follow closely.
+/// VMAs of fewer pages are read together with VMAs that follow closely.
 const SMALL_AREA: usize = 64;
-/// So many windows at the most are read before another look whether pages
-/// that are physically consecutive are huge pages after all.
+/// Maximum number of windows that are read before the next check whether pages that are
+/// physically consecutive are huge pages.
 const MOST_PATIENCE: u32 = 64;
 
-/// What is known of the pages from an address on.
+/// Knowledge about the pages from an address on.
 #[derive(Debug)]
 pub(crate) enum NextPages<'a> {
     /// Their entries, of at least one page.
@@ -41,14 +41,14 @@ pub(crate) enum NextPages<'a> {
     },
 }
 
-/// What to read: a part of one area, in whole pages.
+/// Part of one VMA to be read, in whole pages.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Part {
-    /// From here on.
+    /// Start address.
     pub(crate) at: u64,
-    /// Up to here.
+    /// End address.
     pub(crate) end: u64,
-    /// Entries may be read up to here, where the next areas are near.
+    /// Entries may be read up to here, where the next VMAs are near.
     pub(crate) ahead: u64,
     /// The size of the huge pages that can be here, where that is known.
     pub(crate) leaf: Option<PageSize>,
@@ -115,11 +115,11 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         self.window + ((self.count as u64) << self.stride.shift())
     }
 
-    /// What is known of the pages of a part from its beginning on. That never
+    /// Returns what is known of the pages of a part from its beginning on. That never
     /// decreases from call to call.
     pub(crate) fn next(&mut self, process: &ProcessHandle, part: &Part) -> Result<NextPages<'_>> {
         debug_assert!(part.at < part.end && part.end <= part.ahead);
-        // Entries that were read with those of the area before need a scan, too.
+        // Entries that were read with those of the VMA before need a scan, too.
         let unscanned =
             part.hugetlb && part.at >= self.ranges.end() && process.features().pagemap_scan();
         if unscanned || part.at < self.window || part.at >= self.window_end() {
@@ -148,7 +148,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         if at >= self.ranges.end() {
             let follows_window = self.count > 0 && at == self.window_end();
             if !follows_window && at != self.ranges.end() {
-                // Another area, elsewhere: nothing is known of its kind.
+                // Another VMA, elsewhere: nothing is known of its kind.
                 self.scanning = false;
             }
             self.scanning |= part.hugetlb
@@ -211,7 +211,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
                 .all(|&entry| Entry::from_raw(entry).is_empty())
     }
 
-    /// Whether the window looks as a huge page does: consecutive frames, as
+    /// Returns whether the window looks as a huge page does: consecutive frames, as
     /// far from an aligned one as the pages are. Looks in vain make it wait.
     fn may_be_huge(&mut self, part: &Part) -> bool {
         let Some(leaf) = part.leaf else {
@@ -278,14 +278,14 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
             // A scan knows what is populated: read no further than that.
             Some(found) if part.hugetlb => found.end.min(part.end),
             Some(found) => self.cluster_end(found, part.end),
-            // Small areas that follow closely are read with this one.
+            // Small VMAs that follow closely are read with this one.
             None if self.pages(part.end - part.at) < SMALL_AREA => part.ahead,
             None => part.end,
         };
         self.read(process, part.at, end)
     }
 
-    /// Where to stop reading so that ranges with small gaps share a read.
+    /// Returns where to stop reading so that ranges with small gaps share a read.
     fn cluster_end(&self, found: Found, end: u64) -> u64 {
         let gap = SMALL_GAP << self.page.shift();
         let mut cluster = found.end;
@@ -417,7 +417,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         believable.then_some(entry & !Entry::FRAME | frame)
     }
 
-    /// How many of the huge pages read are huge pages now.
+    /// Returns how many of the huge pages read are huge pages now.
     fn still_huge(&self, process: &ProcessHandle, at: u64, leaf: PageSize) -> Result<usize> {
         if self.count == 0 {
             return Ok(0);

@@ -22,7 +22,7 @@ pub(crate) const HUGE: Query = Query {
     most_pages: HUGE_PAGES,
 };
 
-/// What to look for, and how many pages of it one call passes at most.
+/// Pages that a scan looks for, and the maximum number of them in one call.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Query {
     all_of: u64,
@@ -37,7 +37,7 @@ impl Query {
     }
 }
 
-/// How much address space one call covers: little at first, more while calls
+/// Size of the address space that one call covers: small at first, larger while calls
 /// stay short.
 #[derive(Debug)]
 pub(crate) struct Span(u64);
@@ -64,16 +64,16 @@ impl Span {
     }
 }
 
-/// How many ranges one call gives at most.
+/// Maximum number of ranges that one call returns.
 pub(crate) const RANGES: usize = 16;
 /// Beyond 512, `walk_end` can lie before ranges that were given (the kernel
 /// flushes its own buffer of that size), and a call would hold the lock long.
 const _: () = assert!(RANGES <= 512);
-/// How many matching pages one call passes at most, where they may be base
-/// pages, at 10 ns each: what turns out to be dense is read anyway.
+/// Maximum number of matching pages in one call where they may be base pages, at 10 ns
+/// each: dense memory is read anyway.
 const MOST_PAGES: u64 = 1024;
-/// The same where they are likely to be mapped by huge entries, each of which
-/// costs little more than a base page.
+/// Maximum number of matching pages where huge entries are likely to map them. Each
+/// entry costs little more than a base page.
 pub(crate) const HUGE_PAGES: u64 = 65_536;
 
 /// A range of pages of the same categories.
@@ -143,7 +143,7 @@ impl<const N: usize> Ranges<N> {
         self.found[self.next..self.len].iter().map(Found::of)
     }
 
-    /// Whether the call stopped because so much matched, in few ranges, of
+    /// Returns whether the call stopped because so much matched, in few ranges, of
     /// base pages: what follows had better be read at once.
     pub(crate) fn is_dense(&self) -> bool {
         let base_pages = self.remaining().filter(|range| !range.huge);

@@ -1,4 +1,4 @@
-//! Joins areas, entries and runs into physical regions, one at a time, with
+//! Joins VMAs, entries and runs into physical regions, one at a time, with
 //! constant memory and an address to go on from.
 
 use core::ops::ControlFlow;
@@ -18,12 +18,12 @@ use crate::vma::VmaName;
 pub type FewEntries = [u64; 256];
 
 /// Walks the physical regions of a range. `N` is the storage for the current
-/// area's name, `E` that for entries.
+/// VMA's name, `E` that for entries.
 #[derive(Debug)]
 pub struct PhysicalCursor<N, E = FewEntries> {
     areas: VmaPartCursor<N>,
     walker: VmaPartWalker<E>,
-    /// The area that is walked, or was walked last.
+    /// The VMA that is walked, or was walked last.
     current: Option<VmaPart>,
 }
 
@@ -52,7 +52,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     }
 
     /// The same without a check. With `whole_leaves` the first and the last
-    /// area are walked from and to the border of the largest page they can hold,
+    /// VMA are walked from and to the border of the largest page they can hold,
     /// and pages in swap are not merged: each is a leaf entry with its place.
     ///
     /// Inline, and never moved after, because a move of so much is a second
@@ -88,7 +88,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         self.areas.range()
     }
 
-    /// The name of the area that the last region belongs to.
+    /// The name of the VMA that the last region belongs to.
     pub fn name(&self) -> VmaName<'_> {
         self.areas.name()
     }
@@ -155,7 +155,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         Ok(None)
     }
 
-    /// The area of which something is left to be walked or given, and who walks
+    /// The VMA of which something is left to be walked or given, and who walks
     /// it; `None` past the last.
     #[inline]
     fn unfinished(

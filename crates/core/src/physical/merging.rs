@@ -9,10 +9,10 @@ use crate::addr::Pfn;
 use crate::backing::Backing;
 use crate::entry::Entry;
 
-/// How many frames are asked for their flags at a time.
+/// Maximum number of frames whose flags are read at a time.
 const ASKED: usize = 32;
 
-/// Merges what is known of pages into runs, and gives each when it is complete.
+/// Merges entries into runs, and calls back with each run when it is complete.
 #[derive(Debug, Default)]
 pub struct Merger {
     pending: Option<Run>,
@@ -34,7 +34,7 @@ impl Merger {
         }
     }
 
-    /// Whether a page in this state is never merged with others.
+    /// Returns whether a page in this state is never merged with others.
     const fn is_apart(&self, state: &PageState) -> bool {
         self.each_place && matches!(state.backing, Backing::Swapped(_))
     }
@@ -127,7 +127,7 @@ impl Merger {
 
     /// The same for entries that begin with a page whose frame must be asked:
     /// of those, as many as are asked at a time.
-    #[inline(never)] // Its flags are not to lie in its callers' frames.
+    #[inline(never)] // Keeps its flags out of its callers' stack frames.
     fn feed_asked(
         &mut self,
         context: &PageContext,

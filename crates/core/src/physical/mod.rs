@@ -1,7 +1,7 @@
-//! Physical regions: maximal runs of pages that are physically consecutive and
-//! alike. `state` decides what a page is and `merging` merges entries into `runs` (all pure),
-//! [`VmaPartCursor`] enumerates what is to be
-//! walked, [`VmaPartWalker`] walks it, [`PhysicalCursor`] joins the stages.
+//! Physical regions: maximal runs of physically consecutive pages of one state. `state`
+//! decides what a page is and `merging` merges entries into `runs` (all pure),
+//! [`VmaPartCursor`] enumerates the parts of VMAs to be walked, [`VmaPartWalker`] walks
+//! them, [`PhysicalCursor`] joins the stages.
 
 mod cursor;
 pub(crate) mod merging;
@@ -57,7 +57,7 @@ fn device_address(process: &ProcessHandle, address: u64) -> Result<Option<PhysAd
     Ok(area.and_then(|area| device_memory_at(area.mapping(), address)))
 }
 
-/// What is behind an address of a mapping, if all of that is a device's memory
+/// Returns what is behind an address of a mapping, if all of that is a device's memory
 /// whose place is known.
 fn device_memory_at(mapping: &ClassifiedVma, address: u64) -> Option<PhysAddr> {
     let into_area = address.checked_sub(mapping.vma.range.start().as_u64())?;
@@ -79,8 +79,8 @@ pub fn memory_type(mapping: &ClassifiedVma, backing: Backing) -> Option<MemoryTy
     }
 }
 
-/// Where the byte at an address of an area lies in the area's object; 0
-/// without one. (A page-table record of a huge page never begins below its area.)
+/// Returns where the byte at an address of a VMA lies in the VMA's object; 0
+/// without one. (A page-table record of a huge page never begins below its VMA.)
 pub fn offset_at(vma: &Vma, address: VirtAddr) -> u64 {
     if !vma.has_object() {
         return 0;

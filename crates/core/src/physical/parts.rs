@@ -1,5 +1,5 @@
-//! The areas of a range, one after the other, each with what a walk of its
-//! pages has to know. Finds no page itself.
+//! Enumerates the VMAs of a range, each with the context that a walk of its pages needs.
+//! Reads no page.
 
 use super::state::PageContext;
 use crate::addr::{AddrRange, PageSize};
@@ -51,13 +51,13 @@ impl VmaPart {
     }
 
     /// Reads nothing that lies behind `end` in advance, which a walk of small
-    /// areas does where they follow each other closely.
+    /// VMAs does where they follow each other closely.
     pub fn read_ahead_to(&mut self, end: u64) {
         self.part.ahead = self.part.ahead.min(end).max(self.part.end);
     }
 }
 
-/// Enumerates the areas of a range. `N` is the storage for a name.
+/// Enumerates the VMAs of a range. `N` is the storage for a name.
 #[derive(Debug)]
 pub struct VmaPartCursor<N> {
     areas: VmaCursor<N>,
@@ -72,7 +72,7 @@ pub struct VmaPartCursor<N> {
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
-    /// The areas of `range`, widened to whole pages, for a walk with `access`.
+    /// The VMAs of `range`, widened to whole pages, for a walk with `access`.
     ///
     /// # Errors
     /// EPERM if addresses are wanted and frame numbers hidden.
@@ -126,12 +126,12 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         self.range
     }
 
-    /// The name of the area that was given last.
+    /// The name of the VMA that was given last.
     pub fn name(&self) -> VmaName<'_> {
         self.areas.name()
     }
 
-    /// The next area; `None` past the last.
+    /// The next VMA; `None` past the last.
     ///
     /// # Errors
     /// ESRCH when the process's memory goes away before the end.
@@ -167,7 +167,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
             }
         }
         let end = vma_end.min(high);
-        // Areas that follow each other closely share a read.
+        // VMAs that follow each other closely share a read.
         let follows = vma_start == left && !first;
         self.next = end;
         Ok(Some(VmaPart {
@@ -186,7 +186,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         }))
     }
 
-    /// The size of the huge pages that an area can have; `None` where the
+    /// The size of the huge pages that a VMA can have; `None` where the
     /// kernel does not tell (an object's, from the text).
     fn leaf(&self, vma: &Vma) -> Option<PageSize> {
         match vma.page_size {

@@ -23,7 +23,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Whether `next`, which begins where this ends, goes on with it.
+    /// Returns whether `next`, which begins where this ends, goes on with it.
     pub fn continues_with(&self, next: &PageState) -> bool {
         let size = self.end - self.start;
         self.state.anonymous == next.anonymous
@@ -40,7 +40,7 @@ impl Run {
 }
 
 impl PageContext {
-    /// How many of `entries`, at least 1, are certainly one run with the first,
+    /// Returns how many of `entries`, at least 1, are certainly one run with the first,
     /// which is in `state` and whose page is at address `at`.
     pub(super) fn run_length(
         &self,
@@ -77,7 +77,7 @@ impl PageContext {
         }
     }
 
-    /// How many of `rest` go on with the frame of `first`, with the same bits.
+    /// Returns how many of `rest` go on with the frame of `first`, with the same bits.
     pub(super) fn consecutive(&self, first: u64, rest: &[u64]) -> usize {
         let relevant = Entry::PRESENT | Entry::FRAME | self.kind_bit(self.has_borders());
         let limit = self.frames_before_zero(first, rest.len());
@@ -101,7 +101,7 @@ impl PageContext {
         }
     }
 
-    /// How many entries behind `first` can go on with it before the next frame
+    /// Returns how many entries behind `first` can go on with it before the next frame
     /// would be the zero page's, or, from the zero page, at all.
     fn frames_before_zero(&self, first: u64, rest: usize) -> usize {
         let Some(zero) = self.zero else { return rest };
@@ -113,7 +113,7 @@ impl PageContext {
     }
 }
 
-/// What the runs of a read have in common: memory of one sort.
+/// Properties that the runs of a read have in common: memory of one sort.
 pub(super) struct RunsOfRead {
     /// The bits in which the entries of a run differ by their frames alone.
     pub(super) relevant: u64,

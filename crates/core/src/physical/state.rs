@@ -1,12 +1,12 @@
-//! What one page is: decided from its entry, its mapping, and, where these do not
-//! say, from the flags of its frame. Pure: the flags are handed in.
+//! State of one page, decided from its entry, its mapping, and, where these are not
+//! enough, from the flags of its frame. Pure: the caller reads the flags.
 
 use crate::addr::{PageSize, Pfn};
 use crate::backing::{Backing, UnknownReason};
 use crate::entry::{Entry, NonPresent};
 use crate::mapping::PageSource;
 
-/// What the meaning of an entry depends on: its mapping, the kernel and the caller.
+/// Context that the meaning of an entry depends on: its mapping, the kernel and the caller.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct PageContext {
     /// The base page size.
@@ -32,10 +32,10 @@ pub struct PageContext {
     pub zero: Option<Pfn>,
 }
 
-/// What a page is: its backing, and whether it is anonymous memory.
+/// State of a page: its backing, and whether it is anonymous memory.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct PageState {
-    /// What is behind it.
+    /// Its backing.
     pub backing: Backing,
     /// Anonymous memory, of a mapping without an object, or a private copy of an
     /// object's page, in memory or in swap.
@@ -49,7 +49,7 @@ pub trait FrameFlagSource {
     /// cannot be read.
     fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool;
 
-    /// Whether a read failed in a way that must end the walk.
+    /// Returns whether a read failed in a way that must end the walk.
     fn has_failed(&self) -> bool {
         false
     }
@@ -72,7 +72,7 @@ const RESERVED: u64 = 1 << 32;
 /// The flags of a frame that `/proc/kpageflags` has no entry for.
 pub(super) const BEYOND_MEMORY: u64 = NOPAGE;
 
-/// Whether memory that the kernel manages as RAM has this frame. A frame of a
+/// Returns whether memory that the kernel manages as RAM has this frame. A frame of a
 /// device or of persistent memory (`ZONE_DEVICE`) has the flag NOPAGE, or on newer
 /// kernels no flag at all (fs/proc/page.c: `pfn_to_online_page` gives none; seen
 /// on 6.18); RAM that is mapped as a page has at least MMAP.
@@ -123,7 +123,7 @@ impl PageContext {
         PageState { backing, anonymous }
     }
 
-    /// Whether the flags of a present page's frame are needed to say what it is.
+    /// Returns whether the flags of a present page's frame are needed to say what it is.
     #[inline(always)]
     pub(super) fn asks(&self, at: u64, entry: Entry) -> bool {
         let asks = match self.source {
@@ -142,7 +142,7 @@ impl PageContext {
         asks && self.frames && self.zero != Some(entry.frame_bits())
     }
 
-    /// Whether the page can be mapped by a PMD although its entry lacks bit 61,
+    /// Returns whether the page can be mapped by a PMD although its entry lacks bit 61,
     /// which older kernels leave out there: its frame lies in an aligned block
     /// where its address does.
     fn may_be_huge(&self, at: u64, entry: Entry) -> bool {
@@ -151,13 +151,13 @@ impl PageContext {
         !self.huge_file_bit && phase & into_block == 0
     }
 
-    /// Whether [`Self::next_border`] has any.
+    /// Returns whether [`Self::next_border`] has any.
     #[inline(always)]
     pub(super) fn has_borders(&self) -> bool {
         self.frames && self.next_border(0) != u64::MAX
     }
 
-    /// Where entries of a run must be looked at anew, as an address above `at`:
+    /// Returns where entries of a run must be looked at anew, as an address above `at`:
     /// at the next border of a PMD, where the huge zero page can begin without a
     /// bit that says so, or at every page where the zero page's frame is unknown.
     #[inline(always)]
@@ -172,14 +172,14 @@ impl PageContext {
         (at | (block - 1)).saturating_add(1)
     }
 
-    /// Whether the flags of one frame are those of all consecutive frames up to
+    /// Returns whether the flags of one frame are those of all consecutive frames up to
     /// the next border: the only question is then whether they are the huge zero
     /// page, which is a whole aligned block of frames.
     pub(super) fn is_whole_block_asked(&self) -> bool {
         self.source == PageSource::Anonymous && self.zero.is_some()
     }
 
-    /// What a present page is where its entry says so.
+    /// Returns what a present page is where its entry says so.
     #[inline(always)]
     pub(super) fn by_entry(&self, entry: Entry) -> PageState {
         let of_object = self.has_object && (entry.is_file() || !self.private);
@@ -214,7 +214,7 @@ impl PageContext {
         }
     }
 
-    /// What a present page is by the flags of its frame; `None` if they cannot be
+    /// Returns what a present page is by the flags of its frame; `None` if they cannot be
     /// read.
     #[cold]
     pub(super) fn by_flags(&self, entry: Entry, flags: Option<u64>) -> PageState {
@@ -254,7 +254,7 @@ impl PageContext {
     }
 }
 
-/// What a page is whose entry names a frame without being present: the types'
+/// Returns what a page is whose entry names a frame without being present: the types'
 /// numbers depend on the kernel's configuration, so the frame's flags say it
 /// (Documentation/admin-guide/mm/pagemap.rst). A page in migration is locked all
 /// the while (mm/migrate.c). Neither is device memory, nor a page that a device
@@ -333,7 +333,7 @@ mod tests {
         (state.backing, state.anonymous)
     }
 
-    /// What is never asked.
+    /// Returns what is never asked.
     fn untold(context: &PageContext, entry: u64) -> (Backing, bool) {
         let mut never = |_: Pfn, _: &mut [u64]| unreachable!("the entry says it");
         let state = context.state(7 * PMD, Entry::from_raw(entry), &mut never);

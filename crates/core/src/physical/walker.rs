@@ -1,5 +1,5 @@
-//! Walks the pages of areas: joins what the page map tells to what runs are
-//! made of. Knows of no area but the one it is given.
+//! Walks the pages of VMAs: turns the contents of the page map into runs. Knows no VMA
+//! but the one that it walks.
 
 use core::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ use crate::pagemap::{NextPages, PageReader};
 use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 
-/// Walks areas one after the other, in the order of addresses. `E` is the
+/// Walks VMAs one after the other, in the order of addresses. `E` is the
 /// storage for entries.
 #[derive(Debug)]
 pub struct VmaPartWalker<E> {
@@ -27,7 +27,7 @@ pub struct VmaPartWalker<E> {
 }
 
 impl<E: AsRef<[u64]> + AsMut<[u64]>> VmaPartWalker<E> {
-    /// For areas of this process.
+    /// For VMAs of this process.
     ///
     /// Inline for the reason that `PhysicalCursor::start` is.
     #[inline(always)]
@@ -58,19 +58,19 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> VmaPartWalker<E> {
         self.merger.pending()
     }
 
-    /// Ends the run that is not complete yet: at the end of an area, or where
+    /// Ends the run that is not complete yet: at the end of a VMA, or where
     /// another walk will go on.
     pub fn take(&mut self) -> Option<Run> {
         self.merger.take()
     }
 
-    /// Walks all that is left of an area; the last run too is given then.
+    /// Walks all that is left of a VMA; the last run too is given then.
     ///
     /// # Errors
     /// ESRCH when the process's memory goes away; EMFILE, ENFILE and ENOMEM if a frame
     /// must be asked for its flags. What was given stands.
     // Apart, so that what it takes of the stack does not lie below what finds
-    // the next area.
+    // the next VMA.
     #[inline(never)]
     pub fn walk(
         &mut self,
@@ -90,7 +90,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> VmaPartWalker<E> {
         })
     }
 
-    /// Walks a little of an area of which something is left: one hole, or as
+    /// Walks a little of a VMA of which something is left: one hole, or as
     /// many pages as the storage for entries holds. `give` gets the runs that
     /// are completed by that and can break it off.
     ///

@@ -1,5 +1,5 @@
-//! Whether this caller can see frame numbers, found out by pages of its own.
-//! Nothing in a target proves it: the kernel shows frame 0 for every page to
+//! Checks whether this caller can see frame numbers, by pages of its own. Nothing in a
+//! target proves it: the kernel shows frame 0 for every page to
 //! those without CAP_SYS_ADMIN in the initial user namespace, without saying
 //! so (fs/proc/task_mmu.c, `pagemap_read`: `show_pfn`).
 
@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::sys;
 
-/// What was learnt from the caller's own page entries.
+/// Facts that the caller's own page entries revealed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VisibleFrames {

@@ -1,4 +1,4 @@
-//! Which process a number means, and whether it still is that process: PIDs,
+//! Identity of a process: which one a number means, and whether it still is: PIDs,
 //! unique PIDs, pidfds, the number in this `/proc` mount, threads that outlive
 //! the first one, the mark that an exec changes.
 
@@ -9,7 +9,7 @@ use crate::proc_text::{number, value_of, Stat};
 use crate::sys;
 use crate::uapi;
 
-/// Which process is meant.
+/// Process to be opened.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The caller.
@@ -237,12 +237,12 @@ pub(crate) fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&name[..len], &entries[size..]))
 }
 
-/// What an exec changes: the auxiliary vector of the memory that the process
+/// Mark that an exec changes: the auxiliary vector of the memory that the process
 /// has now. It holds addresses that are chosen anew at each exec.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct ExecMark {
     hash: u64,
-    /// Whether there is a vector at all. An exec makes the new memory the
+    /// True if there is a vector at all. An exec makes the new memory the
     /// process's long before it is complete, and writes the vector when all is
     /// mapped and the stack at its place (fs/binfmt_elf.c, `begin_new_exec` to
     /// `create_elf_tables` in `load_elf_binary`, 5.10 to 6.18); until then it

@@ -20,7 +20,7 @@ use identity::ExecMark;
 pub(crate) use identity::{first_dirent, PathBuffer};
 pub use identity::{unique_pid, unique_pid_of_directory, Target};
 
-/// What a handle is opened for. Less is cheaper and needs less privilege.
+/// Access that a handle is opened with. Less is cheaper and needs less privilege.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// The layout of the address space only: `maps`.
@@ -42,11 +42,11 @@ pub struct ProcessHandle {
     maps: OwnedFd,
     pagemap: Result<OwnedFd>,
     frames: Result<VisibleFrames>,
-    /// What an exec changes; `None` for the caller, who does not outlive one.
+    /// Mark that an exec changes; `None` for the caller, who does not outlive one.
     mark: Option<ExecMark>,
     has_memory: bool,
     keeps_images: bool,
-    /// Where devices are looked up instead of in `/sys`.
+    /// Mount of sysfs in which devices are looked up instead of `/sys`.
     sysfs: Option<OwnedFd>,
     leaves_servers_alone: bool,
     features: Features,
@@ -227,7 +227,7 @@ impl ProcessHandle {
         self.sysfs.as_ref().map(OwnedFd::borrow)
     }
 
-    /// Whether cursors keep the images that they open.
+    /// Returns whether cursors keep the images that they open.
     pub(crate) fn keeps_images(&self) -> bool {
         self.keeps_images
     }
@@ -242,17 +242,17 @@ impl ProcessHandle {
         self
     }
 
-    /// Whether no server is to be asked.
+    /// Returns whether no server is to be asked.
     pub(crate) fn leaves_servers_alone(&self) -> bool {
         self.leaves_servers_alone
     }
 
-    /// Whether it has memory at all; a zombie and a kernel thread do not.
+    /// Returns whether it has memory at all; a zombie and a kernel thread do not.
     pub fn has_memory(&self) -> bool {
         self.has_memory
     }
 
-    /// Whether frame numbers can be seen, and what was learnt with that.
+    /// Returns whether frame numbers can be seen, and what was learnt with that.
     ///
     /// # Errors
     /// EPERM when they cannot: the caller lacks CAP_SYS_ADMIN in the initial
@@ -304,7 +304,7 @@ impl ProcessHandle {
         &self.features
     }
 
-    /// Whether this is the calling process, which can be a child of the one that
+    /// Returns whether this is the calling process, which can be a child of the one that
     /// opened it.
     pub(crate) fn is_callers(&self) -> bool {
         is_callers(&self.dir)
@@ -330,9 +330,8 @@ impl ProcessHandle {
         Ok(maps)
     }
 
-    /// Pretends that this kernel lacks what newer ones have, so that tests
-    /// can hold the old ways against the new ones.
-    #[doc(hidden)]
+    /// Treats this kernel as one that lacks the two ioctls of newer kernels. For tests and
+    /// benchmarks, which compare both ways.
     pub fn disable_features(&self, procmap_query: bool, pagemap_scan: bool) {
         if procmap_query {
             self.features.without_procmap_query(false);
@@ -343,7 +342,7 @@ impl ProcessHandle {
     }
 }
 
-/// Whether a directory of the caller's own, `/proc/self`, shows memory: not when
+/// Returns whether a directory of the caller's own, `/proc/self`, shows memory: not when
 /// the first thread has ended.
 fn shows_memory(dir: &OwnedFd) -> Result<bool> {
     match ExecMark::read(dir) {
@@ -359,7 +358,7 @@ fn shows_memory(dir: &OwnedFd) -> Result<bool> {
     }
 }
 
-/// Whether a directory is the calling process's under the caller's `/proc`, or
+/// Returns whether a directory is the calling process's under the caller's `/proc`, or
 /// that of a thread of it. One process has one directory in one mount, and while
 /// it is held open that keeps its inode.
 #[inline(never)]
@@ -420,7 +419,7 @@ fn none_frames(access: Access) -> Result<VisibleFrames> {
     }
 }
 
-/// Whether a pidfd's process has not been reaped yet. By a signal; where that
+/// Returns whether a pidfd's process has not been reaped yet. By a signal; where that
 /// is not allowed, by the pidfd's own entry under `/proc`.
 fn exists(pidfd: BorrowedFd<'_>) -> Result<bool> {
     if let Some(exists) = sys::pidfd_exists(pidfd) {

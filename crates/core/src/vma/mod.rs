@@ -1,4 +1,4 @@
-//! Virtual memory areas, in the order of their addresses, from whichever of
+//! Virtual memory VMAs, in the order of their addresses, from whichever of
 //! the kernel's two sources is there: the `PROCMAP_QUERY` ioctl or the text of
 //! `maps`. Both give the same records. Knows nothing of pages.
 
@@ -11,7 +11,7 @@ use crate::addr::{AddrRange, PageSize};
 use crate::error::Result;
 use crate::process::ProcessHandle;
 
-/// What a mapping's protection allows.
+/// Protection of a mapping: read, write, execute.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Protection(u8);
 
@@ -26,17 +26,17 @@ impl Protection {
         Self(bit(read, Self::READ) | bit(write, Self::WRITE) | bit(execute, Self::EXECUTE))
     }
 
-    /// Whether it can be read.
+    /// Returns whether it can be read.
     pub const fn read(self) -> bool {
         self.0 & Self::READ != 0
     }
 
-    /// Whether it can be written.
+    /// Returns whether it can be written.
     pub const fn write(self) -> bool {
         self.0 & Self::WRITE != 0
     }
 
-    /// Whether it can be executed.
+    /// Returns whether it can be executed.
     pub const fn execute(self) -> bool {
         self.0 & Self::EXECUTE != 0
     }
@@ -86,17 +86,17 @@ impl fmt::Display for Device {
     }
 }
 
-/// One virtual memory area. Its name is with the cursor that gave it.
+/// One virtual memory VMA. Its name is with the cursor that gave it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Vma {
     /// Its addresses.
     pub range: AddrRange,
-    /// What it allows.
+    /// Its protection.
     pub protection: Protection,
     /// Mapped shared, not private.
     pub shared: bool,
-    /// Where its first byte lies in its object; 0 without one.
+    /// Offset of its first byte in its object; 0 without one.
     pub offset: u64,
     /// The device that holds its object; 0:0 without one.
     pub device: Device,
@@ -108,12 +108,12 @@ pub struct Vma {
 }
 
 impl Vma {
-    /// Whether it maps an object: a file, shared memory, a device.
+    /// Returns whether it maps an object: a file, shared memory, a device.
     pub const fn has_object(&self) -> bool {
         self.inode != 0 || self.device.major != 0 || self.device.minor != 0
     }
 
-    /// Whether it is `[vsyscall]`, by its address: x86-64 has it there in every
+    /// Returns whether it is `[vsyscall]`, by its address: x86-64 has it there in every
     /// process, beyond the addresses of programs (`VSYSCALL_ADDR`,
     /// arch/x86/include/uapi/asm/vsyscall.h, Linux 5.10 to 7.2).
     fn is_vsyscall(&self) -> bool {
@@ -121,7 +121,7 @@ impl Vma {
         !self.has_object() && self.range.start().as_u64() == ADDRESS
     }
 
-    /// The same area from `start` on, an address in it.
+    /// The same VMA from `start` on, an address in it.
     pub(crate) fn starting_at(mut self, start: u64) -> Self {
         let skipped = start.saturating_sub(self.range.start().as_u64());
         if skipped > 0 {
@@ -143,14 +143,14 @@ impl Vma {
 pub struct VmaName<'a> {
     /// As much of it as the cursor's storage holds.
     pub bytes: &'a [u8],
-    /// Whether that is all of it. If not, it is longer than the storage; of a
+    /// True if that is all of it. If not, it is longer than the storage; of a
     /// name longer than 4095 bytes the ioctl gives nothing.
     pub complete: bool,
     with_nul: Option<&'a [u8]>,
 }
 
 impl<'a> VmaName<'a> {
-    /// Whether the area has no name: of one that is too long there can be no byte.
+    /// Returns whether the VMA has no name: of one that is too long there can be no byte.
     pub fn is_none(&self) -> bool {
         self.complete && self.bytes.is_empty()
     }
@@ -161,13 +161,13 @@ impl<'a> VmaName<'a> {
     }
 }
 
-/// Enumerates areas from an address on. `N` is the storage for a name.
+/// Enumerates VMAs from an address on. `N` is the storage for a name.
 ///
-/// The ioctl finds any address at once, 0.6 µs an area; the text costs half of
-/// that, but begins at the first area and does not tell the size of an
+/// The ioctl finds any address at once, 0.6 µs a VMA; the text costs half of
+/// that, but begins at the first VMA and does not tell the size of an
 /// object's pages. So a walk begins with the ioctl, and goes over to the text
-/// when it has seen many areas and the text's reader can catch up at a
-/// fraction of what the ioctl has cost. Where the text has no area, the ioctl
+/// when it has seen many VMAs and the text's reader can catch up at a
+/// fraction of what the ioctl has cost. Where the text has no VMA, the ioctl
 /// is asked whether there is none, see `text::Reader`.
 #[derive(Debug)]
 pub struct VmaCursor<N> {
@@ -181,17 +181,17 @@ pub struct VmaCursor<N> {
 
 #[derive(Copy, Clone, Debug)]
 enum Source {
-    /// So many areas were given by the ioctl; at so many the text is tried.
+    /// So many VMAs were given by the ioctl; at so many the text is tried.
     Query { given: u32, try_text_at: u32 },
-    /// The text alone, or with the ioctl, of so many areas each.
+    /// The text alone, or with the ioctl, of so many VMAs each.
     Both { plain: u32, asked: u32 },
-    /// The ioctl for good: too many areas need it, or the text has ended.
+    /// The ioctl for good: too many VMAs need it, or the text has ended.
     QueryOnly,
     /// The text, because that is all there is or was asked for.
     TextOnly,
 }
 
-/// So many areas in a row make a long walk.
+/// Number of VMAs from which on a walk is long.
 const LONG_WALK: u32 = 64;
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
@@ -221,7 +221,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         }
     }
 
-    /// The area that holds `address`, else the next one above it; `None` past
+    /// The VMA that holds `address`, else the next one above it; `None` past
     /// the last. `address` must not decrease from call to call. `[vsyscall]`
     /// is no memory of the process and is left out.
     ///
@@ -322,8 +322,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(None)
     }
 
-    /// What the text does not tell, by the ioctl: of an object's area the size
-    /// of its pages, and whether there is no area before one. Apart, so that its
+    /// Returns what the text does not tell, by the ioctl: of an object's VMA the size
+    /// of its pages, and whether there is no VMA before one. Apart, so that its
     /// stack is given back.
     #[inline(never)]
     fn complete(&mut self, process: &ProcessHandle, address: u64, vma: Vma) -> Result<Option<Vma>> {
@@ -389,7 +389,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(found)
     }
 
-    /// The name of the area that was given last; empty if it has none.
+    /// The name of the VMA that was given last; empty if it has none.
     pub fn name(&self) -> VmaName<'_> {
         let storage = self.name.as_ref();
         let with_nul = storage.get(..=self.name_len);
@@ -412,7 +412,7 @@ mod tests {
     use crate::descriptor::OwnedFd;
     use crate::process::{Access, Target};
 
-    /// A text that has only these areas.
+    /// A text that has only these VMAs.
     fn text_of(areas: &[(u64, u64)]) -> text::Reader {
         let line = |&(start, end): &(u64, u64)| std::format!("{start:x}-{end:x} rw-p 0 00:00 0 \n");
         let text: String = areas.iter().map(line).collect();
@@ -430,7 +430,7 @@ mod tests {
             return;
         }
         let process = ProcessHandle::open(Target::Caller, Access::Layout).unwrap();
-        // Every other page is of the same protection: as many areas as pages.
+        // Every other page is of the same protection: as many VMAs as pages.
         let count = 4 * u64::from(LONG_WALK);
         let at = memory::anonymous(count * page());
         let area = |number: u64| (at + number * page(), at + (number + 1) * page());

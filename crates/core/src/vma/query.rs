@@ -1,4 +1,4 @@
-//! One area by the `PROCMAP_QUERY` ioctl: binary, and it seeks to an address.
+//! One VMA by the `PROCMAP_QUERY` ioctl: binary, and it seeks to an address.
 //! Since Linux 6.11 (fs/proc/task_mmu.c, `do_procmap_query`).
 //!
 //! The build id that it offers is never asked for: up to 6.17 the kernel's
@@ -13,7 +13,7 @@ use crate::process::ProcessHandle;
 use crate::{sys, uapi};
 
 pub(super) enum Answer {
-    /// An area, the length of its name in the storage, and whether that is all.
+    /// A VMA, the length of its name in the storage, and whether that is all.
     Vma(Vma, usize, bool),
     PastLast,
     /// This kernel (if it says so itself) or this sandbox does not have the call.
@@ -78,7 +78,7 @@ pub(super) fn next_from(process: &ProcessHandle, address: u64, name: &mut [u8]) 
         inode: query.inode,
         page_size: PageSize::from_bytes(query.vma_page_size),
     };
-    // The kernel counts the NUL; it gives 0 for an area without a name.
+    // The kernel counts the NUL; it gives 0 for a VMA without a name.
     let name_len = if complete && !name.is_empty() {
         (query.vma_name_size as usize).saturating_sub(1)
     } else {

@@ -1,4 +1,4 @@
-//! Areas from the text of `maps`: [`parse`] and [`Lines`] are pure, `Reader`
+//! VMAs from the text of `maps`: [`parse`] and [`Lines`] are pure, `Reader`
 //! feeds them.
 //! Lines have no bounded length and paths hold any byte.
 
@@ -110,15 +110,15 @@ fn unescape(name: &mut [u8]) -> usize {
     to
 }
 
-/// What a line said, its name being in the caller's storage.
+/// A parsed line. Its name is in the caller's storage.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Line {
-    /// The area; the size of its pages is not told here.
+    /// The VMA; the size of its pages is not told here.
     pub vma: Vma,
-    /// How many bytes of the storage hold its name.
+    /// Size of its name in the storage, in bytes.
     pub name_len: usize,
-    /// Whether that is all of the name.
+    /// True if that is all of the name.
     pub name_complete: bool,
 }
 
@@ -206,7 +206,7 @@ impl Lines {
         }))
     }
 
-    /// Where the next newline is in the buffer, not looking at the first
+    /// Returns where the next newline is in the buffer, not looking at the first
     /// `skip` unread bytes.
     fn find_newline(&self, skip: usize) -> Option<usize> {
         let from = self.start + skip;
@@ -239,13 +239,13 @@ const SHORTEST: usize = 40;
 
 /// Reads `maps` through a descriptor of its own, whose position nobody moves.
 ///
-/// Since Linux 6.17 the kernel writes the text without keeping the areas as they
-/// are, and looks for the area behind one from where it stands in their tree.
-/// Where that has changed in the meantime it can take the end of an area that has
+/// Since Linux 6.17 the kernel writes the text without keeping the VMAs as they
+/// are, and looks for the VMA behind one from where it stands in their tree.
+/// Where that has changed in the meantime it can take the end of a VMA that has
 /// grown for the beginning of the next, and leave out what lay there before
 /// (mm/mmap_lock.c `lock_next_vma`, 7.2: it compares the state of the tree from
 /// its own beginning on, not from that of the position). Of 33,179 texts of
-/// 7.2.13, while an area was cut and joined all the time, 6 left out a part that
+/// 7.2.13, while a VMA was cut and joined all the time, 6 left out a part that
 /// was mapped throughout when they were read in pieces of 512 bytes, 16 in
 /// pieces of 64 KiB, and none in pieces that hold one line: a call begins at an
 /// address, as the ioctl does.
@@ -267,7 +267,7 @@ impl Reader {
 
     /// The next line; `None` at the end of a memory that is still there. (That
     /// of one which has gone away ends just the same: no bytes, no error.)
-    /// `alone` if nothing else tells whether there is an area where the text has
+    /// `alone` if nothing else tells whether there is a VMA where the text has
     /// none.
     pub(super) fn next(
         &mut self,

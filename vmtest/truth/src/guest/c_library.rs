@@ -30,6 +30,7 @@ const PHYSICAL: c_int = 1;
 
 type Regions = unsafe extern "C" fn(i64, usize, usize, *mut Record, usize) -> c_int;
 
+// SAFETY: these are the declarations of `<sys/introspection.h>`.
 unsafe extern "C" {
     fn introspection_get_physical_regions(
         pid: i64,
