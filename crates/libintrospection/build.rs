@@ -9,8 +9,8 @@ fn main() {
         .include("include")
         .std("c11")
         .extra_warnings(true)
-        // The unwinder must find its way through the entry points, also on
-        // architectures where C has no unwind tables unless asked.
+        // The unwinder must pass the entry points, also on architectures where C has
+        // no unwind tables by default.
         .flag("-fexceptions")
         .compile("introspection_entry");
 }

@@ -1,8 +1,8 @@
 /*
  * The exported functions. Each acts on a pending cancel, which unwinds the
- * caller's stack, and then hands over to Rust with cancellation disabled. No
- * Rust frame is there to be unwound: Rust compiled with panic=abort must not
- * be, and a foreign unwind through a Rust `extern "C"` function is undefined.
+ * caller's stack, and then calls Rust with cancellation disabled. No Rust frame
+ * is unwound: that is forbidden for Rust compiled with panic=abort, and a
+ * foreign unwind through a Rust `extern "C"` function is undefined.
  *
  * Nothing in Rust is a cancellation point. Cancellation is disabled because of
  * signal handlers: one that interrupts a call may call these functions, or
@@ -13,15 +13,15 @@
  * thread's own descriptor, without a lock: a store (musl 1.2
  * src/thread/pthread_setcancelstate.c; glibc 2.34 to 2.36
  * nptl/pthread_setcancelstate.c) or a compare-and-swap loop (the same file of
- * older glibc). An inner call that interrupts it puts back what it found.
+ * older glibc). An inner call that interrupts it restores the former state.
  *
- * Compiled with the public header, so that the compiler holds the prototypes
- * here equal to the promised ones.
+ * Compiled with the public header, so that the compiler compares the prototypes
+ * with the promised ones.
  */
 #include <pthread.h>
 #include <sys/introspection.h>
 
-/* Of lib.rs. Not exported from the shared library. */
+/* Defined in lib.rs, and not exported from the shared library. */
 int libintrospection_virtual_regions(pid64_t, uintptr_t, uintptr_t,
                                      procfs_mapinfo *, size_t);
 int libintrospection_physical_regions(pid64_t, uintptr_t, uintptr_t,
@@ -39,7 +39,7 @@ int libintrospection_cursor_next(introspection_cursor_t *, procfs_mapinfo *,
 void libintrospection_cursor_close(introspection_cursor_t *);
 int libintrospection_prot(uint32_t);
 
-/* Begins what no cancel is to stop half-way; gives what ends it. */
+/* Disables cancellation; returns the state that ends this. */
 static int disable_cancel(void) {
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
