@@ -15,12 +15,8 @@ pub(super) fn check_all() -> Result<()> {
     let crates = table::parse(table::TEXT);
     for table in &crates {
         let modules = Modules::read(&root().join(table.root))?;
-        for what in check(table, &modules) {
-            match table.is_moving {
-                true => eprintln!("  {}: {what}", table.root),
-                false => wrong.push(format!("{}: {what}", table.root)),
-            }
-        }
+        let found = check(table, &modules).into_iter();
+        wrong.extend(found.map(|what| format!("{}: {what}", table.root)));
     }
     if wrong.is_empty() {
         eprintln!("  modules of {} crates keep to their edges", crates.len());

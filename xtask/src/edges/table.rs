@@ -10,8 +10,6 @@ pub(super) struct Crate<'a> {
     pub(super) root: &'a str,
     /// Names must be imported from the module that defines them.
     pub(super) is_by_path: bool,
-    /// Differences are not errors yet.
-    pub(super) is_moving: bool,
     /// Cycles that are tolerated.
     pub(super) cycles: Vec<&'a str>,
     /// Each module with the modules that it imports.
@@ -23,11 +21,10 @@ pub(super) fn parse(text: &str) -> Vec<Crate<'_>> {
     let mut crates: Vec<Crate> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         if let Some(root) = line.strip_prefix("crate ") {
-            let (root, options) = root.split_once(' ').unwrap_or((root, ""));
+            let (root, option) = root.split_once(' ').unwrap_or((root, ""));
             crates.push(Crate {
                 root,
-                is_by_path: options.contains("by-path"),
-                is_moving: options.contains("moving"),
+                is_by_path: option == "by-path",
                 ..Crate::default()
             });
         } else if let (Some((name, rest)), Some(last)) = (line.split_once(':'), crates.last_mut()) {
