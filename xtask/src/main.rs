@@ -5,6 +5,7 @@ mod bench;
 mod dependencies;
 mod edges;
 mod fuzz;
+mod generate;
 mod install;
 mod run;
 mod steps;
@@ -44,6 +45,8 @@ enum Task {
     Doc,
     /// Check which package and which module may import which
     Edges,
+    /// Write the generated files in docs: schemas, FIELDS, MESSAGES, the table in KERNELS
+    Generate,
     /// Compile what users get with the oldest Rust that is promised (1.85)
     Msrv,
     /// Build with the oldest versions of dependencies that the manifests allow
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Task::Clippy => steps::clippy(),
         Task::Doc => steps::doc(),
         Task::Edges => edges::check(),
+        Task::Generate => generate::generate(),
         Task::Msrv => steps::msrv(),
         Task::MinimalVersions => dependencies::minimal_versions(),
         Task::Deny(arguments) => dependencies::deny(&arguments),

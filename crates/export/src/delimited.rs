@@ -173,16 +173,8 @@ impl Visit for Lines<'_> {
                 self.others_text(&name.lossy());
                 self.plain(name.hex().unwrap_or_default());
             }
-            Value::Texts(_) => {
-                let mut text = String::new();
-                value.push_joined(&mut text);
-                self.others_text(&text);
-            }
-            Value::Numbers(_) | Value::Flags(_) | Value::Counts(_) => {
-                let mut text = String::new();
-                value.push_joined(&mut text);
-                self.quoted(&text);
-            }
+            Value::Texts(_) => self.others_text(&value.joined()),
+            Value::Numbers(_) | Value::Flags(_) | Value::Counts(_) => self.quoted(&value.joined()),
         }
     }
 

@@ -124,6 +124,17 @@ pub enum Show {
     Command,
 }
 
+/// Defines methods of [`Field`] that set one of its properties.
+macro_rules! setters {
+    ($($(#[$about:meta])+ $name:ident($($argument:ident: $type:ty),*): $property:ident = $value:expr;)+) => {$(
+        $(#[$about])+
+        pub const fn $name(mut self, $($argument: $type),*) -> Self {
+            self.$property = $value;
+            self
+        }
+    )+};
+}
+
 impl Field {
     /// Declares a field of values of type `T`.
     pub const fn new<T: FieldType>(name: &'static str, meaning: &'static str) -> Self {
@@ -145,118 +156,63 @@ impl Field {
         }
     }
 
-    /// Sets a name that is no identifier of Rust.
-    pub const fn named(self, name: &'static str) -> Self {
-        Self { name, ..self }
-    }
-
-    /// Sets the unit.
-    pub const fn bytes(self) -> Self {
-        let unit = Unit::Bytes;
-        Self { unit, ..self }
-    }
-
-    /// Sets the unit.
-    pub const fn pages(self) -> Self {
-        let unit = Unit::Pages;
-        Self { unit, ..self }
-    }
-
-    /// Sets the smallest number.
-    pub const fn least(self, least: u64) -> Self {
-        Self { least, ..self }
-    }
-
-    /// Sets the largest number.
-    pub const fn most(self, most: u64) -> Self {
-        let most = Some(most);
-        Self { most, ..self }
-    }
-
-    /// Sets the closed list that its words are of.
-    pub const fn one_of(self, words: fn() -> Vec<&'static str>) -> Self {
-        let words = Some(words);
-        Self { words, ..self }
-    }
-
-    /// Sets the regular expression that its text matches.
-    pub const fn pattern(self, pattern: &'static str) -> Self {
-        let pattern = Some(pattern);
-        Self { pattern, ..self }
-    }
-
-    /// Sets the meaning of null.
-    pub const fn null(self, null: &'static str) -> Self {
-        Self { null, ..self }
-    }
-
-    /// Leaves it out of JSON if it is null.
-    pub const fn optional(self) -> Self {
-        let is_optional = true;
-        Self {
-            is_optional,
-            ..self
-        }
-    }
-
-    /// Puts the fields of the group among those of the record.
-    pub const fn flat(self) -> Self {
-        let is_flat = true;
-        Self { is_flat, ..self }
-    }
-
-    /// Leaves it out of CSV without these extra columns.
-    pub const fn extra(self, extra: Extra) -> Self {
-        let extra = Some(extra);
-        Self { extra, ..self }
-    }
-
-    /// Sets a column of text.
-    pub const fn text(self, place: usize, title: &'static str, width: usize) -> Self {
-        self.column(place, title, width, Show::Left)
-    }
-
-    /// Sets a column of numbers or addresses.
-    pub const fn number(self, place: usize, title: &'static str, width: usize) -> Self {
-        self.column(place, title, width, Show::Right)
-    }
-
-    /// Sets a column of rounded sizes.
-    pub const fn rough(self, place: usize, title: &'static str, width: usize) -> Self {
-        self.column(place, title, width, Show::Rough)
-    }
-
-    /// Sets the last column, of command lines.
-    pub const fn command(self, place: usize, title: &'static str) -> Self {
-        self.column(place, title, 0, Show::Command)
-    }
-
-    /// Sets a column that other fields share.
-    pub const fn also(self, place: usize, show: Show) -> Self {
-        self.column(place, "", 0, show)
+    setters! {
+        /// Sets a name that is no identifier of Rust.
+        named(name: &'static str): name = name;
+        /// Sets the unit.
+        bytes(): unit = Unit::Bytes;
+        /// Sets the unit.
+        pages(): unit = Unit::Pages;
+        /// Sets the smallest number.
+        least(least: u64): least = least;
+        /// Sets the largest number.
+        most(most: u64): most = Some(most);
+        /// Sets the closed list of its words.
+        one_of(words: fn() -> Vec<&'static str>): words = Some(words);
+        /// Sets the regular expression that its text matches.
+        pattern(pattern: &'static str): pattern = Some(pattern);
+        /// Sets the meaning of null.
+        null(null: &'static str): null = null;
+        /// Leaves it out of JSON if it is null.
+        optional(): is_optional = true;
+        /// Puts the fields of the group among those of the record.
+        flat(): is_flat = true;
+        /// Leaves it out of CSV without these extra columns.
+        extra(extra: Extra): extra = Some(extra);
+        /// Sets a column of text.
+        text(place: usize, title: &'static str, width: usize):
+            column = Some(Column::new(place, title, width, Show::Left));
+        /// Sets a column of numbers or addresses.
+        number(place: usize, title: &'static str, width: usize):
+            column = Some(Column::new(place, title, width, Show::Right));
+        /// Sets a column of rounded sizes.
+        rough(place: usize, title: &'static str, width: usize):
+            column = Some(Column::new(place, title, width, Show::Rough));
+        /// Sets the last column, of command lines.
+        command(place: usize, title: &'static str):
+            column = Some(Column::new(place, title, 0, Show::Command));
+        /// Sets a column that other fields share.
+        also(place: usize, show: Show): column = Some(Column::new(place, "", 0, show));
     }
 
     /// Leaves its column out of tables without these extra columns.
-    pub const fn column_extra(self, extra: Extra) -> Self {
-        let column = match self.column {
-            Some(column) => Some(Column {
-                extra: Some(extra),
-                ..column
-            }),
-            None => None,
-        };
-        Self { column, ..self }
+    pub const fn column_extra(mut self, extra: Extra) -> Self {
+        if let Some(column) = &mut self.column {
+            column.extra = Some(extra);
+        }
+        self
     }
+}
 
-    const fn column(self, place: usize, title: &'static str, width: usize, show: Show) -> Self {
-        let column = Some(Column {
+impl Column {
+    const fn new(place: usize, title: &'static str, width: usize, show: Show) -> Self {
+        Self {
             place,
             title,
             width,
             show,
             extra: None,
-        });
-        Self { column, ..self }
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Records of `process-introspection` as tables, JSON, JSON lines and CSV.
 //!
-//! A record is written when it comes; nothing is kept, so any number of them
-//! takes constant memory. This crate sees records, never a process: everything
-//! here is a function of plain numbers and bytes.
+//! Records are written as they come, so any number of them takes constant memory. This crate
+//! sees records, never a process: it is a function of numbers and bytes.
+//!
+//! The fields of a record are declared once, see [`Field`]: every format is a [`Visit`] of
+//! them, and the JSON schemas and `docs/FIELDS.md` are generated from them.
 //!
 //! ```
 //! use process_introspection_export::{ExtentRecord, Format, Hex, Record, State, Writer};
@@ -26,26 +28,22 @@
 //!
 //! # Formats
 //!
-//! * **Table**: a header line and a line a record, in columns of fixed width
-//!   (a value that is wider moves what follows in its line). Addresses are in
-//!   hexadecimal without `0x`, as in the `maps` file; sizes are exact, `132K`,
-//!   `1G+4K` or `2T-4K`. In names, control characters, whatever else could
-//!   upset a terminal, bytes that are not UTF-8, and backslashes are escaped.
-//!   Below a row can stand notes, indented. A summary is no row but a picture.
-//! * **JSON**: an array of objects, one a line, and **JSON lines**: the objects
-//!   alone. `docs/schemas` has a JSON schema for each kind of record. A name
-//!   that is not UTF-8 is given lossy in `path` and whole in `path_hex`, a
-//!   command in `command` and `command_hex`. What could upset a terminal is
-//!   written `\uXXXX`. An
-//!   array that was not [finished](Writer::finish) is not closed: it cannot be
-//!   taken for a complete one.
-//! * **CSV**: a header line, then the same fields; `swap` becomes `swap_type`
-//!   and `swap_offset`; what is null is empty. In fields of text that anybody
-//!   could have chosen (names, paths, commands) an apostrophe comes before what
-//!   begins with `=`, `+`, `-`, `@`, a tab, a return, or an apostrophe, so that
-//!   no spreadsheet takes it for a formula: who reads such a field takes one
-//!   apostrophe away from its beginning. [For a terminal](Writer::for_terminal)
-//!   these fields are escaped as in a table.
+//! * **Table**: a header line and a line for each record, in columns of fixed width; a wider
+//!   value moves the rest of its line. Addresses are in hexadecimal without `0x`, as in the
+//!   `maps` file; sizes are exact, `132K`, `1G+4K` or `2T-4K`. In names, these are escaped:
+//!   control and other characters that could upset a terminal, bytes that are not UTF-8, and
+//!   backslashes. Notes below a row are indented. A summary is a picture in place of a row.
+//! * **JSON**: an array of objects, each in one line, and **JSON lines**: the objects alone.
+//!   `docs/schemas` has a JSON schema for each kind of record. If a name is not UTF-8, `path`
+//!   has replacement characters and `path_hex` all bytes; a command has `command` and
+//!   `command_hex`. Characters that could upset a terminal are `\uXXXX`. An array that was not
+//!   [finished](Writer::finish) is not closed, so a part cannot pass for the whole.
+//! * **CSV**: a header line, then the same fields; `swap` becomes `swap_type` and
+//!   `swap_offset`; null is empty. In fields of text that anybody could have chosen (names,
+//!   paths, commands) an apostrophe precedes text that begins with `=`, `+`, `-`, `@`, a tab, a
+//!   return, or an apostrophe, so that no spreadsheet takes it for a formula: a reader of such
+//!   a field removes one apostrophe from its beginning. [For a
+//!   terminal](Writer::for_terminal) these fields are escaped as in a table.
 #![forbid(unsafe_code)]
 
 mod address;

@@ -1,5 +1,5 @@
-//! Names of mappings: bytes that anybody chose. How they are shown so that
-//! they can break no line and upset no terminal, and how they are kept whole.
+//! Names: bytes that anybody could have chosen. Shown so that they break no line and upset no
+//! terminal, and kept whole.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,12 +15,12 @@ use unicode_width::UnicodeWidthChar;
 pub struct Name<'a>(pub &'a [u8]);
 
 impl<'a> Name<'a> {
-    /// As text, what is not UTF-8 replaced.
+    /// Returns the name as text; bytes that are not UTF-8 are replaced.
     pub fn lossy(self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.0)
     }
 
-    /// Its bytes in hexadecimal; `None` if it is UTF-8.
+    /// Returns its bytes in hexadecimal; `None` if it is UTF-8.
     pub fn hex(self) -> Option<String> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         if std::str::from_utf8(self.0).is_ok() {
@@ -31,9 +31,8 @@ impl<'a> Name<'a> {
         Some(self.0.iter().flat_map(digits).collect())
     }
 
-    /// Appends it in one line of printable text, at most `width` columns wide
-    /// if there is a width; then its middle is cut out if need be. Different
-    /// names give different text, unless they are cut.
+    /// Appends it in one line of printable text. With a width, its middle is cut out if it has
+    /// more columns. Different names give different text, unless they are cut.
     pub fn push_printable(self, width: Option<usize>, line: &mut Vec<u8>) {
         let limit = width.unwrap_or(usize::MAX);
         let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
@@ -47,10 +46,9 @@ impl<'a> Name<'a> {
         push_cut(&escaped, limit, line);
     }
 
-    /// Appends a command line in one line of printable text, at most `width`
-    /// columns wide if there is a width; then its end is cut off. What goes first
-    /// is the directory of the program, where the program's name does not fit
-    /// behind it.
+    /// Appends a command line in one line of printable text. With a width, its end is cut off
+    /// if it has more columns, but first the program's directory, if the program's name does
+    /// not fit behind it.
     pub fn push_command(self, width: Option<usize>, line: &mut Vec<u8>) {
         let limit = width.unwrap_or(usize::MAX);
         let escaped = self.escaped();
@@ -61,7 +59,7 @@ impl<'a> Name<'a> {
             return;
         }
         let program = escaped.split(' ').next().unwrap_or_default();
-        // Room for the program's path and the ellipsis that ends the rest.
+        // Is there room for the program's path, and the ellipsis that ends the rest?
         let shown = match program.rfind('/') {
             Some(slash) if columns(program) >= limit => {
                 line.extend_from_slice("…".as_bytes());
@@ -98,10 +96,10 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Control characters, and those without a width of their own or that turn the
-/// direction of what follows.
+/// Whether it is a control character, has no width of its own, or turns the direction of the
+/// text that follows.
 pub(crate) fn upsets_terminals(character: char) -> bool {
-    // Nearly all characters are these.
+    // Nearly all characters are of this range.
     if matches!(character, ' '..='~') {
         return false;
     }
@@ -127,8 +125,8 @@ fn columns(text: &str) -> usize {
     text.chars().map(width_of).sum()
 }
 
-/// As much of the beginning of `text` as fits, with an ellipsis if that is not
-/// all, in `limit` columns.
+/// Appends the beginning of `text` that fits in `limit` columns, with an ellipsis if that is
+/// not all.
 fn push_beginning(text: &str, limit: usize, line: &mut Vec<u8>) {
     if columns(text) <= limit {
         return line.extend_from_slice(text.as_bytes());
@@ -148,8 +146,8 @@ fn push_beginning(text: &str, limit: usize, line: &mut Vec<u8>) {
     line.extend_from_slice("…".as_bytes());
 }
 
-/// The start and the end of `text`, with an ellipsis between, in `limit`
-/// columns: the end, where a file's name is, gets the larger half.
+/// Appends the start and the end of `text` in `limit` columns, with an ellipsis between. The
+/// end, where a file's name is, gets the larger half.
 fn push_cut(text: &str, limit: usize, line: &mut Vec<u8>) {
     let Some(room) = limit.checked_sub(1) else {
         return;
@@ -193,7 +191,7 @@ mod tests {
         String::from_utf8(line).unwrap()
     }
 
-    /// What a person reading the table can do to get the bytes back.
+    /// Returns the bytes of an escaped name, as a reader of the table can.
     fn unescaped(text: &str) -> Vec<u8> {
         let (mut bytes, mut rest) = (Vec::new(), text.chars());
         while let Some(character) = rest.next() {

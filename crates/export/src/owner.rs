@@ -15,10 +15,11 @@ use crate::value::{Decimal, FlagNames, Text};
 use crate::words::{mapping_kinds, PROTECTION};
 
 /// Statement of a record.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OwnerKind {
     /// A process maps the memory.
+    #[default]
     Mapped,
     /// A process had the memory until a memory error took it away.
     Lost,
@@ -33,7 +34,7 @@ pub enum OwnerKind {
 }
 
 impl OwnerKind {
-    /// All of them.
+    /// All statements.
     pub const ALL: [Self; 6] = [
         Self::Mapped,
         Self::Lost,
@@ -69,7 +70,7 @@ pub enum Searched {
 }
 
 impl Searched {
-    /// All of them.
+    /// All of these.
     pub const ALL: [Self; 3] = [Self::All, Self::Some, Self::Namespace];
 
     /// Returns its name in every format.
@@ -96,6 +97,7 @@ closed_list!(OwnerKind, Searched);
 
 record! {
     /// Physical memory of one use and a process that maps it, or a statement in its place.
+    #[derive(Default)]
     pub struct OwnerRecord<'a> {
         /// Statement of the record: a process maps the memory (mapped), a process had it
         /// until a memory error took it away (lost), no process maps it (unmapped), no
@@ -199,33 +201,7 @@ impl<'a> OwnerRecord<'a> {
     pub fn empty(record: OwnerKind) -> Self {
         Self {
             record,
-            paddr: None,
-            pfn: None,
-            size: None,
-            page_use: None,
-            node: None,
-            mapcount_min: None,
-            mapcount_max: None,
-            flags: None,
-            pid: None,
-            unique_pid: None,
-            command: Name(b""),
-            vaddr: None,
-            state: None,
-            prot: None,
-            shared: None,
-            kind: None,
-            offset: None,
-            path: Name(b""),
-            moved_from: None,
-            searched: None,
-            unread_pid: None,
-            unread_command: None,
-            reason: None,
-            log: None,
-            log_line: None,
-            log_form: None,
-            log_lines: None,
+            ..Self::default()
         }
     }
 

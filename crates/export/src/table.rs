@@ -137,7 +137,6 @@ impl Row<'_> {
 
     #[inline]
     fn cell(&mut self, field: &Field, column: &Column, value: Value<'_>) {
-        let mut joined = String::new();
         match value {
             Value::Null => {}
             // The protection is in front of it.
@@ -164,8 +163,7 @@ impl Row<'_> {
             Value::Name(Name(b"")) => {}
             Value::Name(Name(name)) => self.put(column, name),
             Value::Texts(_) | Value::Numbers(_) | Value::Flags(_) | Value::Counts(_) => {
-                value.push_joined(&mut joined);
-                self.put(column, joined.as_bytes());
+                self.put(column, value.joined().as_bytes());
             }
         }
     }

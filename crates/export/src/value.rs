@@ -68,29 +68,22 @@ pub(crate) fn flag_name(bit: u32) -> String {
 pub struct FlagCounts(pub Vec<(String, u64)>);
 
 impl Value<'_> {
-    /// Appends a list as one text, for formats without lists.
-    pub(crate) fn push_joined(self, text: &mut String) {
-        fn push(text: &mut String, separator: &str, parts: impl Iterator<Item = String>) {
-            for (index, part) in parts.enumerate() {
-                if index > 0 {
-                    text.push_str(separator);
-                }
-                text.push_str(&part);
-            }
-        }
+    /// Returns a list as one text, for formats without lists.
+    pub(crate) fn joined(self) -> String {
+        let with_bars = |parts: Vec<String>| parts.join("|");
         match self {
-            Self::Texts(texts) => push(text, " > ", texts.iter().cloned()),
-            Self::Numbers(numbers) => push(text, "|", numbers.iter().map(u64::to_string)),
-            Self::Flags(flags) => push(text, "|", flags.names()),
+            Self::Texts(texts) => texts.join(" > "),
+            Self::Numbers(numbers) => with_bars(numbers.iter().map(u64::to_string).collect()),
+            Self::Flags(flags) => with_bars(flags.names().collect()),
             Self::Counts(FlagCounts(counts)) => {
                 let flags = counts.iter();
-                push(
-                    text,
-                    "|",
-                    flags.map(|(name, count)| format!("{name}:{count}")),
-                );
+                with_bars(
+                    flags
+                        .map(|(name, count)| format!("{name}:{count}"))
+                        .collect(),
+                )
             }
-            _ => {}
+            _ => String::new(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The bytes of every format for the samples of every kind of record, compared with
-//! `bytes.txt`; with `GENERATE=1` this test writes that file.
+//! `bytes.txt`; with `PIN_BYTES=1` this test writes that file.
 
 mod samples;
 
@@ -135,7 +135,7 @@ fn every_format_has_the_bytes_that_it_had() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bytes.txt");
     let mut text = String::new();
     add_all(&mut text);
-    if std::env::var_os("GENERATE").is_some() {
+    if std::env::var_os("PIN_BYTES").is_some() {
         std::fs::write(path, &text).unwrap();
     }
     let expected = std::fs::read_to_string(path).unwrap();

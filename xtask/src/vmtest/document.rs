@@ -64,7 +64,7 @@ fn in_document(document: &str) -> Result<String> {
 }
 
 /// Writes the table into the document.
-pub(super) fn write() -> Result<()> {
+pub(crate) fn write() -> Result<()> {
     let path = root().join("docs/KERNELS.md");
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let document = fs::read_to_string(&path).map_err(failed)?;

@@ -3,7 +3,7 @@
 //! are in `table` alone.
 
 mod boot;
-mod document;
+pub(crate) mod document;
 mod image;
 mod kernels;
 mod names;

@@ -90,18 +90,18 @@ fn names_in_the_table_are_unique() {
     assert_eq!(names.len(), count);
 }
 
-/// The document is generated from the table: `UPDATE_MESSAGES=1` writes it.
+/// The document is generated from the table: `cargo xtask generate` writes it.
 #[test]
 fn the_document_lists_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/MESSAGES.md");
     let text = document();
-    if std::env::var_os("UPDATE_MESSAGES").is_some() {
+    if std::env::var_os("GENERATE").is_some() {
         std::fs::write(path, &text).unwrap();
     }
     assert_eq!(
         std::fs::read_to_string(path).unwrap(),
         text,
-        "UPDATE_MESSAGES=1 cargo test -p introspect-cli the_document"
+        "cargo xtask generate"
     );
 }
 

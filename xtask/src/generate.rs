@@ -1,0 +1,20 @@
+//! Files that are generated from the sources and committed. A test compares each file with
+//! the sources; the same test writes it.
+
+use crate::run::{cargo, run, Result};
+use crate::vmtest::document;
+
+/// Tests that write files: the schemas and FIELDS.md, MESSAGES.md.
+const TESTS: [&str; 2] = [
+    "--package process-introspection-export --test generated",
+    "--package introspect-cli --bin introspect the_document",
+];
+
+/// Writes the generated files in `docs`.
+pub(crate) fn generate() -> Result<()> {
+    for test in TESTS {
+        let mut command = cargo(&["test", "--quiet"]);
+        run(command.args(test.split(' ')).env("GENERATE", "1"))?;
+    }
+    document::write()
+}
