@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use process_introspection::Error;
 
@@ -71,6 +72,18 @@ impl From<clap::Error> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Library(error)
+    }
+}
+
+/// Continues a walk, or ends it with an error, which is stored in `failed`.
+pub(crate) fn continue_unless(
+    failed: &mut Option<Failure>,
+    step: Result<(), Failure>,
+) -> ControlFlow<()> {
+    *failed = step.err();
+    match failed {
+        None => ControlFlow::Continue(()),
+        Some(_) => ControlFlow::Break(()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputOptions;
 use crate::options::range::Size;
-use crate::options::selection::RequiredRange;
+use crate::options::selection::RangeArgument;
 use crate::options::target::TargetArgument;
 use crate::output::sink::Sink;
 use conditions::Conditions;
@@ -30,12 +30,13 @@ pub(crate) const MANUAL: &str = include_str!("manual/extents.txt");
 
 /// List byte-exact physical extents; fail unless all is RAM
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE, after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("range", |range| range.required_unless_present("mapping")))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: TargetArgument,
     #[command(flatten)]
-    range: RequiredRange,
+    range: RangeArgument,
     #[command(flatten)]
     freeze: FreezeOption,
     /// Require that all is one extent

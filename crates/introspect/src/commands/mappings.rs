@@ -8,7 +8,7 @@ use crate::control::freeze::freeze;
 use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputOptions;
-use crate::options::selection::OptionalRange;
+use crate::options::selection::RangeArgument;
 use crate::options::target::TargetArgument;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: TargetArgument,
     #[command(flatten)]
-    range: OptionalRange,
+    range: RangeArgument,
     #[command(flatten)]
     freeze: FreezeOption,
     /// Find thread stacks by the stack pointers

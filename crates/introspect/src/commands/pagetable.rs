@@ -9,7 +9,7 @@ use crate::control::freeze::freeze;
 use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputOptions;
-use crate::options::selection::RequiredRange;
+use crate::options::selection::RangeArgument;
 use crate::options::target::TargetArgument;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
@@ -28,12 +28,13 @@ pub(crate) const MANUAL: &str = include_str!("manual/pagetable.txt");
 
 /// List the leaf entries of the page table
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE, after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("range", |range| range.required_unless_present("mapping")))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: TargetArgument,
     #[command(flatten)]
-    range: RequiredRange,
+    range: RangeArgument,
     #[command(flatten)]
     freeze: FreezeOption,
     /// Leave out what is not backed by memory

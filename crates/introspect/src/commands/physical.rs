@@ -1,7 +1,5 @@
 //! `introspect physical`: the physical memory behind a process's addresses.
 
-use std::ops::ControlFlow;
-
 use clap::error::ErrorKind;
 use clap::{value_parser, Args};
 use process_introspection::{Attributed, PhysicalMap, PhysicalRegion, Process, Walk};
@@ -10,14 +8,14 @@ use process_introspection_export::{Extra, PhysicalRecord, Record};
 use crate::commands::details::Details;
 use crate::control::freeze::freeze;
 use crate::control::launch::{launch, WalkContext};
-use crate::failure::Failure;
+use crate::failure::{continue_unless, Failure};
 use crate::options::freeze::FreezeOption;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::range::RangeText;
-use crate::options::selection::{OptionalRange, Selection};
+use crate::options::selection::{RangeArgument, Selection};
 use crate::output::fold::{Fold, Folding};
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
@@ -43,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "PID", required_unless_present = "command")]
     pid: Option<TargetText>,
     #[command(flatten)]
-    range: OptionalRange,
+    range: RangeArgument,
     #[command(flatten)]
     freeze: FreezeOption,
     /// Leave out what is not backed by memory
@@ -199,16 +197,10 @@ impl Arguments {
             }
             write(region, None, &mut sink)
         };
-        let mut written = Ok(());
+        let mut failed = None;
         self.describe(process.walk_ranges(ranges), &map)
-            .for_each(|region| {
-                written = write_or_fold(region);
-                match written {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(_) => ControlFlow::Break(()),
-                }
-            })?;
-        written?;
+            .for_each(|region| continue_unless(&mut failed, write_or_fold(region)))?;
+        failed.map_or(Ok(()), Err)?;
         write_fold(fold.and_then(|mut fold| fold.end()), &mut sink)?;
         sink.finish()?;
         remarks.finish(process, selection);

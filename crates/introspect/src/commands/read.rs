@@ -10,7 +10,7 @@ use crate::control::interruption::Interruption;
 use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputFile;
-use crate::options::selection::RequiredRange;
+use crate::options::selection::RangeArgument;
 use crate::options::target::TargetArgument;
 use crate::output::deferred::Output;
 use crate::output::destination::Destination;
@@ -36,12 +36,13 @@ pub(crate) const MANUAL: &str = include_str!("manual/read.txt");
 
 /// Write the bytes of a process's memory
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE, after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("range", |range| range.required_unless_present("mapping")))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: TargetArgument,
     #[command(flatten)]
-    range: RequiredRange,
+    range: RangeArgument,
     #[command(flatten)]
     freeze: FreezeOption,
     /// Write a hex dump (default on a terminal)

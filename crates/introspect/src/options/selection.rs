@@ -10,19 +10,11 @@ use crate::failure::Failure;
 use crate::options::range::RangeText;
 use crate::text::printable;
 
+// Optional; a subcommand that needs a range or `--mapping` says so by `mut_arg`.
 #[derive(Debug, Args)]
-pub(crate) struct OptionalRange {
+pub(crate) struct RangeArgument {
     /// START-END, START+SIZE, or the page of one address
     #[arg(value_name = "RANGE")]
-    range: Option<RangeText>,
-    #[command(flatten)]
-    mapping: MappingOption,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RequiredRange {
-    /// START-END, START+SIZE, or the page of one address
-    #[arg(value_name = "RANGE", required_unless_present = "mapping")]
     range: Option<RangeText>,
     #[command(flatten)]
     mapping: MappingOption,
@@ -42,13 +34,8 @@ fn non_empty() -> impl TypedValueParser<Value = OsString> {
     })
 }
 
-impl OptionalRange {
-    pub(crate) fn selection(&self) -> Selection<'_> {
-        self.mapping.selection(self.range)
-    }
-}
-
-impl RequiredRange {
+impl RangeArgument {
+    /// Returns the selected addresses.
     pub(crate) fn selection(&self) -> Selection<'_> {
         self.mapping.selection(self.range)
     }

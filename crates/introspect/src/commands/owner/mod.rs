@@ -3,7 +3,6 @@
 mod log;
 mod watch;
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use process_introspection::{
 use process_introspection_export::{OwnerRecord, Record, Searched};
 
 use crate::commands::address_check;
-use crate::failure::{warn, Failure};
+use crate::failure::{continue_unless, warn, Failure};
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::range::PhysicalRangeText;
@@ -130,15 +129,9 @@ impl Arguments {
                 }
                 _ => Ok(()),
             });
-            failed = written.err();
-            match failed {
-                None => ControlFlow::Continue(()),
-                Some(_) => ControlFlow::Break(()),
-            }
+            continue_unless(&mut failed, written)
         })?;
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
+        failed.map_or(Ok(()), Err)?;
         match watch {
             Some(watch) => {
                 sink.flush()?;
@@ -212,11 +205,7 @@ fn write_runs<'a>(
         let written = sink
             .check()
             .and_then(|()| sink.write(&record(run).named_by(named.by(run.range))));
-        failed = written.err();
-        match failed {
-            None => ControlFlow::Continue(()),
-            Some(_) => ControlFlow::Break(()),
-        }
+        continue_unless(&mut failed, written)
     })?;
     failed.map_or(Ok(()), Err)
 }

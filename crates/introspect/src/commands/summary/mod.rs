@@ -6,7 +6,6 @@ mod several;
 use std::cmp::Reverse;
 use std::env;
 use std::ffi::OsString;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,7 +18,7 @@ use process_introspection_export::{
 };
 
 use crate::control::launch::{launch, WalkContext};
-use crate::failure::{warn, Failure};
+use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::FreezeOption;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
@@ -197,19 +196,17 @@ fn summarize(
 ) -> Result<Found, Failure> {
     let (mut mappings, mut failed) = (Vec::new(), None);
     let summary = process.summary_with(ranges, options, |step| {
-        match step {
-            SummaryStep::Mapping(mapping) if keep_mappings => mappings.push(mapping),
-            SummaryStep::Passed(range) => failed = passed(range).err(),
-            _ => {}
-        }
-        match failed {
-            None => ControlFlow::Continue(()),
-            Some(_) => ControlFlow::Break(()),
-        }
+        let passed = match step {
+            SummaryStep::Passed(range) => passed(range),
+            SummaryStep::Mapping(mapping) if keep_mappings => {
+                mappings.push(mapping);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        continue_unless(&mut failed, passed)
     })?;
-    if let Some(failure) = failed {
-        return Err(failure);
-    }
+    failed.map_or(Ok(()), Err)?;
     mappings.sort_by_key(|mapping| {
         let usage = &mapping.usage;
         let sizes = (

@@ -1,7 +1,6 @@
 //! `introspect summary` of several processes, or of all: a line for each, and the sum.
 
 use std::cmp::Reverse;
-use std::ops::ControlFlow;
 
 use process_introspection::{
     for_each_process, AddrRange, AdviceReading, HugePageSettings, Mounts, PageSize, PassOptions,
@@ -14,7 +13,7 @@ use process_introspection_export::{
 
 use super::{missing, summarize, Arguments, Found};
 use crate::control::freeze::{freeze, Freeze};
-use crate::failure::{warn, Failure};
+use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::FreezeOption;
 use crate::options::pid::TargetText;
 use crate::output::sink::Sink;
@@ -132,11 +131,7 @@ pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure>
                 summaries.add(found.map_err(Failure::from).and_then(|found| found))
             }
         };
-        summaries.failed = sink.check().and(added).err();
-        match summaries.failed {
-            None => ControlFlow::Continue(()),
-            Some(_) => ControlFlow::Break(()),
-        }
+        continue_unless(&mut summaries.failed, sink.check().and(added))
     });
     match summaries.failed {
         None => report(arguments, summaries, sink),
