@@ -81,7 +81,7 @@ mod tests {
         let document = fs::read_to_string(path).unwrap();
         assert!(
             in_document(&document).unwrap() == document,
-            "run `cargo xtask vmtest --write`"
+            "run `cargo xtask generate`"
         );
     }
 }

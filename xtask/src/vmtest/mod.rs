@@ -47,7 +47,6 @@ Examples:
                                           one test program of a row
   cargo xtask vmtest --again              a second attempt for a row that fails
   cargo xtask vmtest --build              only fetch and build
-  cargo xtask vmtest --write              write the table into docs/KERNELS.md
 
 Kernels come from Debian's archive through the mirrors of this machine's apt.
 They are kept in vmtest/cache of the target directory, or in $VMTEST_CACHE.
@@ -76,9 +75,6 @@ pub(crate) struct Arguments {
     /// Fetch the kernels and build the programs for the next run; run no row
     #[arg(long)]
     build: bool,
-    /// Write the table into docs/KERNELS.md and do nothing else
-    #[arg(long)]
-    write: bool,
 }
 
 /// Result of a row.
@@ -102,9 +98,6 @@ struct Needed {
 }
 
 pub(crate) fn vmtest(arguments: &Arguments) -> Result<()> {
-    if arguments.write {
-        return document::write();
-    }
     let mut rows: Vec<&Row> = ROWS.iter().collect();
     rows.retain(|row| is_chosen(row, &arguments.only));
     let program = arguments.program.as_deref();
