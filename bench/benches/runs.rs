@@ -5,10 +5,10 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use process_introspection_core::mapping::PageSource;
 use process_introspection_core::entry::Entry;
-use process_introspection_core::pure::{Merger, PageContext};
+use process_introspection_core::mapping::PageSource;
 use process_introspection_core::physical::Run;
+use process_introspection_core::pure::{Merger, PageContext};
 use process_introspection_core::{PageSize, Pfn};
 
 /// Number of base pages of 1 GiB.

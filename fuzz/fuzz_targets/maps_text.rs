@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use process_introspection_core::pure::{Lines, parse};
+use process_introspection_core::pure::{parse, Lines};
 use process_introspection_core::vma::Vma;
 use process_introspection_core::Errno;
 

@@ -9,10 +9,10 @@ use std::ops::ControlFlow;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use process_introspection_core::backing::{Backing, SwapPlace, UnknownReason};
-use process_introspection_core::mapping::PageSource;
 use process_introspection_core::entry::Entry;
-use process_introspection_core::pure::{Merger, PageContext};
+use process_introspection_core::mapping::PageSource;
 use process_introspection_core::physical::Run;
+use process_introspection_core::pure::{Merger, PageContext};
 use process_introspection_core::{PageSize, Pfn, PhysAddr};
 
 #[derive(Arbitrary, Debug)]

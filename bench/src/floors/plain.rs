@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use process_introspection_core::mapping::PageSource;
 use process_introspection_core::pagemap::read_entries;
-use process_introspection_core::pure::{Merger, PageContext};
 use process_introspection_core::physical::Run;
 use process_introspection_core::process::Access;
+use process_introspection_core::pure::{Merger, PageContext};
 use process_introspection_core::vma::{Vma, VmaCursor};
 use process_introspection_core::{PageSize, Pfn, ProcessHandle, Target};
 
@@ -33,7 +33,8 @@ pub(crate) struct PlainWalk {
 impl PlainWalk {
     /// Opens the target of a range.
     pub(crate) fn new(memory: &Memory) -> Self {
-        let process = ProcessHandle::open(Target::Pid(memory.pid()), Access::Frames).expect("the target");
+        let process =
+            ProcessHandle::open(Target::Pid(memory.pid()), Access::Frames).expect("the target");
         Self {
             page: process.page_size(),
             process,
