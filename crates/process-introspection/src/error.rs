@@ -32,13 +32,13 @@ impl Error {
         }
     }
 
-    /// The same about a process whose number is that of another proc.
+    /// Marks it as about a process whose number is that of another proc.
     pub(crate) fn in_other_proc(mut self) -> Self {
         self.in_other_proc = true;
         self
     }
 
-    /// Of a walk of this process that did not come further for so long.
+    /// Error of a walk of this process that made no progress for this long.
     pub fn silent(pid: u32, waited: Duration) -> Self {
         Self {
             waited: Some(waited),
@@ -56,7 +56,7 @@ impl Error {
         )
     }
 
-    /// Of asking for more page frames at once than there are marks for.
+    /// Error of a request for more page frames than there are marks for.
     pub(crate) fn too_many_frames() -> Self {
         Self::new(
             core::CoreError::new(Errno::EINVAL, Operation::ReadPhysicalMap),
@@ -64,7 +64,7 @@ impl Error {
         )
     }
 
-    /// Of opening a process's directory.
+    /// Error of opening a process's directory.
     pub(crate) fn of_open(error: &std::io::Error) -> Self {
         let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
             Some(Errno::EACCES) => Errno::EPERM,
@@ -74,7 +74,7 @@ impl Error {
         Self::new(core::CoreError::new(errno, Operation::OpenProcess), None)
     }
 
-    /// Of reading a file that is not a process's.
+    /// Error of reading a file that is not a process's.
     pub(crate) fn of_io(error: &std::io::Error, operation: Operation) -> Self {
         let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
             Some(Errno::EACCES) => Errno::EPERM,
@@ -149,7 +149,7 @@ impl Error {
         }
     }
 
-    /// Whether the process is the calling one, whichever way it was named.
+    /// Returns whether the process is the calling one, whichever way it was named.
     fn is_about_caller(&self) -> bool {
         match self.target {
             Some(Target::Caller) => true,

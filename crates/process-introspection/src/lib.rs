@@ -1,4 +1,4 @@
-//! Which physical memory is behind this range of that process's addresses?
+//! Physical memory behind a range of a process's addresses.
 //!
 //! ```
 //! use process_introspection::Process;

@@ -115,7 +115,7 @@ pub(crate) fn before_exec(
     unsafe { command.pre_exec(run) };
 }
 
-/// What a tracer asks of a thread that it traces.
+/// Request of a tracer to a thread that it traces.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// To be traced, with these options.
@@ -202,7 +202,7 @@ pub(crate) fn peek_change(thread: Option<i32>) -> io::Result<Option<Change>> {
     }))
 }
 
-/// Whether this process ignores a signal.
+/// Returns whether this process ignores a signal.
 pub(crate) fn is_ignored(signal: i32) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: without a new action the call only fills `action`, which also

@@ -1,4 +1,4 @@
-//! Which mappings hold threads' stacks, by the threads' stack pointers.
+//! Threads' stacks, found by the threads' stack pointers.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl ThreadStacks {
 }
 
 impl Process {
-    /// Where the threads' stack pointers stand now, which tells their stacks.
+    /// Reads the threads' stack pointers, which identify their stacks.
     ///
     /// # Errors
     /// [`Error::is_permission_denied`] without the right to attach to the

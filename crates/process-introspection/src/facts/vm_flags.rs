@@ -67,7 +67,7 @@ impl AreaFlags {
         self.bits & flag != 0
     }
 
-    /// Whether it is one of those that khugepaged leaves alone (`VM_SPECIAL`,
+    /// Returns whether it is one of those that khugepaged leaves alone (`VM_SPECIAL`,
     /// include/linux/mm.h).
     pub(crate) fn is_special(self) -> bool {
         self.has(Self::PFNMAP | Self::IO | Self::DONTEXPAND | Self::MIXEDMAP)

@@ -1,4 +1,4 @@
-//! What the kernel tells of page frames, whosever they are: their flags and how
+//! Facts that the kernel reports of page frames, whosever they are: their flags and how
 //! often they are mapped. Owns `/proc/kpageflags` and `/proc/kpagecount`; knows
 //! no process.
 
@@ -49,7 +49,7 @@ flags! {
     /// The folio was used since the last look of reclaim. (What the page tables
     /// know of use is not in it.)
     REFERENCED = 2, "referenced";
-    /// What it holds is what it should hold.
+    /// Its contents are up to date.
     UPTODATE = 3, "uptodate";
     /// The folio has to be written back. (PTE-dirty and soft-dirty are others.)
     DIRTY = 4, "dirty";
@@ -77,7 +77,7 @@ flags! {
     COMPOUND_HEAD = 15, "compound_head";
     /// Another frame of one.
     COMPOUND_TAIL = 16, "compound_tail";
-    /// Of hugetlb.
+    /// hugetlb page.
     HUGE = 17, "huge";
     /// On the list of what is not reclaimed.
     UNEVICTABLE = 18, "unevictable";
@@ -90,7 +90,7 @@ flags! {
     /// Shared by kernel samepage merging. Read only where the kernel tells, see
     /// [`Frames::tells_merged`].
     KSM = 21, "ksm";
-    /// Of a large folio that processes can map: a transparent huge page, or where
+    /// Part of a large folio that processes can map: a transparent huge page, or where
     /// the kernel makes them a smaller one. Not of hugetlb.
     THP = 22, "thp";
     /// Memory that a driver took away: a balloon, hot-unplug.
@@ -137,7 +137,7 @@ impl FrameFlags {
         self.0
     }
 
-    /// Whether all of these are set.
+    /// Returns whether all of these are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -210,7 +210,7 @@ impl Frames {
         Self::open_in(&Mounts::new())
     }
 
-    /// The same below another mount of proc.
+    /// Opens the files below another mount of proc.
     ///
     /// # Errors
     /// As [`Frames::open`].
@@ -224,7 +224,7 @@ impl Frames {
         })
     }
 
-    /// Whether [`FrameFlags::KSM`] is known. Kernels from 6.10 on set it for all
+    /// Returns whether [`FrameFlags::KSM`] is known. Kernels from 6.10 on set it for all
     /// anonymous memory: of two bits that tell together, they take one for enough
     /// (fs/proc/page.c `stable_page_flags`; seen so on 6.12.117, and no longer on
     /// 6.18.44). It is found out by a page of one's own, and then the flag is
@@ -258,7 +258,7 @@ impl Frames {
         Ok(done)
     }
 
-    /// The same as words, without what is not told.
+    /// Reads flags as words, without those that mean nothing.
     pub(crate) fn read_flag_words(&self, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
         let told = read_words(&self.flags, first, words)?;
         if !self.tells_merged {
@@ -269,7 +269,7 @@ impl Frames {
         Ok(told)
     }
 
-    /// How often consecutive frames from `first` on are mapped by page tables,
+    /// Reads the mapcounts of consecutive frames from `first` on: how often page tables map them,
     /// of all processes; how many there are.
     ///
     /// An entry for a huge page counts for each of its frames. For frames of

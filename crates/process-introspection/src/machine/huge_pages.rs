@@ -24,7 +24,7 @@ pub enum AnonymousMode {
 pub enum SharedMode {
     /// Every file may have huge pages.
     Always,
-    /// Where the huge page lies within the file's size, or with `MADV_HUGEPAGE`.
+    /// A huge page within the file's size may, or one with `MADV_HUGEPAGE`.
     WithinSize,
     /// Mappings with `MADV_HUGEPAGE` may.
     Advise,

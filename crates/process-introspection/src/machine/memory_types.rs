@@ -44,7 +44,7 @@ impl MemoryTypes {
         Self::default()
     }
 
-    /// The same for other mounts of proc and sysfs.
+    /// Memory types below other mounts of proc and sysfs.
     pub fn of(mounts: &Mounts) -> Self {
         let mounts = mounts.clone();
         Self {
@@ -83,7 +83,7 @@ impl MemoryTypes {
         }
     }
 
-    /// Of RAM that a driver has, which the kernel keeps in its frames' flags.
+    /// Types of RAM that a driver has, which the kernel keeps in its frames' flags.
     fn of_frames(&self, start: PhysAddr, size: u64) -> Vec<(u64, Option<MemoryType>)> {
         let open = || {
             let x86 = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
@@ -115,7 +115,7 @@ impl MemoryTypes {
     }
 }
 
-/// Whether its pages are mapped by a driver, which can choose their type.
+/// Returns whether its pages are mapped by a driver, which can choose their type.
 fn is_drivers(kind: MappingKind) -> bool {
     matches!(
         kind,
@@ -136,7 +136,7 @@ impl Pieces {
     }
 }
 
-/// Whether the kernel itself made a mapping so that RAM in it is always
+/// Returns whether the kernel itself made a mapping so that RAM in it is always
 /// write-back: nothing in io_uring/, kernel/, fs/, mm/ and virt/ changes how the
 /// pages of such a mapping are cached (Linux 6.12).
 fn is_kernels_ring(kind: MappingKind, name: &[u8]) -> bool {

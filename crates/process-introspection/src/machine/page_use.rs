@@ -1,4 +1,4 @@
-//! What the pages of physical memory are used for, whosever they are: from the
+//! Uses of the pages of physical memory, whosever they are: from the
 //! frames' flags and from what is at their addresses. Knows no process.
 
 use std::ops::{ControlFlow, Range};
@@ -11,7 +11,7 @@ use crate::machine::physical_map::{PhysicalKind, PhysicalMap};
 use crate::machine::range::PhysRange;
 use crate::process::mounts::Mounts;
 
-/// What a page is used for.
+/// Use of a page.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PageUse {
@@ -21,7 +21,7 @@ pub enum PageUse {
     Slab,
     /// A page table.
     PageTable,
-    /// Of a file, or of shared memory.
+    /// Page of a file, or of shared memory.
     PageCache,
     /// Anonymous memory, or a private copy.
     Anonymous,
@@ -32,7 +32,7 @@ pub enum PageUse {
     Ksm,
     /// The zero page, or the huge one.
     Zero,
-    /// Of hugetlb, in use or not.
+    /// hugetlb, in use or not.
     Hugetlb,
     /// The hardware reported an error there, and the kernel keeps it from use.
     Poisoned,
@@ -52,7 +52,7 @@ pub enum PageUse {
 }
 
 impl PageUse {
-    /// What flags say. `kind` is asked only where they do not tell: of frames
+    /// Returns the use that flags say. `kind` is called only where they do not: for frames
     /// that the kernel has nothing to say of (`None`).
     ///
     /// The flags are those of fs/proc/page.c `stable_page_flags`, Linux 5.10 to
@@ -148,9 +148,9 @@ impl PageUse {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageRun {
-    /// Where, whole pages.
+    /// Their addresses, whole pages.
     pub range: PhysRange,
-    /// What for.
+    /// Their use.
     pub page_use: PageUse,
     /// The NUMA node; `None` if it is no RAM of the kernel's or not known.
     pub node: Option<u32>,
@@ -162,7 +162,7 @@ pub struct PageRun {
     pub mapcount: Option<(u64, u64)>,
 }
 
-/// So many frames are read at once.
+/// Number of frames that are read at once.
 const PIECE: usize = 2048;
 
 /// No run of memory that the kernel manages goes past a multiple of this.
@@ -187,7 +187,7 @@ impl PageUses {
         Self::open_in(&Mounts::new())
     }
 
-    /// The same below other mounts of proc and sysfs.
+    /// Opens the files below other mounts of proc and sysfs.
     ///
     /// # Errors
     /// As [`PageUses::open`].
@@ -201,7 +201,7 @@ impl PageUses {
         })
     }
 
-    /// What is where.
+    /// Returns the map of physical memory.
     pub fn map(&self) -> &PhysicalMap {
         &self.map
     }
@@ -256,7 +256,7 @@ impl PageUses {
                 let frame = at + done as u64;
                 let flags = self.flags[..told].get(done).copied();
                 let count = self.counts[..counted].get(done).copied();
-                // Of what the kernel has no frames for, all up to where
+                // Where the kernel has no frames, all up to where
                 // something else can be at once.
                 let pages = match done < told {
                     true => 1,
@@ -300,7 +300,7 @@ impl PageUses {
             page_use,
             node: node.filter(|_| has_page),
             flags: flags.filter(|_| has_page),
-            // Of a frame without a `struct page` the kernel says 0.
+            // For a frame without a `struct page` the kernel says 0.
             mapcount: count.filter(|_| has_page).map(|count| (count, count)),
         }
     }

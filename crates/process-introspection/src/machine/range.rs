@@ -29,7 +29,7 @@ impl PhysRange {
         }
     }
 
-    /// So many frames.
+    /// Returns the range of these frames.
     pub(crate) fn of_frames(frames: &std::ops::Range<u64>, page: PageSize) -> Self {
         // The last frame's end has more than 64 bits.
         let address = |frame: u64| match frame >> (64 - page.shift()) {
@@ -42,17 +42,17 @@ impl PhysRange {
         }
     }
 
-    /// Its first byte.
+    /// Returns the address of its first byte.
     pub const fn start(self) -> PhysAddr {
         self.start
     }
 
-    /// What follows its last byte.
+    /// Returns the address behind its last byte.
     pub const fn end(self) -> PhysAddr {
         self.end
     }
 
-    /// In bytes.
+    /// Returns its size in bytes.
     pub const fn size(self) -> u64 {
         self.end.as_u64() - self.start.as_u64()
     }

@@ -18,7 +18,7 @@ pub struct SwapArea {
     pub path: String,
     /// The size in bytes of what can be swapped to it.
     pub size: u64,
-    /// How much of that is in use, in bytes.
+    /// Bytes of it that are in use.
     pub used: u64,
 }
 
@@ -35,7 +35,7 @@ impl SwapAreas {
         Self::read_in(&Mounts::new())
     }
 
-    /// The same below another mount of proc.
+    /// Reads the areas below another mount of proc.
     ///
     /// # Errors
     /// The system's.

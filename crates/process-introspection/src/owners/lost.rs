@@ -1,4 +1,4 @@
-//! Which frames a process had before memory errors took them away: the kernel
+//! Frames that a process had before memory errors took them away: the kernel
 //! leaves their numbers in the page table. Knows one process.
 //!
 //! `memory_failure` unmaps the page and leaves an entry of the type hwpoison with
@@ -21,15 +21,15 @@ use crate::process::Process;
 /// Pages of a region that had consecutive frames.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Run {
-    /// Which page of the region the first is.
+    /// Index of the first page in the region.
     pub(super) page: u64,
     /// Its frame.
     pub(super) first: u64,
-    /// How many.
+    /// Number of pages.
     pub(super) count: u64,
 }
 
-/// So many entries are read at once.
+/// Number of entries that are read at once.
 const PIECE: usize = 512;
 
 /// The poisoned frames that the entries of a region still name, ascending by

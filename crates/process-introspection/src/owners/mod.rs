@@ -1,4 +1,4 @@
-//! Which processes map this physical memory: one pass over all processes, for
+//! Processes that map physical memory: one pass over all processes, for
 //! any number of addresses. What a page is used for is in [`crate::PageUses`].
 //!
 //! Threads share the processes ([`pass`]), and what they find is handed over in the
@@ -55,18 +55,18 @@ impl PassedProcess {
     }
 }
 
-/// That a process maps some of the wanted memory.
+/// A process that maps some of the wanted memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Owner {
     /// The process.
     pub process: Arc<PassedProcess>,
-    /// Where it maps it, and in which mapping: of a run of pages what was
+    /// Addresses where it maps it, and the mapping: of a run of pages what was
     /// wanted. Its backing has an address, unless it is poisoned.
     pub region: PhysicalRegion,
 }
 
-/// What a pass comes upon.
+/// Event of a pass.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OwnerEvent {
@@ -82,7 +82,7 @@ pub enum OwnerEvent {
     /// is no failure, but what it mapped was not seen), access is refused, or it
     /// did not answer in time.
     Unread(Arc<PassedProcess>, Error),
-    /// How far the pass has come: so many processes of so many are done. Also
+    /// Progress of the pass: the number of processes that are done, of how many. Also
     /// when nothing is found, about twenty times a second.
     Progress {
         /// Processes that are done with.
@@ -96,7 +96,7 @@ pub enum OwnerEvent {
     Unmapped(PhysRange, Coverage),
 }
 
-/// What a pass has seen.
+/// Processes that a pass has read, and those that it has not.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Coverage {
@@ -122,7 +122,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Whether every process was looked at.
+    /// Returns whether every process was read.
     pub fn is_complete(&self) -> bool {
         self.gone + self.refused + self.silent + self.failed + self.started == 0 && self.sees_all
     }
@@ -167,7 +167,7 @@ impl Coverage {
 /// [`Error::is_frames_hidden`] when this caller cannot see frame numbers;
 /// [`Error::is_unsupported`] if there is no `/proc`;
 /// [`Error::is_invalid_argument`] for more than 2^27 pages (512 GiB of 4 KiB).
-/// What fails for one process is an [`OwnerEvent::Unread`].
+/// A failure for one process is an [`OwnerEvent::Unread`].
 pub fn owners(
     ranges: &[PhysRange],
     options: PassOptions,

@@ -26,7 +26,7 @@ use crate::process::mounts::Mounts;
 use crate::process::Process;
 use crate::walk::regions::PhysicalRegion;
 
-/// What becomes of a process.
+/// Outcome of reading a process.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Read,
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-/// What of a process has to do with what is wanted.
+/// Wanted memory of a process.
 #[derive(Debug)]
 pub(super) enum Found {
     /// It maps some.
@@ -56,7 +56,7 @@ pub(super) enum Found {
     Lost(Owner, PhysAddr),
 }
 
-/// What comes of the pass.
+/// Event of the pass.
 #[derive(Debug)]
 pub(super) enum Event {
     Found(Found),
@@ -85,7 +85,7 @@ enum Stage {
     Open(Box<Walk>),
 }
 
-/// What comes of reading a process for a while.
+/// Output of reading a process for a while.
 #[derive(Debug)]
 enum Output {
     /// First of all, so that it is known of a process that is silent from then on.

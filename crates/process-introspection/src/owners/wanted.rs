@@ -1,4 +1,4 @@
-//! Which page frames are wanted, and which of them were found mapped. Pure;
+//! Page frames that are wanted, and marks for those that were found mapped. Pure;
 //! knows no process and no file.
 
 use std::ops::Range;
@@ -15,7 +15,7 @@ pub(super) const MOST_FRAMES: u64 = 1 << 27;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stretch {
     frames: Range<u64>,
-    /// How many wanted frames there are in the stretches before.
+    /// Number of wanted frames in the stretches before.
     before: u64,
 }
 
@@ -65,7 +65,7 @@ impl WantedFrames {
         Self { stretches, shift }
     }
 
-    /// How many frames are wanted.
+    /// Returns the number of wanted frames.
     pub(super) fn count(&self) -> u64 {
         self.stretches.last().map_or(0, |last| {
             last.before
@@ -84,7 +84,7 @@ impl WantedFrames {
         parts.into_iter().flatten()
     }
 
-    /// The same of pages whose frames are consecutive from the one at `first` on.
+    /// Returns the wanted parts of pages whose frames are consecutive from `first` on.
     pub(super) fn parts(
         &self,
         virt: AddrRange,

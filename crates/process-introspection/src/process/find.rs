@@ -19,7 +19,7 @@ use crate::text_files::read_of;
 pub struct NamedProcess {
     /// It, also when its PID is used again.
     pub unique_pid: UniquePid,
-    /// What it was started with, the arguments separated by spaces; its
+    /// Command line it was started with, the arguments separated by spaces; its
     /// bracketed name for a kernel thread and for a process that has ended.
     pub command_line: OsString,
 }
@@ -117,7 +117,7 @@ impl Process {
         OsString::from_vec(comm(read))
     }
 
-    /// What it was started with, see [`NamedProcess::command_line`]; empty if it
+    /// Command line it was started with, see [`NamedProcess::command_line`]; empty if it
     /// has ended.
     pub fn command_line(&self) -> OsString {
         match command_line(|file| read_of(self.as_core(), file).unwrap_or_default()) {

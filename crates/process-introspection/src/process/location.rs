@@ -1,4 +1,4 @@
-//! Where a mapped object's file is: for the process that maps it, and for the
+//! Location of a mapped object's file: for the process that maps it, and for the
 //! caller, who may have another root or another mount namespace. Opens nothing.
 
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use process_introspection_core::names::has_path;
 use process_introspection_core::vma::{Device, Vma};
 use process_introspection_core::ProcessHandle;
 
-/// Of one object.
+/// Location of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Location {
     /// From the process's root.
@@ -22,11 +22,11 @@ pub(crate) struct Location {
     pub(crate) deleted: bool,
 }
 
-/// What the kernel appends to the name of what was unlinked (fs/d_path.c).
+/// Suffix that the kernel appends to the name of an unlinked file (fs/d_path.c).
 const DELETED: &[u8] = b" (deleted)";
 
 impl Location {
-    /// Of the object of a mapping that has this name.
+    /// Finds the object of a mapping that has this name.
     pub(crate) fn find(process: &ProcessHandle, vma: &Vma, name: &[u8]) -> Self {
         let Some(directory) = directory_of(process) else {
             return Self::default();
@@ -54,7 +54,7 @@ impl Location {
         }
     }
 
-    /// The same by the name alone, of an object that must not be looked at.
+    /// Location by the name alone, of an object that must not be opened.
     pub(crate) fn by_name(process: &ProcessHandle, vma: &Vma, name: &[u8]) -> Self {
         let directory = directory_of(process).filter(|_| has_path(vma, name));
         let linked = name.strip_suffix(DELETED);
@@ -77,12 +77,12 @@ fn directory_of(process: &ProcessHandle) -> Option<PathBuf> {
     directory.is_absolute().then_some(directory)
 }
 
-/// Which object it is, so that another one by the same name is noticed.
+/// Identity of the object, so that another one by the same name is noticed.
 struct Identity<'a> {
     vma: &'a Vma,
     /// The mapping's own link.
     link: PathBuf,
-    /// What that leads to, for those who may follow it.
+    /// Target of that link, for those who may follow it.
     exact: Option<Metadata>,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Identity<'a> {
         Self { vma, link, exact }
     }
 
-    /// Whether this is the object. Without the exact one to compare with, by
+    /// Returns whether this is the object. Without the exact one to compare with, by
     /// the numbers of `maps`; those of btrfs and overlay file systems are not
     /// those that `stat` gives, but of no real device either.
     fn is(&self, found: &Metadata) -> bool {
@@ -130,7 +130,7 @@ fn reach(directory: &Path, identity: &Identity<'_>, name: &[u8]) -> Option<PathB
     leads_there(&below).then_some(below)
 }
 
-/// Whether the process sees the same files by the same paths as the caller.
+/// Returns whether the process sees the same files by the same paths as the caller.
 fn has_callers_view(directory: &Path) -> bool {
     let namespace = |of: &Path| fs::read_link(of.join("ns/mnt")).ok();
     let root = |of: &Path| {

@@ -45,12 +45,12 @@ impl Mapping {
         &self.name
     }
 
-    /// What sort of mapping it is.
+    /// Returns the kind of mapping.
     pub fn kind(&self) -> MappingKind {
         self.mapping.kind
     }
 
-    /// The same, as the stack of a thread.
+    /// Returns the mapping with the kind of a thread's stack.
     pub(crate) fn as_thread_stack(&self) -> Self {
         let mut told = self.clone();
         told.mapping.kind = MappingKind::ThreadStack;
@@ -104,7 +104,7 @@ impl MappingName {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

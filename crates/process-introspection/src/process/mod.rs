@@ -225,7 +225,7 @@ impl Process {
         })
     }
 
-    /// Whether the process has memory of its own. A kernel thread has none, nor has
+    /// Returns whether the process has memory of its own. A kernel thread has none, nor has
     /// a process that has ended and was not yet waited for (a zombie): every list of
     /// theirs is empty.
     pub fn has_memory(&self) -> bool {
@@ -251,7 +251,7 @@ impl Process {
         self.core.check_pages().map_err(|error| self.error(error))
     }
 
-    /// Whether physical addresses can be asked for.
+    /// Returns whether this caller can read physical addresses.
     pub fn sees_frames(&self) -> bool {
         self.core.frames().is_ok()
     }
@@ -310,7 +310,7 @@ impl Addresses {
 pub struct UniquePid(i64);
 
 impl UniquePid {
-    /// That of the process that has this PID now.
+    /// Returns the unique PID of the process that has this PID now.
     ///
     /// # Errors
     /// [`Error::is_gone`] if there is none.

@@ -23,7 +23,7 @@ const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 /// The flag of a kernel thread (include/linux/sched.h, Linux 2.6.27 to 7.2).
 const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// Where proc and sysfs are read: `/proc` and `/sys`, unless others are given.
+/// Mounts of proc and sysfs that are read: `/proc` and `/sys`, unless others are set.
 ///
 /// Process numbers are those of the proc that is read. With another proc than
 /// `/proc` they are never given to a system call, because there they would mean
@@ -53,7 +53,7 @@ impl Mounts {
         Self::default()
     }
 
-    /// The same with another proc, mounted on this directory.
+    /// Sets another proc, mounted on this directory.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::InvalidInput`] if that is no proc file
@@ -65,7 +65,7 @@ impl Mounts {
         Ok(self)
     }
 
-    /// The same with another sysfs, mounted on this directory.
+    /// Sets another sysfs, mounted on this directory.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::InvalidInput`] if that is no sysfs.
@@ -86,7 +86,7 @@ impl Mounts {
         self.sys.as_deref().unwrap_or(Path::new("/sys"))
     }
 
-    /// Whether process numbers are those of the caller's own `/proc`.
+    /// Returns whether process numbers are those of the caller's own `/proc`.
     pub fn has_own_proc(&self) -> bool {
         self.proc.is_none()
     }
@@ -103,7 +103,7 @@ impl Mounts {
         }
     }
 
-    /// Whether all of the machine's processes have a number in this proc: it is
+    /// Returns whether all of the machine's processes have a number in this proc: it is
     /// of the machine's first PID namespace.
     pub(crate) fn sees_all(&self) -> bool {
         if self.has_own_proc() {

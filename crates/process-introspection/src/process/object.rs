@@ -24,7 +24,7 @@ pub struct Object {
     /// The address that this byte was linked to: for executables and shared
     /// libraries whose file could be read.
     pub linked_address: Option<VirtAddr>,
-    /// What its linker noted to tell it from others of its name, read from the
+    /// Identifier that its linker noted to tell it from others of its name, read from the
     /// mapped file itself, also of a deleted one: for executables and shared
     /// libraries whose file could be read.
     pub build_id: Option<BuildId>,
@@ -48,7 +48,7 @@ impl Object {
         }
     }
 
-    /// Where the byte at the address lies in the object.
+    /// Returns the offset of the byte at the address in the object.
     pub fn offset(&self) -> u64 {
         physical::offset_at(&self.mapping, self.address)
     }
@@ -78,7 +78,7 @@ impl Object {
         self.location.open.as_deref()
     }
 
-    /// Whether the path that it was mapped by leads to it no more: it was
+    /// Returns whether the path that it was mapped by leads to it no more: it was
     /// deleted, or another file took its name.
     pub fn is_deleted(&self) -> bool {
         self.location.deleted

@@ -1,6 +1,6 @@
-//! How much memory is consecutive: the sizes of extents. Pure; knows no process.
+//! Contiguity of memory: the sizes of extents. Pure; knows no process.
 //!
-//! What is kept is how many extents there are of each size. Sizes that differ
+//! It keeps the number of extents of each size. Sizes that differ
 //! add up to no more than the memory, so N pages have at most √(2N) of them: 2,290
 //! for 10 GiB of 4 KiB pages, whatever they look like.
 
@@ -14,7 +14,7 @@ use crate::walk::backed::Backed;
 /// a list for scatter-gather needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Contiguity {
-    /// By size in bytes, how many.
+    /// Number of extents by their size in bytes.
     sizes: BTreeMap<u64, u64>,
 }
 
@@ -50,7 +50,7 @@ struct Open {
 pub struct ExtentClass {
     /// The least size in bytes, a power of two.
     pub least: u64,
-    /// How many extents.
+    /// Number of extents.
     pub count: u64,
     /// Their bytes together.
     pub bytes: u64,
@@ -97,7 +97,7 @@ impl ContiguityCounter {
 }
 
 impl Contiguity {
-    /// How many extents: so many descriptors a scatter-gather list of all of it
+    /// Returns the number of extents: of descriptors that a scatter-gather list of all of it
     /// has.
     pub fn extents(&self) -> u64 {
         self.sizes.values().sum()

@@ -1,4 +1,4 @@
-//! What huge entries map, and what keeps the rest from it: block by block, a
+//! Memory that huge entries map, and reasons why they do not map the rest: block by block, a
 //! block being what one huge entry can map. Pure; knows no process and no policy
 //! but what it is told.
 
@@ -15,10 +15,10 @@ use super::huge_policy::{Decision, HugePolicy, MappingClass};
 pub struct HugeCoverage {
     /// Mapped by huge entries.
     pub huge: u64,
-    /// Of mappings for which a policy forbids huge pages; or allows them only with
+    /// In mappings for which a policy forbids huge pages; or allows them only with
     /// advice that was not read.
     pub policy: u64,
-    /// Of mappings that are smaller than a huge page.
+    /// In mappings that are smaller than a huge page.
     pub too_small: u64,
     /// Outside the whole blocks of its mapping, or of a mapping whose addresses
     /// do not lie in its file as huge pages need it.
@@ -27,7 +27,7 @@ pub struct HugeCoverage {
     pub holes: u64,
     /// In full blocks whose frames are not consecutive, or not aligned.
     pub fragmented: u64,
-    /// The same of files: their page cache has them in smaller folios.
+    /// In full blocks of files: their page cache has them in smaller folios.
     pub page_cache: u64,
     /// In full blocks whose frames would do, yet are mapped by small entries.
     pub small_entries: u64,
@@ -41,7 +41,7 @@ impl HugeCoverage {
         self.huge + self.missed()
     }
 
-    /// What huge entries do not map, in bytes.
+    /// Returns the bytes that huge entries do not map.
     pub fn missed(&self) -> u64 {
         self.policy
             + self.too_small
@@ -60,14 +60,14 @@ impl HugeCoverage {
 pub struct PolicyBytes {
     /// All of it.
     pub bytes: u64,
-    /// What another policy would make eligible: anonymous and shared memory in
+    /// Memory that another policy would make eligible: anonymous and shared memory in
     /// whole blocks of its mapping.
     pub eligible: u64,
-    /// The same in blocks whose pages are all there.
+    /// Eligible memory in blocks whose pages are all there.
     pub eligible_full: u64,
 }
 
-/// What huge entries map of one mapping, and how the rest lies: what no policy
+/// Memory of one mapping that huge entries map, and layout of the rest, which no policy
 /// changes. All but `huge` is mapped by small entries, in bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Layout {
@@ -88,7 +88,7 @@ impl Layout {
         self.too_small + self.alignment + self.copies + self.eligible().bytes
     }
 
-    /// What huge pages could map if no policy forbids them.
+    /// Returns the memory that huge pages could map if no policy forbids them.
     pub(crate) fn eligible(&self) -> PolicyBytes {
         let full = self.fragmented + self.small_entries + self.frames_hidden;
         PolicyBytes {
@@ -111,7 +111,7 @@ impl Reasons {
     pub(crate) fn add(&mut self, layout: &Layout, class: MappingClass, decision: Decision) {
         self.coverage.huge += layout.huge;
         if let Decision::Forbidden(policy) = decision {
-            // What becomes of a file is up to its file system, too.
+            // Folios of a file are up to its file system, too.
             let depends = matches!(class, MappingClass::Anonymous | MappingClass::Shared(_));
             let of_it = PolicyBytes {
                 bytes: layout.missed(),
@@ -168,13 +168,13 @@ pub(crate) struct Present {
     pub(crate) copies: bool,
 }
 
-/// What is known of the current block, which is not full yet.
+/// The current block, which is not full yet.
 #[derive(Copy, Clone, Debug)]
 struct Block {
     start: u64,
     small: u64,
     huge: u64,
-    /// What the first page's physical address lies above its virtual one.
+    /// Distance of the first page's physical address from its virtual one.
     distance: Option<u64>,
     is_one_run: bool,
     hidden: bool,
@@ -186,7 +186,7 @@ struct Block {
 pub(crate) struct LayoutCount {
     block_size: u64,
     layout: Layout,
-    /// Of the current mapping: its whole blocks; and whether it is too small.
+    /// Whole blocks of the current mapping; and whether it is too small.
     blocks: (u64, u64),
     too_small: bool,
     block: Option<Block>,
@@ -203,7 +203,7 @@ impl LayoutCount {
         }
     }
 
-    /// What follows is of this mapping, and of a file from `offset` on if it
+    /// Begins a mapping, which is of a file from `offset` on if it
     /// has one. The layout of the one before has been taken.
     pub(crate) fn begin(&mut self, mapping: AddrRange, offset: Option<u64>) {
         let (start, end) = (mapping.start().as_u64(), mapping.end().as_u64());
@@ -217,7 +217,7 @@ impl LayoutCount {
         };
     }
 
-    /// Whether a huge page fits into the current mapping.
+    /// Returns whether a huge page fits into the current mapping.
     pub(crate) fn has_block(&self) -> bool {
         self.blocks.0 < self.blocks.1
     }

@@ -1,4 +1,4 @@
-//! Whether the kernel may use huge pages in a mapping: settings of the machine, of
+//! Policy of huge pages in a mapping: settings of the machine, of
 //! the process, of the mapping. Pure but for reading what a process has set.
 //!
 //! The rules are those of `thp_vma_allowable_orders`, `__thp_vma_allowable_orders`
@@ -100,17 +100,17 @@ impl HugePolicy {
 pub(crate) enum MappingClass {
     /// Without a file, and private mappings of `/dev/zero`.
     Anonymous,
-    /// Of a file in memory; `None` where it is not known what holds for it.
+    /// Mapping of a file in memory; `None` where its setting is not known.
     Shared(Option<SharedSetting>),
-    /// Of another file: its file system decides what folios its pages come in.
+    /// Mapping of another file: its file system decides the sizes of folios.
     File,
     /// hugetlb: no transparent huge pages.
     HugeTlb,
-    /// Of a driver or the kernel.
+    /// Mapping of a driver or the kernel.
     Special,
 }
 
-/// Where the mode of shared memory is set.
+/// Source of the mode of shared memory.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SharedSetting {
     /// `shmem_enabled`.
@@ -119,7 +119,7 @@ pub(crate) enum SharedSetting {
     Tmpfs(SharedMode),
 }
 
-/// What is known of a mapping's policy.
+/// Decision about a mapping.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Huge pages may be used.
@@ -172,7 +172,7 @@ impl<'a> HugeRules<'a> {
             | MappingKind::Heap
             | MappingKind::Stack
             | MappingKind::ThreadStack => MappingClass::Anonymous,
-            // What is zeroed behind the data.
+            // Zeroed memory behind the data.
             MappingKind::Elf if !mapping.has_object() => MappingClass::Anonymous,
             MappingKind::Elf | MappingKind::File => MappingClass::File,
             MappingKind::SharedMemory => MappingClass::Shared(self.shared_setting(mapping)),
@@ -213,7 +213,7 @@ impl<'a> HugeRules<'a> {
             Some(flags) if flags.has(AreaFlags::HUGEPAGE) => Allowed,
             Some(_) => Forbidden(advised),
         };
-        // What is allowed without advice can be advised against.
+        // Without advice it is allowed; it can be advised against.
         let allowed = match flags {
             None => Undecided,
             Some(flags) if flags.has(AreaFlags::NOHUGEPAGE) => {
@@ -235,7 +235,7 @@ impl<'a> HugeRules<'a> {
                 Some(AnonymousMode::Always) => allowed,
                 None => return Allowed,
             },
-            // Of a tmpfs that the process has not mounted: the kernel says it.
+            // A tmpfs that the process has not mounted: the kernel says it.
             MappingClass::Shared(None) => allowed,
             MappingClass::Shared(Some(set)) => match (set, self.settings.shmem_enabled) {
                 (_, Some(SharedMode::Deny)) => Forbidden(HugePolicy::SharedNever),
@@ -270,7 +270,7 @@ impl<'a> HugeRules<'a> {
     }
 }
 
-/// Whether `THP_enabled` is 0 in the text of `status`; `None` if it is not there
+/// Returns whether `THP_enabled` is 0 in the text of `status`; `None` if it is not there
 /// (before Linux 5.0, and of what has no memory).
 fn is_disabled(status: &[u8]) -> Option<bool> {
     match value_of(status, b"THP_enabled:")? {

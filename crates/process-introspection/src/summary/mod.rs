@@ -1,4 +1,4 @@
-//! What memory is made of: adds up regions. Pure but for [`walk`], which feeds it with a
+//! Summary of memory: adds up regions. Pure but for [`walk`], which feeds it with a
 //! live walk; nothing else here knows where regions come from.
 //!
 //! Memory is that of the answer, and of a batch of regions: none for each page.
@@ -33,20 +33,20 @@ pub use walk::{AdviceReading, SummaryOptions, SummaryStep};
 
 use coverage::{Layout, LayoutCount, Present, Reasons};
 
-/// What the memory of a process is made of, see [`crate::Process::summary`].
+/// Summary of the memory of a process, see [`crate::Process::summary`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How many mappings.
+    /// Number of mappings.
     pub mappings: u64,
-    /// Of all of them.
+    /// Usage of all of them.
     pub total: Usage,
-    /// The same by kind of mapping, without kinds that there are not.
+    /// Usage by kind of mapping, without kinds that there are not.
     pub kinds: Vec<(MappingKind, Usage)>,
     /// Memory by what it comes in, ascending: what is resident (but for pages in
     /// migration), and hugetlb. Without [`Summary::knows_frames`] only hugetlb.
     pub pages: Vec<(PageClass, u64)>,
-    /// What huge entries map; `None` where the kernel does not tell (before
+    /// Memory that huge entries map; `None` where the kernel does not report it (before
     /// Linux 6.7). Without pages in migration.
     pub coverage: Option<HugeCoverage>,
     /// The size of the huge pages of `coverage`, in bytes.
@@ -54,7 +54,7 @@ pub struct Summary {
     /// The policies that keep memory from being huge, those that do; they add up
     /// to the `policy` of `coverage`.
     pub policies: BTreeMap<HugePolicy, PolicyBytes>,
-    /// What the machine is set to about huge pages.
+    /// The machine's settings of huge pages.
     pub huge_settings: HugePageSettings,
     /// Whether the process has huge pages switched off (`PR_SET_THP_DISABLE`);
     /// `None` where the kernel does not say (before Linux 5.0).
@@ -65,10 +65,10 @@ pub struct Summary {
     /// Extents of memory, hugetlb included, the zero page not; `None` without
     /// addresses.
     pub contiguity: Option<Contiguity>,
-    /// The same memory by NUMA node, in bytes; `None` without addresses. Under
+    /// That memory by NUMA node, in bytes; `None` without addresses. Under
     /// the key `None` is memory whose node is not known.
     pub nodes: Option<BTreeMap<Option<u32>, u64>>,
-    /// The same for each of `kinds`, in their order.
+    /// Memory by NUMA node for each of `kinds`, in their order.
     pub nodes_of_kinds: Option<Vec<BTreeMap<Option<u32>, u64>>>,
     /// Whether flags and counts of frames could be read: without them there is no
     /// PSS and no USS, and device memory mapped as pages counts as resident.
@@ -78,7 +78,7 @@ pub struct Summary {
     pub knows_addresses: bool,
 }
 
-/// What memory comes in.
+/// Class of the pages that memory consists of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum PageClass {
@@ -93,17 +93,17 @@ pub enum PageClass {
     HugeTlb(Option<u64>),
 }
 
-/// What the memory of one mapping is made of.
+/// Summary of the memory of one mapping.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MappingSummary {
-    /// Which one.
+    /// The mapping.
     pub mapping: Arc<Mapping>,
-    /// How much of it.
+    /// Its usage.
     pub usage: Usage,
-    /// How many bytes huge entries map; hugetlb is not in it.
+    /// Bytes that huge entries map; hugetlb is not in it.
     pub huge: u64,
-    /// How many extents of memory it has, ended at its borders; 0 without
+    /// Number of its extents of memory, ended at its borders; 0 without
     /// addresses.
     pub extents: u64,
     /// The median of their sizes in bytes.
@@ -143,8 +143,8 @@ pub struct SummaryAccumulator<'a> {
     reasons: Reasons,
     /// Mappings whose flags decide whether they may have huge pages.
     undecided: Vec<Waiting>,
-    /// Of all mappings, the most memory that small entries map: what one area costs
-    /// whoever reads the flags.
+    /// Most memory of one mapping that small entries map: the cost of one VMA to
+    /// a reader of the flags.
     most_small: u64,
     contiguity: ContiguityCounter,
     nodes: [BTreeMap<Option<u32>, u64>; MappingKind::ALL.len()],
@@ -167,7 +167,7 @@ struct Waiting {
     layout: Layout,
 }
 
-/// Whether it is of huge pages that were set aside, which the kernel counts
+/// Returns whether it is of hugetlb, which the kernel counts
 /// apart.
 fn is_hugetlb(mapping: &Mapping) -> bool {
     mapping.kind() == MappingKind::HugeTlb
@@ -207,7 +207,7 @@ impl<'a> SummaryAccumulator<'a> {
         }
     }
 
-    /// What follows is of this mapping. Gives what there is to say of the one
+    /// Begins a mapping. Returns the summary of the one
     /// before, if it is another.
     fn begin(&mut self, mapping: &Arc<Mapping>) -> Option<MappingSummary> {
         let same = |current: &MappingSummary| {
@@ -270,7 +270,7 @@ impl<'a> SummaryAccumulator<'a> {
         }
     }
 
-    /// Whether there is memory that huge pages could map, if flags that were not
+    /// Returns whether there is memory that huge pages could map, if flags that were not
     /// read allow it.
     fn needs_flags(&self) -> bool {
         let mut undecided = self.undecided.iter();

@@ -1,6 +1,6 @@
-//! How much memory, as the kernel counts it. Pure; knows no process.
+//! Amounts of memory, as the kernel counts them. Pure; knows no process.
 
-/// How many bytes, as `smaps` and `smaps_rollup` count them (fs/proc/task_mmu.c
+/// Amounts in bytes, as `smaps` and `smaps_rollup` count them (fs/proc/task_mmu.c
 /// `smaps_account`, `smaps_pte_entry`, `smaps_hugetlb_range`: read in the sources
 /// of 5.10, 6.1 and 6.12, compared with on 6.18), but for three things. `swap`,
 /// see there. Pages that were lost to a memory error are no memory any more;
@@ -25,7 +25,7 @@ pub struct Usage {
     pub zero: u64,
     /// Huge pages that were set aside (hugetlb; Private_ and Shared_Hugetlb).
     pub hugetlb: u64,
-    /// The same as `proportional`, in 4096ths of a byte: the kernel's PSS_SHIFT.
+    /// PSS in 4096ths of a byte: the kernel's PSS_SHIFT.
     pub(crate) shares: u64,
 }
 

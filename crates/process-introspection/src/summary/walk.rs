@@ -17,11 +17,11 @@ use crate::machine::physical_map::PhysicalMap;
 use crate::process::{Addresses, Process};
 use crate::walk::regions::PhysicalRegion;
 
-/// So many regions are kept until the facts of their frames are read: the more,
+/// Number of regions that are kept until the facts of their frames are read: the more,
 /// the longer are the runs.
 const BATCH: usize = 1024;
 
-/// How far a walk for a summary has come.
+/// Progress of a walk for a summary.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SummaryStep {
@@ -32,7 +32,7 @@ pub enum SummaryStep {
 }
 
 impl Process {
-    /// What the memory of `range` is made of: how much there is of it, in what
+    /// Summarizes the memory of `range`: how much there is of it, in what
     /// pages, what huge pages there are and why not more, how consecutive it is
     /// and on which nodes.
     ///
@@ -40,7 +40,7 @@ impl Process {
     /// no addresses and what follows from them, see [`Summary::knows_addresses`].
     /// A mapping that `range` cuts counts as one that ends there, except that
     /// huge pages are thought of for all of it.
-    /// What was advised about huge pages is read where that is cheap, see
+    /// Advice about huge pages is read where that is cheap, see
     /// [`AdviceReading`].
     ///
     /// ```
@@ -65,7 +65,7 @@ impl Process {
         self.summary_of(&[range], map, |_| ControlFlow::Continue(()))
     }
 
-    /// The same of several ranges, which ascend. `watch` is told how far it has
+    /// Summarizes several ranges, which ascend. `watch` is told how far it has
     /// come and what each mapping is made of; if it breaks off, the summary is
     /// of what was counted until then.
     ///
@@ -80,7 +80,7 @@ impl Process {
         self.summary_with(ranges, &SummaryOptions::new(map), watch)
     }
 
-    /// The same with options.
+    /// Summarizes several ranges with options.
     ///
     /// # Errors
     /// As [`Process::summary`].
@@ -127,12 +127,12 @@ impl Process {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AdviceReading {
-    /// Where something depends on it, and no mapping has more than
+    /// Read if something depends on it, and no mapping has more than
     /// [`AdviceReading::CHEAP`] bytes of small pages: the lock is held for 7 ms at
     /// most.
     #[default]
     WhereCheap,
-    /// Where something depends on it.
+    /// Read if something depends on it.
     Always,
     /// Never: what depends on it is [`crate::HugePolicy::AdviceUnread`].
     Never,
@@ -144,7 +144,7 @@ impl AdviceReading {
     pub const CHEAP: u64 = 256 << 20;
 }
 
-/// How to make a summary.
+/// Options of a summary.
 #[derive(Copy, Clone, Debug)]
 pub struct SummaryOptions<'a> {
     map: &'a PhysicalMap,
@@ -224,7 +224,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         let mut facts = match facts {
             Some(reader) => {
                 for region in batch {
-                    // Of others nothing is asked: hugetlb is not shared out, and the
+                    // Others need no facts: hugetlb is not shared out, and the
                     // zero page is nobody's.
                     let backing = match region.backing {
                         Backing::Ram(_) if !is_hugetlb(&region.mapping) => region.backing,
@@ -253,7 +253,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         Ok(passed.map_or(ControlFlow::Continue(()), &mut self.watch))
     }
 
-    /// Which pages of a region huge entries map.
+    /// Finds the pages of a region that huge entries map.
     fn find_huge(
         &mut self,
         region: &PhysicalRegion,

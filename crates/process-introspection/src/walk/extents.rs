@@ -14,11 +14,11 @@ use crate::walk::regions::PhysicalRegions;
 pub struct Extent {
     /// The virtual addresses, exact to the byte.
     pub virt: AddrRange,
-    /// What is behind them.
+    /// Their backing.
     pub backing: ExtentBacking,
 }
 
-/// What is behind an extent.
+/// Backing of an extent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtentBacking {
@@ -50,7 +50,7 @@ impl Extent {
         self.virt.size()
     }
 
-    /// Whether it is memory that a device can be given.
+    /// Returns whether it is memory that a device can be given.
     pub fn is_ram(&self) -> bool {
         matches!(self.backing, ExtentBacking::Ram(_))
     }

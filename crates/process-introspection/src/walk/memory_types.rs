@@ -41,7 +41,7 @@ impl MemoryTypes {
         })
     }
 
-    /// Whether there may be more to say of a region than what is mapped says:
+    /// Returns whether more may be known of a region than follows from what is mapped:
     /// of others [`Self::pieces`] gives them as they are.
     pub fn says_more_of(&self, region: &PhysicalRegion) -> bool {
         Self::says_more(&region.mapping, region.backing)

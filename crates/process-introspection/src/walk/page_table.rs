@@ -23,7 +23,7 @@ pub struct PageTableEntry {
     pub virt: AddrRange,
     /// The size it maps.
     pub page_size: PageSize,
-    /// What is behind it.
+    /// Its backing.
     pub backing: Backing,
     /// Anonymous memory, see [`crate::PhysicalRegion::anonymous`].
     pub anonymous: bool,
@@ -33,7 +33,7 @@ pub struct PageTableEntry {
 }
 
 impl PageTableEntry {
-    /// Where its own first byte lies in the mapped object; 0 without one.
+    /// Returns the offset of its first byte in the mapped object; 0 without one.
     pub fn offset(&self) -> u64 {
         let offset = |mapping: &Arc<Mapping>| physical::offset_at(mapping, self.virt.start());
         self.mapping.as_ref().map_or(0, offset)
@@ -49,7 +49,7 @@ impl PageTableEntry {
 }
 
 impl PageTableEntry {
-    /// How the memory is cached, as far as that follows from what is mapped.
+    /// Returns how the memory is cached, as far as that follows from what is mapped.
     pub fn memory_type(&self) -> Option<MemoryType> {
         let mapping = self.mapping.as_ref()?;
         physical::memory_type(mapping.core(), self.backing)
@@ -64,7 +64,7 @@ pub struct PageTable<'a> {
     current: CurrentMapping,
     mapping: Option<Arc<Mapping>>,
     run: Option<LeafRun>,
-    /// How many records of the run were given.
+    /// Number of records of the run that were returned.
     given: u64,
     failed: bool,
 }

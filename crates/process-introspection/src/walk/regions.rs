@@ -25,7 +25,7 @@ use crate::walk::current_mapping::CurrentMapping;
 pub struct PhysicalRegion {
     /// Its virtual addresses, whole pages.
     pub virt: AddrRange,
-    /// What is behind them; addresses are those of the first page.
+    /// Their backing; addresses are those of the first page.
     pub backing: Backing,
     /// Anonymous memory: of a mapping without an object, or a private copy of
     /// an object's page, in memory or in swap.
@@ -40,7 +40,7 @@ impl PhysicalRegion {
         self.virt.size()
     }
 
-    /// Where its own first byte lies in the mapped object; 0 without one.
+    /// Returns the offset of its first byte in the mapped object; 0 without one.
     pub fn offset(&self) -> u64 {
         physical::offset_at(&self.mapping, self.virt.start())
     }
@@ -50,7 +50,7 @@ impl PhysicalRegion {
         QnxFlags::of_pages(self.mapping.core(), self.backing, self.anonymous)
     }
 
-    /// How the memory is cached, as far as that follows from what is mapped.
+    /// Returns how the memory is cached, as far as that follows from what is mapped.
     pub fn memory_type(&self) -> Option<MemoryType> {
         physical::memory_type(self.mapping.core(), self.backing)
     }
@@ -91,7 +91,7 @@ impl Attributed<PhysicalRegion> {
     }
 }
 
-/// How many regions a walk gets ahead.
+/// Number of regions that a walk gets ahead.
 const BATCH: usize = 256;
 
 /// The physical regions of a range, in the order of addresses; they tile what
@@ -106,7 +106,7 @@ pub struct PhysicalRegions<'a> {
     next: usize,
     mapping: Option<Arc<Mapping>>,
     known: CurrentMapping,
-    /// How the walk ended.
+    /// Result of the walk, once it has ended.
     ended: Option<Result<(), Error>>,
 }
 
@@ -233,7 +233,7 @@ impl Process {
         let Some(address) = region.backing.address() else {
             return Ok(None);
         };
-        // Of device memory a scan tells nothing, and some drivers map huge pages
+        // A scan does not report device memory, and some drivers map huge pages
         // (VFIO, Linux 6.12).
         if region.mapping.core().unlisted.memory().is_some() {
             return Ok(None);

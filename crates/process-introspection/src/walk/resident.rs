@@ -1,4 +1,4 @@
-//! What is in memory, without addresses.
+//! Resident memory, without addresses.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub struct ResidentRegions<'a> {
     cursor: Box<PhysicalCursor<NameStorage, EntryStorage>>,
     mapping: CurrentMapping,
     huge: HugeRuns,
-    /// What is left of a region that is being split by size.
+    /// Rest of a region that is being split by size.
     rest: Option<ResidentRegion>,
     failed: bool,
 }
@@ -127,7 +127,7 @@ impl Iterator for ResidentRegions<'_> {
 }
 
 impl Process {
-    /// What of `range` is in memory, and what by huge pages, without
+    /// Walks what of `range` is in memory, and mapped by huge entries, without
     /// addresses. Needs no privilege for one's own process.
     ///
     /// # Errors

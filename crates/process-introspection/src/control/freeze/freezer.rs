@@ -30,12 +30,12 @@ impl Freezer {
             .then_some(Self { path, dir })
     }
 
-    /// Whether all in it stand still: it is frozen, or one above it.
+    /// Returns whether all in it stand still: it is frozen, or one above it.
     pub(super) fn is_frozen(&self) -> bool {
         value_of(&self.read("cgroup.events"), b"frozen ") == Some(b"1")
     }
 
-    /// Whether the process is still in it, and no other, nor any below it.
+    /// Returns whether the process is still in it, and no other, nor any below it.
     pub(super) fn is_of_alone(&self, process: &OwnedFd) -> bool {
         // In a threaded cgroup, where threads of one process are spread over
         // several, `cgroup.procs` cannot be read, and so is empty here.
@@ -65,7 +65,7 @@ fn cgroup_path(process: &OwnedFd) -> Option<String> {
     Some(String::from_utf8_lossy(path).into_owned())
 }
 
-/// Where a cgroup of this path is, by the text of `mountinfo`.
+/// Returns the directory of a cgroup of this path, by the text of `mountinfo`.
 fn place(path: &str, mounts: &str) -> Option<PathBuf> {
     mounts.lines().find_map(|mount| {
         // proc_pid_mountinfo(5): optional fields end with a hyphen.

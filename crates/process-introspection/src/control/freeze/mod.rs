@@ -26,7 +26,7 @@ use stop_method::StopMethod;
 pub(crate) use threads::Threads;
 use watchdog::Watchdog;
 
-/// How long a process may take to come to a stand.
+/// Time that a process may take to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A process that stands still until this is dropped.
@@ -180,7 +180,7 @@ impl Frozen {
         stopped.map(|()| frozen)
     }
 
-    /// Whether it stood still already, and will be left so.
+    /// Returns whether it was stopped already, and will be left so.
     pub fn was_stopped_before(&self) -> bool {
         self.held.is_none()
     }
@@ -220,7 +220,7 @@ fn process_directory(process: &Process) -> io::Result<OwnedFd> {
     Ok(open(path)?)
 }
 
-/// Whether a process's directory is this process's, in whichever proc mount:
+/// Returns whether a process's directory is this process's, in whichever proc mount:
 /// its number in its own PID namespace, and the time of its start.
 fn is_caller(dir: &OwnedFd) -> io::Result<bool> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -1,4 +1,4 @@
-//! What stops one process and lets it go: a handle, never a number or a path,
+//! Method of stopping one process and releasing it: a handle, never a number or a path,
 //! so that it works in a forked child and can hit no other process.
 
 use std::fs::File;

@@ -15,7 +15,7 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Of the process with this directory. ESRCH when it has gone.
+    /// Reads the threads of the process with this directory. ESRCH when it has gone.
     pub(crate) fn of(dir: &OwnedFd) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let tasks = openat(dir, "task", flags, Mode::empty())?;
@@ -38,7 +38,7 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Whether none runs program code, nor will before it is let go.
+    /// Returns whether none runs program code, nor will before it is released.
     pub(crate) fn stand_still(self) -> bool {
         self.running == 0
     }
@@ -48,7 +48,7 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
-/// Whether a thread with this `stat` is stopped, held by a tracer, or has
+/// Returns whether a thread with this `stat` is stopped, held by a tracer, or has
 /// ended.
 fn stands_still(stat: &[u8]) -> bool {
     let state = Stat::parse(stat).and_then(|stat| stat.state());

@@ -1,5 +1,5 @@
 //! The process that lets another one go when this one has ended without doing
-//! so. Knows what a method is, not what it stops.
+//! so. Knows the method, not what it stops.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -51,7 +51,7 @@ pub struct Program {
     pidfd: Option<OwnedFd>,
 }
 
-/// What becomes of a program.
+/// Event in the life of a program.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Moment {
@@ -63,7 +63,7 @@ pub enum Moment {
     Ended(io::Result<ExitStatus>),
 }
 
-/// A program that stands still at its end until this is dropped.
+/// A program that is stopped at its end until this is dropped.
 #[derive(Debug)]
 pub struct StoppedAtExit {
     /// Dropped with this, which the tracer waits for.
@@ -192,7 +192,7 @@ impl Program {
         }
     }
 
-    /// Whether it is in the process group of this process now, as it is at its
+    /// Returns whether it is in the process group of this process now, as it is at its
     /// start: a terminal sends its signals to both then, or to neither.
     pub fn is_in_own_process_group(&self) -> bool {
         let of = |pid| getpgid(pid).ok();
@@ -201,13 +201,13 @@ impl Program {
     }
 }
 
-/// Whether this process ignores a signal, as one that nohup(1) has started
+/// Returns whether this process ignores a signal, as one that nohup(1) has started
 /// ignores SIGHUP: a handler for it would undo that.
 pub fn is_signal_ignored(number: i32) -> bool {
     sys::is_ignored(number)
 }
 
-/// Where a child's pidfd goes that may execute, or why it may not.
+/// Channel for the pidfd of a child that may execute, or the reason why it may not.
 type Report = Sender<io::Result<Option<OwnedFd>>>;
 
 /// Forks a child that executes when `hold`, in a thread of its own, lets it.
@@ -251,7 +251,7 @@ fn spawn(
     }
 }
 
-/// Of a child that is not yet reaped.
+/// Opens the pidfd of a child that is not yet reaped.
 fn pidfd_of(pid: i32) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
 }

@@ -26,11 +26,11 @@ use rustix::process::{waitpid, Pid, WaitOptions};
 
 use crate::sys::{peek_change, Change};
 
-/// How often tracees are looked at one by one, while a child that is none has
+/// Interval at which tracees are polled one by one, while a child that is none has
 /// ended and nobody has waited for it.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What a tracee has done.
+/// Event of a tracee.
 #[derive(Copy, Clone, Debug)]
 pub(super) enum Event {
     Stopped(Stop),
@@ -47,7 +47,7 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// Of `si_status`, or of `status >> 8` of what other waits give.
+    /// Made of `si_status`, or of `status >> 8` of what other waits return.
     pub(super) fn of(code: i32) -> Self {
         Self {
             signal: code & 0xff,
@@ -149,7 +149,7 @@ impl Tracees {
         Ok(Some(Event::Ended(ExitStatus::from_raw(status.as_raw()))))
     }
 
-    /// Whether it is one of them. A new one can stop, or end, before the stop
+    /// Returns whether it is one of them. A new one can stop, or end, before the stop
     /// of the thread that has made it.
     fn is_known(&mut self, thread: i32) -> bool {
         if self.known.contains(&thread) {

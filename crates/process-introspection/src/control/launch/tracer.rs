@@ -225,7 +225,7 @@ impl Tracer {
         go_on(self.pid, 0);
     }
 
-    /// Whether it is a thread of the program, which is remembered.
+    /// Returns whether it is a thread of the program, which is remembered.
     fn is_known(&mut self, thread: i32) -> bool {
         if self.threads.contains(&thread) {
             return true;
@@ -238,7 +238,7 @@ impl Tracer {
     }
 }
 
-/// What becomes of a thread.
+/// Next step with a thread.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Fate {
     /// It lives, or has stopped for its tracer.

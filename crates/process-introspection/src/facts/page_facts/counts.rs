@@ -1,4 +1,4 @@
-//! How many pages have which word, where most have the same. Pure.
+//! Numbers of pages by word, where most pages have the same word. Pure.
 
 use super::Rest;
 use crate::machine::frames::FrameFlags;
@@ -54,7 +54,7 @@ impl WordCounts {
         std::iter::once(self.first).chain(self.more.iter().copied())
     }
 
-    /// How many pages have all of these bits.
+    /// Returns the number of pages that have all of these bits.
     pub(super) fn of(&self, bits: u64) -> u64 {
         let having = self.words().filter(|(word, _)| word & bits == bits);
         having.map(|(_, count)| count).sum()

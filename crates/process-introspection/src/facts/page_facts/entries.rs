@@ -23,7 +23,7 @@ impl EntryFlags {
     pub const UFFD_WP: Self = Self(1 << 57);
     /// A guard region (Linux 6.15).
     pub const GUARD_REGION: Self = Self(1 << 58);
-    /// Of a file or of shared memory (Linux 3.5).
+    /// Page of a file or of shared memory (Linux 3.5).
     pub const FILE: Self = Self(1 << 61);
     /// An entry that is not present: swap and others.
     pub const SWAP: Self = Self(1 << 62);
@@ -45,7 +45,7 @@ impl EntryFlags {
         self.0
     }
 
-    /// Whether all of these are set.
+    /// Returns whether all of these are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -140,12 +140,12 @@ impl EntryNotes {
         self.spans.clear();
     }
 
-    /// How much was noted, in stretches of pages with the same flags.
+    /// Returns the number of stretches of pages with the same flags.
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// What was noted of all pages of a range; `None` unless it was of all.
+    /// Returns the notes of a range; `None` unless all of its pages were noted.
     pub(crate) fn of(&self, range: AddrRange, page: PageSize) -> Option<NotedEntries> {
         let (mut at, end) = (range.start().as_u64(), range.end().as_u64());
         let first = self.spans.partition_point(|span| span.end <= at);
@@ -162,12 +162,12 @@ impl EntryNotes {
     }
 }
 
-/// Of how many pages of a region the entry had which flags, as a walk read them.
+/// Flags of the entries of a region, as a walk read them, with numbers of pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedEntries(pub(super) WordCounts);
 
 impl NotedEntries {
-    /// Whether all say that this mapping of the frame is the only one.
+    /// Returns whether all say that this mapping of the frame is the only one.
     pub(super) fn are_exclusive(&self) -> bool {
         let exclusive = EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0;
         let mut words = self.0.words();

@@ -4,22 +4,22 @@
 use super::rest::Rest;
 use crate::machine::frames::FrameFlags;
 
-/// How many pages are of folios of each size.
+/// Numbers of pages by the size of their folio.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct FolioPages {
-    /// Of one page.
+    /// Pages of folios of one page.
     pub(crate) single: u64,
     /// Pages of whole larger ones, by the base-2 logarithm of their pages.
     pub(crate) whole: Rest<(u32, u64)>,
-    /// Of larger ones of which not all pages follow each other here.
+    /// Pages of larger folios of which not all pages follow each other here.
     pub(crate) part: u64,
-    /// Of the folio that may go on: how many so far, and whether from its first.
+    /// The folio that may go on: its pages so far, and whether they begin with its first.
     open: u64,
     from_first: bool,
 }
 
 impl FolioPages {
-    /// So many of one page each.
+    /// Folios of one page each.
     pub(crate) const fn of_single(pages: u64) -> Self {
         Self {
             single: pages,
@@ -48,7 +48,7 @@ impl FolioPages {
         }
     }
 
-    /// Whether the frame behind the last one decides what the last are.
+    /// Returns whether the frame behind the last one decides what the last are.
     pub(crate) fn needs_next(&self) -> bool {
         self.open > 0 && self.from_first && self.open.is_power_of_two()
     }

@@ -1,4 +1,4 @@
-//! What is told of the frames of regions: of most, which can be as short as a
+//! Facts of the frames of regions: of most, which can be as short as a
 //! page, two words, so that those of many regions lie close together. Pure.
 
 use super::counts::WordCounts;
@@ -53,7 +53,7 @@ impl FrameFacts {
     }
 }
 
-/// Whether there is a number of mappings: of a frame without a `struct page` the
+/// Returns whether there is a mapcount: for a frame without a `struct page` the
 /// kernel says 0.
 fn has_page(flags: u64) -> bool {
     flags != 0 && flags & FrameFlags::NOPAGE.bits() == 0

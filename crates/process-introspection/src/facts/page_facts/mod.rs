@@ -1,4 +1,4 @@
-//! Facts of a process's pages, on request: of how many pages of a region each
+//! Facts of a process's pages, on request: the number of pages of a region for which each
 //! is true. [`reader`] reads them.
 
 mod counts;
@@ -27,13 +27,13 @@ pub struct PageFacts {
 }
 
 impl PageFacts {
-    /// Of how many pages the frame's flags are known: those in memory, less
+    /// Returns the number of pages whose frame's flags are known: those in memory, less
     /// frames that the kernel knows nothing of.
     pub fn frames(&self) -> u64 {
         self.frames.flags.of(0)
     }
 
-    /// Of how many pages the frame has this flag. (Of several: all of them.)
+    /// Returns the number of pages whose frame has this flag. (Of several: all of them.)
     pub fn frames_with(&self, flag: FrameFlags) -> u64 {
         self.frames.flags.of(flag.bits())
     }
@@ -43,13 +43,13 @@ impl PageFacts {
         self.frames.flags.each()
     }
 
-    /// Of how many pages the entry was looked at: all if they are in memory or
+    /// Returns the number of pages whose entry was read: all if they are in memory or
     /// in swap, none otherwise.
     pub fn entries(&self) -> u64 {
         self.entry_flags.of(0)
     }
 
-    /// Of how many pages the entry has this flag. (Of several: all of them.)
+    /// Returns the number of pages whose entry has this flag. (Of several: all of them.)
     pub fn entries_with(&self, flag: EntryFlags) -> u64 {
         self.entry_flags.of(flag.bits())
     }
@@ -66,7 +66,7 @@ impl PageFacts {
         counts().min().zip(counts().max())
     }
 
-    /// How often frames are mapped, each number with the number of pages;
+    /// Returns the mapcounts of frames, each with the number of pages;
     /// without frames that have no `struct page`.
     pub fn times_mapped(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.frames

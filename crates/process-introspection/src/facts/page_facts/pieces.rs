@@ -13,20 +13,20 @@ pub(super) struct Run {
     pub(super) is_mapped_once: bool,
 }
 
-/// What a piece has of a region.
+/// Part of a region that lies in a piece.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) region: u32,
     pub(super) is_mapped_once: bool,
-    /// Where in the piece.
+    /// Its place in the piece.
     pub(super) at: Range<usize>,
     /// The region begins with it.
     pub(super) is_first: bool,
 }
 
-/// So many frames, or entries, are read at once.
+/// Number of frames, or entries, that are read at once.
 pub(super) const PIECE: usize = 2048;
-/// So many frames between two runs cost less to read than a call.
+/// Number of frames between two runs that cost less to read than a call.
 const SMALL_GAP: u64 = 3;
 
 /// Cuts runs, which ascend and may overlap, into pieces to be read at once.
@@ -61,7 +61,7 @@ impl<'a> Pieces<'a> {
         Some((self.at, (end.min(most) - self.at) as usize))
     }
 
-    /// Which regions the first `size` of the current piece belong to.
+    /// Returns the regions that the first `size` of the current piece belong to.
     pub(super) fn parts(&self, size: usize) -> impl Iterator<Item = Part> + 'a {
         let (start, end) = (self.at, self.at + size as u64);
         let runs = self.runs.iter().take_while(move |run| run.start < end);

@@ -25,10 +25,10 @@ pub struct PageFactsReader<'a> {
     page: PageSize,
     /// Whether entries are read as well.
     with_entries: bool,
-    /// Of a piece of frames their flags and numbers of mappings, or its entries.
+    /// Flags and mapcounts of a piece of frames, or its entries.
     flags: Vec<u64>,
     words: Vec<u64>,
-    /// Of the regions added: runs of frames, and of pages whose entries are to be
+    /// For the regions added: runs of frames, and of pages whose entries are to be
     /// read, and what was told of their frames and entries.
     runs: Vec<Run>,
     pages: Vec<Run>,
@@ -149,7 +149,7 @@ impl<'a> PageFactsReader<'a> {
                 let (flags, counts) = (&self.flags[part.at.clone()], &self.words[part.at.clone()]);
                 self.frames_told.add(&part, start, flags, counts);
             }
-            // Of frames past those that were told of, nothing is known.
+            // Nothing is known of frames past those that were read.
             pieces.advance(size);
         }
         self.frames_told.close_folios(|end| {
@@ -182,7 +182,7 @@ impl<'a> PageFactsReader<'a> {
 /// The frames of a piece, with these flags, among which all are whose number of
 /// mappings is to be read.
 ///
-/// Of a frame that is mapped, and not of a large folio, an entry has
+/// For a frame that is mapped, and not of a large folio, an entry has
 /// MMAP_EXCLUSIVE if and only if the number is 1 (fs/proc/task_mmu.c
 /// `pte_to_pagemap_entry`, against fs/proc/page.c: 5.10, 6.12, 6.15 and later);
 /// of a large one it can be said of the process. A frame that was merged since

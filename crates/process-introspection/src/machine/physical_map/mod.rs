@@ -1,4 +1,4 @@
-//! What is at a physical address: the resource tree and the NUMA node. Owns
+//! Resources and NUMA nodes of physical addresses. Owns
 //! the files that tell; knows no process.
 
 mod nodes;
@@ -18,7 +18,7 @@ use resources::Resources;
 
 pub use resources::{PhysicalKind, Resource};
 
-/// What is at which physical address of this machine, as it was when it was
+/// Map of this machine's physical addresses, as it was when it was
 /// read. Memory that is plugged in or taken out later needs another.
 #[derive(Clone, Debug)]
 pub struct PhysicalMap {
@@ -29,11 +29,11 @@ pub struct PhysicalMap {
     several_nodes: bool,
 }
 
-/// What is at a physical address.
+/// Place of a physical address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhysicalPlace<'a> {
-    /// What it is; `None` if this caller may not see the resources.
+    /// Its kind; `None` if this caller may not see the resources.
     pub kind: Option<PhysicalKind>,
     /// The resources that it belongs to, outermost first: System RAM, then
     /// Kernel code. Empty where nothing is claimed, and if they are hidden.
@@ -69,7 +69,7 @@ impl PhysicalMap {
         Self::read_in(&Mounts::new())
     }
 
-    /// The same below other mounts of proc and sysfs, such as a host's within a
+    /// Reads the map below other mounts of proc and sysfs, such as a host's within a
     /// container.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl PhysicalMap {
         Self::read_from(mounts.proc(), mounts.sys())
     }
 
-    /// The same from any directories that hold such files, such as copies of
+    /// Reads the map from any directories that hold such files, such as copies of
     /// another machine's.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl PhysicalMap {
         })
     }
 
-    /// Whether the resources can be seen. Without CAP_SYS_ADMIN the kernel
+    /// Returns whether the resources can be seen. Without CAP_SYS_ADMIN the kernel
     /// shows all of them at address 0; that is never taken for the truth.
     pub fn sees_resources(&self) -> bool {
         self.resources.is_some()
@@ -130,12 +130,12 @@ impl PhysicalMap {
         self.resources.as_ref()?.last()
     }
 
-    /// Whether memory is known to belong to more than one node.
+    /// Returns whether memory is known to belong to more than one node.
     pub fn has_several_nodes(&self) -> bool {
         self.several_nodes
     }
 
-    /// What is at an address.
+    /// Returns the place of an address.
     pub fn at(&self, address: PhysAddr) -> PhysicalPlace<'_> {
         let (resources, kind) = match &self.resources {
             None => (Vec::new(), None),
@@ -151,7 +151,7 @@ impl PhysicalMap {
         }
     }
 
-    /// How many pages from that of an address on lie in the same resources, at
+    /// Returns the number of pages from an address on that lie in the same resources, at
     /// least 1.
     pub(crate) fn uniform_pages_from(&self, address: PhysAddr, page: PageSize) -> u64 {
         let border = self
@@ -168,7 +168,7 @@ impl PhysicalMap {
         nodes::node_of(&self.memory, start.as_u64(), size)
     }
 
-    /// How many of `size` bytes belong to which NUMA node, piece by piece in
+    /// Returns the NUMA nodes of `size` bytes, piece by piece in
     /// the order of addresses; `None` where that is not known.
     pub fn nodes_of(
         &self,

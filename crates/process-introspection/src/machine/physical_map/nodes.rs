@@ -1,4 +1,4 @@
-//! Which NUMA node owns which physical addresses: from sysfs's memory blocks,
+//! NUMA nodes of physical addresses: from sysfs's memory blocks,
 //! and from the spans of the nodes' zones where blocks do not tell. Pure; knows
 //! no file and nothing of what else is at an address.
 
@@ -54,7 +54,7 @@ pub(super) fn spans(text: &str, page: u64) -> Vec<Span> {
     spans
 }
 
-/// Where there is RAM of the kernel's, as far as is known.
+/// RAM of the kernel's, as far as is known.
 #[derive(Clone, Debug)]
 pub(super) enum Candidates {
     /// Memory blocks, by their numbers, with the nodes that link to them: two
@@ -69,7 +69,7 @@ pub(super) enum Candidates {
 }
 
 impl Candidates {
-    /// Whether the blocks leave something for the spans to tell.
+    /// Returns whether the blocks leave something to the spans.
     pub(super) fn need_spans(&self) -> bool {
         match self {
             Self::Blocks { nodes, .. } => nodes.values().any(|nodes| nodes.len() != 1),
@@ -131,7 +131,7 @@ fn append(pieces: &mut Vec<Piece>, next: Piece) {
     }
 }
 
-/// What of the pieces lies in these ranges (first and last byte, ascending).
+/// Returns the parts of the pieces in these ranges (first and last byte, ascending).
 pub(super) fn within(pieces: &[Piece], ranges: &[(u64, u64)]) -> Vec<Piece> {
     let mut parts = Vec::new();
     for &(first, last) in ranges {
@@ -175,7 +175,7 @@ pub(super) fn node_of(pieces: &[Piece], start: u64, size: u64) -> Option<u32> {
     None
 }
 
-/// How many of `size` bytes from `start` belong to which node, in pieces;
+/// Returns the nodes of `size` bytes from `start`, in pieces;
 /// `None` where that is not known.
 pub(super) fn parts(
     pieces: &[Piece],

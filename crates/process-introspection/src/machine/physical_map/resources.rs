@@ -17,7 +17,7 @@ pub struct Resource {
     pub name: String,
 }
 
-/// What sort of thing is at a physical address.
+/// Kind of resource at a physical address.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PhysicalKind {
@@ -25,7 +25,7 @@ pub enum PhysicalKind {
     SystemRam,
     /// Persistent memory that the kernel does not manage as RAM.
     PersistentMemory,
-    /// What the firmware keeps from the kernel, and no driver has claimed.
+    /// Memory that the firmware keeps from the kernel, and no driver has claimed.
     Reserved,
     /// The firmware's tables and ROMs.
     Firmware,

@@ -18,7 +18,7 @@ impl Joiner {
         Self { open: None }
     }
 
-    /// Where the run begins that may go on; `None` if there is none.
+    /// Returns the start of the run that may go on; `None` if there is none.
     pub(super) fn open_from(&self) -> Option<u64> {
         self.open.as_ref().map(|run| run.start)
     }

@@ -190,7 +190,7 @@ struct Output<F> {
     joiner: Joiner,
     each: F,
     reused: Reused,
-    /// Of the regions that are handed over, and of what continues them.
+    /// Notes of the regions that are handed over, and of what continues them.
     notes: EntryNotes,
 }
 

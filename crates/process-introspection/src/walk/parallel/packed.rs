@@ -26,7 +26,7 @@ struct Packed {
 const KIND: u64 = 7;
 /// `word` is the address of memory.
 const RAM: u64 = 0;
-/// The same, and the memory is anonymous.
+/// `word` is the address of anonymous memory.
 const ANONYMOUS_RAM: u64 = 1;
 /// `word` is an index of `states`.
 const STATE: u64 = 2;
@@ -53,7 +53,7 @@ impl PackedRuns {
         self.states.len() as u64 - 1
     }
 
-    /// How many there are.
+    /// Returns the number of runs.
     pub(super) fn len(&self) -> usize {
         self.runs.len()
     }

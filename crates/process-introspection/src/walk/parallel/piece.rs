@@ -110,7 +110,7 @@ impl Piece {
     }
 }
 
-/// What was found in a part of one area: the runs from where the one before it
+/// Runs that were found in a part of one area, from where the one before it
 /// ends.
 #[derive(Debug)]
 pub(super) struct Stretch {
@@ -121,7 +121,7 @@ pub(super) struct Stretch {
     pub(super) complete: bool,
 }
 
-/// What was found in a piece, as far as it was walked.
+/// Runs that were found in a piece, as far as it was walked.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     runs: PackedRuns,
@@ -164,7 +164,7 @@ impl Walked {
 pub(super) struct Walker {
     areas: VmaPartWalker<EntryStorage>,
     noting: bool,
-    /// Where the last piece ended: one that begins there goes on with what is
+    /// End of the last piece: one that begins there goes on with what is
     /// known already.
     at: u64,
 }
@@ -200,7 +200,7 @@ impl Walker {
                 break;
             };
             let area = &mut planned.area;
-            // What lies behind is another's.
+            // The rest is another thread's.
             area.read_ahead_to(end);
             let start = area.left().start().as_u64();
             while !enough && !area.left().is_empty() {
