@@ -14,12 +14,13 @@
 //!     println!("{} {:?}", region.virt, region.backing);
 //! }
 //!
-//! // ... physical addresses need CAP_SYS_ADMIN.
-//! match process.physical_regions(range) {
+//! // ... physical addresses need CAP_SYS_ADMIN. A walk takes the attributes that are wanted.
+//! match process.walk(range).page_sizes().iter() {
 //!     Ok(regions) => {
 //!         for region in regions {
 //!             let region = region?;
-//!             println!("{:#x} {:#x} {:?}", region.virt.start(), region.size(), region.backing);
+//!             let (start, size) = (region.virt.start(), region.page_size);
+//!             println!("{start:#x} {:#x} {:?} {size:?}", region.size(), region.backing);
 //!         }
 //!     }
 //!     Err(error) => assert!(error.is_permission_denied(), "{error}"),

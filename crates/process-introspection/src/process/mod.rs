@@ -1,4 +1,4 @@
-//! The handle: one process and its memory. Modules of this wing describe the process
+//! The handle of one process and its memory. Modules of this wing describe the process
 //! and its mappings; they read no frames and walk no page map.
 
 pub(crate) mod find;
@@ -118,7 +118,7 @@ impl Process {
             .map_err(|error| Error::new(error, target))
     }
 
-    /// From now on what is read beside the process's own files is read there.
+    /// Reads below these mounts what is not a file of the process.
     pub(crate) fn with_mounts(self, mounts: &Mounts) -> Result<Self, Error> {
         let core = match mounts.open_sysfs()? {
             Some(sysfs) => self.core.with_sysfs(sysfs),
@@ -132,18 +132,17 @@ impl Process {
         })
     }
 
-    /// From now on walks ([`Process::walk`],
-    /// [`Process::summary_of`]) make this heart beat while they come further.
+    /// Makes walks ([`Process::walk`], [`Process::summary_of`]) raise this heartbeat while
+    /// they make progress.
     #[must_use]
     pub(crate) fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
         let heartbeat = heartbeat.clone();
         Self { heartbeat, ..self }
     }
 
-    /// From now on [`Process::walk`] and [`Process::summary_of`]
-    /// tell kinds without the contents of files: executables and shared libraries are
-    /// [`MappingKind::File`], and their zeroed memory is anonymous. For passes over
-    /// many processes which do not report kinds.
+    /// Makes walks find kinds without the contents of files: executables and shared
+    /// libraries are [`MappingKind::File`], and their zeroed memory is anonymous. For
+    /// passes over many processes which do not report kinds.
     #[must_use]
     pub fn without_file_contents(self) -> Self {
         Self {

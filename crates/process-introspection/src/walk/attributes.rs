@@ -148,7 +148,11 @@ impl<P: Pages> Attributes<'_, P> {
             }
         };
         let same = backing == found && Arc::ptr_eq(mapping, classified);
-        (!same).then(|| pages.with(backing, classified))
+        (!same).then(|| {
+            let mut corrected = pages.clone();
+            corrected.set(backing, classified);
+            corrected
+        })
     }
 
     /// Splits a record where the type of its memory changes.
@@ -233,7 +237,7 @@ pub(super) enum Pieces<P> {
 /// Records of walks, as far as attributes need to know them.
 pub(super) trait Pages: Backed + Clone {
     fn mapping(&self) -> Option<&Arc<Mapping>>;
-    fn with(&self, backing: Backing, mapping: &Arc<Mapping>) -> Self;
+    fn set(&mut self, backing: Backing, mapping: &Arc<Mapping>);
     fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self>;
     fn page_size(&self, process: &Process) -> Result<Option<PageSize>, Error>;
 }
@@ -243,13 +247,8 @@ impl Pages for PhysicalRegion {
         Some(&self.mapping)
     }
 
-    fn with(&self, backing: Backing, mapping: &Arc<Mapping>) -> Self {
-        let mapping = Arc::clone(mapping);
-        Self {
-            backing,
-            mapping,
-            ..*self
-        }
+    fn set(&mut self, backing: Backing, mapping: &Arc<Mapping>) {
+        (self.backing, self.mapping) = (backing, Arc::clone(mapping));
     }
 
     fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self> {
@@ -269,13 +268,8 @@ impl Pages for PageTableEntry {
         self.mapping.as_ref()
     }
 
-    fn with(&self, backing: Backing, mapping: &Arc<Mapping>) -> Self {
-        let mapping = Some(Arc::clone(mapping));
-        Self {
-            backing,
-            mapping,
-            ..*self
-        }
+    fn set(&mut self, backing: Backing, mapping: &Arc<Mapping>) {
+        (self.backing, self.mapping) = (backing, Some(Arc::clone(mapping)));
     }
 
     fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self> {
