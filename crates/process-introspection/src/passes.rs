@@ -1,5 +1,5 @@
 //! Passes over processes: their options, and one that has each process looked at by
-//! the caller's own function. Knows nothing of what a process is looked at for.
+//! the caller's own function. Must not know what that function does.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;

@@ -1,5 +1,5 @@
-//! Threads of a hand-over that nobody waits for: one that works on a task in vain is
-//! left behind, and another takes its place. Knows nothing of tasks.
+//! Threads of a hand-over that can be left behind: one whose task makes no progress is
+//! replaced by another. Must not know what a task is.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ pub(crate) fn size(threads: usize) -> usize {
     }
 }
 
-/// How a crew works.
+/// Options of a crew.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Orders {
     pub(crate) name: &'static str,
     pub(crate) threads: usize,
-    /// How long a task may come no further.
+    /// Maximum time without progress of a task.
     pub(crate) deadline: Duration,
 }
 

@@ -1,10 +1,9 @@
 //! One ordered hand-over between threads: tasks that any thread takes, lowest
 //! first, and their outputs, which one thread takes in the order of the tasks.
 //!
-//! A thread works on a task for a while. What is left of the task then is a task of
-//! its own, behind the output, so no thread ever waits with a task in its hands.
-//! Threads that are not waited for are in [`crew`]. Knows neither what a task is nor
-//! how many threads there are.
+//! A thread works on a task for a while. The rest of the task then is a task of its own,
+//! behind the output, so no thread ever waits while it holds a task. Threads that can be
+//! left behind are in [`crew`]. Must not know what a task is.
 
 pub(crate) mod crew;
 pub(crate) mod heartbeat;
@@ -26,8 +25,8 @@ pub(crate) trait Task: Sized {
     type Key: Ord + Copy;
     type Output;
 
-    /// The place in the order. What is left of a task comes behind the task, and
-    /// before the next one.
+    /// The place in the order. The rest of a task comes behind the task, and before the
+    /// next one.
     fn key(&self) -> Self::Key;
 
     /// The share of [`MAX_WEIGHT`] that an output takes while it waits; never 0.
@@ -36,7 +35,7 @@ pub(crate) trait Task: Sized {
 
 enum Slot<T: Task> {
     Free(T),
-    /// A thread works on the task; the watch says for how long in vain.
+    /// A thread works on the task; the watch detects one that makes no progress.
     Taken(Option<HeartbeatWatch>),
     Done(T::Output),
 }
@@ -56,7 +55,7 @@ struct State<'a, T: Task> {
     weight: usize,
     stopped: bool,
     panic: Option<Box<dyn Any + Send>>,
-    /// As what the taker of the outputs waits, if it does.
+    /// Role of the taker of the outputs, while it waits.
     taker_waits: Option<Role>,
     workers_wait: bool,
 }
@@ -68,7 +67,7 @@ pub(crate) struct Handover<'a, T: Task> {
     for_workers: Condvar,
 }
 
-/// What the taker of the outputs does next.
+/// The next step of the taker of the outputs.
 pub(crate) enum Next<T: Task> {
     Output(T::Output),
     Work(T),
@@ -77,7 +76,7 @@ pub(crate) enum Next<T: Task> {
     End,
 }
 
-/// What a thread can do next.
+/// The next step of a thread.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Step<K> {
     Output(K),
@@ -87,7 +86,7 @@ enum Step<K> {
     End,
 }
 
-/// What a thread is there for: to work, to take outputs, or both.
+/// Role of a thread: to work, to take outputs, or both.
 #[derive(Copy, Clone)]
 struct Role {
     takes: bool,
@@ -263,8 +262,8 @@ impl<'a, T: Task> Handover<'a, T> {
         self.changed(&mut state);
     }
 
-    /// Ends the work on a task, with what came of it so far and what is left of it.
-    /// Returns whether it was still this thread's.
+    /// Ends the work on a task, with its output and its rest. Returns whether the task was
+    /// still this thread's.
     pub(crate) fn finish(&self, key: T::Key, output: Option<T::Output>, rest: Option<T>) -> bool {
         let mut state = self.lock();
         if !matches!(state.slots.get(&key), Some(Slot::Taken(_))) {

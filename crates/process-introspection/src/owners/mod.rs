@@ -2,9 +2,9 @@
 //! any number of addresses. What a page is used for is in [`crate::PageUses`].
 //!
 //! Threads share the processes ([`pass`]), and what they find is handed over in the
-//! order of PIDs. What processes had before it was poisoned, their page tables still
-//! contain ([`lost`]). The wanted memory, and the part of it that was found, is a
-//! matter of page frames alone ([`wanted`]).
+//! order of PIDs. Page tables still contain the addresses of pages that processes lost to
+//! memory errors ([`lost`]). The wanted frames, and those of them that were found, are in
+//! [`wanted`], which knows no process.
 
 mod lost;
 mod pass;
@@ -25,22 +25,21 @@ use pass::Found;
 pub use wanted::WantedFrames;
 use wanted::{Marks, MOST_FRAMES};
 
-/// A process that a pass has come to.
+/// A process that a pass has reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PassedProcess {
     /// Its PID in the caller's PID namespace.
     pub pid: u32,
-    /// It, also when its PID is used again; `None` if it was gone before that
-    /// could be found out.
+    /// Its unique PID; `None` if the process ended before it could be read.
     pub unique_pid: Option<UniquePid>,
-    /// Its `comm`: the first 15 bytes of its program's name, or what it calls
-    /// itself. Empty if it could not be read.
+    /// Its `comm`: the first 15 bytes of the name of its program, or the name that it has
+    /// set. Empty if it could not be read.
     pub command: OsString,
 }
 
 impl PassedProcess {
-    /// One of which nothing else is known yet.
+    /// A process of which only the PID is known.
     fn of(pid: u32) -> Self {
         Self {
             pid,
@@ -70,29 +69,27 @@ pub struct Owner {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OwnerEvent {
-    /// A process maps some of what is wanted. Processes come in the order of
-    /// their PIDs, each one's addresses ascend.
+    /// A process maps wanted memory. Processes come in the order of their PIDs, the
+    /// addresses of each ascend.
     Owner(Owner),
-    /// A process had some of what is wanted, from this address on, until a memory
-    /// error took it away: the entries of its page table name it still. Between
-    /// its owners, in the same order. (Of a file's page that can be read again,
-    /// and of hugetlb, nothing is left to tell.)
+    /// A process had wanted memory, from this address on, until it lost it to a memory
+    /// error: its page table still contains the address. These events come between the
+    /// owners, in the same order. (Lost pages of files that can be read again, and of
+    /// hugetlb, leave no address.)
     Lost(Owner, PhysAddr),
-    /// A process could not be read, or not to its end: it is gone (then that
-    /// is no failure, but what it mapped was not seen), access is refused, or it
-    /// did not answer in time.
+    /// A process could not be read, or not to its end: it is gone (no failure, but its
+    /// mappings were not seen), access is refused, or it did not answer in time.
     Unread(Arc<PassedProcess>, Error),
     /// Progress of the pass: the number of processes that are done, of how many. Also
     /// when nothing is found, about twenty times a second.
     Progress {
-        /// Processes that are done with.
+        /// Number of processes that are done.
         done: usize,
-        /// All that there were in the beginning.
+        /// Number of processes at the start of the pass.
         of: usize,
     },
-    /// After all processes: wanted memory that none was found to map, or to have
-    /// lost, whole pages, ascending; and what the pass has seen, without which that
-    /// says little.
+    /// After all processes: wanted memory that no process was found to map or to have
+    /// lost, in whole pages, ascending. Its meaning depends on the coverage of the pass.
     Unmapped(PhysRange, Coverage),
 }
 
@@ -113,8 +110,7 @@ pub struct Coverage {
     pub silent: usize,
     /// Processes that could not be read for another reason.
     pub failed: usize,
-    /// Processes that were there at the end and not in the beginning. They were
-    /// not looked at.
+    /// Processes that started during the pass. They were not read.
     pub started: usize,
     /// Whether the caller's PID namespace is the machine's first: in another one
     /// only its own processes can be seen.
@@ -129,15 +125,14 @@ impl Coverage {
 }
 
 /// Finds the processes that map physical memory: one pass over all processes
-/// that are visible here, whatever the number of ranges. Pages count as a
-/// whole. `each` is called on the calling thread and can break the pass off.
+/// that are visible here, whatever the number of ranges. Pages count as a whole. `each`
+/// is called on the calling thread and can end the pass.
 ///
-/// A few hundred KiB of memory a thread, and a bit for each wanted page.
+/// Memory: a few hundred KiB for each thread, and a bit for each wanted page.
 ///
-/// Every mapping is true when it is found. A page that moves during the pass
-/// can be missed, or be found twice, and a process that begins during the pass
-/// is not looked at ([`Coverage::started`]); how often a page is mapped the
-/// kernel says too, see [`crate::PageUses`].
+/// Every mapping is true when it is found. A page that moves during the pass can be
+/// missed, or be found twice, and a process that starts during the pass is not read
+/// ([`Coverage::started`]). [`crate::PageUses`] has the kernel's own count of mappings.
 ///
 /// ```
 /// use std::ops::ControlFlow;

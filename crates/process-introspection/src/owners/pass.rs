@@ -1,5 +1,5 @@
 //! The pass over processes: opens and walks them, by several threads
-//! ([`crate::handover::crew`]). Knows what is wanted, not what for.
+//! ([`crate::handover::crew`]). Must not know what is done with the owners.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -50,9 +50,9 @@ impl Outcome {
 /// Wanted memory of a process.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// It maps some.
+    /// Memory that it maps.
     Maps(Owner),
-    /// It had some, from this address on.
+    /// Memory that it had, from this address on.
     Lost(Owner, PhysAddr),
 }
 
@@ -64,17 +64,17 @@ pub(super) enum Event {
     Progress { done: usize },
 }
 
-/// Time that a process is read for; what is left of it then is another task, so that
-/// no thread is long without a look at whether the pass goes on.
+/// Time after which the rest of a process becomes another task, so that every thread
+/// soon sees the end of the pass.
 const TIME: Duration = Duration::from_millis(20);
-/// Number of owners that are handed over at a time, about.
+/// Approximate number of owners in an output.
 const BATCH: usize = 32;
 
-/// A process to read, or what is left of it.
+/// A process to read, or the rest of it.
 #[derive(Debug)]
 struct Reading {
     index: usize,
-    /// The number of outputs before.
+    /// Number of outputs before.
     part: u64,
     stage: Stage,
 }
@@ -88,10 +88,10 @@ enum Stage {
 /// Output of reading a process for a while.
 #[derive(Debug)]
 enum Output {
-    /// First of all, so that it is known of a process that is silent from then on.
+    /// The first output: it identifies a process that is silent from then on.
     Opened(Arc<PassedProcess>),
     Walked(Vec<Found>, Option<Outcome>),
-    /// In the place of a thread that was left behind.
+    /// The output of a thread that was left behind.
     Silent(usize),
 }
 
@@ -149,8 +149,8 @@ impl Reading {
     }
 }
 
-/// Reads these processes; everything is given in their order. A process that does
-/// not answer within the deadline is given up.
+/// Reads these processes and calls `give` in their order. A process that does not answer
+/// within the deadline is given up.
 pub(super) fn over(
     pids: &[u32],
     wanted: &WantedFrames,
@@ -200,7 +200,7 @@ pub(super) fn over(
     })
 }
 
-/// Opens a process; an error comes with what is known of it all the same.
+/// Opens a process; an error comes with what is known of the process.
 fn open(
     mounts: &Mounts,
     pid: u32,
@@ -219,16 +219,15 @@ fn open(
     }
 }
 
-/// The walk of a process that is open. Kinds of mappings are found out only of
-/// those that are given: to learn one can mean to read a file.
+/// The walk of an open process. The kinds of mappings are determined for owners only:
+/// that can require reading a file.
 #[derive(Debug)]
 struct Walk {
     process: Process,
     passed: Arc<PassedProcess>,
     areas: VmaPartCursor<NameStorage>,
     walker: VmaPartWalker<EntryStorage>,
-    /// The area that is being walked, and its mapping as owners have it, once there
-    /// is one.
+    /// The current area, and its mapping once there is an owner.
     area: Option<(VmaPart, Option<Arc<Mapping>>)>,
 }
 
@@ -248,8 +247,8 @@ impl Walk {
         })
     }
 
-    /// Walks for a while, or until there are some owners. Returns whether all was
-    /// walked.
+    /// Walks for a while, or until there are enough owners for an output. Returns whether
+    /// the walk is complete.
     fn go_on(
         &mut self,
         wanted: &WantedFrames,
@@ -308,7 +307,7 @@ impl Walk {
     }
 }
 
-/// Finds what is wanted among the runs of one area.
+/// Finds wanted frames in the runs of one area.
 struct Finder<'a> {
     process: &'a Process,
     passed: &'a Arc<PassedProcess>,
@@ -317,7 +316,7 @@ struct Finder<'a> {
     name: VmaName<'a>,
     mapping: &'a mut Option<Arc<Mapping>>,
     owners: &'a mut Vec<Found>,
-    /// Why something could not be read.
+    /// Error that ends the walk.
     failed: Option<Error>,
 }
 
@@ -361,7 +360,7 @@ impl Finder<'_> {
         }
     }
 
-    /// The mapping, with its kind as every other walk gives it.
+    /// Returns the mapping, with the kind that every other walk reports.
     fn mapping(&mut self) -> Arc<Mapping> {
         let (process, area, name) = (self.process, &self.area, self.name);
         let mapping = self.mapping.get_or_insert_with(|| {

@@ -1,12 +1,11 @@
-//! Makes one of runs that were cut where one piece of a walk ends and the next
-//! begins. Pure.
+//! Joins runs that were cut between two pieces of a walk. Pure.
 
 use std::ops::ControlFlow;
 
 use process_introspection_core::physical::Run;
 
-/// Takes the runs of pieces in order, and keeps the last one of each until it
-/// is known whether it goes on.
+/// Takes the runs of pieces in order, and keeps the last one of each until the next
+/// piece shows whether it continues.
 #[derive(Debug)]
 pub(super) struct Joiner {
     /// The last run of an area that is not complete.
@@ -23,8 +22,8 @@ impl Joiner {
         self.open.as_ref().map(|run| run.start)
     }
 
-    /// Takes the next runs of an area, in order. They must be of the area that
-    /// the ones before were of, unless those made it `complete`.
+    /// Takes the next runs, in order. They must be in the same area as the runs before,
+    /// unless that area was `complete`.
     pub(super) fn join(
         &mut self,
         runs: impl IntoIterator<Item = Run>,

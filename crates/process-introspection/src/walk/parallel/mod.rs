@@ -3,10 +3,9 @@
 //!
 //! The range is cut while it is walked, by work and not by address: areas are
 //! enumerated once, in order, by the thread that needs more to walk ([`plan`]). A
-//! thread takes the lowest piece that nobody walks ([`crate::handover`]) and puts
-//! back what it did not get done in its time ([`piece`], [`pace`]). Runs that were cut
-//! at a border of pieces are joined again ([`joiner`]). What waits for the caller is
-//! kept small ([`packed`]).
+//! thread takes the lowest free piece ([`crate::handover`]) and puts back the rest after
+//! some time ([`piece`], [`pace`]). Runs that were cut at a border of pieces are joined
+//! again ([`joiner`]). Runs that wait for the caller are packed ([`packed`]).
 
 mod joiner;
 mod pace;
@@ -110,7 +109,7 @@ struct Walk<'a, 'p> {
     with_notes: bool,
     pace: &'a Pace,
     pieces: &'a Handover<'p, Piece>,
-    /// Storage to be used again.
+    /// Storage for reuse.
     spare: Mutex<Vec<Walked>>,
 }
 
@@ -119,8 +118,8 @@ impl Walk<'_, '_> {
         Walker::new(self.process.as_core(), self.with_notes)
     }
 
-    /// Walks the first part of a piece. Returns what was found, what is left, and how
-    /// many bytes that was in which time.
+    /// Walks the first part of a piece. Returns its runs, the rest, the bytes that were
+    /// walked, and the time.
     fn walk(
         &self,
         walker: &mut Walker,
@@ -143,7 +142,7 @@ impl Walk<'_, '_> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes back storage.
+    /// Keeps storage for reuse.
     fn recycle(&self, mut walked: Walked) {
         walked.clear();
         let mut spare = self.spare();
@@ -152,8 +151,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Returns whether other threads pay, after one has walked for `so_far`, and the
-    /// last of it `bytes` in `took`.
+    /// Returns whether more threads are worth their cost, after one has walked for
+    /// `so_far`, and the last `bytes` in `took`.
     fn pays(&self, so_far: Duration, bytes: u64, took: Duration) -> bool {
         if so_far < FIRST_LOOK {
             return false;
@@ -163,7 +162,7 @@ impl Walk<'_, '_> {
         (so_far >= ALONE && left.is_some()) || seconds >= ALONE.as_secs_f64()
     }
 
-    /// Starts the other threads. If the system does not let it, fewer.
+    /// Starts the other threads; fewer if the system has no more.
     fn start<'scope, 'env>(&'env self, scope: &'scope thread::Scope<'scope, 'env>, threads: usize) {
         for _ in 1..crew::size(threads) {
             let builder = thread::Builder::new()

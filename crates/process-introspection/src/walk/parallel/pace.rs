@@ -1,10 +1,10 @@
-//! How much address space the pieces of a walk have: as much as one thread walks in
-//! [`TIME`]. Learnt from the pieces before, by all threads.
+//! Size of the pieces of a walk: the address space that one thread walks in [`TIME`],
+//! measured by all threads in the pieces before.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Time that a piece is walked for, about; what is left then is another piece.
+/// Approximate time of the walk of a piece; the rest then is another piece.
 pub(super) const TIME: Duration = Duration::from_micros(500);
 
 /// Minimum size of a piece, if its area is as large.
@@ -17,7 +17,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For one thread, so far.
+    /// The pace of a walk that has one thread.
     pub(super) fn new() -> Self {
         Self {
             stride: AtomicU64::new(LEAST),
@@ -30,8 +30,8 @@ impl Pace {
         self.stride.load(Ordering::Relaxed)
     }
 
-    /// The bytes that a thread takes of a piece: towards the end fewer, so that all
-    /// threads end at one time.
+    /// The bytes that a thread takes of a piece: fewer towards the end, so that all threads
+    /// end at the same time.
     pub(super) fn share_of(&self, size: u64) -> u64 {
         let share = size / (2 * self.walkers());
         self.stride().min(share.max(LEAST))
@@ -47,8 +47,8 @@ impl Pace {
         self.walkers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Learns from a piece of which `covered` bytes were walked in `took`; `cut` if
-    /// more were left then. (Of two threads that learn at once, one may do so in vain.)
+    /// Adapts the size after `covered` bytes of a piece were walked in `took`; `cut` if the
+    /// piece has a rest. (Of two threads that do so at once, one may be ignored.)
     pub(super) fn adapt(&self, took: Duration, covered: u64, cut: bool) {
         let stride = self.stride();
         let adapted = match cut {

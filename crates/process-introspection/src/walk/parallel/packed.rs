@@ -1,21 +1,20 @@
-//! Runs in a third of their size. What one thread has found another reads out
-//! of its caches, and what nobody has taken yet is most of a walk's memory.
-//! Pure.
+//! Runs in a third of their size: another thread reads them out of this one's caches,
+//! and runs that wait are most of a walk's memory. Pure.
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::physical::{PageState, Run};
 use process_introspection_core::PhysAddr;
 
-/// Runs that follow each other without a gap, in stretches that may.
+/// Stretches of runs. Within a stretch, each run begins where the one before it ends.
 #[derive(Debug, Default)]
 pub(super) struct PackedRuns {
     runs: Vec<Packed>,
-    /// States that do not fit in a word: few, and mostly the same.
+    /// States that do not fit into a word: few, and mostly equal.
     states: Vec<PageState>,
 }
 
-/// A run that begins where the one before it ends. That is at a page's border,
-/// so the bits below are free to say what `word` is.
+/// A run. It ends at a page border, so the low bits of its end are free for the meaning
+/// of `word`.
 #[derive(Copy, Clone, Debug)]
 struct Packed {
     end_and_kind: u64,
@@ -58,14 +57,14 @@ impl PackedRuns {
         self.runs.len()
     }
 
-    /// Empties it; the storage is kept.
+    /// Removes all runs; the storage is kept.
     pub(super) fn clear(&mut self) {
         self.runs.clear();
         self.states.clear();
     }
 
-    /// The runs with the indices from `from` up to `to`, a stretch that begins
-    /// at the address `start`.
+    /// Returns the runs with the indices `from..to`, a stretch that begins at the address
+    /// `start`.
     pub(super) fn stretch(
         &self,
         from: usize,

@@ -1,4 +1,4 @@
-//! Pieces of a walk, and the walk of one. Knows nothing of other pieces.
+//! Pieces of a walk, and the walk of one. Must not know of other pieces.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use crate::process::mapping::{EntryStorage, Mapping};
 /// Number of runs and notes that end the walk of a piece: they are kept until the
 /// caller has taken those before.
 const RUNS: usize = 2048;
-/// Number of entries that one read returns: all that comes of it is kept, so this is
+/// Number of entries that one read returns. All runs of one read are kept, so this is
 /// less than in a walk by one thread.
 const ENTRIES: usize = 2048;
 /// Steps after which the clock is read.
@@ -25,12 +25,12 @@ const STEPS: u32 = 16;
 /// Size of a step after which the clock is read too.
 const LARGE_STEP: u64 = 1 << 20;
 
-/// A part of an area, and the mapping that it belongs to.
+/// A part of an area, with its mapping.
 #[derive(Clone, Debug)]
 pub(super) struct PlannedArea {
     pub(super) area: VmaPart,
     pub(super) mapping: Arc<Mapping>,
-    /// Whether it goes up to the end of the area.
+    /// Whether the part ends where the area ends.
     pub(super) last: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct PlannedArea {
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     pub(super) areas: VecDeque<PlannedArea>,
-    /// Why there are no areas behind these.
+    /// Error behind these areas; there are no more.
     pub(super) error: Option<core::CoreError>,
 }
 
@@ -79,7 +79,7 @@ impl Piece {
         sizes.fold(0, u64::saturating_add)
     }
 
-    /// Keeps about `bytes`, at least something, and returns what lies behind.
+    /// Keeps about `bytes`, at least a page, and returns the rest.
     pub(super) fn split_off(&mut self, bytes: u64) -> Self {
         let mut kept = 0u64;
         for (index, planned) in self.areas.iter_mut().enumerate() {
@@ -117,7 +117,7 @@ pub(super) struct Stretch {
     pub(super) mapping: Arc<Mapping>,
     start: u64,
     runs_end: usize,
-    /// It goes up to the end of the area.
+    /// Whether it ends where the area ends.
     pub(super) complete: bool,
 }
 
@@ -125,10 +125,10 @@ pub(super) struct Stretch {
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     runs: PackedRuns,
-    /// The flags of the entries behind them, if those are to be noted.
+    /// The flags of their entries, if requested.
     pub(super) notes: EntryNotes,
     stretches: Vec<Stretch>,
-    /// Why the walk ends behind these runs.
+    /// Error that ends the walk behind these runs.
     pub(super) error: Option<core::CoreError>,
 }
 
@@ -138,7 +138,7 @@ impl Walked {
         self.runs.len() + self.notes.len()
     }
 
-    /// Empties it; the storage is kept.
+    /// Removes everything; the storage is kept.
     pub(super) fn clear(&mut self) {
         self.runs.clear();
         self.notes.clear();
@@ -179,8 +179,7 @@ impl Walker {
         }
     }
 
-    /// Walks a piece for a while. What was found goes into `walked`; what is
-    /// left stays in the piece.
+    /// Walks a piece for a while. The runs go into `walked`; the rest stays in the piece.
     pub(super) fn walk(
         &mut self,
         process: &core::ProcessHandle,

@@ -1,5 +1,5 @@
-//! The areas to walk: in order, each enumerated once, with their mappings as the
-//! records of all threads share them.
+//! The areas to walk: in order, each enumerated once, with the mappings that the records
+//! of all threads share.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::piece::{Piece, PlannedArea};
 use crate::process::mapping::{name_storage, Mapping, NameStorage};
 use crate::walk::current_mapping::CurrentMapping;
 
-/// Enumerates areas, and makes pieces of them that take their time.
+/// Enumerates areas and makes pieces of them.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     process: &'a core::ProcessHandle,
@@ -53,7 +53,7 @@ impl<'a> Plan<'a> {
         Ok(Some((area, mapping)))
     }
 
-    /// Tells kinds without the contents of files.
+    /// Determines kinds without the contents of files.
     pub(super) fn skip_file_contents(&mut self) {
         self.areas.skip_file_contents();
         self.mapping = CurrentMapping::new(true);
