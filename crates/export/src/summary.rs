@@ -187,7 +187,7 @@ record! {
             = null("if the kernel does not export it (before Linux 6.7)"),
         /// Contiguity of the memory in both address spaces.
         pub contiguity: Option<ContiguityRecord> = null("without addresses"),
-        /// The same memory by NUMA node.
+        /// Memory of all extents by NUMA node.
         pub nodes: Option<Vec<NodeRecord>> = null("without addresses"),
     }
 }

@@ -1,4 +1,4 @@
-//! What each format makes of a record, also of one with a hostile name.
+//! Text of each format for a record, also with a hostile name.
 
 mod samples;
 
@@ -27,7 +27,7 @@ const ODD: &[&[u8]] = &[
     "\u{ff1d}1".as_bytes(),
 ];
 
-/// What a reader of CSV does with a field of text.
+/// Returns a field of text as a reader of CSV takes it.
 fn unmarked(field: &str) -> &str {
     field.strip_prefix('\'').unwrap_or(field)
 }
@@ -157,7 +157,7 @@ fn a_folded_row_says_how_many_records_it_is_and_of_what_states() {
          7f44236fc000     60K           - absent x7   rw-p    - file    [heap]\n    \
          not-present 44K swapped 16K\n"
     );
-    // What is only in the table.
+    // Only the table joins records.
     let plain = [zero, swapped(b"[heap]")];
     for format in [Format::Json, Format::JsonLines, Format::Csv] {
         assert_eq!(
@@ -223,8 +223,8 @@ fn a_record_goes_out_as_soon_as_it_is_flushed() {
     }
 }
 
-/// Every format gives the name back, or says that it does not; none lets it
-/// out of its place.
+/// Checks that every format contains the name, or its bytes in hexadecimal, and that the name
+/// stays in its place.
 fn check_name(name: &[u8]) {
     let records = [physical(name), physical(b"/after")];
     let lossy = String::from_utf8_lossy(name);
@@ -283,7 +283,7 @@ proptest! {
     }
 }
 
-/// CSV has what JSON has, under the same names and in the same order.
+/// Checks that CSV has the fields of JSON, by the same names and in the same order.
 fn check_same_fields<R: Record>(records: &[R]) {
     let text = written(Format::Csv, None, records);
     let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -532,7 +532,7 @@ fn an_object_is_shown_in_lines_that_fit_the_terminal() {
     let text = table(plain);
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     assert!(text.contains("\npath          /usr/lib/x86_64-linux-gnu/libc.so.6\n"));
-    // What says nothing new is left out.
+    // Paths that repeat the name are left out.
     assert!(
         !text.contains("open_path") && !text.contains("target_path"),
         "{text}"

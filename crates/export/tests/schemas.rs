@@ -1,4 +1,4 @@
-//! The schemas in docs/schemas say of each kind of record what is written.
+//! The schemas in docs/schemas describe the JSON of each kind of record.
 
 mod samples;
 
@@ -22,7 +22,7 @@ fn schema(name: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// For one record, as in a line of JSON lines.
+/// Returns the schema of one record, as in a line of JSON lines.
 fn of_record(schema: &Value) -> Validator {
     let mut of_record = schema.clone();
     let top = of_record.as_object_mut().unwrap();
@@ -32,8 +32,8 @@ fn of_record(schema: &Value) -> Validator {
     jsonschema::draft202012::new(&of_record).unwrap()
 }
 
-/// The schema takes these records, and no record that lacks a field, has one
-/// more, or has one of another type.
+/// Checks that the schema accepts these records, and no record that lacks a field, has an
+/// additional one, or has one of another type.
 fn check<R: Record>(name: &str, records: &[R]) {
     check_with(&[], name, records);
 }
@@ -73,7 +73,7 @@ fn check_with<R: Record>(extra: &'static [Extra], name: &str, records: &[R]) {
     check_names::<R>(extra, name, &schema);
 }
 
-/// The fields of CSV that facts of pages have.
+/// Returns the fields of page facts in CSV.
 fn details_fields(schema: &Value) -> Vec<String> {
     let properties = schema["$defs"]["details"]["properties"]
         .as_object()
@@ -85,7 +85,7 @@ fn details_fields(schema: &Value) -> Vec<String> {
     fields.map(|field| format!("details_{field}")).collect()
 }
 
-/// The schema's fields are those of CSV.
+/// Checks that the schema's fields are those of CSV.
 fn check_names<R: Record>(extra: &'static [Extra], name: &str, schema: &Value) {
     let record = &schema["$defs"]["record"];
     let header = R::LAYOUT.with(extra).header();
@@ -113,7 +113,7 @@ fn check_names<R: Record>(extra: &'static [Extra], name: &str, schema: &Value) {
     );
 }
 
-/// A record as JSON lines have it.
+/// Returns a record as JSON lines have it.
 fn json_of<R: Record>(record: R) -> Value {
     serde_json::from_str(&samples::written(Format::JsonLines, None, &[record])).unwrap()
 }
@@ -340,8 +340,8 @@ const SCHEMAS: [&str; 10] = [
     "summary-mapping",
 ];
 
-/// The first cells of the table in docs/KERNELS.md: the fields, and behind a
-/// colon what of them.
+/// Returns the first cells of the table in docs/KERNELS.md: the fields, and the text behind a
+/// colon.
 fn rows_of_fields() -> Vec<(String, String)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/KERNELS.md");
     let text = std::fs::read_to_string(path).unwrap();
@@ -358,12 +358,12 @@ fn rows_of_fields() -> Vec<(String, String)> {
     rows.map(cell).collect()
 }
 
-/// What is between backquotes.
+/// Returns each text between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Field `total.pss` of a schema, and so on: what an object at `at` can have.
+/// Adds the fields that an object at `at` of a schema can have, as `total.pss`.
 fn add_fields(root: &Value, at: &Value, prefix: &str, fields: &mut BTreeSet<String>) {
     if let Some(reference) = at["$ref"].as_str() {
         let pointer = reference.strip_prefix('#').unwrap();
@@ -395,7 +395,7 @@ fn the_table_of_fields_has_a_row_for_every_field_of_the_schemas_and_for_no_other
     let mut known = SCHEMAS.map(|name| format!("{name}.json"));
     known.sort_unstable();
     assert_eq!(files, known);
-    // Of each schema by itself, so that `flags` of one is not that of another.
+    // By schema: `flags` of one is not `flags` of another.
     let of_each = SCHEMAS.map(|name| {
         let schema = schema(name);
         let mut fields = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! A summary as a picture, in JSON and in CSV: the same numbers, what is not known
-//! never a number, and what the schema says.
+//! Summary as a picture, in JSON and in CSV: equal numbers, no number for an unknown one, and
+//! JSON as its schema describes it.
 
 mod samples;
 
@@ -19,8 +19,7 @@ fn schema() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Every field of a value and of what is in it: a way to take it away, or to
-/// make something else of it.
+/// Returns copies of a value, each with a field at any depth removed or replaced.
 fn spoilt(value: &Value) -> Vec<Value> {
     let with = |change: &dyn Fn(&mut Value)| {
         let mut other = value.clone();
@@ -230,7 +229,7 @@ fn pictures_stand_apart() {
     assert_eq!(two, format!("{alone}\n{alone}"));
 }
 
-/// All numbers of a JSON value.
+/// Collects all numbers of a JSON value.
 fn numbers(value: &Value, all: &mut Vec<u64>) {
     match value {
         Value::Number(number) => all.push(number.as_u64().unwrap()),
@@ -277,7 +276,7 @@ fn csv_has_the_numbers_of_json() {
     }
 }
 
-/// What the table says of one policy of 10 MiB.
+/// Returns the table's text about one policy of 10 MiB.
 fn said_of(of: HugePolicy, setting: &str, eligible: u64) -> String {
     let mut record = summary(true);
     let huge = record.huge_pages.as_mut().unwrap();
@@ -417,7 +416,7 @@ all                34M       5M       1M
         shown(&record, false, 80),
         "nodes   unknown: 1M 2%   0: 34M 85%   2: 5M 12%\n"
     );
-    // Of many nodes those are shown that have the most.
+    // The nodes with the most memory are shown.
     let many: Vec<_> = (0..64)
         .map(|id| node(Some(id), 1 + u64::from(id)))
         .collect();

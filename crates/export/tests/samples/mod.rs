@@ -1,4 +1,4 @@
-//! One record of each kind, with any name.
+//! Samples of every kind of record, with any name.
 
 // Each test program uses a part of this.
 #![allow(dead_code)]
@@ -162,12 +162,12 @@ pub(crate) fn object(name: &[u8]) -> ObjectRecord<'_> {
     }
 }
 
-/// What is written for these records.
+/// Returns the text of these records.
 pub(crate) fn written<R: Record>(format: Format, width: Option<usize>, records: &[R]) -> String {
     written_with(&[], format, width, records)
 }
 
-/// The same with these extra columns.
+/// Returns the text of these records with extra columns.
 pub(crate) fn written_with<R: Record>(
     extra: &'static [Extra],
     format: Format,
@@ -215,7 +215,7 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
     }
 }
 
-/// That lines of a log name.
+/// Memory that lines of a log name.
 pub(crate) fn named(name: &[u8]) -> OwnerRecord<'_> {
     owner(name).named_by(Some(NamedBy {
         log: "kern.log",
@@ -241,7 +241,7 @@ pub(crate) fn unmapped() -> OwnerRecord<'static> {
     }
 }
 
-/// Of a page that no process of this namespace maps.
+/// Page that no process of this namespace maps.
 pub(crate) fn not_found() -> OwnerRecord<'static> {
     OwnerRecord {
         record: OwnerKind::NotFound,
@@ -259,7 +259,7 @@ pub(crate) fn unread() -> OwnerRecord<'static> {
     }
 }
 
-/// Of a page that was poisoned.
+/// Page that was poisoned.
 pub(crate) fn lost(name: &[u8]) -> OwnerRecord<'_> {
     OwnerRecord {
         record: OwnerKind::Lost,
@@ -271,7 +271,7 @@ pub(crate) fn lost(name: &[u8]) -> OwnerRecord<'_> {
     }
 }
 
-/// Of a page that is in swap now.
+/// Page that is in swap now.
 pub(crate) fn gone(name: &[u8]) -> OwnerRecord<'_> {
     OwnerRecord {
         record: OwnerKind::Moved,
@@ -288,7 +288,7 @@ pub(crate) fn gone(name: &[u8]) -> OwnerRecord<'_> {
     }
 }
 
-/// What memory is made of; a part is unknown without privilege.
+/// Amounts of memory; some are unknown without privilege.
 pub(crate) fn usage(known: bool) -> UsageRecord {
     UsageRecord {
         virt: 300 << 20,
@@ -333,7 +333,7 @@ pub(crate) fn address() -> AddressRecord {
     }
 }
 
-/// Of a caller who may see nothing.
+/// Address whose resources the caller may not see.
 pub(crate) fn hidden_address() -> AddressRecord {
     AddressRecord {
         kind: "hidden",
@@ -376,7 +376,7 @@ pub(crate) fn policy(reason: HugePolicy, setting: &str, bytes: u64, eligible: u6
     }
 }
 
-/// As it is with all privileges, and with none.
+/// Summary with all privileges, or with none.
 pub(crate) fn summary(known: bool) -> SummaryRecord {
     SummaryRecord {
         pid: 4711,
