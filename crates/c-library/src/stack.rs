@@ -15,15 +15,12 @@ const OUTSIDE: u64 = 128;
 pub const PROMISED: u64 = 6 << 10;
 
 /// Functions that are not entered, by parts of their names, with the reasons.
-const ENDS: [&str; 7] = [
+const ENDS: [&str; 5] = [
     // These end the program.
     "panicking",
     "_fail",
     "unwrap_failed",
-    // The zeroed part of an image is reported only on request, which C lacks.
-    "find_image_behind",
-    "ElfFile6zeroed",
-    // Servers of file systems are avoided only on request, too.
+    // Servers of file systems are avoided only on request, which C lacks.
     "is_of_server",
     "copy_start",
 ];
