@@ -18,8 +18,8 @@ pub enum Backing {
     Resident,
     /// Nothing: the page was never touched, or was dropped.
     NotPresent,
-    /// Swapped out, to this place; `None` in a walk that was not asked for
-    /// addresses, where the kernel does not tell it from pages in migration.
+    /// Swapped out, to this place; `None` in a walk that did not request
+    /// addresses, where the kernel does not distinguish it from pages in migration.
     Swapped(Option<SwapPlace>),
     /// A guard region: access is a fault.
     Guard,
@@ -85,9 +85,9 @@ pub enum UnknownReason {
     /// A device whose driver has no known rule for the address.
     Driver,
     /// A private mapping of a device. It can hold ordinary copies of the
-    /// device's pages, and the page map does not tell which.
+    /// device's pages, and the page map does not show which.
     PrivateMapping,
-    /// More than one address would explain what the kernel tells.
+    /// More than one address would explain what the kernel reports.
     Ambiguous,
     /// `/sys` cannot be read, or does not confirm what is mapped.
     Unconfirmed,

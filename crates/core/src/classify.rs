@@ -313,7 +313,7 @@ impl CachedObject {
     }
 }
 
-/// The kind of one VMA. Apart, so that what opening takes of the stack is given back.
+/// Classifies one VMA. Not inlined, so that the stack that opening takes is released.
 #[inline(never)]
 pub(crate) fn mapping_alone(
     process: &ProcessHandle,

@@ -113,7 +113,7 @@ pub enum Operation {
     OpenOwnPagemap,
     /// Checking that frame numbers are visible to this caller.
     CheckFrames,
-    /// Enumerating virtual memory VMAs.
+    /// Enumerating VMAs.
     ReadMaps,
     /// Reading page-map entries.
     ReadPagemap,
@@ -125,7 +125,7 @@ pub enum Operation {
     StoreResult,
     /// Finding out what is at which physical address.
     ReadPhysicalMap,
-    /// Reading what the kernel tells of page frames.
+    /// Reading the kernel's facts about page frames.
     ReadFrames,
     /// Stopping the process for a while.
     StopProcess,

@@ -4,22 +4,22 @@
 //! in a signal handler. Data flows one way through the modules:
 //!
 //! ```text
-//! process  ->  vma  ->  object  ->  virtual_regions
-//!                 \->  pagemap ->  physical  ->  page_table
+//! process  ->  vma  ->  classify  ->  virtual_regions
+//!                 \->  pagemap   ->  physical  ->  page_table
 //! ```
 //!
-//! * [`process`] opens a target so that every file of it belongs to one
-//!   process and one memory.
-//! * [`vma`] enumerates its virtual memory VMAs.
-//! * [`pagemap`] reads and decodes its page map.
-//! * [`physical`] merges page entries into maximal physical runs.
-//! * [`page_table`] lists leaf entries.
-//! * [`descriptor`] has owned and borrowed file descriptors.
-//! * [`proc_text`] parses small text files below `/proc`.
-//! * [`threads`] reads the threads' stack pointers.
-//! * [`object`] tells what backs a mapping, [`device`] where a device's memory
-//!   lies and [`memtype`] how it is cached, [`virtual_regions`] lists mappings,
-//!   [`memory`] copies their bytes.
+//! * [`process`] opens a target so that all its files belong to one process and one
+//!   memory; [`proc_text`] parses small text files below `/proc`.
+//! * [`vma`] enumerates its virtual memory areas. `classify` finds their kinds
+//!   ([`mapping`]) from their [`names`] and objects; [`image`] reads executables and
+//!   shared libraries, [`server`] avoids file systems that are processes.
+//! * [`pagemap`] reads its page map; [`entry`] decodes the entries.
+//! * [`physical`] merges entries into maximal physical runs, whose [`backing`] has types
+//!   of its own; [`page_table`] lists leaf entries.
+//! * [`device`] finds a device's memory, [`memtype`] how it is cached.
+//! * [`virtual_regions`] lists mappings, [`memory`] copies their bytes, [`threads`] reads
+//!   the threads' stack pointers, [`flags`] computes QNX's flags.
+//! * [`descriptor`] has owned and borrowed file descriptors. [`pure`] is for tests.
 //!
 //! Most programs want the crate `process-introspection`, which adds
 //! iterators, owned names and error messages to this one.

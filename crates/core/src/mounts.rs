@@ -58,7 +58,7 @@ pub(crate) fn is_of_server(process: &ProcessHandle, device: Device) -> Result<Op
 /// Number of bytes of a field that are compared.
 const FIELD: usize = 24;
 
-/// Finds the type of a device's file system in the text of `mountinfo`, given in
+/// Finds the type of a device's file system in the text of `mountinfo`, fed in
 /// parts (Documentation/filesystems/proc.rst: `36 35 98:0 / /mnt rw master:1 -
 /// ext3 /dev/root rw`).
 #[derive(Debug)]

@@ -25,7 +25,7 @@ pub(crate) fn without_object(name: &[u8]) -> MappingKind {
 /// (drivers/gpu/drm/drm_gem.c, i915/gem/i915_gem_shmem.c, Linux 6.12).
 const GRAPHICS: [&[u8]; 2] = [b"/drm mm object (deleted)", b"/i915 (deleted)"];
 
-/// Objects that their names tell without a look: those without a path, those
+/// Objects whose names are enough to classify them: those without a path, those
 /// that the kernel names itself, and files of devices in sysfs.
 pub(crate) fn by_name(vma: &Vma, name: &[u8]) -> Option<MappingKind> {
     let starts = |prefix: &[u8]| name.starts_with(prefix);

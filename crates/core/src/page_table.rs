@@ -101,7 +101,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
     /// The next run; `None` past the last.
     ///
     /// # Errors
-    /// As [`PhysicalCursor::next`].
+    /// As [`PhysicalCursor::next_run`].
     pub fn next(&mut self, process: &ProcessHandle) -> Result<Option<LeafRun>> {
         loop {
             if let Some(run) = self.split(process)? {

@@ -181,7 +181,7 @@ pub(crate) fn procmap_query(
     Ok(())
 }
 
-/// `PAGEMAP_SCAN` on a `pagemap` file, its results written to `regions`; gives
+/// `PAGEMAP_SCAN` on a `pagemap` file, its results written to `regions`; returns
 /// how many there are. `arg.walk_end` says how far it came.
 pub(crate) fn pagemap_scan(
     fd: BorrowedFd<'_>,

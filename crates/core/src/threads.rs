@@ -30,7 +30,7 @@ pub struct Thread {
 ///
 /// # Errors
 /// ESRCH if the process has ended; EPERM without the right to attach to it
-/// with ptrace; ENOSYS if this kernel does not tell stack pointers.
+/// with ptrace; ENOSYS if this kernel does not report stack pointers.
 pub fn each_thread(
     process: &ProcessHandle,
     mut each: impl FnMut(Thread) -> ControlFlow<()>,

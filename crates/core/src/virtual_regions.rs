@@ -59,13 +59,13 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
     }
 
     /// The executable or shared library that was opened to find the kind of the
-    /// mapping given last; `None` also if it was known already. Only with a process
+    /// mapping returned last; `None` also if it was known already. Only with a process
     /// that [keeps images](ProcessHandle::keeping_images).
     pub fn take_image(&mut self) -> Option<ElfFile> {
         self.objects.take_image()
     }
 
-    /// The name of the VMA that was given last.
+    /// The name of the VMA that was returned last.
     pub fn name(&self) -> VmaName<'_> {
         self.areas.name()
     }

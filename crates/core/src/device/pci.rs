@@ -1,5 +1,5 @@
 //! Mappings of a PCI device's memory: by its files in sysfs, `resourceN` and
-//! `resourceN_wc`, and by `/proc/bus/pci`. Owns what stands in `resource`.
+//! `resourceN_wc`, and by `/proc/bus/pci`. Owns the format of `resource`.
 //!
 //! In all of them the VMA's offset is the physical address itself: the kernel
 //! adds the start of the BAR to what the program gave (drivers/pci/mmap.c,

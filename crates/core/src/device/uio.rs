@@ -15,7 +15,7 @@ use crate::vma::{Vma, VmaName};
 /// `MAX_UIO_MAPS`, include/linux/uio_driver.h.
 const MAPS: u64 = 5;
 
-/// One of a device's maps, as sysfs gives it.
+/// One of a device's maps, as sysfs describes it.
 #[derive(Copy, Clone, Debug)]
 struct Map {
     address: u64,

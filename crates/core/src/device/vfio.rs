@@ -42,7 +42,7 @@ pub(super) fn of_device(
     Ok(only.found())
 }
 
-/// The memory of a VMA of a device that is not told which.
+/// Returns the memory of a VMA of a device that its name does not identify.
 #[inline(never)]
 pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found> {
     let Some(class) = sysfs::open(process, PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {

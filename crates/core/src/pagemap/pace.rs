@@ -22,7 +22,7 @@ const WORTH_A_LOOK: usize = GROUP / 4;
 /// Number of groups without a sleep after which the walk delays nobody.
 const RESTS: u32 = 64;
 
-/// Counts what is asked of the kernel and rests when that is in the way.
+/// Counts the requests to the kernel, and rests when they delay other threads.
 #[derive(Debug)]
 pub(super) struct Pace {
     asked: usize,
@@ -40,7 +40,7 @@ impl Pace {
         }
     }
 
-    /// To be said before so much is asked: other reasons for sleep are before it.
+    /// Called before a request: sleep before it has other reasons.
     #[inline]
     pub(super) fn before(&mut self, upcoming: usize) {
         if self.slept.is_none() && self.asked + upcoming >= WORTH_A_LOOK {
@@ -48,7 +48,7 @@ impl Pace {
         }
     }
 
-    /// To be said when it was given.
+    /// Called after a request.
     #[inline]
     pub(super) fn after(&mut self, asked: usize) {
         self.asked += asked;

@@ -83,7 +83,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         self.areas.take_image()
     }
 
-    /// The range asked for, in whole pages.
+    /// The requested range, in whole pages.
     pub fn range(&self) -> AddrRange {
         self.areas.range()
     }
@@ -117,7 +117,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
     /// that off. Breaks when `give` does, and past the last mapping.
     ///
     /// # Errors
-    /// As [`Self::next_run`]. What was given before stands.
+    /// As [`Self::next_run`]. Regions that were passed to `give` before stay valid.
     pub fn walk_area(
         &mut self,
         process: &ProcessHandle,

@@ -68,7 +68,7 @@ fn device_memory_at(mapping: &ClassifiedVma, address: u64) -> Option<PhysAddr> {
 /// How the memory behind pages of a mapping is cached, as far as that follows
 /// from what is mapped. Ordinary memory is mapped write-back; only a driver can
 /// map it otherwise, which its mapping does not tell. Of device memory it is
-/// what [`crate::device::DeviceMemory`] says.
+/// what [`crate::backing::DeviceMemory`] says.
 pub fn memory_type(mapping: &ClassifiedVma, backing: Backing) -> Option<MemoryType> {
     match (mapping.unlisted, backing) {
         (Unlisted::Nothing, Backing::Ram(_) | Backing::Zero(_)) => {

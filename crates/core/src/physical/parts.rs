@@ -63,7 +63,7 @@ pub struct VmaPartCursor<N> {
     areas: VmaCursor<N>,
     objects: Classifier,
     devices: DeviceCache,
-    /// Everything below was given.
+    /// Everything below was returned.
     next: u64,
     range: AddrRange,
     page: PageSize,
@@ -107,7 +107,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         }
     }
 
-    /// From now on kinds are told without the contents of files: executables and
+    /// From now on kinds are found without the contents of files: executables and
     /// shared libraries are files as others are, and their zeroed memory is
     /// anonymous. For walks of which most is only passed.
     pub fn skip_file_contents(&mut self) {
@@ -115,18 +115,18 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
     }
 
     /// The executable or shared library that was opened to find the kind of the
-    /// mapping given last; `None` also if it was known already. Only with a process
+    /// mapping returned last; `None` also if it was known already. Only with a process
     /// that [keeps images](ProcessHandle::keeping_images).
     pub fn take_image(&mut self) -> Option<ElfFile> {
         self.objects.take_image()
     }
 
-    /// The range asked for, in whole pages.
+    /// The requested range, in whole pages.
     pub fn range(&self) -> AddrRange {
         self.range
     }
 
-    /// The name of the VMA that was given last.
+    /// The name of the VMA that was returned last.
     pub fn name(&self) -> VmaName<'_> {
         self.areas.name()
     }
@@ -187,7 +187,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
     }
 
     /// The size of the huge pages that a VMA can have; `None` where the
-    /// kernel does not tell (an object's, from the text).
+    /// kernel does not report it (an object's, from the text).
     fn leaf(&self, vma: &Vma) -> Option<PageSize> {
         match vma.page_size {
             Some(size) if size > self.page => Some(size),

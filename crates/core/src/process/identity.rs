@@ -150,7 +150,7 @@ fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
     Ok(ticks as u32 & MARK_BITS | MARK_IS_START_TIME)
 }
 
-/// The number that the mounted `/proc` gives to a pidfd's process.
+/// The number of a pidfd's process in the mounted `/proc`.
 pub(super) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<u64> {
     // thread-self: descriptors belong to threads that may not share them, and
     // /proc/self shows the first thread's, nobody's if that has ended.

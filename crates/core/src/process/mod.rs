@@ -1,6 +1,6 @@
 //! Opening a target so that all its files belong to one process and one
 //! memory, and finding out whether frame numbers can be seen. Owns the file
-//! descriptors of a walk; knows nothing of what stands in `maps` or `pagemap`.
+//! descriptors of a walk; knows nothing of the contents of `maps` and `pagemap`.
 //!
 //! PID -> pidfd -> the number that this `/proc` mount gives it -> directory
 //! descriptor -> files; the process still there after; the files opened
@@ -69,7 +69,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Opens the process that a pidfd stands for. The pidfd is not kept.
+    /// Opens the process of a pidfd. The pidfd is not kept.
     ///
     /// # Errors
     /// As [`ProcessHandle::open`]; EBADF if the descriptor is no pidfd.
@@ -234,8 +234,8 @@ impl ProcessHandle {
 
     /// From now on no server in user space (FUSE) is asked about a mapped file: it
     /// could keep the caller waiting for ever, so that not even a signal ends it.
-    /// Whether the file is an executable or a shared library is told by what of it
-    /// the process has in memory, if that can be read; else by its path. Costs a
+    /// An executable or a shared library is recognised by the part of it that the
+    /// process has in memory, if that can be read; else by its path. Costs a
     /// fork for each such file.
     pub fn leaving_servers_alone(mut self) -> Self {
         self.leaves_servers_alone = true;

@@ -136,7 +136,7 @@ impl Vma {
     }
 }
 
-/// The name that stands in the last column of `/proc/PID/maps`: a path, or one
+/// The name in the last column of `/proc/PID/maps`: a path, or one
 /// of the kernel's names in brackets. Bytes, not UTF-8.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -181,13 +181,13 @@ pub struct VmaCursor<N> {
 
 #[derive(Copy, Clone, Debug)]
 enum Source {
-    /// So many VMAs were given by the ioctl; at so many the text is tried.
+    /// Number of VMAs that the ioctl returned, and the number at which the text is tried.
     Query { given: u32, try_text_at: u32 },
-    /// The text alone, or with the ioctl, of so many VMAs each.
+    /// Numbers of VMAs for which the text sufficed, and for which the ioctl was called too.
     Both { plain: u32, asked: u32 },
     /// The ioctl for good: too many VMAs need it, or the text has ended.
     QueryOnly,
-    /// The text, because that is all there is or was asked for.
+    /// The text, because there is no ioctl or the caller wants the text.
     TextOnly,
 }
 
@@ -273,7 +273,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     }
 
     /// By the ioctl; `None`, and never again, if there is no such ioctl. Apart,
-    /// so that its stack is given back before the text is read.
+    /// so that its stack is released before the text is read.
     #[inline(never)]
     fn try_query(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Option<Vma>>> {
         Ok(
@@ -324,7 +324,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
 
     /// Returns what the text does not tell, by the ioctl: of an object's VMA the size
     /// of its pages, and whether there is no VMA before one. Apart, so that its
-    /// stack is given back.
+    /// stack is released.
     #[inline(never)]
     fn complete(&mut self, process: &ProcessHandle, address: u64, vma: Vma) -> Result<Option<Vma>> {
         let Source::Both { plain, asked } = &mut self.source else {
@@ -389,7 +389,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(found)
     }
 
-    /// The name of the VMA that was given last; empty if it has none.
+    /// The name of the VMA that was returned last; empty if it has none.
     pub fn name(&self) -> VmaName<'_> {
         let storage = self.name.as_ref();
         let with_nul = storage.get(..=self.name_len);

@@ -114,7 +114,7 @@ fn unescape(name: &mut [u8]) -> usize {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Line {
-    /// The VMA; the size of its pages is not told here.
+    /// The VMA, without the size of its pages.
     pub vma: Vma,
     /// Size of its name in the storage, in bytes.
     pub name_len: usize,
