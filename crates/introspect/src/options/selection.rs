@@ -22,7 +22,7 @@ pub(crate) struct RangeArgument {
 
 #[derive(Debug, Args)]
 pub(crate) struct MappingOption {
-    /// Only mappings with NAME in their name ([heap])
+    /// Only mappings with NAME in their name, such as heap
     #[arg(long, value_name = "NAME", value_parser = non_empty(), value_hint = ValueHint::Other)]
     mapping: Option<OsString>,
 }

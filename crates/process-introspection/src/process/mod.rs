@@ -141,7 +141,7 @@ impl Process {
     }
 
     /// Makes walks find kinds without the contents of files: executables and shared
-    /// libraries are [`MappingKind::File`], and their zeroed memory is anonymous. For
+    /// libraries are [`MappingKind::File`](crate::MappingKind::File), and their zeroed memory is anonymous. For
     /// passes over many processes which do not report kinds.
     #[must_use]
     pub fn without_file_contents(self) -> Self {
