@@ -1,5 +1,5 @@
-//! Threads of a hand-over that can be left behind: one whose task makes no progress is
-//! replaced by another. Must not know what a task is.
+//! Threads of a hand-over that can be left behind: a thread whose task makes no
+//! progress is replaced by another. This module must not know what a task is.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::handover::heartbeat::Heartbeat;
 
 /// Maximum time between two calls of the taker.
 const SILENCE: Duration = Duration::from_millis(50);
-/// Number of threads above which more do not help: one thread takes the outputs.
+/// Number of threads above which more do not help, since one thread takes the outputs.
 const MOST_BY_DEFAULT: usize = 8;
 const MOST: usize = 64;
-/// Stack of a thread: enough for system calls and a few frames. Little, so that no
-/// huge page is behind it.
+/// Stack size of a thread: enough for system calls and a few stack frames, and small,
+/// so that no huge page is behind it.
 pub(crate) const STACK: usize = 256 << 10;
 
-/// Returns the number of threads to work with when a caller asks for `threads`, 0
-/// being as many as help.
+/// Returns the number of threads to use for a requested number `threads`; 0 requests as
+/// many as help.
 pub(crate) fn size(threads: usize) -> usize {
     match threads {
         0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_BY_DEFAULT)),
@@ -36,13 +36,13 @@ pub(crate) struct Orders {
     pub(crate) deadline: Duration,
 }
 
-/// Has these tasks worked on, and gives the outputs to `each`, in order, on the
-/// calling thread; `None` about twenty times a second in which there are none. A task
-/// whose heartbeat is silent for the deadline is given up with the output `silent`.
-/// (Not where no thread can be started: the calling one works then.)
+/// Runs these tasks, and passes the outputs to `each`, in order, on the calling thread;
+/// `None` about twenty times a second while there are none. A task whose heartbeat is
+/// silent for the deadline is abandoned with the output `silent`. (This does not happen
+/// if no thread can be started: the calling one works then.)
 ///
 /// # Panics
-/// When `work` panics.
+/// If `work` panics.
 pub(crate) fn run<T>(
     tasks: impl Iterator<Item = T> + Send + 'static,
     orders: Orders,

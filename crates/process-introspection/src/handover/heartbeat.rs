@@ -1,13 +1,13 @@
-//! Whether a walk comes further: a count that the walk raises, and a watch on that.
-//! Knows nothing of what is walked.
+//! Detection of walks that make no progress: a count that the walk increments, and a
+//! watch of the count. This module does not know what is walked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A sign of life of a walk, for a thread that waits for the walk: it beats whenever
-/// the walk comes further, a few times in a millisecond. A walk whose heart does not
-/// beat waits for something, such as the target's mmap lock.
+/// Sign of life of a walk, for a thread that waits for the walk: it beats whenever the
+/// walk makes progress, a few times in a millisecond. A walk without a beat waits for
+/// something, such as the target's mmap lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heartbeat(Arc<AtomicU64>);
 
@@ -25,17 +25,17 @@ impl Heartbeat {
     }
 }
 
-/// Time for which a heart has not beaten.
+/// Watch of the time since the last heartbeat.
 #[derive(Clone, Debug)]
 pub(crate) struct HeartbeatWatch {
     heartbeat: Heartbeat,
-    /// The count that was seen last, and when for the first time.
+    /// The count that was read last, and the time when it was first read.
     seen: u64,
     since: Instant,
 }
 
 impl HeartbeatWatch {
-    /// Watches from now on.
+    /// Starts to watch now.
     pub(crate) fn new(heartbeat: &Heartbeat) -> Self {
         Self {
             heartbeat: heartbeat.clone(),
@@ -44,7 +44,8 @@ impl HeartbeatWatch {
         }
     }
 
-    /// Returns whether the heart has not beaten for so long, as far as was watched.
+    /// Returns true if the heart has not beaten for this long, as far as it was
+    /// watched.
     pub(crate) fn is_silent(&mut self, patience: Duration) -> bool {
         let now = self.heartbeat.count();
         if now != self.seen {

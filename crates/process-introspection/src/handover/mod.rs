@@ -1,9 +1,10 @@
-//! One ordered hand-over between threads: tasks that any thread takes, lowest
-//! first, and their outputs, which one thread takes in the order of the tasks.
+//! Ordered hand-over between threads: tasks that any thread takes, lowest first, and
+//! their outputs, which one thread takes in the order of the tasks.
 //!
-//! A thread works on a task for a while. The rest of the task then is a task of its own,
-//! behind the output, so no thread ever waits while it holds a task. Threads that can be
-//! left behind are in [`crew`]. Must not know what a task is.
+//! A thread works on a task for a while. The rest of the task then becomes a separate
+//! task, behind the output, so no thread ever waits while it holds a task. [`crew`]
+//! contains the threads that can be left behind. This module must not know what a task
+//! is.
 
 pub(crate) mod crew;
 pub(crate) mod heartbeat;
@@ -16,20 +17,21 @@ use std::time::Duration;
 
 use crate::handover::heartbeat::{Heartbeat, HeartbeatWatch};
 
-/// Maximum weight of the outputs that wait: above it, only the first task in order
-/// is begun. With what the tasks in work hold this bounds the memory.
+/// Maximum weight of the waiting outputs: above it, only the first task in order is
+/// begun. This bounds the memory, together with what the tasks in work hold.
 const MAX_WEIGHT: usize = 8192;
 
-/// Something to do, with a place in an order.
+/// A unit of work with a place in an order.
 pub(crate) trait Task: Sized {
     type Key: Ord + Copy;
     type Output;
 
-    /// The place in the order. The rest of a task comes behind the task, and before the
-    /// next one.
+    /// Returns the place in the order. The rest of a task comes behind the task and
+    /// before the next one.
     fn key(&self) -> Self::Key;
 
-    /// The share of [`MAX_WEIGHT`] that an output takes while it waits; never 0.
+    /// Returns the share of [`MAX_WEIGHT`] that an output takes while it waits; never
+    /// 0.
     fn weight(output: &Self::Output) -> usize;
 }
 
@@ -40,10 +42,10 @@ enum Slot<T: Task> {
     Done(T::Output),
 }
 
-/// Where the tasks come from.
+/// Source of the tasks.
 enum Source<'a, T> {
     Idle(Box<dyn Iterator<Item = T> + Send + 'a>),
-    /// A thread asks for the next one.
+    /// A thread is requesting the next one.
     Busy,
     Over,
 }
@@ -51,7 +53,7 @@ enum Source<'a, T> {
 struct State<'a, T: Task> {
     slots: BTreeMap<T::Key, Slot<T>>,
     source: Source<'a, T>,
-    /// The sum over all outputs.
+    /// Sum of the weights of all outputs.
     weight: usize,
     stopped: bool,
     panic: Option<Box<dyn Any + Send>>,
@@ -71,7 +73,7 @@ pub(crate) struct Handover<'a, T: Task> {
 pub(crate) enum Next<T: Task> {
     Output(T::Output),
     Work(T),
-    /// Nothing came in the time given.
+    /// No output came in time.
     Nothing,
     End,
 }
@@ -139,7 +141,7 @@ impl<T: Task> State<'_, T> {
 }
 
 impl<'a, T: Task> Handover<'a, T> {
-    /// A hand-over of these tasks, which ascend.
+    /// Returns a hand-over of these tasks, which must ascend.
     pub(crate) fn new(tasks: impl Iterator<Item = T> + Send + 'a) -> Self {
         Self {
             state: Mutex::new(State {
@@ -156,12 +158,13 @@ impl<'a, T: Task> Handover<'a, T> {
         }
     }
 
-    /// No panic while the lock is held leaves a state that makes no sense.
+    /// Locks the state. A poisoned lock is harmless: a panic while the lock is held
+    /// never leaves an inconsistent state.
     fn lock(&self) -> MutexGuard<'_, State<'a, T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the threads that can go on after a change.
+    /// Wakes the threads that can continue after a change.
     fn changed(&self, state: &mut State<'a, T>) {
         let role = state.taker_waits;
         if role.is_some_and(|role| state.step(role) != Step::Wait) {
@@ -178,7 +181,7 @@ impl<'a, T: Task> Handover<'a, T> {
     /// `works` too and no output is there.
     ///
     /// # Panics
-    /// When a worker has panicked.
+    /// If a worker has panicked.
     pub(crate) fn next(&self, works: bool, patience: Option<Duration>) -> Next<T> {
         self.advance(Role { takes: true, works }, None, patience)
     }
@@ -211,7 +214,7 @@ impl<'a, T: Task> Handover<'a, T> {
                     let Source::Idle(mut tasks) = source else {
                         continue;
                     };
-                    // It can take long.
+                    // This can take long.
                     drop(state);
                     let task = tasks.next();
                     state = self.lock();
@@ -262,8 +265,8 @@ impl<'a, T: Task> Handover<'a, T> {
         self.changed(&mut state);
     }
 
-    /// Ends the work on a task, with its output and its rest. Returns whether the task was
-    /// still this thread's.
+    /// Ends the work on a task, with its output and its rest. Returns true if the task
+    /// still belonged to this thread.
     pub(crate) fn finish(&self, key: T::Key, output: Option<T::Output>, rest: Option<T>) -> bool {
         let mut state = self.lock();
         if !matches!(state.slots.get(&key), Some(Slot::Taken(_))) {
@@ -280,8 +283,8 @@ impl<'a, T: Task> Handover<'a, T> {
         true
     }
 
-    /// Works on tasks until there are none. If `work` panics, so does the taker of
-    /// the outputs.
+    /// Works on tasks until none are left. If `work` panics, so does the taker of the
+    /// outputs.
     pub(crate) fn work(
         &self,
         heartbeat: Option<&Heartbeat>,
@@ -292,7 +295,7 @@ impl<'a, T: Task> Handover<'a, T> {
                 let key = task.key();
                 let (output, rest) = work(task);
                 if !self.finish(key, output, rest) {
-                    // Another thread has this one's place.
+                    // Another thread has taken the place of this one.
                     return;
                 }
             }
@@ -303,8 +306,8 @@ impl<'a, T: Task> Handover<'a, T> {
         }
     }
 
-    /// Gives up the tasks whose threads have not come further for `patience`, with
-    /// the outputs that `last` returns. Returns their number.
+    /// Abandons the tasks whose threads have made no progress for `patience`, with the
+    /// outputs that `last` returns. Returns their number.
     fn give_up(&self, patience: Duration, last: impl Fn(T::Key) -> T::Output) -> usize {
         let mut state = self.lock();
         let silent = state
@@ -321,8 +324,8 @@ impl<'a, T: Task> Handover<'a, T> {
         silent.len()
     }
 
-    /// The sum of `size` over the tasks that nobody has taken; `None` when none are
-    /// left and none will come.
+    /// Returns the sum of `size` over the tasks that no thread has taken; `None` if
+    /// none are left and none will come.
     pub(crate) fn left(&self, size: impl Fn(&T) -> u64) -> Option<u64> {
         let state = self.lock();
         let sizes = state.slots.values().filter_map(|slot| match slot {
@@ -342,7 +345,7 @@ impl<'a, T: Task> Handover<'a, T> {
         self.changed(&mut state);
     }
 
-    /// Returns a guard that lets all threads end, soon, when it is dropped.
+    /// Returns a guard that makes all threads end soon after it is dropped.
     pub(crate) fn stop_on_drop(&self) -> StopOnDrop<'_, 'a, T> {
         StopOnDrop(self)
     }

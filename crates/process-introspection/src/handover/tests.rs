@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Something that counts up to its `count`, a number at a time.
+/// A task that counts up to its `count`, one number at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Count {
     index: usize,
@@ -27,14 +27,14 @@ impl Task for Count {
         (self.index, self.from)
     }
 
-    /// So many that a few of them are as many as may wait.
+    /// Returns a weight of which four make the maximum of waiting outputs.
     fn weight(_: &(usize, usize)) -> usize {
         MAX_WEIGHT / 4
     }
 }
 
 impl Count {
-    /// Every other number is no output.
+    /// Returns an output for every other number only.
     fn work(self) -> (Option<(usize, usize)>, Option<Self>) {
         let output = (self.from % 2 == 0).then_some((self.index, self.from));
         let rest = Self {
@@ -62,7 +62,7 @@ fn expected(tasks: usize) -> Vec<(usize, usize)> {
     counts(tasks).flat_map(of).collect()
 }
 
-/// All outputs, by a taker that works too if it shall.
+/// Returns all outputs, from a taker that also works if `works`.
 fn take_all(handover: &Handover<'_, Count>, works: bool) -> Vec<(usize, usize)> {
     let mut seen = Vec::new();
     loop {
@@ -128,7 +128,7 @@ fn no_more_is_begun_than_may_wait_except_what_is_first() {
         }
         assert!(begun.load(Ordering::Relaxed) < 10);
         assert!(handover.lock().weight <= MAX_WEIGHT);
-        // What is left of the first is worked on although there is no room.
+        // The rest of the first task is worked on although there is no room.
         let rest = Count {
             from: 1,
             count: 4,
@@ -173,7 +173,7 @@ fn a_panic_of_a_worker_is_the_takers() {
                     _ => task.work(),
                 });
             });
-            // It is the first that does the work.
+            // Waits until the spawned thread works on the first task.
             while handover.lock().slots.is_empty() && !handover.lock().stopped {
                 thread::yield_now();
             }
@@ -184,7 +184,8 @@ fn a_panic_of_a_worker_is_the_takers() {
     }
 }
 
-/// A crew that counts; the thread that works on `stuck` does so until this is dropped.
+/// A crew that counts; the thread that works on `stuck` stays there until this is
+/// dropped.
 struct Stuck(Arc<AtomicBool>);
 
 impl Drop for Stuck {
@@ -212,7 +213,7 @@ fn a_task_that_comes_no_further_is_given_up_and_its_thread_replaced() {
             ended.fetch_add(1, Ordering::Relaxed);
         }
         if task.key() == (3, 0) {
-            // Long, but it comes further.
+            // This takes long, but makes progress.
             for _ in 0..60 {
                 thread::sleep(Duration::from_millis(10));
                 heartbeat.beat();
@@ -271,7 +272,7 @@ fn a_crew_ends_when_the_taker_has_enough() {
         },
     );
     assert!(flow.is_break());
-    // The threads let go of the hand-over.
+    // The threads drop the hand-over.
     let until = Instant::now() + LONG;
     while Arc::strong_count(&worked) > 1 {
         assert!(Instant::now() < until);

@@ -1,14 +1,14 @@
-//! Frames that a process had before memory errors took them away: the kernel
-//! leaves their numbers in the page table. Knows one process.
+//! Frames that a process had before memory errors took them away: the kernel leaves
+//! their PFNs in the page table. This module knows one process.
 //!
-//! `memory_failure` unmaps the page and leaves an entry of the type hwpoison with
-//! the frame's number in its place (mm/rmap.c `try_to_unmap_one`,
-//! include/linux/swapops.h `make_hwpoison_entry`), which the page map shows to
-//! those who may see frames (fs/proc/task_mmu.c `pte_to_pagemap_entry`; so in the
-//! sources of 6.1 and 6.12, and in guests with 6.12.117 and 7.2.13). It leaves
-//! none where the contents can be had again, as those of a file that were not
-//! changed (mm/memory-failure.c `hwpoison_user_mappings`), and the page map does
-//! not show those of hugetlb (`pagemap_hugetlb_range`).
+//! `memory_failure` unmaps the page and puts an entry of the type hwpoison with its PFN
+//! in its place (mm/rmap.c `try_to_unmap_one`, include/linux/swapops.h
+//! `make_hwpoison_entry`), which the page map shows to those who may see frames
+//! (fs/proc/task_mmu.c `pte_to_pagemap_entry`; so in the sources of 6.1 and 6.12, and
+//! in guests with 6.12.117 and 7.2.13). It leaves no such entry where the contents can
+//! be read again, such as those of an unchanged file (mm/memory-failure.c
+//! `hwpoison_user_mappings`), and the page map does not show those of hugetlb
+//! (`pagemap_hugetlb_range`).
 
 use process_introspection_core::entry::{Entry, NonPresent};
 use process_introspection_core::pagemap::read_entries;
@@ -23,7 +23,7 @@ use crate::process::Process;
 pub(super) struct Run {
     /// Index of the first page in the region.
     pub(super) page: u64,
-    /// Its frame.
+    /// PFN of its frame.
     pub(super) first: u64,
     /// Number of pages.
     pub(super) count: u64,
@@ -32,8 +32,8 @@ pub(super) struct Run {
 /// Number of entries that are read at once.
 const PIECE: usize = 512;
 
-/// The poisoned frames that the entries of a region still name, ascending by
-/// page.
+/// Returns the poisoned frames that the entries of a region still contain, in ascending
+/// order of pages.
 pub(super) fn frames(process: &Process, virt: AddrRange) -> Result<Vec<Run>, Error> {
     let page = process.page_size();
     let frames = Frames::open_in(process.mounts())?;
@@ -59,8 +59,8 @@ pub(super) fn frames(process: &Process, virt: AddrRange) -> Result<Vec<Run>, Err
     Ok(runs)
 }
 
-/// Adds what an entry names: a page that is being moved is named in the same
-/// way, so the frame is asked.
+/// Adds the frame of an entry if the frame's flags say that it is poisoned: the entry of a
+/// migrating page contains a frame in the same form.
 fn add(
     runs: &mut Vec<Run>,
     page: u64,
@@ -89,15 +89,15 @@ fn add(
 
 fn is_poisoned(frames: &Frames, frame: Pfn) -> Result<bool, Error> {
     let mut flags = [FrameFlags::default()];
-    let told = frames.read_flags(frame, &mut flags)?;
-    Ok(told == 1 && flags[0].contains(FrameFlags::HWPOISON))
+    let count = frames.read_flags(frame, &mut flags)?;
+    Ok(count == 1 && flags[0].contains(FrameFlags::HWPOISON))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// An entry of a type that names a frame.
+    /// Returns an entry of a type that contains a PFN.
     fn named(frame: u64) -> u64 {
         1 << 62 | frame << 5 | 30
     }
@@ -121,7 +121,7 @@ mod tests {
         ];
         let mut runs = Vec::new();
         for (page, &entry) in (0..).zip(&entries) {
-            // The last one is on its way to another frame.
+            // The last page is migrating to another frame.
             add(&mut runs, page, entry, |frame| Ok(frame.as_u64() != 0x400)).unwrap();
         }
         let run = |page, first, count| Run { page, first, count };

@@ -1,10 +1,10 @@
-//! Processes that map physical memory: one pass over all processes, for
-//! any number of addresses. What a page is used for is in [`crate::PageUses`].
+//! Processes that map physical memory: one pass over all processes, for any number of
+//! addresses. [`crate::PageUses`] reports what a page is used for.
 //!
-//! Threads share the processes ([`pass`]), and what they find is handed over in the
-//! order of PIDs. Page tables still contain the addresses of pages that processes lost to
-//! memory errors ([`lost`]). The wanted frames, and those of them that were found, are in
-//! [`wanted`], which knows no process.
+//! The threads of [`pass`] share the processes, and their results are handed over in
+//! the order of PIDs. Page tables still contain the addresses of pages that processes
+//! lost to memory errors ([`lost`]). [`wanted`] contains the wanted frames and marks
+//! those that were found; it does not know processes.
 
 mod lost;
 mod pass;
@@ -33,13 +33,13 @@ pub struct PassedProcess {
     pub pid: u32,
     /// Its unique PID; `None` if the process ended before it could be read.
     pub unique_pid: Option<UniquePid>,
-    /// Its `comm`: the first 15 bytes of the name of its program, or the name that it has
-    /// set. Empty if it could not be read.
+    /// Its `comm`: the first 15 bytes of the name of its program, or the name that the
+    /// process has set. Empty if it could not be read.
     pub command: OsString,
 }
 
 impl PassedProcess {
-    /// A process of which only the PID is known.
+    /// Returns a process of which only the PID is known.
     fn of(pid: u32) -> Self {
         Self {
             pid,
@@ -48,7 +48,7 @@ impl PassedProcess {
         }
     }
 
-    /// Its `comm`.
+    /// Returns its `comm`.
     pub fn command(&self) -> &OsStr {
         &self.command
     }
@@ -60,8 +60,8 @@ impl PassedProcess {
 pub struct Owner {
     /// The process.
     pub process: Arc<PassedProcess>,
-    /// Addresses where it maps it, and the mapping: of a run of pages what was
-    /// wanted. Its backing has an address, unless it is poisoned.
+    /// Addresses at which it maps the memory, and the mapping: the wanted part of a run
+    /// of pages. Its backing has an address, unless it is poisoned.
     pub region: PhysicalRegion,
 }
 
@@ -69,8 +69,8 @@ pub struct Owner {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OwnerEvent {
-    /// A process maps wanted memory. Processes come in the order of their PIDs, the
-    /// addresses of each ascend.
+    /// A process maps wanted memory. Processes come in the order of their PIDs, with
+    /// the addresses of each in ascending order.
     Owner(Owner),
     /// A process had wanted memory, from this address on, until it lost it to a memory
     /// error: its page table still contains the address. These events come between the
@@ -80,20 +80,20 @@ pub enum OwnerEvent {
     /// A process could not be read, or not to its end: it is gone (no failure, but its
     /// mappings were not seen), access is refused, or it did not answer in time.
     Unread(Arc<PassedProcess>, Error),
-    /// Progress of the pass: the number of processes that are done, of how many. Also
-    /// when nothing is found, about twenty times a second.
+    /// Progress of the pass, about twenty times a second, also if nothing is found.
     Progress {
         /// Number of processes that are done.
         done: usize,
         /// Number of processes at the start of the pass.
         of: usize,
     },
-    /// After all processes: wanted memory that no process was found to map or to have
-    /// lost, in whole pages, ascending. Its meaning depends on the coverage of the pass.
+    /// Wanted memory that no process was found to map or to have lost, in whole pages,
+    /// ascending. These events follow all processes. Their meaning depends on the
+    /// coverage of the pass.
     Unmapped(PhysRange, Coverage),
 }
 
-/// Processes that a pass has read, and those that it has not.
+/// Numbers of processes that a pass has read and has not read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Coverage {
@@ -101,8 +101,8 @@ pub struct Coverage {
     pub read: usize,
     /// Kernel threads, and processes that had ended but were not yet waited for.
     pub without_memory: usize,
-    /// Processes that ended, or executed another program, before they were
-    /// read to the end.
+    /// Processes that ended, or executed another program, before they were read to the
+    /// end.
     pub gone: usize,
     /// Processes to which access was refused.
     pub refused: usize,
@@ -112,27 +112,27 @@ pub struct Coverage {
     pub failed: usize,
     /// Processes that started during the pass. They were not read.
     pub started: usize,
-    /// Whether the caller's PID namespace is the machine's first: in another one
-    /// only its own processes can be seen.
+    /// True if the caller's PID namespace is the machine's first one; in another
+    /// namespace only its own processes are visible.
     pub sees_all: bool,
 }
 
 impl Coverage {
-    /// Returns whether every process was read.
+    /// Returns true if every process was read.
     pub fn is_complete(&self) -> bool {
         self.gone + self.refused + self.silent + self.failed + self.started == 0 && self.sees_all
     }
 }
 
-/// Finds the processes that map physical memory: one pass over all processes
-/// that are visible here, whatever the number of ranges. Pages count as a whole. `each`
-/// is called on the calling thread and can end the pass.
+/// Finds the processes that map physical memory: one pass over all processes that are
+/// visible to the caller, for any number of ranges. Pages count as a whole. `each` is
+/// called on the calling thread and can end the pass.
 ///
-/// Memory: a few hundred KiB for each thread, and a bit for each wanted page.
+/// Memory use is a few hundred KiB for each thread, and one bit for each wanted page.
 ///
 /// Every mapping is true when it is found. A page that moves during the pass can be
 /// missed, or be found twice, and a process that starts during the pass is not read
-/// ([`Coverage::started`]). [`crate::PageUses`] has the kernel's own count of mappings.
+/// ([`Coverage::started`]). [`crate::PageUses`] reports the kernel's own mapcounts.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -159,10 +159,10 @@ impl Coverage {
 /// ```
 ///
 /// # Errors
-/// [`Error::is_frames_hidden`] when this caller cannot see frame numbers;
-/// [`Error::is_unsupported`] if there is no `/proc`;
-/// [`Error::is_invalid_argument`] for more than 2^27 pages (512 GiB of 4 KiB).
-/// A failure for one process is an [`OwnerEvent::Unread`].
+/// [`Error::is_frames_hidden`] if this caller cannot see PFNs;
+/// [`Error::is_unsupported`] without `/proc`; [`Error::is_invalid_argument`] for more
+/// than 2^27 pages (512 GiB of 4 KiB). A failure for one process is an
+/// [`OwnerEvent::Unread`].
 pub fn owners(
     ranges: &[PhysRange],
     options: PassOptions,

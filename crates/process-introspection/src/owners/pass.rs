@@ -1,5 +1,5 @@
-//! The pass over processes: opens and walks them, by several threads
-//! ([`crate::handover::crew`]). Must not know what is done with the owners.
+//! The pass over processes: opens and walks them with several threads
+//! ([`crate::handover::crew`]). This module must not know what happens to the owners.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -47,12 +47,12 @@ impl Outcome {
     }
 }
 
-/// Wanted memory of a process.
+/// Wanted memory that was found in a process.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// Memory that it maps.
+    /// Memory that the process maps.
     Maps(Owner),
-    /// Memory that it had, from this address on.
+    /// Memory that the process had, from this address on.
     Lost(Owner, PhysAddr),
 }
 
@@ -65,7 +65,7 @@ pub(super) enum Event {
 }
 
 /// Time after which the rest of a process becomes another task, so that every thread
-/// soon sees the end of the pass.
+/// soon notices the end of the pass.
 const TIME: Duration = Duration::from_millis(20);
 /// Approximate number of owners in an output.
 const BATCH: usize = 32;
@@ -74,7 +74,7 @@ const BATCH: usize = 32;
 #[derive(Debug)]
 struct Reading {
     index: usize,
-    /// Number of outputs before.
+    /// Number of outputs before this one.
     part: u64,
     stage: Stage,
 }
@@ -88,10 +88,10 @@ enum Stage {
 /// Output of reading a process for a while.
 #[derive(Debug)]
 enum Output {
-    /// The first output: it identifies a process that is silent from then on.
+    /// The first output: it identifies the process, also if it becomes silent later.
     Opened(Arc<PassedProcess>),
     Walked(Vec<Found>, Option<Outcome>),
-    /// The output of a thread that was left behind.
+    /// Output for a thread that was left behind.
     Silent(usize),
 }
 
@@ -149,8 +149,8 @@ impl Reading {
     }
 }
 
-/// Reads these processes and calls `give` in their order. A process that does not answer
-/// within the deadline is given up.
+/// Reads these processes and passes the results to `give` in their order. A process
+/// that does not answer within the deadline is abandoned.
 pub(super) fn over(
     pids: &[u32],
     wanted: &WantedFrames,
@@ -200,7 +200,7 @@ pub(super) fn over(
     })
 }
 
-/// Opens a process; an error comes with what is known of the process.
+/// Opens a process; an error comes with the known facts of the process.
 fn open(
     mounts: &Mounts,
     pid: u32,
@@ -219,7 +219,7 @@ fn open(
     }
 }
 
-/// The walk of an open process. The kinds of mappings are determined for owners only:
+/// The walk of an open process. Kinds of mappings are determined for owners only, since
 /// that can require reading a file.
 #[derive(Debug)]
 struct Walk {
@@ -227,7 +227,7 @@ struct Walk {
     passed: Arc<PassedProcess>,
     areas: VmaPartCursor<NameStorage>,
     walker: VmaPartWalker<EntryStorage>,
-    /// The current area, and its mapping once there is an owner.
+    /// The current VMA, and its mapping once there is an owner.
     area: Option<(VmaPart, Option<Arc<Mapping>>)>,
 }
 
@@ -247,8 +247,8 @@ impl Walk {
         })
     }
 
-    /// Walks for a while, or until there are enough owners for an output. Returns whether
-    /// the walk is complete.
+    /// Continues the walk for a while, or until there are enough owners for an output.
+    /// Returns true if the walk is complete.
     fn go_on(
         &mut self,
         wanted: &WantedFrames,
@@ -307,7 +307,7 @@ impl Walk {
     }
 }
 
-/// Finds wanted frames in the runs of one area.
+/// Finder of wanted frames in the runs of one VMA.
 struct Finder<'a> {
     process: &'a Process,
     passed: &'a Arc<PassedProcess>,
@@ -339,8 +339,8 @@ impl Finder<'_> {
         }
     }
 
-    /// Finds the wanted ones of the frames from `address` on that pages of a run have, or
-    /// had.
+    /// Finds the wanted frames among those from `address` on that pages of a run have,
+    /// or had.
     fn find_frames(&mut self, run: &Run, virt: AddrRange, address: PhysAddr, has: bool) {
         for (virt, address) in self.wanted.parts(virt, address) {
             let into_run = virt.start().as_u64() - run.start;
@@ -366,10 +366,10 @@ impl Finder<'_> {
         let mapping = self.mapping.get_or_insert_with(|| {
             let mut mapping = *area.mapping();
             let start = mapping.vma.range.start().as_u64();
-            let told = process.virtual_regions(start..=start);
-            if let Some(Ok(told)) = told.ok().and_then(|mut told| told.next()) {
-                if told.core().vma == mapping.vma {
-                    mapping.kind = told.kind();
+            let regions = process.virtual_regions(start..=start);
+            if let Some(Ok(region)) = regions.ok().and_then(|mut regions| regions.next()) {
+                if region.core().vma == mapping.vma {
+                    mapping.kind = region.kind();
                 }
             }
             let name = MappingName::complete(process.as_core(), &mapping.vma, name);

@@ -1,5 +1,5 @@
-//! Page frames that are wanted, and marks for those that were found mapped. Pure;
-//! knows no process and no file.
+//! Wanted frames, and marks for those that were found mapped. Pure; this module does
+//! not know processes and files.
 
 use std::ops::Range;
 
@@ -8,19 +8,19 @@ use process_introspection_core::{AddrRange, PageSize, PhysAddr};
 use crate::machine::range::PhysRange;
 use crate::walk::backed::Backed;
 
-/// More frames than this are not asked for at once: their marks take 16 MiB.
+/// Maximum number of frames of one query: their marks take 16 MiB.
 pub(super) const MOST_FRAMES: u64 = 1 << 27;
 
-/// Wanted frames that follow each other.
+/// Wanted frames in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stretch {
     frames: Range<u64>,
-    /// Number of wanted frames in the stretches before.
+    /// Number of wanted frames in the stretches before this one.
     before: u64,
 }
 
-/// Frames whose owners are searched: ascending stretches with something between them.
-/// Finds them in regions, as [`owners`](crate::owners) does in those of live walks.
+/// Frames whose owners are searched: ascending stretches with gaps between them. Finds
+/// them in regions, as [`owners`](crate::owners) does in the regions of live walks.
 ///
 /// ```
 /// use process_introspection::{AddrRange, Backing, PageSize, PhysAddr, PhysRange, WantedFrames};
@@ -39,7 +39,7 @@ pub struct WantedFrames {
 }
 
 impl WantedFrames {
-    /// Returns all frames that the ranges touch.
+    /// Returns the set of all frames that the ranges touch.
     pub fn new(ranges: &[PhysRange], page: PageSize) -> Self {
         let shift = page.shift();
         let frames = |range: &PhysRange| {
@@ -74,7 +74,7 @@ impl WantedFrames {
     }
 
     /// Returns the parts of a region whose frames are wanted: their virtual addresses,
-    /// and the physical address of each one's first page.
+    /// and the physical address of the first page of each.
     pub fn parts_of(
         &self,
         pages: &impl Backed,
@@ -100,7 +100,7 @@ impl WantedFrames {
         })
     }
 
-    /// The wanted ones of these frames, as stretches.
+    /// Returns the wanted frames among these, as stretches.
     fn within(&self, frames: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let first = self
             .stretches
@@ -117,7 +117,7 @@ impl WantedFrames {
     }
 }
 
-/// A mark for each wanted frame that somebody was found to map.
+/// Marks of the wanted frames that some process was found to map.
 #[derive(Debug)]
 pub(super) struct Marks<'a> {
     wanted: &'a WantedFrames,
@@ -133,7 +133,7 @@ impl<'a> Marks<'a> {
         }
     }
 
-    /// Marks frames, all of one wanted stretch.
+    /// Marks frames, which are all in one wanted stretch.
     pub(super) fn mark(&mut self, frames: Range<u64>) {
         let first = self
             .wanted
@@ -148,7 +148,7 @@ impl<'a> Marks<'a> {
         }
     }
 
-    /// The runs of wanted frames without a mark, ascending.
+    /// Returns the runs of wanted frames without a mark, ascending.
     pub(super) fn unmarked(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.wanted.stretches.iter().flat_map(move |stretch| {
             let mut at = stretch.frames.start;

@@ -1,8 +1,9 @@
-//! Contiguity of memory: the sizes of extents. Pure; knows no process.
+//! Contiguity of memory: the sizes of extents. Pure; this module does not know
+//! processes.
 //!
-//! It keeps the number of extents of each size. Sizes that differ
-//! add up to no more than the memory, so N pages have at most √(2N) of them: 2,290
-//! for 10 GiB of 4 KiB pages, whatever they look like.
+//! It keeps the number of extents of each size. Different sizes add up to no more than
+//! the memory, so N pages have at most √(2N) of them: 2,290 for 10 GiB of 4 KiB pages,
+//! for any layout.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +11,16 @@ use process_introspection_core::backing::Backing;
 
 use crate::walk::backed::Backed;
 
-/// The sizes of extents: memory that is consecutive in both address spaces, as
-/// a list for scatter-gather needs it.
+/// Sizes of extents: memory that is consecutive in both address spaces, as a
+/// scatter-gather list needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Contiguity {
     /// Number of extents by their size in bytes.
     sizes: BTreeMap<u64, u64>,
 }
 
-/// Counts extents of memory as regions come. [`Process::summary`](crate::Process::summary)
-/// does so with a live walk.
+/// Counter of extents of memory, from regions as they come.
+/// [`Process::summary`](crate::Process::summary) does so with a live walk.
 ///
 /// ```
 /// use process_introspection::{AddrRange, Backing, ContiguityCounter, PhysAddr};
@@ -45,14 +46,14 @@ struct Open {
     size: u64,
 }
 
-/// The extents of at least one size, and less than the double.
+/// The extents of at least one size, and less than its double.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct ExtentClass {
-    /// The least size in bytes, a power of two.
+    /// Minimum size in bytes, a power of two.
     pub least: u64,
     /// Number of extents.
     pub count: u64,
-    /// Their bytes together.
+    /// Sum of their sizes in bytes.
     pub bytes: u64,
 }
 
@@ -83,7 +84,7 @@ impl ContiguityCounter {
         });
     }
 
-    /// Returns what was counted.
+    /// Returns the counted extents.
     pub fn finish(mut self) -> Contiguity {
         self.close();
         self.counted
@@ -97,24 +98,24 @@ impl ContiguityCounter {
 }
 
 impl Contiguity {
-    /// Returns the number of extents: of descriptors that a scatter-gather list of all of it
-    /// has.
+    /// Returns the number of extents, which is the number of descriptors of a
+    /// scatter-gather list of all the memory.
     pub fn extents(&self) -> u64 {
         self.sizes.values().sum()
     }
 
-    /// The bytes of all.
+    /// Returns the sum of all sizes in bytes.
     pub fn bytes(&self) -> u64 {
         self.sizes.iter().map(|(size, count)| size * count).sum()
     }
 
-    /// The bytes that lie in extents of at least this many.
+    /// Returns the number of bytes in extents of at least `least` bytes.
     pub fn bytes_in_extents_of(&self, least: u64) -> u64 {
         let of_size = self.sizes.range(least..);
         of_size.map(|(size, count)| size * count).sum()
     }
 
-    /// The sizes of the largest extents, in descending order.
+    /// Returns the sizes of the largest extents, in descending order.
     pub fn largest(&self, count: usize) -> Vec<u64> {
         let each = self.sizes.iter().rev();
         let each = each.flat_map(|(&size, &times)| {
@@ -126,8 +127,8 @@ impl Contiguity {
         each.take(count).collect()
     }
 
-    /// The median size: of an even number the lower one in the middle; `None`
-    /// without extents.
+    /// Returns the median size, for an even number the lower one of the middle two;
+    /// `None` without extents.
     pub fn median(&self) -> Option<u64> {
         let middle = self.extents().div_ceil(2);
         let mut so_far = 0;
@@ -138,8 +139,8 @@ impl Contiguity {
         })
     }
 
-    /// The greatest size such that at least half of the memory lies in extents
-    /// of at least that; `None` without extents.
+    /// Returns the greatest size such that at least half of the memory lies in extents
+    /// of at least that size; `None` without extents.
     pub fn half_in(&self) -> Option<u64> {
         let half = self.bytes().div_ceil(2);
         let mut so_far = 0;
@@ -150,8 +151,8 @@ impl Contiguity {
         })
     }
 
-    /// The extents by size, in classes from one power of two to the next, in
-    /// ascending order; without those that have none.
+    /// Returns the extents by size, in classes from one power of two to the next, in
+    /// ascending order, without empty classes.
     pub fn classes(&self) -> Vec<ExtentClass> {
         let mut classes: Vec<ExtentClass> = Vec::new();
         for (&size, &count) in &self.sizes {
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
     use testkit::random::Random;
 
-    /// Page by page, and everything kept.
+    /// Counts page by page, and keeps everything.
     fn naive(pages: &[(u64, u64)]) -> Vec<u64> {
         let mut sizes: Vec<u64> = Vec::new();
         for (index, &(virt, phys)) in pages.iter().enumerate() {

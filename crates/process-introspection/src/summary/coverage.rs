@@ -1,6 +1,6 @@
-//! Memory that huge entries map, and reasons why they do not map the rest: block by block, a
-//! block being what one huge entry can map. Pure; knows no process and no policy
-//! but what it is told.
+//! Memory that huge entries map, and reasons why they do not map the rest, block by
+//! block; a block is what one huge entry can map. Pure; this module does not know
+//! processes, and only the policies that it receives.
 
 use std::collections::BTreeMap;
 
@@ -8,35 +8,36 @@ use process_introspection_core::AddrRange;
 
 use super::huge_policy::{Decision, HugePolicy, MappingClass};
 
-/// Resident memory by what maps it, in bytes; hugetlb is not in it. `huge` and
-/// the others add up to all resident memory. Each byte has one reason: policy, if
-/// the kernel may not use huge pages for it, before all others.
+/// Resident memory by what maps it, in bytes, without hugetlb. `huge` and the others
+/// add up to all resident memory. Each byte has one reason: policy, if the kernel may
+/// not use huge pages for it, before all others.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub struct HugeCoverage {
-    /// Mapped by huge entries.
+    /// Memory that huge entries map.
     pub huge: u64,
-    /// In mappings for which a policy forbids huge pages; or allows them only with
-    /// advice that was not read.
+    /// Memory in mappings for which a policy forbids huge pages, or allows them only
+    /// with advice that was not read.
     pub policy: u64,
-    /// In mappings that are smaller than a huge page.
+    /// Memory in mappings that are smaller than a huge page.
     pub too_small: u64,
-    /// Outside the whole blocks of its mapping, or of a mapping whose addresses
-    /// do not lie in its file as huge pages need it.
+    /// Memory outside the whole blocks of its mapping, or of a mapping whose addresses
+    /// are not aligned with its file as huge pages require.
     pub alignment: u64,
-    /// In blocks of which some pages are not there.
+    /// Memory in blocks of which some pages are not present.
     pub holes: u64,
-    /// In full blocks whose frames are not consecutive, or not aligned.
+    /// Memory in full blocks whose frames are not consecutive, or not aligned.
     pub fragmented: u64,
-    /// In full blocks of files: their page cache has them in smaller folios.
+    /// Memory in full blocks of files, which the page cache keeps in smaller folios.
     pub page_cache: u64,
-    /// In full blocks whose frames would do, yet are mapped by small entries.
+    /// Memory in full blocks whose frames would be suitable, yet are mapped by small
+    /// entries.
     pub small_entries: u64,
-    /// In full blocks whose frames cannot be seen by this caller.
+    /// Memory in full blocks whose frames this caller cannot see.
     pub frames_hidden: u64,
 }
 
 impl HugeCoverage {
-    /// All of it, in bytes.
+    /// Returns the sum of all of them, in bytes.
     pub fn resident(&self) -> u64 {
         self.huge + self.missed()
     }
@@ -54,21 +55,21 @@ impl HugeCoverage {
     }
 }
 
-/// Resident memory that one policy keeps from being huge, in bytes.
+/// Resident memory for which one policy prevents huge pages, in bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PolicyBytes {
-    /// All of it.
+    /// All memory with this policy.
     pub bytes: u64,
     /// Memory that another policy would make eligible: anonymous and shared memory in
     /// whole blocks of its mapping.
     pub eligible: u64,
-    /// Eligible memory in blocks whose pages are all there.
+    /// Eligible memory in blocks whose pages are all present.
     pub eligible_full: u64,
 }
 
-/// Memory of one mapping that huge entries map, and layout of the rest, which no policy
-/// changes. All but `huge` is mapped by small entries, in bytes.
+/// Memory of one mapping that huge entries map, and layout of the rest, independent of
+/// policies. All but `huge` is mapped by small entries, in bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Layout {
     pub(crate) huge: u64,
@@ -78,12 +79,12 @@ pub(crate) struct Layout {
     fragmented: u64,
     small_entries: u64,
     frames_hidden: u64,
-    /// In blocks with private copies of a file's pages.
+    /// Memory in blocks with private copies of a file's pages.
     copies: u64,
 }
 
 impl Layout {
-    /// All that small entries map.
+    /// Returns all memory that small entries map.
     pub(crate) fn missed(&self) -> u64 {
         self.too_small + self.alignment + self.copies + self.eligible().bytes
     }
@@ -99,7 +100,7 @@ impl Layout {
     }
 }
 
-/// Adds mappings up by the reasons why their memory is not huge.
+/// Sum of mappings by the reasons why their memory is not huge.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reasons {
     pub(crate) coverage: HugeCoverage,
@@ -107,11 +108,11 @@ pub(crate) struct Reasons {
 }
 
 impl Reasons {
-    /// Adds a mapping for which this was decided.
+    /// Adds a mapping with its decision.
     pub(crate) fn add(&mut self, layout: &Layout, class: MappingClass, decision: Decision) {
         self.coverage.huge += layout.huge;
         if let Decision::Forbidden(policy) = decision {
-            // Folios of a file are up to its file system, too.
+            // Folios of a file depend on its file system, too.
             let depends = matches!(class, MappingClass::Anonymous | MappingClass::Shared(_));
             let of_it = PolicyBytes {
                 bytes: layout.missed(),
@@ -132,7 +133,7 @@ impl Reasons {
         coverage.too_small += layout.too_small;
         coverage.alignment += layout.alignment;
         if decision == Decision::Undecided {
-            // How it lies is no reason if it could be forbidden.
+            // The layout is no reason if a policy may forbid huge pages.
             return self.add_policy(HugePolicy::AdviceUnread, layout.eligible());
         }
         coverage.holes += layout.holes;
@@ -155,16 +156,16 @@ impl Reasons {
     }
 }
 
-/// Pages of one mapping, in memory.
+/// Resident pages of one mapping.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// The physical address of the first; `None` if it is hidden.
+    /// The physical address of the first page; `None` if it is hidden.
     pub(crate) phys: Option<u64>,
-    /// Mapped by huge entries.
+    /// True if huge entries map them.
     pub(crate) huge: bool,
-    /// Private copies of a file's pages.
+    /// True for private copies of a file's pages.
     pub(crate) copies: bool,
 }
 
@@ -181,12 +182,13 @@ struct Block {
     has_copies: bool,
 }
 
-/// Counts the [`Layout`] of a mapping, page by page in ascending order.
+/// Counter of the [`Layout`] of a mapping, page by page in ascending order.
 #[derive(Clone, Debug)]
 pub(crate) struct LayoutCount {
     block_size: u64,
     layout: Layout,
-    /// Whole blocks of the current mapping; and whether it is too small.
+    /// Start and end of the whole blocks of the current mapping, and a flag that it is
+    /// too small.
     blocks: (u64, u64),
     too_small: bool,
     block: Option<Block>,
@@ -203,8 +205,8 @@ impl LayoutCount {
         }
     }
 
-    /// Begins a mapping, which is of a file from `offset` on if it
-    /// has one. The layout of the one before has been taken.
+    /// Begins a mapping, at `offset` of its file if it has one. The layout of the one
+    /// before must have been taken.
     pub(crate) fn begin(&mut self, mapping: AddrRange, offset: Option<u64>) {
         let (start, end) = (mapping.start().as_u64(), mapping.end().as_u64());
         self.too_small = end - start < self.block_size;
@@ -217,7 +219,7 @@ impl LayoutCount {
         };
     }
 
-    /// Returns whether a huge page fits into the current mapping.
+    /// Returns true if a huge page fits into the current mapping.
     pub(crate) fn has_block(&self) -> bool {
         self.blocks.0 < self.blocks.1
     }
@@ -282,7 +284,7 @@ impl LayoutCount {
         }
     }
 
-    /// Nothing more of the current block, or mapping.
+    /// Ends the current block, or mapping.
     fn end_block(&mut self) {
         let Some(block) = self.block.take() else {
             return;
@@ -307,7 +309,7 @@ impl LayoutCount {
         *reason += block.small;
     }
 
-    /// Returns the layout of the current mapping, which ends.
+    /// Ends the current mapping and returns its layout.
     pub(crate) fn take(&mut self) -> Layout {
         self.end_block();
         std::mem::take(&mut self.layout)
@@ -320,13 +322,13 @@ mod tests {
     use testkit::random::Random;
 
     const PAGE: u64 = 4096;
-    /// Few pages, so that chance fills it.
+    /// Size of a block, of few pages, so that random input fills it.
     const BLOCK: u64 = 4 * PAGE;
 
-    /// A page: its address, its frame, whether it is huge, whether it is a copy.
+    /// A page: its address, its frame, and flags for huge and for copy.
     type Page = (u64, Option<u64>, bool, bool);
 
-    /// Each page asks for itself.
+    /// Counts the layout with a separate search for each page.
     fn naive(mapping: (u64, u64), offset: Option<u64>, pages: &[Page]) -> Layout {
         let mut coverage = Layout::default();
         let (start, end) = mapping;
@@ -419,7 +421,7 @@ mod tests {
         }
     }
 
-    /// Whatever was decided, each byte has one reason.
+    /// Checks that each byte has one reason, for every decision.
     fn check_reasons(layout: &Layout) {
         use Decision::{Allowed, Forbidden, Undecided};
         for class in [MappingClass::Anonymous, MappingClass::File] {

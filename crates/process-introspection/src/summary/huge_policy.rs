@@ -1,10 +1,10 @@
-//! Policy of huge pages in a mapping: settings of the machine, of
-//! the process, of the mapping. Pure but for reading what a process has set.
+//! Policy of huge pages in a mapping: settings of the machine, of the process, of the
+//! mapping. Pure except that it reads the settings of a process.
 //!
-//! The rules are those of `thp_vma_allowable_orders`, `__thp_vma_allowable_orders`
-//! and `vma_thp_disabled` (include/linux/huge_mm.h, mm/huge_memory.c), of
-//! `shmem_allowable_huge_orders` (mm/shmem.c), and of `do_set_pmd` (mm/memory.c)
-//! for files; read in Linux 5.10 and 6.12, and as changed in 6.18.
+//! The rules are those of `thp_vma_allowable_orders`, `__thp_vma_allowable_orders` and
+//! `vma_thp_disabled` (include/linux/huge_mm.h, mm/huge_memory.c), of
+//! `shmem_allowable_huge_orders` (mm/shmem.c), and of `do_set_pmd` (mm/memory.c) for
+//! files; read in Linux 5.10 and 6.12, and as changed in 6.18.
 
 use std::cell::OnceCell;
 
@@ -18,14 +18,14 @@ use crate::machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
 use crate::process::mapping::Mapping;
 use crate::text_files::read_of;
 
-/// Policy that keeps memory from being huge.
+/// Policy that prevents huge pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum HugePolicy {
     /// The kernel has no transparent huge pages.
     NoKernelSupport,
-    /// The process has them switched off: `PR_SET_THP_DISABLE`, which children and
-    /// executed programs inherit (`THP_enabled` in `status`, Linux 5.0).
+    /// The process has disabled them: `PR_SET_THP_DISABLE`, which children and executed
+    /// programs inherit (`THP_enabled` in `status`, Linux 5.0).
     ProcessDisabled,
     /// `enabled=never` for anonymous memory.
     EnabledNever,
@@ -42,23 +42,23 @@ pub enum HugePolicy {
     /// The file's tmpfs is mounted with `huge=advise`, and the mapping has no
     /// `MADV_HUGEPAGE`.
     TmpfsNotAdvised,
-    /// In one block with a private copy of a file's page: the kernel never makes
-    /// such a block huge.
+    /// The block contains a private copy of a file's page: the kernel never makes such
+    /// a block huge.
     PrivateCopy,
-    /// A mapping of a driver's or of the kernel's own.
+    /// The mapping belongs to a driver or to the kernel.
     SpecialMapping,
-    /// The kernel says so (`THPeligible` in `smaps`), and none of the others is
+    /// The kernel reports it (`THPeligible` in `smaps`), and none of the others is
     /// known to be the reason: `PR_THP_DISABLE_EXCEPT_ADVISED` (Linux 6.18), which
-    /// nothing else shows to others; the option of a tmpfs that the process has not
-    /// mounted.
+    /// nothing else shows to other processes; or the option of a tmpfs that the process
+    /// has not mounted.
     NotEligible,
-    /// It depends on the advice of the mapping, `MADV_HUGEPAGE` or
-    /// `MADV_NOHUGEPAGE`, which was not read.
+    /// The advice of the mapping decides, `MADV_HUGEPAGE` or `MADV_NOHUGEPAGE`, and was
+    /// not read.
     AdviceUnread,
 }
 
 impl HugePolicy {
-    /// All of them.
+    /// All policies.
     pub const ALL: [Self; 13] = [
         Self::NoKernelSupport,
         Self::ProcessDisabled,
@@ -95,16 +95,16 @@ impl HugePolicy {
     }
 }
 
-/// Mappings by the rules that hold for them.
+/// Class of mappings with the same rules.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MappingClass {
-    /// Without a file, and private mappings of `/dev/zero`.
+    /// Mapping without a file, or private mapping of `/dev/zero`.
     Anonymous,
-    /// Mapping of a file in memory; `None` where its setting is not known.
+    /// Mapping of shared memory; `None` where its setting is not known.
     Shared(Option<SharedSetting>),
-    /// Mapping of another file: its file system decides the sizes of folios.
+    /// Mapping of another file, whose file system decides the sizes of folios.
     File,
-    /// hugetlb: no transparent huge pages.
+    /// Mapping of hugetlb, without transparent huge pages.
     HugeTlb,
     /// Mapping of a driver or the kernel.
     Special,
@@ -124,7 +124,7 @@ pub(crate) enum SharedSetting {
 pub(crate) enum Decision {
     /// Huge pages may be used.
     Allowed,
-    /// They may not.
+    /// Huge pages may not be used.
     Forbidden(HugePolicy),
     /// The flags of the mapping decide.
     Undecided,
@@ -135,13 +135,14 @@ pub(crate) enum Decision {
 pub(crate) struct HugeRules<'a> {
     settings: &'a HugePageSettings,
     process: Option<&'a ProcessHandle>,
-    /// The process has them switched off; `None` where the kernel does not say.
+    /// True if the process has disabled huge pages; `None` where the kernel does not
+    /// report it.
     pub(crate) is_disabled: Option<bool>,
     tmpfs: OnceCell<TmpfsModes>,
 }
 
 impl<'a> HugeRules<'a> {
-    /// Rules of which all but the settings of the process's tmpfs are known.
+    /// Returns rules that are complete but for the modes of the process's tmpfs.
     pub(crate) fn new(settings: &'a HugePageSettings, is_disabled: Option<bool>) -> Self {
         Self {
             settings,
@@ -151,7 +152,7 @@ impl<'a> HugeRules<'a> {
         }
     }
 
-    /// Reads what the process has set.
+    /// Reads the settings of the process.
     pub(crate) fn of(process: &'a ProcessHandle, settings: &'a HugePageSettings) -> Self {
         let status = read_of(process, "status").unwrap_or_default();
         Self {
@@ -189,7 +190,7 @@ impl<'a> HugeRules<'a> {
         if let Some(mode) = tmpfs.of(mapping.device) {
             return Some(SharedSetting::Tmpfs(mode));
         }
-        // The kernel's own tmpfs is mounted nowhere; one of another mount namespace
+        // The kernel's own tmpfs is mounted nowhere; a tmpfs of another mount namespace
         // is not listed either.
         const OWN: [&[u8]; 4] = [b"/dev/zero", b"/memfd:", b"/SYSV", b"[anon_shmem:"];
         let name = mapping.name().as_bytes();
@@ -197,7 +198,8 @@ impl<'a> HugeRules<'a> {
         is_own.then_some(SharedSetting::Machine)
     }
 
-    /// Decides what holds for a mapping. `has_block`: huge pages fit into it.
+    /// Returns the decision for a mapping. `has_block` is true if huge pages fit into
+    /// it.
     pub(crate) fn decide(
         &self,
         class: MappingClass,
@@ -213,7 +215,7 @@ impl<'a> HugeRules<'a> {
             Some(flags) if flags.has(AreaFlags::HUGEPAGE) => Allowed,
             Some(_) => Forbidden(advised),
         };
-        // Without advice it is allowed; it can be advised against.
+        // Huge pages are allowed without advice; advice can forbid them.
         let allowed = match flags {
             None => Undecided,
             Some(flags) if flags.has(AreaFlags::NOHUGEPAGE) => {
@@ -224,7 +226,7 @@ impl<'a> HugeRules<'a> {
         let decided = match class {
             MappingClass::HugeTlb => return Allowed,
             _ if self.settings.available == Some(false) => Forbidden(HugePolicy::NoKernelSupport),
-            // Most, such as the vDSO, are too small for any policy.
+            // Most of them, such as the vDSO, are too small for any policy.
             MappingClass::Special if has_block => Forbidden(HugePolicy::SpecialMapping),
             MappingClass::Special => Allowed,
             _ if self.is_disabled == Some(true) => Forbidden(HugePolicy::ProcessDisabled),
@@ -235,7 +237,8 @@ impl<'a> HugeRules<'a> {
                 Some(AnonymousMode::Always) => allowed,
                 None => return Allowed,
             },
-            // A tmpfs that the process has not mounted: the kernel says it.
+            // For a tmpfs that the process has not mounted, the kernel's report
+            // decides.
             MappingClass::Shared(None) => allowed,
             MappingClass::Shared(Some(set)) => match (set, self.settings.shmem_enabled) {
                 (_, Some(SharedMode::Deny)) => Forbidden(HugePolicy::SharedNever),
@@ -254,7 +257,7 @@ impl<'a> HugeRules<'a> {
                     _ => allowed,
                 },
             },
-            // Settings are not asked when folios of a file are mapped.
+            // Settings have no effect when folios of a file are mapped.
             MappingClass::File => match flags {
                 Some(flags) if flags.has(AreaFlags::NOHUGEPAGE) => {
                     return Forbidden(HugePolicy::AdvisedAgainst)
@@ -263,15 +266,15 @@ impl<'a> HugeRules<'a> {
             },
         };
         match (decided, flags.and_then(|flags| flags.eligible)) {
-            // Size and alignment are in it, too.
+            // The kernel's report includes size and alignment.
             (Allowed, Some(false)) if has_block => Forbidden(HugePolicy::NotEligible),
             _ => decided,
         }
     }
 }
 
-/// Returns whether `THP_enabled` is 0 in the text of `status`; `None` if it is not there
-/// (before Linux 5.0, and of what has no memory).
+/// Returns true if `THP_enabled` is 0 in the text of `status`; `None` if it is not
+/// there (before Linux 5.0, and for processes without memory).
 fn is_disabled(status: &[u8]) -> Option<bool> {
     match value_of(status, b"THP_enabled:")? {
         b"0" => Some(true),
@@ -297,8 +300,8 @@ mod tests {
         MappingClass::Shared(Some(SharedSetting::Tmpfs(mode)))
     }
 
-    /// Every combination of settings and flags, against what the kernel's
-    /// documentation says of each.
+    /// Compares every combination of settings and flags with the kernel's documentation
+    /// of each.
     #[test]
     fn the_policy_of_each_class_is_the_one_that_the_settings_and_flags_say() {
         use AnonymousMode as A;
@@ -494,7 +497,7 @@ mod tests {
         };
         let not_eligible = Decision::Forbidden(HugePolicy::NotEligible);
         assert_eq!(decide(0, Some(false), true), not_eligible);
-        // Too small, or the kernel does not say.
+        // The mapping is too small, or the kernel does not report it.
         assert_eq!(decide(0, Some(false), false), Decision::Allowed);
         assert_eq!(decide(0, None, true), Decision::Allowed);
         let special = Decision::Forbidden(HugePolicy::SpecialMapping);

@@ -1,7 +1,7 @@
-//! Summary of memory: adds up regions. Pure but for [`walk`], which feeds it with a
-//! live walk; nothing else here knows where regions come from.
+//! Summary of memory: adds up regions. Pure except for [`walk`], which adds the regions
+//! of a live walk; nothing else here knows where regions come from.
 //!
-//! Memory is that of the answer, and of a batch of regions: none for each page.
+//! Memory use is that of the result and of a batch of regions: none for each page.
 
 mod contiguity;
 mod coverage;
@@ -39,57 +39,57 @@ use coverage::{Layout, LayoutCount, Present, Reasons};
 pub struct Summary {
     /// Number of mappings.
     pub mappings: u64,
-    /// Usage of all of them.
+    /// Usage of all mappings.
     pub total: Usage,
-    /// Usage by kind of mapping, without kinds that there are not.
+    /// Usage by kind of mapping, without kinds that do not occur.
     pub kinds: Vec<(MappingKind, Usage)>,
-    /// Memory by what it comes in, ascending: what is resident (but for pages in
+    /// Memory by class of its pages, ascending: resident memory (but for pages in
     /// migration), and hugetlb. Without [`Summary::knows_frames`] only hugetlb.
     pub pages: Vec<(PageClass, u64)>,
-    /// Memory that huge entries map; `None` where the kernel does not report it (before
-    /// Linux 6.7). Without pages in migration.
+    /// Memory that huge entries map, without pages in migration; `None` where the
+    /// kernel does not report it (before Linux 6.7).
     pub coverage: Option<HugeCoverage>,
-    /// The size of the huge pages of `coverage`, in bytes.
+    /// Size of the huge pages of `coverage`, in bytes.
     pub huge_page: u64,
-    /// The policies that keep memory from being huge, those that do; they add up
-    /// to the `policy` of `coverage`.
+    /// Policies that prevent huge pages for some memory; they add up to the `policy` of
+    /// `coverage`.
     pub policies: BTreeMap<HugePolicy, PolicyBytes>,
     /// The machine's settings of huge pages.
     pub huge_settings: HugePageSettings,
-    /// Whether the process has huge pages switched off (`PR_SET_THP_DISABLE`);
-    /// `None` where the kernel does not say (before Linux 5.0).
+    /// True if the process has disabled huge pages (`PR_SET_THP_DISABLE`); `None` where
+    /// the kernel does not report it (before Linux 5.0).
     pub huge_disabled: Option<bool>,
-    /// Whether advice of mappings (`MADV_HUGEPAGE`, `MADV_NOHUGEPAGE`) was read,
-    /// see [`AdviceReading`]. Where it makes no difference it is not.
+    /// True if advice of mappings (`MADV_HUGEPAGE`, `MADV_NOHUGEPAGE`) was read, see
+    /// [`AdviceReading`]. It is not read where it makes no difference.
     pub advice_read: bool,
-    /// Extents of memory, hugetlb included, the zero page not; `None` without
+    /// Extents of memory, with hugetlb and without the zero page; `None` without
     /// addresses.
     pub contiguity: Option<Contiguity>,
-    /// That memory by NUMA node, in bytes; `None` without addresses. Under
-    /// the key `None` is memory whose node is not known.
+    /// Memory of these extents by NUMA node, in bytes; `None` without addresses. The
+    /// key `None` contains memory whose node is not known.
     pub nodes: Option<BTreeMap<Option<u32>, u64>>,
     /// Memory by NUMA node for each of `kinds`, in their order.
     pub nodes_of_kinds: Option<Vec<BTreeMap<Option<u32>, u64>>>,
-    /// Whether flags and counts of frames could be read: without them there is no
+    /// True if flags and mapcounts of frames could be read: without them there is no
     /// PSS and no USS, and device memory mapped as pages counts as resident.
     pub knows_frames: bool,
-    /// Whether addresses could be read: without them the zero page counts as
-    /// resident, and migrating pages as swapped.
+    /// True if addresses could be read: without them the zero page counts as resident,
+    /// and migrating pages as swapped.
     pub knows_addresses: bool,
 }
 
-/// Class of the pages that memory consists of.
+/// Class of the pages that make up memory.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum PageClass {
     /// Single base pages.
     Base,
-    /// Folios of this many bytes that are mapped whole: mTHP, THP, and large
-    /// folios of the page cache.
+    /// Folios of this size in bytes that are mapped whole: mTHP, THP, and large folios
+    /// of the page cache.
     Folio(u64),
     /// Pages of larger folios that are not mapped whole.
     PartOfFolio,
-    /// hugetlb pages of this many bytes; `None` where the kernel does not tell.
+    /// hugetlb pages of this size in bytes; `None` where the kernel does not report it.
     HugeTlb(Option<u64>),
 }
 
@@ -101,18 +101,17 @@ pub struct MappingSummary {
     pub mapping: Arc<Mapping>,
     /// Its usage.
     pub usage: Usage,
-    /// Bytes that huge entries map; hugetlb is not in it.
+    /// Bytes that huge entries map, without hugetlb.
     pub huge: u64,
-    /// Number of its extents of memory, ended at its borders; 0 without
-    /// addresses.
+    /// Number of its extents of memory, which end at its borders; 0 without addresses.
     pub extents: u64,
-    /// The median of their sizes in bytes.
+    /// Median of their sizes in bytes.
     pub median: Option<u64>,
-    /// The size of the largest in bytes.
+    /// Size of the largest in bytes.
     pub largest: Option<u64>,
 }
 
-/// Makes a [`Summary`] of regions as they come, from any source.
+/// Accumulator that makes a [`Summary`] of regions as they come, from any source.
 /// [`Process::summary`](crate::Process::summary) does so with a live walk.
 ///
 /// ```
@@ -141,24 +140,24 @@ pub struct SummaryAccumulator<'a> {
     rules: HugeRules<'a>,
     layout: LayoutCount,
     reasons: Reasons,
-    /// Mappings whose flags decide whether they may have huge pages.
+    /// Mappings whose flags decide if they may have huge pages.
     undecided: Vec<Waiting>,
-    /// Most memory of one mapping that small entries map: the cost of one VMA to
-    /// a reader of the flags.
+    /// Maximum memory of one mapping that small entries map: the cost of one VMA to a
+    /// reader of the flags.
     most_small: u64,
     contiguity: ContiguityCounter,
     nodes: [BTreeMap<Option<u32>, u64>; MappingKind::ALL.len()],
     mappings: u64,
     current: Option<MappingSummary>,
-    /// The place of its kind among all.
+    /// Index of its kind among all kinds.
     kind: usize,
-    /// The rules for that.
+    /// Class of its rules.
     class: MappingClass,
-    /// The extents of that.
+    /// Its extents.
     of_current: ContiguityCounter,
 }
 
-/// A mapping for which nothing is decided yet.
+/// A mapping without a decision yet.
 #[derive(Debug)]
 struct Waiting {
     mapping: Arc<Mapping>,
@@ -167,15 +166,14 @@ struct Waiting {
     layout: Layout,
 }
 
-/// Returns whether it is of hugetlb, which the kernel counts
-/// apart.
+/// Returns true for a mapping of hugetlb, which the kernel counts separately.
 fn is_hugetlb(mapping: &Mapping) -> bool {
     mapping.kind() == MappingKind::HugeTlb
 }
 
 impl<'a> SummaryAccumulator<'a> {
-    /// Returns one that has counted nothing. `huge_disabled` says whether the process has
-    /// transparent huge pages switched off, if that is known.
+    /// Returns an empty accumulator. `huge_disabled` is true if the process has
+    /// disabled transparent huge pages, `None` if that is not known.
     pub fn new(
         page: PageSize,
         map: &'a PhysicalMap,
@@ -207,8 +205,7 @@ impl<'a> SummaryAccumulator<'a> {
         }
     }
 
-    /// Begins a mapping. Returns the summary of the one
-    /// before, if it is another.
+    /// Begins a mapping. Returns the summary of the one before, if it is another.
     fn begin(&mut self, mapping: &Arc<Mapping>) -> Option<MappingSummary> {
         let same = |current: &MappingSummary| {
             Arc::ptr_eq(&current.mapping, mapping) || current.mapping.range == mapping.range
@@ -237,7 +234,7 @@ impl<'a> SummaryAccumulator<'a> {
         ended
     }
 
-    /// Ends the current mapping, and returns what it is made of.
+    /// Ends the current mapping, and returns its summary.
     pub fn end_mapping(&mut self) -> Option<MappingSummary> {
         let mut ended = self.current.take()?;
         self.decide(&ended);
@@ -250,8 +247,8 @@ impl<'a> SummaryAccumulator<'a> {
         Some(ended)
     }
 
-    /// Decides why memory of a mapping that ends is not huge, if that can be said
-    /// without its flags.
+    /// Decides why memory of a mapping that ends is not huge, if its flags are not
+    /// needed for that.
     fn decide(&mut self, ended: &MappingSummary) {
         let (layout, has_block) = (self.layout.take(), self.layout.has_block());
         self.most_small = self.most_small.max(layout.missed() + ended.usage.swap);
@@ -270,16 +267,16 @@ impl<'a> SummaryAccumulator<'a> {
         }
     }
 
-    /// Returns whether there is memory that huge pages could map, if flags that were not
-    /// read allow it.
+    /// Returns true if there is memory that huge pages could map, if flags that were
+    /// not read allow it.
     fn needs_flags(&self) -> bool {
         let mut undecided = self.undecided.iter();
         undecided.any(|waiting| waiting.layout.eligible().bytes > 0)
     }
 
-    /// Adds the next region in the order of addresses: with the facts of its pages, if
-    /// they are known, and the parts of it that huge entries map, ascending. Returns what
-    /// the mapping before it is made of, if the region is the first of another one.
+    /// Adds the next region in the order of addresses, with the facts of its pages, if
+    /// they are known, and the parts of it that huge entries map, ascending. Returns
+    /// the summary of the mapping before it, if the region is the first of another one.
     pub fn push(
         &mut self,
         region: &PhysicalRegion,
@@ -318,7 +315,7 @@ impl<'a> SummaryAccumulator<'a> {
                     None => usage.resident += size,
                 }
                 if usage.resident == before {
-                    // Frames without a `struct page`: no memory of the kernel's.
+                    // Frames without a `struct page` are not memory of the kernel.
                     return;
                 }
                 self.add_resident(pages, facts, huge);
@@ -398,8 +395,8 @@ impl<'a> SummaryAccumulator<'a> {
         }
     }
 
-    /// Returns the summary of all that was added. `flags` are those of the mappings, if
-    /// they were read.
+    /// Returns the summary of everything that was added. `flags` are those of the
+    /// mappings, if they were read.
     pub fn finish(mut self, flags: Option<&VmFlags>) -> Summary {
         self.end_mapping();
         for waiting in self.undecided {

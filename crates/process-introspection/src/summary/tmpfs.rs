@@ -1,6 +1,6 @@
-//! The option `huge=` of the tmpfs that a process can reach, by device: what
-//! `mountinfo` lists (`shmem_show_options` in mm/shmem.c, Linux 5.10 and 6.12: the
-//! option is there unless it is `never`). Pure but for the reading.
+//! The option `huge=` of the tmpfs that a process can reach, by device: the lines of
+//! `mountinfo` (`shmem_show_options` in mm/shmem.c, Linux 5.10 and 6.12: the option is
+//! there unless it is `never`). Pure except for the reading.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::text_files::read_of;
 pub(super) struct TmpfsModes(BTreeMap<(u32, u32), SharedMode>);
 
 impl TmpfsModes {
-    /// Reads what the process has mounted; nothing where that cannot be read.
+    /// Reads the mounts of the process; returns an empty set where they cannot be read.
     pub(super) fn read(process: &ProcessHandle) -> Self {
         let text = read_of(process, "mountinfo").unwrap_or_default();
         Self::parse(&String::from_utf8_lossy(&text))
     }
 
-    /// Lines of `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE
+    /// Parses lines of `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE
     /// OPTIONS`; spaces within fields are escaped.
     fn parse(text: &str) -> Self {
         let line = |line: &str| {
@@ -43,8 +43,8 @@ impl TmpfsModes {
         Self(text.lines().filter_map(line).collect())
     }
 
-    /// Returns the mode of the tmpfs with this device; `None` if it is no mounted
-    /// one.
+    /// Returns the mode of the tmpfs with this device; `None` if no mounted tmpfs has
+    /// it.
     pub(super) fn of(&self, device: Device) -> Option<SharedMode> {
         self.0.get(&(device.major, device.minor)).copied()
     }

@@ -1,44 +1,46 @@
-//! Amounts of memory, as the kernel counts them. Pure; knows no process.
+//! Amounts of memory, as the kernel counts them. Pure; this module does not know
+//! processes.
 
 /// Amounts in bytes, as `smaps` and `smaps_rollup` count them (fs/proc/task_mmu.c
-/// `smaps_account`, `smaps_pte_entry`, `smaps_hugetlb_range`: read in the sources
-/// of 5.10, 6.1 and 6.12, compared with on 6.18), but for three things. `swap`,
-/// see there. Pages that were lost to a memory error are no memory any more;
-/// kernels count them as resident (6.1 and 6.12; seen with 6.12.117), 5.10 does
-/// not. Device-private memory cannot be told; kernels count it.
+/// `smaps_account`, `smaps_pte_entry`, `smaps_hugetlb_range`: read in the sources of
+/// 5.10, 6.1 and 6.12, compared on 6.18), with three exceptions. `swap` differs as
+/// documented there. Pages that were lost to a memory error are no memory any more;
+/// kernels count them as resident (6.1 and 6.12; seen with 6.12.117), 5.10 does not.
+/// Device-private memory cannot be identified; kernels count it.
 ///
-/// `resident` and what is made of it are without hugetlb, the zero page, and
-/// frames that have no `struct page` (device memory).
+/// `resident` and the fields derived from it exclude hugetlb, the zero page, and frames
+/// that have no `struct page` (device memory).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Mapped, in memory or not.
+    /// Mapped memory, resident or not.
     pub virt: u64,
-    /// In memory (Rss).
+    /// Resident memory (Rss).
     pub resident: u64,
-    /// Its own, in memory: mapped once, by this process (USS: Private_Clean and
+    /// Resident memory of this process only, mapped once (USS: Private_Clean and
     /// Private_Dirty).
     pub unique: u64,
-    /// Swapped out, by entries of the page table. Unlike the kernel's Swap it is
-    /// without pages of shared memory in swap, of which page tables know nothing.
+    /// Swapped memory, by entries of the page table. Unlike the kernel's Swap it
+    /// excludes swapped pages of shared memory, which page tables do not contain.
     pub swap: u64,
     /// The zero page, or the huge one.
     pub zero: u64,
-    /// Huge pages that were set aside (hugetlb; Private_ and Shared_Hugetlb).
+    /// hugetlb: huge pages that were set aside (Private_ and Shared_Hugetlb).
     pub hugetlb: u64,
     /// PSS in 4096ths of a byte: the kernel's PSS_SHIFT.
     pub(crate) shares: u64,
 }
 
-/// The kernel divides pages in this fine a measure, and rounds down each.
+/// Number of fraction bits with which the kernel divides pages; it rounds each share
+/// down.
 pub(crate) const SHARE_SHIFT: u32 = 12;
 
 impl Usage {
-    /// Each page in memory divided by how often it is mapped (PSS).
+    /// Returns the sum of each resident page divided by its mapcount (PSS).
     pub fn proportional(&self) -> u64 {
         self.shares >> SHARE_SHIFT
     }
 
-    /// Adds base pages in memory that are mapped so often.
+    /// Adds resident base pages with the mapcount `times`.
     pub(crate) fn add_mapped(&mut self, pages: u64, times: u64, page: u64) {
         self.resident += pages * page;
         if times < 2 {
@@ -47,15 +49,15 @@ impl Usage {
         self.shares += pages * ((page << SHARE_SHIFT) / times.max(1));
     }
 
-    /// Adds pages on their way to another frame: in memory, and nobody says how
-    /// often they are mapped. Counted whole and as shared, as 6.12 does; 5.10 and
-    /// 6.1 count them as the process's own. That lasts for moments.
+    /// Adds migrating pages: they are resident, and their mapcount is not available.
+    /// They count whole and as shared, as in 6.12; 5.10 and 6.1 count them as the
+    /// process's own. This state lasts for moments.
     pub(crate) fn add_migrating(&mut self, bytes: u64) {
         self.resident += bytes;
         self.shares += bytes << SHARE_SHIFT;
     }
 
-    /// Adds what another part has.
+    /// Adds the amounts of another part.
     pub fn add(&mut self, other: &Self) {
         self.virt += other.virt;
         self.resident += other.resident;
@@ -83,7 +85,7 @@ mod tests {
                 usage.add_mapped(pages, times, 4096);
                 for _ in 0..pages {
                     resident += 4096;
-                    // As `smaps_account` writes it.
+                    // The algorithm of `smaps_account`.
                     let mut share = 4096u64 << 12;
                     if times >= 2 {
                         share /= times;

@@ -1,5 +1,5 @@
-//! Walks a process for its summary: regions by the batch, facts of their frames
-//! in sorted runs, and which pages huge entries map.
+//! Walk of a process for its summary: regions in batches, facts of their frames in
+//! sorted runs, and the pages that huge entries map.
 
 use std::ops::ControlFlow;
 
@@ -17,31 +17,29 @@ use crate::machine::physical_map::PhysicalMap;
 use crate::process::{Addresses, Process};
 use crate::walk::regions::PhysicalRegion;
 
-/// Number of regions that are kept until the facts of their frames are read: the more,
-/// the longer are the runs.
+/// Number of regions that are kept until the facts of their frames are read; a larger
+/// number makes longer runs.
 const BATCH: usize = 1024;
 
 /// Progress of a walk for a summary.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SummaryStep {
-    /// Past these addresses.
+    /// These addresses were passed.
     Passed(AddrRange),
-    /// A mapping is done.
+    /// A mapping is complete.
     Mapping(MappingSummary),
 }
 
 impl Process {
-    /// Summarizes the memory of `range`: how much there is of it, in what
-    /// pages, what huge pages there are and why not more, how consecutive it is
-    /// and on which nodes.
+    /// Summarizes the memory of `range`: its amount, its classes of pages, its huge
+    /// pages and the reasons why there are no more, its contiguity and its nodes.
     ///
-    /// Needs no privilege for one's own process; but then it has no PSS, no USS,
-    /// no addresses and what follows from them, see [`Summary::knows_addresses`].
-    /// A mapping that `range` cuts counts as one that ends there, except that
-    /// huge pages are thought of for all of it.
-    /// Advice about huge pages is read where that is cheap, see
-    /// [`AdviceReading`].
+    /// Requires no privilege for one's own process, but is then without PSS, USS,
+    /// addresses and what follows from them, see [`Summary::knows_addresses`]. A
+    /// mapping that `range` cuts counts as one that ends there, except that huge pages
+    /// are considered for all of it. Advice about huge pages is read where that is
+    /// cheap, see [`AdviceReading`].
     ///
     /// ```
     /// use process_introspection::{PhysicalMap, Process};
@@ -55,7 +53,7 @@ impl Process {
     /// ```
     ///
     /// # Errors
-    /// As [`Process::resident_regions`] and its iterator.
+    /// Those of [`Process::resident_regions`] and its iterator.
     pub fn summary(
         &self,
         range: impl Into<Addresses>,
@@ -65,12 +63,12 @@ impl Process {
         self.summary_of(&[range], map, |_| ControlFlow::Continue(()))
     }
 
-    /// Summarizes several ranges, which ascend. `watch` is told how far it has
-    /// come and what each mapping is made of; if it breaks off, the summary is
-    /// of what was counted until then.
+    /// Summarizes several ranges, which ascend. `watch` receives the progress and the
+    /// summary of each mapping; if it breaks, the summary covers what was counted until
+    /// then.
     ///
     /// # Errors
-    /// As [`Process::summary`].
+    /// Those of [`Process::summary`].
     pub fn summary_of(
         &self,
         ranges: &[AddrRange],
@@ -83,7 +81,7 @@ impl Process {
     /// Summarizes several ranges with options.
     ///
     /// # Errors
-    /// As [`Process::summary`].
+    /// Those of [`Process::summary`].
     pub fn summary_with(
         &self,
         ranges: &[AddrRange],
@@ -121,8 +119,8 @@ impl Process {
     }
 }
 
-/// When the advice of mappings about huge pages is read. It stands in `smaps` only:
-/// a read of that makes the kernel look at every page, and holds the target's mmap
+/// Condition for reading the advice of mappings about huge pages. Only `smaps` contains
+/// it: a read of that makes the kernel visit every page, and holds the target's mmap
 /// lock for each mapping in turn, about 100 ns for a page of it that is not huge.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -134,12 +132,12 @@ pub enum AdviceReading {
     WhereCheap,
     /// Read if something depends on it.
     Always,
-    /// Never: what depends on it is [`crate::HugePolicy::AdviceUnread`].
+    /// Never read: memory that depends on it is [`crate::HugePolicy::AdviceUnread`].
     Never,
 }
 
 impl AdviceReading {
-    /// The most small pages of one mapping, in bytes, with which
+    /// Maximum size of the small pages of one mapping, in bytes, with which
     /// [`AdviceReading::WhereCheap`] reads.
     pub const CHEAP: u64 = 256 << 20;
 }
@@ -153,7 +151,7 @@ pub struct SummaryOptions<'a> {
 }
 
 impl<'a> SummaryOptions<'a> {
-    /// The usual ones, with what is at which physical address.
+    /// Returns the default options, with a map of the physical addresses.
     pub fn new(map: &'a PhysicalMap) -> Self {
         Self {
             map,
@@ -162,15 +160,14 @@ impl<'a> SummaryOptions<'a> {
         }
     }
 
-    /// Takes these settings of huge pages; by default they are read for each
-    /// summary.
+    /// Sets the settings of huge pages; by default they are read for each summary.
     #[must_use]
     pub fn settings(mut self, settings: &'a HugePageSettings) -> Self {
         self.settings = Some(settings);
         self
     }
 
-    /// When to read what was advised about huge pages.
+    /// Sets when to read the advice about huge pages.
     #[must_use]
     pub fn advice(mut self, advice: AdviceReading) -> Self {
         self.advice = advice;
@@ -182,7 +179,7 @@ struct Walk<'a, W> {
     process: &'a Process,
     accumulator: SummaryAccumulator<'a>,
     watch: W,
-    /// The kernel tells which pages huge entries map.
+    /// True if the kernel reports which pages huge entries map.
     tells_huge: bool,
     advice: AdviceReading,
 }
@@ -224,8 +221,8 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         let mut facts = match facts {
             Some(reader) => {
                 for region in batch {
-                    // Others need no facts: hugetlb is not shared out, and the
-                    // zero page is nobody's.
+                    // Other regions need no facts: hugetlb does not count in PSS, and
+                    // the zero page belongs to no process.
                     let backing = match region.backing {
                         Backing::Ram(_) if !is_hugetlb(&region.mapping) => region.backing,
                         _ => Backing::NotPresent,
@@ -260,7 +257,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         huge: &mut HugeRuns,
         runs: &mut Vec<AddrRange>,
     ) -> Result<(), Error> {
-        // Only whole blocks that are aligned in both address spaces can be.
+        // Huge entries map only whole blocks that are aligned in both address spaces.
         let block = self.process.page_size().pmd().bytes();
         let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
         let Some(address) = region.backing.address() else {
@@ -306,7 +303,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                 let region = PhysicalRegion {
                     virt: region.virt,
                     backing: region.backing,
-                    // Without addresses copies are not told apart.
+                    // Without addresses copies cannot be distinguished.
                     anonymous: false,
                     mapping: region.mapping,
                 };
@@ -325,7 +322,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
 
     fn finish(mut self, knows_addresses: bool, knows_frames: bool) -> Result<Summary, Error> {
         if let Some(last) = self.accumulator.end_mapping() {
-            // There is nothing left to break off.
+            // Nothing is left to end early.
             let _ = (self.watch)(SummaryStep::Mapping(last));
         }
         let reads_flags = self.tells_huge
@@ -337,7 +334,7 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
             };
         let flags = match reads_flags.then(|| self.process.vm_flags()) {
             Some(Ok(flags)) => Some(flags),
-            // Where maps may be read and smaps may not, that is what is not known.
+            // Where maps may be read and smaps may not, the flags are unknown.
             Some(Err(error)) if error.is_permission_denied() => None,
             Some(Err(error)) => return Err(error),
             None => None,

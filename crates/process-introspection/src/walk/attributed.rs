@@ -1,5 +1,5 @@
-//! A record of a walk with its attributes. Knows neither what the record is nor how
-//! its attributes are read.
+//! A record of a walk with its attributes. This module does not know what the record is
+//! or how its attributes are read.
 
 use std::ops::Deref;
 
@@ -8,19 +8,21 @@ use process_introspection_core::PageSize;
 
 use crate::facts::page_facts::{NotedEntries, PageFacts};
 
-/// A region or page-table entry with the attributes that were requested from the
+/// A region or page table entry with the attributes that were requested from the
 /// [walk](crate::Walk); the others are `None`. Dereferences to the region or entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attributed<P> {
     /// The region or entry.
     pub pages: P,
-    /// NUMA node of all of its memory; `None` also if it is unknown or not the same
-    /// everywhere.
+    /// NUMA node of all of its memory; `None` also if the node is unknown or not the
+    /// same everywhere.
     pub node: Option<u32>,
-    /// How its memory is cached; `None` also if that is unknown.
+    /// Memory type, which is how the processor caches accesses; `None` also if it is
+    /// unknown.
     pub memory_type: Option<MemoryType>,
-    /// Size of the page-table entries that map it, see [`page_size_of`](crate::Process::page_size_of).
+    /// Size of the page table entries that map the record, see
+    /// [`page_size_of`](crate::Process::page_size_of).
     pub page_size: Option<PageSize>,
     /// Flags of its page-map entries, as the walk read them.
     pub entries: Option<NotedEntries>,
@@ -29,7 +31,7 @@ pub struct Attributed<P> {
 }
 
 impl<P> Attributed<P> {
-    /// A record without attributes.
+    /// Returns a record without attributes.
     pub(super) fn new(pages: P) -> Self {
         Self {
             pages,

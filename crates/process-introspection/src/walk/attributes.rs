@@ -1,5 +1,6 @@
-//! Attributes of what a walk finds, each read only on request. Knows how to read them
-//! for one record or for many at a time; knows nothing of how records are found.
+//! Attributes of the records that a walk finds, each read only on request. This module
+//! reads them for one record or for many at a time; it does not know how records are
+//! found.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,12 +22,12 @@ use crate::walk::backed::Backed;
 use crate::walk::page_table::PageTableEntry;
 use crate::walk::regions::PhysicalRegion;
 
-/// Maximum number of records that wait for the facts of their pages. The more, the
-/// longer are the runs of frames, which matters most where memory is scattered.
-/// Some 6 MiB.
+/// Maximum number of records that wait for the facts of their pages, some 6 MiB. A
+/// larger number makes longer runs of frames, which matters most where memory is
+/// scattered.
 const BATCH: usize = 1 << 15;
 
-/// Attributes that a walk was asked for.
+/// Attributes that were requested from a walk.
 #[derive(Copy, Clone, Debug, Default)]
 pub(super) struct Requested<'a> {
     pub(super) details: bool,
@@ -39,7 +40,7 @@ pub(super) struct Requested<'a> {
 }
 
 impl<'a> Requested<'a> {
-    /// Prepares the reading of these attributes; `None` if there are none.
+    /// Prepares to read these attributes; returns `None` if there are none.
     pub(super) fn open<P>(self, process: &'a Process) -> Result<Option<Attributes<'a, P>>, Error> {
         let Self {
             details,
@@ -71,12 +72,13 @@ impl<'a> Requested<'a> {
     }
 }
 
-/// Reads attributes, and keeps the records that wait for the facts of their pages.
+/// Reader of attributes, which keeps the records that wait for the facts of their
+/// pages.
 #[derive(Debug)]
 pub(super) struct Attributes<'a, P> {
     vm_flags: Option<VmFlags>,
     stacks: Option<ThreadStacks>,
-    /// The mapping that the stacks classified last, and the result.
+    /// The mapping whose stacks were classified last, and the result.
     classified: Option<(Arc<Mapping>, Arc<Mapping>)>,
     types: Option<MemoryTypes>,
     entries: bool,
@@ -85,7 +87,7 @@ pub(super) struct Attributes<'a, P> {
     waiting: Vec<(P, Option<MemoryType>)>,
 }
 
-/// Attributes that are read for each record by itself, when it is handed over.
+/// Attributes that are read for each record alone, when it is handed over.
 #[derive(Debug)]
 struct Single<'a> {
     process: &'a Process,
@@ -112,7 +114,7 @@ impl Single<'_> {
 }
 
 impl<P: Pages> Attributes<'_, P> {
-    /// Adds the next record, which is handed to `each` at once, in pieces, or later
+    /// Adds the next record, which is passed to `each` at once, in pieces, or later
     /// with others. `notes` are those of its entries.
     pub(super) fn add(
         &mut self,
@@ -126,8 +128,8 @@ impl<P: Pages> Attributes<'_, P> {
         }
     }
 
-    /// The record as the kernel's flags of its mapping and the threads' stacks correct
-    /// it; `None` if they do not.
+    /// Returns the record as corrected by the kernel's flags of its mapping and by the
+    /// threads' stacks; `None` if they change nothing.
     fn corrected(&mut self, pages: &P) -> Option<P> {
         if self.vm_flags.is_none() && self.stacks.is_none() {
             return None;
@@ -155,7 +157,7 @@ impl<P: Pages> Attributes<'_, P> {
         })
     }
 
-    /// Splits a record where the type of its memory changes.
+    /// Splits a record where the memory type changes.
     fn split(
         &mut self,
         record: &mut Attributed<P>,
@@ -207,7 +209,7 @@ impl<P: Pages> Attributes<'_, P> {
         self.flush(each)
     }
 
-    /// Hands over the records that wait.
+    /// Hands over the waiting records.
     pub(super) fn flush(
         &mut self,
         each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
@@ -234,7 +236,7 @@ pub(super) enum Pieces<P> {
     Several(Vec<(P, Option<MemoryType>)>),
 }
 
-/// Records of walks, as far as attributes need to know them.
+/// Records of walks, as far as attributes depend on them.
 pub(super) trait Pages: Backed + Clone {
     fn mapping(&self) -> Option<&Arc<Mapping>>;
     fn set(&mut self, backing: Backing, mapping: &Arc<Mapping>);

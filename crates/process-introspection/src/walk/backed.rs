@@ -1,5 +1,6 @@
-//! Consecutive pages and what is behind them, whatever record says so. Consumers of
-//! records need no more, so a live walk and stored records can feed them alike.
+//! Consecutive pages and their backing, independent of the type of the record.
+//! Consumers of records need no more, so both a live walk and stored records can feed
+//! them.
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::AddrRange;
@@ -13,7 +14,7 @@ pub trait Backed {
     /// Returns the virtual addresses, whole pages.
     fn virt(&self) -> AddrRange;
 
-    /// Returns what is behind them; addresses are those of the first page.
+    /// Returns their backing; addresses are those of the first page.
     fn backing(&self) -> Backing;
 }
 

@@ -1,5 +1,5 @@
-//! The builder of walks: what to walk, by how many threads, with which attributes.
-//! Finds nothing itself: [`parallel`] and [`regions`] do.
+//! The builder of walks: ranges, number of threads and attributes. It finds nothing
+//! itself: [`parallel`] and [`regions`] do.
 //!
 //! [`parallel`]: crate::walk::parallel
 //! [`regions`]: crate::walk::regions
@@ -21,15 +21,15 @@ use crate::walk::regions::{PhysicalRegion, PhysicalRegions};
 
 /// A walk of a process's memory, described step by step: [`Process::walk`].
 ///
-/// Without further requests it finds [`PhysicalRegion`]s: maximal runs that tile what
-/// is mapped in the range, backed or not, in the order of addresses. Each attribute
-/// that is requested costs what its method says; those that are not cost nothing.
-/// [`Walk::for_each`], [`Walk::iter`] or [`Walk::entries`] then starts it.
+/// Without further requests it finds [`PhysicalRegion`]s: maximal runs that tile the
+/// mapped part of the range, backed or not, in the order of addresses. Each requested
+/// attribute costs what its method documents; the others cost nothing.
+/// [`Walk::for_each`], [`Walk::iter`] or [`Walk::entries`] then starts the walk.
 #[derive(Clone, Debug)]
 #[must_use = "a walk does nothing before for_each, iter or entries"]
 pub struct Walk<'a> {
     process: &'a Process,
-    /// An error if one of them runs backwards.
+    /// The ranges, or an error if one of them runs backwards.
     ranges: Result<Vec<AddrRange>, Error>,
     threads: usize,
     requested: Requested<'a>,
@@ -74,9 +74,9 @@ impl Process {
 
 impl<'a> Walk<'a> {
     /// Sets the number of threads that walk, the calling one included, for
-    /// [`Walk::for_each`]. By default it is 1; 0 stands for the number that helps on
-    /// this machine, and more than 64 for 64. Threads are started only when there is
-    /// enough to walk.
+    /// [`Walk::for_each`]. The default is 1; 0 means the number that helps on this
+    /// machine, and more than 64 means 64. Threads are started only if there is enough
+    /// to walk.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
@@ -84,15 +84,16 @@ impl<'a> Walk<'a> {
 
     /// Requests the facts of pages ([`Attributed::facts`]): flags and mapcounts of
     /// frames, flags of entries. They are read for some 30,000 records at a time, and
-    /// need root's files, see [`Process::page_facts`].
+    /// require root's files, see [`Process::page_facts`].
     pub fn details(mut self) -> Self {
         self.requested.details = true;
         self
     }
 
-    /// Requests the flags of page-map entries ([`Attributed::entries`]) as far as the
-    /// walk reads entries: it reads one entry of a huge page, and none of what it skips.
-    /// Without [`Walk::details`], which use them up, and in [`Walk::for_each`] only.
+    /// Requests the flags of page map entries ([`Attributed::entries`]) as far as the
+    /// walk reads entries: it reads one entry of a huge page, and none of what it
+    /// skips. They are available without [`Walk::details`], which uses them up, and in
+    /// [`Walk::for_each`] only.
     pub fn entry_flags(mut self) -> Self {
         self.requested.entries = true;
         self
@@ -104,45 +105,48 @@ impl<'a> Walk<'a> {
         self
     }
 
-    /// Requests that what the page map leaves out is told from what is not present by
-    /// the kernel's flags of mappings. That takes long, see [`Process::vm_flags`].
+    /// Requests that the kernel's flags of mappings distinguish pages that the page map
+    /// leaves out from pages that are not present. This takes long, see
+    /// [`Process::vm_flags`].
     pub fn vm_flags(mut self) -> Self {
         self.requested.vm_flags = true;
         self
     }
 
-    /// Requests that mappings which hold the stack of a thread are of the kind
-    /// [`ThreadStack`](crate::MappingKind::ThreadStack), see [`Process::thread_stacks`].
+    /// Requests that mappings which contain the stack of a thread are of the kind
+    /// [`ThreadStack`](crate::MappingKind::ThreadStack), see
+    /// [`Process::thread_stacks`].
     pub fn thread_stacks(mut self) -> Self {
         self.requested.thread_stacks = true;
         self
     }
 
     /// Requests memory types ([`Attributed::memory_type`]) as the kernel keeps them,
-    /// see [`MemoryTypes`](crate::MemoryTypes). A region of several types is handed over
-    /// in pieces of one type each. Costs nothing for ordinary memory.
+    /// see [`MemoryTypes`](crate::MemoryTypes). A region of several types is handed
+    /// over in pieces of one type each. This costs nothing for ordinary memory.
     pub fn memory_types(mut self) -> Self {
         self.requested.memory_types = true;
         self
     }
 
     /// Requests the size of the entries that map each region
-    /// ([`Attributed::page_size`]): a system call for each that may have huge ones.
+    /// ([`Attributed::page_size`]): one system call for each region that may have huge
+    /// entries.
     pub fn page_sizes(mut self) -> Self {
         self.requested.page_sizes = true;
         self
     }
 
-    /// Walks, and hands each region to `each` on the calling thread, until all were
-    /// handed over or `each` breaks. The regions are borrowed: the fastest way through
-    /// memory of which every page is a region of its own. Memory use is constant: other
-    /// threads stop when they are some thousand regions ahead.
+    /// Walks, and passes each region to `each` on the calling thread, until all were
+    /// passed or `each` breaks. The regions are borrowed, which is the fastest way
+    /// through memory of which every page is a separate region. Memory use is constant:
+    /// other threads stop when they are some thousand regions ahead.
     ///
     /// # Errors
-    /// The first in the order of addresses, after all regions before it were handed
-    /// over. [`Error::is_frames_hidden`] if this caller cannot see frame numbers,
-    /// [`Error::is_invalid_argument`] for a range that runs backwards, and those of the
-    /// attributes.
+    /// The first error in the order of addresses, after all regions before it were
+    /// handed over. [`Error::is_frames_hidden`] if this caller cannot see PFNs,
+    /// [`Error::is_invalid_argument`] for a range that runs backwards, and the errors
+    /// of the attributes.
     pub fn for_each(
         self,
         mut each: impl FnMut(&Attributed<PhysicalRegion>) -> ControlFlow<()>,
@@ -188,7 +192,7 @@ impl<'a> Walk<'a> {
     /// Walks on one thread, region by region as the iterator is advanced.
     ///
     /// # Errors
-    /// As [`Walk::for_each`]; the items are errors if the walk fails later.
+    /// Those of [`Walk::for_each`]; the items are errors if the walk fails later.
     pub fn iter(
         self,
     ) -> Result<impl FusedIterator<Item = Result<Attributed<PhysicalRegion>, Error>> + 'a, Error>
@@ -197,12 +201,12 @@ impl<'a> Walk<'a> {
         self.records(move |range| PhysicalRegions::new(process, range))
     }
 
-    /// Walks on one thread the leaf entries of the page table in place of regions: one
-    /// for each page that is mapped, of its size, and one base page for each that is
-    /// not.
+    /// Walks on one thread the leaf entries of the page table instead of regions: one
+    /// for each page that is mapped, of its size, and one base page for each page that
+    /// is not.
     ///
     /// # Errors
-    /// As [`Walk::iter`].
+    /// Those of [`Walk::iter`].
     pub fn entries(
         self,
     ) -> Result<impl FusedIterator<Item = Result<Attributed<PageTableEntry>, Error>> + 'a, Error>
@@ -235,12 +239,12 @@ impl<'a> Walk<'a> {
 
 /// Records with their attributes.
 struct Records<'a, S, P> {
-    /// `None` when it has ended.
+    /// The source; `None` after its end.
     source: Option<S>,
     attributes: Option<Attributes<'a, P>>,
-    /// Records that have their attributes.
+    /// Records whose attributes were read.
     ready: VecDeque<Attributed<P>>,
-    /// Why nothing follows them.
+    /// Error that ends the records.
     failed: Option<Error>,
 }
 

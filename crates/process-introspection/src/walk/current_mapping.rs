@@ -1,4 +1,4 @@
-//! The owned mapping that the records of a walk share, made from the core's VMA.
+//! The owned mapping that the records of a walk share, made of the core's VMA.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use process_introspection_core::ProcessHandle;
 use crate::process::mapping::{Mapping, MappingName};
 use crate::walk::zeroed_memory::ZeroedMemory;
 
-/// Makes the mappings of a walk, one for each VMA, and tells zeroed memory of images
-/// from other anonymous memory.
+/// Maker of the mappings of a walk, one for each VMA, which distinguishes zeroed memory
+/// of images from other anonymous memory.
 #[derive(Debug)]
 pub(crate) struct CurrentMapping {
     last: Option<Arc<Mapping>>,
@@ -20,7 +20,7 @@ pub(crate) struct CurrentMapping {
 }
 
 impl CurrentMapping {
-    /// For a walk at its beginning.
+    /// Returns the state at the beginning of a walk.
     pub(crate) fn new(skips_file_contents: bool) -> Self {
         Self {
             last: None,
@@ -28,8 +28,8 @@ impl CurrentMapping {
         }
     }
 
-    /// Returns the mapping of a VMA, with its name. `image` is what the walk's cursor
-    /// had in `take_image`.
+    /// Returns the mapping of a VMA, with its name. `image` is the result of
+    /// `take_image` of the walk's cursor.
     ///
     /// # Errors
     /// Those of the walk.

@@ -1,4 +1,4 @@
-//! Physical extents of exactly the bytes asked for, merged across mappings.
+//! Physical extents of exactly the requested bytes, merged across mappings.
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::{AddrRange, PhysAddr};
@@ -8,7 +8,7 @@ use crate::process::{Addresses, Process};
 use crate::walk::backed::Backed;
 use crate::walk::regions::PhysicalRegions;
 
-/// Consecutive bytes in both address spaces, or bytes that are missing.
+/// Bytes that are consecutive in both address spaces, or bytes that are missing.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extent {
@@ -22,21 +22,21 @@ pub struct Extent {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtentBacking {
-    /// Memory, from this address on.
+    /// RAM, from this address on.
     Ram(PhysAddr),
-    /// A device's memory, from this address on.
+    /// Device memory, from this address on.
     Device(PhysAddr),
-    /// The kernel's zero page: the bytes were read but never written, and
-    /// nothing must be written there.
+    /// The kernel's zero page: the bytes were read but never written, and nothing must
+    /// be written there.
     Zero(PhysAddr),
-    /// Mapped, but not in memory for this reason.
+    /// Mapped, but not resident for this reason.
     Missing(Backing),
     /// Not mapped.
     Unmapped,
 }
 
 impl Extent {
-    /// The physical address of its first byte, if it has memory of its own.
+    /// Returns the physical address of its first byte, if it has memory of its own.
     pub fn phys(&self) -> Option<PhysAddr> {
         match self.backing {
             ExtentBacking::Ram(address) | ExtentBacking::Device(address) => Some(address),
@@ -44,13 +44,13 @@ impl Extent {
         }
     }
 
-    /// Its length in bytes.
+    /// Returns its length in bytes.
     #[allow(clippy::len_without_is_empty)] // No extent is empty.
     pub fn len(&self) -> u64 {
         self.virt.size()
     }
 
-    /// Returns whether it is memory that a device can be given.
+    /// Returns true if it is memory that a device can use.
     pub fn is_ram(&self) -> bool {
         matches!(self.backing, ExtentBacking::Ram(_))
     }
@@ -71,16 +71,16 @@ impl Extent {
     }
 }
 
-/// The extents of a range, made of regions: they tile all of it, also what is not
-/// mapped. Memory use is constant.
+/// The extents of a range, made of regions: they tile all of it, including its unmapped
+/// parts. Memory use is constant.
 #[derive(Debug)]
 pub struct Extents<I> {
     regions: I,
     range: AddrRange,
-    /// Everything below has been taken in.
+    /// Address below which everything was processed.
     next: u64,
     pending: Option<Extent>,
-    /// A region that was read, behind a gap that came before it.
+    /// Region that was read but follows a gap, which is returned first.
     behind_gap: Option<Extent>,
 }
 
@@ -114,7 +114,7 @@ where
         }
     }
 
-    /// The next extent before merging; `None` past the last.
+    /// Returns the next extent before merging; `None` after the last.
     fn read(&mut self) -> Result<Option<Extent>, E> {
         let end = self.range.end().as_u64();
         if let Some(extent) = self.behind_gap.take() {
@@ -189,11 +189,11 @@ where
 }
 
 impl Process {
-    /// The physical extents of exactly these bytes, merged across mappings:
-    /// what a device's scatter list needs, and what is missing for it.
+    /// Returns the physical extents of exactly these bytes, merged across mappings: the
+    /// contents of a device's scatter list, and what is missing for it.
     ///
     /// # Errors
-    /// As [`Process::physical_regions`].
+    /// Those of [`Process::physical_regions`].
     pub fn extents(
         &self,
         range: impl Into<Addresses>,

@@ -1,4 +1,4 @@
-//! Memory types of what walks return: regions and leaf entries.
+//! Memory types of the results of walks: regions and leaf entries.
 
 use process_introspection_core::memtype::MemoryType;
 use process_introspection_core::AddrRange;
@@ -8,8 +8,8 @@ use crate::walk::page_table::PageTableEntry;
 use crate::walk::regions::PhysicalRegion;
 
 impl MemoryTypes {
-    /// A region in pieces of one memory type each, nearly always one; `None`
-    /// of memory whose type cannot be known and of what is no memory.
+    /// Returns a region in pieces of one memory type each, nearly always one piece;
+    /// `None` if the type cannot be known and for what is not memory.
     ///
     /// ```
     /// use process_introspection::{MemoryTypes, Process};
@@ -41,13 +41,13 @@ impl MemoryTypes {
         })
     }
 
-    /// Returns whether more may be known of a region than follows from what is mapped:
-    /// of others [`Self::pieces`] gives them as they are.
+    /// Returns true if the type of a region may differ from the one that follows from
+    /// its mapping; [`Self::pieces`] returns other regions unchanged.
     pub fn says_more_of(&self, region: &PhysicalRegion) -> bool {
         Self::says_more(&region.mapping, region.backing)
     }
 
-    /// The memory type of a leaf entry; `None` also if it has several.
+    /// Returns the memory type of a leaf entry; `None` also if it has several.
     pub fn of_entry(&self, entry: &PageTableEntry) -> Option<MemoryType> {
         let mapping = entry.mapping.as_ref()?;
         let (size, otherwise) = (entry.virt.size(), entry.memory_type());

@@ -1,5 +1,5 @@
-//! Walks of a process's memory: regions, extents, leaf entries of the page table.
-//! Knows nothing of summaries and owners, which consume what walks return.
+//! Walks of a process's memory: regions, extents, leaf entries of the page table. This
+//! module does not know summaries and owners, which consume its results.
 
 pub(crate) mod attributed;
 mod attributes;

@@ -1,4 +1,4 @@
-//! Iterates over leaf entries of a page table.
+//! Iterator over leaf entries of a page table.
 
 use std::sync::Arc;
 
@@ -14,32 +14,32 @@ use crate::process::mapping::{entry_storage, name_storage, EntryStorage, Mapping
 use crate::process::{Addresses, Process};
 use crate::walk::current_mapping::CurrentMapping;
 
-/// One leaf entry, or one base page that has none.
+/// One leaf entry, or one base page without an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageTableEntry {
-    /// The addresses that the entry maps: from its own start, also if that is
-    /// below the range asked for.
+    /// Addresses that the entry maps, from its own start, which may be below the
+    /// requested range.
     pub virt: AddrRange,
-    /// The size it maps.
+    /// Size that the entry maps.
     pub page_size: PageSize,
     /// Its backing.
     pub backing: Backing,
-    /// Anonymous memory, see [`crate::PhysicalRegion::anonymous`].
+    /// True for anonymous memory, see [`crate::PhysicalRegion::anonymous`].
     pub anonymous: bool,
-    /// The mapping; `None` for a range that starts in no mapping, whose first
-    /// page is then the first record.
+    /// The mapping; `None` for a range that starts in no mapping: its first page is
+    /// then the first record.
     pub mapping: Option<Arc<Mapping>>,
 }
 
 impl PageTableEntry {
-    /// Returns the offset of its first byte in the mapped object; 0 without one.
+    /// Returns the offset of its first byte in the object; 0 without an object.
     pub fn offset(&self) -> u64 {
         let offset = |mapping: &Arc<Mapping>| physical::offset_at(mapping, self.virt.start());
         self.mapping.as_ref().map_or(0, offset)
     }
 
-    /// QNX's flags for it; none without a mapping.
+    /// Returns QNX's flags for it; none without a mapping.
     pub fn flags(&self) -> QnxFlags {
         let flags = |mapping: &Arc<Mapping>| {
             QnxFlags::of_pages(mapping.core(), self.backing, self.anonymous)
@@ -49,14 +49,14 @@ impl PageTableEntry {
 }
 
 impl PageTableEntry {
-    /// Returns how the memory is cached, as far as that follows from what is mapped.
+    /// Returns the memory type, as far as it follows from the mapping.
     pub fn memory_type(&self) -> Option<MemoryType> {
         let mapping = self.mapping.as_ref()?;
         physical::memory_type(mapping.core(), self.backing)
     }
 }
 
-/// The leaf entries of a range, in the order of addresses. Constant memory.
+/// The leaf entries of a range, in the order of addresses. Memory use is constant.
 #[derive(Debug)]
 pub struct PageTable<'a> {
     process: &'a Process,
@@ -83,7 +83,7 @@ impl<'a> PageTable<'a> {
         })
     }
 
-    /// The next run, with its mapping.
+    /// Returns the next run, with its mapping.
     fn next_run(&mut self) -> CoreResult<Option<LeafRun>> {
         let core = self.process.as_core();
         self.run = self.cursor.next(core)?;
@@ -131,11 +131,11 @@ impl Iterator for PageTable<'_> {
 }
 
 impl Process {
-    /// The leaf entries of the page table that touch `range`: one for each
-    /// page that is mapped, of its size, one base page for each that is not.
+    /// Returns the leaf entries of the page table that touch `range`: one for each page
+    /// that is mapped, of its size, and one base page for each page that is not.
     ///
     /// # Errors
-    /// As [`Process::physical_regions`].
+    /// Those of [`Process::physical_regions`].
     pub fn page_table(&self, range: impl Into<Addresses>) -> Result<PageTable<'_>, Error> {
         PageTable::new(self, range.into().range()?)
     }

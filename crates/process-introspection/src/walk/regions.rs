@@ -1,4 +1,4 @@
-//! Iterates over physical regions.
+//! Iterator over physical regions.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::process::{Addresses, Process};
 use crate::walk::attributed::Attributed;
 use crate::walk::current_mapping::CurrentMapping;
 
-/// A maximal run of pages of one mapping that are physically consecutive, or
-/// unbacked for one reason.
+/// A maximal run of pages of one mapping that are physically consecutive, or unbacked
+/// for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhysicalRegion {
@@ -27,38 +27,38 @@ pub struct PhysicalRegion {
     pub virt: AddrRange,
     /// Their backing; addresses are those of the first page.
     pub backing: Backing,
-    /// Anonymous memory: of a mapping without an object, or a private copy of
-    /// an object's page, in memory or in swap.
+    /// True for anonymous memory: of a mapping without an object, or a private copy of
+    /// an object's page, resident or swapped.
     pub anonymous: bool,
-    /// The mapping that it is a part of.
+    /// The mapping that contains it.
     pub mapping: Arc<Mapping>,
 }
 
 impl PhysicalRegion {
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub fn size(&self) -> u64 {
         self.virt.size()
     }
 
-    /// Returns the offset of its first byte in the mapped object; 0 without one.
+    /// Returns the offset of its first byte in the object; 0 without an object.
     pub fn offset(&self) -> u64 {
         physical::offset_at(&self.mapping, self.virt.start())
     }
 
-    /// QNX's flags for it.
+    /// Returns QNX's flags for it.
     pub fn flags(&self) -> QnxFlags {
         QnxFlags::of_pages(self.mapping.core(), self.backing, self.anonymous)
     }
 
-    /// Returns how the memory is cached, as far as that follows from what is mapped.
+    /// Returns the memory type, as far as it follows from the mapping.
     pub fn memory_type(&self) -> Option<MemoryType> {
         physical::memory_type(self.mapping.core(), self.backing)
     }
 }
 
-/// The record that a walk hands over, used again for each region: regions of one
-/// mapping share the mapping, and counting its users for each of them would cost as
-/// much as finding it.
+/// The record that a walk hands over, reused for each region: regions of one mapping
+/// share the mapping, and to count its users for each region would cost as much as to
+/// find the region.
 #[derive(Debug, Default)]
 pub(super) struct Reused(Option<Attributed<PhysicalRegion>>);
 
@@ -81,7 +81,7 @@ impl Reused {
 }
 
 impl Attributed<PhysicalRegion> {
-    /// Makes it another run of pages of the same mapping.
+    /// Sets the record to another run of pages of the same mapping.
     #[inline]
     pub(super) fn set(&mut self, run: &Run) -> &mut Self {
         self.pages.virt = AddrRange::new(run.start, run.end).unwrap_or_default();
@@ -91,17 +91,17 @@ impl Attributed<PhysicalRegion> {
     }
 }
 
-/// Number of regions that a walk gets ahead.
+/// Number of regions that a walk reads ahead.
 const BATCH: usize = 256;
 
-/// The physical regions of a range, in the order of addresses; they tile what
-/// is mapped there and never overlap, also while the target changes. Constant
-/// memory.
+/// The physical regions of a range, in the order of addresses; they tile the mapped
+/// part of the range and never overlap, also while the target changes. Memory use is
+/// constant.
 #[derive(Debug)]
 pub struct PhysicalRegions<'a> {
     process: &'a Process,
     cursor: Box<PhysicalCursor<NameStorage, EntryStorage>>,
-    /// Runs of `mapping` that were walked, from `next` on to be given.
+    /// Walked runs of `mapping`; those from `next` on were not returned yet.
     batch: Vec<Run>,
     next: usize,
     mapping: Option<Arc<Mapping>>,
@@ -130,7 +130,7 @@ impl<'a> PhysicalRegions<'a> {
         })
     }
 
-    /// Walks on until there is something to give, or the end.
+    /// Continues the walk until there is a run to return, or to the end.
     fn refill(&mut self) {
         self.process.beat();
         self.batch.clear();
@@ -143,7 +143,7 @@ impl<'a> PhysicalRegions<'a> {
                 _ => ControlFlow::Continue(()),
             }
         };
-        // One mapping at a time: a batch has one.
+        // A batch contains runs of one mapping only.
         let core = self.process.as_core();
         let walked = self.cursor.walk_area(core, &mut push);
         self.ended = match walked {
@@ -163,7 +163,7 @@ impl<'a> PhysicalRegions<'a> {
 }
 
 impl PhysicalRegions<'_> {
-    /// Hands all regions that are left to `each` until it breaks.
+    /// Passes all remaining regions to `each` until it breaks.
     pub(super) fn visit(
         mut self,
         mut each: impl FnMut(&Attributed<PhysicalRegion>) -> ControlFlow<()>,
@@ -209,11 +209,11 @@ impl Iterator for PhysicalRegions<'_> {
 }
 
 impl Process {
-    /// The physical regions of `range`, widened to whole pages: maximal runs
-    /// that tile what is mapped there, backed or not.
+    /// Returns the physical regions of `range`, widened to whole pages: maximal runs
+    /// that tile the mapped part of it, backed or not.
     ///
     /// # Errors
-    /// [`Error::is_frames_hidden`] when this caller cannot see frame numbers;
+    /// [`Error::is_frames_hidden`] if this caller cannot see PFNs;
     /// [`Error::is_invalid_argument`] for a range that runs backwards.
     pub fn physical_regions(
         &self,
@@ -222,10 +222,10 @@ impl Process {
         PhysicalRegions::new(self, range.into().range()?)
     }
 
-    /// The size of the page-table entries that map a region: `None` for an
-    /// unbacked region, for one that is mapped by several sizes, and where the
-    /// kernel does not tell. Read now: a huge page can have been split since
-    /// the region was.
+    /// Returns the size of the page table entries that map a region; `None` for an
+    /// unbacked region, for one that is mapped by several sizes, and where the kernel
+    /// does not report it. The size is read now: a huge page may have been split since
+    /// the region was read.
     ///
     /// # Errors
     /// [`Error::is_gone`].
@@ -244,8 +244,8 @@ impl Process {
             None if region.mapping.has_object() => return Ok(None),
             _ => {}
         }
-        // Only a block that is aligned in both address spaces, and wholly in
-        // the mapping, can be mapped by one entry.
+        // One entry can map only a block that is aligned in both address spaces and
+        // wholly in the mapping.
         let block = base.pmd().bytes();
         let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
         let whole = |at: u64| {

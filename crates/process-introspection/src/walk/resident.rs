@@ -13,27 +13,27 @@ use crate::process::mapping::{entry_storage, name_storage, EntryStorage, Mapping
 use crate::process::{Addresses, Process};
 use crate::walk::current_mapping::CurrentMapping;
 
-/// A run of pages of one mapping that are in memory, or not for one reason.
+/// A run of pages of one mapping that are resident, or not resident for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResidentRegion {
     /// Its virtual addresses, whole pages.
     pub virt: AddrRange,
-    /// [`Backing::Resident`] or one of the unbacked states. Without frame
-    /// numbers the kernel does not tell pages in swap from those in migration:
-    /// both are [`Backing::Swapped`].
+    /// [`Backing::Resident`] or one of the unbacked states. Without PFNs the kernel
+    /// does not distinguish swapped pages from migrating ones: both are
+    /// [`Backing::Swapped`].
     pub backing: Backing,
-    /// Mapped by page-table entries above the base page; `None` where the
-    /// kernel does not tell (before Linux 6.7), false if not resident.
+    /// True if page table entries above the base page map it; `None` where the kernel
+    /// does not report this (before Linux 6.7), false if not resident.
     pub huge: Option<bool>,
-    /// Anonymous memory, see [`crate::PhysicalRegion::anonymous`].
+    /// True for anonymous memory, see [`crate::PhysicalRegion::anonymous`].
     pub anonymous: bool,
-    /// The mapping that it is a part of.
+    /// The mapping that contains it.
     pub mapping: Arc<Mapping>,
 }
 
-/// The resident and other regions of a range, in the order of addresses.
-/// Constant memory.
+/// The resident and other regions of a range, in the order of addresses. Memory use is
+/// constant.
 #[derive(Debug)]
 pub struct ResidentRegions<'a> {
     process: &'a Process,
@@ -127,13 +127,13 @@ impl Iterator for ResidentRegions<'_> {
 }
 
 impl Process {
-    /// Walks what of `range` is in memory, and mapped by huge entries, without
-    /// addresses. Needs no privilege for one's own process.
+    /// Returns the parts of `range` that are resident, and those mapped by huge
+    /// entries, without addresses. Requires no privilege for one's own process.
     ///
     /// # Errors
-    /// [`Error::is_permission_denied`] when even the page map is refused (a
-    /// process that is not dumpable cannot open its own);
-    /// [`Error::is_invalid_argument`] for a range that runs backwards.
+    /// [`Error::is_permission_denied`] if even the page map is refused (a process that
+    /// is not dumpable cannot open its own); [`Error::is_invalid_argument`] for a range
+    /// that runs backwards.
     pub fn resident_regions(
         &self,
         range: impl Into<Addresses>,

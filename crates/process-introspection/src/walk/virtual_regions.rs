@@ -1,4 +1,4 @@
-//! Iterates over mappings.
+//! Iterator over mappings.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::process::mapping::{name_storage, Mapping, NameStorage};
 use crate::process::{Addresses, Process};
 use crate::walk::current_mapping::CurrentMapping;
 
-/// The mappings of a range, whole, in the order of addresses; they never
-/// overlap, also while the target maps and unmaps. Constant memory.
+/// The mappings of a range, whole, in the order of addresses; they never overlap, also
+/// while the target maps and unmaps. Memory use is constant.
 #[derive(Debug)]
 pub struct VirtualRegions<'a> {
     process: &'a Process,
@@ -49,7 +49,7 @@ impl Iterator for VirtualRegions<'_> {
 }
 
 impl Process {
-    /// The mappings that touch `range`, whole, in the order of addresses.
+    /// Returns the mappings that touch `range`, whole, in the order of addresses.
     ///
     /// # Errors
     /// [`Error::is_invalid_argument`] for a range that runs backwards.

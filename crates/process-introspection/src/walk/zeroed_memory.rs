@@ -1,29 +1,31 @@
 //! The zeroed memory (`.bss`) of executables and shared libraries: the anonymous
-//! mappings that directly follow the data of an image. Owns what a walk has to
-//! remember for that; reads program headers and no page.
+//! mappings that directly follow the data of an image. This module keeps the state of a
+//! walk for this purpose; it reads program headers and no page.
 
 use process_introspection_core::elf_file::{ElfFile, Segment, SEGMENT_SIZE};
 use process_introspection_core::error::Result;
 use process_introspection_core::vma::{Device, Vma, VmaCursor, VmaName};
 use process_introspection_core::{image, ProcessHandle};
 
-/// Maximum number of mappings of one `.bss`: one, and more where parts of it were
+/// Maximum number of mappings of one `.bss`: one, and more if parts of it were
 /// protected.
 const MOST_MAPPINGS: usize = 4;
 
-/// Number of images that are remembered, as many as the core remembers objects.
+/// Number of images that are remembered, equal to the number of objects that the core
+/// remembers.
 const IMAGES: usize = 4;
 
-/// Size in bytes of a read of program headers, of which most images have about a dozen.
+/// Size in bytes of a read of program headers; most images have about a dozen.
 const READ: usize = 8 * SEGMENT_SIZE;
 
-/// Finds the zeroed memory among the mappings of a walk, given in their order.
+/// Finder of the zeroed memory among the mappings of a walk, in their order.
 #[derive(Debug)]
 pub(crate) struct ZeroedMemory {
     images: Vec<Image>,
     next: usize,
     expected: Expected,
-    /// The mapping before the walk's first one matters, and was not looked at.
+    /// True before the first mapping of a walk, if the mapping before it matters and
+    /// was not read.
     is_first: bool,
 }
 
@@ -36,7 +38,8 @@ struct Image {
 }
 
 impl ZeroedMemory {
-    /// Nothing is known yet. A walk that skips the contents of files knows no image.
+    /// Returns a state without any image. A walk that skips the contents of files knows
+    /// no image.
     pub(crate) fn new(skips_file_contents: bool) -> Self {
         Self {
             images: Vec::new(),
@@ -46,8 +49,8 @@ impl ZeroedMemory {
         }
     }
 
-    /// Whether the next mapping is zeroed memory of an image. `image` is the file, if
-    /// the walk opened it for this mapping.
+    /// Returns true if the next mapping is zeroed memory of an image. `image` is the
+    /// file, if the walk opened it for this mapping.
     ///
     /// # Errors
     /// ESRCH if the process's memory is gone; EMFILE, ENFILE and ENOMEM.
@@ -71,7 +74,7 @@ impl ZeroedMemory {
         Ok(self.expected.accepts(vma))
     }
 
-    /// Notes what may follow a mapping of an object.
+    /// Records which zeroed memory may follow a mapping of an object.
     fn enter_object(
         &mut self,
         process: &ProcessHandle,
@@ -102,8 +105,8 @@ impl ZeroedMemory {
         Ok(())
     }
 
-    /// Before the first mapping of a walk: finds the image before it, so that it has
-    /// the kind that it has in a walk that begins below.
+    /// Finds the image before the first mapping of a walk, so that this mapping has the
+    /// same kind as in a walk that begins below.
     #[cold]
     fn look_before(&mut self, process: &ProcessHandle, first: &Vma) -> Result<()> {
         let mut vmas = VmaCursor::new([0; 4096]);
@@ -139,7 +142,7 @@ fn can_be_zeroed(vma: &Vma, name: VmaName<'_>) -> bool {
 /// Memory of an image that is not in its file, in whole pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 struct Zeroed {
-    /// End, in the file, of the part that is mapped right before it.
+    /// End, in the file, of the part that is mapped directly before it.
     file_end: u64,
     /// Size in bytes.
     size: u64,
@@ -148,7 +151,7 @@ struct Zeroed {
 /// Adds the zeroed memory of a segment. Segments come in the order of the program
 /// headers, which is that of their addresses. `last` is, for the last segment that has
 /// a part in the file, the end of that part in the file, and in linked addresses the
-/// end of it with its zeroed memory.
+/// end of that part with its zeroed memory.
 fn add(zeroed: &mut Vec<Zeroed>, last: &mut Option<(u64, u64)>, segment: &Segment, page: u64) {
     let end_of = |size| {
         let end = segment.address.checked_add(size)?.checked_add(page - 1)?;
@@ -177,12 +180,12 @@ fn add(zeroed: &mut Vec<Zeroed>, last: &mut Option<(u64, u64)>, segment: &Segmen
     }
 }
 
-/// The zeroed memory that is expected after the last mapping.
+/// Zeroed memory that is expected after the last mapping.
 #[derive(Copy, Clone, Debug)]
 struct Expected {
-    /// Start of the next mapping of it.
+    /// Start of its next mapping.
     at: u64,
-    /// Highest end of the last one, unless other memory was merged with it.
+    /// Highest end of its last mapping, unless other memory was merged with that.
     end: u64,
     mappings_left: usize,
 }
@@ -194,7 +197,7 @@ impl Expected {
         mappings_left: 0,
     };
 
-    /// What follows a mapping of a file that has this zeroed memory.
+    /// Returns the memory that follows a mapping of a file with this zeroed memory.
     fn after(vma: &Vma, zeroed: &[Zeroed]) -> Self {
         let at = vma.range.end().as_u64();
         let file_end = vma.offset.checked_add(vma.range.size());
@@ -211,7 +214,7 @@ impl Expected {
         }
     }
 
-    /// Whether this mapping, without an object and a name, begins in it.
+    /// Returns true if this mapping, without an object and a name, begins in it.
     fn accepts(&mut self, vma: &Vma) -> bool {
         let start = vma.range.start().as_u64();
         if self.mappings_left == 0 || start != self.at || start >= self.end {
@@ -255,9 +258,9 @@ mod tests {
         let text = segment(0, 0, 0x1800, 0x1800);
         let data = segment(0x2e10, 0x3e10, 0x300, 0x2300);
         assert_eq!(zeroed(&[text, data]), found(0x4000, 0x2000));
-        // What ends within the last page of the file is no memory of its own.
+        // Memory that ends within the last page of the file is no memory of its own.
         assert_eq!(zeroed(&[segment(0x2e10, 0x3e10, 0x300, 0x400)]), []);
-        // A segment of its own, directly behind the data or elsewhere.
+        // A separate segment, directly behind the data or elsewhere.
         let data = segment(0x1000, 0x1000, 0x1000, 0x1000);
         let behind = segment(0x2000, 0x2000, 0, 0x3000);
         assert_eq!(zeroed(&[text, data, behind]), found(0x2000, 0x3000));
@@ -292,7 +295,7 @@ mod tests {
         let mut expected = after_data();
         assert!(expected.accepts(&vma(0x14000, 0x15000, 0, 0)));
         assert!(expected.accepts(&vma(0x15000, 0x16000, 0, 0)));
-        // The last one may have been merged with what lies behind it.
+        // The last mapping may have been merged with the memory behind it.
         assert!(expected.accepts(&vma(0x16000, 0x1a000, 0, 0)));
         assert!(!expected.accepts(&vma(0x1a000, 0x1b000, 0, 0)));
     }

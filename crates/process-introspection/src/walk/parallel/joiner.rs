@@ -1,14 +1,14 @@
-//! Joins runs that were cut between two pieces of a walk. Pure.
+//! Joiner of runs that were cut between two pieces of a walk. Pure.
 
 use std::ops::ControlFlow;
 
 use process_introspection_core::physical::Run;
 
-/// Takes the runs of pieces in order, and keeps the last one of each until the next
-/// piece shows whether it continues.
+/// Joiner, which takes the runs of pieces in order and keeps the last run of each piece
+/// until the next piece shows whether it continues.
 #[derive(Debug)]
 pub(super) struct Joiner {
-    /// The last run of an area that is not complete.
+    /// The last run of a VMA that is not complete.
     open: Option<Run>,
 }
 
@@ -17,13 +17,13 @@ impl Joiner {
         Self { open: None }
     }
 
-    /// Returns the start of the run that may go on; `None` if there is none.
+    /// Returns the start of the run that may continue; `None` if there is none.
     pub(super) fn open_from(&self) -> Option<u64> {
         self.open.as_ref().map(|run| run.start)
     }
 
-    /// Takes the next runs, in order. They must be in the same area as the runs before,
-    /// unless that area was `complete`.
+    /// Takes the next runs, in order. They must be in the same VMA as the runs before,
+    /// unless that VMA was `complete`.
     pub(super) fn join(
         &mut self,
         runs: impl IntoIterator<Item = Run>,
@@ -36,8 +36,8 @@ impl Joiner {
         };
         let mut first = true;
         for run in runs {
-            // Within a piece runs are joined already; where there was no open
-            // run, asking once in vain does no harm.
+            // Within a piece runs are joined already; without an open run, one attempt
+            // in vain does no harm.
             let one = std::mem::take(&mut first)
                 && last.end == run.start
                 && last.continues_with(&run.state);

@@ -1,10 +1,10 @@
-//! Walks physical regions by several threads and hands them out in order: starts
-//! and ends the threads. Knows no addresses.
+//! Walks physical regions with several threads and returns them in order: starts and
+//! ends the threads. This module does not know addresses.
 //!
-//! The range is cut while it is walked, by work and not by address: areas are
-//! enumerated once, in order, by the thread that needs more to walk ([`plan`]). A
-//! thread takes the lowest free piece ([`crate::handover`]) and puts back the rest after
-//! some time ([`piece`], [`pace`]). Runs that were cut at a border of pieces are joined
+//! The range is cut while it is walked, by work and not by address: the thread that
+//! needs more work enumerates the VMAs, once and in order ([`plan`]). A thread takes
+//! the lowest free piece ([`crate::handover`]) and puts back the rest after some time
+//! ([`piece`], [`pace`]). Runs that were cut at the border of two pieces are joined
 //! again ([`joiner`]). Runs that wait for the caller are packed ([`packed`]).
 
 mod joiner;
@@ -31,18 +31,18 @@ use pace::Pace;
 use piece::{Piece, Walked, Walker};
 use plan::Plan;
 
-/// Time of a walk by one thread after which others are started, if there is more. A
+/// Time of a walk with one thread after which others are started, if work is left. A
 /// thread costs about 0.1 ms, but on a busy machine as long as others keep it waiting,
 /// so small targets must never pay for one.
 const ALONE: Duration = Duration::from_millis(2);
-/// Time after which they are started too, if what is known to be left will take one
+/// Time after which other threads are started too, if the known rest will take one
 /// thread as long as [`ALONE`].
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 
-/// Walks with up to `threads` threads, 0 for the number that helps, and hands the
-/// regions to `each` on the calling thread, in order. That one walks as the others do,
-/// but first hands over what is next in order. If `with_notes`, `each` gets the flags of
-/// the entries that were read for the region.
+/// Walks with up to `threads` threads, 0 for the number that helps, and passes the
+/// regions to `each` on the calling thread, in order. The calling thread walks as the
+/// others do, but first hands over what is next in order. If `with_notes`, `each`
+/// receives the flags of the entries that were read for the region.
 pub(super) fn walk(
     process: &Process,
     range: AddrRange,
@@ -71,7 +71,7 @@ pub(super) fn walk(
         notes: EntryNotes::default(),
     };
     thread::scope(|scope| {
-        // Also when `each` panics.
+        // Runs also if `each` panics.
         let _stop = pieces.stop_on_drop();
         let mut walker = walk.walker();
         let mut alone = (threads != 1).then_some(Duration::ZERO);
@@ -103,7 +103,7 @@ pub(super) fn walk(
     })
 }
 
-/// The state that the threads of a walk share.
+/// State that the threads of a walk share.
 struct Walk<'a, 'p> {
     process: &'a Process,
     with_notes: bool,
@@ -118,7 +118,7 @@ impl Walk<'_, '_> {
         Walker::new(self.process.as_core(), self.with_notes)
     }
 
-    /// Walks the first part of a piece. Returns its runs, the rest, the bytes that were
+    /// Walks the first part of a piece. Returns its runs, the rest, the number of bytes
     /// walked, and the time.
     fn walk(
         &self,
@@ -151,8 +151,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Returns whether more threads are worth their cost, after one has walked for
-    /// `so_far`, and the last `bytes` in `took`.
+    /// Returns true if more threads are worth their cost, after one thread has walked
+    /// for `so_far`, and the last `bytes` in `took`.
     fn pays(&self, so_far: Duration, bytes: u64, took: Duration) -> bool {
         if so_far < FIRST_LOOK {
             return false;
@@ -162,7 +162,7 @@ impl Walk<'_, '_> {
         (so_far >= ALONE && left.is_some()) || seconds >= ALONE.as_secs_f64()
     }
 
-    /// Starts the other threads; fewer if the system has no more.
+    /// Starts the other threads; fewer if the system does not allow more.
     fn start<'scope, 'env>(&'env self, scope: &'scope thread::Scope<'scope, 'env>, threads: usize) {
         for _ in 1..crew::size(threads) {
             let builder = thread::Builder::new()
@@ -184,12 +184,12 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Hands regions to the caller.
+/// Output of regions to the caller.
 struct Output<F> {
     joiner: Joiner,
     each: F,
     reused: Reused,
-    /// Notes of the regions that are handed over, and of what continues them.
+    /// Notes of the regions that are handed over, and of runs that continue them.
     notes: EntryNotes,
 }
 

@@ -4,10 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Approximate time of the walk of a piece; the rest then is another piece.
+/// Approximate time of the walk of a piece; its rest then becomes another piece.
 pub(super) const TIME: Duration = Duration::from_micros(500);
 
-/// Minimum size of a piece, if its area is as large.
+/// Minimum size of a piece, if its VMA is as large.
 const LEAST: u64 = 4 << 20;
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The pace of a walk that has one thread.
+    /// Returns the pace of a walk with one thread.
     pub(super) fn new() -> Self {
         Self {
             stride: AtomicU64::new(LEAST),
@@ -25,19 +25,19 @@ impl Pace {
         }
     }
 
-    /// The size of a piece, in bytes.
+    /// Returns the size of a piece, in bytes.
     pub(super) fn stride(&self) -> u64 {
         self.stride.load(Ordering::Relaxed)
     }
 
-    /// The bytes that a thread takes of a piece: fewer towards the end, so that all threads
-    /// end at the same time.
+    /// Returns the bytes that a thread takes of a piece: fewer towards the end, so that
+    /// all threads end at the same time.
     pub(super) fn share_of(&self, size: u64) -> u64 {
         let share = size / (2 * self.walkers());
         self.stride().min(share.max(LEAST))
     }
 
-    /// The number of threads that walk.
+    /// Returns the number of threads that walk.
     pub(super) fn walkers(&self) -> u64 {
         self.walkers.load(Ordering::Relaxed)
     }
@@ -47,8 +47,9 @@ impl Pace {
         self.walkers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Adapts the size after `covered` bytes of a piece were walked in `took`; `cut` if the
-    /// piece has a rest. (Of two threads that do so at once, one may be ignored.)
+    /// Adapts the size after `covered` bytes of a piece were walked in `took`; `cut` is
+    /// true if the piece has a rest. (If two threads do so at once, one may be
+    /// ignored.)
     pub(super) fn adapt(&self, took: Duration, covered: u64, cut: bool) {
         let stride = self.stride();
         let adapted = match cut {
@@ -69,7 +70,7 @@ mod tests {
         let pace = Pace::new();
         pace.adapt(TIME / 10, LEAST, false);
         assert_eq!(pace.stride(), 2 * LEAST);
-        // A piece that had less than that to do says nothing.
+        // A piece with less work than that is no evidence.
         pace.adapt(TIME / 10, LEAST, false);
         pace.adapt(TIME, 2 * LEAST, false);
         assert_eq!(pace.stride(), 2 * LEAST);

@@ -1,11 +1,11 @@
-//! Runs in a third of their size: another thread reads them out of this one's caches,
-//! and runs that wait are most of a walk's memory. Pure.
+//! Runs packed to a third of their size: another thread reads them from the caches of
+//! this one, and waiting runs are most of a walk's memory. Pure.
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::physical::{PageState, Run};
 use process_introspection_core::PhysAddr;
 
-/// Stretches of runs. Within a stretch, each run begins where the one before it ends.
+/// Stretches of runs. Within a stretch, each run begins at the end of the one before.
 #[derive(Debug, Default)]
 pub(super) struct PackedRuns {
     runs: Vec<Packed>,
@@ -13,25 +13,26 @@ pub(super) struct PackedRuns {
     states: Vec<PageState>,
 }
 
-/// A run. It ends at a page border, so the low bits of its end are free for the meaning
-/// of `word`.
+/// A packed run. It ends at a page border, so the low bits of its end are free for the
+/// meaning of `word`.
 #[derive(Copy, Clone, Debug)]
 struct Packed {
     end_and_kind: u64,
     word: u64,
 }
 
-/// The smallest page of any architecture has more bits than this.
+/// Mask of the bits for the meaning of `word`; the smallest page of any architecture
+/// has more bits.
 const KIND: u64 = 7;
-/// `word` is the address of memory.
+/// Meaning of `word`: the address of memory.
 const RAM: u64 = 0;
-/// `word` is the address of anonymous memory.
+/// Meaning of `word`: the address of anonymous memory.
 const ANONYMOUS_RAM: u64 = 1;
-/// `word` is an index of `states`.
+/// Meaning of `word`: an index of `states`.
 const STATE: u64 = 2;
 
 impl PackedRuns {
-    /// Adds a run that begins where the last one ended, or begins a stretch.
+    /// Adds a run that begins at the end of the last one, or begins a stretch.
     pub(super) fn push(&mut self, run: &Run) {
         let (kind, word) = match run.state.backing {
             Backing::Ram(address) if run.state.anonymous => (ANONYMOUS_RAM, address.as_u64()),
@@ -63,8 +64,8 @@ impl PackedRuns {
         self.states.clear();
     }
 
-    /// Returns the runs with the indices `from..to`, a stretch that begins at the address
-    /// `start`.
+    /// Returns the runs with the indices `from..to`, a stretch that begins at the
+    /// address `start`.
     pub(super) fn stretch(
         &self,
         from: usize,
@@ -125,7 +126,7 @@ mod tests {
             }
         }
         let mut packed = PackedRuns::default();
-        // Twice: storage that was used before.
+        // The second pass reuses the storage of the first.
         for _ in 0..2 {
             packed.clear();
             runs.iter().for_each(|run| packed.push(run));

@@ -1,4 +1,4 @@
-//! Pieces of a walk, and the walk of one. Must not know of other pieces.
+//! Pieces of a walk, and the walk of one piece. This module must not know other pieces.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -14,31 +14,31 @@ use crate::facts::page_facts::EntryNotes;
 use crate::handover::Task;
 use crate::process::mapping::{EntryStorage, Mapping};
 
-/// Number of runs and notes that end the walk of a piece: they are kept until the
+/// Number of runs and notes at which the walk of a piece ends: they are kept until the
 /// caller has taken those before.
 const RUNS: usize = 2048;
 /// Number of entries that one read returns. All runs of one read are kept, so this is
-/// less than in a walk by one thread.
+/// less than in a walk with one thread.
 const ENTRIES: usize = 2048;
 /// Steps after which the clock is read.
 const STEPS: u32 = 16;
 /// Size of a step after which the clock is read too.
 const LARGE_STEP: u64 = 1 << 20;
 
-/// A part of an area, with its mapping.
+/// A part of a VMA, with its mapping.
 #[derive(Clone, Debug)]
 pub(super) struct PlannedArea {
     pub(super) area: VmaPart,
     pub(super) mapping: Arc<Mapping>,
-    /// Whether the part ends where the area ends.
+    /// True if the part ends where the VMA ends.
     pub(super) last: bool,
 }
 
-/// Areas, or parts of them, that follow each other.
+/// Consecutive VMAs, or parts of them.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     pub(super) areas: VecDeque<PlannedArea>,
-    /// Error behind these areas; there are no more.
+    /// Error behind these VMAs; no others follow.
     pub(super) error: Option<core::CoreError>,
 }
 
@@ -52,7 +52,7 @@ impl Task for Piece {
     }
 
     fn weight(walked: &Walked) -> usize {
-        // Also mappings, and room for more runs.
+        // The constant stands for mappings, and for room for more runs.
         128 + walked.len()
     }
 }
@@ -62,7 +62,7 @@ impl Piece {
         self.areas.is_empty() && self.error.is_none()
     }
 
-    /// The first address that is left.
+    /// Returns the first address that is left.
     pub(super) fn start(&self) -> u64 {
         let first = self.areas.front();
         first.map_or(u64::MAX, |first| first.area.left().start().as_u64())
@@ -73,7 +73,7 @@ impl Piece {
         last.map_or(u64::MAX, |last| last.area.left().end().as_u64())
     }
 
-    /// The bytes of all areas.
+    /// Returns the number of bytes of all VMAs.
     pub(super) fn size(&self) -> u64 {
         let sizes = self.areas.iter().map(|planned| planned.area.left().size());
         sizes.fold(0, u64::saturating_add)
@@ -110,22 +110,21 @@ impl Piece {
     }
 }
 
-/// Runs that were found in a part of one area, from where the one before it
-/// ends.
+/// Runs that were found in a part of one VMA, from the end of the part before.
 #[derive(Debug)]
 pub(super) struct Stretch {
     pub(super) mapping: Arc<Mapping>,
     start: u64,
     runs_end: usize,
-    /// Whether it ends where the area ends.
+    /// True if it ends where the VMA ends.
     pub(super) complete: bool,
 }
 
-/// Runs that were found in a piece, as far as it was walked.
+/// Runs that were found in the walked part of a piece.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     runs: PackedRuns,
-    /// The flags of their entries, if requested.
+    /// Flags of their entries, if requested.
     pub(super) notes: EntryNotes,
     stretches: Vec<Stretch>,
     /// Error that ends the walk behind these runs.
@@ -133,7 +132,7 @@ pub(super) struct Walked {
 }
 
 impl Walked {
-    /// The number of runs and notes.
+    /// Returns the number of runs and notes.
     fn len(&self) -> usize {
         self.runs.len() + self.notes.len()
     }
@@ -146,7 +145,7 @@ impl Walked {
         self.error = None;
     }
 
-    /// The parts of areas, in order, with their runs.
+    /// Returns the parts of VMAs, in order, with their runs.
     pub(super) fn stretches(
         &self,
     ) -> impl Iterator<Item = (&Stretch, impl Iterator<Item = Run> + '_)> {
@@ -159,18 +158,17 @@ impl Walked {
     }
 }
 
-/// Walks pieces, one after the other, anywhere.
+/// Walker of pieces, one after the other, at any addresses.
 #[derive(Debug)]
 pub(super) struct Walker {
     areas: VmaPartWalker<EntryStorage>,
     noting: bool,
-    /// End of the last piece: one that begins there goes on with what is
-    /// known already.
+    /// End of the last piece: a piece that begins there continues with the known state.
     at: u64,
 }
 
 impl Walker {
-    /// With `noting` the flags of entries are noted.
+    /// Returns a walker; with `noting`, it records the flags of entries.
     pub(super) fn new(process: &core::ProcessHandle, noting: bool) -> Self {
         Self {
             areas: VmaPartWalker::new(process, vec![0; ENTRIES].into_boxed_slice()),
@@ -179,7 +177,8 @@ impl Walker {
         }
     }
 
-    /// Walks a piece for a while. The runs go into `walked`; the rest stays in the piece.
+    /// Walks a piece for a while. The runs go into `walked`; the rest stays in the
+    /// piece.
     pub(super) fn walk(
         &mut self,
         process: &core::ProcessHandle,
@@ -199,7 +198,7 @@ impl Walker {
                 break;
             };
             let area = &mut planned.area;
-            // The rest is another thread's.
+            // The rest belongs to another thread.
             area.read_ahead_to(end);
             let start = area.left().start().as_u64();
             while !enough && !area.left().is_empty() {
@@ -225,7 +224,7 @@ impl Walker {
                     enough |= began.elapsed() >= TIME;
                 }
             }
-            // A run that an error has cut is not given, as in any walk.
+            // A run that was cut by an error is not returned, as in any walk.
             if let Some(run) = self.areas.take().filter(|_| walked.error.is_none()) {
                 walked.runs.push(&run);
             }

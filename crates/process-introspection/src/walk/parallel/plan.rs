@@ -1,4 +1,4 @@
-//! The areas to walk: in order, each enumerated once, with the mappings that the records
+//! The VMAs to walk: in order, each enumerated once, with the mappings that the records
 //! of all threads share.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::piece::{Piece, PlannedArea};
 use crate::process::mapping::{name_storage, Mapping, NameStorage};
 use crate::walk::current_mapping::CurrentMapping;
 
-/// Enumerates areas and makes pieces of them.
+/// Enumerator of VMAs, which makes pieces of them.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     process: &'a core::ProcessHandle,
@@ -23,11 +23,11 @@ pub(super) struct Plan<'a> {
     is_over: bool,
 }
 
-/// Maximum number of areas in a piece.
+/// Maximum number of VMAs in a piece.
 const AREAS: usize = 256;
 
 impl<'a> Plan<'a> {
-    /// All areas of a range.
+    /// Returns the plan for all VMAs of a range.
     pub(super) fn new(
         process: &'a core::ProcessHandle,
         pace: &'a Pace,
@@ -42,7 +42,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The next area, with its mapping.
+    /// Returns the next VMA, with its mapping.
     fn next_area(&mut self) -> core::error::Result<Option<(VmaPart, Arc<Mapping>)>> {
         let Some(area) = self.areas.next(self.process)? else {
             return Ok(None);
@@ -53,7 +53,7 @@ impl<'a> Plan<'a> {
         Ok(Some((area, mapping)))
     }
 
-    /// Determines kinds without the contents of files.
+    /// Makes the plan determine kinds without the contents of files.
     pub(super) fn skip_file_contents(&mut self) {
         self.areas.skip_file_contents();
         self.mapping = CurrentMapping::new(true);
