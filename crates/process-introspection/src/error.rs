@@ -1,5 +1,5 @@
-//! The library's error: opaque, with predicates, and a message that says what
-//! failed, why, and what would help.
+//! Error of the library: opaque, with predicates, and a message that reports the failed
+//! operation, the reason, and a remedy.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use process_introspection_core as core;
 use process_introspection_core::error::{Errno, Operation};
 use process_introspection_core::Target;
 
-/// Why something could not be found out.
+/// Error of a query or of an operation on a process.
 ///
-/// Its predicates say what a program can do about it, its message what a
-/// person can.
+/// Its predicates are for programs, its message is for people: both show what can be done
+/// about the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     error: core::CoreError,
     target: Option<Target>,
-    /// The target's number is that of another proc than the caller's `/proc`.
+    /// True if the target's PID is that of another proc than the caller's `/proc`.
     in_other_proc: bool,
-    /// For how long there was no answer.
+    /// Time without an answer.
     waited: Option<Duration>,
 }
 
@@ -32,13 +32,13 @@ impl Error {
         }
     }
 
-    /// Marks it as about a process whose number is that of another proc.
+    /// Marks the error as about a process whose PID is that of another proc.
     pub(crate) fn in_other_proc(mut self) -> Self {
         self.in_other_proc = true;
         self
     }
 
-    /// Error of a walk of this process that made no progress for this long.
+    /// Returns the error of a walk of this process that made no progress for this long.
     pub fn silent(pid: u32, waited: Duration) -> Self {
         Self {
             waited: Some(waited),
@@ -56,7 +56,7 @@ impl Error {
         )
     }
 
-    /// Error of a request for more page frames than there are marks for.
+    /// Returns the error of a request for more page frames than there are marks for.
     pub(crate) fn too_many_frames() -> Self {
         Self::new(
             core::CoreError::new(Errno::EINVAL, Operation::ReadPhysicalMap),
@@ -64,7 +64,7 @@ impl Error {
         )
     }
 
-    /// Error of opening a process's directory.
+    /// Returns the error of opening a process's directory.
     pub(crate) fn of_open(error: &std::io::Error) -> Self {
         let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
             Some(Errno::EACCES) => Errno::EPERM,
@@ -74,7 +74,7 @@ impl Error {
         Self::new(core::CoreError::new(errno, Operation::OpenProcess), None)
     }
 
-    /// Error of reading a file that is not a process's.
+    /// Returns the error of reading a file that is not a process's.
     pub(crate) fn of_io(error: &std::io::Error, operation: Operation) -> Self {
         let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
             Some(Errno::EACCES) => Errno::EPERM,
@@ -85,46 +85,45 @@ impl Error {
         Self::new(core::CoreError::new(errno, operation), None)
     }
 
-    /// Access to the process was refused, or it is hidden, or this caller
-    /// cannot see frame numbers (then [`Error::is_frames_hidden`] too).
+    /// Returns whether access to the process was refused, or the process is hidden, or this
+    /// caller cannot see PFNs (then [`Error::is_frames_hidden`] too).
     pub fn is_permission_denied(&self) -> bool {
         self.error.errno() == Errno::EPERM
     }
 
-    /// This caller cannot see frame numbers; layout without addresses may
-    /// still be asked for.
+    /// Returns whether this caller cannot see PFNs; it can still query the layout without
+    /// addresses.
     pub fn is_frames_hidden(&self) -> bool {
         let checks = [Operation::CheckFrames, Operation::OpenOwnPagemap];
         self.is_permission_denied() && checks.contains(&self.error.operation())
     }
 
-    /// There is no such process, or its memory went away while it was read.
+    /// Returns whether there is no such process, or its memory went away while it was read.
     pub fn is_gone(&self) -> bool {
         self.error.errno() == Errno::ESRCH
     }
 
-    /// Nothing, or not all of what was asked for, is mapped there.
+    /// Returns whether nothing, or not all of the requested range, is mapped there.
     pub fn is_not_mapped(&self) -> bool {
         matches!(self.error.errno(), Errno::ENXIO | Errno::ESRVRFAULT)
     }
 
-    /// This kernel, or this container's `/proc`, does not offer it.
+    /// Returns whether this kernel, or this container's `/proc`, lacks the feature.
     pub fn is_unsupported(&self) -> bool {
         self.error.errno() == Errno::ENOSYS
     }
 
-    /// The process did not answer in time.
+    /// Returns whether the process did not answer in time.
     pub fn is_silent(&self) -> bool {
         self.waited.is_some()
     }
 
-    /// The arguments make no sense, such as a range that runs backwards.
+    /// Returns whether the arguments are invalid, such as a range that runs backwards.
     pub fn is_invalid_argument(&self) -> bool {
         self.error.errno() == Errno::EINVAL
     }
 
-    /// The error number, for those who speak errno: the contract's, as the C
-    /// interface gives it.
+    /// Returns the error number of the contract, the one that the C interface returns.
     pub fn errno(&self) -> i32 {
         i32::from(self.error.errno().raw())
     }
@@ -149,7 +148,7 @@ impl Error {
         }
     }
 
-    /// Returns whether the process is the calling one, whichever way it was named.
+    /// Returns whether the process is the calling one, by any of its names.
     fn is_about_caller(&self) -> bool {
         match self.target {
             Some(Target::Caller) => true,

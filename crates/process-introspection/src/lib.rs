@@ -8,13 +8,13 @@
 //! let start = buffer.as_ptr() as u64;
 //! let range = start..start + buffer.len() as u64;
 //!
-//! // What is in memory can be asked without any privilege ...
+//! // Residence can be queried without any privilege ...
 //! for region in process.resident_regions(range.clone())? {
 //!     let region = region?;
 //!     println!("{} {:?}", region.virt, region.backing);
 //! }
 //!
-//! // ... physical addresses need CAP_SYS_ADMIN. A walk takes the attributes that are wanted.
+//! // ... physical addresses need CAP_SYS_ADMIN. A walk reads the selected attributes.
 //! match process.walk(range).page_sizes().iter() {
 //!     Ok(regions) => {
 //!         for region in regions {
@@ -28,35 +28,34 @@
 //! # Ok::<(), process_introspection::Error>(())
 //! ```
 //!
-//! # What an address is worth
+//! # Validity of an address
 //!
-//! Each address is true when it is read. It stays true only while the page
-//! stays where it is: the kernel moves, swaps, merges and splits pages at any
-//! time. `mlock` keeps a page in memory, not in its place; only pinning (as
-//! RDMA, VFIO or `io_uring` registered buffers do) keeps the place. A physical
-//! address is what the CPU's page tables hold; a device behind an IOMMU must
-//! be given another one.
+//! Each address is valid when it is read, and only as long as the page stays in
+//! its frame: the kernel moves, swaps, merges and splits pages at any time.
+//! `mlock` keeps a page resident, but not in its frame; only pinning (as RDMA,
+//! VFIO or `io_uring` registered buffers do) does. A physical address is the one
+//! in the CPU's page tables; a device behind an IOMMU needs another one.
 //!
 //! # Privileges
 //!
-//! | asked for | needed |
+//! | query | required |
 //! |---|---|
 //! | layout ([`Process::virtual_regions`]), residence ([`Process::resident_regions`]) of one's own process | nothing |
 //! | … of another process | the right to read it with ptrace: same user, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH |
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
-//! | what is at which physical address ([`PhysicalMap`]) | the same |
-//! | which processes map physical memory ([`owners`]) | the same, and the right to read each of them |
-//! | facts of page frames ([`Frames`], [`PageUses`]) | to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
+//! | resources and nodes of physical addresses ([`PhysicalMap`]) | the same |
+//! | processes that map physical memory ([`owners`]) | the same, and the right to read each of them |
+//! | facts of page frames ([`Frames`], [`PageUses`]) | the right to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
 //!
-//! Without it the kernel gives frame 0 for every page, silently. This
-//! crate finds that out and fails; it never gives a made-up address.
+//! Without CAP_SYS_ADMIN the kernel silently reports frame 0 for every page. This
+//! crate detects that and fails; it never returns a made-up address.
 //!
 //! # Processes that change
 //!
-//! A [`Process`] is one process and one memory. Walks go on while the target
-//! runs; regions are in order and never overlap all the same. When the target
-//! exits or executes another program, walks fail with an error that
-//! [`Error::is_gone`], they never end early as if complete.
+//! A [`Process`] is one process and one memory. The target can run during a walk;
+//! regions are nevertheless in order and never overlap. When the target exits or
+//! executes another program, walks fail with an error that [`Error::is_gone`];
+//! they never end early as if complete.
 #![deny(unsafe_code)]
 
 mod control;

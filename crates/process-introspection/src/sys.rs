@@ -1,7 +1,6 @@
-//! The few things that cannot be done without unsafe code: a forked child,
-//! ptrace, code of ours between fork and exec, another handle's descriptor, words
-//! that are read as bytes, a signal's disposition.
-//! Knows nothing of what they are done for.
+//! All operations that need unsafe code: a forked child, ptrace, own code between fork and
+//! exec, another handle's descriptor, words that are read as bytes, a signal's disposition.
+//! Knows nothing of their purpose.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -12,38 +11,38 @@ use std::process::Command;
 
 use process_introspection_core as core;
 
-/// The directory that a core handle has open.
+/// Returns the directory that a core handle keeps open.
 pub(crate) fn directory(process: &core::ProcessHandle) -> BorrowedFd<'_> {
     // SAFETY: both borrow the handle, which keeps the descriptor open.
     unsafe { BorrowedFd::borrow_raw(process.directory().raw()) }
 }
 
-/// The core's form of a borrowed descriptor.
+/// Returns the core's form of a borrowed descriptor.
 pub(crate) fn borrowed(fd: BorrowedFd<'_>) -> core::descriptor::BorrowedFd<'_> {
-    // SAFETY: both are for the same lifetime.
+    // SAFETY: both have the same lifetime.
     unsafe { core::descriptor::BorrowedFd::from_raw(fd.as_raw_fd()) }
 }
 
-/// The core's form of an owned descriptor.
+/// Returns the core's form of an owned descriptor.
 pub(crate) fn owned(fd: OwnedFd) -> core::descriptor::OwnedFd {
-    // SAFETY: it was the owner's, who has given it up.
+    // SAFETY: the descriptor was the owner's, who has released it.
     unsafe { core::descriptor::OwnedFd::from_raw(fd.into_raw_fd()) }
 }
 
-/// Words as the bytes that a file's are read into.
+/// Returns words as bytes, into which a file can be read.
 pub(crate) fn bytes_of(words: &mut [u64]) -> &mut [u8] {
     let size = size_of_val(words);
-    // SAFETY: the same memory, borrowed for as long; bytes need no alignment,
-    // and whatever they are set to are words again.
+    // SAFETY: the same memory, borrowed for as long; bytes need no alignment, and any
+    // values of them are valid words.
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size) }
 }
 
-/// Forks a child that runs `child` and ends, with all signals blocked. Its end
-/// raises no SIGCHLD, and only a wait with `__WALL` sees it, so nobody else of
-/// this process can take it for a child of his own.
+/// Forks a child that runs `child` and ends, with all signals blocked. Its end raises no
+/// SIGCHLD, and only a wait with `__WALL` sees it, so no other code of this process can
+/// take it for a child of its own.
 ///
-/// `child` must allocate nothing and take no lock: other threads of this
-/// process can have held them, and do not exist in the child.
+/// `child` must allocate nothing and take no lock: other threads of this process can have
+/// held locks, and do not exist in the child.
 pub(crate) fn fork_unseen(child: impl FnOnce()) -> io::Result<rustix::process::Pid> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
@@ -52,9 +51,9 @@ pub(crate) fn fork_unseen(child: impl FnOnce()) -> io::Result<rustix::process::P
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
     }
-    // SAFETY: without flags clone is fork, without the C library's handlers:
-    // the child goes on on a copy of this stack. Of all zeros it does not
-    // matter in which order an architecture takes them.
+    // SAFETY: without flags clone is fork, without the C library's handlers: the child
+    // continues on a copy of this stack. As all arguments are zero, the order in which an
+    // architecture takes them does not matter.
     let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
     let error = io::Error::last_os_error();
     if pid == 0 {
@@ -75,8 +74,7 @@ pub(crate) fn fork_unseen(child: impl FnOnce()) -> io::Result<rustix::process::P
         .ok_or(error)
 }
 
-/// Closes every descriptor of a forked child but these, which ascend.
-/// Allocates nothing.
+/// Closes every descriptor of a forked child except these, which ascend. Allocates nothing.
 pub(crate) fn close_all_but(keep: &[i32]) {
     let mut from = 0u32;
     for &fd in keep {
@@ -90,8 +88,8 @@ pub(crate) fn close_all_but(keep: &[i32]) {
 }
 
 fn close_from_to(first: u32, last: u32) {
-    // SAFETY: this is only called in a forked child, which uses no descriptor
-    // but those that are kept, and drops nothing that owns another.
+    // SAFETY: this is only called in a forked child, which uses no descriptor except the
+    // kept ones, and drops nothing that owns another.
     unsafe {
         // Linux 5.9.
         if libc::syscall(libc::SYS_close_range, first, last, 0) == 0 {
@@ -104,33 +102,33 @@ fn close_from_to(first: u32, last: u32) {
     }
 }
 
-/// Has the command's child run `run` before it executes the program.
+/// Registers `run`, which the command's child calls before it executes the program.
 ///
 /// `run` must allocate nothing and take no lock, as in [`fork_unseen`].
 pub(crate) fn before_exec(
     command: &mut Command,
     run: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) {
-    // SAFETY: its caller, `launch`, keeps to the rule above.
+    // SAFETY: the caller, `launch`, follows the rule above.
     unsafe { command.pre_exec(run) };
 }
 
 /// Request of a tracer to a thread that it traces.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// To be traced, with these options.
+    /// Begins to trace the thread, with these options.
     Seize(i32),
-    /// To be traced with these options from now on.
+    /// Sets the options of the trace.
     Options(i32),
-    /// To go on, and receive this signal if it is not 0.
+    /// Continues the thread, which receives this signal if it is not 0.
     Continue(i32),
-    /// To stay stopped, as by job control, until SIGCONT.
+    /// Leaves the thread stopped, as by job control, until SIGCONT.
     Listen,
-    /// To go on untraced.
+    /// Continues the thread and ends its trace.
     Detach,
 }
 
-/// Makes a request of a thread.
+/// Makes a request to a thread.
 pub(crate) fn ptrace(thread: i32, request: Request) -> io::Result<()> {
     let (request, data) = match request {
         Request::Seize(options) => (libc::PTRACE_SEIZE, options),
@@ -139,8 +137,8 @@ pub(crate) fn ptrace(thread: i32, request: Request) -> io::Result<()> {
         Request::Listen => (libc::PTRACE_LISTEN, 0),
         Request::Detach => (libc::PTRACE_DETACH, 0),
     };
-    // SAFETY: none of these requests reads or writes this process's memory:
-    // what they take for data is a number.
+    // SAFETY: none of these requests reads or writes this process's memory: their data
+    // argument is a number.
     let made = unsafe { libc::ptrace(request, thread, 0usize, data as usize) };
     match made {
         0 => Ok(()),
@@ -148,11 +146,11 @@ pub(crate) fn ptrace(thread: i32, request: Request) -> io::Result<()> {
     }
 }
 
-/// The number that comes with a ptrace event: after PTRACE_EVENT_CLONE, of the
-/// new thread or process in this caller's PID namespace.
+/// Returns the number that comes with a ptrace event: after PTRACE_EVENT_CLONE, the ID of
+/// the new thread or process in this caller's PID namespace.
 pub(crate) fn event_message(thread: i32) -> io::Result<i32> {
     let mut message: libc::c_ulong = 0;
-    // SAFETY: the request stores one `unsigned long`, which `message` is.
+    // SAFETY: the request stores one `unsigned long`, the type of `message`.
     let made = unsafe {
         libc::ptrace(
             libc::PTRACE_GETEVENTMSG,
@@ -167,7 +165,7 @@ pub(crate) fn event_message(thread: i32) -> io::Result<i32> {
     }
 }
 
-/// A state that a wait reports, as `siginfo_t` has it: see waitid(2).
+/// State change that a wait reports, as in `siginfo_t`: see waitid(2).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) thread: i32,
@@ -176,9 +174,9 @@ pub(crate) struct Change {
     pub(crate) status: i32,
 }
 
-/// Waits until a child of the calling thread, or a thread that it traces, has
-/// ended or stopped, and leaves it to be waited for. With a number: only for
-/// that one, and `None` at once if there is nothing to report.
+/// Waits until a child of the calling thread, or a thread that it traces, has ended or
+/// stopped, and leaves the change to be waited for. With a number: only for that thread,
+/// and `None` at once if there is nothing to report.
 pub(crate) fn peek_change(thread: Option<i32>) -> io::Result<Option<Change>> {
     let (which, id, hang) = match thread {
         Some(thread) => (libc::P_PID, thread.unsigned_abs(), libc::WNOHANG),
@@ -186,14 +184,14 @@ pub(crate) fn peek_change(thread: Option<i32>) -> io::Result<Option<Change>> {
     };
     let options =
         libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD | hang;
-    // SAFETY: all zeros are a `siginfo_t`, a struct of numbers and of pointers
-    // that nobody follows.
+    // SAFETY: all zeros are a valid `siginfo_t`, a struct of numbers and of pointers that
+    // nobody follows.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the call fills `info`, of the type that it asks for.
+    // SAFETY: the call fills `info`, which has the type that it requires.
     if unsafe { libc::waitid(which, id, &mut info, options) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: of SIGCHLD's layout, as waitid fills it, or all zeros.
+    // SAFETY: `info` has the layout of SIGCHLD, as waitid fills it, or is all zeros.
     let (thread, status) = unsafe { (info.si_pid(), info.si_status()) };
     Ok((thread != 0).then_some(Change {
         thread,
@@ -205,8 +203,8 @@ pub(crate) fn peek_change(thread: Option<i32>) -> io::Result<Option<Change>> {
 /// Returns whether this process ignores a signal.
 pub(crate) fn is_ignored(signal: i32) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action the call only fills `action`, which also
-    // all zeros are a value of.
+    // SAFETY: without a new action the call only fills `action`, for which all zeros are a
+    // valid value too.
     let action = unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
         action.assume_init()
@@ -214,7 +212,7 @@ pub(crate) fn is_ignored(signal: i32) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
-/// The numbers of descriptors, ascending, as [`close_all_but`] takes them.
+/// Returns the numbers of descriptors, ascending, as [`close_all_but`] takes them.
 pub(crate) fn ascending<const N: usize>(fds: [BorrowedFd<'_>; N]) -> [i32; N] {
     let mut numbers = fds.map(|fd| fd.as_raw_fd());
     numbers.sort_unstable();

@@ -1,5 +1,5 @@
-//! Reads the small text files of proc and of cgroups, whole. The core's `proc_text`
-//! parses their lines and fields; the meaning of those is not known here.
+//! Reader of the small text files of proc and of cgroups, as a whole. The core's
+//! `proc_text` parses their lines and fields; their meaning is not known here.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,8 +26,8 @@ pub(crate) fn read_of(process: &core::ProcessHandle, name: &str) -> io::Result<V
     read_at(sys::directory(process), name)
 }
 
-/// Returns a path as it is: `swaps` and `mountinfo` have blanks and backslashes as
-/// `\040` (fs/seq_file.c, `mangle_path`).
+/// Returns a path without escapes: `swaps` and `mountinfo` contain blanks and backslashes
+/// as `\040` (fs/seq_file.c, `mangle_path`).
 pub(crate) fn unescaped(path: &str) -> OsString {
     let bytes = path.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

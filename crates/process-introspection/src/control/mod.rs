@@ -1,4 +1,5 @@
-//! Stops processes, and starts programs in order to observe them. Reads no memory.
+//! Control of processes: stops them, and starts programs in order to examine them. Reads no
+//! memory.
 
 pub(crate) mod freeze;
 pub(crate) mod launch;

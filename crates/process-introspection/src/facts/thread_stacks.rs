@@ -1,4 +1,4 @@
-//! Threads' stacks, found by the threads' stack pointers.
+//! Stacks of threads, found by the threads' stack pointers.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,12 +10,11 @@ use crate::error::Error;
 use crate::process::mapping::Mapping;
 use crate::process::Process;
 
-/// The threads of a process and where their stack pointers stood, each when
-/// it was looked at.
+/// Threads of a process and their stack pointers, each as it was when it was read.
 ///
-/// Kernels and C libraries that name threads' stacks are new; a stack pointer
-/// tells one everywhere. It is looked for only when this is asked for: a few
-/// system calls a thread, 20 µs and more for each one that runs.
+/// Kernels and C libraries that name the stacks of threads are new; a stack pointer
+/// identifies one everywhere. Stack pointers are read only on request: a few system calls a
+/// thread, 20 µs and more for each running one.
 ///
 /// ```
 /// use process_introspection::{MappingKind, Process};
@@ -32,7 +31,7 @@ use crate::process::Process;
 #[derive(Clone, Debug)]
 pub struct ThreadStacks {
     threads: Vec<Thread>,
-    /// Ascending.
+    /// Stack pointers, ascending.
     pointers: Vec<u64>,
 }
 
@@ -49,14 +48,14 @@ impl ThreadStacks {
         Ok(Self { threads, pointers })
     }
 
-    /// The threads, in no order.
+    /// Returns the threads, in no particular order.
     pub fn threads(&self) -> &[Thread] {
         &self.threads
     }
 
-    /// The mapping, as a thread's stack if it is private anonymous memory that
-    /// a stack pointer stood in; as it is otherwise. Memory that the kernel
-    /// has merged with a stack is one mapping with it.
+    /// Returns the mapping with the kind of a thread stack if it is private anonymous
+    /// memory that contains a stack pointer, and unchanged otherwise. Memory that the
+    /// kernel has merged with a stack is one mapping with it.
     pub fn classify(&self, mapping: &Arc<Mapping>) -> Arc<Mapping> {
         if mapping.kind() != MappingKind::Anonymous || mapping.has_object() || mapping.shared {
             return Arc::clone(mapping);
@@ -73,12 +72,12 @@ impl ThreadStacks {
 }
 
 impl Process {
-    /// Reads the threads' stack pointers, which identify their stacks.
+    /// Reads the stack pointers of the threads, which identify their stacks.
     ///
     /// # Errors
-    /// [`Error::is_permission_denied`] without the right to attach to the
-    /// process with ptrace; [`Error::is_gone`]; [`Error::is_unsupported`] if
-    /// this kernel does not tell stack pointers.
+    /// [`Error::is_permission_denied`] without the right to attach to the process with
+    /// ptrace; [`Error::is_gone`]; [`Error::is_unsupported`] if this kernel does not report
+    /// stack pointers.
     pub fn thread_stacks(&self) -> Result<ThreadStacks, Error> {
         ThreadStacks::read(self).map_err(|error| self.error(error))
     }

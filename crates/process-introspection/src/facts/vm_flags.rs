@@ -1,7 +1,7 @@
-//! The kernel's own flags of areas, which tell for certain which of them the
-//! page map leaves out. They stand in `smaps` only, and the kernel computes all
-//! else that stands there as well: a read goes over every page of the target
-//! and holds its mmap lock meanwhile. So only for those who ask.
+//! The kernel's own flags of mappings, which show for certain which mappings the page map
+//! leaves out. Only `smaps` contains them, and the kernel computes everything else in that
+//! file too: a read visits every page of the target and holds its mmap lock meanwhile.
+//! Therefore they are read only on request.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,22 +14,22 @@ use crate::error::Error;
 use crate::process::mapping::Mapping;
 use crate::process::Process;
 
-/// The kernel's flags of a process's areas (`VmFlags` in `smaps`, Linux 3.8), as
-/// they were when it was read: which map frames without pages, and what was
-/// advised about huge pages.
+/// The kernel's flags of a process's mappings (`VmFlags` in `smaps`, Linux 3.8), as they
+/// were when they were read: which mappings map frames without pages, and the advice about
+/// huge pages.
 #[derive(Clone, Debug, Default)]
 pub struct VmFlags {
-    /// By their first address: the address past the last, and their flags.
+    /// Mappings by their first address: the address after the last, and the flags.
     areas: BTreeMap<u64, (u64, AreaFlags)>,
 }
 
-/// Flags of one area.
+/// Flags of one mapping.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct AreaFlags {
-    /// Those below, together.
+    /// Union of the constants below.
     pub(crate) bits: u16,
-    /// `THPeligible` (Linux 5.0): huge pages of some size may be used; `None` if
-    /// the kernel does not say.
+    /// `THPeligible` (Linux 5.0): huge pages of some size may be used; `None` if the kernel
+    /// does not report it.
     pub(crate) eligible: Option<bool>,
 }
 
@@ -47,7 +47,7 @@ impl AreaFlags {
     /// `VM_NOHUGEPAGE`: `MADV_NOHUGEPAGE`.
     pub(crate) const NOHUGEPAGE: u16 = 1 << 5;
 
-    /// By their names in `smaps` (`show_smap_vma_flags`, fs/proc/task_mmu.c).
+    /// Names of the flags in `smaps` (`show_smap_vma_flags`, fs/proc/task_mmu.c).
     const NAMES: [(&'static [u8], u16); 6] = [
         (b"pf", Self::PFNMAP),
         (b"io", Self::IO),
@@ -67,7 +67,7 @@ impl AreaFlags {
         self.bits & flag != 0
     }
 
-    /// Returns whether it is one of those that khugepaged leaves alone (`VM_SPECIAL`,
+    /// Returns whether khugepaged leaves the mapping alone (`VM_SPECIAL`,
     /// include/linux/mm.h).
     pub(crate) fn is_special(self) -> bool {
         self.has(Self::PFNMAP | Self::IO | Self::DONTEXPAND | Self::MIXEDMAP)
@@ -75,8 +75,8 @@ impl AreaFlags {
 }
 
 impl Process {
-    /// Reads the kernel's flags of all areas. Takes long, and holds up a target
-    /// that maps or unmaps meanwhile: 9 to 27 ms for 1 GiB of touched memory.
+    /// Reads the kernel's flags of all mappings. Takes long, and blocks a target that maps
+    /// or unmaps meanwhile: 9 to 27 ms for 1 GiB of touched memory.
     ///
     /// # Errors
     /// [`Error::is_permission_denied`], [`Error::is_gone`].
@@ -99,7 +99,7 @@ impl Process {
         );
         let text = BufReader::with_capacity(64 << 10, File::open(path).map_err(failed)?);
         let flags = VmFlags::parse(text).map_err(failed)?;
-        // The file is bound to the memory that the process had when it was opened.
+        // The file is bound to the memory that the process had when the file was opened.
         self.as_core()
             .check_same_memory()
             .map_err(|error| self.error(error))?;
@@ -108,7 +108,7 @@ impl Process {
 }
 
 impl VmFlags {
-    /// Lines of areas, as in `maps`, each followed by lines of names and values.
+    /// Parses lines of mappings, as in `maps`, each followed by lines of names and values.
     fn parse(mut text: impl BufRead) -> io::Result<Self> {
         let mut areas = BTreeMap::new();
         let (mut line, mut area, mut eligible) = (Vec::new(), None, None);
@@ -132,22 +132,23 @@ impl VmFlags {
         Ok(Self { areas })
     }
 
-    /// Returns whether the page map leaves out a mapping; `None` if it was not there,
-    /// or not the same, when this was read.
+    /// Returns whether the page map leaves out a mapping; `None` if the mapping was absent,
+    /// or different, when the flags were read.
     pub fn is_left_out(&self, mapping: &Mapping) -> Option<bool> {
         let flags = self.of(mapping)?;
         Some(flags.has(AreaFlags::PFNMAP))
     }
 
-    /// Returns the flags of a mapping; `None` as above.
+    /// Returns the flags of a mapping; `None` as for [`Self::is_left_out`].
     pub(crate) fn of(&self, mapping: &Mapping) -> Option<AreaFlags> {
         let range = mapping.range;
         let (end, flags) = self.areas.get(&range.start().as_u64())?;
         (*end == range.end().as_u64()).then_some(*flags)
     }
 
-    /// Corrects what a walk found behind pages of a mapping: what was unknown because
-    /// the mapping could be left out is not present if it is not, and vice versa.
+    /// Corrects the backing that a walk found in a mapping: unknown backing, where the page
+    /// map might have left out the mapping, becomes not present if it does not, and vice
+    /// versa.
     pub fn backing_of(&self, mapping: &Mapping, found: Backing) -> Backing {
         match (self.is_left_out(mapping), found) {
             (Some(true), Backing::NotPresent) => Backing::Unknown(UnknownReason::Driver),
@@ -161,8 +162,8 @@ impl VmFlags {
     }
 }
 
-/// The addresses at the beginning of an area's line; `None` of other lines,
-/// whose first word ends in a colon.
+/// Returns the addresses at the beginning of a mapping's line; `None` for other lines,
+/// whose first word ends with a colon.
 fn parse_range(line: &[u8]) -> Option<(u64, u64)> {
     let word = line.split(|&byte| byte == b' ').next()?;
     let (start, end) = std::str::from_utf8(word).ok()?.split_once('-')?;

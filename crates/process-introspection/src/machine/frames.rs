@@ -1,6 +1,5 @@
-//! Facts that the kernel reports of page frames, whosever they are: their flags and how
-//! often they are mapped. Owns `/proc/kpageflags` and `/proc/kpagecount`; knows
-//! no process.
+//! Facts that the kernel reports of page frames, whoever uses them: flags and mapcounts.
+//! Owns `/proc/kpageflags` and `/proc/kpagecount`; knows no process.
 
 use std::fmt;
 use std::fs::File;
@@ -14,9 +13,9 @@ use crate::process::mounts::Mounts;
 use crate::process::Process;
 use crate::sys;
 
-/// The flags of a page frame: the bits of `/proc/kpageflags`, also those that
-/// have no name here. Since Linux 6.10 most are those of the folio that the
-/// frame is a part of; before, some were set on its first frame only.
+/// Flags of a page frame: the bits of `/proc/kpageflags`, including those without a name
+/// here. Since Linux 6.10 most are those of the folio that contains the frame; before, some
+/// were set on its first frame only.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct FrameFlags(u64);
@@ -26,8 +25,8 @@ macro_rules! flags {
         impl FrameFlags {
             $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
 
-            /// The kernel's name for a bit, in small letters, without `KPF_`;
-            /// `None` for bits without one.
+            /// Returns the kernel's name for a bit, in lower case, without `KPF_`; `None`
+            /// for bits without one.
             pub const fn name_of(bit: u32) -> Option<&'static str> {
                 match bit {
                     $($bit => Some($text),)*
@@ -38,91 +37,91 @@ macro_rules! flags {
     };
 }
 
-// include/uapi/linux/kernel-page-flags.h, and from 32 on the kernel's own, of
-// include/linux/kernel-page-flags.h (5.10 to 6.18). What they say there is in
+// include/uapi/linux/kernel-page-flags.h, and from 32 on the kernel's own, from
+// include/linux/kernel-page-flags.h (5.10 to 6.18). Their meaning is documented in
 // Documentation/admin-guide/mm/pagemap.rst and fs/proc/page.c.
 flags! {
     /// The folio is locked, for input or output for example. Not `mlock`.
     LOCKED = 0, "locked";
-    /// An error occurred in reading or writing; newer kernels never set it.
+    /// A read or write failed; newer kernels never set it.
     ERROR = 1, "error";
-    /// The folio was used since the last look of reclaim. (What the page tables
-    /// know of use is not in it.)
+    /// The folio was used since reclaim last checked it. (Use that the page tables record
+    /// is not included.)
     REFERENCED = 2, "referenced";
-    /// Its contents are up to date.
+    /// The contents are up to date.
     UPTODATE = 3, "uptodate";
-    /// The folio has to be written back. (PTE-dirty and soft-dirty are others.)
+    /// The folio has to be written back. (PTE-dirty and soft-dirty are other properties.)
     DIRTY = 4, "dirty";
-    /// On one of the lists of reclaim.
+    /// The folio is on one of the lists of reclaim.
     LRU = 5, "lru";
-    /// On an active list.
+    /// The folio is on an active list.
     ACTIVE = 6, "active";
-    /// The kernel's, for small objects.
+    /// The kernel uses the frame for small objects.
     SLAB = 7, "slab";
-    /// Being written back.
+    /// The folio is being written back.
     WRITEBACK = 8, "writeback";
-    /// To be reclaimed as soon as it is written back.
+    /// The folio is to be reclaimed as soon as it is written back.
     RECLAIM = 9, "reclaim";
     /// Free memory.
     BUDDY = 10, "buddy";
-    /// Mapped by some process.
+    /// Some process maps the folio.
     MMAP = 11, "mmap";
     /// Anonymous memory, or a private copy.
     ANON = 12, "anon";
-    /// Has a place in a swap area too.
+    /// The folio has a place in a swap area too.
     SWAPCACHE = 13, "swapcache";
-    /// Goes to swap when it is reclaimed: anonymous or shared memory.
+    /// Reclaim moves the folio to swap: anonymous or shared memory.
     SWAPBACKED = 14, "swapbacked";
-    /// The first frame of a large folio or of another compound page.
+    /// First frame of a large folio or of another compound page.
     COMPOUND_HEAD = 15, "compound_head";
-    /// Another frame of one.
+    /// Another frame of a compound page.
     COMPOUND_TAIL = 16, "compound_tail";
     /// hugetlb page.
     HUGE = 17, "huge";
-    /// On the list of what is not reclaimed.
+    /// The folio is on the list of memory that is not reclaimed.
     UNEVICTABLE = 18, "unevictable";
-    /// The hardware reported an error there.
+    /// The hardware reported a memory error in the frame.
     HWPOISON = 19, "hwpoison";
-    /// The kernel has no `struct page` for it: a hole, or a device's memory.
-    /// Newer kernels say nothing of such a frame instead: no flag at all
-    /// (fs/proc/page.c `kpage_read`; seen so on 6.18, with the flag on 6.12).
+    /// The frame has no `struct page`: a hole, or a device's memory. Newer kernels report
+    /// no flag at all for such a frame instead (fs/proc/page.c `kpage_read`; observed on
+    /// 6.18, with the flag on 6.12).
     NOPAGE = 20, "nopage";
-    /// Shared by kernel samepage merging. Read only where the kernel tells, see
-    /// [`Frames::tells_merged`].
+    /// Kernel samepage merging shares the page. Contained only where the kernel reports it
+    /// reliably, see [`Frames::tells_merged`].
     KSM = 21, "ksm";
-    /// Part of a large folio that processes can map: a transparent huge page, or where
-    /// the kernel makes them a smaller one. Not of hugetlb.
+    /// Part of a large folio that processes can map: a transparent huge page, or a smaller
+    /// one where the kernel makes them. Not hugetlb.
     THP = 22, "thp";
-    /// Memory that a driver took away: a balloon, hot-unplug.
+    /// Memory that a driver removed: a balloon, hot-unplug.
     OFFLINE = 23, "offline";
-    /// The zero page, or the huge zero page.
+    /// Zero page, or huge zero page.
     ZERO_PAGE = 24, "zero_page";
-    /// Not used since it was marked so in `/sys/kernel/mm/page_idle`.
+    /// Not used since it was marked idle in `/sys/kernel/mm/page_idle`.
     IDLE = 25, "idle";
     /// A page table.
     PGTABLE = 26, "pgtable";
     /// Reserved at boot.
     RESERVED = 32, "reserved";
-    /// Locked in memory by `mlock`.
+    /// Kept resident by `mlock`.
     MLOCKED = 33, "mlocked";
-    /// For its owner. Of anonymous memory: no other process has it (that is what
-    /// PG_anon_exclusive is, since 5.19). In older kernels "mapped to disk".
+    /// Flag that the page's owner defines. In anonymous memory: no other process has the
+    /// page (PG_anon_exclusive, since 5.19). In older kernels "mapped to disk".
     OWNER_2 = 34, "owner_2";
-    /// The file system has data of its own for it.
+    /// The file system keeps data of its own for the page.
     PRIVATE = 35, "private";
-    /// More of that.
+    /// The file system keeps further data for the page.
     PRIVATE_2 = 36, "private_2";
-    /// For its owner.
+    /// Flag that the page's owner defines.
     OWNER_PRIVATE = 37, "owner_private";
-    /// For the architecture.
+    /// Flag that the architecture defines.
     ARCH = 38, "arch";
-    /// Mapped uncached.
+    /// The frame is mapped uncached.
     UNCACHED = 39, "uncached";
-    /// Has a number and is never set by the kernel.
+    /// Flag that has a number and is never set by the kernel.
     SOFTDIRTY = 40, "softdirty";
-    /// For the architecture.
+    /// Second flag that the architecture defines.
     ARCH_2 = 41, "arch_2";
-    /// For the architecture.
+    /// Third flag that the architecture defines.
     ARCH_3 = 42, "arch_3";
 }
 
@@ -132,17 +131,17 @@ impl FrameFlags {
         Self(bits)
     }
 
-    /// The kernel's 64 bits.
+    /// Returns the kernel's 64 bits.
     pub const fn bits(self) -> u64 {
         self.0
     }
 
-    /// Returns whether all of these are set.
+    /// Returns whether all of the flags in `other` are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The numbers of the bits that are set, ascending.
+    /// Returns the numbers of the bits that are set, ascending.
     pub fn set_bits(self) -> impl Iterator<Item = u32> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -161,7 +160,7 @@ impl std::ops::BitOr for FrameFlags {
     }
 }
 
-/// Their names with `|` between them; `bitN` for those without one.
+/// Formats the names of the flags with `|` between them; `bitN` for bits without one.
 impl fmt::Debug for FrameFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FrameFlags(")?;
@@ -178,7 +177,7 @@ impl fmt::Debug for FrameFlags {
     }
 }
 
-/// The files that tell of page frames, open.
+/// Open files that report facts of page frames.
 #[derive(Debug)]
 pub struct Frames {
     flags: File,
@@ -204,7 +203,7 @@ impl Frames {
     /// ```
     ///
     /// # Errors
-    /// [`Error::is_permission_denied`] for those who may not open root's files;
+    /// [`Error::is_permission_denied`] for callers who may not open root's files;
     /// [`Error::is_unsupported`] where the files are missing.
     pub fn open() -> Result<Self, Error> {
         Self::open_in(&Mounts::new())
@@ -224,21 +223,21 @@ impl Frames {
         })
     }
 
-    /// Returns whether [`FrameFlags::KSM`] is known. Kernels from 6.10 on set it for all
-    /// anonymous memory: of two bits that tell together, they take one for enough
-    /// (fs/proc/page.c `stable_page_flags`; seen so on 6.12.117, and no longer on
-    /// 6.18.44). It is found out by a page of one's own, and then the flag is
-    /// never given, whether a page is merged or not. Neither is it where this
-    /// caller cannot see frame numbers.
+    /// Returns whether [`FrameFlags::KSM`] is reliable. Kernels from 6.10 on set it for all
+    /// anonymous memory: they test for one of two bits where both are needed
+    /// (fs/proc/page.c `stable_page_flags`; observed on 6.12.117, and no longer on
+    /// 6.18.44). A page of the caller reveals it, and then the flag is never returned,
+    /// whether a page is merged or not. It is never returned either where this caller
+    /// cannot see PFNs.
     pub fn tells_merged(&self) -> bool {
         self.tells_merged
     }
 
-    /// The flags of consecutive frames from `first` on; how many there are. The
-    /// kernel tells of no frame past the last one of its memory.
+    /// Reads the flags of consecutive frames from `first` on, and returns the number of
+    /// frames read. The kernel reports no frame after the last one of its memory.
     ///
     /// # Errors
-    /// The system's.
+    /// Errors of the system.
     pub fn read_flags(&self, first: Pfn, flags: &mut [FrameFlags]) -> Result<usize, Error> {
         let mut words = [0; 512];
         let mut done = 0;
@@ -246,56 +245,56 @@ impl Frames {
             let Some(at) = first.as_u64().checked_add(done as u64) else {
                 break;
             };
-            let told = self.read_flag_words(Pfn::new(at), &mut words[..part.len()])?;
-            for (flags, &word) in part.iter_mut().zip(&words[..told]) {
+            let read = self.read_flag_words(Pfn::new(at), &mut words[..part.len()])?;
+            for (flags, &word) in part.iter_mut().zip(&words[..read]) {
                 *flags = FrameFlags(word);
             }
-            done += told;
-            if told < part.len() {
+            done += read;
+            if read < part.len() {
                 break;
             }
         }
         Ok(done)
     }
 
-    /// Reads flags as words, without those that mean nothing.
+    /// Reads flags as words, without flags that are unreliable.
     pub(crate) fn read_flag_words(&self, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
-        let told = read_words(&self.flags, first, words)?;
+        let read = read_words(&self.flags, first, words)?;
         if !self.tells_merged {
-            for word in &mut words[..told] {
+            for word in &mut words[..read] {
                 *word &= !FrameFlags::KSM.0;
             }
         }
-        Ok(told)
+        Ok(read)
     }
 
-    /// Reads the mapcounts of consecutive frames from `first` on: how often page tables map them,
-    /// of all processes; how many there are.
+    /// Reads the mapcounts of consecutive frames from `first` on, the numbers of page table
+    /// entries of all processes that map them, and returns the number of frames read.
     ///
-    /// An entry for a huge page counts for each of its frames. For frames of
-    /// large folios the number is exact up to Linux 6.14, and later if the
-    /// kernel has CONFIG_PAGE_MAPCOUNT (the default); else it is the average over
-    /// the folio's frames, but at least 1 if any of them is mapped
-    /// (fs/proc/page.c `get_kpage_count`, fs/proc/internal.h, 6.15 to 6.18). It
-    /// is 0 for the zero page, and for frames without a `struct page`.
+    /// An entry for a huge page counts for each of its frames. For frames of large folios
+    /// the number is exact up to Linux 6.14, and later if the kernel has
+    /// CONFIG_PAGE_MAPCOUNT (the default); otherwise it is the average over the folio's
+    /// frames, but at least 1 if any of them is mapped (fs/proc/page.c `get_kpage_count`,
+    /// fs/proc/internal.h, 6.15 to 6.18). It is 0 for the zero page, and for frames without
+    /// a `struct page`.
     ///
     /// # Errors
-    /// The system's.
+    /// Errors of the system.
     pub fn read_mapcounts(&self, first: Pfn, counts: &mut [u64]) -> Result<usize, Error> {
         read_words(&self.counts, first, counts)
     }
 }
 
-/// See [`Frames::tells_merged`].
+/// Finds out [`Frames::tells_merged`] with a page of the caller.
 fn tells_merged(flags: &File) -> bool {
     let Ok(process) = Process::current() else {
         return false;
     };
     let page = process.page_size();
     let mut own = vec![0u8; 2 * page.bytes() as usize];
-    // It can be moved while it is looked at, and another page be in its place.
+    // The page can be moved meanwhile, and another page be in its frame.
     for try_number in 1..=4 {
-        // What was written just now is not merged.
+        // A page that was written just now is not merged.
         std::hint::black_box(&mut own).fill(try_number);
         let end = &raw const own[own.len() - 1];
         let Ok(Some(address)) = process.physical_address(end) else {
@@ -304,7 +303,7 @@ fn tells_merged(flags: &File) -> bool {
         let mut words = [0];
         let read = read_words(flags, address.pfn(page), &mut words);
         let seen = FrameFlags(words[0]);
-        // No page is so where the flag means nothing.
+        // No page passes where the flag is unreliable.
         let is_anonymous = matches!(read, Ok(1)) && seen.contains(FrameFlags::ANON);
         if is_anonymous && !seen.contains(FrameFlags::KSM) {
             return true;
@@ -317,7 +316,8 @@ fn of_frames(error: io::Error) -> Error {
     Error::of_io(&error, Operation::ReadFrames)
 }
 
-/// Reads the words of a file that has one for each frame; how many there were.
+/// Reads words from a file that has one for each frame, and returns the number of words
+/// read.
 fn read_words(file: &File, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
     let mut done = 0;
     while done < words.len() {
@@ -329,7 +329,7 @@ fn read_words(file: &File, first: Pfn, words: &mut [u64]) -> Result<usize, Error
             Ok(0..8) => return Ok(done),
             Ok(read) => done += read / 8,
             Err(Errno::INTR) => continue,
-            // An offset past what a file can have.
+            // The offset is beyond the maximum of a file.
             Err(Errno::INVAL) => return Ok(done),
             Err(error) => return Err(of_frames(error.into())),
         }

@@ -1,6 +1,6 @@
-//! The machine's settings of transparent huge pages, in
-//! `/sys/kernel/mm/transparent_hugepage` (Documentation/admin-guide/mm/transhuge.rst,
-//! Linux 6.12). Reads files; decides nothing.
+//! Settings of transparent huge pages of the machine, in
+//! `/sys/kernel/mm/transparent_hugepage` (Documentation/admin-guide/mm/transhuge.rst, Linux
+//! 6.12). Reads files; decides nothing.
 
 use std::fs;
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::process::mounts::Mounts;
 pub enum AnonymousMode {
     /// Every mapping may have huge pages.
     Always,
-    /// Mappings with `MADV_HUGEPAGE` may.
+    /// Only mappings with `MADV_HUGEPAGE` may have huge pages.
     Madvise,
-    /// None may.
+    /// No mapping may have huge pages.
     Never,
 }
 
@@ -24,15 +24,15 @@ pub enum AnonymousMode {
 pub enum SharedMode {
     /// Every file may have huge pages.
     Always,
-    /// A huge page within the file's size may, or one with `MADV_HUGEPAGE`.
+    /// A huge page within the file's size is allowed, or one with `MADV_HUGEPAGE`.
     WithinSize,
-    /// Mappings with `MADV_HUGEPAGE` may.
+    /// Only mappings with `MADV_HUGEPAGE` may have huge pages.
     Advise,
-    /// None may.
+    /// No file may have huge pages.
     Never,
-    /// None may, on any tmpfs.
+    /// No file may have huge pages, on any tmpfs.
     Deny,
-    /// Every file may, on any tmpfs.
+    /// Every file may have huge pages, on any tmpfs.
     Force,
 }
 
@@ -46,7 +46,7 @@ impl AnonymousMode {
         })
     }
 
-    /// Returns its name, as the kernel writes it.
+    /// Returns the name, as the kernel writes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Always => "always",
@@ -57,7 +57,7 @@ impl AnonymousMode {
 }
 
 impl SharedMode {
-    /// One of the names.
+    /// Returns the mode with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "always" => Self::Always,
@@ -70,7 +70,7 @@ impl SharedMode {
         })
     }
 
-    /// Returns its name, as the kernel writes it.
+    /// Returns the name, as the kernel writes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Always => "always",
@@ -83,42 +83,43 @@ impl SharedMode {
     }
 }
 
-/// Settings of the machine. What cannot be read is `None`.
+/// Huge page settings of the machine. A setting that cannot be read is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HugePageSettings {
-    /// Whether the kernel has transparent huge pages.
+    /// True if the kernel has transparent huge pages.
     pub available: Option<bool>,
-    /// `enabled`.
+    /// Value of `enabled`.
     pub enabled: Option<AnonymousMode>,
-    /// `hugepages-SIZEkB/enabled` of the size that one PMD entry maps, where it
+    /// Value of `hugepages-SIZEkB/enabled` for the size that one PMD entry maps, where it
     /// does not inherit `enabled` (Linux 6.8).
     pub enabled_of_size: Option<AnonymousMode>,
-    /// `shmem_enabled`.
+    /// Value of `shmem_enabled`.
     pub shmem_enabled: Option<SharedMode>,
-    /// `hugepages-SIZEkB/shmem_enabled`, where it does not inherit
-    /// `shmem_enabled` (Linux 6.11).
+    /// Value of `hugepages-SIZEkB/shmem_enabled`, where it does not inherit `shmem_enabled`
+    /// (Linux 6.11).
     pub shmem_enabled_of_size: Option<SharedMode>,
-    /// `defrag`, the word that is chosen.
+    /// Chosen word of `defrag`.
     pub defrag: Option<String>,
-    /// `use_zero_page`.
+    /// Value of `use_zero_page`.
     pub use_zero_page: Option<bool>,
-    /// `khugepaged/max_ptes_none`: so many pages of a block may be missing for
-    /// khugepaged to make it one huge page.
+    /// Value of `khugepaged/max_ptes_none`: the maximum number of missing pages in a block
+    /// that khugepaged makes one huge page.
     pub max_ptes_none: Option<u64>,
-    /// `khugepaged/max_ptes_swap`: so many may be in swap.
+    /// Value of `khugepaged/max_ptes_swap`: the maximum number of swapped pages.
     pub max_ptes_swap: Option<u64>,
-    /// `khugepaged/max_ptes_shared`: so many may be shared with other processes.
+    /// Value of `khugepaged/max_ptes_shared`: the maximum number of pages shared with other
+    /// processes.
     pub max_ptes_shared: Option<u64>,
-    /// The size in bytes that one PMD entry maps, for the names of settings.
+    /// Size in bytes that one PMD entry maps, for the names of settings.
     pub size: u64,
 }
 
-/// The directory of the settings, below sysfs.
+/// Directory of the settings, below sysfs.
 const DIRECTORY: &str = "kernel/mm/transparent_hugepage";
 
 impl HugePageSettings {
-    /// Reads the settings; `size` is what one PMD entry maps, in bytes.
+    /// Reads the settings; `size` is the number of bytes that one PMD entry maps.
     pub fn read(size: u64) -> Self {
         Self::read_in(&Mounts::new(), size)
     }
@@ -128,15 +129,15 @@ impl HugePageSettings {
         Self::read_from(&mounts.sys().join(DIRECTORY), size)
     }
 
-    /// Reads the settings of a directory that is made like the kernel's, such as a
-    /// copy of another machine's.
+    /// Reads the settings in a directory with the kernel's layout, such as a copy from
+    /// another machine.
     pub fn read_from(directory: &Path, size: u64) -> Self {
         let text = |name: &str| fs::read_to_string(directory.join(name)).ok();
         let number = |name: &str| text(name)?.trim().parse().ok();
         let of_size = |name: &str| text(&format!("hugepages-{}kB/{name}", size >> 10));
         let anonymous = |text: String| AnonymousMode::parse(&text);
         let shared = |text: String| SharedMode::named(chosen(&text)?);
-        // Without its parent there is no sysfs to ask.
+        // Without the parent directory there is no sysfs to read.
         let above = directory.parent().is_some_and(Path::exists);
         Self {
             available: above.then(|| directory.exists()),
@@ -153,24 +154,24 @@ impl HugePageSettings {
         }
     }
 
-    /// Returns what holds for anonymous memory.
+    /// Returns the mode that applies to anonymous memory.
     pub fn anonymous(&self) -> Option<AnonymousMode> {
         self.enabled_of_size.or(self.enabled)
     }
 
-    /// Returns what holds for shared memory that is on no tmpfs somebody mounted.
+    /// Returns the mode that applies to shared memory outside user-mounted tmpfs.
     pub fn shared(&self) -> Option<SharedMode> {
         self.shmem_enabled_of_size.or(self.shmem_enabled)
     }
 
-    /// Returns the setting of anonymous memory as `enabled=VALUE`, with the
-    /// directory of the size before it if that is what holds.
+    /// Returns the setting of anonymous memory as `enabled=VALUE`, preceded by the
+    /// directory of the size if its setting applies.
     pub fn anonymous_setting(&self) -> Option<String> {
         let name = self.name("enabled", self.enabled_of_size.is_some());
         Some(format!("{name}={}", self.anonymous()?.name()))
     }
 
-    /// Returns the setting of shared memory likewise.
+    /// Returns the setting of shared memory in the form of [`Self::anonymous_setting`].
     pub fn shared_setting(&self) -> Option<String> {
         let name = self.name("shmem_enabled", self.shmem_enabled_of_size.is_some());
         Some(format!("{name}={}", self.shared()?.name()))
@@ -184,7 +185,7 @@ impl HugePageSettings {
     }
 }
 
-/// The word in brackets.
+/// Returns the word in brackets.
 fn chosen(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     rest.split_once(']').map(|(word, _)| word)
@@ -194,7 +195,7 @@ fn chosen(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// A directory of settings with these files.
+    /// Returns the settings of a directory with these files.
     fn settings(files: &[(&str, &str)]) -> HugePageSettings {
         let dir = tempfile::TempDir::new().unwrap();
         let thp = dir.path().join("transparent_hugepage");
@@ -225,7 +226,7 @@ mod tests {
                 "hugepages-2048kB/shmem_enabled",
                 "always [inherit] within_size advise never\n",
             ),
-            // Of another size.
+            // Setting of another size.
             ("hugepages-64kB/enabled", "[always] inherit madvise never\n"),
         ]);
         assert_eq!(settings.available, Some(true));

@@ -1,7 +1,7 @@
-//! How memory is cached, as the kernel itself keeps it: of device memory in
-//! `pat_memtype_list` of debugfs, of a driver's RAM in the flags of its frames.
-//! Both are x86's. Opens them only for memory that they can say more of than
-//! what is mapped says. What no source tells is `None`, not write-back.
+//! Memory types as the kernel itself records them: of device memory in `pat_memtype_list`
+//! of debugfs, of a driver's RAM in the flags of its frames. Both exist on x86 only. Opens
+//! them only for memory of which they say more than the mapping does. A type that no source
+//! reports is `None`, not write-back.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -16,13 +16,12 @@ use crate::machine::frames::{FrameFlags, Frames};
 use crate::process::mapping::Mapping;
 use crate::process::mounts::Mounts;
 
-/// The kernel's own list, since Linux 2.6.28; needs root, a debugfs that is
-/// mounted where it always is in sysfs, and a kernel that uses page attributes.
+/// The kernel's own list, since Linux 2.6.28; needs root, a debugfs that is mounted at its
+/// usual place in sysfs, and a kernel that uses page attributes.
 const LIST: &str = "kernel/debug/x86/pat_memtype_list";
 
-/// The memory types of physical memory. What it needs is read when it is
-/// needed for the first time, and the list then kept: device memory that is
-/// mapped later is not in it.
+/// Memory types of physical memory. Each source is read when it is needed for the first
+/// time, and the list then kept: device memory that is mapped later is not in it.
 #[derive(Debug, Default)]
 pub struct MemoryTypes {
     mounts: Mounts,
@@ -30,7 +29,7 @@ pub struct MemoryTypes {
     frames: OnceCell<Option<Frames>>,
 }
 
-/// A range that the kernel has promised to map so; the end is exclusive.
+/// Range that the kernel has reserved with this memory type; the end is exclusive.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 struct Range {
     start: u64,
@@ -39,12 +38,12 @@ struct Range {
 }
 
 impl MemoryTypes {
-    /// Nothing read yet.
+    /// Returns memory types of which nothing is read yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Memory types below other mounts of proc and sysfs.
+    /// Returns memory types below other mounts of proc and sysfs.
     pub fn of(mounts: &Mounts) -> Self {
         let mounts = mounts.clone();
         Self {
@@ -53,7 +52,7 @@ impl MemoryTypes {
         }
     }
 
-    /// Returns whether there may be more to say of memory than what is mapped says.
+    /// Returns whether the sources may say more of memory than its mapping does.
     pub(crate) fn says_more(mapping: &Mapping, backing: Backing) -> bool {
         match backing {
             Backing::Device(_) => true,
@@ -83,7 +82,7 @@ impl MemoryTypes {
         }
     }
 
-    /// Types of RAM that a driver has, which the kernel keeps in its frames' flags.
+    /// Returns the types of a driver's RAM, which the kernel keeps in its frames' flags.
     fn of_frames(&self, start: PhysAddr, size: u64) -> Vec<(u64, Option<MemoryType>)> {
         let open = || {
             let x86 = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
@@ -100,22 +99,22 @@ impl MemoryTypes {
         let mut done = 0;
         while done < count {
             let wanted = (count - done).min(buffer.len() as u64) as usize;
-            let told = frames.read_flags(Pfn::new(first + done), &mut buffer[..wanted]);
-            let told = told.unwrap_or(0);
-            if told == 0 {
+            let read = frames.read_flags(Pfn::new(first + done), &mut buffer[..wanted]);
+            let read = read.unwrap_or(0);
+            if read == 0 {
                 pieces.add((count - done) << page.shift(), None);
                 break;
             }
-            for &flags in &buffer[..told] {
+            for &flags in &buffer[..read] {
                 pieces.add(page.bytes(), of_flags(flags));
             }
-            done += told as u64;
+            done += read as u64;
         }
         pieces.0
     }
 }
 
-/// Returns whether its pages are mapped by a driver, which can choose their type.
+/// Returns whether a driver maps the pages of such a mapping, and can choose their type.
 fn is_drivers(kind: MappingKind) -> bool {
     matches!(
         kind,
@@ -123,7 +122,7 @@ fn is_drivers(kind: MappingKind) -> bool {
     )
 }
 
-/// Lengths in bytes, each of another type than the one before.
+/// Lengths in bytes, each with a type that differs from the previous one.
 #[derive(Debug, Default)]
 struct Pieces(Vec<(u64, Option<MemoryType>)>);
 
@@ -136,9 +135,9 @@ impl Pieces {
     }
 }
 
-/// Returns whether the kernel itself made a mapping so that RAM in it is always
-/// write-back: nothing in io_uring/, kernel/, fs/, mm/ and virt/ changes how the
-/// pages of such a mapping are cached (Linux 6.12).
+/// Returns whether the kernel itself made a mapping so that RAM in it is always write-back:
+/// nothing in io_uring/, kernel/, fs/, mm/ and virt/ changes the memory type of the pages
+/// of such a mapping (Linux 6.12).
 fn is_kernels_ring(kind: MappingKind, name: &[u8]) -> bool {
     const WHOLE: [&[u8]; 5] = [
         b"anon_inode:[io_uring]",
@@ -152,19 +151,17 @@ fn is_kernels_ring(kind: MappingKind, name: &[u8]) -> bool {
     kind == MappingKind::Special && has_name
 }
 
-/// The type that a frame's flags tell, that of the memory itself: two bits
-/// (arch/x86/mm/pat/memtype.c, `_PGMT_WC`, Linux 5.10 to 7.2). The second was
-/// PG_uncached up to 6.11 and is PG_arch_2 since
-/// (include/uapi/linux/kernel-page-flags.h).
+/// Returns the type in a frame's flags, that of the memory itself: two bits
+/// (arch/x86/mm/pat/memtype.c, `_PGMT_WC`, Linux 5.10 to 7.2). The second was PG_uncached
+/// up to 6.11 and is PG_arch_2 since (include/uapi/linux/kernel-page-flags.h).
 ///
-/// A driver that changes it changes all pages of its piece of memory (since 6.10
-/// a compound page's later frames have the flags of the first), and maps them in
-/// the same way. But one that leaves it as it is can change the mapping alone
-/// (`vm_page_prot`, with pages that a fault or `vm_insert_page` puts there), and
-/// nothing tells that: vgem of 5.10, and still in 6.12 i915's
-/// `DRM_IOCTL_I915_GEM_MMAP` with `I915_MMAP_WC` (i915_gem_mman.c). Where frames
-/// are mapped (`vmf_insert_pfn`, `remap_pfn_range`) the memory's own type decides
-/// (`track_pfn_insert`), but the page map leaves these out.
+/// A driver that changes the type changes all pages of its piece of memory (since 6.10 a
+/// compound page's later frames have the flags of the first), and maps them in the same
+/// way. But a driver that leaves it unchanged can change the mapping alone (`vm_page_prot`,
+/// with pages that a fault or `vm_insert_page` maps), and no source reports that: vgem of
+/// 5.10, and still in 6.12 i915's `DRM_IOCTL_I915_GEM_MMAP` with `I915_MMAP_WC`
+/// (i915_gem_mman.c). Where frames are mapped (`vmf_insert_pfn`, `remap_pfn_range`) the
+/// memory's own type decides (`track_pfn_insert`), but the page map leaves these out.
 fn of_flags(flags: FrameFlags) -> Option<MemoryType> {
     let has = |flag| flags.contains(flag);
     let second = has(FrameFlags::UNCACHED) || has(FrameFlags::ARCH_2);
@@ -180,7 +177,7 @@ fn read_list(sysfs: &Path) -> Vec<Range> {
     parse_list(&fs::read_to_string(sysfs.join(LIST)).unwrap_or_default())
 }
 
-/// Lines such as `PAT: [mem 0x…-0x…] uncached-minus`.
+/// Parses lines such as `PAT: [mem 0x…-0x…] uncached-minus`.
 fn parse_list(text: &str) -> Vec<Range> {
     let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
     let range = |line: &str| {
@@ -195,8 +192,8 @@ fn parse_list(text: &str) -> Vec<Range> {
     text.lines().filter_map(range).collect()
 }
 
-/// The types of `size` bytes from `start` on: the list's where it has them all
-/// of one type, else `otherwise`.
+/// Returns the types of `size` bytes from `start` on: `otherwise` where the list has no
+/// range, `None` where its ranges have different types.
 fn pieces_of(
     list: &[Range],
     start: u64,

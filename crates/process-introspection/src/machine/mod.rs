@@ -1,5 +1,5 @@
-//! Physical memory of the machine: its frames, resources, nodes, memory types, swap
-//! areas and settings. Knows processes only as far as is needed to read about them.
+//! Physical memory of the machine: frames, resources, nodes, memory types, swap areas and
+//! settings. Knows processes only as far as reading requires it.
 
 pub(crate) mod frames;
 pub(crate) mod huge_pages;

@@ -1,5 +1,5 @@
-//! Uses of the pages of physical memory, whosever they are: from the
-//! frames' flags and from what is at their addresses. Knows no process.
+//! Uses of the pages of physical memory, whoever uses them: from the frames' flags and the
+//! resources at their addresses. Knows no process.
 
 use std::ops::{ControlFlow, Range};
 
@@ -15,52 +15,50 @@ use crate::process::mounts::Mounts;
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PageUse {
-    /// Free: the buddy allocator has it.
+    /// Free page of the buddy allocator.
     Free,
-    /// The kernel's, for small objects.
+    /// Memory of the kernel for small objects.
     Slab,
     /// A page table.
     PageTable,
-    /// Page of a file, or of shared memory.
+    /// Page of a file or of shared memory.
     PageCache,
-    /// Anonymous memory, or a private copy.
+    /// Anonymous memory or a private copy.
     Anonymous,
-    /// Anonymous or shared memory that has a place in swap, and is mapped by
-    /// nobody just now.
+    /// Anonymous or shared memory that has a place in swap, and that no process maps now.
     SwapCache,
-    /// Shared by kernel samepage merging.
+    /// Page shared by kernel samepage merging.
     Ksm,
-    /// The zero page, or the huge one.
+    /// Zero page or huge zero page.
     Zero,
-    /// hugetlb, in use or not.
+    /// hugetlb page, in use or not.
     Hugetlb,
-    /// The hardware reported an error there, and the kernel keeps it from use.
+    /// Page in which the hardware reported an error, and which the kernel does not use.
     Poisoned,
-    /// Taken away by a driver: a balloon, hot-unplug.
+    /// Page that a driver removed: a balloon, hot-unplug.
     Offline,
-    /// The kernel's own, for something else; also what a driver maps into a
-    /// process.
+    /// Memory of the kernel for another use; also pages that a driver maps into a process.
     Kernel,
-    /// The kernel's own, or free in the stock of a CPU: it marks neither.
+    /// Memory of the kernel, or free in a list of one CPU: the kernel marks neither.
     KernelOrFree,
-    /// Reserved at boot: the kernel's image, its first data, the firmware's.
+    /// Memory reserved at boot: the kernel's image, its first data, the firmware's.
     Reserved,
-    /// No RAM that the kernel manages: what is there by `/proc/iomem`.
+    /// Memory that the kernel does not manage as RAM, with its kind by `/proc/iomem`.
     NotRam(PhysicalKind),
-    /// Not known, because the caller may not know.
+    /// Unknown use, because the caller may not read it.
     Unknown,
 }
 
 impl PageUse {
-    /// Returns the use that flags say. `kind` is called only where they do not: for frames
-    /// that the kernel has nothing to say of (`None`).
+    /// Returns the use that flags show. `kind` is called only where they do not: for frames
+    /// of which the kernel reports nothing (`None`).
     ///
-    /// The flags are those of fs/proc/page.c `stable_page_flags`, Linux 5.10 to
-    /// 6.18. Before 6.10 some of a large folio's are on its first frame only, and
-    /// another frame of it can be taken for the kernel's.
+    /// The flags are those of fs/proc/page.c `stable_page_flags`, Linux 5.10 to 6.18.
+    /// Before 6.10 some of a large folio's are on its first frame only, and another frame
+    /// of it can be taken for the kernel's.
     pub fn of(flags: Option<FrameFlags>, kind: impl FnOnce() -> Option<PhysicalKind>) -> Self {
         use FrameFlags as F;
-        // A frame without a `struct page` has NOPAGE, or since 6.15 nothing.
+        // A frame without a `struct page` has NOPAGE, or no flag since 6.15.
         let flags = flags.unwrap_or(F::NOPAGE);
         if flags == F::default() || flags.contains(F::NOPAGE) {
             return match kind() {
@@ -82,21 +80,21 @@ impl PageUse {
             (F::ANON, PageUse::Anonymous),
             (F::RESERVED, PageUse::Reserved),
         ];
-        if let Some((_, told)) = ORDER.into_iter().find(|&(flag, _)| has(flag)) {
-            return told;
+        if let Some((_, page_use)) = ORDER.into_iter().find(|&(flag, _)| has(flag)) {
+            return page_use;
         }
         if has(F::SWAPCACHE) {
             return Self::SwapCache;
         }
-        // A page of the page cache is on the lists of reclaim, or on its way
-        // there and holds what it should. Pages that a driver maps are neither.
+        // A page of the page cache is on the lists of reclaim, or on its way there with
+        // valid contents. Pages that a driver maps are neither.
         if has(F::LRU) || has(F::THP) || has(F::UPTODATE) || has(F::UNEVICTABLE) {
             return Self::PageCache;
         }
         Self::Kernel
     }
 
-    /// All of them, each sort of what is no RAM by itself.
+    /// Returns all uses, with each kind of memory that is not RAM.
     pub fn all() -> impl Iterator<Item = Self> {
         let plain = [
             Self::Free,
@@ -119,7 +117,7 @@ impl PageUse {
         plain.into_iter().chain(not_ram)
     }
 
-    /// Its name in every output.
+    /// Returns the name in every output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Free => "free",
@@ -148,27 +146,26 @@ impl PageUse {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageRun {
-    /// Their addresses, whole pages.
+    /// Addresses, whole pages.
     pub range: PhysRange,
-    /// Their use.
+    /// Use of all the pages.
     pub page_use: PageUse,
-    /// The NUMA node; `None` if it is no RAM of the kernel's or not known.
+    /// NUMA node; `None` if the kernel does not manage it as RAM or the node is not known.
     pub node: Option<u32>,
-    /// The flags that all of the frames have; `None` if the kernel tells none.
+    /// Flags that all of the frames have; `None` if the kernel reports none.
     pub flags: Option<FrameFlags>,
-    /// The least and the greatest number of mappings of a frame by all
-    /// processes, see [`Frames::read_mapcounts`]; `None` if the kernel has no
-    /// number for one of them.
+    /// Least and greatest mapcount of a frame, see [`Frames::read_mapcounts`]; `None` if
+    /// the kernel reports none for one of them.
     pub mapcount: Option<(u64, u64)>,
 }
 
-/// Number of frames that are read at once.
+/// Number of frames that one call reads.
 const PIECE: usize = 2048;
 
-/// No run of memory that the kernel manages goes past a multiple of this.
+/// Boundary: no run of memory that the kernel manages goes past a multiple of this.
 const LONGEST: u64 = 1 << 30;
 
-/// Tells what pages are used for.
+/// Reader of the uses of pages.
 #[derive(Debug)]
 pub struct PageUses {
     map: PhysicalMap,
@@ -179,7 +176,7 @@ pub struct PageUses {
 }
 
 impl PageUses {
-    /// Reads what is where, and opens the files that tell of frames.
+    /// Reads the map of physical memory, and opens the files that report facts of frames.
     ///
     /// # Errors
     /// As [`PhysicalMap::read`] and [`Frames::open`].
@@ -206,10 +203,9 @@ impl PageUses {
         &self.map
     }
 
-    /// Lends the runs of a range, widened to whole pages, to `each`, which can
-    /// break off. A run has one use, one node, and flags or none. What the kernel
-    /// has frames for is divided at multiples of 1 GiB too: nobody waits long for
-    /// a run.
+    /// Passes the runs of a range, widened to whole pages, to `each`, which can break off.
+    /// A run has one use, one node, and flags or none. Memory for which the kernel has
+    /// frames is divided at multiples of 1 GiB too, so that no run takes long.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -232,7 +228,7 @@ impl PageUses {
     /// ```
     ///
     /// # Errors
-    /// The system's.
+    /// Errors of the system.
     pub fn visit(
         &mut self,
         range: PhysRange,
@@ -247,18 +243,18 @@ impl PageUses {
         while at < end {
             let size = (end - at).min(PIECE as u64) as usize;
             let first = Pfn::new(at);
-            let told = self.frames.read_flags(first, &mut self.flags[..size])?;
+            let known = self.frames.read_flags(first, &mut self.flags[..size])?;
             let counted = self
                 .frames
-                .read_mapcounts(first, &mut self.counts[..told])?;
+                .read_mapcounts(first, &mut self.counts[..known])?;
             let mut done = 0;
             while done < size {
                 let frame = at + done as u64;
-                let flags = self.flags[..told].get(done).copied();
+                let flags = self.flags[..known].get(done).copied();
                 let count = self.counts[..counted].get(done).copied();
-                // Where the kernel has no frames, all up to where
-                // something else can be at once.
-                let pages = match done < told {
+                // Where the kernel has no frames, take all pages up to the next possible
+                // change at once.
+                let pages = match done < known {
                     true => 1,
                     false => self.map.uniform_pages_from(self.address(frame), self.page),
                 };
@@ -275,7 +271,7 @@ impl PageUses {
             at += done as u64;
         }
         if let Some(run) = run {
-            // Nothing comes after it.
+            // This is the last run.
             let _ = each(&run);
         }
         Ok(())
@@ -300,14 +296,14 @@ impl PageUses {
             page_use,
             node: node.filter(|_| has_page),
             flags: flags.filter(|_| has_page),
-            // For a frame without a `struct page` the kernel says 0.
+            // For a frame without a `struct page` the kernel reports 0.
             mapcount: count.filter(|_| has_page).map(|count| (count, count)),
         }
     }
 }
 
 impl PageRun {
-    /// Takes the next page in, if it is of the same use.
+    /// Adds the next page to the run, and returns true, if it has the same use.
     fn joins(&mut self, next: &Self) -> bool {
         let same = self.page_use == next.page_use
             && self.node == next.node
@@ -379,7 +375,7 @@ mod tests {
         assert_eq!(PageUse::of(Some(F::default()), pci), not_ram);
         assert_eq!(PageUse::of(None, || None), PageUse::Unknown);
         assert_eq!(PageUse::of(Some(F::default()), || None), PageUse::Unknown);
-        // RAM that the kernel was told not to use.
+        // RAM that the kernel does not use, by a boot option.
         let ram = PageUse::of(Some(F::NOPAGE), || Some(PhysicalKind::SystemRam));
         assert_eq!(ram.name(), "not-managed");
     }

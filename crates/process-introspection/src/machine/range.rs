@@ -2,7 +2,7 @@
 
 use process_introspection_core::{PageSize, Pfn, PhysAddr};
 
-/// A range of physical addresses, in bytes; its end is not a part of it.
+/// Range of physical addresses, in bytes, without its end.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PhysRange {
     start: PhysAddr,
@@ -10,7 +10,8 @@ pub struct PhysRange {
 }
 
 impl PhysRange {
-    /// From `start` to before `end`; `None` if it runs backwards.
+    /// Returns the range from `start` up to but not including `end`; `None` if it runs
+    /// backwards.
     pub const fn new(start: PhysAddr, end: PhysAddr) -> Option<Self> {
         if start.as_u64() <= end.as_u64() {
             Some(Self { start, end })
@@ -19,8 +20,8 @@ impl PhysRange {
         }
     }
 
-    /// The page that holds an address. (Without its last byte if that is the
-    /// last of all.)
+    /// Returns the page that contains an address. (Without its last byte if it is the last
+    /// page of all.)
     pub fn page_of(address: PhysAddr, page: PageSize) -> Self {
         let start = address.as_u64() & !(page.bytes() - 1);
         Self {
@@ -31,7 +32,7 @@ impl PhysRange {
 
     /// Returns the range of these frames.
     pub(crate) fn of_frames(frames: &std::ops::Range<u64>, page: PageSize) -> Self {
-        // The last frame's end has more than 64 bits.
+        // The end of the last frame of all has more than 64 bits.
         let address = |frame: u64| match frame >> (64 - page.shift()) {
             0 => Pfn::new(frame).address(page),
             _ => PhysAddr::new(u64::MAX),
@@ -42,22 +43,22 @@ impl PhysRange {
         }
     }
 
-    /// Returns the address of its first byte.
+    /// Returns the address of the first byte.
     pub const fn start(self) -> PhysAddr {
         self.start
     }
 
-    /// Returns the address behind its last byte.
+    /// Returns the address after the last byte.
     pub const fn end(self) -> PhysAddr {
         self.end
     }
 
-    /// Returns its size in bytes.
+    /// Returns the size in bytes.
     pub const fn size(self) -> u64 {
         self.end.as_u64() - self.start.as_u64()
     }
 
-    /// Its last byte; `None` if it is empty.
+    /// Returns the last byte; `None` if the range is empty.
     pub(crate) fn last(self) -> Option<PhysAddr> {
         (self.start < self.end).then(|| PhysAddr::new(self.end.as_u64() - 1))
     }

@@ -1,5 +1,5 @@
-//! The names of swap areas, `/proc/swaps`, and which of them a place in swap is
-//! in. Knows no process.
+//! Names of swap areas, `/proc/swaps`, and the area that contains a swap place. Knows no
+//! process.
 
 use std::fs;
 
@@ -10,27 +10,27 @@ use crate::error::Error;
 use crate::process::mounts::Mounts;
 use crate::text_files::unescaped;
 
-/// A swap area that is in use.
+/// Swap area that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SwapArea {
-    /// The path of its device or file. What is not UTF-8 is replaced.
+    /// Path of the device or file. Bytes that are not UTF-8 are replaced.
     pub path: String,
-    /// The size in bytes of what can be swapped to it.
+    /// Size in bytes without the header page.
     pub size: u64,
-    /// Bytes of it that are in use.
+    /// Number of bytes in use.
     pub used: u64,
 }
 
-/// The swap areas that are in use.
+/// Swap areas that are in use.
 #[derive(Clone, Debug, Default)]
 pub struct SwapAreas(Vec<SwapArea>);
 
 impl SwapAreas {
-    /// Reads which there are; none where the kernel has no `/proc/swaps`.
+    /// Reads the list of areas; it is empty where the kernel has no `/proc/swaps`.
     ///
     /// # Errors
-    /// The system's.
+    /// Errors of the system.
     pub fn read() -> Result<Self, Error> {
         Self::read_in(&Mounts::new())
     }
@@ -38,7 +38,7 @@ impl SwapAreas {
     /// Reads the areas below another mount of proc.
     ///
     /// # Errors
-    /// The system's.
+    /// Errors of the system.
     pub fn read_in(mounts: &Mounts) -> Result<Self, Error> {
         match fs::read(mounts.proc().join("swaps")) {
             Ok(text) => Ok(Self::parse(&String::from_utf8_lossy(&text))),
@@ -47,7 +47,8 @@ impl SwapAreas {
         }
     }
 
-    /// A header line, then an area a line: path, sort, size and use in KiB, more.
+    /// Parses a header line, then a line for each area: path, type, size and use in KiB,
+    /// more.
     fn parse(text: &str) -> Self {
         let area = |line: &str| {
             let mut words = line.split_whitespace();
@@ -62,23 +63,22 @@ impl SwapAreas {
         Self(text.lines().skip(1).filter_map(area).collect())
     }
 
-    /// The areas, in the order of their numbers.
+    /// Returns the areas, in the order of their numbers.
     pub fn areas(&self) -> &[SwapArea] {
         &self.0
     }
 
-    /// The area that a place is in; `None` if that is not certain.
+    /// Returns the area that contains a place; `None` if it is not certain.
     ///
-    /// The kernel lists areas in the order of their numbers and leaves out the
-    /// numbers that are not in use, without saying so (mm/swapfile.c
-    /// `swap_start`, 5.10 to 6.18): an area can have a greater number than its
-    /// place in the list after another one was switched off. So number 0 is the
-    /// first; a greater one is known where no other area can be meant, because
-    /// it is the only one or the others before it are too small.
+    /// The kernel lists areas in the order of their numbers and leaves out the numbers that
+    /// are not in use, without a sign (mm/swapfile.c `swap_start`, 5.10 to 6.18): an area
+    /// can have a greater number than its place in the list after another one was switched
+    /// off. So number 0 is the first; a greater one is known where no other area is
+    /// possible, because it is the only one or the others before it are too small.
     pub fn area_of(&self, place: SwapPlace, page: PageSize) -> Option<&SwapArea> {
         let end = place.offset.checked_add(1)?.checked_mul(page.bytes())?;
         let last = usize::from(place.area).min(self.0.len().checked_sub(1)?);
-        // The first page of an area is its header and not in its size.
+        // The first page of an area is its header, which the size does not include.
         let fits = |area: &&SwapArea| end <= area.size.saturating_add(page.bytes());
         let mut possible = self.0[..=last].iter().filter(fits);
         match (possible.next(), possible.next()) {

@@ -1,4 +1,4 @@
-//! Finds processes by name, or all. Knows nothing of their memory.
+//! Search for processes by name, or for all. Knows nothing of their memory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,28 +13,28 @@ use crate::process::mounts::Mounts;
 use crate::process::{Process, UniquePid};
 use crate::text_files::read_of;
 
-/// A process that was found by its name.
+/// Process that a search by name found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NamedProcess {
-    /// It, also when its PID is used again.
+    /// Identity of the process, also after its PID is used again.
     pub unique_pid: UniquePid,
-    /// Command line it was started with, the arguments separated by spaces; its
-    /// bracketed name for a kernel thread and for a process that has ended.
+    /// Command line of its start, the arguments separated by spaces; the bracketed name for
+    /// a kernel thread and for a process that has ended.
     pub command_line: OsString,
 }
 
 impl NamedProcess {
-    /// Its PID.
+    /// Returns the PID.
     pub fn pid(&self) -> u32 {
         self.unique_pid.pid()
     }
 }
 
-/// The processes with exactly this name, in the order of their PIDs: whose
-/// `comm` it is (the first 15 bytes of the program's file name unless it was
-/// changed), or the last component of the path of its program or of its
-/// argument 0. Those that `/proc` hides from this caller are not found.
+/// Returns the processes with exactly this name, in the order of their PIDs. The name is a
+/// process's `comm` (the first 15 bytes of the program's file name unless it was changed),
+/// or the last component of the path of its program or of its argument 0. Processes that
+/// `/proc` hides from this caller are not found.
 ///
 /// ```
 /// let same = process_introspection::processes_named("no program has such a name")?;
@@ -43,15 +43,14 @@ impl NamedProcess {
 /// ```
 ///
 /// # Errors
-/// [`Error::is_unsupported`] if there is no `/proc`,
-/// [`Error::is_permission_denied`] if its numbers are those of another PID
-/// namespace.
+/// [`Error::is_unsupported`] if there is no `/proc`, [`Error::is_permission_denied`] if its
+/// PIDs are those of another PID namespace.
 pub fn processes_named(name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Error> {
     Mounts::new().processes_named(name)
 }
 
-/// All processes that `/proc` shows to this caller, kernel threads and those
-/// that have ended included, in the order of their PIDs.
+/// Returns all processes that `/proc` shows to this caller, including kernel threads and
+/// ended processes, in the order of their PIDs.
 ///
 /// ```
 /// let all = process_introspection::all_processes()?;
@@ -65,9 +64,9 @@ pub fn all_processes() -> Result<Vec<NamedProcess>, Error> {
     Mounts::new().all_processes()
 }
 
-/// The unique PIDs of all processes that `/proc` shows to this caller, as
-/// [`all_processes`] finds them, in the order of PIDs. Of their memory nothing is
-/// read, not even what they were started with, so that none can keep this waiting.
+/// Returns the unique PIDs of all processes that `/proc` shows to this caller, as
+/// [`all_processes`] finds them, in the order of PIDs. Nothing of their memory is read, not
+/// even their command lines, so that no process can delay the call.
 ///
 /// # Errors
 /// As [`processes_named`].
@@ -76,10 +75,10 @@ pub fn all_pids() -> Result<Vec<UniquePid>, Error> {
 }
 
 impl Mounts {
-    /// As the function [`all_pids`], in this proc.
+    /// Returns the same as the function [`all_pids`], from this proc.
     ///
     /// # Errors
-    /// As there.
+    /// As the function.
     pub fn all_pids(&self) -> Result<Vec<UniquePid>, Error> {
         let mut found = Vec::new();
         for pid in pids(self)? {
@@ -92,36 +91,36 @@ impl Mounts {
         Ok(found)
     }
 
-    /// As the function [`processes_named`], in this proc.
+    /// Returns the same as the function [`processes_named`], from this proc.
     ///
     /// # Errors
-    /// As there.
+    /// As the function.
     pub fn processes_named(&self, name: impl AsRef<OsStr>) -> Result<Vec<NamedProcess>, Error> {
         let name = name.as_ref().as_bytes();
         processes_where(self, |dir| !name.is_empty() && has_name(dir, name))
     }
 
-    /// As the function [`all_processes`], in this proc.
+    /// Returns the same as the function [`all_processes`], from this proc.
     ///
     /// # Errors
-    /// As there.
+    /// As the function.
     pub fn all_processes(&self) -> Result<Vec<NamedProcess>, Error> {
         processes_where(self, |_| true)
     }
 }
 
 impl Process {
-    /// Returns its `comm`; empty if it cannot be read.
+    /// Returns the `comm`; empty if it cannot be read.
     pub(crate) fn comm(&self) -> OsString {
         let read = |file: &str| read_of(self.as_core(), file).unwrap_or_default();
         OsString::from_vec(comm(read))
     }
 
-    /// Command line it was started with, see [`NamedProcess::command_line`]; empty if it
-    /// has ended.
+    /// Returns the command line of its start, see [`NamedProcess::command_line`]; empty if
+    /// it has ended.
     pub fn command_line(&self) -> OsString {
         match command_line(|file| read_of(self.as_core(), file).unwrap_or_default()) {
-            // Not even a name in brackets.
+            // There is no name, not even in brackets.
             nameless if nameless == "[]" => OsString::new(),
             line => line,
         }
@@ -138,7 +137,7 @@ fn processes_where(
         if !is_meant(&dir) {
             continue;
         }
-        // Looked at twice: the number could be another process's by now.
+        // Checked twice: the PID could belong to another process by now.
         match mounts.unique_pid(pid) {
             Ok(unique_pid) if is_meant(&dir) => found.push(NamedProcess {
                 unique_pid,
@@ -152,7 +151,7 @@ fn processes_where(
     Ok(found)
 }
 
-/// The numbers of all processes that are visible in a proc, ascending.
+/// Returns the PIDs of all processes that are visible in a proc, ascending.
 pub(crate) fn pids(mounts: &Mounts) -> Result<Vec<u32>, Error> {
     let proc = mounts.proc();
     let cannot = |errno| Error::new(CoreError::new(errno, Operation::FindProcess), None);
@@ -240,8 +239,7 @@ mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
 
-    /// A `cat -` that waits for input; killed and reaped, also when a test
-    /// fails.
+    /// `cat -` that waits for input; killed and reaped, also when a test fails.
     struct Waiting(Child);
 
     impl Waiting {
@@ -253,8 +251,8 @@ mod tests {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped());
             let mut waiting = Self(command.spawn().expect("cat is there"));
-            // An exec goes on after `spawn` has returned; once it answers, it
-            // has its names.
+            // An exec continues after `spawn` has returned; a process that answers has its
+            // names.
             let mut answer = [0];
             waiting.0.stdin.as_mut().unwrap().write_all(b"?").unwrap();
             waiting
@@ -291,7 +289,7 @@ mod tests {
             assert!(line.ends_with(&format!("{name} -")), "{line}");
             assert_eq!(process.unique_pid, UniquePid::of(process.pid()).unwrap());
         }
-        // Exactly: no part of it, no path.
+        // The match is exact: no part of the name, no path.
         assert!(processes_named(&name[1..]).unwrap().is_empty());
         assert!(processes_named(format!("/a/{name}")).unwrap().is_empty());
     }

@@ -1,5 +1,5 @@
-//! Location of a mapped object's file: for the process that maps it, and for the
-//! caller, who may have another root or another mount namespace. Opens nothing.
+//! Location of a mapped object's file: for the process that maps it, and for the caller,
+//! who may have another root or another mount namespace. Opens nothing.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -14,11 +14,11 @@ use process_introspection_core::ProcessHandle;
 /// Location of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Location {
-    /// From the process's root.
+    /// Path from the process's root.
     pub(crate) target: Option<PathBuf>,
-    /// For the caller, who was seen to reach the object by it.
+    /// Path for the caller, by which it was seen to reach the object.
     pub(crate) open: Option<PathBuf>,
-    /// No name leads to it any more.
+    /// True if no name leads to the object any more.
     pub(crate) deleted: bool,
 }
 
@@ -41,7 +41,7 @@ impl Location {
         }
         let reached = |name: &[u8]| reach(&directory, &identity, name);
         let whole = reached(name);
-        // A file can really be called so.
+        // A file can really have such a name.
         let is_deleted = name.ends_with(DELETED) && whole.is_none();
         let name = match is_deleted {
             true => &name[..name.len() - DELETED.len()],
@@ -54,7 +54,7 @@ impl Location {
         }
     }
 
-    /// Location by the name alone, of an object that must not be opened.
+    /// Finds the location by the name alone, of an object that must not be opened.
     pub(crate) fn by_name(process: &ProcessHandle, vma: &Vma, name: &[u8]) -> Self {
         let directory = directory_of(process).filter(|_| has_path(vma, name));
         let linked = name.strip_suffix(DELETED);
@@ -66,23 +66,23 @@ impl Location {
     }
 }
 
-/// The process's directory as the caller can name it.
+/// Returns the process's directory as the caller can name it.
 fn directory_of(process: &ProcessHandle) -> Option<PathBuf> {
     let directory = fs::read_link(format!(
         "/proc/thread-self/fd/{}",
         process.directory().raw()
     ))
     .ok()?;
-    // A thread's directory, whose first thread has ended: it has `root` too.
+    // A thread's directory, whose first thread has ended, contains `root` too.
     directory.is_absolute().then_some(directory)
 }
 
-/// Identity of the object, so that another one by the same name is noticed.
+/// Identity of the object, which reveals another one with the same name.
 struct Identity<'a> {
     vma: &'a Vma,
-    /// The mapping's own link.
+    /// Link of the mapping in `map_files`.
     link: PathBuf,
-    /// Target of that link, for those who may follow it.
+    /// Target of that link, for callers who may follow it.
     exact: Option<Metadata>,
 }
 
@@ -94,9 +94,9 @@ impl<'a> Identity<'a> {
         Self { vma, link, exact }
     }
 
-    /// Returns whether this is the object. Without the exact one to compare with, by
-    /// the numbers of `maps`; those of btrfs and overlay file systems are not
-    /// those that `stat` gives, but of no real device either.
+    /// Returns whether the file is this object. Without the exact object the numbers of
+    /// `maps` are compared; for btrfs and overlay file systems they differ from those of
+    /// `stat`, but are not those of a real device either.
     fn is(&self, found: &Metadata) -> bool {
         if let Some(exact) = &self.exact {
             return (exact.dev(), exact.ino()) == (found.dev(), found.ino());
@@ -107,7 +107,7 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// `dev_t` as the C library has it (gnu_dev_major).
+/// Splits a `dev_t` as the C library does (gnu_dev_major).
 fn device(number: u64) -> Device {
     Device {
         major: ((number >> 8) & 0xfff | (number >> 32) & !0xfff) as u32,
@@ -115,11 +115,11 @@ fn device(number: u64) -> Device {
     }
 }
 
-/// A path by which the caller reaches an object of this name.
+/// Returns a path by which the caller reaches an object with this name.
 fn reach(directory: &Path, identity: &Identity<'_>, name: &[u8]) -> Option<PathBuf> {
     let leads_there = |path: &Path| fs::metadata(path).is_ok_and(|found| identity.is(&found));
     let plain = Path::new(OsStr::from_bytes(name));
-    // The same numbers in another mount namespace are no proof.
+    // Equal numbers in another mount namespace prove nothing.
     let comparable = identity.exact.is_some() || has_callers_view(directory);
     if comparable && leads_there(plain) {
         return Some(plain.to_owned());
@@ -142,9 +142,9 @@ fn has_callers_view(directory: &Path) -> bool {
     same_namespace && root(directory).is_some_and(|it| Some(it) == root(own))
 }
 
-/// A name as the kernel gives it to the caller, from the process's own root.
-/// Both are from the root of the process's mount namespace, or from the
-/// caller's where that lies on the way (fs/d_path.c, `prepend_path`).
+/// Returns a name, as the kernel reports it to the caller, relative to the process's own
+/// root. The name and the root are both from the root of the process's mount namespace, or
+/// from the caller's where that lies on the way (fs/d_path.c, `prepend_path`).
 fn below_root(directory: &Path, name: &[u8]) -> Option<PathBuf> {
     let root = fs::read_link(directory.join("root")).ok()?;
     without_root(root.as_os_str().as_bytes(), name)

@@ -1,4 +1,4 @@
-//! A mapping with its name, owned, shared by all records that lie in it.
+//! Mapping with its name, owned, shared by all records that lie in it.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -11,24 +11,25 @@ use process_introspection_core::flags::QnxFlags;
 use process_introspection_core::mapping::{ClassifiedVma, MappingKind};
 use process_introspection_core::vma::{Vma, VmaCursor, VmaName};
 
-/// Storage for names: all that the kernel's ioctl can give.
+/// Storage for names, as long as the kernel's ioctl can return them.
 pub(crate) type NameStorage = Box<[u8]>;
 
 pub(crate) fn name_storage() -> NameStorage {
     vec![0; 4096].into_boxed_slice()
 }
 
-/// Storage for page-map entries: 64 KiB make the calls' own cost vanish.
+/// Storage for page-map entries: with 64 KiB the cost of the calls themselves is
+/// negligible.
 pub(crate) type EntryStorage = Box<[u64]>;
 
 pub(crate) fn entry_storage() -> EntryStorage {
     vec![0; 8192].into_boxed_slice()
 }
 
-/// A virtual memory area, what sort of mapping it is, and its name.
+/// Virtual memory area, its kind and its name.
 ///
-/// Dereferences to the area: `mapping.range`, `mapping.protection`,
-/// `mapping.inode` and so on.
+/// Dereferences to the VMA: `mapping.range`, `mapping.protection`, `mapping.inode` and so
+/// on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     mapping: ClassifiedVma,
@@ -40,7 +41,7 @@ impl Mapping {
         Self { mapping, name }
     }
 
-    /// The name in the last column of `/proc/PID/maps`.
+    /// Returns the name in the last column of `/proc/PID/maps`.
     pub fn name(&self) -> &MappingName {
         &self.name
     }
@@ -50,14 +51,14 @@ impl Mapping {
         self.mapping.kind
     }
 
-    /// Returns the mapping with the kind of a thread's stack.
+    /// Returns the mapping with the kind of a thread stack.
     pub(crate) fn as_thread_stack(&self) -> Self {
-        let mut told = self.clone();
-        told.mapping.kind = MappingKind::ThreadStack;
-        told
+        let mut stack = self.clone();
+        stack.mapping.kind = MappingKind::ThreadStack;
+        stack
     }
 
-    /// QNX's flags for it as a virtual region.
+    /// Returns QNX's flags of the mapping as a virtual region.
     pub fn flags(&self) -> QnxFlags {
         QnxFlags::of_mapping(&self.mapping)
     }
@@ -75,14 +76,14 @@ impl Deref for Mapping {
     }
 }
 
-/// A mapping's name: a path, a name of the kernel's in brackets, or empty.
-/// Bytes, not UTF-8.
+/// Name of a mapping: a path, a name of the kernel's in brackets, or empty. Bytes, not
+/// UTF-8.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct MappingName(Box<[u8]>);
 
 impl MappingName {
-    /// Takes over a name, completing it from the text of `maps` if the ioctl
-    /// could not give all of it (paths of more than 4095 bytes).
+    /// Copies a name, and completes it from the text of `maps` if the ioctl could not
+    /// return all of it (paths of more than 4095 bytes).
     pub(crate) fn complete(
         process: &process_introspection_core::ProcessHandle,
         vma: &Vma,
@@ -99,38 +100,38 @@ impl MappingName {
         }
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Returns whether there is none.
+    /// Returns whether the name is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// As an operating-system string.
+    /// Returns the name as an operating-system string.
     pub fn as_os_str(&self) -> &OsStr {
         OsStr::from_bytes(&self.0)
     }
 
-    /// As a path, if it looks like one. A file that was deleted has
-    /// ` (deleted)` at its end, as the kernel gives it.
+    /// Returns the name as a path, if it looks like one. The path of a deleted file ends
+    /// with ` (deleted)`, as the kernel reports it.
     pub fn as_path(&self) -> Option<&Path> {
         self.0
             .starts_with(b"/")
             .then(|| Path::new(self.as_os_str()))
     }
 
-    /// The name that the process itself has given to anonymous or shared
-    /// anonymous memory (`PR_SET_VMA_ANON_NAME`, Linux 5.17; shared: 6.2).
+    /// Returns the name that the process itself gave to anonymous or shared anonymous
+    /// memory (`PR_SET_VMA_ANON_NAME`, Linux 5.17; shared: 6.2).
     pub fn given(&self) -> Option<&[u8]> {
         let name = self.0.strip_suffix(b"]")?;
         let private = name.strip_prefix(b"[anon:");
         private.or_else(|| name.strip_prefix(b"[anon_shmem:"))
     }
 
-    /// As text; what is not UTF-8 is replaced.
+    /// Returns the name as text; bytes that are not UTF-8 are replaced.
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }

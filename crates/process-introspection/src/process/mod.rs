@@ -1,5 +1,5 @@
-//! The handle of one process and its memory. Modules of this wing describe the process
-//! and its mappings; they read no frames and walk no page map.
+//! Handle of one process and its memory. These modules describe the process and its
+//! mappings; they read no frames and walk no page map.
 
 pub(crate) mod find;
 mod location;
@@ -26,12 +26,12 @@ use crate::handover::heartbeat::Heartbeat;
 use crate::process::mounts::Mounts;
 use crate::sys;
 
-/// A process to look at: one process and one memory.
+/// Handle of a target: one process and one memory.
 ///
-/// Opening finds out what the kernel offers and what this caller may see; the
-/// handle keeps that and a few file descriptors. It can be shared between
-/// threads. After the target has exited or executed another program every
-/// call fails with an error that [`Error::is_gone`].
+/// Opening it determines the features of the kernel and the rights of this caller; the
+/// handle keeps both and a few file descriptors. Threads can share it. After the target has
+/// exited or executed another program every call fails with an error that
+/// [`Error::is_gone`].
 #[derive(Debug)]
 pub struct Process {
     core: core::ProcessHandle,
@@ -42,8 +42,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Opens a process by its PID in the caller's PID namespace (0 is the
-    /// caller itself), by its [`UniquePid`], or by a [`Target`].
+    /// Opens a process by its PID in the caller's PID namespace (0 is the caller itself),
+    /// by its [`UniquePid`], or by a [`Target`].
     ///
     /// ```
     /// use process_introspection::Process;
@@ -55,10 +55,10 @@ impl Process {
     /// ```
     ///
     /// # Errors
-    /// [`Error::is_gone`] if there is no such process (a thread's id is none),
-    /// [`Error::is_permission_denied`] if access is refused or the process
-    /// hidden, [`Error::is_unsupported`] if there is no `/proc`. That frame
-    /// numbers are hidden is no error yet.
+    /// [`Error::is_gone`] if there is no such process (the id of a thread is no PID),
+    /// [`Error::is_permission_denied`] if access is refused or the process hidden,
+    /// [`Error::is_unsupported`] if there is no `/proc`. Hidden PFNs are no error at this
+    /// point.
     pub fn open(target: impl Into<Target>) -> Result<Self, Error> {
         let target = target.into();
         core::ProcessHandle::open(target, Access::Pages)
@@ -74,7 +74,7 @@ impl Process {
         Self::open(Target::Caller)
     }
 
-    /// Opens the process that a pidfd stands for, which is not kept.
+    /// Opens the process that a pidfd refers to. The pidfd is not kept.
     ///
     /// # Errors
     /// As [`Process::open`], and an error of `EBADF` for another descriptor.
@@ -84,8 +84,8 @@ impl Process {
             .map_err(|error| Error::new(error, None))
     }
 
-    /// Opens the process of a directory `PID` of any mounted proc file system,
-    /// such as a host's within a container.
+    /// Opens the process of a directory `PID` of any mounted proc file system, such as a
+    /// host's within a container.
     ///
     /// ```
     /// use process_introspection::Process;
@@ -118,7 +118,7 @@ impl Process {
             .map_err(|error| Error::new(error, target))
     }
 
-    /// Reads below these mounts what is not a file of the process.
+    /// Returns the handle with these mounts for files that are not the process's own.
     pub(crate) fn with_mounts(self, mounts: &Mounts) -> Result<Self, Error> {
         let core = match mounts.open_sysfs()? {
             Some(sysfs) => self.core.with_sysfs(sysfs),
@@ -132,17 +132,17 @@ impl Process {
         })
     }
 
-    /// Makes walks ([`Process::walk`], [`Process::summary_of`]) raise this heartbeat while
-    /// they make progress.
+    /// Returns the handle with a heartbeat, which its walks ([`Process::walk`],
+    /// [`Process::summary_of`]) raise while they make progress.
     #[must_use]
     pub(crate) fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
         let heartbeat = heartbeat.clone();
         Self { heartbeat, ..self }
     }
 
-    /// Makes walks find kinds without the contents of files: executables and shared
-    /// libraries are [`MappingKind::File`](crate::MappingKind::File), and their zeroed memory is anonymous. For
-    /// passes over many processes which do not report kinds.
+    /// Returns the handle for walks that determine kinds without the contents of files:
+    /// executables and shared libraries are [files](crate::MappingKind::File), and their zeroed memory
+    /// is anonymous. For passes over many processes which do not report kinds.
     #[must_use]
     pub fn without_file_contents(self) -> Self {
         Self {
@@ -159,7 +159,7 @@ impl Process {
         self.heartbeat.beat();
     }
 
-    /// The mounts of proc and sysfs that it was opened below.
+    /// Returns the mounts of proc and sysfs below which the process was opened.
     pub fn mounts(&self) -> &Mounts {
         &self.mounts
     }
@@ -174,8 +174,8 @@ impl Process {
         }
     }
 
-    /// The physical address of one byte; `None` if nothing is mapped there or
-    /// what is mapped is not in memory.
+    /// Returns the physical address of one byte; `None` if nothing is mapped there or the
+    /// page is not resident.
     ///
     /// ```
     /// use process_introspection::Process;
@@ -198,12 +198,12 @@ impl Process {
             .map_err(|error| self.error(error))
     }
 
-    /// Copies the process's own bytes.
+    /// Copies bytes of the process's memory.
     ///
     /// # Errors
     /// [`Error::is_not_mapped`] unless all of them are mapped and readable;
-    /// [`Error::is_permission_denied`] without the right to attach to the
-    /// process with ptrace.
+    /// [`Error::is_permission_denied`] without the right to attach to the process with
+    /// ptrace.
     pub fn read_memory(
         &self,
         address: impl Into<VirtAddr>,
@@ -214,9 +214,9 @@ impl Process {
             .map_err(|error| self.error(error))
     }
 
-    /// Its PID in the caller's PID namespace, or its number in the proc that it
-    /// was opened below ([`Process::mounts`]); `None` if it was opened by a pidfd
-    /// or a directory.
+    /// Returns the PID in the caller's PID namespace, or in the proc below which the
+    /// process was opened ([`Process::mounts`]); `None` if it was opened by a pidfd or a
+    /// directory.
     pub fn pid(&self) -> Option<u32> {
         Some(match self.target? {
             Target::Pid(pid) | Target::Unique { pid, .. } => pid,
@@ -224,15 +224,15 @@ impl Process {
         })
     }
 
-    /// Returns whether the process has memory of its own. A kernel thread has none, nor has
-    /// a process that has ended and was not yet waited for (a zombie): every list of
-    /// theirs is empty.
+    /// Returns whether the process has memory of its own. A kernel thread has none, nor
+    /// does a process that has ended and was not yet waited for (a zombie): all their lists
+    /// are empty.
     pub fn has_memory(&self) -> bool {
         self.core.has_memory()
     }
 
-    /// Checks that this caller can see frame numbers, as all walks of physical memory
-    /// do before they begin.
+    /// Checks that this caller can see PFNs, as all walks of physical memory do before they
+    /// begin.
     ///
     /// # Errors
     /// [`Error::is_frames_hidden`], [`Error::is_permission_denied`].
@@ -255,12 +255,12 @@ impl Process {
         self.core.frames().is_ok()
     }
 
-    /// The base page size.
+    /// Returns the base page size.
     pub fn page_size(&self) -> PageSize {
         self.core.page_size()
     }
 
-    /// The core's handle, for those who need its cursors.
+    /// Returns the core's handle, for callers who need its cursors.
     pub fn as_core(&self) -> &core::ProcessHandle {
         &self.core
     }
@@ -303,8 +303,8 @@ impl Addresses {
     }
 }
 
-/// A process for good: a number that no other process of this boot has had,
-/// also when its PID is used again. In the low half it is the PID.
+/// Permanent identity of a process: a number that no other process of this boot has had,
+/// also after its PID is used again. Its low half is the PID.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UniquePid(i64);
 
@@ -323,12 +323,12 @@ impl UniquePid {
         Self(raw)
     }
 
-    /// The number, as the C interface takes it.
+    /// Returns the number, as the C interface takes it.
     pub fn as_i64(self) -> i64 {
         self.0
     }
 
-    /// The PID.
+    /// Returns the PID.
     pub fn pid(self) -> u32 {
         self.0 as u32
     }
@@ -352,7 +352,7 @@ impl fmt::Display for UniquePid {
 impl FromStr for UniquePid {
     type Err = Error;
 
-    /// From the number in decimal.
+    /// Parses the number in decimal.
     fn from_str(text: &str) -> Result<Self, Error> {
         let number = text.parse::<i64>().map_err(|_| Error::argument())?;
         match Target::from_pid64(number) {

@@ -1,5 +1,5 @@
-//! The mounts of proc and sysfs that are read: the caller's own, or others, such
-//! as the host's as a container sees them. Knows no process.
+//! Mounts of proc and sysfs to read: the caller's own, or others, such as the host's as a
+//! container sees them. Knows no process.
 
 use std::fs::File;
 use std::io;
@@ -16,21 +16,21 @@ use crate::sys;
 /// `SYSFS_MAGIC` of include/uapi/linux/magic.h.
 const SYSFS_MAGIC: FsWord = 0x6265_6572;
 
-/// The PID namespace that a machine begins with has a number that never changes
+/// Link of the machine's first PID namespace, whose number never changes
 /// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h, since Linux 3.8).
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// The flag of a kernel thread (include/linux/sched.h, Linux 2.6.27 to 7.2).
+/// Flag of a kernel thread (include/linux/sched.h, Linux 2.6.27 to 7.2).
 const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// Mounts of proc and sysfs that are read: `/proc` and `/sys`, unless others are set.
+/// Mounts of proc and sysfs to read: `/proc` and `/sys`, unless others are set.
 ///
-/// Process numbers are those of the proc that is read. With another proc than
-/// `/proc` they are never given to a system call, because there they would mean
-/// other processes; and unique PIDs are made of start times.
+/// PIDs are those of the proc that is read. PIDs of another proc than `/proc` are never
+/// passed to a system call, because there they would mean other processes; and unique PIDs
+/// are then made of start times.
 ///
-/// The caller's own `/proc` must be mounted all the same: whether frame numbers
-/// can be seen is found out by the caller's own pages.
+/// The caller's own `/proc` must be mounted nevertheless: the caller's own pages reveal
+/// whether it can see PFNs.
 ///
 /// ```
 /// use process_introspection::Mounts;
@@ -48,7 +48,7 @@ pub struct Mounts {
 }
 
 impl Mounts {
-    /// `/proc` and `/sys`.
+    /// Returns the mounts `/proc` and `/sys`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -56,8 +56,8 @@ impl Mounts {
     /// Sets another proc, mounted on this directory.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::InvalidInput`] if that is no proc file
-    /// system.
+    /// Errors of the system; [`io::ErrorKind::InvalidInput`] if the directory is not that
+    /// of a proc file system.
     pub fn procfs(mut self, directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
         check(&directory, PROC_SUPER_MAGIC, "proc")?;
@@ -68,7 +68,8 @@ impl Mounts {
     /// Sets another sysfs, mounted on this directory.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::InvalidInput`] if that is no sysfs.
+    /// Errors of the system; [`io::ErrorKind::InvalidInput`] if the directory is not that
+    /// of a sysfs.
     pub fn sysfs(mut self, directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
         check(&directory, SYSFS_MAGIC, "sysfs")?;
@@ -76,23 +77,23 @@ impl Mounts {
         Ok(self)
     }
 
-    /// The directory of proc.
+    /// Returns the directory of proc.
     pub fn proc(&self) -> &Path {
         self.proc.as_deref().unwrap_or(Path::new("/proc"))
     }
 
-    /// The directory of sysfs.
+    /// Returns the directory of sysfs.
     pub fn sys(&self) -> &Path {
         self.sys.as_deref().unwrap_or(Path::new("/sys"))
     }
 
-    /// Returns whether process numbers are those of the caller's own `/proc`.
+    /// Returns whether PIDs are those of the caller's own `/proc`.
     pub fn has_own_proc(&self) -> bool {
         self.proc.is_none()
     }
 
-    /// The caller's own number in this proc; `None` if it has none there, because
-    /// the proc is of a PID namespace that the caller is not in.
+    /// Returns the caller's own PID in this proc; `None` if it has none there, because the
+    /// proc is of a PID namespace that the caller is not in.
     pub fn own_number(&self) -> Option<u32> {
         match self.has_own_proc() {
             true => Some(std::process::id()),
@@ -103,28 +104,28 @@ impl Mounts {
         }
     }
 
-    /// Returns whether all of the machine's processes have a number in this proc: it is
-    /// of the machine's first PID namespace.
+    /// Returns whether all of the machine's processes have a PID in this proc: whether it
+    /// is of the machine's first PID namespace.
     pub(crate) fn sees_all(&self) -> bool {
         if self.has_own_proc() {
             let namespace = std::fs::read_link("/proc/self/ns/pid");
             return namespace.is_ok_and(|name| name.as_os_str() == FIRST_PID_NAMESPACE);
         }
-        // Whose namespace a proc shows, the link of its first process tells, but
-        // only to those who may trace that. Kernel threads, of which 2 starts all
+        // The link of a proc's first process reveals the namespace of the proc, but only to
+        // callers who may trace that process. Kernel threads, of which PID 2 starts all
         // others (init/main.c, `rest_init`), are in the first namespace alone.
         let stat = std::fs::read(self.proc().join("2/stat")).unwrap_or_default();
         let flags = Stat::parse(&stat).and_then(|stat| stat.flags());
         flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
     }
 
-    /// A descriptor of the directory of another sysfs.
+    /// Opens the directory of another sysfs.
     pub(crate) fn open_sysfs(&self) -> Result<Option<OwnedFd>, Error> {
         self.sys.as_deref().map(directory).transpose()
     }
 }
 
-/// Fails unless a file system of this sort is mounted on a directory.
+/// Fails unless a file system of this type is mounted on a directory.
 fn check(directory: &Path, magic: FsWord, name: &str) -> io::Result<()> {
     if statfs(directory)?.f_type == magic {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The object mapped at an address: what it is, and how its file is reached.
+//! Object mapped at an address, and the paths of its file.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use crate::process::location::Location;
 use crate::process::mapping::{name_storage, Mapping, MappingName};
 use crate::process::Process;
 
-/// A file or other object, where it is mapped at one address.
+/// File or other object, where it is mapped at one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Object {
-    /// The address that was asked for.
+    /// Address of the query.
     pub address: VirtAddr,
-    /// The mapping; its name is what the kernel calls the object.
+    /// Mapping at the address; its name is the kernel's name of the object.
     pub mapping: Mapping,
-    /// The address that this byte was linked to: for executables and shared
-    /// libraries whose file could be read.
+    /// Address that this byte was linked to: for executables and shared libraries whose
+    /// file could be read.
     pub linked_address: Option<VirtAddr>,
-    /// Identifier that its linker noted to tell it from others of its name, read from the
-    /// mapped file itself, also of a deleted one: for executables and shared
+    /// Identifier from its linker, which distinguishes it from others with its name, read
+    /// from the mapped file itself, even if it is deleted: for executables and shared
     /// libraries whose file could be read.
     pub build_id: Option<BuildId>,
     location: Location,
@@ -53,41 +53,40 @@ impl Object {
         physical::offset_at(&self.mapping, self.address)
     }
 
-    /// By how much the file was moved when it was loaded: the address less the
-    /// one that the byte was linked to. The same in every mapping of one
-    /// loaded file; 0 for what cannot be moved; negative for what was linked
-    /// to higher addresses than it came to lie at.
+    /// Returns the distance by which the file was moved when it was loaded: the address
+    /// less the one that the byte was linked to. It is the same in every mapping of one
+    /// loaded file; 0 for a file that cannot be moved; negative for one that was linked to
+    /// higher addresses than it was loaded at.
     pub fn relocation(&self) -> Option<i64> {
         let linked = self.linked_address?;
         Some(self.address.as_u64().wrapping_sub(linked.as_u64()) as i64)
     }
 
-    /// The path by which the process itself reaches the object, from its own
-    /// root. `None` of what never had a path (an unnamed file in memory, a
-    /// ring of the kernel's), or lies outside the process's root.
+    /// Returns the path by which the process itself reaches the object, from its own root.
+    /// `None` if the object never had a path (an unnamed file in memory, a ring of the
+    /// kernel's), or lies outside the process's root.
     pub fn target_path(&self) -> Option<&Path> {
         self.location.target.as_deref()
     }
 
-    /// A path by which this caller reaches the very object that is mapped,
-    /// whatever has become of its name since: the name itself, or one below
-    /// the process's root, or that of the mapping below `/proc`, which takes
-    /// CAP_CHECKPOINT_RESTORE. It was tried; `None` if none of these led to
-    /// the object.
+    /// Returns a path by which this caller reaches the very object that is mapped, even if
+    /// its name has changed since: the name itself, or one below the process's root, or
+    /// that of the mapping below `/proc`, which requires CAP_CHECKPOINT_RESTORE. The path
+    /// was tested; `None` if none of these led to the object.
     pub fn open_path(&self) -> Option<&Path> {
         self.location.open.as_deref()
     }
 
-    /// Returns whether the path that it was mapped by leads to it no more: it was
-    /// deleted, or another file took its name.
+    /// Returns whether the object's path leads to it no more: the file was deleted, or
+    /// another file took its name.
     pub fn is_deleted(&self) -> bool {
         self.location.deleted
     }
 }
 
 impl Process {
-    /// The file or other object that is mapped at an address; `None` if
-    /// nothing, or memory without an object, is mapped there.
+    /// Returns the file or other object that is mapped at an address; `None` if nothing, or
+    /// memory without an object, is mapped there.
     ///
     /// # Errors
     /// [`Error::is_gone`].

@@ -1,4 +1,4 @@
-//! Opens processes by their numbers in the proc of [`Mounts`], which need not be the
+//! Opening of processes by their PIDs in the proc of [`Mounts`], which need not be the
 //! caller's own.
 
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::process::mounts::{directory, Mounts};
 use crate::process::{Process, UniquePid};
 
 impl Mounts {
-    /// Opens a process by its number in this proc, by its [`UniquePid`], or by a
-    /// [`Target`]; the caller itself is `self` there.
+    /// Opens a process by its PID in this proc, by its [`UniquePid`], or by a [`Target`];
+    /// the caller itself is `self` there.
     ///
     /// # Errors
-    /// As [`Process::open`]. [`Error::is_gone`] also for a unique PID that was
-    /// made of a pidfd, if this is another proc than `/proc`: nothing there tells
-    /// whether it is still that process.
+    /// As [`Process::open`]. [`Error::is_gone`] also for a unique PID that was made of a
+    /// pidfd, if this is another proc than `/proc`: nothing there shows that it is still
+    /// the same process.
     pub fn process(&self, target: impl Into<Target>) -> Result<Process, Error> {
         let target = target.into();
         let process = match &self.proc {
@@ -30,7 +30,7 @@ impl Mounts {
         process.with_mounts(self)
     }
 
-    /// The unique PID of the process that has this number in this proc now.
+    /// Returns the unique PID of the process that has this PID in this proc now.
     ///
     /// # Errors
     /// [`Error::is_gone`] if there is none.

@@ -1,5 +1,5 @@
-//! The rights of the user who runs a program that has more of them, by
-//! capabilities of its file or by being set-user-ID. Knows no process but this.
+//! Rights of the user who runs a program with more rights, by capabilities of its file or
+//! by set-user-ID. Knows no process but this one.
 
 use std::io;
 
@@ -9,18 +9,18 @@ use rustix::thread::{
     set_thread_res_uid, CapabilitySet, CapabilitySets,
 };
 
-/// Does something with the rights of the user who runs this program, and no more.
+/// Calls `act` with the rights of the user who runs this program, and no more.
 ///
-/// A program with file capabilities, or that is set-user-ID, would use what it was
-/// given for every path that its user names: to read files that the user may not
-/// read, and to tell by its errors which there are. Meanwhile the calling thread
-/// has the user's own user and group, and those effective capabilities that the
-/// user had before (the ambient ones). Nothing changes for the superuser, nor where
-/// the program was given nothing.
+/// A program with file capabilities, or that is set-user-ID, would use its added rights for
+/// every path that its user names: it would read files that the user may not read, and
+/// reveal by its errors which files exist. During the call the calling thread has the
+/// user's own user and group, and those effective capabilities that the user had before
+/// (the ambient ones). Nothing changes for the superuser, nor for a program without added
+/// rights.
 ///
 /// # Errors
-/// Those of `act`, and of `capget`, `capset`, `setresuid` and `setresgid`, before
-/// `act` is called.
+/// Errors of `act`, and those of `capget`, `capset`, `setresuid` and `setresgid`, which
+/// come before `act` is called.
 ///
 /// ```
 /// use process_introspection::with_user_rights;
@@ -34,13 +34,13 @@ pub fn with_user_rights<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T>
     act()
 }
 
-/// Leaves this thread no more than the user's rights, for good. Makes system calls
-/// and nothing else: it may be called between fork and exec.
+/// Reduces this thread's rights to the user's, permanently. Makes only system calls: it may
+/// be called between fork and exec.
 pub(crate) fn keep_to_user_rights() -> io::Result<()> {
     Lowered::new().map(std::mem::forget)
 }
 
-/// The program's rights, which this thread has again when this is dropped.
+/// Guard that restores this thread's rights, those of the program, when it is dropped.
 #[derive(Debug, Default)]
 struct Lowered {
     group: Option<Gid>,
@@ -64,7 +64,7 @@ impl Lowered {
         let before = capabilities(None)?;
         let kept = before.effective & ambient(before.effective)?;
         if is_other {
-            // Takes effective capabilities away, too, if it was the superuser.
+            // This removes effective capabilities too, if it was the superuser.
             set_thread_res_uid(None::<Uid>, user, None::<Uid>)?;
             lowered.user = Some(effective);
         }
@@ -78,8 +78,9 @@ impl Lowered {
 
 impl Drop for Lowered {
     fn drop(&mut self) {
-        // Each is allowed: to what is saved or permitted. If one fails, the
-        // program has too few rights, and later calls say so.
+        // Each call is allowed: it sets an ID that is saved, or capabilities that are
+        // permitted. If one fails, the program has too few rights, and later calls report
+        // it.
         if let Some(user) = self.user {
             let _ = set_thread_res_uid(None::<Uid>, user, None::<Uid>);
         }
@@ -96,9 +97,9 @@ fn with_effective(sets: CapabilitySets, effective: CapabilitySet) -> CapabilityS
     CapabilitySets { effective, ..sets }
 }
 
-/// Those of these capabilities that the user had before the program was
-/// executed: a program with file capabilities, or set-user-ID, clears the ambient
-/// set (security/commoncap.c `cap_bprm_creds_from_file`, Linux 4.3 to 7.2).
+/// Returns those of these capabilities that the user had before the program was executed: a
+/// program with file capabilities, or set-user-ID, clears the ambient set
+/// (security/commoncap.c `cap_bprm_creds_from_file`, Linux 4.3 to 7.2).
 fn ambient(of: CapabilitySet) -> io::Result<CapabilitySet> {
     let mut ambient = CapabilitySet::empty();
     for bit in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {

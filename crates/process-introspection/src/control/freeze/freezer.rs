@@ -1,5 +1,5 @@
-//! The cgroup (v2) of a process, and whether its freezer can be used for that
-//! process alone. A freezer stops a whole cgroup and all below it.
+//! The cgroup (v2) of a process, with the check that its freezer stops that process alone.
+//! A freezer stops a whole cgroup and all below it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::BufRead;
@@ -10,17 +10,17 @@ use process_introspection_core::proc_text::value_of;
 
 use crate::text_files::{read_at, unescaped};
 
-/// The cgroup that a process is in, where there is one with a freezer.
+/// The cgroup of a process, where there is one with a freezer.
 #[derive(Debug)]
 pub(super) struct Freezer {
-    /// Its path as the process's `cgroup` file gives it.
+    /// Path in the process's `cgroup` file.
     path: String,
     dir: PathBuf,
 }
 
 impl Freezer {
-    /// `None` where no cgroup2 file system shows it, for the root, which
-    /// cannot be frozen, and before Linux 5.2.
+    /// Returns the freezer of a process; `None` where no cgroup2 file system shows it, for
+    /// the root, which cannot be frozen, and before Linux 5.2.
     pub(super) fn of(process: &OwnedFd) -> Option<Self> {
         let path = cgroup_path(process)?;
         let mounts = fs::read("/proc/self/mountinfo").ok()?;
@@ -30,15 +30,17 @@ impl Freezer {
             .then_some(Self { path, dir })
     }
 
-    /// Returns whether all in it stand still: it is frozen, or one above it.
+    /// Returns whether all processes in the cgroup are stopped: it is frozen, or one above
+    /// it.
     pub(super) fn is_frozen(&self) -> bool {
         value_of(&self.read("cgroup.events"), b"frozen ") == Some(b"1")
     }
 
-    /// Returns whether the process is still in it, and no other, nor any below it.
+    /// Returns whether the cgroup contains the process, and neither another process nor one
+    /// in a cgroup below.
     pub(super) fn is_of_alone(&self, process: &OwnedFd) -> bool {
-        // In a threaded cgroup, where threads of one process are spread over
-        // several, `cgroup.procs` cannot be read, and so is empty here.
+        // In a threaded cgroup, where threads of one process are distributed over several,
+        // `cgroup.procs` cannot be read, and so is empty here.
         cgroup_path(process).as_ref() == Some(&self.path)
             && self.read("cgroup.procs").lines().count() == 1
             && value_of(&self.read("cgroup.stat"), b"nr_descendants ") == Some(b"0")
@@ -49,23 +51,22 @@ impl Freezer {
         fs::read(self.dir.join(file)).unwrap_or_default()
     }
 
-    /// The file that freezes it; `None` if this caller may not.
+    /// Opens the file that freezes the cgroup; `None` if this caller may not.
     pub(super) fn switch(&self) -> Option<File> {
         let switch = self.dir.join("cgroup.freeze");
         OpenOptions::new().write(true).open(switch).ok()
     }
 }
 
-/// The path of a process's cgroup below the root of this caller's cgroup
-/// namespace.
+/// Returns the path of a process's cgroup below the root of this caller's cgroup namespace.
 fn cgroup_path(process: &OwnedFd) -> Option<String> {
     let text = read_at(process, "cgroup").ok()?;
-    // 0 stands for v2 (cgroups(7)).
+    // 0 denotes v2 (cgroups(7)).
     let path = value_of(&text, b"0::")?;
     Some(String::from_utf8_lossy(path).into_owned())
 }
 
-/// Returns the directory of a cgroup of this path, by the text of `mountinfo`.
+/// Returns the directory of a cgroup with this path, by the text of `mountinfo`.
 fn place(path: &str, mounts: &str) -> Option<PathBuf> {
     mounts.lines().find_map(|mount| {
         // proc_pid_mountinfo(5): optional fields end with a hyphen.

@@ -1,6 +1,6 @@
-//! Stops a process for a while and always sets it going again. Owns the order
-//! of things: the watchdog before the stop, the release before anything that
-//! can wait. Knows nothing of what is done meanwhile.
+//! Stops a process for a while and always releases it. Owns the order of the steps: the
+//! watchdog before the stop, the release before any operation that can wait. Knows nothing
+//! of the work meanwhile.
 
 mod freezer;
 mod stop_method;
@@ -26,12 +26,12 @@ use stop_method::StopMethod;
 pub(crate) use threads::Threads;
 use watchdog::Watchdog;
 
-/// Time that a process may take to stop.
+/// Maximum time that a process may take to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A process that stands still until this is dropped.
+/// Process that is stopped until this is dropped.
 ///
-/// Made by [`Process::freeze`].
+/// [`Process::freeze`] returns it.
 #[derive(Debug)]
 pub struct Frozen {
     held: Option<Held>,
@@ -45,30 +45,26 @@ struct Held {
 }
 
 impl Process {
-    /// Stops the process, all its threads, until the result is dropped or
-    /// released.
+    /// Stops all threads of the process until the result is dropped or released.
     ///
-    /// Where the process is alone in a cgroup (v2) whose freezer this caller
-    /// may use, it is stopped by that, unseen. Elsewhere it is by SIGSTOP, with
-    /// what that does besides: its parent gets SIGCHLD and sees it stopped and
-    /// continued if it waits for such changes, as shells with job control do;
-    /// some of its waits, such as `epoll_wait`, can end with `EINTR` (signal(7));
-    /// the SIGCONT at the end runs the handler that the process may have, and
-    /// also ends a stop that somebody else has asked for meanwhile.
+    /// Where the process is alone in a cgroup (v2) whose freezer this caller may use, the
+    /// freezer stops it, without a trace. Elsewhere SIGSTOP does, with side effects: its
+    /// parent gets SIGCHLD and sees it stopped and continued if it waits for such changes,
+    /// as shells with job control do; some of its waits, such as `epoll_wait`, can end with
+    /// `EINTR` (signal(7)); the SIGCONT at the end runs the handler that the process may
+    /// have, and also ends a stop that somebody else has requested meanwhile.
     ///
-    /// It is set going again also if this program panics, is killed, or calls
-    /// exec: a watchdog, a forked child in a session of its own, waits for that
-    /// and holds a descriptor of the process, never its number. Only who kills
-    /// the watchdog as well, as the end of a whole cgroup or container does,
-    /// prevents it. Forking copies this program's page tables, which takes time
-    /// in one that has much memory.
+    /// The process is also released if this program panics, is killed, or calls exec: a
+    /// watchdog, a forked child in a session of its own, waits for that and keeps a
+    /// descriptor of the process, never its PID. The release fails only if the watchdog is
+    /// killed as well, as at the end of a whole cgroup or container. The fork copies this
+    /// program's page tables, which takes time if the program has much memory.
     ///
-    /// A process that stands still already, stopped, held by a debugger or
-    /// frozen, is left so: [`Frozen::was_stopped_before`].
+    /// A process that is already stopped, held by a debugger or frozen, remains so:
+    /// [`Frozen::was_stopped_before`].
     ///
-    /// Nothing that the process serves should be waited for meanwhile: a
-    /// terminal emulator that is stopped shows no output, a file system's
-    /// daemon answers no read.
+    /// The caller must not wait meanwhile for anything that the process serves: a terminal
+    /// emulator that is stopped shows no output, a file system's daemon answers no read.
     ///
     /// ```
     /// use process_introspection::Process;
@@ -86,12 +82,11 @@ impl Process {
     /// ```
     ///
     /// # Errors
-    /// [`Error::is_permission_denied`] if this caller may not signal the
-    /// process, or it is the system's first. Those of `EDEADLK` for the calling
-    /// process itself, `EBUSY` for a process that a tracer has running (a
-    /// SIGSTOP would be the tracer's to deliver), `ETIMEDOUT` if it does not
-    /// come to a stand within two seconds, as a thread in an uninterruptible
-    /// wait does not; it runs on then. [`Error::is_gone`].
+    /// [`Error::is_permission_denied`] if this caller may not signal the process, or it is
+    /// the system's first. Errors of `EDEADLK` for the calling process itself, `EBUSY` for
+    /// a process that runs under a tracer (the tracer would have to deliver a SIGSTOP),
+    /// `ETIMEDOUT` if it does not stop within two seconds, as a process with a thread in an
+    /// uninterruptible wait; it then continues to run. [`Error::is_gone`].
     pub fn freeze(&self) -> Result<Frozen, Error> {
         let failed = |error: io::Error| {
             let raw = error.raw_os_error().unwrap_or(libc::EIO) as u16;
@@ -109,15 +104,15 @@ impl Process {
 impl Frozen {
     fn of(process: &Process) -> io::Result<Self> {
         let dir = process_directory(process)?;
-        // Kernel threads take no signals, and what has ended does not change.
+        // Kernel threads take no signals, and an ended process does not change.
         if !process.as_core().has_memory() {
             return Ok(Self::standing());
         }
         if is_caller(&dir)? {
             return Err(io::Error::from_raw_os_error(libc::EDEADLK));
         }
-        // To the first process of a PID namespace a SIGSTOP from within is
-        // nothing; the machine's is better not stopped by any means.
+        // The first process of a PID namespace ignores a SIGSTOP from within; the machine's
+        // first process is better not stopped by any means.
         let status = read_at(&dir, "status")?;
         if value_of(&status, b"Tgid:") == Some(b"1") {
             return Err(io::Error::from_raw_os_error(libc::EPERM));
@@ -142,8 +137,7 @@ impl Frozen {
         }
     }
 
-    /// `None` where the freezer is not to be used, or not for this process
-    /// alone.
+    /// Returns `None` where the freezer cannot be used, or not for this process alone.
     fn by_freezer(dir: &OwnedFd, freezer: &Freezer) -> io::Result<Option<Self>> {
         let Some(switch) = freezer.switch() else {
             return Ok(None);
@@ -153,8 +147,8 @@ impl Frozen {
         }
         let frozen = Self::hold(StopMethod::Freezer(switch))?;
         wait_until(|| Ok(freezer.is_frozen()))?;
-        // Who came into the cgroup between the look and the stop stands still
-        // too, and is let go.
+        // A process that came into the cgroup between the check and the stop is stopped
+        // too; the drop releases it.
         Ok(freezer.is_of_alone(dir).then_some(frozen))
     }
 
@@ -172,7 +166,7 @@ impl Frozen {
         let watchdog = Watchdog::start(&method)?;
         let since = Instant::now();
         let stopped = method.stop();
-        // Let go also if that has failed.
+        // The drop releases the process even if the stop has failed.
         let frozen = Self {
             held: Some(Held { method, watchdog }),
             since,
@@ -180,13 +174,13 @@ impl Frozen {
         stopped.map(|()| frozen)
     }
 
-    /// Returns whether it was stopped already, and will be left so.
+    /// Returns whether the process was already stopped, and will remain so.
     pub fn was_stopped_before(&self) -> bool {
         self.held.is_none()
     }
 
-    /// Sets the process going again. Gives how long it stood still because of
-    /// this; nothing if it [was stopped before](Self::was_stopped_before).
+    /// Releases the process. Returns the time for which this stopped it; zero if it [was
+    /// stopped before](Self::was_stopped_before).
     pub fn release(mut self) -> Duration {
         self.let_go()
     }
@@ -208,20 +202,20 @@ impl Drop for Frozen {
     }
 }
 
-/// The process's directory itself, which can be signalled through (Linux 5.1,
-/// fs/proc/base.c tgid_pidfd_to_pid), unlike one that is opened O_PATH, and
-/// unlike a thread's.
+/// Opens the process's directory itself, which works as a pidfd for signals (Linux 5.1,
+/// fs/proc/base.c tgid_pidfd_to_pid), unlike one that is opened O_PATH, and unlike a
+/// thread's.
 fn process_directory(process: &Process) -> io::Result<OwnedFd> {
     let dir = sys::directory(process.as_core());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |path| openat(dir, path, flags, Mode::empty());
-    // A thread's has none: it is PID/task/TID.
+    // A thread's directory has no `task`: it is PID/task/TID.
     let path = if open("task").is_ok() { "." } else { "../.." };
     Ok(open(path)?)
 }
 
-/// Returns whether a process's directory is this process's, in whichever proc mount:
-/// its number in its own PID namespace, and the time of its start.
+/// Returns whether a directory of a process is this process's, in any proc mount: by its
+/// PID in its own PID namespace, and the time of its start.
 fn is_caller(dir: &OwnedFd) -> io::Result<bool> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let own = rustix::fs::open("/proc/self", flags, Mode::empty())?;
@@ -236,7 +230,7 @@ fn is_caller(dir: &OwnedFd) -> io::Result<bool> {
     Ok(identity(dir)? == identity(&own)?)
 }
 
-/// Waits for it within a process's patience.
+/// Waits for a condition, at most for the time that a process may take to stop.
 pub(crate) fn wait_until(mut reached: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(20);

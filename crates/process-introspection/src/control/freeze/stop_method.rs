@@ -1,5 +1,5 @@
-//! Method of stopping one process and releasing it: a handle, never a number or a path,
-//! so that it works in a forked child and can hit no other process.
+//! Method of stopping one process and releasing it: a handle, never a PID or a path, so
+//! that it works in a forked child and cannot affect another process.
 
 use std::fs::File;
 use std::io;
@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{pidfd_send_signal, Signal};
 
-/// A means of stopping a process. Its functions allocate nothing.
+/// Method of stopping a process. Its functions allocate nothing.
 #[derive(Debug)]
 pub(super) enum StopMethod {
-    /// Signals through its directory under `/proc`, which serves as a pidfd.
+    /// Signals through the process's directory below `/proc`, which serves as a pidfd.
     Signal(OwnedFd),
-    /// The `cgroup.freeze` of a cgroup that it has for itself.
+    /// File `cgroup.freeze` of a cgroup that contains only the process.
     Freezer(File),
 }
 
@@ -25,8 +25,8 @@ impl StopMethod {
         Ok(())
     }
 
-    /// Fails only if the process has gone, or its cgroup, and then there is
-    /// nothing to do.
+    /// Releases the process. Fails only if the process, or its cgroup, has gone, and then
+    /// there is nothing to release.
     pub(super) fn release(&self) {
         match self {
             Self::Signal(process) => drop(pidfd_send_signal(process, Signal::CONT)),

@@ -1,4 +1,4 @@
-//! In which states a process's threads are.
+//! States of a process's threads.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use rustix::fs::{openat, Dir, Mode, OFlags};
 
 use crate::text_files::read_at;
 
-/// The threads of a process, at one look.
+/// Numbers of a process's threads by state, at one moment.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Threads {
     running: usize,
@@ -30,7 +30,7 @@ impl Threads {
             }
             match read_at(&tasks, &format!("{name}/stat")) {
                 Ok(stat) => threads.running += usize::from(!stands_still(&stat)),
-                // It has ended meanwhile.
+                // The thread has ended meanwhile.
                 Err(error) if is_gone(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -38,7 +38,7 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Returns whether none runs program code, nor will before it is released.
+    /// Returns whether no thread runs program code, or will before the process is released.
     pub(crate) fn stand_still(self) -> bool {
         self.running == 0
     }
@@ -48,8 +48,7 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
-/// Returns whether a thread with this `stat` is stopped, held by a tracer, or has
-/// ended.
+/// Returns whether a thread with this `stat` is stopped, held by a tracer, or has ended.
 fn stands_still(stat: &[u8]) -> bool {
     let state = Stat::parse(stat).and_then(|stat| stat.state());
     matches!(state, Some(b'T' | b't' | b'Z' | b'X' | b'x'))

@@ -1,5 +1,5 @@
-//! The process that lets another one go when this one has ended without doing
-//! so. Knows the method, not what it stops.
+//! Process that releases another one when this process ends without a release. Knows the
+//! method, not the stopped process.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,7 +15,7 @@ use crate::sys;
 const READY: u8 = b'+';
 const DISMISSED: u8 = b'-';
 
-/// A child of this process that waits for its end.
+/// Child of this process that waits for its end.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     pid: Pid,
@@ -23,18 +23,18 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts one, and returns when it is on guard.
+    /// Starts a watchdog, and returns when it is ready.
     ///
-    /// It waits for the end of its line, which also an exec closes, and for the
-    /// end of this process: some other child, forked by another thread
-    /// meanwhile, could hold the line open.
+    /// The watchdog waits for the end of its line, which also an exec closes, and for the
+    /// end of this process: some other child, forked by another thread meanwhile, could
+    /// keep the line open.
     pub(super) fn start(method: &StopMethod) -> io::Result<Self> {
         let (mut line, its_end) = UnixStream::pair()?;
         let parent = pidfd_open(getpid(), PidfdFlags::empty())?;
         let pid = sys::fork_unseen(|| guard(method, its_end.as_fd(), &parent))?;
         drop(its_end);
         let mut answer = [0];
-        // Made before it is read from: whatever happens, the child is reaped.
+        // Made before the check of the result: in every case the child is reaped.
         let result = line.read_exact(&mut answer);
         let watchdog = Self { pid, line };
         match result {
@@ -46,22 +46,23 @@ impl Watchdog {
         }
     }
 
-    /// Ends it: there is nothing to release any more.
+    /// Ends the watchdog: there is nothing to release any more.
     pub(super) fn dismiss(self) {
-        // If it was killed there is nobody to tell.
+        // If it was killed, nobody reads the word.
         let _ = (&self.line).write_all(&[DISMISSED]);
         let all = WaitOptions::from_bits_retain(libc::__WALL as u32);
         while matches!(waitpid(Some(self.pid), all), Err(Errno::INTR)) {}
     }
 }
 
-/// The life of the child. It allocates nothing.
+/// Runs in the child until it ends. It allocates nothing.
 fn guard(method: &StopMethod, line: BorrowedFd<'_>, parent: &OwnedFd) {
-    // Out of reach of the terminal's signals; they are blocked as well.
+    // A session of its own protects it from the terminal's signals; they are blocked as
+    // well.
     let _ = setsid();
     let _ = rustix::thread::set_name(c"introspect-free");
-    // Among others the line's other end, and pipes whose readers wait for
-    // the last writer.
+    // The closed ones include the line's other end, and pipes whose readers wait for the
+    // last writer.
     sys::close_all_but(&sys::ascending([method.as_fd(), line, parent.as_fd()]));
     if rustix::io::write(line, &[READY]).is_err() {
         return;
@@ -76,7 +77,7 @@ fn guard(method: &StopMethod, line: BorrowedFd<'_>, parent: &OwnedFd) {
             Err(_) => break,
             Ok(_) => {}
         }
-        // A word that was said counts, whoever has ended since.
+        // A word that was sent counts, even if its sender has ended since.
         if !events[0].revents().is_empty() {
             let mut word = [0];
             match rustix::io::read(line, &mut word) {

@@ -1,5 +1,5 @@
-//! Starts a program to look at it: at its end, before its memory goes, or
-//! whenever its starter likes. Knows nothing of what is looked at.
+//! Starts a program in order to examine it: at its end, before its memory goes, or whenever
+//! the caller wants. Knows nothing of the examination.
 
 mod tracees;
 mod tracer;
@@ -17,7 +17,7 @@ use rustix::process::{getpgid, pidfd_open, pidfd_send_signal, Pid, PidfdFlags, S
 use crate::process::user_rights::keep_to_user_rights;
 use crate::sys;
 
-/// A program that was started to be looked at.
+/// Program that was started in order to be examined.
 ///
 /// ```
 /// use std::process::Command;
@@ -47,7 +47,7 @@ use crate::sys;
 #[derive(Debug)]
 pub struct Program {
     pid: u32,
-    /// `None` if it had ended and was reaped before.
+    /// pidfd of the program; `None` if it had ended and was reaped before.
     pidfd: Option<OwnedFd>,
 }
 
@@ -55,33 +55,33 @@ pub struct Program {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Moment {
-    /// It is about to end, and stands still with all its memory until this is
-    /// dropped or released. At most once, and only of a traced program.
+    /// The program is about to end, and is stopped with all its memory until this is
+    /// dropped or released. At most once, and only for a traced program.
     AtExit(StoppedAtExit),
-    /// It has ended, and is reaped: the last moment. An error if how it ended
-    /// cannot be known, because this program ignores SIGCHLD.
+    /// The program has ended, and is reaped: the last event. An error if its status cannot
+    /// be known, because this program ignores SIGCHLD.
     Ended(io::Result<ExitStatus>),
 }
 
-/// A program that is stopped at its end until this is dropped.
+/// Program that is stopped at its end until this is dropped.
 #[derive(Debug)]
 pub struct StoppedAtExit {
-    /// Dropped with this, which the tracer waits for.
+    /// Sender whose drop the tracer waits for.
     _go_on: Sender<()>,
 }
 
 impl StoppedAtExit {
-    /// Lets it end.
+    /// Lets the program end.
     pub fn release(self) {}
 }
 
-/// Why a program was not started.
+/// Reason why a program was not started.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// It cannot be executed, or no child can be forked.
+    /// The program cannot be executed, or no child can be forked.
     Start(io::Error),
-    /// This program may not trace it, or cannot prepare that.
+    /// This program may not trace it, or cannot prepare the trace.
     Trace(io::Error),
 }
 
@@ -103,17 +103,16 @@ impl std::error::Error for LaunchError {
 }
 
 impl Program {
-    /// Starts a program. `notify` is told, in another thread, when it has
-    /// ended. (`Stdio::piped` is of no use here: the ends of its pipes are
-    /// closed at once. Give it an end of `std::io::pipe`.)
+    /// Starts a program. `notify` is called, in another thread, when it has ended.
+    /// (`Stdio::piped` does not work here: the ends of its pipes are closed at once. Use an
+    /// end of `std::io::pipe`.)
     ///
-    /// It is executed with the rights of the user who runs this program, also
-    /// where this program has more, see
-    /// [`with_user_rights`](crate::with_user_rights).
+    /// The program is executed with the rights of the user who runs this program, even if
+    /// this program has more, see [`with_user_rights`](crate::with_user_rights).
     ///
-    /// `ready` is called once there is a child, with the signal dispositions
-    /// that this program had before, and before it executes: the place to
-    /// install handlers that the program is not to lose its ignored signals to.
+    /// `ready` is called once there is a child, with the signal dispositions that this
+    /// program had before, and before it executes: the place to install handlers without a
+    /// loss of the signals that the child inherits as ignored.
     ///
     /// # Errors
     /// [`LaunchError::Start`].
@@ -133,31 +132,28 @@ impl Program {
         Ok(Self { pid, pidfd })
     }
 
-    /// Starts a program that stops at its end, with its memory as it then is,
-    /// and tells `notify`, in another thread, of that and of its end.
+    /// Starts a program that stops at its end, with its memory at that moment. `notify` is
+    /// called, in another thread, at that stop and at its end.
     ///
-    /// It is traced (ptrace) from its start, with all its threads, into
-    /// whatever process group, session or namespace it enters; the processes
-    /// that it starts are not. Its end is that of the process that was started,
-    /// also if it leaves a daemon behind. Each signal and each new thread takes
-    /// a detour through this program; nobody else can trace it meanwhile. A
-    /// set-user-ID program gains no privileges while it is traced, unless this
-    /// caller has CAP_SYS_PTRACE. A program that executes another is followed
-    /// into that. If this program ends first, even if killed, the traced one
-    /// runs on by itself, and no signal to it is lost.
+    /// The program is traced (ptrace) from its start, with all its threads, into any
+    /// process group, session or namespace that it enters; the processes that it starts are
+    /// not. Its end is that of the process that was started, even if it leaves a daemon
+    /// behind. Each signal and each new thread takes a detour through this program; nobody
+    /// else can trace it meanwhile. A set-user-ID program gains no privileges while it is
+    /// traced, unless this caller has CAP_SYS_PTRACE. The trace continues when the program
+    /// executes another one. If this program ends first, even if killed, the traced one
+    /// continues to run without it, and no signal to it is lost.
     ///
-    /// No other thread of this program may wait for just any child meanwhile
-    /// (`waitpid(-1, ...)`): it would take the traced one's stops. Other
-    /// children of this program are left to those who wait for them.
+    /// No other thread of this program may wait for any child meanwhile (`waitpid(-1,
+    /// ...)`): it would take the traced one's stops. Other children of this program are
+    /// left to the code that waits for them.
     ///
-    /// A program that is killed by SIGKILL while it stands at its end loses its
-    /// memory at once, and one that is killed while it executes is never seen.
-    /// (`Stdio::piped` is of no use here, and `ready` is, as with
-    /// [`Program::start`].)
+    /// A program that is killed by SIGKILL while it is stopped at its end loses its memory
+    /// at once, and one that is killed while it executes is never reported. (For
+    /// `Stdio::piped` and `ready` see [`Program::start`].)
     ///
     /// # Errors
-    /// [`LaunchError::Start`]; [`LaunchError::Trace`] where ptrace is not
-    /// allowed.
+    /// [`LaunchError::Start`]; [`LaunchError::Trace`] where ptrace is not allowed.
     pub fn start_traced(
         command: Command,
         ready: impl FnOnce() + Send + 'static,
@@ -173,16 +169,16 @@ impl Program {
         })
     }
 
-    /// Its PID, which can be another process's once it has ended.
+    /// Returns the PID, which can be another process's after the end of the program.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Sends it a signal, if it has not ended.
+    /// Sends a signal to the program, if it has not ended.
     ///
     /// # Errors
-    /// The system's, such as EPERM if it has changed its user; ESRCH if it has
-    /// ended; EINVAL for a number that is no signal's.
+    /// Errors of the system, such as EPERM if the program has changed its user; ESRCH if it
+    /// has ended; EINVAL for a number that is no signal's.
     pub fn signal(&self, number: i32) -> io::Result<()> {
         let signal = Signal::from_named_raw(number);
         let signal = signal.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
@@ -192,8 +188,8 @@ impl Program {
         }
     }
 
-    /// Returns whether it is in the process group of this process now, as it is at its
-    /// start: a terminal sends its signals to both then, or to neither.
+    /// Returns whether the program is in the process group of this process now, as it is at
+    /// its start: a terminal then sends its signals to both or to neither.
     pub fn is_in_own_process_group(&self) -> bool {
         let of = |pid| getpgid(pid).ok();
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
@@ -201,7 +197,7 @@ impl Program {
     }
 }
 
-/// Returns whether this process ignores a signal, as one that nohup(1) has started
+/// Returns whether this process ignores a signal, as a process that nohup(1) has started
 /// ignores SIGHUP: a handler for it would undo that.
 pub fn is_signal_ignored(number: i32) -> bool {
     sys::is_ignored(number)
@@ -210,7 +206,7 @@ pub fn is_signal_ignored(number: i32) -> bool {
 /// Channel for the pidfd of a child that may execute, or the reason why it may not.
 type Report = Sender<io::Result<Option<OwnedFd>>>;
 
-/// Forks a child that executes when `hold`, in a thread of its own, lets it.
+/// Forks a child that executes when `hold`, in a thread of its own, allows it.
 fn spawn(
     mut command: Command,
     hold: impl FnOnce(UnixStream, &Report, &Receiver<()>) + Send + 'static,
@@ -222,7 +218,7 @@ fn spawn(
         .name("tracer".to_owned())
         .spawn(move || hold(line, &report, &is_executed))
         .map_err(LaunchError::Start)?;
-    // The child says its number, and waits for a word.
+    // The child sends its PID, and waits for a word.
     sys::before_exec(&mut command, move || {
         let mut line = &childs_end;
         let own = rustix::process::getpid().as_raw_nonzero().get();
@@ -230,16 +226,16 @@ fn spawn(
         let mut word = [0; 4];
         line.read_exact(&mut word)?;
         match i32::from_ne_bytes(word) {
-            // It is looked up and executed as its user would do it.
+            // The program is looked up and executed with the rights of the user.
             0 => keep_to_user_rights(),
             refused => Err(io::Error::from_raw_os_error(refused)),
         }
     });
     let child = command.spawn();
-    // Its end of the line with it: if no child was forked the thread ends.
+    // This closes the child's end of the line too: if no child was forked the thread ends.
     drop(command);
     if child.is_ok() {
-        // It is there: it waits for the child's end, or this word.
+        // The child exists: the thread waits for the child's end, or this word.
         let _ = executed.send(());
     }
     drop(executed);

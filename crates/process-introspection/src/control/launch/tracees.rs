@@ -1,18 +1,17 @@
-//! Waits for what the calling thread traces, and for nothing else of this
-//! process. Knows whom it traces, not why.
+//! Waits for the threads that the calling thread traces, and for nothing else of this
+//! process. Knows the tracees, not the purpose of the trace.
 //!
-//! A wait for any child would do for a thread that has none of its own. But
-//! when a thread ends, its children become another's (`forget_original_parent`,
-//! Linux 6.18, kernel/exit.c), which can be this one, and code that is called
-//! here can start some. So a change is looked at first (WNOWAIT), and taken only
-//! if it is a tracee's.
+//! A wait for any child would suffice for a thread that has none of its own. But when a
+//! thread ends, its children become another's (`forget_original_parent`, Linux 6.18,
+//! kernel/exit.c), which can be this one, and code that is called here can start some.
+//! Therefore a change is examined first (WNOWAIT), and taken only if it is a tracee's.
 //!
-//! A stop at the delivery of a signal is never taken, only ended: a tracee whose
-//! tracer ends before goes on with the signal that it stopped with (`exit_code`,
-//! which a wait without WNOWAIT clears: `wait_task_stopped`). Thus no signal is
-//! lost whenever this process ends. Other stops are: after an exec by another
-//! than the first thread nothing can be asked of the tracee before
-//! (`looks_like_a_spurious_pid`, kernel/ptrace.c, since Linux 5.13).
+//! A stop at the delivery of a signal is never taken, only ended: a tracee whose tracer
+//! ends before continues with the signal that it stopped with (`exit_code`, which a wait
+//! without WNOWAIT clears: `wait_task_stopped`). Thus no signal is lost whenever this
+//! process ends. Other stops are taken: after an exec by another than the first thread no
+//! request to the tracee works before (`looks_like_a_spurious_pid`, kernel/ptrace.c, since
+//! Linux 5.13).
 
 use std::collections::HashSet;
 use std::io;
@@ -26,28 +25,28 @@ use rustix::process::{waitpid, Pid, WaitOptions};
 
 use crate::sys::{peek_change, Change};
 
-/// Interval at which tracees are polled one by one, while a child that is none has
-/// ended and nobody has waited for it.
+/// Interval at which tracees are polled one by one, while another child has ended and
+/// nobody has waited for it.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Event of a tracee.
 #[derive(Copy, Clone, Debug)]
 pub(super) enum Event {
     Stopped(Stop),
-    /// It has ended and is reaped.
+    /// The thread has ended and is reaped.
     Ended(ExitStatus),
 }
 
-/// Why a traced thread has stopped.
+/// Reason of a stop of a traced thread.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Stop {
     pub(super) signal: i32,
-    /// A PTRACE_EVENT, or 0 for the delivery of the signal.
+    /// PTRACE_EVENT, or 0 for the delivery of the signal.
     pub(super) event: i32,
 }
 
 impl Stop {
-    /// Made of `si_status`, or of `status >> 8` of what other waits return.
+    /// Decodes `si_status`, or `status >> 8` of the status that other waits return.
     pub(super) fn of(code: i32) -> Self {
         Self {
             signal: code & 0xff,
@@ -56,16 +55,16 @@ impl Stop {
     }
 }
 
-/// The threads that the calling thread traces.
+/// Threads that the calling thread traces.
 #[derive(Debug)]
 pub(super) struct Tracees {
-    /// Those that are not reaped, as far as they are known.
+    /// Threads that are not reaped, as far as they are known.
     known: HashSet<i32>,
     tracer: i32,
 }
 
 impl Tracees {
-    /// One tracee of the calling thread.
+    /// Returns the tracees of the calling thread when it has one.
     pub(super) fn of(first: i32) -> Self {
         Self {
             known: HashSet::from([first]),
@@ -73,22 +72,22 @@ impl Tracees {
         }
     }
 
-    /// Adds a new one, unless it is no longer traced.
+    /// Adds a new thread, unless it is no longer traced.
     pub(super) fn add(&mut self, thread: i32) {
         self.is_known(thread);
     }
 
-    /// Forgets one that is no longer traced.
+    /// Removes a thread that is no longer traced.
     pub(super) fn forget(&mut self, thread: i32) {
         self.known.remove(&thread);
     }
 
-    /// Forgets all but this one, after an exec, which reaps the other threads.
+    /// Removes all threads but this one, after an exec, which reaps the others.
     pub(super) fn forget_all_but(&mut self, thread: i32) {
         self.known = HashSet::from([thread]);
     }
 
-    /// Waits for what one of them does next.
+    /// Waits for the next event of a tracee.
     pub(super) fn next(&mut self) -> io::Result<(i32, Event)> {
         loop {
             let change = match peek_change(None) {
@@ -107,8 +106,8 @@ impl Tracees {
         }
     }
 
-    /// Waits as [`Tracees::next`] does while a wait for all would give only
-    /// this child, which is none of them; `None` when it no longer does.
+    /// Waits as [`Tracees::next`] does while a wait for all would return only this child,
+    /// which is no tracee; `None` when it no longer does.
     fn next_beside(&mut self, child: i32) -> io::Result<Option<(i32, Event)>> {
         loop {
             for thread in self.known.clone() {
@@ -125,7 +124,7 @@ impl Tracees {
         }
     }
 
-    /// Takes what a tracee has done. `None` if there is nothing any more.
+    /// Takes an event of a tracee; `None` if it is no longer there.
     fn take(&mut self, change: Change) -> io::Result<Option<Event>> {
         let is_stop = matches!(change.code, libc::CLD_TRAPPED | libc::CLD_STOPPED);
         let stop = is_stop.then(|| Stop::of(change.status));
@@ -149,8 +148,8 @@ impl Tracees {
         Ok(Some(Event::Ended(ExitStatus::from_raw(status.as_raw()))))
     }
 
-    /// Returns whether it is one of them. A new one can stop, or end, before the stop
-    /// of the thread that has made it.
+    /// Returns whether a thread is a tracee. A new one can stop, or end, before the stop of
+    /// the thread that has made it.
     fn is_known(&mut self, thread: i32) -> bool {
         if self.known.contains(&thread) {
             return true;

@@ -1,11 +1,10 @@
-//! The thread that follows a program by ptrace from before its first
-//! instruction to its end, and stops it there. ptrace belongs to a thread, so
-//! all of it is done in this one.
+//! Thread that follows a program by ptrace from before its first instruction to its end,
+//! and stops it there. ptrace belongs to a thread, so this one makes all requests.
 //!
-//! PTRACE_EVENT_EXIT comes before a thread gives up its memory: do_exit calls
-//! ptrace_event before exit_mm (Linux 6.18, kernel/exit.c), also after SIGKILL.
-//! The memory goes with the last thread, so that one's event is the program's
-//! end; threads that end before are let go.
+//! PTRACE_EVENT_EXIT comes before a thread releases its memory: do_exit calls ptrace_event
+//! before exit_mm (Linux 6.18, kernel/exit.c), also after SIGKILL. The memory goes with the
+//! last thread, so the event of the last thread is the program's end; threads that end
+//! before continue at once.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -25,13 +24,13 @@ use super::{pidfd_of, Moment, Report, StoppedAtExit};
 use crate::control::freeze::{wait_until, Threads};
 use crate::sys::{event_message, ptrace, Request};
 
-/// From the stop at the first exec on.
+/// Options from the stop at the first exec on.
 const OPTIONS: i32 =
     libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEEXEC;
 
-/// Traces the child at the other end of `line`. `report` gets its pidfd once it
-/// is traced, or why it cannot be; `executed` a word when the exec has worked,
-/// or its end when it has not.
+/// Traces the child at the other end of `line`. `report` receives its pidfd once it is
+/// traced, or the reason why it cannot be; `executed` a word when the exec has worked, or
+/// its end when it has not.
 pub(super) fn run(
     mut line: UnixStream,
     report: &Report,
@@ -53,7 +52,8 @@ pub(super) fn run(
     if refused == 0 {
         ready();
     }
-    // Before the child goes on: who started it asks for this when it is gone.
+    // Sent before the child continues: its starter queries the result even after the child
+    // has gone.
     let _ = report.send(seized.map(|()| pidfd_of(pid)));
     let _ = line.write_all(&refused.to_ne_bytes());
     if refused != 0 || !reaches_exec(pid, executed) {
@@ -69,8 +69,7 @@ pub(super) fn run(
     notify(Moment::Ended(status));
 }
 
-/// Has the child at the other end of `line` execute, untraced, when `ready`
-/// has been called.
+/// Lets the child at the other end of `line` execute, untraced, after a call of `ready`.
 pub(super) fn let_go(mut line: UnixStream, report: &Report, ready: impl FnOnce()) {
     let mut number = [0; 4];
     // No child was forked.
@@ -78,14 +77,13 @@ pub(super) fn let_go(mut line: UnixStream, report: &Report, ready: impl FnOnce()
         return;
     }
     ready();
-    // Not yet reaped: the number is its own.
+    // The child is not yet reaped: the PID is its own.
     let _ = report.send(Ok(pidfd_of(i32::from_ne_bytes(number))));
     let _ = line.write_all(&0i32.to_ne_bytes());
 }
 
-/// Waits until the child is about to stop at its exec, and leaves that stop to
-/// be waited for. Its end, should it come first, is left for its parent, the
-/// thread that started it, to reap.
+/// Waits until the child is about to stop at its exec, and leaves that stop to be waited
+/// for. If it ends before, its parent, the thread that started it, reaps it.
 fn reaches_exec(pid: i32, executed: &Receiver<()>) -> bool {
     let Some(child) = Pid::from_raw(pid) else {
         return false;
@@ -101,14 +99,14 @@ fn reaches_exec(pid: i32, executed: &Receiver<()>) -> bool {
             if event == libc::PTRACE_EVENT_EXEC {
                 return true;
             }
-            // A signal that came before it, such as ^C.
+            // A signal that came before the exec, such as ^C.
             go_on(pid, if event == 0 { signal } else { 0 });
             continue;
         }
         match executed.try_recv() {
             Ok(()) => has_executed = true,
-            // The stop is still to come, or the program was killed before it.
-            // Whoever has started it no longer waits for it.
+            // The stop is still to come, or the program was killed before it. The thread
+            // that has started it no longer waits for it.
             Err(TryRecvError::Disconnected) if has_executed => return true,
             Err(TryRecvError::Disconnected) => return false,
             Err(TryRecvError::Empty) => {}
@@ -117,8 +115,7 @@ fn reaches_exec(pid: i32, executed: &Receiver<()>) -> bool {
     }
 }
 
-/// Lets a stopped thread go on. One that was killed meanwhile does so by
-/// itself.
+/// Continues a stopped thread. One that was killed meanwhile continues by itself.
 fn go_on(thread: i32, signal: i32) {
     let _ = ptrace(thread, Request::Continue(signal));
 }
@@ -126,7 +123,7 @@ fn go_on(thread: i32, signal: i32) {
 struct Tracer {
     pid: i32,
     tracees: Tracees,
-    /// Those of its threads that have not come to their end.
+    /// Threads of the program that have not reached their end.
     threads: HashSet<i32>,
     has_stood: bool,
 }
@@ -154,7 +151,7 @@ impl Tracer {
                     self.await_others();
                     let (go_on, wait) = channel();
                     notify(Moment::AtExit(StoppedAtExit { _go_on: go_on }));
-                    // Nothing is sent; this is its end.
+                    // Nothing is sent; the wait ends when the sender is dropped.
                     let _ = wait.recv();
                 }
                 go_on(thread, 0);
@@ -169,8 +166,8 @@ impl Tracer {
             libc::PTRACE_EVENT_STOP if is_stop(stop.signal) => {
                 let _ = ptrace(thread, Request::Listen);
             }
-            // A new thread, or the end of a stop. What clone has made may also
-            // be a process of its own.
+            // A new thread, or the end of a stop. The result of clone may also be a process
+            // of its own.
             libc::PTRACE_EVENT_STOP => match self.is_known(thread) {
                 true => go_on(thread, 0),
                 false => {
@@ -186,38 +183,38 @@ impl Tracer {
         }
     }
 
-    /// Forgets threads that end without being waited for at their end: one that
-    /// comes to it by itself does not stop there, or stops no longer, when the
-    /// process is killed meanwhile (kernel/signal.c, `ptrace_stop`, Linux 6.1 and
-    /// 6.18). Whoever lives, or stops, is enough to know that this is not the last.
+    /// Removes threads that end without a stop at their end: a thread that ends by itself
+    /// does not stop there, or its stop ends, when the process is killed meanwhile
+    /// (kernel/signal.c, `ptrace_stop`, Linux 6.1 and 6.18). One thread that lives, or
+    /// stops, suffices to show that this is not the last.
     fn forget_those_without_a_stop(&mut self) {
         while let Some(&other) = self.threads.iter().next() {
-            let mut fate = Fate::Killed;
+            let mut state = ThreadState::Killed;
             let known = wait_until(|| {
-                fate = Fate::of(self.pid, other);
-                Ok(fate != Fate::Killed)
+                state = ThreadState::of(self.pid, other);
+                Ok(state != ThreadState::Killed)
             });
-            if known.is_err() || fate != Fate::Ended {
+            if known.is_err() || state != ThreadState::Ended {
                 return;
             }
             self.threads.remove(&other);
         }
     }
 
-    /// Waits until the threads that were let go are behind giving up their
-    /// memory: to look at a process through one that is about to, as its first
-    /// may be, ends in the middle.
+    /// Waits until the threads that were continued have released their memory: a walk that
+    /// reads a process through a thread that is about to release it, as the first may be,
+    /// ends in the middle.
     fn await_others(&self) {
         let path = format!("/proc/{}", self.pid);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         if let Ok(dir) = rustix::fs::open(path, flags, Mode::empty()) {
-            // Should one take very long, it is looked at all the same.
+            // If a thread takes very long, the process is examined nevertheless.
             let _ = wait_until(|| Ok(Threads::of(&dir)?.stand_still()));
         }
     }
 
-    /// Lets it go on from the stop at its exec: its other threads have ended,
-    /// and the one that goes on has the first's number.
+    /// Continues the process from the stop at its exec: its other threads have ended, and
+    /// the one that continues has the first's ID.
     fn executes(&mut self) {
         self.threads = HashSet::from([self.pid]);
         self.tracees.forget_all_but(self.pid);
@@ -225,7 +222,7 @@ impl Tracer {
         go_on(self.pid, 0);
     }
 
-    /// Returns whether it is a thread of the program, which is remembered.
+    /// Returns whether a thread is one of the program, and remembers it in this case.
     fn is_known(&mut self, thread: i32) -> bool {
         if self.threads.contains(&thread) {
             return true;
@@ -238,22 +235,21 @@ impl Tracer {
     }
 }
 
-/// Next step with a thread.
+/// State of a thread of the program.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It lives, or has stopped for its tracer.
+enum ThreadState {
+    /// The thread lives, or has stopped for its tracer.
     Open,
-    /// SIGKILL is on its way to it: it will stop at its end, unless it is past
-    /// that.
+    /// SIGKILL is pending: the thread will stop at its end, unless it is past that.
     Killed,
-    /// It has no memory any more.
+    /// The thread has no memory any more.
     Ended,
 }
 
-impl Fate {
+impl ThreadState {
     fn of(process: i32, thread: i32) -> Self {
         match std::fs::read(format!("/proc/{process}/task/{thread}/status")) {
-            Ok(status) => Self::told_by(&status),
+            Ok(status) => Self::of_status(&status),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
                 Self::Ended
             }
@@ -261,7 +257,7 @@ impl Fate {
         }
     }
 
-    fn told_by(status: &[u8]) -> Self {
+    fn of_status(status: &[u8]) -> Self {
         match value_of(status, b"State:").and_then(<[u8]>::first) {
             Some(b'Z' | b'X') | None => return Self::Ended,
             Some(b't') => return Self::Open,
@@ -289,16 +285,20 @@ mod tests {
 
     #[test]
     fn a_threads_status_tells_what_becomes_of_it() {
-        for (state, pending, fate) in [
-            ("S (sleeping)", "0000000000000000", Fate::Open),
-            ("R (running)", "0000000000010000", Fate::Open),
-            ("R (running)", "0000000000000100", Fate::Killed),
-            ("t (tracing stop)", "0000000000000000", Fate::Open),
-            ("Z (zombie)", "0000000000000100", Fate::Ended),
+        for (state, pending, expected) in [
+            ("S (sleeping)", "0000000000000000", ThreadState::Open),
+            ("R (running)", "0000000000010000", ThreadState::Open),
+            ("R (running)", "0000000000000100", ThreadState::Killed),
+            ("t (tracing stop)", "0000000000000000", ThreadState::Open),
+            ("Z (zombie)", "0000000000000100", ThreadState::Ended),
         ] {
             let status = format!("Name:\tState:\nState:\t{state}\nSigPnd:\t{pending}\n");
-            assert_eq!(Fate::told_by(status.as_bytes()), fate, "{status}");
+            assert_eq!(
+                ThreadState::of_status(status.as_bytes()),
+                expected,
+                "{status}"
+            );
         }
-        assert_eq!(Fate::told_by(b""), Fate::Ended);
+        assert_eq!(ThreadState::of_status(b""), ThreadState::Ended);
     }
 }

@@ -3,8 +3,8 @@
 use super::Rest;
 use crate::machine::frames::FrameFlags;
 
-/// Words, each with the number of pages that have it. Pages of one region are
-/// mostly alike: a few words, and most often one.
+/// Words, each with the number of pages that have it. The pages of one region mostly have
+/// equal words: a few different ones, and usually one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(super) struct WordCounts {
     first: (u64, u64),
@@ -19,7 +19,7 @@ impl WordCounts {
         }
     }
 
-    /// Adds words, of which neighbours are mostly alike.
+    /// Adds words, of which neighbours are mostly equal.
     pub(super) fn add(&mut self, words: impl Iterator<Item = u64>) {
         let (mut last, mut times) = (0, 0);
         for word in words {
@@ -60,7 +60,7 @@ impl WordCounts {
         having.map(|(_, count)| count).sum()
     }
 
-    /// Each bit that any page has, with the number of pages.
+    /// Returns each bit that any page has, with the number of pages that have it.
     pub(super) fn each(&self) -> impl Iterator<Item = (u32, u64)> + use<> {
         let mut counts = [0; 64];
         for (word, count) in self.words() {

@@ -7,50 +7,50 @@ use process_introspection_core::{AddrRange, PageSize};
 
 use super::counts::WordCounts;
 
-/// The flags of an entry of `/proc/PID/pagemap`: its bits from 55 on, also
-/// those without a name here. They are of the page's mapping in this process.
+/// Flags of an entry of `/proc/PID/pagemap`: its bits from 55 on, including those without a
+/// name here. They describe the page's mapping in this process.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct EntryFlags(u64);
 
 impl EntryFlags {
-    /// Written since soft-dirty was last cleared, or mapped since then. Always
-    /// clear on kernels without CONFIG_MEM_SOFT_DIRTY.
+    /// Page that was written since soft-dirty was last cleared, or mapped since then.
+    /// Always clear on kernels without CONFIG_MEM_SOFT_DIRTY.
     pub const SOFT_DIRTY: Self = Self(1 << 55);
-    /// Mapped by this process only (Linux 4.2).
+    /// Page that only this process maps (Linux 4.2).
     pub const MMAP_EXCLUSIVE: Self = Self(1 << 56);
-    /// Write-protected by userfaultfd (Linux 5.13).
+    /// Page that userfaultfd write-protects (Linux 5.13).
     pub const UFFD_WP: Self = Self(1 << 57);
-    /// A guard region (Linux 6.15).
+    /// Page of a guard region (Linux 6.15).
     pub const GUARD_REGION: Self = Self(1 << 58);
     /// Page of a file or of shared memory (Linux 3.5).
     pub const FILE: Self = Self(1 << 61);
-    /// An entry that is not present: swap and others.
+    /// Entry that is not present: a swap entry of any type.
     pub const SWAP: Self = Self(1 << 62);
-    /// In memory and mapped.
+    /// Page that is resident and mapped.
     pub const PRESENT: Self = Self(1 << 63);
 
-    /// The lowest bit that is a flag.
+    /// Lowest bit that is a flag.
     const LOWEST: u32 = 55;
     /// All bits that are flags.
     const ALL: u64 = u64::MAX << Self::LOWEST;
 
-    /// The flags in an entry's 64 bits.
+    /// Returns the flags in an entry's 64 bits.
     pub const fn from_entry(entry: u64) -> Self {
         Self(entry & Self::ALL)
     }
 
-    /// The bits, where they are in an entry.
+    /// Returns the bits, at their positions in an entry.
     pub const fn bits(self) -> u64 {
         self.0
     }
 
-    /// Returns whether all of these are set.
+    /// Returns whether all of the flags in `other` are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The kernel's name for a bit of an entry, in small letters, without `PM_`
+    /// Returns the kernel's name for a bit of an entry, in lower case, without `PM_`
     /// (fs/proc/task_mmu.c, 5.10 to 6.18); `None` for bits without one.
     pub const fn name_of(bit: u32) -> Option<&'static str> {
         Some(match bit {
@@ -72,7 +72,7 @@ impl fmt::Debug for EntryFlags {
     }
 }
 
-/// Pages that follow each other and whose entries have the same flags.
+/// Consecutive pages whose entries have the same flags.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 struct Span {
     start: u64,
@@ -80,22 +80,21 @@ struct Span {
     flags: u64,
 }
 
-/// More are not kept: whose flags are lost can be read again.
+/// Maximum number of spans that are kept; flags that are lost can be read again.
 const MOST_SPANS: usize = 1 << 16;
 
-/// The flags of the entries that a walk has read, by the address of the page.
-/// A walk that notes them keeps those of the region that it gives, as far as it
-/// has read any: not of huge pages, of which it reads one entry each, and not of
-/// what it has skipped.
+/// Flags of the entries that a walk has read, by the address of the page. A walk that notes
+/// them keeps those of the region that it returns, as far as it has read any: not of huge
+/// pages, of which it reads one entry each, and not of pages that it has skipped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EntryNotes {
-    /// Ascending, without overlap.
+    /// Spans, ascending, without overlap.
     spans: Vec<Span>,
 }
 
 impl EntryNotes {
-    /// Notes entries of consecutive pages, the first at address `at`, behind all
-    /// that were noted.
+    /// Notes entries of consecutive pages, the first at address `at`, which is above all
+    /// noted pages.
     pub(crate) fn add(&mut self, at: u64, entries: &[u64], page: PageSize) {
         let mut rest = entries;
         let mut start = at;
@@ -119,7 +118,7 @@ impl EntryNotes {
         }
     }
 
-    /// Adds notes of what lies behind all that were noted.
+    /// Adds notes of pages above all noted ones.
     pub(crate) fn append(&mut self, further: &Self) {
         if self.spans.len() >= MOST_SPANS {
             self.spans.clear();
@@ -129,18 +128,18 @@ impl EntryNotes {
         }
     }
 
-    /// Forgets what was noted of the pages below an address.
+    /// Removes the notes of pages below an address.
     pub(crate) fn forget_below(&mut self, address: u64) {
         let past = self.spans.partition_point(|span| span.end <= address);
         self.spans.drain(..past);
     }
 
-    /// Forgets all; the storage is kept.
+    /// Removes all notes; the storage is kept.
     pub(crate) fn clear(&mut self) {
         self.spans.clear();
     }
 
-    /// Returns the number of stretches of pages with the same flags.
+    /// Returns the number of spans.
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }
@@ -167,7 +166,7 @@ impl EntryNotes {
 pub struct NotedEntries(pub(super) WordCounts);
 
 impl NotedEntries {
-    /// Returns whether all say that this mapping of the frame is the only one.
+    /// Returns whether all entries mark their mapping of the frame as the only one.
     pub(super) fn are_exclusive(&self) -> bool {
         let exclusive = EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0;
         let mut words = self.0.words();

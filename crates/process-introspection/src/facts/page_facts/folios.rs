@@ -1,5 +1,5 @@
-//! The sizes of the folios behind pages, from the flags of consecutive frames.
-//! Pure; knows no process.
+//! Sizes of the folios behind pages, from the flags of consecutive frames. Pure; knows no
+//! process.
 
 use super::rest::Rest;
 use crate::machine::frames::FrameFlags;
@@ -9,17 +9,18 @@ use crate::machine::frames::FrameFlags;
 pub(crate) struct FolioPages {
     /// Pages of folios of one page.
     pub(crate) single: u64,
-    /// Pages of whole larger ones, by the base-2 logarithm of their pages.
+    /// Pages of whole large folios, by the base-2 logarithm of the folio's pages.
     pub(crate) whole: Rest<(u32, u64)>,
-    /// Pages of larger folios of which not all pages follow each other here.
+    /// Pages of large folios of which not all pages are consecutive here.
     pub(crate) part: u64,
-    /// The folio that may go on: its pages so far, and whether they begin with its first.
+    /// Pages so far of the folio that may continue, and whether they begin with its first
+    /// page.
     open: u64,
     from_first: bool,
 }
 
 impl FolioPages {
-    /// Folios of one page each.
+    /// Returns the counts of folios of one page each.
     pub(crate) const fn of_single(pages: u64) -> Self {
         Self {
             single: pages,
@@ -30,7 +31,7 @@ impl FolioPages {
         }
     }
 
-    /// Adds frames with these flags, which follow on those before.
+    /// Adds frames with these flags, which follow the previous ones.
     pub(crate) fn add(&mut self, flags: FrameFlags, frames: u64) {
         if flags.contains(FrameFlags::COMPOUND_HEAD) {
             for _ in 0..frames {
@@ -48,12 +49,13 @@ impl FolioPages {
         }
     }
 
-    /// Returns whether the frame behind the last one decides what the last are.
+    /// Returns whether the frame after the last one decides the size of the last folio.
     pub(crate) fn needs_next(&self) -> bool {
         self.open > 0 && self.from_first && self.open.is_power_of_two()
     }
 
-    /// Nothing follows; `ends` if the last folio does not go on elsewhere.
+    /// Closes the last folio: no frame follows. `ends` is true if the folio does not
+    /// continue elsewhere.
     pub(crate) fn close(&mut self, ends: bool) {
         let pages = std::mem::take(&mut self.open);
         if pages == 0 {
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn folios_are_told_by_their_first_frame_and_those_behind_it() {
+    fn first_frames_and_following_frames_determine_folios() {
         let seen = pages(
             &[
                 (SINGLE, 3),
@@ -110,7 +112,7 @@ mod tests {
     fn a_folio_that_begins_before_or_goes_on_behind_is_a_part() {
         let seen = pages(&[(TAIL, 4), (SINGLE, 1), (HEAD, 1), (TAIL, 3)], false);
         assert_eq!((seen.single, seen.part, seen.whole.len()), (1, 8, 0));
-        // Three of four, and the fourth is not here.
+        // Three of four pages; the fourth is elsewhere.
         let seen = pages(&[(HEAD, 1), (TAIL, 2), (SINGLE, 1)], true);
         assert_eq!((seen.single, seen.part), (1, 3));
     }

@@ -1,5 +1,5 @@
-//! Facts of the frames of regions: of most, which can be as short as a
-//! page, two words, so that those of many regions lie close together. Pure.
+//! Facts of the frames of regions. Most regions can be as short as a page, and their facts
+//! take two words, so that those of many regions lie close together. Pure.
 
 use super::counts::WordCounts;
 use super::folios::FolioPages;
@@ -33,7 +33,8 @@ impl FrameFacts {
         self.add_uniform(*last.0, *last.1, times);
     }
 
-    /// Facts of frames with the same flags and mapcount that are not of a large folio.
+    /// Returns the facts of frames that have the same flags and mapcount and are not part
+    /// of a large folio.
     #[inline]
     fn of_uniform(flags: u64, count: u64, times: u64) -> Self {
         let mapped = if has_page(flags) { times } else { 0 };
@@ -53,28 +54,28 @@ impl FrameFacts {
     }
 }
 
-/// Returns whether there is a mapcount: for a frame without a `struct page` the
-/// kernel says 0.
+/// Returns whether the frame has a mapcount: for a frame without a `struct page` the kernel
+/// reports 0.
 fn has_page(flags: u64) -> bool {
     flags != 0 && flags & FrameFlags::NOPAGE.bits() == 0
 }
 
-/// Facts of one region's frames so far, in little space.
+/// Facts of one region's frames so far, in compact form.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Compact {
     Nothing,
-    /// All have the same flags and mapcount, and none is of a large folio.
+    /// Frames with the same flags and mapcount, none of them part of a large folio.
     Uniform {
         flags: u64,
         count: u64,
         frames: u32,
     },
-    /// Anything else: its place in [`FrameFactsOfRegions::various`].
+    /// Any other frames: their index in [`FrameFactsOfRegions::various`].
     Various(usize),
 }
 
 impl Compact {
-    /// The form of these frames, if they are uniform.
+    /// Returns the compact form of these frames, if they are uniform.
     fn of_uniform(flags: &[u64], counts: &[u64]) -> Option<Self> {
         let (&first, &count) = flags.first().zip(counts.first())?;
         let of_large = FrameFlags::COMPOUND_HEAD.bits() | FrameFlags::COMPOUND_TAIL.bits();
@@ -88,7 +89,7 @@ impl Compact {
         })
     }
 
-    /// Adds further frames, if all are uniform.
+    /// Adds further frames; `None` unless all of them are uniform.
     fn and(self, further: Self) -> Option<Self> {
         match (self, further) {
             (Self::Nothing, further) => Some(further),
@@ -116,42 +117,42 @@ impl Compact {
 #[derive(Clone, Debug)]
 struct Various {
     facts: FrameFacts,
-    /// The frame behind those that were told of.
+    /// PFN after the last frame that was added.
     end: u64,
 }
 
 /// Facts of the frames of many regions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FrameFactsOfRegions {
-    told: Vec<Compact>,
+    regions: Vec<Compact>,
     various: Vec<Various>,
 }
 
 impl FrameFactsOfRegions {
-    /// As if new; the storage is kept.
+    /// Removes all regions; the storage is kept.
     pub(super) fn clear(&mut self) {
-        self.told.clear();
+        self.regions.clear();
         self.various.clear();
     }
 
-    /// One more region, of which nothing is told so far.
+    /// Adds a region without facts so far.
     pub(super) fn push(&mut self) {
-        self.told.push(Compact::Nothing);
+        self.regions.push(Compact::Nothing);
     }
 
-    /// Adds a part of a region, which follows on those before, of a piece that
-    /// begins with frame `start`.
+    /// Adds a part of a region, which follows its previous parts, from a piece that begins
+    /// with frame `start`.
     pub(super) fn add(&mut self, part: &Part, start: u64, flags: &[u64], counts: &[u64]) {
         let region = part.region as usize;
-        // Regions come in the order of their frames: to load what is told of one
-        // would wait for memory, for most of them in vain. To store does not.
+        // Regions come in the order of their frames: a load of one region's facts would
+        // wait for memory, for most regions in vain. A store does not wait.
         let before = match part.is_first {
             true => Compact::Nothing,
-            false => self.told[region],
+            false => self.regions[region],
         };
         let further = Compact::of_uniform(flags, counts);
         if let Some(uniform) = further.and_then(|further| before.and(further)) {
-            self.told[region] = uniform;
+            self.regions[region] = uniform;
             return;
         }
         let index = match before {
@@ -162,14 +163,14 @@ impl FrameFactsOfRegions {
                 self.various.len() - 1
             }
         };
-        self.told[region] = Compact::Various(index);
+        self.regions[region] = Compact::Various(index);
         let various = &mut self.various[index];
         various.facts.add(flags, counts);
         various.end = start + part.at.end as u64;
     }
 
-    /// Ends all folios that may go on: where the frame behind a region decides,
-    /// `goes_on` is asked whether it is of the same folio as the one before it.
+    /// Closes all folios that may continue. Where the frame after a region decides,
+    /// `goes_on` returns whether it belongs to the folio of the frame before it.
     pub(super) fn close_folios<E>(
         &mut self,
         mut goes_on: impl FnMut(u64) -> Result<bool, E>,
@@ -183,12 +184,12 @@ impl FrameFactsOfRegions {
 
     #[inline]
     pub(super) fn of(&self, region: usize) -> FrameFacts {
-        self.facts(self.told[region])
+        self.facts(self.regions[region])
     }
 
     #[inline]
-    fn facts(&self, told: Compact) -> FrameFacts {
-        match told {
+    fn facts(&self, compact: Compact) -> FrameFacts {
+        match compact {
             Compact::Nothing => FrameFacts::default(),
             Compact::Uniform {
                 flags,
@@ -244,7 +245,7 @@ mod tests {
             (&[ANON, ANON, ANON, ANON, HEAD, TAIL], &[1; 6]),
             (&[TAIL; 6], &[1; 6]),
         ];
-        // The last frame of one folio is behind the region's.
+        // The last frame of one folio is after the region's end.
         let goes_on = |end: u64| Ok::<_, ()>(end == 506);
         for size in 1..=6 {
             let mut of_regions = FrameFactsOfRegions::default();

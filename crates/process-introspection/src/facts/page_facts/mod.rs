@@ -1,5 +1,5 @@
-//! Facts of a process's pages, on request: the number of pages of a region for which each
-//! is true. [`reader`] reads them.
+//! Facts of a process's pages, on request: for each fact, the number of pages of a region
+//! for which it is true. [`reader`] reads them.
 
 mod counts;
 mod entries;
@@ -27,47 +27,50 @@ pub struct PageFacts {
 }
 
 impl PageFacts {
-    /// Returns the number of pages whose frame's flags are known: those in memory, less
-    /// frames that the kernel knows nothing of.
+    /// Returns the number of pages whose frame's flags are known: the resident ones, except
+    /// frames of which the kernel knows nothing.
     pub fn frames(&self) -> u64 {
         self.frames.flags.of(0)
     }
 
-    /// Returns the number of pages whose frame has this flag. (Of several: all of them.)
+    /// Returns the number of pages whose frame has this flag. (With several flags: all of
+    /// them.)
     pub fn frames_with(&self, flag: FrameFlags) -> u64 {
         self.frames.flags.of(flag.bits())
     }
 
-    /// Each bit of kpageflags that any frame has, with the number of pages.
+    /// Returns each bit of kpageflags that any frame has, with the number of pages.
     pub fn frame_flags(&self) -> impl Iterator<Item = (u32, u64)> {
         self.frames.flags.each()
     }
 
-    /// Returns the number of pages whose entry was read: all if they are in memory or
-    /// in swap, none otherwise.
+    /// Returns the number of pages whose entry was read: all if they are resident or
+    /// swapped, none otherwise.
     pub fn entries(&self) -> u64 {
         self.entry_flags.of(0)
     }
 
-    /// Returns the number of pages whose entry has this flag. (Of several: all of them.)
+    /// Returns the number of pages whose entry has this flag. (With several flags: all of
+    /// them.)
     pub fn entries_with(&self, flag: EntryFlags) -> u64 {
         self.entry_flags.of(flag.bits())
     }
 
-    /// Each flag that any entry has, as its bit, with the number of pages.
+    /// Returns each flag that any entry has, as its bit, with the number of pages.
     pub fn entry_flags(&self) -> impl Iterator<Item = (u32, u64)> {
         self.entry_flags.each()
     }
 
-    /// The least and the greatest number of mappings of a frame, see
-    /// [`Frames::read_mapcounts`](crate::Frames::read_mapcounts); `None` if no frame's is known.
+    /// Returns the least and the greatest mapcount of a frame, see
+    /// [`Frames::read_mapcounts`](crate::Frames::read_mapcounts); `None` if no frame's is
+    /// known.
     pub fn mapcounts(&self) -> Option<(u64, u64)> {
         let counts = || self.times_mapped().map(|(count, _)| count);
         counts().min().zip(counts().max())
     }
 
-    /// Returns the mapcounts of frames, each with the number of pages;
-    /// without frames that have no `struct page`.
+    /// Returns the mapcounts of frames, each with the number of pages; frames without a
+    /// `struct page` are left out.
     pub fn times_mapped(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.frames
             .times_mapped
@@ -75,7 +78,7 @@ impl PageFacts {
             .filter(|&(_, pages)| pages > 0)
     }
 
-    /// The folios that the frames are a part of.
+    /// Returns the page counts of the folios that contain the frames.
     pub(crate) fn folios(&self) -> &FolioPages {
         &self.frames.folios
     }

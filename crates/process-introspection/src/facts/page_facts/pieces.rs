@@ -1,15 +1,14 @@
-//! Cuts numbers that follow each other, of frames or of pages, into pieces to be
-//! read at once. Pure.
+//! Division of consecutive frames or pages into pieces that are read with one call. Pure.
 
 use std::ops::Range;
 
-/// Frames or pages that follow each other, of one region.
+/// Consecutive frames or pages of one region.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Run {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) region: u32,
-    /// Each of its frames is known to be mapped once.
+    /// True if the mapcount of each frame is known to be 1.
     pub(super) is_mapped_once: bool,
 }
 
@@ -18,21 +17,21 @@ pub(super) struct Run {
 pub(super) struct Part {
     pub(super) region: u32,
     pub(super) is_mapped_once: bool,
-    /// Its place in the piece.
+    /// Position in the piece.
     pub(super) at: Range<usize>,
-    /// The region begins with it.
+    /// True for the first part of the region.
     pub(super) is_first: bool,
 }
 
-/// Number of frames, or entries, that are read at once.
+/// Number of frames, or entries, that one call reads.
 pub(super) const PIECE: usize = 2048;
-/// Number of frames between two runs that cost less to read than a call.
+/// Number of frames between two runs that cost less to read than another call.
 const SMALL_GAP: u64 = 3;
 
-/// Cuts runs, which ascend and may overlap, into pieces to be read at once.
+/// Pieces of runs, which ascend and may overlap; one call reads each.
 #[derive(Debug)]
 pub(super) struct Pieces<'a> {
-    /// Those that are not yet passed wholly.
+    /// Runs that are not yet completely passed.
     runs: &'a [Run],
     at: u64,
 }
@@ -42,7 +41,7 @@ impl<'a> Pieces<'a> {
         Self { runs, at: 0 }
     }
 
-    /// The next piece: where it begins, and its length, up to [`PIECE`].
+    /// Returns the start and the length of the next piece, up to [`PIECE`].
     pub(super) fn next(&mut self) -> Option<(u64, usize)> {
         let is_over = |run: &Run| run.end <= self.at.max(run.start);
         while self.runs.first().is_some_and(is_over) {
@@ -61,7 +60,7 @@ impl<'a> Pieces<'a> {
         Some((self.at, (end.min(most) - self.at) as usize))
     }
 
-    /// Returns the regions that the first `size` of the current piece belong to.
+    /// Returns the parts of regions in the first `size` frames of the current piece.
     pub(super) fn parts(&self, size: usize) -> impl Iterator<Item = Part> + 'a {
         let (start, end) = (self.at, self.at + size as u64);
         let runs = self.runs.iter().take_while(move |run| run.start < end);
@@ -94,7 +93,7 @@ mod tests {
         }
     }
 
-    /// Each region's numbers, as the pieces give them, and how many pieces.
+    /// Returns each region's numbers, as read from the pieces, and the number of pieces.
     fn read(runs: &[Run], step: usize) -> (Vec<Vec<u64>>, usize) {
         let mut seen = vec![Vec::new(); runs.len()];
         let mut pieces = Pieces::of(runs);

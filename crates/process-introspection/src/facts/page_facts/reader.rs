@@ -1,5 +1,5 @@
-//! Reads facts: frames in sorted runs, entries in runs of neighbours. Knows
-//! nothing of how regions are found.
+//! Reader of facts: frames in sorted runs, entries in runs of neighbours. Knows nothing of
+//! the search for regions.
 
 use std::ops::Range;
 
@@ -15,26 +15,26 @@ use crate::error::Error;
 use crate::machine::frames::{FrameFlags, Frames};
 use crate::process::Process;
 
-/// Reads facts of a process's pages, for many regions at a time: the more, the
-/// longer the runs of frames. Takes some hundred bytes for each region added, and
-/// a constant.
+/// Reader of facts of a process's pages, for many regions at a time: the more regions, the
+/// longer the runs of frames. Takes some hundred bytes for each added region, and a
+/// constant.
 #[derive(Debug)]
 pub struct PageFactsReader<'a> {
     process: &'a Process,
     frames: Frames,
     page: PageSize,
-    /// Whether entries are read as well.
+    /// True if entries are read too.
     with_entries: bool,
     /// Flags and mapcounts of a piece of frames, or its entries.
     flags: Vec<u64>,
     words: Vec<u64>,
-    /// For the regions added: runs of frames, and of pages whose entries are to be
-    /// read, and what was told of their frames and entries.
+    /// For the added regions: runs of frames, runs of pages whose entries are to be read,
+    /// and the facts that were read of both.
     runs: Vec<Run>,
     pages: Vec<Run>,
-    frames_told: FrameFactsOfRegions,
+    frame_facts: FrameFactsOfRegions,
     entries: Vec<WordCounts>,
-    /// Whether these were read: they are forgotten when the next is added.
+    /// True if the regions were read: the next addition removes them.
     are_read: bool,
 }
 
@@ -49,26 +49,27 @@ impl<'a> PageFactsReader<'a> {
             words: vec![0; PIECE],
             runs: Vec::new(),
             pages: Vec::new(),
-            frames_told: FrameFactsOfRegions::default(),
+            frame_facts: FrameFactsOfRegions::default(),
             entries: Vec::new(),
             are_read: false,
         })
     }
 
-    /// Leaves the entries alone: of frames only, in half of the time.
+    /// Returns the reader without entries: it reads facts of frames only, in half of the
+    /// time.
     pub(crate) fn of_frames_only(mut self) -> Self {
         self.with_entries = false;
         self
     }
 
-    /// Adds a region to those whose facts [`Self::read`] reads next: its
-    /// addresses, what is behind them as a walk found it, and what the walk has
-    /// noted of their entries (see [`Walk::entry_flags`](crate::Walk::entry_flags)). Those
-    /// are not read again, nor is what they tell: that a frame is mapped once.
+    /// Adds a region to those whose facts [`Self::read`] reads next: its addresses, its
+    /// backing as a walk found it, and the entries that the walk has noted (see
+    /// [`Walk::entry_flags`](crate::Walk::entry_flags)). Noted entries are not read again,
+    /// nor is the mapcount of a frame that they show to be mapped once.
     ///
-    /// A region can have changed since it was found: what was noted is as old as
-    /// the region. Entries that were not noted are those of its addresses when
-    /// they are read, its frames those that it had.
+    /// A region can have changed since it was found: the noted entries are as old as the
+    /// region. Entries that were not noted are those of its addresses at the time of the
+    /// read, its frames those that it had when it was found.
     ///
     /// # Panics
     /// If 2^32 regions are added without a [`Self::read`].
@@ -93,28 +94,27 @@ impl<'a> PageFactsReader<'a> {
         if noted.is_none() && has_entries && self.with_entries {
             self.pages.push(run(virt.start().as_u64() >> shift));
         }
-        self.frames_told.push();
+        self.frame_facts.push();
         let noted = noted.map_or_else(WordCounts::default, |noted| noted.0);
         self.entries.push(noted);
     }
 
-    /// The facts of each region that was added since the last time, in their
-    /// order.
+    /// Returns the facts of each region that was added since the last call, in their order.
     ///
     /// # Errors
-    /// [`Error::is_gone`]; the system's. The regions are forgotten then, too.
+    /// [`Error::is_gone`]; errors of the system. The regions are removed in this case too.
     pub fn read(&mut self) -> Result<impl ExactSizeIterator<Item = PageFacts> + '_, Error> {
         if self.are_read {
             self.forget();
         }
         self.are_read = true;
-        // Frames of neighbours often ascend or descend for a while: the stable sort
-        // finds such stretches, and takes a tenth of the instructions then.
+        // Frames of neighbours often ascend or descend for a while: the stable sort finds
+        // such runs, and then takes a tenth of the instructions.
         self.runs.sort_by_key(|run| run.start);
         self.pages.sort_by_key(|run| run.start);
         self.read_frames()?;
         self.read_entries()?;
-        let frames = &self.frames_told;
+        let frames = &self.frame_facts;
         let entries = self.entries.iter_mut().enumerate();
         Ok(entries.map(|(region, entries)| PageFacts {
             frames: frames.of(region),
@@ -126,7 +126,7 @@ impl<'a> PageFactsReader<'a> {
         self.are_read = false;
         self.runs.clear();
         self.pages.clear();
-        self.frames_told.clear();
+        self.frame_facts.clear();
         self.entries.clear();
     }
 
@@ -136,23 +136,23 @@ impl<'a> PageFactsReader<'a> {
         while let Some((start, size)) = pieces.next() {
             self.process.beat();
             let first = Pfn::new(start);
-            let told = frames.read_flag_words(first, &mut self.flags[..size])?;
-            let unknown = times_unknown(pieces.parts(told), &self.flags);
-            self.words[..told].fill(1);
+            let known = frames.read_flag_words(first, &mut self.flags[..size])?;
+            let unknown = times_unknown(pieces.parts(known), &self.flags);
+            self.words[..known].fill(1);
             let counts = &mut self.words[unknown.clone()];
             let at = Pfn::new(start + unknown.start as u64);
-            let told = match frames.read_mapcounts(at, counts)? {
-                read if read == unknown.len() => told,
+            let known = match frames.read_mapcounts(at, counts)? {
+                read if read == unknown.len() => known,
                 read => unknown.start + read,
             };
-            for part in pieces.parts(told) {
+            for part in pieces.parts(known) {
                 let (flags, counts) = (&self.flags[part.at.clone()], &self.words[part.at.clone()]);
-                self.frames_told.add(&part, start, flags, counts);
+                self.frame_facts.add(&part, start, flags, counts);
             }
-            // Nothing is known of frames past those that were read.
+            // Nothing is known of frames after those that were read.
             pieces.advance(size);
         }
-        self.frames_told.close_folios(|end| {
+        self.frame_facts.close_folios(|end| {
             let mut next = [FrameFlags::default()];
             frames.read_flags(Pfn::new(end), &mut next)?;
             Ok(next[0].contains(FrameFlags::COMPOUND_TAIL))
@@ -179,14 +179,13 @@ impl<'a> PageFactsReader<'a> {
     }
 }
 
-/// The frames of a piece, with these flags, among which all are whose number of
-/// mappings is to be read.
+/// Returns the range of frames of a piece, with these flags, that contains all whose
+/// mapcount has to be read.
 ///
-/// For a frame that is mapped, and not of a large folio, an entry has
-/// MMAP_EXCLUSIVE if and only if the number is 1 (fs/proc/task_mmu.c
-/// `pte_to_pagemap_entry`, against fs/proc/page.c: 5.10, 6.12, 6.15 and later);
-/// of a large one it can be said of the process. A frame that was merged since
-/// can be mapped more often.
+/// For a frame that is mapped, and not part of a large folio, an entry has MMAP_EXCLUSIVE
+/// if and only if the mapcount is 1 (fs/proc/task_mmu.c `pte_to_pagemap_entry`, against
+/// fs/proc/page.c: 5.10, 6.12, 6.15 and later); for a large folio the flag can describe the
+/// process instead. A frame that was merged since then can be mapped more often.
 fn times_unknown(parts: impl Iterator<Item = Part>, flags: &[u64]) -> Range<usize> {
     const MAPPED: u64 = FrameFlags::MMAP.bits();
     const OTHERS: u64 = FrameFlags::COMPOUND_HEAD.bits()
@@ -208,7 +207,7 @@ fn times_unknown(parts: impl Iterator<Item = Part>, flags: &[u64]) -> Range<usiz
 }
 
 impl Process {
-    /// A reader of facts of this process's pages.
+    /// Returns a reader of facts of this process's pages.
     ///
     /// ```
     /// use process_introspection::{FrameFlags, Process};

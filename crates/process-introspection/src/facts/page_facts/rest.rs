@@ -1,9 +1,9 @@
-//! A list that is mostly empty. Pure.
+//! List that is mostly empty. Pure.
 
 use std::ops::{Deref, DerefMut};
 
-/// Eight bytes where it is empty: what has several, and is kept for each of
-/// many regions, fits into two cache lines.
+/// List that takes eight bytes when it is empty: a structure that contains several, and is
+/// kept for each of many regions, fits into two cache lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::box_collection, reason = "three times as large without")]
 pub(crate) struct Rest<T>(Option<Box<Vec<T>>>);

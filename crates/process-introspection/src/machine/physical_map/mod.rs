@@ -1,5 +1,5 @@
-//! Resources and NUMA nodes of physical addresses. Owns
-//! the files that tell; knows no process.
+//! Resources and NUMA nodes of physical addresses. Owns the files that report them; knows
+//! no process.
 
 mod nodes;
 mod resources;
@@ -18,13 +18,13 @@ use resources::Resources;
 
 pub use resources::{PhysicalKind, Resource};
 
-/// Map of this machine's physical addresses, as it was when it was
-/// read. Memory that is plugged in or taken out later needs another.
+/// Map of this machine's physical addresses, as it was when it was read. After memory is
+/// plugged in or removed, read another one.
 #[derive(Clone, Debug)]
 pub struct PhysicalMap {
-    /// `None` if this caller may not see them.
+    /// Resources; `None` if this caller may not see them.
     resources: Option<Resources>,
-    /// RAM of which the node is known.
+    /// RAM whose node is known.
     memory: Vec<Piece>,
     several_nodes: bool,
 }
@@ -33,21 +33,21 @@ pub struct PhysicalMap {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhysicalPlace<'a> {
-    /// Its kind; `None` if this caller may not see the resources.
+    /// Kind of memory; `None` if this caller may not see the resources.
     pub kind: Option<PhysicalKind>,
-    /// The resources that it belongs to, outermost first: System RAM, then
-    /// Kernel code. Empty where nothing is claimed, and if they are hidden.
+    /// Resources that contain the address, outermost first: System RAM, then Kernel code.
+    /// Empty where no resource is claimed, and if they are hidden.
     pub resources: Vec<&'a Resource>,
-    /// The NUMA node whose memory it is; `None` for what is no RAM of the
-    /// kernel's, and where the node is not known. (If the resources are hidden,
-    /// gaps within a block of memory cannot be told from the memory.)
+    /// NUMA node of the memory; `None` for addresses that the kernel does not manage as
+    /// RAM, and where the node is not known. (If the resources are hidden, gaps within a
+    /// block of memory cannot be distinguished from the memory.)
     pub node: Option<u32>,
 }
 
 impl PhysicalMap {
-    /// Reads what this machine has.
+    /// Reads the map of this machine.
     ///
-    /// | what | from | needs |
+    /// | facts | source | required |
     /// |---|---|---|
     /// | resources | `/proc/iomem` | CAP_SYS_ADMIN in the initial user namespace; otherwise they are hidden, see [`PhysicalMap::sees_resources`] |
     /// | nodes | `/sys/devices/system/node/nodeN/memoryK` and the block size; `/proc/zoneinfo` where there are no blocks, or one has memory of two nodes | nothing |
@@ -63,8 +63,8 @@ impl PhysicalMap {
     /// ```
     ///
     /// # Errors
-    /// The system's, such as EMFILE. That a file is not there or not for this
-    /// caller is no error: what it would tell is then unknown.
+    /// Errors of the system, such as EMFILE. A file that is absent, or closed to this
+    /// caller, is no error: its facts are then unknown.
     pub fn read() -> Result<Self, Error> {
         Self::read_in(&Mounts::new())
     }
@@ -78,8 +78,8 @@ impl PhysicalMap {
         Self::read_from(mounts.proc(), mounts.sys())
     }
 
-    /// Reads the map from any directories that hold such files, such as copies of
-    /// another machine's.
+    /// Reads the map from any directories that contain such files, such as copies from
+    /// another machine.
     ///
     /// # Errors
     /// As [`PhysicalMap::read`].
@@ -110,13 +110,13 @@ impl PhysicalMap {
         })
     }
 
-    /// Returns whether the resources can be seen. Without CAP_SYS_ADMIN the kernel
-    /// shows all of them at address 0; that is never taken for the truth.
+    /// Returns whether this caller can see the resources. Without CAP_SYS_ADMIN the kernel
+    /// shows all of them at address 0, which is never returned.
     pub fn sees_resources(&self) -> bool {
         self.resources.is_some()
     }
 
-    /// The last byte of the machine's RAM; `None` if this caller may not see the
+    /// Returns the last byte of the machine's RAM; `None` if this caller may not see the
     /// resources.
     pub fn last_of_ram(&self) -> Option<PhysAddr> {
         let ram = self.resources.as_ref()?.system_ram();
@@ -124,7 +124,7 @@ impl PhysicalMap {
         last.map(PhysAddr::new)
     }
 
-    /// The last byte that any resource claims; `None` if this caller may not see
+    /// Returns the last byte that any resource claims; `None` if this caller may not see
     /// the resources.
     pub fn last_claimed(&self) -> Option<PhysAddr> {
         self.resources.as_ref()?.last()
@@ -162,14 +162,14 @@ impl PhysicalMap {
         (size >> page.shift()).max(1)
     }
 
-    /// The NUMA node of all of `size` bytes of RAM; `None` if it is not known
-    /// for one of them, or not the same for all.
+    /// Returns the NUMA node of all of `size` bytes of RAM; `None` if it is not known for
+    /// one of them, or differs between them.
     pub fn node_of(&self, start: PhysAddr, size: u64) -> Option<u32> {
         nodes::node_of(&self.memory, start.as_u64(), size)
     }
 
-    /// Returns the NUMA nodes of `size` bytes, piece by piece in
-    /// the order of addresses; `None` where that is not known.
+    /// Returns the NUMA nodes of `size` bytes, piece by piece in the order of addresses;
+    /// `None` where the node is not known.
     pub fn nodes_of(
         &self,
         start: PhysAddr,
@@ -179,9 +179,9 @@ impl PhysicalMap {
     }
 }
 
-/// The memory blocks of each node: the links in its directory. A block's number
-/// times the size of all blocks is its address (drivers/base/memory.c
-/// `phys_index_show`, 5.10 to 6.18).
+/// Returns the memory blocks of each node: the links in its directory. A block's number
+/// times the size of all blocks is its address (drivers/base/memory.c `phys_index_show`,
+/// 5.10 to 6.18).
 fn candidates(system: &Path) -> io::Result<Candidates> {
     let size = available(fs::read_to_string(system.join("memory/block_size_bytes")))?;
     let size = size.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
@@ -205,7 +205,7 @@ fn candidates(system: &Path) -> io::Result<Candidates> {
     })
 }
 
-/// The numbers in a directory's entries of this name.
+/// Returns the numbers in a directory's entries with this name and a number.
 fn numbered(directory: &Path, name: &str) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     let Some(entries) = available(fs::read_dir(directory))? else {
@@ -219,7 +219,7 @@ fn numbered(directory: &Path, name: &str) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// `None` for what is not there, or not for this caller.
+/// Returns `None` for a file that is absent or closed to this caller.
 fn available<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

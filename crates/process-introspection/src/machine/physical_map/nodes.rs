@@ -1,6 +1,6 @@
-//! NUMA nodes of physical addresses: from sysfs's memory blocks,
-//! and from the spans of the nodes' zones where blocks do not tell. Pure; knows
-//! no file and nothing of what else is at an address.
+//! NUMA nodes of physical addresses: from sysfs's memory blocks, and from the spans of the
+//! nodes' zones where blocks do not determine the node. Pure; knows no file and no
+//! resources.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(super) struct Piece {
     pub(super) node: u32,
 }
 
-/// A zone's place: from its first page to its last. Zones of several nodes can
+/// Address range of a zone, from its first page to its last. Zones of several nodes can
 /// interleave; every page of a node is in a span of that node.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -21,7 +21,7 @@ pub(super) struct Span {
     end: u64,
 }
 
-/// The spans in the text of `/proc/zoneinfo`, for this base page size. Zones
+/// Returns the spans in the text of `/proc/zoneinfo`, for this base page size. Zones
 /// without pages have none (mm/vmstat.c `zoneinfo_show_print`, 5.10 to 6.18).
 pub(super) fn spans(text: &str, page: u64) -> Vec<Span> {
     let mut spans = Vec::new();
@@ -54,22 +54,21 @@ pub(super) fn spans(text: &str, page: u64) -> Vec<Span> {
     spans
 }
 
-/// RAM of the kernel's, as far as is known.
+/// RAM that the kernel manages, as far as is known.
 #[derive(Clone, Debug)]
 pub(super) enum Candidates {
-    /// Memory blocks, by their numbers, with the nodes that link to them: two
-    /// if the border between the nodes lies within the block
-    /// (drivers/base/node.c, 5.10 to 6.18).
+    /// Memory blocks, by their numbers, with the nodes that link to them: two if the border
+    /// between the nodes lies within the block (drivers/base/node.c, 5.10 to 6.18).
     Blocks {
         size: u64,
         nodes: BTreeMap<u64, Vec<u32>>,
     },
-    /// This kernel has no memory blocks (no CONFIG_MEMORY_HOTPLUG).
+    /// Kernel without memory blocks (no CONFIG_MEMORY_HOTPLUG).
     Everywhere,
 }
 
 impl Candidates {
-    /// Returns whether the blocks leave something to the spans.
+    /// Returns whether the blocks leave some nodes to the spans.
     pub(super) fn need_spans(&self) -> bool {
         match self {
             Self::Blocks { nodes, .. } => nodes.values().any(|nodes| nodes.len() != 1),
@@ -77,8 +76,8 @@ impl Candidates {
         }
     }
 
-    /// The addresses of which the node is known, ascending, neighbours of one
-    /// node joined.
+    /// Returns the addresses whose node is known, ascending, with neighbours of one node
+    /// joined.
     pub(super) fn pieces(&self, spans: &[Span]) -> Vec<Piece> {
         let mut pieces = Vec::new();
         match self {
@@ -100,8 +99,8 @@ impl Candidates {
     }
 }
 
-/// Those addresses of a range that lie in the spans of exactly one node, of
-/// `owners` if there are any.
+/// Adds those addresses of a range that lie in the spans of exactly one node, of `owners`
+/// if there are any.
 fn by_spans(pieces: &mut Vec<Piece>, (start, end): (u64, u64), spans: &[Span], owners: &[u32]) {
     let possible = |span: &&Span| owners.is_empty() || owners.contains(&span.node);
     let spans: Vec<_> = spans.iter().filter(possible).collect();
@@ -155,8 +154,8 @@ pub(super) fn within(pieces: &[Piece], ranges: &[(u64, u64)]) -> Vec<Piece> {
     parts
 }
 
-/// The node of all of `size` bytes from `start`; `None` if it is not known for
-/// one of them, or not the same.
+/// Returns the node of all of `size` bytes from `start`; `None` if it is not known for one
+/// of them, or differs between them.
 pub(super) fn node_of(pieces: &[Piece], start: u64, size: u64) -> Option<u32> {
     let end = start.checked_add(size)?;
     let from = pieces.partition_point(|piece| piece.end <= start);
@@ -175,8 +174,8 @@ pub(super) fn node_of(pieces: &[Piece], start: u64, size: u64) -> Option<u32> {
     None
 }
 
-/// Returns the nodes of `size` bytes from `start`, in pieces;
-/// `None` where that is not known.
+/// Returns the nodes of `size` bytes from `start`, in pieces; `None` where the node is not
+/// known.
 pub(super) fn parts(
     pieces: &[Piece],
     start: u64,
@@ -263,11 +262,11 @@ Node 1, zone   Normal
         let divided = [span(0, 0, 0x140), span(1, 0x140, 0x300)];
         let expected = [piece(0, 0x140, 0), piece(0x140, 0x300, 1)];
         assert_eq!(candidates.pieces(&divided), expected);
-        // Interleaved: where both spans are, neither is known.
+        // Interleaved: where both spans overlap, the node is not known.
         let interleaved = [span(0, 0, 0x180), span(1, 0x140, 0x300)];
         let expected = [piece(0, 0x140, 0), piece(0x180, 0x300, 1)];
         assert_eq!(candidates.pieces(&interleaved), expected);
-        // Another node's span does not count.
+        // The span of another node does not count.
         let other = [divided[0], divided[1], span(2, 0, 0x300)];
         assert_eq!(candidates.pieces(&other), candidates.pieces(&divided));
         assert_eq!(

@@ -1,19 +1,18 @@
-//! The kernel's list of physical address ranges, `/proc/iomem`: its text, and
-//! the tree that it stands for. Pure; knows no file and no NUMA node.
+//! The kernel's list of physical address ranges, `/proc/iomem`: its text, and the tree that
+//! it represents. Pure; knows no file and no NUMA node.
 
 use process_introspection_core::PhysAddr;
 
-/// A range of physical addresses that something has claimed, as `/proc/iomem`
-/// lists it.
+/// Range of physical addresses that is claimed, as `/proc/iomem` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resource {
-    /// Its first byte.
+    /// First byte.
     pub first: PhysAddr,
-    /// Its last byte.
+    /// Last byte.
     pub last: PhysAddr,
-    /// Whose it is, in the kernel's words: `System RAM`, `Kernel code`, a
-    /// driver's name. What is not UTF-8 is replaced.
+    /// Owner, in the kernel's words: `System RAM`, `Kernel code`, a driver's name. Bytes
+    /// that are not UTF-8 are replaced.
     pub name: String,
 }
 
@@ -21,24 +20,24 @@ pub struct Resource {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PhysicalKind {
-    /// Memory that the kernel manages, whatever it is made of.
+    /// Memory that the kernel manages as RAM, whatever its technology.
     SystemRam,
     /// Persistent memory that the kernel does not manage as RAM.
     PersistentMemory,
-    /// Memory that the firmware keeps from the kernel, and no driver has claimed.
+    /// Memory that the firmware withholds from the kernel, and that no driver has claimed.
     Reserved,
-    /// The firmware's tables and ROMs.
+    /// Tables and ROMs of the firmware.
     Firmware,
-    /// A range of a PCI bus, of its configuration space or of a device on it.
+    /// Range of a PCI bus, of its configuration space or of a device on it.
     Pci,
-    /// Another device's registers or memory.
+    /// Registers or memory of another device.
     Device,
-    /// Nothing has claimed it.
+    /// Address that nothing has claimed.
     Unclaimed,
 }
 
 impl PhysicalKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 7] = [
         Self::SystemRam,
         Self::PersistentMemory,
@@ -49,7 +48,7 @@ impl PhysicalKind {
         Self::Unclaimed,
     ];
 
-    /// Its name in every output.
+    /// Returns the name in every output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SystemRam => "system-ram",
@@ -62,10 +61,10 @@ impl PhysicalKind {
         }
     }
 
-    /// From the names of the ranges around an address, outermost first. Parts
-    /// of RAM have names of their own ("Kernel code"; on arm64 "reserved"), RAM
-    /// that was a device's lies within it ("dax0.0 > System RAM (kmem)"): RAM
-    /// anywhere makes it RAM.
+    /// Returns the kind from the names of the ranges around an address, outermost first.
+    /// Parts of RAM have names of their own ("Kernel code"; on arm64 "reserved"), RAM that
+    /// was a device's lies within it ("dax0.0 > System RAM (kmem)"): RAM anywhere makes it
+    /// RAM.
     fn of(names: &[&str]) -> Self {
         let any = |is: fn(&str) -> bool| names.iter().any(|name| is(name));
         if any(is_system_ram) {
@@ -86,13 +85,15 @@ impl PhysicalKind {
     }
 }
 
-/// "System RAM", "System RAM (kmem)", "System RAM (virtio_mem)" ...
+/// Returns whether a name is "System RAM", "System RAM (kmem)", "System RAM (virtio_mem)"
+/// ...
 fn is_system_ram(name: &str) -> bool {
     name == "System RAM" || name.starts_with("System RAM (")
 }
 
-/// Names of x86's firmware map (arch/x86/kernel/e820.c, Linux 5.10 to 6.18),
-/// of arm64's memory without a mapping, and the kernel's own for what follows RAM.
+/// Returns whether a name is one of x86's firmware map (arch/x86/kernel/e820.c, Linux 5.10
+/// to 6.18), of arm64's memory without a mapping, or the kernel's own for the range after
+/// RAM.
 fn is_reserved(name: &str) -> bool {
     matches!(
         name,
@@ -104,7 +105,8 @@ fn is_pci(name: &str) -> bool {
     name.starts_with("PCI ") || is_pci_address(name)
 }
 
-/// "0000:00:01.0": domain (4 digits or more), bus, device, function.
+/// Returns whether a name is like "0000:00:01.0": domain (4 digits or more), bus, device,
+/// function.
 fn is_pci_address(name: &str) -> bool {
     let hexadecimal = |text: &str, at_least: usize, at_most: usize| {
         (at_least..=at_most).contains(&text.len())
@@ -122,16 +124,16 @@ fn is_pci_address(name: &str) -> bool {
     })
 }
 
-/// The claimed ranges, in the order of the text: a range stands before its
-/// parts. What is part of what follows from the addresses; the indentation
-/// says it only for the first 5 levels.
+/// Claimed ranges, in the order of the text: a range precedes its parts. The addresses
+/// determine which range is part of which; the indentation shows it only for the first 5
+/// levels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Resources(Vec<Resource>);
 
 impl Resources {
-    /// From the text; `None` if it shows no addresses. Without CAP_SYS_ADMIN in
-    /// the initial user namespace the kernel writes 0 for all of them
-    /// (kernel/resource.c `r_show`, since Linux 4.6), and nothing says so.
+    /// Parses the text; `None` if it shows no addresses. Without CAP_SYS_ADMIN in the
+    /// initial user namespace the kernel writes 0 for all of them (kernel/resource.c
+    /// `r_show`, since Linux 4.6), without any other sign.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let mut resources: Vec<Resource> = Vec::new();
         let mut shown = false;
@@ -149,7 +151,8 @@ impl Resources {
         shown.then_some(Self(resources))
     }
 
-    /// The ranges around an address, outermost first, and what they make it.
+    /// Returns the ranges around an address, outermost first, and the kind that they make
+    /// it.
     pub(super) fn at(&self, address: PhysAddr) -> (Vec<&Resource>, PhysicalKind) {
         let inside = |resource: &&Resource| resource.first <= address && address <= resource.last;
         let path: Vec<_> = self.0.iter().filter(inside).collect();
@@ -158,8 +161,8 @@ impl Resources {
         (path, kind)
     }
 
-    /// The first address above this one where a resource begins, or one has
-    /// ended; the last address of all if there is none.
+    /// Returns the first address above this one where a resource begins, or one has ended;
+    /// the last address of all if there is none.
     pub(super) fn border_after(&self, address: PhysAddr) -> u64 {
         let borders = self.0.iter().flat_map(|resource| {
             [
@@ -171,12 +174,12 @@ impl Resources {
         above.min().unwrap_or(u64::MAX)
     }
 
-    /// The last byte of all.
+    /// Returns the last byte of all resources.
     pub(super) fn last(&self) -> Option<PhysAddr> {
         self.0.iter().map(|resource| resource.last).max()
     }
 
-    /// First and last byte of each range of RAM, ascending.
+    /// Returns the first and last byte of each range of RAM, ascending.
     pub(super) fn system_ram(&self) -> Vec<(u64, u64)> {
         let ram = self
             .0
@@ -190,7 +193,7 @@ impl Resources {
     }
 }
 
-/// A line: `  01000000-0220bb07 : Kernel code`.
+/// Parses a line such as `  01000000-0220bb07 : Kernel code`.
 fn parts(line: &[u8]) -> Option<(u64, u64, String)> {
     let line = String::from_utf8_lossy(line);
     let (range, name) = line.split_once(" : ")?;
