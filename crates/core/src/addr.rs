@@ -1,6 +1,6 @@
-//! Types for numbers: a virtual address, a physical one, a page frame, a page
-//! size, a range of virtual addresses. Owns no system call but the one that
-//! finds the base page size; knows nothing of processes.
+//! Types of numbers: virtual and physical addresses, page frame numbers, page sizes and
+//! ranges of virtual addresses. Owns the one system call that finds the base page size;
+//! knows nothing of processes.
 
 use core::fmt;
 use core::ops::{Bound, RangeBounds};
@@ -25,7 +25,8 @@ macro_rules! address {
                 self.0
             }
 
-            /// This, `bytes` further on; `None` past the end of the address space.
+            /// Returns the address `bytes` higher; `None` past the end of the address
+            /// space.
             pub const fn checked_add(self, bytes: u64) -> Option<Self> {
                 match self.0.checked_add(bytes) {
                     Some(sum) => Some(Self(sum)),
@@ -67,25 +68,25 @@ macro_rules! address {
 }
 
 address! {
-    /// An address in a process's address space, in bytes.
+    /// Address in a process's address space, in bytes.
     VirtAddr
 }
 
 address! {
-    /// An address in the machine's physical address space, in bytes, as the
-    /// CPU's page tables hold it. It is not the address a device behind an
-    /// IOMMU must use, and it stays true only while the page stays where it is.
+    /// Address in the machine's physical address space, in bytes, as the CPU's page
+    /// tables contain it. A device behind an IOMMU uses a different address. The address
+    /// is valid only while the page stays in its frame.
     PhysAddr
 }
 
-/// Without the tag that a pointer can have on arm64.
+/// Converts a pointer, without the tag that it can have on arm64.
 impl<T> From<*const T> for VirtAddr {
     fn from(pointer: *const T) -> Self {
         Self(pointer as usize as u64).untagged()
     }
 }
 
-/// Without the tag that a pointer can have on arm64.
+/// Converts a pointer, without the tag that it can have on arm64.
 impl<T> From<*mut T> for VirtAddr {
     fn from(pointer: *mut T) -> Self {
         Self(pointer as usize as u64).untagged()
@@ -93,9 +94,9 @@ impl<T> From<*mut T> for VirtAddr {
 }
 
 impl VirtAddr {
-    /// This without a tag. On arm64 the upper 8 bits of a pointer can be one, which
-    /// the hardware ignores (top byte ignore, the memory tagging extension). The
-    /// kernel's files hold addresses without. On other architectures it is this.
+    /// Returns the address without a tag. On arm64 the upper 8 bits of a pointer can be a
+    /// tag, which the hardware ignores (top byte ignore, the memory tagging extension).
+    /// The kernel's files contain addresses without it. Other architectures have no tag.
     pub const fn untagged(self) -> Self {
         if cfg!(target_arch = "aarch64") {
             Self(without_top_byte(self.0))
@@ -105,9 +106,9 @@ impl VirtAddr {
     }
 }
 
-/// As the kernel does for the addresses that its system calls are given: where
-/// bit 55 is clear, which makes it an address of a process, bits 56 to 63 are
-/// cleared (`untagged_addr` in arch/arm64/include/asm/memory.h, Linux 5.4 to 6.18).
+/// Removes a tag as the kernel does from the addresses in its system calls' arguments:
+/// where bit 55 is clear, which marks an address of a process, bits 56 to 63 are cleared
+/// (`untagged_addr` in arch/arm64/include/asm/memory.h, Linux 5.4 to 6.18).
 const fn without_top_byte(address: u64) -> u64 {
     if address & (1 << 55) == 0 {
         address & ((1 << 56) - 1)
@@ -116,7 +117,7 @@ const fn without_top_byte(address: u64) -> u64 {
     }
 }
 
-/// A page frame number: a physical address divided by the base page size.
+/// Page frame number: a physical address divided by the base page size.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]
 pub struct Pfn(u64);
@@ -132,20 +133,20 @@ impl Pfn {
         self.0
     }
 
-    /// The address of the frame's first byte, given the base page size.
+    /// Returns the address of the frame's first byte, for this base page size.
     pub const fn address(self, base: PageSize) -> PhysAddr {
         PhysAddr(self.0 << base.shift())
     }
 }
 
 impl PhysAddr {
-    /// The frame that holds this address, given the base page size.
+    /// Returns the frame that contains this address, for this base page size.
     pub const fn pfn(self, base: PageSize) -> Pfn {
         Pfn(self.0 >> base.shift())
     }
 }
 
-/// The size of a page: a power of two, in bytes.
+/// Size of a page: a power of two, in bytes.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageSize {
     shift: u8,
@@ -155,7 +156,7 @@ impl PageSize {
     /// The size of 4 KiB.
     pub const SIZE_4K: Self = Self { shift: 12 };
 
-    /// A page size of `bytes`; `None` unless that is a power of two.
+    /// Returns a page size of `bytes`; `None` unless that is a power of two.
     pub const fn from_bytes(bytes: u64) -> Option<Self> {
         if bytes.is_power_of_two() {
             Some(Self {
@@ -166,7 +167,7 @@ impl PageSize {
         }
     }
 
-    /// The running kernel's base page size.
+    /// Returns the running kernel's base page size.
     pub fn base() -> Self {
         Self {
             shift: sys::base_page_shift(),
@@ -183,12 +184,11 @@ impl PageSize {
         self.shift as u32
     }
 
-    /// Returns what one entry of the second-lowest page-table level maps, where this
-    /// is the base page size: 2 MiB over 4 KiB pages, 32 MiB over 16 KiB,
-    /// 512 MiB over 64 KiB. A table is one page of entries as wide as an
-    /// address of the page tables: 8 bytes, but 4 on 32-bit Arm. (32-bit x86
-    /// has 8 with PAE, which every kernel with transparent huge pages that we
-    /// know of uses.)
+    /// Returns the size that one entry of the second-lowest page-table level maps, where
+    /// this is the base page size: 2 MiB over 4 KiB pages, 32 MiB over 16 KiB, 512 MiB
+    /// over 64 KiB. A table is one page of entries as wide as an address in the page
+    /// tables: 8 bytes, but 4 on 32-bit Arm. (32-bit x86 has 8 with PAE, which every
+    /// known kernel with transparent huge pages uses.)
     pub const fn pmd(self) -> Self {
         let entry_shift = if cfg!(target_arch = "arm") { 2 } else { 3 };
         Self {
@@ -207,8 +207,8 @@ const fn untagged(address: u64) -> u64 {
     VirtAddr(address).untagged().0
 }
 
-/// A half-open range of virtual addresses, never backwards. The last byte of
-/// the 64-bit space is outside every range; no process can have memory there.
+/// Half-open range of virtual addresses, with `start <= end`. No range contains the last
+/// byte of the 64-bit space, where no process can have memory.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AddrRange {
     start: u64,
@@ -216,13 +216,13 @@ pub struct AddrRange {
 }
 
 impl AddrRange {
-    /// Everything a process can map.
+    /// Range of all addresses that a process can map.
     pub const ALL: Self = Self {
         start: 0,
         end: u64::MAX,
     };
 
-    /// `start..end`; `None` if start is greater than end.
+    /// Returns `start..end`; `None` if `start` is greater than `end`.
     pub const fn new(start: u64, end: u64) -> Option<Self> {
         if start <= end {
             Some(Self { start, end })
@@ -231,9 +231,10 @@ impl AddrRange {
         }
     }
 
-    /// `start..=last`, as C callers give it, without their tags (see
-    /// [`VirtAddr::untagged`]); `None` if start is greater than last. Of the space's last byte alone it is the byte before, which lies in
-    /// the same page.
+    /// Returns `start..=last`, as C callers pass it, without tags (see
+    /// [`VirtAddr::untagged`]); `None` if `start` is greater than `last`. The last byte
+    /// of the 64-bit space alone is replaced by the byte before it, which lies in the
+    /// same page.
     pub const fn inclusive(start: u64, last: u64) -> Option<Self> {
         let (start, last) = (untagged(start), untagged(last));
         if start > last {
@@ -244,8 +245,8 @@ impl AddrRange {
         Some(Self { start, end })
     }
 
-    /// From any of Rust's ranges, without tags (see [`VirtAddr::untagged`]); `None`
-    /// if it runs backwards.
+    /// Converts any of Rust's ranges, without tags (see [`VirtAddr::untagged`]); `None`
+    /// if its start is greater than its end.
     pub fn from_bounds(bounds: impl RangeBounds<u64>) -> Option<Self> {
         let start = match bounds.start_bound() {
             Bound::Included(&start) => untagged(start),
@@ -257,7 +258,8 @@ impl AddrRange {
                 return Self::inclusive(start, last);
             }
             Bound::Included(&last) => untagged(last).saturating_add(1),
-            // Of the last byte within: 2^56 is the end of what has no tag.
+            // The tag is removed from the last byte inside: 2^56 is the end of all
+            // untagged addresses.
             Bound::Excluded(&end) => match end.checked_sub(1) {
                 Some(last) => untagged(last) + 1,
                 None => 0,
@@ -282,24 +284,24 @@ impl AddrRange {
         self.end - self.start
     }
 
-    /// Returns whether it holds no byte.
+    /// Returns whether the range contains no byte.
     pub const fn is_empty(self) -> bool {
         self.start == self.end
     }
 
-    /// Returns whether it holds `addr`.
+    /// Returns whether the range contains `addr`.
     pub const fn contains(self, addr: VirtAddr) -> bool {
         self.start <= addr.0 && addr.0 < self.end
     }
 
-    /// The bytes in both; `None` when there are none.
+    /// Returns the bytes that both contain; `None` if there are none.
     pub fn intersection(self, other: Self) -> Option<Self> {
         let start = self.start.max(other.start);
         let end = self.end.min(other.end);
         (start < end).then_some(Self { start, end })
     }
 
-    /// The whole pages that the range touches. An empty range stays empty.
+    /// Returns the whole pages that the range touches. An empty range stays empty.
     pub fn widened(self, page: PageSize) -> Self {
         let mask = page.bytes() - 1;
         if self.is_empty() {
@@ -328,7 +330,7 @@ impl RangeBounds<u64> for AddrRange {
     }
 }
 
-/// The addresses of a slice's or another value's bytes.
+/// Returns the addresses of the bytes of a slice or another value.
 impl<T: ?Sized> From<&T> for AddrRange {
     fn from(value: &T) -> Self {
         let start = untagged((&raw const *value).cast::<u8>() as usize as u64);
@@ -363,7 +365,7 @@ mod tests {
             (0x0f00_ffff_ffff_f000, 0xffff_ffff_f000),
             (0xff7f_ffff_ffff_ffff, 0x007f_ffff_ffff_ffff),
             (1 << 63, 0),
-            // Not of a process, and every end that is all ones.
+            // A kernel address, and the end that is all ones.
             (u64::MAX, u64::MAX),
             (u64::MAX >> 1, u64::MAX >> 1),
             (0xffff_8000_0000_0000, 0xffff_8000_0000_0000),
@@ -387,7 +389,7 @@ mod tests {
             let range = range.unwrap();
             assert_eq!((range.start, range.end), expected);
         }
-        // Beyond all memory, and no tag of 0.
+        // Ends beyond all memory, which have no tag to be removed.
         for end in [1 << 56, 1 << 60, 1 << 63, u64::MAX] {
             assert_eq!(
                 AddrRange::from_bounds(0x1000..end),

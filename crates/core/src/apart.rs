@@ -1,9 +1,9 @@
 //! Runs code that can wait for a file system's server in a child process: if the server
-//! does not answer, the child waits, and the caller goes on. Knows nothing of the code.
+//! does not answer, only the child waits. Knows nothing of the code.
 //!
-//! A thread would not do. A request that a FUSE server has taken is waited for
-//! without end, and a process with a thread that waits so cannot end, killed or
-//! not (fs/fuse/dev.c `request_wait_answer`, Linux 6.12).
+//! A thread cannot replace the process. A request that a FUSE server has taken is waited
+//! for without limit, and a process with a thread in that wait cannot end, killed or not
+//! (fs/fuse/dev.c `request_wait_answer`, Linux 6.12).
 
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -11,20 +11,20 @@ use crate::descriptor::BorrowedFd;
 use crate::sys;
 use crate::vma::Device;
 
-/// Time for which a child is waited for, in milliseconds.
+/// Maximum wait for a child, in milliseconds.
 const PATIENCE_MS: u64 = 2000;
-/// Time for which a server that did not answer is not asked again, in seconds.
+/// Time during which a server that did not answer gets no more requests, in seconds.
 const SILENCE_SECONDS: u64 = 10;
 
-/// Devices whose servers did not answer, in the high half, and until when they
-/// are not asked again, in seconds.
+/// Devices whose servers did not answer, in the high half, and the time until which they
+/// get no more requests, in seconds, in the low half.
 static SILENT: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
-/// Children that did not end when they were killed.
+/// Children that did not end after they were killed.
 static ABANDONED: [AtomicI32; 8] = [const { AtomicI32::new(0) }; 8];
 
-/// Runs `what` in a child process, in which all descriptors are closed but the
-/// `kept` ones. Whether it came to its end in time; it is not begun if that
-/// device's server did not answer lately, or no child can be had.
+/// Runs `what` in a child process, in which all descriptors are closed except `kept`.
+/// Returns whether it finished in time. It is not started if the server of `device` did
+/// not answer lately, or if no child can be created.
 #[inline(never)] // Keeps its buffers out of its callers' stack frames.
 pub(crate) fn run(device: Device, kept: &[BorrowedFd<'_>], what: &mut dyn FnMut()) -> bool {
     reap();
@@ -57,7 +57,7 @@ pub(crate) fn run(device: Device, kept: &[BorrowedFd<'_>], what: &mut dyn FnMut(
     done
 }
 
-/// The number of a device, as 32 bits.
+/// Returns the number of a device, as 32 bits.
 fn number(device: Device) -> u64 {
     u64::from(device.major << 20 | device.minor)
 }
@@ -78,8 +78,8 @@ fn keep_silent(device: Device, until: u64) {
     }
 }
 
-/// Keeps a child to be reaped later; without room for it that is left to the end
-/// of this process.
+/// Keeps a child to be reaped later. Without a free slot it stays a zombie until this
+/// process ends.
 fn abandon(child: i32) {
     let _ = ABANDONED.iter().find(|slot| {
         slot.compare_exchange(0, child, Ordering::Relaxed, Ordering::Relaxed)
@@ -90,7 +90,7 @@ fn abandon(child: i32) {
 /// Reaps children that have ended meanwhile.
 fn reap() {
     for slot in &ABANDONED {
-        // Taken out first, so that no other thread reaps the same one.
+        // The slot is emptied first, so that no other thread reaps the same child.
         let child = slot.swap(0, Ordering::Relaxed);
         if child != 0 && !sys::reap(child, false) {
             abandon(child);

@@ -1,5 +1,5 @@
-//! Types for what is behind the pages of a mapping, which all results consist of.
-//! Owns no rule that finds it out. Pure.
+//! Types for the backing of a mapping's pages, which all results consist of. Owns no rule
+//! that finds it. Pure.
 
 use crate::addr::PhysAddr;
 use crate::memtype::MemoryType;
@@ -10,34 +10,33 @@ use crate::memtype::MemoryType;
 pub enum Backing {
     /// Memory that belongs to the mapping or to its object.
     Ram(PhysAddr),
-    /// The kernel's zero page, or its huge one.
+    /// The kernel's zero page or huge zero page.
     Zero(PhysAddr),
-    /// A device's memory, or persistent memory (DAX): no System RAM.
+    /// Memory of a device, or persistent memory (DAX): no System RAM.
     Device(PhysAddr),
-    /// Memory. The walk did not request its address.
+    /// Resident memory; the walk did not request its address.
     Resident,
-    /// Nothing: the page was never touched, or was dropped.
+    /// No memory: the page was never touched, or was dropped.
     NotPresent,
-    /// Swapped out, to this place; `None` in a walk that did not request
-    /// addresses, where the kernel does not distinguish it from pages in migration.
+    /// Swapped out to this place; `None` in a walk that did not request addresses, where
+    /// the kernel does not distinguish it from pages in migration.
     Swapped(Option<SwapPlace>),
-    /// A guard region: access is a fault.
+    /// Guard region, where access is a fault.
     Guard,
-    /// Its contents were lost to a memory error.
+    /// Page whose contents were lost to a memory error.
     Poisoned,
-    /// Being moved to another frame just now.
+    /// Page that the kernel is moving to another frame.
     Migrating,
-    /// Nothing but a marker of the kernel's, such as userfaultfd's
-    /// write-protection of a page that is not there.
+    /// Marker of the kernel without memory, such as userfaultfd's write-protection of a
+    /// page that is not present.
     Marker,
-    /// Something that cannot be known from here: the mapping of a device or of
-    /// the kernel's own pages, which the page map leaves out, or
-    /// device-private memory.
+    /// Unknown backing: a mapping of a device or of the kernel's own pages, which the
+    /// page map leaves out, or device-private memory.
     Unknown(UnknownReason),
 }
 
 impl Backing {
-    /// The physical address of the first byte; `None` if unbacked or withheld.
+    /// Returns the physical address of the first byte; `None` if unbacked or withheld.
     pub const fn address(self) -> Option<PhysAddr> {
         match self {
             Self::Ram(address) | Self::Zero(address) | Self::Device(address) => Some(address),
@@ -45,7 +44,7 @@ impl Backing {
         }
     }
 
-    /// The backing `bytes` further on in the same region.
+    /// Returns the backing `bytes` higher in the same region.
     pub fn further(self, bytes: u64) -> Self {
         let further = |address: PhysAddr| PhysAddr::new(address.as_u64().wrapping_add(bytes));
         match self {
@@ -70,7 +69,7 @@ impl Backing {
 pub struct SwapPlace {
     /// The number of the swap area.
     pub area: u8,
-    /// The page's slot in it, in base pages.
+    /// Slot of the page in it, in base pages.
     pub offset: u64,
 }
 
@@ -80,33 +79,33 @@ pub struct SwapPlace {
 pub enum UnknownReason {
     /// The walk did not request addresses, so the device was not looked up.
     NotAsked,
-    /// Pages of the kernel itself (`[vvar]`), which it does not report.
+    /// The pages belong to the kernel itself (`[vvar]`), which does not report them.
     KernelPages,
-    /// A device whose driver has no known rule for the address.
+    /// The device's driver has no known rule for the address.
     Driver,
-    /// A private mapping of a device. It can hold ordinary copies of the
-    /// device's pages, and the page map does not show which.
+    /// The mapping of a device is private. It can contain ordinary copies of the device's
+    /// pages, and the page map does not show which pages are copies.
     PrivateMapping,
-    /// More than one address would explain what the kernel reports.
+    /// More than one address would explain the kernel's report.
     Ambiguous,
-    /// `/sys` cannot be read, or does not confirm what is mapped.
+    /// `/sys` cannot be read, or does not confirm the mapping.
     Unconfirmed,
-    /// The page's entry names a frame, and the frame's flags do not say what is
-    /// there or cannot be read: a page that a device has to itself, for one.
+    /// The page's entry names a frame whose flags cannot be read or do not identify its
+    /// contents, such as a page that a device has exclusively.
     Frame,
-    /// A hugetlb page that is not present, and nothing says that its entry is
-    /// empty: it can be poisoned, in migration or marked.
+    /// A hugetlb page is not present, and its entry is not known to be empty: the page
+    /// can be poisoned, in migration or marked.
     HugePage,
 }
 
 impl UnknownReason {
-    /// Returns whether the reason concerns the page's own entry, not a mapping whose pages
-    /// the page map leaves out.
+    /// Returns whether the reason concerns the page's own entry, not a mapping whose
+    /// pages the page map leaves out.
     pub const fn is_of_entry(self) -> bool {
         matches!(self, Self::Frame | Self::HugePage)
     }
 
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 8] = [
         Self::NotAsked,
         Self::KernelPages,
@@ -118,7 +117,7 @@ impl UnknownReason {
         Self::HugePage,
     ];
 
-    /// Its name, as the command prints it.
+    /// Returns the reason's name, as the command prints it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotAsked => "not-asked",
@@ -139,14 +138,14 @@ impl UnknownReason {
 pub enum Unlisted {
     /// No page is left out: a page that is not present does not exist.
     Nothing,
-    /// All of the mapping is the memory that begins here.
+    /// The whole mapping is the memory that begins here.
     At(DeviceMemory),
-    /// A page that is not present may exist all the same.
+    /// A page that is not present may nevertheless exist.
     Unknown(UnknownReason),
 }
 
 impl Unlisted {
-    /// Returns where the memory lies, if that is known.
+    /// Returns the place of the memory, if it is known.
     pub const fn memory(&self) -> Option<&DeviceMemory> {
         match self {
             Self::At(memory) => Some(memory),
@@ -155,15 +154,14 @@ impl Unlisted {
     }
 }
 
-/// Memory of a device, as a mapping has it.
+/// Memory of a device that a mapping maps.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceMemory {
     /// Physical address of the mapping's first byte; the other bytes follow it.
     pub start: PhysAddr,
-    /// The type that the mapping's file asks for, where that is known. On x86
-    /// another mapping of the same memory that was there before can have made
-    /// it another uncached one.
+    /// Memory type that the mapping's file requests, where that is known. On x86 an
+    /// earlier mapping of the same memory can have changed it to another uncached type.
     pub memory_type: Option<MemoryType>,
 }
 

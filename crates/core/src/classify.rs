@@ -23,12 +23,12 @@ enum ObjectKind {
     /// A file in tmpfs, or other shared memory.
     Memory,
     HugeTlb,
-    /// A character device, or a file in sysfs.
+    /// A character device, or a file of a device in sysfs.
     CharDevice,
     DmaBuf,
     /// A file of one of the kernel's internal file systems.
     Kernel,
-    /// It could not be opened, or is none of these.
+    /// An object that could not be opened, or is none of these.
     Unknown,
 }
 
@@ -46,7 +46,7 @@ struct CachedObject {
 pub(crate) struct Classifier {
     known: [Option<CachedObject>; 4],
     next: usize,
-    /// The device that was looked up last, and whether its files belong to a server.
+    /// Device that was looked up last, and whether its files belong to a server.
     server: Option<(Device, bool)>,
     skips_contents: bool,
     image: Option<ElfFile>,
@@ -63,14 +63,14 @@ impl Classifier {
         }
     }
 
-    /// The executable or shared library that was opened last, if it was not taken
-    /// yet and the process [keeps images](ProcessHandle::keeping_images).
+    /// Returns the executable or shared library that was opened last, once, if the
+    /// process [keeps images](ProcessHandle::keeping_images).
     pub(crate) fn take_image(&mut self) -> Option<ElfFile> {
         self.image.take()
     }
 
-    /// From now on no file is read and no server is asked: an executable has the kind of
-    /// any other file.
+    /// Disables reading files and calling servers: an executable then has the kind of any
+    /// other file.
     pub(crate) fn skip_contents(&mut self) {
         self.skips_contents = true;
     }
@@ -104,8 +104,8 @@ impl Classifier {
         name: VmaName<'_>,
     ) -> Result<(MappingKind, PageSource)> {
         if vma.page_size.is_some_and(|size| size > process.page_size()) {
-            // The only others with such a size are DAX devices, which have a node and
-            // are mapped shared (drivers/dax/device.c, `dev_dax_pagesize` and
+            // Only DAX devices have such a page size besides hugetlb; they have a node
+            // and are mapped shared (drivers/dax/device.c, `dev_dax_pagesize` and
             // `check_vma`, 5.10 to 7.2).
             let object = match vma.shared && names::has_path(vma, name.bytes) {
                 true => self.look(process, vma, name)?.0,
@@ -122,7 +122,8 @@ impl Classifier {
         }
         let (kind, source) = self.look(process, vma, name)?;
         let source = match kind {
-            // A shared one is of shared memory, with a name and a file of its own.
+            // A shared mapping of `/dev/zero` is shared memory, with a name and a file of
+            // its own.
             ObjectKind::Zero if vma.shared => PageSource::Unseen,
             _ => source,
         };
@@ -177,9 +178,9 @@ impl Classifier {
         )
     }
 
-    /// Returns whether only a server in user space knows more of the object than its
+    /// Returns whether only a server in user space knows more about the object than its
     /// number.
-    #[inline(never)] // Walks that do not ask apart have no stack for it.
+    #[inline(never)] // Other walks have no stack for it.
     fn is_of_server(
         &mut self,
         process: &ProcessHandle,
@@ -195,7 +196,8 @@ impl Classifier {
     }
 }
 
-/// Not inlined, so that the stack that opening takes is released.
+/// Opens and examines an object. Not inlined, so that the stack that opening takes is
+/// released.
 #[inline(never)]
 fn look_at(
     process: &ProcessHandle,
@@ -211,10 +213,10 @@ fn look_at(
     }
 }
 
-/// As [`look_at`], for a server's file, which is never opened: that would ask the server,
-/// and take the pages that are in memory away from those who map them
-/// (fs/fuse/file.c `fuse_finish_open`, Linux 6.12; seen on 6.18). An image is told
-/// by what of it is in memory.
+/// Examines a server's file like [`look_at`] without opening it: opening would call the
+/// server, and would drop the resident pages for those who map them (fs/fuse/file.c
+/// `fuse_finish_open`, Linux 6.12; seen on 6.18). An image is recognised by its resident
+/// part.
 #[inline(never)]
 fn look_at_servers(
     process: &ProcessHandle,
@@ -223,7 +225,7 @@ fn look_at_servers(
     reads: bool,
     image: &mut Option<ElfFile>,
 ) -> Result<()> {
-    // The mapping's own link leads to it without the server.
+    // The mapping's own link leads to the object without the server.
     if let Some(object) = open_by_mapping(process, vma)? {
         if let Some(status) = if_readable(sys::status(object.borrow()))? {
             if status.is_char_device() {
@@ -247,7 +249,7 @@ fn of_char_device(status: &FileStatus) -> ObjectKind {
     }
 }
 
-/// Returns where the pages of such an object come from.
+/// Returns the source of the pages of an object of this kind.
 fn source_of(kind: ObjectKind, status: &FileStatus) -> PageSource {
     match kind {
         ObjectKind::Zero => PageSource::Anonymous,
@@ -262,8 +264,8 @@ fn source_of(kind: ObjectKind, status: &FileStatus) -> PageSource {
 }
 
 impl CachedObject {
-    /// Finds out what an object is.
-    #[inline(never)] // Not while it is still being opened.
+    /// Finds the kind and the page source of an object.
+    #[inline(never)] // The stack that opening takes is released before.
     fn look_at(
         &mut self,
         process: &ProcessHandle,
@@ -272,8 +274,8 @@ impl CachedObject {
         image: &mut Option<ElfFile>,
     ) -> Result<()> {
         let (kind, can_be_elf) = match object.file_system()? {
-            // A file of a device in sysfs, when its path did not tell.
-            // A PCI device's in proc: to read it would be to read its registers.
+            // Files of devices: in sysfs, where the path did not show it, and a PCI
+            // device's in proc, where a read would access its registers.
             Some(uapi::SYSFS_MAGIC | uapi::PROC_SUPER_MAGIC) => (ObjectKind::CharDevice, false),
             Some(uapi::HUGETLBFS_MAGIC) => (ObjectKind::HugeTlb, false),
             Some(uapi::DMA_BUF_MAGIC) => (ObjectKind::DmaBuf, false),
@@ -291,7 +293,7 @@ impl CachedObject {
         self.look_into(process, object.reopen()?, image)
     }
 
-    /// Recognises an image by its contents. The kind of other files is kept.
+    /// Recognises an image by its contents. Other files keep their kind.
     fn look_into(
         &mut self,
         process: &ProcessHandle,

@@ -1,10 +1,9 @@
-//! File descriptors that are owned or borrowed. Owns closing them; knows
-//! nothing of what they are open for.
+//! File descriptors, owned or borrowed. Owns closing them; knows nothing of the open
+//! files.
 //!
-//! The standard library has the like (`std::os::fd`), but not in `core`. As
-//! there, a number becomes a descriptor by an unsafe function only: whoever
-//! makes one of a number that is somebody else's closes or reads what is not
-//! theirs.
+//! The standard library has the same types (`std::os::fd`), but not in `core`. As there,
+//! only an unsafe function makes a descriptor of a number: code that makes one of a
+//! number that belongs to others would close or read their file.
 //!
 //! ```compile_fail,E0133
 //! use process_introspection_core::descriptor::OwnedFd;
@@ -29,20 +28,20 @@ use syscalls::{syscall, Sysno};
 pub struct OwnedFd(i32);
 
 impl OwnedFd {
-    /// Takes over a descriptor.
+    /// Takes over an open descriptor.
     ///
     /// # Safety
-    /// The descriptor is open, and nobody else closes it.
+    /// The descriptor is open, and no other code closes it.
     pub const unsafe fn from_raw(fd: i32) -> Self {
         Self(fd)
     }
 
-    /// The number; open while this lives.
+    /// Returns the number, which is open while this value lives.
     pub const fn raw(&self) -> i32 {
         self.0
     }
 
-    /// The descriptor, for as long as this lives.
+    /// Returns the descriptor, borrowed for as long as this value lives.
     pub const fn borrow(&self) -> BorrowedFd<'_> {
         BorrowedFd {
             fd: self.0,
@@ -53,9 +52,9 @@ impl OwnedFd {
 
 impl Drop for OwnedFd {
     fn drop(&mut self) {
-        // SAFETY: `from_raw`'s contract: the descriptor is this value's to close,
-        // and no borrow of it is left. The call touches no memory. A close that
-        // fails has released the descriptor all the same on Linux.
+        // SAFETY: by the contract of `from_raw` the descriptor is this value's to close,
+        // and no borrow of it is left. The call touches no memory. On Linux a close that
+        // fails has released the descriptor nevertheless.
         let _ = unsafe { syscall!(Sysno::close, self.0) };
     }
 }
@@ -79,7 +78,7 @@ impl BorrowedFd<'_> {
         }
     }
 
-    /// The number; open for the lifetime of this.
+    /// Returns the number, which is open for the lifetime `'fd`.
     pub const fn raw(self) -> i32 {
         self.fd
     }

@@ -1,10 +1,10 @@
-//! The little of an ELF file that the walk needs: whether it is an executable
-//! or a shared library, and where its bytes were linked to. Pure; both word
-//! sizes and byte orders, whatever the machine's own.
+//! Parser of the parts of an ELF file that the walk needs: the type (executable or shared
+//! library) and the linked addresses. Pure; both word sizes and byte orders, independent
+//! of the machine's own.
 
-/// Enough bytes of a file's beginning for [`Header::parse`].
+/// Number of bytes of a file's beginning that [`Header::parse`] needs.
 pub(crate) const HEADER_SIZE: usize = 64;
-/// The size in bytes of a program header, of the larger word size.
+/// Size in bytes of a program header, of the larger word size.
 pub const SEGMENT_SIZE: usize = 56;
 
 /// Contents of the file header.
@@ -25,22 +25,23 @@ pub(crate) struct Header {
 pub struct Segment {
     /// Offset in the file.
     pub offset: u64,
-    /// The address that it was linked to.
+    /// Address that it was linked to.
     pub address: u64,
-    /// Its size in the file, in bytes.
+    /// Size in the file, in bytes.
     pub file_size: u64,
-    /// Its size in memory, in bytes. Greater than the size in the file where zeroed memory follows: `.bss`.
+    /// Size in memory, in bytes. Greater than the size in the file where zeroed memory
+    /// follows: `.bss`.
     pub memory_size: u64,
     /// Permissions that the linker requested: `PF_X` (1) and `PF_W` (2).
     pub flags: u64,
 }
 
-/// `PF_X`.
+/// Permission to execute (`PF_X`).
 pub(crate) const EXECUTE: u64 = 1;
-/// `PF_W`.
+/// Permission to write (`PF_W`).
 pub(crate) const WRITE: u64 = 2;
 
-/// A part of a file: notes.
+/// Part of a file that contains notes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Notes {
     pub(crate) offset: u64,
@@ -63,7 +64,8 @@ const PT_LOAD: u64 = 1;
 const PT_NOTE: u64 = 4;
 
 impl Header {
-    /// `None` unless the bytes begin an executable or a shared library.
+    /// Parses the file header; `None` unless it is that of an executable or a shared
+    /// library.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         if !bytes.starts_with(b"\x7fELF") {
             return None;
@@ -96,7 +98,7 @@ impl Header {
         })
     }
 
-    /// The part of one program header; `None` if that is cut.
+    /// Parses one program header; `None` if it is cut.
     pub(crate) fn part(&self, bytes: &[u8]) -> Option<Part> {
         let word = |narrow, wide| {
             let (at, size) = if self.wide { (wide, 8) } else { (narrow, 4) };
@@ -123,7 +125,7 @@ impl Header {
 }
 
 impl Segment {
-    /// Returns whether it holds these bytes of the file, in whole pages.
+    /// Returns whether the segment contains these bytes of the file, in whole pages.
     pub(crate) fn holds(&self, offset: u64, size: u64, page: u64) -> bool {
         let wanted_end = offset.checked_add(size);
         match (self.file_end(page), wanted_end) {
@@ -134,14 +136,13 @@ impl Segment {
         }
     }
 
-    /// The address that the byte at `offset` of the file was linked to, if the
-    /// segment holds it.
+    /// Returns the address that the byte at `offset` of the file was linked to, if the
+    /// segment contains it.
     pub(crate) fn linked_address(&self, offset: u64) -> u64 {
         self.address.wrapping_add(offset.wrapping_sub(self.offset))
     }
 
-    /// Returns where it ends in the file, in whole pages; `None` if that is past the last
-    /// offset.
+    /// Returns the end in the file, in whole pages; `None` if it is past the last offset.
     pub fn file_end(&self, page: u64) -> Option<u64> {
         whole_pages(self.offset.checked_add(self.file_size)?, page)
     }
@@ -167,7 +168,7 @@ pub(crate) struct Note {
 pub(crate) const NOTE_SIZE: usize = 16;
 
 impl Header {
-    /// The note that begins with these bytes, if they are as many.
+    /// Parses the header of a note; `None` if the bytes are too few.
     pub(crate) fn note(&self, bytes: &[u8], align: u64) -> Option<Note> {
         const NT_GNU_BUILD_ID: u64 = 3;
         let field = |at| number(bytes, at, 4, self.big_endian);
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn executables_and_libraries_are_told_from_other_files() {
+    fn executables_and_libraries_are_distinguished_from_other_files() {
         let segments = |bytes: &[u8]| Header::parse(bytes).map(|header| header.segments);
         assert_eq!(segments(&header(true, 3)), Some(11));
         assert_eq!(segments(&header(false, 2)), Some(9));

@@ -1,5 +1,5 @@
-//! Reads an open ELF file: its program headers and notes, within limits whatever the
-//! file claims. Knows nothing of processes.
+//! Reader of an open ELF file: its program headers and notes, within limits that do not
+//! depend on the file. Knows nothing of processes.
 
 use core::cell::Cell;
 use core::ops::ControlFlow;
@@ -11,7 +11,7 @@ use crate::sys;
 
 pub use crate::elf::{Segment, SEGMENT_SIZE};
 
-/// An executable or a shared library.
+/// Open executable or shared library.
 #[derive(Debug)]
 pub struct ElfFile {
     file: OwnedFd,
@@ -20,21 +20,21 @@ pub struct ElfFile {
     failed: Cell<Option<Errno>>,
 }
 
-/// Maximum number of program headers that are read: linkers make about a dozen, and each
-/// costs a read at worst.
+/// Maximum number of program headers that are read. Linkers make about a dozen, and each
+/// costs at most one read.
 const MOST_PARTS: u64 = 256;
-/// Space for so many headers of the usual size, which then are one read: where
-/// stack is scarce, and where it is not.
+/// Space for two headers of the usual size, which one read returns, for callers with
+/// little stack.
 pub(crate) const FEW: usize = 2 * SEGMENT_SIZE;
 const MANY: usize = 8 * SEGMENT_SIZE;
 /// Maximum number of notes that are read.
 const MOST_NOTES: u32 = 64;
 
 impl ElfFile {
-    /// `None` if it is no executable and no shared library.
+    /// Opens an ELF file; `None` if it is neither an executable nor a shared library.
     ///
     /// # Errors
-    /// The kernel's, of a read.
+    /// Those of the kernel, of a read.
     pub(crate) fn open(file: OwnedFd) -> Result<Option<Self>, Errno> {
         let mut start = [0u8; HEADER_SIZE];
         let len = sys::pread_all(file.borrow(), &mut start, 0)?;
@@ -45,7 +45,7 @@ impl ElfFile {
         }))
     }
 
-    /// Reads at a place that the file claims; short where there is less.
+    /// Reads at an offset from the file; returns fewer bytes at the end of the file.
     fn read(&self, bytes: &mut [u8], at: Option<u64>) -> usize {
         // The kernel takes offsets as signed.
         let Some(at) = at.filter(|&at| i64::try_from(at).is_ok()) else {
@@ -57,7 +57,7 @@ impl ElfFile {
         })
     }
 
-    /// Fails if a read has failed so far for a reason that is not the file's.
+    /// Fails if a read has failed for a reason that does not lie in the file.
     ///
     /// # Errors
     /// EMFILE, ENFILE and ENOMEM.
@@ -70,7 +70,7 @@ impl ElfFile {
     fn each_part<const SIZE: usize>(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) {
         let mut bytes = [0u8; SIZE];
         let stride = self.header.segment_stride;
-        // Headers that lie apart are read one by one.
+        // Headers with gaps between them are read one by one.
         let a_read = if (1..=SEGMENT_SIZE as u64).contains(&stride) {
             bytes.len() as u64 / stride
         } else {
@@ -100,7 +100,7 @@ impl ElfFile {
         self.header.segments.min(MOST_PARTS)
     }
 
-    /// The loadable segment of one program header, by a read of its own.
+    /// Returns the loadable segment of one program header, by a separate read.
     #[inline(never)] // As above.
     pub(crate) fn segment(&self, index: u64) -> Option<Segment> {
         let mut bytes = [0u8; SEGMENT_SIZE];
@@ -113,7 +113,7 @@ impl ElfFile {
     }
 
     /// Calls `each` with the loadable segments, in the order of the program headers,
-    /// of which `SIZE` bytes are read at a time.
+    /// which are read `SIZE` bytes at a time.
     pub fn each_segment<const SIZE: usize>(&self, each: &mut dyn FnMut(&Segment)) {
         self.each_part::<SIZE>(&mut |part| {
             if let Part::Segment(segment) = part {
@@ -123,7 +123,7 @@ impl ElfFile {
         });
     }
 
-    /// The build id that its linker has noted.
+    /// Returns the build id that the linker stored.
     pub(crate) fn build_id(&self) -> Option<BuildId> {
         let mut notes_left = MOST_NOTES;
         let mut found = None;
@@ -166,8 +166,8 @@ impl ElfFile {
     }
 }
 
-/// Build id: bytes that a linker puts into an executable or a shared library to tell it
-/// from others of its name (`NT_GNU_BUILD_ID`).
+/// Build id: bytes that a linker stores in an executable or a shared library to
+/// distinguish it from others of the same name (`NT_GNU_BUILD_ID`).
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub struct BuildId {
     bytes: [u8; Self::LONGEST],
@@ -175,10 +175,10 @@ pub struct BuildId {
 }
 
 impl BuildId {
-    /// The most bytes that one can have here; linkers make 8 to 32.
+    /// Maximum length in bytes; linkers make 8 to 32.
     pub const LONGEST: usize = 64;
 
-    /// From its bytes; `None` of none, or of too many.
+    /// Makes a build id of its bytes; `None` for none, or for too many.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut id = Self {
             bytes: [0; Self::LONGEST],
@@ -188,13 +188,13 @@ impl BuildId {
         Some(id)
     }
 
-    /// Its bytes, at least one.
+    /// Returns the bytes, at least one.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
-/// In hexadecimal, as `file` and `readelf` print it.
+/// Prints hexadecimal digits, as `file` and `readelf` do.
 impl core::fmt::Display for BuildId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.as_bytes()

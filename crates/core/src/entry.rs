@@ -1,5 +1,4 @@
-//! Entries of `/proc/PID/pagemap`: what the bits of one entry mean. Pure; reads
-//! nothing and knows no mapping.
+//! Decoder of `/proc/PID/pagemap` entries. Pure; reads nothing and knows no mapping.
 
 use crate::addr::Pfn;
 use crate::backing::SwapPlace;
@@ -14,20 +13,20 @@ pub struct Entry(u64);
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonPresent {
-    /// Nothing: the page was never touched, or was dropped.
+    /// No memory: the page was never touched, or was dropped.
     Empty,
     /// A guard region (`MADV_GUARD_INSTALL`, Linux 6.13).
     Guard,
-    /// A place in a swap area.
+    /// Place in a swap area.
     Swap(SwapPlace),
-    /// A marker that the page's contents are lost.
+    /// Marker of a page whose contents are lost.
     Poisoned,
     /// Another marker of the kernel, with its bits.
     Marker(u64),
-    /// An entry that names a frame: a page that is in migration, poisoned, in a
-    /// device's private memory or a device's exclusively. The types' numbers
-    /// depend on the kernel's configuration and do not say which. In a
-    /// configuration with more than 22 swap areas: a place in one of these.
+    /// Entry that names a frame: a page that is in migration, poisoned, in a device's
+    /// private memory or a device's exclusively. The types' numbers depend on the
+    /// kernel's configuration and do not distinguish these. In a configuration with more
+    /// than 22 swap areas it can also be a place in one of the others.
     Frame(Pfn),
 }
 
@@ -41,21 +40,21 @@ impl Entry {
     pub(crate) const FRAME: u64 = (1 << 55) - 1;
 
     const SWAP_TYPE_BITS: u32 = 5;
-    /// The number of swap areas that every configuration leaves room for: 32
-    /// less 4 device, 3 migration, 1 poison and 1 marker types, and in 5.19 to 6.2
-    /// one for pages that could not be read from swap (include/linux/swap.h,
-    /// `MAX_SWAPFILES`, Linux 5.10 to 7.2).
+    /// Number of swap areas that every configuration supports: 32 less 4 device, 3
+    /// migration, 1 poison and 1 marker types, and in 5.19 to 6.2 one for pages that
+    /// could not be read from swap (include/linux/swap.h, `MAX_SWAPFILES`, Linux 5.10 to
+    /// 7.2).
     const FEWEST_SWAP_AREAS: u64 = 22;
-    /// `SWP_PTE_MARKER`, the last type, since 5.19; its offset is a few bits
-    /// (include/linux/swapops.h). Before, the type could name a device-private
-    /// frame, and no such frame has a number as low as these bits.
+    /// Type of markers, `SWP_PTE_MARKER`, the last type, since 5.19; its offset is a few
+    /// bits (include/linux/swapops.h). On older kernels the type could name a
+    /// device-private frame, but no such frame has a number as low as these bits.
     const MARKER_TYPE: u64 = 31;
-    /// The marker's type in 5.19 to 6.2, where type 31 is `SWP_SWAPIN_ERROR` and
-    /// the only marker is userfaultfd's, which has bit 57 as well.
+    /// Type of markers in 5.19 to 6.2, where type 31 is `SWP_SWAPIN_ERROR` and the only
+    /// marker is userfaultfd's, which also has bit 57.
     const EARLY_MARKER_TYPE: u64 = 30;
     const MARKER_UFFD_WP: u64 = 1 << 0;
     const MARKER_POISONED: u64 = 1 << 1;
-    /// Since 6.13; bit 58 says the same since 6.15.
+    /// Bit of a guard marker, since 6.13; since 6.15 bit 58 of the entry is also set.
     const MARKER_GUARD: u64 = 1 << 2;
     const MARKER_BITS: u64 = 0x1f;
 
@@ -69,12 +68,12 @@ impl Entry {
         self.0
     }
 
-    /// Returns whether the page is in memory and mapped (bit 63).
+    /// Returns whether the page is resident and mapped (bit 63).
     pub const fn is_present(self) -> bool {
         self.0 & Self::PRESENT != 0
     }
 
-    /// Returns whether neither memory nor any other entry is there.
+    /// Returns whether the entry contains neither memory nor anything else.
     pub const fn is_empty(self) -> bool {
         self.0 & (Self::PRESENT | Self::SWAP) == 0
     }
@@ -90,18 +89,18 @@ impl Entry {
         self.0 & Self::EXCLUSIVE != 0
     }
 
-    /// Bits 0 to 54: the frame, if the page is present.
+    /// Returns bits 0 to 54: the frame, if the page is present.
     pub(crate) const fn frame_bits(self) -> Pfn {
         Pfn::new(self.0 & Self::FRAME)
     }
 
-    /// The entry of a page so many pages further on that a huge entry maps too.
+    /// Returns the entry of the page `pages` higher that the same huge entry maps.
     pub(crate) const fn further(self, pages: u64) -> Self {
         let frame = (self.0 & Self::FRAME).wrapping_add(pages) & Self::FRAME;
         Self(self.0 & !Self::FRAME | frame)
     }
 
-    /// The frame of a present page; 0 to callers who cannot see frames.
+    /// Returns the frame of a present page; 0 for callers who cannot see frames.
     pub const fn frame(self) -> Option<Pfn> {
         if self.is_present() {
             Some(Pfn::new(self.0 & Self::FRAME))
@@ -110,7 +109,7 @@ impl Entry {
         }
     }
 
-    /// Returns what an entry that is not present says; `None` if it is present.
+    /// Returns the meaning of an entry that is not present; `None` if it is present.
     pub const fn non_present(self) -> Option<NonPresent> {
         if self.is_present() {
             return None;
@@ -160,7 +159,7 @@ mod tests {
         let place = |area, offset| Some(NonPresent::Swap(SwapPlace { area, offset }));
         assert_eq!(swap(0, 32).non_present(), place(0, 32));
         assert_eq!(swap(21, 1).non_present(), place(21, 1));
-        // Debian's 6.1 has its poisoned pages there.
+        // Debian's 6.1 uses this type for poisoned pages.
         assert_eq!(
             swap(22, 77).non_present(),
             Some(NonPresent::Frame(Pfn::new(77)))

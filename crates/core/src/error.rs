@@ -1,11 +1,11 @@
-//! The error type of this crate: the contract's errno and the operation that failed.
-//! `Copy`, two words; names and advice belong to the library.
+//! Error type of this crate: the contract's errno and the operation that failed. `Copy`,
+//! two words; names and advice belong to the library.
 
 use core::fmt;
 
 use linux_raw_sys::errno;
 
-/// An error number of the kernel's. Always positive.
+/// Error number of the kernel. Always positive.
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub struct Errno(u16);
 
@@ -28,7 +28,7 @@ macro_rules! errnos {
 }
 
 errnos! {
-    /// Not allowed.
+    /// Operation not permitted.
     EPERM,
     /// No such file.
     ENOENT,
@@ -58,13 +58,13 @@ errnos! {
     ENFILE,
     /// Too many open files in this process.
     EMFILE,
-    /// The file does not know this ioctl.
+    /// The file does not support this ioctl.
     ENOTTY,
     /// The result does not fit its type.
     EOVERFLOW,
     /// The name does not fit.
     ENAMETOOLONG,
-    /// The kernel does not have this.
+    /// The kernel does not support this call.
     ENOSYS,
     /// Too many symbolic links.
     ELOOP,
@@ -77,7 +77,7 @@ errnos! {
 }
 
 impl Errno {
-    /// QNX's "fault in the server's, here: the target's, memory". Linux has no
+    /// Error of QNX for a fault in the server's memory, here the target's. Linux has no
     /// such error; the value is QNX's and greater than any of the kernel's.
     pub const ESRVRFAULT: Self = Self(312);
 
@@ -100,8 +100,8 @@ pub enum Operation {
     Argument,
     /// Finding the process: its `fdinfo`, the unique PID.
     FindProcess,
-    /// The system calls for pidfds: to open one, to learn whether its process
-    /// lives, and its inode. Refused only by a sandbox, or by an old kernel.
+    /// The system calls for pidfds: opening one, checking that its process lives, reading
+    /// its inode. Refused only by a sandbox, or by an old kernel.
     UsePidfd,
     /// Reading the caller's own entries under `/proc`.
     OwnProc,
@@ -109,7 +109,7 @@ pub enum Operation {
     OpenProcess,
     /// Opening one of the process's files, `maps` or `pagemap`.
     OpenMemory,
-    /// Opening the caller's own page map, on which that is checked.
+    /// Opening the caller's own page map, which shows whether frames are visible.
     OpenOwnPagemap,
     /// Checking that frame numbers are visible to this caller.
     CheckFrames,
@@ -117,26 +117,26 @@ pub enum Operation {
     ReadMaps,
     /// Reading page-map entries.
     ReadPagemap,
-    /// Looking at the object behind a mapping.
+    /// Examining the object behind a mapping.
     ReadObject,
     /// Reading the process's memory itself.
     ReadMemory,
     /// Storing into the caller's buffer.
     StoreResult,
-    /// Finding out what is at which physical address.
+    /// Finding the use of physical addresses.
     ReadPhysicalMap,
     /// Reading the kernel's facts about page frames.
     ReadFrames,
-    /// Stopping the process for a while.
+    /// Stopping the process temporarily.
     StopProcess,
-    /// All that reading a process takes together.
+    /// All steps of reading a process.
     ReadProcess,
 }
 
 /// Error number, and the operation that failed.
 ///
-/// The errno is the contract's, not always the kernel's own: `EPERM` whenever
-/// access was refused, `ESRCH` whenever the process or its memory is gone.
+/// The errno is the contract's, not always the kernel's own: `EPERM` whenever access was
+/// refused, `ESRCH` whenever the process or its memory is gone.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CoreError {
     errno: Errno,
@@ -144,7 +144,7 @@ pub struct CoreError {
 }
 
 impl CoreError {
-    /// An error of this number at this step.
+    /// Makes an error of this number at this step.
     pub const fn new(errno: Errno, operation: Operation) -> Self {
         Self { errno, operation }
     }
@@ -168,10 +168,10 @@ impl fmt::Display for CoreError {
 
 impl core::error::Error for CoreError {}
 
-/// Shorthand of this crate.
+/// Result type of this crate.
 pub type Result<T> = core::result::Result<T, CoreError>;
 
-/// Gives a bare errno from the kernel its step, keeping the number.
+/// Extension that adds the step to an errno of the kernel, keeping the number.
 pub(crate) trait At<T> {
     fn at(self, operation: Operation) -> Result<T>;
 }

@@ -1,16 +1,17 @@
-//! Features of this kernel, found out by trying and kept with the handle.
-//! Knows no kernel versions: distributions backport, sandboxes forbid.
+//! Features of this kernel, detected by trying them and kept with the handle. Knows no
+//! kernel versions: distributions backport, sandboxes forbid.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Errno;
 
-/// The two ioctls that newer kernels have. Both are taken to be there until a
-/// try says otherwise; every try gives the same answer, so order is no matter.
+/// Support of the two ioctls of newer kernels. Both are assumed to exist until a call
+/// fails; every call has the same outcome, so the order does not matter.
 #[derive(Debug)]
 pub(crate) struct Features {
     procmap_query: AtomicBool,
-    /// Only once it is known: until then the careful way is taken.
+    /// True only when it is known; until then the text of `maps` is read a line at a
+    /// time.
     predates_procmap_query: AtomicBool,
     pagemap_scan: AtomicBool,
 }
@@ -24,12 +25,13 @@ impl Features {
         }
     }
 
-    /// `PROCMAP_QUERY`, Linux 6.11 (commit ed5d583a88a9).
+    /// Returns whether `PROCMAP_QUERY` exists: Linux 6.11 (commit ed5d583a88a9).
     pub(crate) fn procmap_query(&self) -> bool {
         self.procmap_query.load(Ordering::Relaxed)
     }
 
-    /// `unknown` if the kernel does not know it; it can also be forbidden.
+    /// Records that the ioctl failed; `unknown` if the kernel lacks it, else it is
+    /// forbidden.
     pub(crate) fn without_procmap_query(&self, unknown: bool) {
         self.predates_procmap_query
             .store(unknown, Ordering::Relaxed);
@@ -41,7 +43,7 @@ impl Features {
         self.predates_procmap_query.load(Ordering::Relaxed)
     }
 
-    /// `PAGEMAP_SCAN`, Linux 6.7 (commit 52526ca7fdb9).
+    /// Returns whether `PAGEMAP_SCAN` exists: Linux 6.7 (commit 52526ca7fdb9).
     pub(crate) fn pagemap_scan(&self) -> bool {
         self.pagemap_scan.load(Ordering::Relaxed)
     }
@@ -51,9 +53,9 @@ impl Features {
     }
 }
 
-/// Returns whether an ioctl's error means that it is not to be had here: unknown to
-/// the file (ENOTTY), to a later revision of it (EINVAL), or forbidden by a
-/// seccomp filter (EPERM, EACCES, ENOSYS).
+/// Returns whether an ioctl's error means that the ioctl is unavailable: unknown to the
+/// file (ENOTTY), to a later revision of it (EINVAL), or forbidden by a seccomp filter
+/// (EPERM, EACCES, ENOSYS).
 pub(crate) fn is_unavailable(errno: Errno) -> bool {
     matches!(
         errno,

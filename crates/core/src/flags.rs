@@ -1,5 +1,5 @@
-//! QNX's flags of a record, and which of them a mapping and its pages have: the one
-//! place where they are computed, for the C interface and for the command. Pure.
+//! QNX's flags of a record: the one place where they are computed from a mapping and its
+//! pages, for the C interface and for the command. Pure.
 
 use core::fmt;
 use core::ops::{BitAnd, BitOr, BitOrAssign};
@@ -7,8 +7,8 @@ use core::ops::{BitAnd, BitOr, BitOrAssign};
 use crate::backing::Backing;
 use crate::mapping::{ClassifiedVma, MappingKind};
 
-/// A set of QNX's flags (`MAP_*`, `PROT_*` and `PG_*` of its `<sys/mman.h>`). The
-/// bits are those of the C interface's records.
+/// Set of QNX's flags (`MAP_*`, `PROT_*` and `PG_*` of its `<sys/mman.h>`). The bits are
+/// those of the C interface's records.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct QnxFlags(u32);
@@ -52,18 +52,18 @@ impl QnxFlags {
     pub const PG_MASK: Self = Self(0x700000);
     /// Backed by System RAM.
     pub const SYSRAM: Self = Self(0x1000000);
-    /// Swapped out. This project's own: QNX has no swap and leaves this bit alone.
+    /// Swapped out. A flag of this project: QNX has no swap and does not use this bit.
     pub const SWAPPED: Self = Self(0x2000_0000);
 
     /// The set without any flag.
     pub const NONE: Self = Self(0);
 
-    /// The set of these bits. Bits without a name are kept.
+    /// Makes a set of these bits. Bits without a name are kept.
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// The bits.
+    /// Returns the bits.
     #[inline]
     pub const fn bits(self) -> u32 {
         self.0
@@ -74,13 +74,13 @@ impl QnxFlags {
         self.0 & other.0 == other.0
     }
 
-    /// The flags of either.
+    /// Returns the flags that either set contains.
     #[inline]
     const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// This set if `condition` holds, else none.
+    /// Returns this set if `condition` holds, else the empty set.
     #[inline]
     const fn when(self, condition: bool) -> Self {
         if condition {
@@ -100,7 +100,8 @@ impl QnxFlags {
         Self::of_any_record(mapping) | Self::of_backing(backing, anonymous)
     }
 
-    /// Those of [`Self::of_pages`] that depend on the pages, not on the mapping.
+    /// Returns the flags of [`Self::of_pages`] that depend on the pages, not on the
+    /// mapping.
     #[inline]
     pub const fn of_backing(backing: Backing, anonymous: bool) -> Self {
         let backed = match backing {
@@ -150,7 +151,7 @@ impl BitOrAssign for QnxFlags {
     }
 }
 
-/// The flags that both have.
+/// Returns the flags that both sets contain.
 impl BitAnd for QnxFlags {
     type Output = Self;
 
@@ -159,7 +160,7 @@ impl BitAnd for QnxFlags {
     }
 }
 
-/// In hexadecimal.
+/// Prints the bits in hexadecimal.
 impl fmt::Debug for QnxFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "QnxFlags({:#x})", self.0)

@@ -1,5 +1,5 @@
-//! Mapped executables and shared libraries: their build id, and by how much they
-//! were moved when they were loaded. Knows nothing of pages.
+//! Mapped executables and shared libraries: their build id and their load offset. Knows
+//! nothing of pages.
 
 use crate::classify::{mapping_alone, Classifier};
 use crate::elf::{Segment, EXECUTE, WRITE};
@@ -14,40 +14,39 @@ use crate::vma::{Vma, VmaCursor, VmaName};
 
 pub use crate::elf_file::BuildId;
 
-/// The object mapped at an address.
+/// Object mapped at an address.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectAt {
     /// The mapping.
     pub mapping: ClassifiedVma,
-    /// The address that the object's file was linked to, for an executable or
-    /// a shared library that could be read: less by the load offset.
+    /// Address that the object's file was linked to, which is lower by the load offset;
+    /// only for an executable or a shared library that could be read.
     pub linked_address: Option<u64>,
 }
 
 /// Returns the object mapped at `address`. [`VmaCursor::name`] is its path then.
 ///
 /// # Errors
-/// ENXIO if nothing, or memory without an object, is mapped there; else as
-/// [`VmaCursor::next_from`].
+/// ENXIO if no object is mapped there; else as [`VmaCursor::next_from`].
 pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     process: &ProcessHandle,
     address: u64,
-    areas: &mut VmaCursor<N>,
+    vmas: &mut VmaCursor<N>,
 ) -> Result<ObjectAt> {
     let none = CoreError::new(Errno::ENXIO, Operation::ReadObject);
-    let vma = areas.next_from(process, address)?.ok_or(none)?;
+    let vma = vmas.next_from(process, address)?.ok_or(none)?;
     if !vma.range.contains(address.into()) || !vma.has_object() {
         return Err(none);
     }
-    let mapping = mapping_alone(process, vma, areas.name())?;
+    let mapping = mapping_alone(process, vma, vmas.name())?;
     let file = match mapping.kind {
-        MappingKind::Elf => open_elf(process, &vma, areas.name())?,
+        MappingKind::Elf => open_elf(process, &vma, vmas.name())?,
         _ => None,
     };
     let linked_address = match file {
         Some(file) => {
-            let moved = relocation(process, &file, &vma, address, areas)?;
+            let moved = relocation(process, &file, &vma, address, vmas)?;
             file.check_reads()?;
             moved.map(|moved| address.wrapping_sub(moved))
         }
@@ -59,7 +58,7 @@ pub fn object_at<N: AsRef<[u8]> + AsMut<[u8]>>(
     })
 }
 
-/// The build id of a mapped executable or shared library, from the mapped file
+/// Returns the build id of a mapped executable or shared library, from the mapped file
 /// itself, also if it was deleted; `None` if it has none or cannot be read.
 ///
 /// # Errors
@@ -73,8 +72,8 @@ pub fn build_id(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result
     Ok(id)
 }
 
-/// Opens the executable or shared library behind a VMA; `None` if it is none. Only
-/// with a process that [keeps images](ProcessHandle::keeping_images).
+/// Opens the executable or shared library behind a VMA; `None` if the object is neither.
+/// Requires a process that [keeps images](ProcessHandle::keeping_images).
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
@@ -84,7 +83,8 @@ pub fn open(process: &ProcessHandle, vma: Vma, name: VmaName<'_>) -> Result<Opti
     Ok(classifier.take_image())
 }
 
-/// Not inlined, so that the stack that opening takes is released.
+/// Opens the ELF file behind a VMA. Not inlined, so that the stack that opening takes is
+/// released.
 #[inline(never)]
 fn open_elf(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
     if process.leaves_servers_alone() && server::is_of_server(process, vma, name)? {
@@ -102,19 +102,19 @@ fn open_elf(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Opt
 /// Maximum number of relocations that are compared.
 const MOST_CANDIDATES: usize = 4;
 
-/// Returns by how much a VMA's file was moved when it was loaded, modulo 2^64;
-/// `None` if no segment holds what lies at `address`, which is in the VMA.
+/// Returns the distance by which a VMA's file was moved when it was loaded, modulo 2^64;
+/// `None` if no segment contains the byte at `address`, which is in the VMA.
 ///
-/// The last page of one segment's bytes and the first of the next one's can be
-/// the same page of the file, mapped twice. What a VMA of such a page was
-/// linked to is told by where the file's other segments are: `areas`, which has
-/// given the VMA, looks for them and is left at the VMA again.
+/// The last page of one segment and the first page of the next one can be the same page
+/// of the file, mapped twice. The places of the file's other segments then decide which
+/// segment a VMA of such a page belongs to: `vmas`, which returned the VMA, searches for
+/// them and is left at the VMA again.
 pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
     process: &ProcessHandle,
     file: &ElfFile,
     vma: &Vma,
     address: u64,
-    areas: &mut VmaCursor<N>,
+    vmas: &mut VmaCursor<N>,
 ) -> Result<Option<u64>> {
     let page = process.page_size().bytes();
     let (start, size) = (vma.range.start().as_u64(), vma.range.size());
@@ -126,7 +126,7 @@ pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
         if segment.holds(vma.offset, size, page) {
             add(&mut candidates, moved, fits(segment, vma));
         } else if offset.wrapping_sub(segment.offset) < segment.file_size {
-            // Mapped as a file, not as an image.
+            // The VMA maps the bytes as a file, not as an image.
             partly = partly.or(Some(moved));
         }
     });
@@ -141,11 +141,11 @@ pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
         .filter(|segment| segment.file_size > 0);
     for segment in segments.take(MOST_SEGMENTS_CHECKED) {
         for candidate in candidates.iter_mut().flatten() {
-            let there = is_there(process, vma, &segment, candidate.moved, areas)?;
+            let there = is_there(process, vma, &segment, candidate.moved, vmas)?;
             candidate.segments += u32::from(there);
         }
     }
-    areas.seek(process, start)?;
+    vmas.seek(process, start)?;
     let best = candidates.into_iter().flatten().reduce(|best, other| {
         if other.rank() > best.rank() {
             other
@@ -156,14 +156,14 @@ pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
     Ok(best.map(|best| best.moved))
 }
 
-/// Maximum number of segments that are checked. Each costs a search of the process's
-/// VMAs for each candidate.
+/// Maximum number of segments that are checked. Each costs a search of the process's VMAs
+/// for each candidate.
 const MOST_SEGMENTS_CHECKED: usize = 16;
 
 #[derive(Copy, Clone)]
 struct Candidate {
     moved: u64,
-    /// True if the VMA allows what its segment wanted.
+    /// True if the VMA has the permissions that its segment requests.
     fits: bool,
     /// Number of the file's segments that are mapped where this relocation puts them.
     segments: u32,
@@ -200,17 +200,17 @@ fn fits(segment: &Segment, vma: &Vma) -> bool {
     wants(EXECUTE) == vma.protection.execute() && wants(WRITE) == vma.protection.write()
 }
 
-/// Returns whether a file's segment is mapped where it is if the file was moved so.
+/// Returns whether a segment of a file that was moved by `moved` is mapped at its place.
 fn is_there<N: AsRef<[u8]> + AsMut<[u8]>>(
     process: &ProcessHandle,
     of_file: &Vma,
     segment: &Segment,
     moved: u64,
-    areas: &mut VmaCursor<N>,
+    vmas: &mut VmaCursor<N>,
 ) -> Result<bool> {
     let mask = !(process.page_size().bytes() - 1);
     let at = (segment.address & mask).wrapping_add(moved);
-    let found = areas.seek(process, at)?;
+    let found = vmas.seek(process, at)?;
     Ok(found.is_some_and(|vma| {
         let into = at.wrapping_sub(vma.range.start().as_u64());
         vma.range.contains(at.into())

@@ -10,7 +10,7 @@
 //!
 //! * [`process`] opens a target so that all its files belong to one process and one
 //!   memory; [`proc_text`] parses small text files below `/proc`.
-//! * [`vma`] enumerates its virtual memory areas. `classify` finds their kinds
+//! * [`vma`] enumerates its VMAs. `classify` finds their kinds
 //!   ([`mapping`]) from their [`names`] and objects; [`image`] reads executables and
 //!   shared libraries, [`server`] avoids file systems that are processes.
 //! * [`pagemap`] reads its page map; [`entry`] decodes the entries.

@@ -1,5 +1,5 @@
-//! A mapping: a VMA, its kind and where its pages come from. Owns the types; the
-//! rules that find the kind out are in `classify` and `names`. Pure.
+//! Types of a mapping: a VMA, its kind and the source of its pages. The rules that find
+//! the kind are in `classify` and `names`. Pure.
 
 use crate::backing::{UnknownReason, Unlisted};
 use crate::vma::Vma;
@@ -19,25 +19,24 @@ pub struct ClassifiedVma {
     pub unlisted: Unlisted,
 }
 
-/// Source of a mapping's pages. It decides what their entries mean, and whether the
-/// entries are enough to find the backing.
+/// Source of a mapping's pages. It determines the meaning of their entries, and whether
+/// the entries are enough to find the backing.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PageSource {
-    /// An anonymous VMA: without an object, or a private mapping of `/dev/zero`
+    /// Anonymous VMA: without an object, or a private mapping of `/dev/zero`
     /// (drivers/char/mem.c, `mmap_zero`: `vma_set_anonymous`).
     Anonymous,
-    /// The page cache, shared memory or hugetlb, and private copies of their
-    /// pages.
+    /// Page cache, shared memory or hugetlb, and private copies of their pages.
     Cache,
     /// Persistent memory of a file (DAX), and private copies of it.
     Persistent,
-    /// A driver or a file system of the kernel's own: RAM or a device's memory.
+    /// Driver or file system of the kernel's own, with RAM or a device's memory.
     Driver,
-    /// An object that could not be looked at, or on a kernel that does not say
-    /// whether it is in persistent memory.
+    /// Object that could not be examined, or on a kernel that does not report whether it
+    /// is in persistent memory.
     Unseen,
-    /// The kernel's own pages, without an object (`[vdso]`).
+    /// Pages of the kernel itself, without an object (`[vdso]`).
     Kernel,
 }
 
@@ -69,15 +68,16 @@ impl ClassifiedVma {
         mapping
     }
 
-    /// Returns whether the kernel maps frames here that the page map leaves out: a
-    /// device's, or its own clock page's (`VM_PFNMAP`: fs/proc/task_mmu.c and
-    /// mm/pagewalk.c, Linux 6.12, skip such VMAs). Some devices map ordinary
-    /// pages, which are then listed; what is not cannot be told from these.
+    /// Returns whether the kernel maps frames here that the page map leaves out: those of
+    /// a device, or of the kernel's own clock page (`VM_PFNMAP`: fs/proc/task_mmu.c and
+    /// mm/pagewalk.c, Linux 6.12, skip such VMAs). Some devices map ordinary pages, which
+    /// the page map then contains; the others cannot be distinguished from pages that are
+    /// not present.
     pub fn is_unlisted(&self) -> bool {
         match self.kind {
-            // Exporters of dma-bufs differ (udmabuf's are frames on 6.12), and so
-            // do versions of other rings (io_uring's are frames on 5.10, those of
-            // perf events since 6.14).
+            // Exporters of dma-bufs differ (udmabuf's are frames on 6.12), and so do
+            // versions of other rings (io_uring's are frames on 5.10, those of perf
+            // events since 6.14).
             MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => true,
             MappingKind::Vvar => true,
             _ => false,
@@ -98,17 +98,17 @@ pub enum MappingKind {
     /// Another thread's stack, if its C library has named it. Without a name only the
     /// thread's stack pointer identifies it, which callers have to request.
     ThreadStack,
-    /// An executable or a shared library, recognised by the file's ELF header. In the
-    /// library also the zeroed memory (`.bss`) directly behind its data.
+    /// An executable or a shared library, recognised by the file's ELF header. The
+    /// library crate includes the zeroed memory (`.bss`) directly behind its data.
     Elf,
     /// Another file.
     File,
-    /// A file in memory: memfd, System V, shared anonymous, tmpfs.
+    /// Shared memory: memfd, System V, shared anonymous, tmpfs.
     SharedMemory,
     /// hugetlb.
     HugeTlb,
-    /// A device: a character device's file, a device's file under `/sys`, a PCI
-    /// device's in `/proc`, VFIO's.
+    /// A device: a character device's file, a device's file under `/sys`, a PCI device's
+    /// in `/proc`, VFIO's.
     Device,
     /// A buffer that drivers share (dma-buf).
     DmaBuf,
@@ -116,13 +116,13 @@ pub enum MappingKind {
     Vdso,
     /// The data of that code: clocks.
     Vvar,
-    /// Another mapping that the kernel made, as its name says: rings of
-    /// io_uring, of perf events and of aio, BPF maps.
+    /// Another mapping of the kernel, by its name: rings of io_uring, of perf events and
+    /// of aio, BPF maps.
     Special,
 }
 
 impl MappingKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 13] = [
         Self::Anonymous,
         Self::Heap,
@@ -139,7 +139,7 @@ impl MappingKind {
         Self::Special,
     ];
 
-    /// Its name, as the command prints it.
+    /// Returns the kind's name, as the command prints it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Anonymous => "anon",

@@ -6,14 +6,14 @@ use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 use crate::vma::VmaCursor;
 
-/// Returns whether 8 bytes at `address` can be written by a plain store: has the
-/// kernel store there, so that a page which cannot be written is EFAULT and no
-/// signal. It holds until the caller changes the mapping. Costs the least a
+/// Returns whether 8 bytes at `address` can be written by a plain store. The kernel
+/// stores there, so that a page which cannot be written results in EFAULT and not in a
+/// signal. The result is valid until the caller changes the mapping. Costs as little as a
 /// system call can (0.2 µs), for one page, or two if the bytes straddle them.
 ///
 /// # Safety
-/// If the memory is writable, the caller must be entitled to have it written;
-/// what the 8 bytes are afterwards is not stated.
+/// If the memory is writable, the caller must be entitled to have it written; the
+/// contents of the 8 bytes afterwards are unspecified.
 ///
 /// # Errors
 /// EFAULT.
@@ -23,18 +23,18 @@ pub unsafe fn check_writable(address: *mut u8) -> Result<()> {
     unsafe { sys::probe_write(address) }.at(Operation::StoreResult)
 }
 
-/// The memory of a process: an open `/proc/PID/mem`.
+/// Memory of a process: an open `/proc/PID/mem`.
 #[derive(Debug)]
 pub struct Memory {
-    /// `None` for the caller's own where that file is closed to it: a process
-    /// that is not dumpable, as after `setuid`.
+    /// Open file; `None` for the caller's own memory where that file is closed to it: a
+    /// process that is not dumpable, as after `setuid`.
     file: Option<OwnedFd>,
 }
 
 impl Memory {
-    /// Opens the memory of a process; needs the right to attach to it with
-    /// ptrace, which is more than the other files need. The caller's own needs
-    /// nothing.
+    /// Opens the memory of a process. Needs the right to attach to the process with
+    /// ptrace, which is more than the other files need; the caller's own memory needs no
+    /// right.
     ///
     /// # Errors
     /// EPERM if that is refused, ESRCH if the process has ended.
@@ -44,17 +44,17 @@ impl Memory {
             Err(Errno::EPERM) if process.is_callers() => None,
             Err(errno) => return Err(CoreError::new(errno, Operation::ReadMemory)),
         };
-        // Not bound to the memory that the other files were opened for.
+        // The file is not bound to the memory that the other files were opened for.
         process.check_same_memory()?;
         Ok(Self { file })
     }
 
-    /// Fills `buffer` from `address` on.
+    /// Fills `buffer` with the bytes from `address` on.
     ///
     /// # Errors
-    /// ESRVRFAULT unless all of it is mapped and readable there (for an empty
-    /// buffer: the address). Where the caller may attach to the process, mappings
-    /// that are protected against reading are readable, too. ESRCH if the process's memory has gone away.
+    /// ESRVRFAULT unless all of it is mapped and readable there (for an empty buffer: the
+    /// address). Where the caller may attach to the process, mappings that are protected
+    /// against reading are readable, too. ESRCH if the process's memory has gone away.
     pub fn read(&self, process: &ProcessHandle, address: u64, buffer: &mut [u8]) -> Result<()> {
         // SAFETY: the slice is live, exclusive and as long as stated.
         #[allow(unsafe_code)]
@@ -63,7 +63,7 @@ impl Memory {
         }
     }
 
-    /// Fills memory that may not be writable, which then is EFAULT.
+    /// Fills memory that may not be writable, which then results in EFAULT.
     ///
     /// # Safety
     /// If the memory is writable, the caller must be entitled to have it written.
@@ -92,13 +92,13 @@ impl Memory {
             };
         }
         if self.file.is_none() && !process.is_callers() {
-            // A child of the process that has opened it.
+            // The caller is a child of the process that has opened it.
             return Err(CoreError::new(Errno::EPERM, Operation::ReadMemory));
         }
         let mut done = 0;
         while done < len {
             let (from, to) = (address + done as u64, buffer.wrapping_add(done));
-            // SAFETY: within the memory that the caller vouches for.
+            // SAFETY: this is within the memory that the caller vouches for.
             let read = unsafe {
                 match &self.file {
                     Some(file) => sys::pread_raw(file.borrow(), to, len - done, from),
@@ -116,8 +116,8 @@ impl Memory {
     }
 }
 
-/// Copies memory of the caller's own; EIO where it cannot be read, as from the
-/// file, and EFAULT where the buffer cannot be written.
+/// Copies the caller's own memory; EIO where it cannot be read, as from the file, and
+/// EFAULT where the buffer cannot be written.
 ///
 /// # Safety
 /// As [`Memory::read_raw`].
@@ -140,7 +140,7 @@ unsafe fn read_own(
                 _ => Err(Errno::EIO),
             }
         }
-        // Not in this kernel, or a filter's.
+        // This kernel lacks the call, or a filter forbids it.
         Err(Errno::ENOSYS) => Err(Errno::EPERM),
         read => read,
     }

@@ -1,27 +1,27 @@
-//! Memory types: how the CPU caches what it reads and writes at an address.
-//! Owns their names and the architectures' rules; knows no file. Pure.
+//! Memory types: how the CPU caches reads and writes of an address. Owns their names and
+//! the architectures' rules; knows no file. Pure.
 
 /// Memory type: how accesses are cached. The types are those of x86; the attributes of
 /// other architectures have the nearest name.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MemoryType {
-    /// Cached, written back when it must: ordinary memory.
+    /// Cached, written back later: ordinary memory.
     WriteBack,
     /// Reads are cached, writes go through to memory.
     WriteThrough,
-    /// Reads are cached, writes go to memory and are not (x86).
+    /// Reads are cached, writes go to memory and are not cached (x86).
     WriteProtected,
-    /// Not cached; writes are gathered (Arm: normal, non-cacheable).
+    /// Not cached; writes are combined (Arm: normal, non-cacheable).
     WriteCombining,
-    /// Not cached, unless a range register says write-combining (x86, UC-).
+    /// Not cached, unless a range register requests write-combining (x86, UC-).
     UncachedMinus,
     /// Not cached, in the order of the program (Arm: device memory).
     Uncached,
 }
 
 impl MemoryType {
-    /// All of them.
+    /// All types.
     pub const ALL: [Self; 6] = [
         Self::WriteBack,
         Self::WriteThrough,
@@ -31,8 +31,8 @@ impl MemoryType {
         Self::Uncached,
     ];
 
-    /// Its name: the kernel's own on x86 (arch/x86/include/asm/memtype.h,
-    /// `cattr_name`, Linux 5.10 to 7.2).
+    /// Returns the name, which is the kernel's own on x86
+    /// (arch/x86/include/asm/memtype.h, `cattr_name`, Linux 5.10 to 7.2).
     pub const fn name(self) -> &'static str {
         match self {
             Self::WriteBack => "write-back",
@@ -44,14 +44,14 @@ impl MemoryType {
         }
     }
 
-    /// By its name.
+    /// Returns the type with this name.
     pub fn from_name(name: &[u8]) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|memory_type| memory_type.name().as_bytes() == name)
     }
 
-    /// Returns whether reads can be answered from a cache.
+    /// Returns whether a cache can satisfy reads.
     pub const fn is_cached(self) -> bool {
         matches!(
             self,
@@ -60,10 +60,10 @@ impl MemoryType {
     }
 }
 
-/// What a driver gets that asks for uncached memory (`pgprot_noncached`) or a
-/// device's (`pgprot_device`): on x86 UC-, on Arm device memory
-/// (arch/*/include/asm/pgtable.h, Linux 5.10 to 7.2). RISC-V has no type in
-/// its page tables without the extension Svpbmt.
+/// Memory type of drivers that request uncached memory (`pgprot_noncached`) or device
+/// memory (`pgprot_device`): on x86 UC-, on Arm device memory
+/// (arch/*/include/asm/pgtable.h, Linux 5.10 to 7.2). RISC-V has no type in its page
+/// tables without the extension Svpbmt.
 pub(crate) const UNCACHED: Option<MemoryType> =
     if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
         Some(MemoryType::UncachedMinus)
@@ -73,9 +73,9 @@ pub(crate) const UNCACHED: Option<MemoryType> =
         None
     };
 
-/// What one gets that asks for write-combining memory
-/// (`pgprot_writecombine`). On x86 only with page attributes (PAT), without
-/// which there is no file that asks for it (`arch_can_pci_mmap_wc`).
+/// Memory type of drivers that request write-combining memory (`pgprot_writecombine`). On
+/// x86 it requires page attributes (PAT), without which no file requests it
+/// (`arch_can_pci_mmap_wc`).
 pub(crate) const WRITE_COMBINING: Option<MemoryType> = if UNCACHED.is_some() {
     Some(MemoryType::WriteCombining)
 } else {

@@ -1,6 +1,6 @@
-//! The type of the file system that a device number belongs to, from the text
-//! of `mountinfo`: the only source that every kernel has and for which no file
-//! system is asked. Knows nothing of mappings.
+//! Finds the type of the file system of a device number in the text of `mountinfo`: the
+//! only source that every kernel has and that needs no request to a file system. Knows
+//! nothing of mappings.
 
 use crate::error::{if_readable, Errno, Result};
 use crate::proc_text::number;
@@ -8,20 +8,20 @@ use crate::process::ProcessHandle;
 use crate::sys;
 use crate::vma::Device;
 
-/// Returns whether a file system of this type has a server that can keep a caller
-/// waiting for ever, also one that is killed: a request that a FUSE server has
-/// taken is waited for without end (fs/fuse/dev.c `request_wait_answer`, Linux
-/// 6.12; seen on 6.18). Waiting for NFS, CIFS or 9p can be ended by a signal.
+/// Returns whether a file system of this type has a server that can keep a caller waiting
+/// for ever, even a killed one: a request that a FUSE server has taken is waited for
+/// without limit (fs/fuse/dev.c `request_wait_answer`, Linux 6.12; seen on 6.18). A
+/// signal ends the wait for NFS, CIFS or 9p.
 fn has_server(file_system: &[u8]) -> bool {
-    // With a subtype: fuse.sshfs.
+    // The type can have a subtype: fuse.sshfs.
     file_system == b"virtiofs"
         || file_system
             .strip_prefix(b"fuse")
             .is_some_and(|rest| matches!(rest, [] | [b'.', ..] | b"blk"))
 }
 
-/// Returns whether the files of this device are a server's; `None` if no mount that the
-/// process or the caller has is of this device.
+/// Returns whether the files of this device belong to a server; `None` if neither the
+/// process nor the caller has a mount of this device.
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
@@ -40,7 +40,7 @@ pub(crate) fn is_of_server(process: &ProcessHandle, device: Device) -> Result<Op
             match sys::read(text.borrow(), &mut buffer) {
                 Ok(0) => break,
                 Ok(len) => finder.feed(&buffer[..len]),
-                // The process has no mount namespace any more.
+                // The process no longer has a mount namespace.
                 Err(Errno::EINVAL) => break,
                 Err(errno) => {
                     if_readable::<()>(Err(errno))?;
@@ -67,10 +67,10 @@ struct Finder {
     found: Option<bool>,
     field: [u8; FIELD],
     len: usize,
-    /// Which field of the line it is.
+    /// Index of the field in the line.
     number: u32,
     is_device: bool,
-    /// The field behind the separator is next.
+    /// True if the next field is the one behind the separator, the type.
     type_is_next: bool,
 }
 
@@ -124,7 +124,7 @@ impl Finder {
     }
 }
 
-/// Returns whether this is the device's number, `MAJOR:MINOR` in decimal.
+/// Returns whether the field is the device's number, `MAJOR:MINOR` in decimal.
 fn is_device(field: &[u8], device: Device) -> bool {
     let colon = field.iter().position(|&byte| byte == b':');
     let Some((major, [_, minor @ ..])) = colon.map(|at| field.split_at(at)) else {

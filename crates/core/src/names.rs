@@ -3,41 +3,40 @@
 use crate::mapping::MappingKind;
 use crate::vma::Vma;
 
-/// The kind of a VMA without an object: by the name that it has.
+/// Returns the kind of a VMA without an object, by its name.
 pub(crate) fn without_object(name: &[u8]) -> MappingKind {
     match name {
         b"[heap]" => MappingKind::Heap,
         b"[stack]" => MappingKind::Stack,
         b"[vdso]" => MappingKind::Vdso,
         b"[vvar]" | b"[vvar_vclock]" => MappingKind::Vvar,
-        // Names given with prctl(PR_SET_VMA), Linux 5.17: bionic's, and
-        // glibc's since 2.39.
+        // Names set with prctl(PR_SET_VMA), Linux 5.17: bionic's, and glibc's since 2.39.
         _ if name.starts_with(b"[anon:stack_and_tls:") => MappingKind::ThreadStack,
         _ if name.starts_with(b"[anon: glibc: pthread stack:") => MappingKind::ThreadStack,
-        // Bionic's linker names what it zeroes behind the data.
+        // Bionic's linker names the zeroed memory behind the data.
         b"[anon:.bss]" => MappingKind::Elf,
         _ if name.is_empty() || name.starts_with(b"[anon:") => MappingKind::Anonymous,
         _ => MappingKind::Special,
     }
 }
 
-/// Names that graphics drivers give to memory which they map as they like
+/// Names of memory that graphics drivers map with arbitrary attributes
 /// (drivers/gpu/drm/drm_gem.c, i915/gem/i915_gem_shmem.c, Linux 6.12).
 const GRAPHICS: [&[u8]; 2] = [b"/drm mm object (deleted)", b"/i915 (deleted)"];
 
-/// Objects whose names are enough to classify them: those without a path, those
-/// that the kernel names itself, and files of devices in sysfs.
+/// Returns the kind of an object whose name is enough to classify it: an object without a
+/// path, one that the kernel names itself, or a file of a device in sysfs.
 pub(crate) fn by_name(vma: &Vma, name: &[u8]) -> Option<MappingKind> {
     let starts = |prefix: &[u8]| name.starts_with(prefix);
-    // The kernel's internal mounts have no real device, as any file system
-    // without a disk; somebody's own file may have such a name elsewhere.
+    // The kernel's internal mounts have no real device, like any file system without a
+    // disk; a user's file elsewhere may have such a name.
     let internal = vma.device.major == 0;
     if internal && (name == b"/anon_hugepage (deleted)" || name == b"/anon_hugepage") {
         Some(MappingKind::HugeTlb)
     } else if internal && (name == b"/dev/zero (deleted)" || starts(b"[anon_shmem:")) {
         Some(MappingKind::SharedMemory)
     } else if internal && starts(b"/SYSV") && vma.page_size.is_some() {
-        // Its pages are base pages: System V memory of huge pages has them too.
+        // Its pages are base pages: System V memory of huge pages has the same name.
         Some(MappingKind::SharedMemory)
     } else if starts(b"/sys/") || name == b"anon_inode:[vfio-device]" {
         Some(MappingKind::Device)
@@ -48,8 +47,8 @@ pub(crate) fn by_name(vma: &Vma, name: &[u8]) -> Option<MappingKind> {
     }
 }
 
-/// Returns whether the name is a path: of an object that had a place in a file system
-/// that can be mounted. Unnamed files have names of the kernel's making.
+/// Returns whether the name is a path, of an object with a place in a mountable file
+/// system. The kernel makes the names of unnamed files.
 pub fn has_path(vma: &Vma, name: &[u8]) -> bool {
     const UNNAMED: [&[u8]; 6] = [
         b"/memfd:",
@@ -64,7 +63,7 @@ pub fn has_path(vma: &Vma, name: &[u8]) -> bool {
     name.starts_with(b"/") && !(vma.device.major == 0 && unnamed)
 }
 
-/// A file that this caller may not look at: by its path, then.
+/// Returns the kind of a file that this caller may not examine, by its path.
 pub(crate) fn of_unseen_file(vma: &Vma, name: &[u8]) -> MappingKind {
     let starts = |prefix: &[u8]| name.starts_with(prefix);
     let internal = vma.device.major == 0;
@@ -119,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn objects_without_a_path_are_told_by_their_names() {
+    fn objects_without_a_path_are_recognised_by_their_names() {
         let internal = object(0, Some(crate::PageSize::SIZE_4K));
         let shared = Some(MappingKind::SharedMemory);
         let special = Some(MappingKind::Special);
         assert_eq!(by_name(&internal, b"/dev/zero (deleted)"), shared);
         assert_eq!(by_name(&internal, b"[anon_shmem:mine]"), shared);
         assert_eq!(by_name(&internal, b"/SYSV00000000 (deleted)"), shared);
-        // The text does not tell whether its pages are huge.
+        // The text does not show whether its pages are huge.
         let from_text = object(0, None);
         assert_eq!(by_name(&from_text, b"/SYSV00000000 (deleted)"), None);
         assert_eq!(by_name(&internal, b"anon_inode:[perf_event]"), special);
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn somebodys_own_file_is_not_told_by_the_kernels_names() {
+    fn somebodys_own_file_is_not_recognised_by_the_kernels_names() {
         let on_disk = object(8, Some(crate::PageSize::SIZE_4K));
         for name in [
             &b"/dev/zero (deleted)"[..],
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_be_looked_at_are_told_by_their_paths() {
+    fn files_that_cannot_be_looked_at_are_recognised_by_their_paths() {
         let vma = object(0, None);
         for (name, kind) in [
             (&b"/dev/uio0"[..], MappingKind::Device),

@@ -1,5 +1,5 @@
-//! Opening the object behind a mapping, without any effect on it. Knows nothing of
-//! what the object then is.
+//! Opens the object behind a mapping, without any effect on it. Knows nothing of the
+//! object's kind.
 
 use crate::descriptor::OwnedFd;
 use crate::elf_file::ElfFile;
@@ -8,7 +8,7 @@ use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys::{self, FileStatus};
 use crate::vma::{Vma, VmaName};
 
-/// A mapped object, opened without any effect on it: a device's own open is
+/// Mapped object, opened without any effect on it: the open operation of a device is
 /// never called.
 pub(crate) struct OpenObject {
     path_only: OwnedFd,
@@ -16,10 +16,9 @@ pub(crate) struct OpenObject {
 }
 
 impl OpenObject {
-    /// By the mapping itself, which is exact but needs CAP_SYS_ADMIN or
-    /// CAP_CHECKPOINT_RESTORE (fs/proc/base.c, `proc_map_files_get_link`);
-    /// else by the path as the process sees it, if that still leads to the
-    /// same inode.
+    /// Opens an object through the mapping itself, which is exact but needs CAP_SYS_ADMIN
+    /// or CAP_CHECKPOINT_RESTORE (fs/proc/base.c, `proc_map_files_get_link`); else by the
+    /// path as the process sees it, if that still leads to the same inode.
     pub(crate) fn open(
         process: &ProcessHandle,
         vma: &Vma,
@@ -36,23 +35,24 @@ impl OpenObject {
             .map(|status| Self { path_only, status }))
     }
 
-    /// The magic number of the file system that it is in.
+    /// Returns the magic number of the object's file system.
     pub(crate) fn file_system(&self) -> Result<Option<i64>> {
         if_readable(sys::file_system(self.path_only.borrow()))
     }
 
-    /// Its numbers, if it is a character device.
+    /// Returns the device numbers of a character device.
     pub(crate) fn char_device(&self) -> Option<(u32, u32)> {
         self.status.is_char_device().then_some(self.status.rdev)
     }
 
-    /// Asks the file system about it, and so its server. Every answer will do.
+    /// Requests attributes from the file system, and so from its server. Any result is
+    /// accepted.
     pub(crate) fn ask(&self) {
         let _ = sys::newest_status(self.path_only.borrow());
         let _ = self.file_system();
     }
 
-    /// For reading; `None` if that is refused, or it is no regular file.
+    /// Opens the object for reading; `None` if that is refused, or it is no regular file.
     #[inline(never)] // Keeps its path out of its callers' stack frames.
     pub(crate) fn reopen(&self) -> Result<Option<OwnedFd>> {
         if !self.status.is_regular() {
@@ -62,12 +62,13 @@ impl OpenObject {
         path.push(b"/proc/thread-self/fd/")
             .push_decimal(self.path_only.raw() as u64)
             .push(b"\0");
-        // Should a lease have to be broken first, that is not waited for.
+        // The open does not wait until a lease is broken.
         let flags = sys::O_NONBLOCK | sys::O_NOCTTY;
         if_readable(sys::openat(sys::CWD, path.as_bytes(), flags))
     }
 
-    /// As an executable or a shared library; `None` if it is none or cannot be read.
+    /// Opens it as an executable or a shared library; `None` if it is neither or cannot
+    /// be read.
     pub(crate) fn elf(&self) -> Result<Option<ElfFile>> {
         match self.reopen()? {
             Some(file) => Ok(if_readable(ElfFile::open(file))?.flatten()),
@@ -76,7 +77,7 @@ impl OpenObject {
     }
 }
 
-/// The object behind `/proc/PID/map_files`, as [`OpenObject::open`] says.
+/// Opens the object behind `/proc/PID/map_files`, as [`OpenObject::open`] does.
 #[inline(never)] // Keeps its path out of its callers' stack frames.
 pub(crate) fn open_by_mapping(process: &ProcessHandle, vma: &Vma) -> Result<Option<OwnedFd>> {
     let mut link = PathBuffer::new();
@@ -93,7 +94,7 @@ pub(crate) fn open_by_mapping(process: &ProcessHandle, vma: &Vma) -> Result<Opti
 }
 
 fn open_by_path(process: &ProcessHandle, name: VmaName<'_>) -> Result<Option<OwnedFd>> {
-    // The kernel's paths hold no symbolic links: none leads out of the root.
+    // The kernel's paths contain no symbolic links: none leads out of the root.
     let Some([b'/', below_root @ ..]) = name.with_nul().filter(|_| name.complete) else {
         return Ok(None);
     };

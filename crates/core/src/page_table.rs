@@ -1,6 +1,6 @@
-//! Leaf entries of a process's page table: one for each page that is mapped, of
-//! whatever size, and one base page for each that is not. Returned in runs of equal
-//! records, so that holes are counted and not walked.
+//! Leaf entries of a process's page table: one for each present page of any size, and one
+//! base page for each page that is not present. Returned in runs of equal records, so
+//! that holes are counted and not walked.
 
 use crate::addr::{AddrRange, PageSize};
 use crate::backing::Backing;
@@ -12,46 +12,46 @@ use crate::physical::{FewEntries, PhysicalCursor, Run};
 use crate::process::ProcessHandle;
 use crate::vma::{Vma, VmaName};
 
-/// A run of leaf entries of one size, backed by consecutive memory, or of base
-/// pages that are unbacked for one reason. It stands for
-/// `virt.size() / page_size` records. What follows may go on with it: it is as
-/// long as can be told without looking further than its records are worth.
+/// Run of leaf entries of one size with consecutive memory, or of base pages that are
+/// unbacked in one state. It represents `virt.size() / page_size` records. The next run
+/// may continue it: a run ends where finding its end would cost more than its records are
+/// worth.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeafRun {
-    /// From the start of the first entry to the end of the last.
+    /// Addresses from the start of the first entry to the end of the last.
     pub virt: AddrRange,
-    /// The size that each entry maps.
+    /// Size that each entry maps.
     pub page_size: PageSize,
     /// Backing of the first entry; the backing of the others follows it.
     pub backing: Backing,
-    /// Anonymous memory, see [`crate::physical::PageState::anonymous`].
+    /// True for anonymous memory, see [`crate::physical::PageState::anonymous`].
     pub anonymous: bool,
-    /// True if it lies in a mapping, which is [`LeafCursor::mapping`] then; not
-    /// so the record of a start address in none.
+    /// True if it lies in a mapping, which is [`LeafCursor::mapping`] then; false for the
+    /// record of a start address outside all mappings.
     pub is_mapped: bool,
 }
 
 impl LeafRun {
-    /// Returns how many records it stands for. (The last page of the space lacks a byte
-    /// in every range.)
+    /// Returns the number of records that the run represents. (The last page of the space
+    /// lacks a byte in every range.)
     pub fn count(&self) -> u64 {
         self.virt.size().div_ceil(self.page_size.bytes())
     }
 
-    /// The backing of the record with this index.
+    /// Returns the backing of the record with this index.
     pub fn backing_of(&self, index: u64) -> Backing {
         self.backing.further(index << self.page_size.shift())
     }
 }
 
-/// Walks the leaf entries of a range. `N` is the storage for a VMA's name,
-/// `E` that for entries.
+/// Walks the leaf entries of a range. `N` is the storage for a VMA's name, `E` the
+/// storage for entries.
 #[derive(Debug)]
 pub struct LeafCursor<N, E = FewEntries> {
     regions: PhysicalCursor<N, E>,
-    /// Of the mapping that `regions` gave last: consecutive memory to its end,
-    /// or as much of what is unbacked as was known at once.
+    /// Part of the mapping that `regions` returned last: consecutive memory to its end,
+    /// or the unbacked pages that were known at once.
     region: Option<Run>,
     huge: HugeRuns,
     range: AddrRange,
@@ -62,11 +62,11 @@ pub struct LeafCursor<N, E = FewEntries> {
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N, E> {
-    /// The leaf entries that touch `range`.
+    /// Starts a walk of the leaf entries that touch `range`.
     ///
     /// # Errors
     /// EPERM if frame numbers are hidden.
-    // Inline for the reason that `PhysicalCursor::start` is.
+    // Inline for the same reason as `PhysicalCursor::start`.
     #[inline(always)]
     pub fn new(process: &ProcessHandle, range: AddrRange, name: N, entries: E) -> Result<Self> {
         process.frames()?;
@@ -83,31 +83,31 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
         })
     }
 
-    /// The mapping that the last run belongs to, if it belongs to one.
+    /// Returns the mapping that the last run belongs to, if there is one.
     pub fn mapping(&self) -> Option<&ClassifiedVma> {
         self.regions.mapping()
     }
 
-    /// As [`crate::physical::VmaPartCursor::take_image`].
+    /// Returns the image, as [`crate::physical::VmaPartCursor::take_image`].
     pub fn take_image(&mut self) -> Option<ElfFile> {
         self.regions.take_image()
     }
 
-    /// The name of the VMA that the last run belongs to.
+    /// Returns the name of the VMA that the last run belongs to.
     pub fn name(&self) -> VmaName<'_> {
         self.regions.name()
     }
 
-    /// The next run; `None` past the last.
+    /// Returns the next run; `None` past the last.
     ///
     /// # Errors
-    /// As [`PhysicalCursor::next_run`].
+    /// Those of [`PhysicalCursor::next_run`].
     pub fn next(&mut self, process: &ProcessHandle) -> Result<Option<LeafRun>> {
         loop {
             if let Some(run) = self.split(process)? {
                 return Ok(Some(run));
             }
-            // Base pages that are unbacked need not be counted to the last.
+            // Unbacked base pages need not be counted to the last.
             self.region = self.regions.next_part(process)?;
             let region_start = self.region.map(|region| region.start);
             if let Some(region_start) = region_start {
@@ -138,7 +138,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
         }
     }
 
-    /// The next run of equal entries of the region, within the range.
+    /// Returns the next run of equal entries of the region, within the range.
     fn split(&mut self, process: &ProcessHandle) -> Result<Option<LeafRun>> {
         let (Some(region), Some(mapping)) = (self.region, self.regions.mapping()) else {
             return Ok(None);
@@ -153,7 +153,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
                 None => (self.page, region.end),
             };
             self.next = end;
-            // Base pages are cut to the range; a larger leaf is given whole.
+            // Base pages are cut to the range; a larger leaf is returned whole.
             let size = page_size.bytes();
             let (low, high) = (self.range.start().as_u64(), self.range.end().as_u64());
             let skipped = low.saturating_sub(at) / size * size;
@@ -173,9 +173,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> LeafCursor<N,
     }
 }
 
-/// The size of the leaf entries from `at` on, and the end of their run.
-/// The region is proved to be physically consecutive, so an entry that
-/// has been split meanwhile changes sizes, never addresses.
+/// Returns the size of the leaf entries from `at` on, and the end of their run. The
+/// region is known to be physically consecutive, so an entry that has been split
+/// meanwhile changes sizes, never addresses.
 fn leaves(
     huge: &mut HugeRuns,
     base: PageSize,
@@ -189,7 +189,7 @@ fn leaves(
     let hugetlb = vma.page_size.filter(|&size| size > base);
     let size = match hugetlb {
         Some(size) => size,
-        // From the text: the size of an object's huge pages is not told.
+        // The text does not contain the size of an object's huge pages.
         None if vma.page_size.is_none() && vma.has_object() => return Ok((base, end)),
         None => base.pmd(),
     };

@@ -9,7 +9,7 @@
 /// the first digits of a number are another number.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Stat<'a> {
-    /// From field 3 on.
+    /// Text from field 3 on.
     fields: &'a [u8],
 }
 
@@ -23,17 +23,17 @@ impl<'a> Stat<'a> {
         Some(Self { fields })
     }
 
-    /// Field 3: the state, a letter.
+    /// Returns field 3: the state, a letter.
     pub fn state(&self) -> Option<u8> {
         self.field(3)?.first().copied()
     }
 
-    /// Field 9: the kernel's flags of the task (`PF_*`, include/linux/sched.h).
+    /// Returns field 9: the kernel's flags of the task (`PF_*`, include/linux/sched.h).
     pub fn flags(&self) -> Option<u64> {
         number(self.field(9)?)
     }
 
-    /// Field 22: the start time, in clock ticks since boot.
+    /// Returns field 22: the start time, in clock ticks since boot.
     pub fn start_time(&self) -> Option<u64> {
         number(self.field(22)?)
     }
@@ -89,7 +89,7 @@ mod tests {
         );
         assert_eq!(value("pos:\t0\nPid:\t-1\n").and_then(number), Some(-1));
         assert_eq!(value("pos:\t0\nflags:\t02\n"), None);
-        // 123 is another process than 12345.
+        // PID 123 is another process than 12345.
         assert_eq!(value("pos:\t0\nPid:\t123"), None);
     }
 }

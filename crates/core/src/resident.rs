@@ -1,5 +1,5 @@
 //! Copies the beginning of a mapped file from the memory of the process that maps it,
-//! without asking the file's server. Knows nothing of the contents.
+//! without a request to the file's server. Knows nothing of the contents.
 
 use crate::apart;
 use crate::descriptor::{BorrowedFd, OwnedFd};
@@ -13,12 +13,12 @@ use crate::vma::{Vma, VmaCursor};
 const MOST: u64 = 16 << 10;
 const PIECE: usize = 1 << 10;
 
-/// A file of our own with what of the beginning of a mapped file is in memory,
-/// unchanged, zeros in place of the rest; empty if nothing is. `None` where that
-/// cannot be had.
+/// Returns an unnamed file with the resident part of the beginning of a mapped file,
+/// unchanged, with zeros in place of the rest; empty if nothing is resident. `None` where
+/// the copy is not possible.
 ///
-/// By a child process: a page can leave between the look whether it is there and
-/// the read, which then waits for the server.
+/// A child process makes the copy: a page can leave between the check that it is resident
+/// and the read, which then waits for the server.
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
@@ -29,7 +29,7 @@ pub(crate) fn copy_start(process: &ProcessHandle, vma: &Vma) -> Result<Option<Ow
     };
     let kept = [process.directory(), process.maps(), to.borrow()];
     let mut can_be_read = false;
-    // What it returns stays in the child; what it writes does not.
+    // The closure's result stays in the child; its writes reach the file.
     let done = apart::run(vma.device, &kept, &mut || {
         _ = copy(process, vma, to.borrow());
     });
@@ -51,7 +51,7 @@ fn copy(process: &ProcessHandle, vma: &Vma, to: BorrowedFd<'_>) -> Option<()> {
         let address = start.checked_add(at)?;
         let entry_at = (address >> page.shift()) * 8;
         let is_read = sys::pread_u64(pagemap.borrow(), &mut entry, entry_at) == Ok(1);
-        // Of the file, not a copy that the process has changed.
+        // Only the file's page, not a copy that the process has changed.
         let entry = Entry::from_raw(entry[0]);
         let is_there = entry.is_present() && entry.is_file();
         if !is_read
@@ -66,16 +66,16 @@ fn copy(process: &ProcessHandle, vma: &Vma, to: BorrowedFd<'_>) -> Option<()> {
     Some(())
 }
 
-/// Returns where the first byte of the file is mapped, in a VMA before which there are
-/// only others of the same file.
+/// Returns the address where the first byte of the file is mapped, in a VMA preceded only
+/// by others of the same file.
 fn beginning(process: &ProcessHandle, vma: &Vma) -> Option<u64> {
-    let mut areas = VmaCursor::new([0u8; 0]);
+    let mut vmas = VmaCursor::new([0u8; 0]);
     let mut at = *vma;
     for _ in 0..16 {
         if at.offset == 0 {
             return Some(at.range.start().as_u64());
         }
-        let before = areas
+        let before = vmas
             .area_before(process, at.range.start().as_u64())
             .ok()??;
         if (before.device, before.inode) != (vma.device, vma.inode) {

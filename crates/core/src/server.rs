@@ -11,15 +11,16 @@ use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::{Device, Vma, VmaName};
 
-/// Returns whether only a server in user space knows more of the object than its number.
+/// Returns whether only a server in user space knows more about the object than its
+/// number.
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
 pub(crate) fn is_of_server(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
     let Device { major, minor } = vma.device;
     if major != 0 {
-        // A disk's: of a server only by FUSE's own name for it (fs/fuse/inode.c
-        // `fuse_bdi_init`, Linux 6.12; since 2.6.27).
+        // A device with a disk's number: it belongs to a server only if it has FUSE's own
+        // name for it (fs/fuse/inode.c `fuse_bdi_init`, Linux 6.12; since 2.6.27).
         let mut path = PathBuffer::new();
         path.push(sysfs::ROOT)
             .push(b"class/bdi/")
@@ -29,16 +30,16 @@ pub(crate) fn is_of_server(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>
             .push(b"-fuseblk");
         return Ok(sysfs::open(process, &mut path, sys::O_PATH)?.is_some());
     }
-    // A device that is mounted nowhere is one of the kernel's own, whose objects
-    // have names of its making, or it was detached.
+    // A device that is mounted nowhere is one of the kernel's own, whose objects have
+    // names of the kernel's, or it was detached.
     let is = mounts::is_of_server(process, vma.device)?;
     Ok(is.unwrap_or_else(|| has_path(vma, name.bytes)))
 }
 
 /// Returns whether a path to the object may be followed and its attributes read without
-/// waiting for ever: `false` if it is a file of a server that does not answer,
-/// which is found out only by a process that is
-/// [leaving servers alone](ProcessHandle::leaving_servers_alone).
+/// waiting for ever: `false` if it is a file of a server that does not answer, which only
+/// a process that is [leaving servers alone](ProcessHandle::leaving_servers_alone) finds
+/// out.
 ///
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.

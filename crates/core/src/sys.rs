@@ -1,7 +1,6 @@
-//! The handful of system calls that the walk makes. The only module with
-//! unsafe code besides `descriptor` and `memory`. Calls are made by
-//! instruction, not through libc: errno is not touched and none is a
-//! cancellation point. Knows nothing of what the files mean.
+//! System calls of the walk. The only module with unsafe code besides `descriptor` and
+//! `memory`. Calls are made by instruction, not through libc: errno is not touched and
+//! none is a cancellation point. Knows nothing of the contents of files.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
@@ -24,9 +23,9 @@ fn check(result: core::result::Result<usize, syscalls::Errno>) -> Sys<usize> {
     result.map_err(|errno| Errno::from_raw(errno.into_raw() as u16))
 }
 
-/// Repeats a call while it is interrupted by a signal. Some calls below never
-/// are where the kernel's own files are concerned, but what stands behind a
-/// mapping can be a file of any file system.
+/// Repeats a call while it is interrupted by a signal. Some calls below never are where
+/// the kernel's own files are concerned, but the object behind a mapping can be a file of
+/// any file system.
 fn retry(mut call: impl FnMut() -> Sys<usize>) -> Sys<usize> {
     loop {
         match call() {
@@ -36,8 +35,8 @@ fn retry(mut call: impl FnMut() -> Sys<usize>) -> Sys<usize> {
     }
 }
 
-/// `AT_FDCWD`: paths are absolute or relative to the working directory.
-// SAFETY: no descriptor, and understood as long as the process lives.
+/// Descriptor number `AT_FDCWD`: paths are absolute or relative to the working directory.
+// SAFETY: not a descriptor, and valid as long as the process lives.
 pub(crate) const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::from_raw(k::AT_FDCWD) };
 
 pub(crate) const O_PATH: u32 = k::O_PATH;
@@ -45,7 +44,7 @@ pub(crate) const O_DIRECTORY: u32 = k::O_DIRECTORY;
 pub(crate) const O_NONBLOCK: u32 = k::O_NONBLOCK;
 pub(crate) const O_NOCTTY: u32 = k::O_NOCTTY;
 
-/// `openat` for reading, always close-on-exec. `path` must end in NUL.
+/// Opens a file for reading with `openat`, always close-on-exec. `path` must end in NUL.
 pub(crate) fn openat(dir: BorrowedFd<'_>, path: &[u8], flags: u32) -> Sys<OwnedFd> {
     debug_assert_eq!(path.last(), Some(&0));
     if path.last() != Some(&0) {
@@ -55,17 +54,18 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, path: &[u8], flags: u32) -> Sys<OwnedF
     // SAFETY: `path` is a live, NUL-terminated string for the call.
     let fd =
         retry(|| check(unsafe { syscall!(Sysno::openat, dir.raw(), path.as_ptr(), flags, 0) }))?;
-    // SAFETY: just opened, so nobody else's.
+    // SAFETY: just opened, so no other code owns it.
     Ok(unsafe { OwnedFd::from_raw(fd as i32) })
 }
 
-/// `pread64`. A short count is not an error.
+/// Reads with `pread64`. A short count is not an error.
 pub(crate) fn pread(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Sys<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
     unsafe { pread_raw(fd, buffer.as_mut_ptr(), buffer.len(), offset) }
 }
 
-/// `pread64` into memory that may not be writable, which then is EFAULT.
+/// Reads with `pread64` into memory that may not be writable, which then results in
+/// EFAULT.
 ///
 /// # Safety
 /// If the memory is writable, the caller must be entitled to have it written.
@@ -110,13 +110,14 @@ pub(crate) unsafe fn pread_raw(
     })
 }
 
-/// `process_vm_readv` of the caller's own memory, into memory that may not be
-/// writable. Both ends give EFAULT, or a short count if a part could be copied.
+/// Copies the caller's own memory with `process_vm_readv`, into memory that may not be
+/// writable. Inaccessible memory at either end results in EFAULT, or in a short count if
+/// a part could be copied.
 ///
-/// It takes no permission, whatever the process's user or dumpable state
-/// (kernel/fork.c, `mm_access` of the caller's own memory, 3.2 to 6.18), but heeds
-/// the protection of what is read (mm/process_vm_access.c: no FOLL_FORCE). Named by
-/// the thread: the first one may have ended.
+/// The call needs no permission, whatever the process's user or dumpable state
+/// (kernel/fork.c, `mm_access` of the caller's own memory, 3.2 to 6.18), but respects the
+/// protection of the source (mm/process_vm_access.c: no FOLL_FORCE). The caller is named
+/// by its thread, since the first thread may have ended.
 ///
 /// # Safety
 /// If the memory at `buffer` is writable, the caller must be entitled to have it written.
@@ -131,8 +132,7 @@ pub(crate) unsafe fn read_own(address: usize, buffer: *mut u8, len: usize) -> Sy
     retry(|| check(unsafe { syscall!(Sysno::process_vm_readv, own, local, 1, remote, 1, 0) }))
 }
 
-/// `pread64` that goes on after a short count: less than asked for is the
-/// file's end.
+/// Reads with `pread64` until the buffer is full: a short count is the end of the file.
 pub(crate) fn pread_all(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Sys<usize> {
     let mut done = 0;
     while done < buffer.len() {
@@ -144,8 +144,8 @@ pub(crate) fn pread_all(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> S
     Ok(done)
 }
 
-/// `pread64` of 64-bit words; the count is of whole words. Less than one word
-/// is EIO, not the end: the files read so give whole words only.
+/// Reads 64-bit words with `pread64`; the count is of whole words. Less than one word is
+/// EIO, not the end: the files that are read so contain whole words only.
 pub(crate) fn pread_u64(fd: BorrowedFd<'_>, words: &mut [u64], offset: u64) -> Sys<usize> {
     let bytes = size_of_val(words);
     // SAFETY: any bytes are a valid u64; the buffer is live and exclusive.
@@ -156,14 +156,14 @@ pub(crate) fn pread_u64(fd: BorrowedFd<'_>, words: &mut [u64], offset: u64) -> S
     }
 }
 
-/// `read` at the file's own position.
+/// Reads at the file's own position with `read`.
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Sys<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
     retry(|| check(unsafe { syscall!(Sysno::read, fd.raw(), buffer.as_mut_ptr(), buffer.len()) }))
 }
 
-/// `PROCMAP_QUERY` on a `maps` file. The name is written to the slice; the
-/// fields of `query` that say where are filled in here.
+/// Calls `PROCMAP_QUERY` on a `maps` file. The name is written to the slice, whose place
+/// this function stores in `query`.
 pub(crate) fn procmap_query(
     fd: BorrowedFd<'_>,
     query: &mut uapi::procmap_query,
@@ -181,8 +181,8 @@ pub(crate) fn procmap_query(
     Ok(())
 }
 
-/// `PAGEMAP_SCAN` on a `pagemap` file, its results written to `regions`; returns
-/// how many there are. `arg.walk_end` says how far it came.
+/// Calls `PAGEMAP_SCAN` on a `pagemap` file, which writes its results to `regions`;
+/// returns their number. `arg.walk_end` is the end of the scan.
 pub(crate) fn pagemap_scan(
     fd: BorrowedFd<'_>,
     arg: &mut uapi::pm_scan_arg,
@@ -192,13 +192,13 @@ pub(crate) fn pagemap_scan(
     arg.vec = regions.as_mut_ptr() as usize as u64;
     arg.vec_len = regions.len() as u64;
     let arg: *mut uapi::pm_scan_arg = arg;
-    // Not repeated on EINTR here: the arguments have moved on by then.
+    // No retry on EINTR here: the arguments have changed by then.
     // SAFETY: `arg` is a live, exclusive struct of the size it states; the
     // kernel writes at most `vec_len` regions to the exclusive slice.
     check(unsafe { syscall!(Sysno::ioctl, fd.raw(), uapi::PAGEMAP_SCAN, arg) })
 }
 
-/// `getdents64` on a directory opened for reading.
+/// Reads entries of a directory opened for reading with `getdents64`.
 pub(crate) fn getdents(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Sys<usize> {
     let (fd, to, len) = (fd.raw(), buffer.as_mut_ptr(), buffer.len());
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a live, exclusive buffer.
@@ -212,14 +212,15 @@ pub(crate) struct FileStatus {
     pub(crate) dev: (u32, u32),
     pub(crate) ino: u64,
     pub(crate) rdev: (u32, u32),
-    /// True if its pages are persistent memory (`STATX_ATTR_DAX`), where the
-    /// kernel says so for every file: since 5.10 (fs/stat.c, `vfs_getattr_nosec`).
+    /// True if the file's pages are persistent memory (`STATX_ATTR_DAX`); `None` where
+    /// the kernel does not report it for every file, before 5.10 (fs/stat.c,
+    /// `vfs_getattr_nosec`).
     pub(crate) dax: Option<bool>,
 }
 
-/// Up to 5.10 the mask lacks the attribute although the kernel sets it; 5.8, which
-/// brought it, brought the one for the root of a mount too, in 5.8 and 5.9 by the
-/// same bit.
+/// Decodes the attribute. Up to 5.10 the mask lacks it although the kernel sets it; 5.8,
+/// which introduced it, also introduced the attribute for the root of a mount, in 5.8 and
+/// 5.9 by the same bit.
 const fn is_dax(attributes: u64, mask: u64) -> Option<bool> {
     const DAX: u64 = uapi::STATX_ATTR_DAX;
     const MOUNT_ROOT: u64 = uapi::STATX_ATTR_MOUNT_ROOT;
@@ -242,14 +243,15 @@ impl FileStatus {
     }
 }
 
-/// `statx` of an open file (since 4.11; the same layout on every architecture).
-/// What the kernel has cached will do: a network file system is not asked.
+/// Reads the attributes of an open file with `statx` (since 4.11; the same layout on
+/// every architecture). Cached attributes are enough: a network file system gets no
+/// request.
 #[inline(never)] // Keeps its buffer out of its callers' stack frames.
 pub(crate) fn status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
     status_as(fd, k::AT_STATX_DONT_SYNC)
 }
 
-/// The same, for which the file system is asked.
+/// Reads the attributes of an open file from the file system itself.
 pub(crate) fn newest_status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
     status_as(fd, k::AT_STATX_FORCE_SYNC)
 }
@@ -282,7 +284,7 @@ fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
     })
 }
 
-/// `fstatfs`: the magic number of the file system that holds an open file.
+/// Returns the magic number of the file system that contains an open file, by `fstatfs`.
 #[inline(never)] // Keeps its buffer out of its callers' stack frames.
 pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Sys<i64> {
     // The magic is the first word of both layouts: struct statfs has 120 bytes
@@ -303,17 +305,17 @@ pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Sys<i64> {
     Ok(buffer[0] as i64)
 }
 
-/// `pidfd_open`, since 5.3.
+/// Opens a pidfd with `pidfd_open`, since 5.3.
 pub(crate) fn pidfd_open(pid: u32) -> Sys<OwnedFd> {
     // SAFETY: takes no memory.
     let fd = retry(|| check(unsafe { syscall!(Sysno::pidfd_open, pid, 0) }))?;
-    // SAFETY: just opened, so nobody else's.
+    // SAFETY: just opened, so no other code owns it.
     Ok(unsafe { OwnedFd::from_raw(fd as i32) })
 }
 
 /// Returns whether the process of this pidfd has not been reaped yet: signal 0, since
-/// 5.1. `None` where that is not told: EPERM is the kernel's for a process of
-/// another user, which exists, but a seccomp filter's just as well.
+/// 5.1. `None` where that is unknown: the kernel returns EPERM for a process of another
+/// user, which exists, but a seccomp filter can return it as well.
 pub(crate) fn pidfd_exists(pidfd: BorrowedFd<'_>) -> Option<bool> {
     // SAFETY: takes no memory; signal 0 is never delivered.
     let sent = || check(unsafe { syscall!(Sysno::pidfd_send_signal, pidfd.raw(), 0, 0, 0) });
@@ -324,8 +326,8 @@ pub(crate) fn pidfd_exists(pidfd: BorrowedFd<'_>) -> Option<bool> {
     }
 }
 
-/// Nanoseconds of the monotonic clock; 0 where it cannot be read, so that
-/// whatever is measured by it seems to take no time.
+/// Returns the nanoseconds of the monotonic clock; 0 where it cannot be read, so that
+/// every measured time is then 0.
 pub(crate) fn monotonic_nanos() -> u64 {
     let mut time = [0i64; 2];
     #[cfg(target_pointer_width = "64")]
@@ -340,7 +342,7 @@ pub(crate) fn monotonic_nanos() -> u64 {
 }
 
 /// Returns how often the calling thread has slept, waiting for something; `None` where
-/// that cannot be asked. 0.2 µs.
+/// that cannot be read. 0.2 µs.
 #[inline(never)] // Keeps its buffer out of its callers' stack frames.
 pub(crate) fn voluntary_switches() -> Option<isize> {
     let mut usage = core::mem::MaybeUninit::<k::rusage>::zeroed();
@@ -352,8 +354,8 @@ pub(crate) fn voluntary_switches() -> Option<isize> {
     Some(usage.ru_nvcsw as isize)
 }
 
-/// Leaves the CPU for a moment: 20 µs and what the thread's timers are late
-/// (`PR_SET_TIMERSLACK`, 50 µs unless it was changed).
+/// Leaves the CPU for a moment: 20 µs plus the thread's timer slack (`PR_SET_TIMERSLACK`,
+/// 50 µs unless it was changed).
 #[inline(never)]
 pub(crate) fn rest() {
     const NANOS: i64 = 20_000;
@@ -367,10 +369,10 @@ pub(crate) fn rest() {
     let _ = unsafe { syscall!(call, k::CLOCK_MONOTONIC, 0, time.as_ptr(), 0) };
 }
 
-/// Returns whether a write of 8 bytes at `address` succeeds: a system call that has
-/// the kernel store there, so that a bad page is EFAULT and no signal.
-/// `rt_sigprocmask` without a new mask writes the old one, changes nothing,
-/// and is allowed in every sandbox in which a C library runs; 0.2 µs.
+/// Writes 8 bytes at `address` by a system call that makes the kernel store there, so
+/// that a bad page results in EFAULT and not in a signal. `rt_sigprocmask` without a new
+/// mask writes the old one, changes nothing, and is allowed in every sandbox in which a C
+/// library runs; 0.2 µs.
 ///
 /// # Safety
 /// If the memory is writable, the caller must be entitled to have it written.
@@ -381,8 +383,8 @@ pub(crate) unsafe fn probe_write(address: *mut u8) -> Sys<()> {
     Ok(())
 }
 
-/// log2 of the base page size. Constant where the architecture knows one size
-/// only; elsewhere found once by asking which alignment `msync` insists on.
+/// Returns log2 of the base page size. Constant where the architecture has one size only;
+/// elsewhere found once by the alignment that `msync` requires.
 pub(crate) fn base_page_shift() -> u8 {
     if cfg!(any(
         target_arch = "x86_64",
@@ -411,11 +413,10 @@ pub(crate) fn base_page_shift() -> u8 {
     }
 }
 
-/// Memory of our own that nobody ever writes, large enough to hold two whole
-/// base pages wherever it lies. Reading them maps the zero page twice; two
-/// neighbouring private pages can only share a frame if it is that one.
-/// (Not aligned by the linker: before 2.35, glibc placed shared libraries
-/// without regard to alignments beyond a page.)
+/// Memory of this crate that is never written, large enough to contain two whole base
+/// pages at any place. Reading them maps the zero page twice; two neighbouring private
+/// pages can only share a frame if it is that one. (Not aligned by the linker: before
+/// 2.35, glibc placed shared libraries without regard to alignments beyond a page.)
 struct NeverWritten(UnsafeCell<[u8; 3 * LARGEST_BASE_PAGE]>);
 
 const LARGEST_BASE_PAGE: usize = if cfg!(any(
@@ -433,8 +434,8 @@ unsafe impl Sync for NeverWritten {}
 
 static NEVER_WRITTEN: NeverWritten = NeverWritten(UnsafeCell::new([0; 3 * LARGEST_BASE_PAGE]));
 
-/// The address of the first of two neighbouring base pages of this process,
-/// both present: they have just been read.
+/// Returns the address of the first of two neighbouring base pages of this process, both
+/// present, since they have just been read.
 pub(crate) fn touch_never_written() -> u64 {
     let page = 1usize << base_page_shift();
     let memory = NEVER_WRITTEN.0.get().cast::<u8>();
@@ -443,7 +444,7 @@ pub(crate) fn touch_never_written() -> u64 {
         // SAFETY: the offsets are below twice the page size, the static is three
         // of the largest pages, always mapped and readable.
         let byte = unsafe { memory.add(offset).read_volatile() };
-        // Of use to somebody: Valgrind leaves a load out whose value is not.
+        // The value is used: Valgrind omits a load whose value is not.
         core::hint::black_box(byte);
     }
     (memory as usize + first) as u64
@@ -456,7 +457,7 @@ pub(crate) fn is_main_thread() -> bool {
     ids.0 == ids.1
 }
 
-/// Reads the entry of a fresh read-only private page, which can only be the
+/// Calls `look` with the address of a fresh read-only private page, which can only be the
 /// zero page: for processes that lock and so populate all their memory.
 pub(crate) fn with_fresh_zero_page<T>(look: impl FnOnce(u64) -> T) -> Option<T> {
     let page = 1usize << base_page_shift();

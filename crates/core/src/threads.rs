@@ -1,5 +1,4 @@
-//! The threads of a process and their stack pointers. Knows
-//! nothing of mappings.
+//! Threads of a process and their stack pointers. Knows nothing of mappings.
 
 use core::ops::ControlFlow;
 
@@ -10,27 +9,27 @@ use crate::proc_text;
 use crate::process::{first_dirent, gone_or_refused, PathBuffer, ProcessHandle};
 use crate::sys;
 
-/// A thread.
+/// Thread of a process.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Thread {
-    /// Its number, in the PID namespace of the `/proc` that was used.
+    /// Thread ID, in the PID namespace of the `/proc` that was used.
     pub tid: u32,
-    /// Its stack pointer in user mode; `None` if it was running each time that it was
-    /// looked at, or has ended.
+    /// Stack pointer in user mode; `None` if the thread was running at each read, or has
+    /// ended.
     pub stack_pointer: Option<VirtAddr>,
 }
 
-/// Calls `each` with the threads of a process, each as it was when it was looked at. The
+/// Calls `each` with the threads of a process, each in its state when it was read. The
 /// calling thread's pointer is that of the call itself.
 ///
-/// From `/proc/PID/task/TID/syscall` (`CONFIG_HAVE_ARCH_TRACEHOOK`, Linux
+/// The source is `/proc/PID/task/TID/syscall` (`CONFIG_HAVE_ARCH_TRACEHOOK`, Linux
 /// 2.6.27). The pointer in `stat` is 0 for living threads since 4.11
 /// (fs/proc/array.c, `do_task_stat`).
 ///
 /// # Errors
-/// ESRCH if the process has ended; EPERM without the right to attach to it
-/// with ptrace; ENOSYS if this kernel does not report stack pointers.
+/// ESRCH if the process has ended; EPERM without the right to attach to it with ptrace;
+/// ENOSYS if this kernel does not report stack pointers.
 pub fn each_thread(
     process: &ProcessHandle,
     mut each: impl FnMut(Thread) -> ControlFlow<()>,
@@ -64,14 +63,14 @@ fn failed(errno: Errno) -> CoreError {
 
 fn open_tasks(process: &ProcessHandle) -> Result<OwnedFd> {
     match sys::openat(process.directory(), b"task\0", sys::O_DIRECTORY) {
-        // The directory is a thread's, whose first thread has ended.
+        // The directory is that of a thread, since the first thread has ended.
         Err(Errno::ENOENT) => sys::openat(process.directory(), b"..\0", sys::O_DIRECTORY),
         opened => opened,
     }
     .map_err(failed)
 }
 
-/// The name of a thread's directory, with its NUL.
+/// Parses the name of a thread's directory, with its NUL.
 fn number(name: &[u8]) -> Option<u32> {
     proc_text::number(name.strip_suffix(b"\0")?)
 }
@@ -105,7 +104,7 @@ fn stack_pointer(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
     Ok(None)
 }
 
-/// The thread has ended meanwhile, or no thread has such a file.
+/// Decides between a thread that has ended meanwhile and a kernel without such files.
 #[cold]
 fn without_file(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
     let mut path = PathBuffer::new();
@@ -116,14 +115,14 @@ fn without_file(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
     }
 }
 
-/// The last but one of the fields: the call's number and arguments, the stack
-/// pointer, the program counter; or -1 and the latter two; or `running`
+/// Returns the last field but one: the fields are the call's number and arguments, the
+/// stack pointer, the program counter; or -1 and the latter two; or `running`
 /// (fs/proc/base.c, `proc_pid_syscall`).
 fn pointer_in(text: &[u8]) -> Option<VirtAddr> {
     let text = core::str::from_utf8(text).ok()?;
     let field = text.trim_end().rsplit(' ').nth(1)?;
     let pointer = u64::from_str_radix(field.strip_prefix("0x")?, 16).ok()?;
-    // A kernel thread's.
+    // The pointer of a kernel thread is 0.
     (pointer != 0).then(|| VirtAddr::new(pointer))
 }
 

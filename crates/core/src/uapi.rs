@@ -1,17 +1,17 @@
-//! The kernel's numbers that its generated bindings lack: ioctl requests,
-//! page-map bits, scan categories, query flags. No logic.
+//! Constants of the kernel that its generated bindings lack: ioctl requests, page-map
+//! bits, scan categories, query flags. No logic.
 
 pub(crate) use linux_raw_sys::general::{page_region, pm_scan_arg, procmap_query};
 
-/// `_IOWR('f', nr, size)` of include/uapi/asm-generic/ioctl.h; the same on
-/// x86, Arm and RISC-V.
+/// Computes `_IOWR('f', nr, size)` of include/uapi/asm-generic/ioctl.h; the same on x86,
+/// Arm and RISC-V.
 const fn iowr_f(nr: u32, size: usize) -> u32 {
     (3 << 30) | ((size as u32) << 16) | ((b'f' as u32) << 8) | nr
 }
 
-/// `PROCMAP_QUERY`, include/uapi/linux/fs.h, since 6.11.
+/// Request `PROCMAP_QUERY`, include/uapi/linux/fs.h, since 6.11.
 pub(crate) const PROCMAP_QUERY: u32 = iowr_f(17, size_of::<procmap_query>());
-/// `PAGEMAP_SCAN`, include/uapi/linux/fs.h, since 6.7.
+/// Request `PAGEMAP_SCAN`, include/uapi/linux/fs.h, since 6.7.
 pub(crate) const PAGEMAP_SCAN: u32 = iowr_f(16, size_of::<pm_scan_arg>());
 
 pub(crate) const QUERY_READABLE: u64 = 0x1;
@@ -24,12 +24,12 @@ pub(crate) const SCAN_PRESENT: u64 = 1 << 3;
 pub(crate) const SCAN_SWAPPED: u64 = 1 << 4;
 pub(crate) const SCAN_HUGE: u64 = 1 << 6;
 
-/// `struct statx` has these among others; asking for them all is one mask.
+/// Mask of the basic attributes of `struct statx`, which include those that the walk uses.
 pub(crate) const STATX_BASIC_STATS: u32 = 0x7ff;
 
-/// include/uapi/linux/stat.h.
+/// Attribute of files with persistent memory, include/uapi/linux/stat.h.
 pub(crate) const STATX_ATTR_DAX: u64 = 0x20_0000;
-/// The same, since 5.8.
+/// Attribute of the root of a mount, include/uapi/linux/stat.h, since 5.8.
 pub(crate) const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
 
 pub(crate) const S_IFMT: u16 = 0o170000;

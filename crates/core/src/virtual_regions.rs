@@ -1,5 +1,4 @@
-//! Virtual regions: whole VMAs of a range, with their kinds. Knows nothing of
-//! pages.
+//! Virtual regions: whole VMAs of a range, with their kinds. Knows nothing of pages.
 
 use crate::addr::AddrRange;
 use crate::classify::Classifier;
@@ -9,11 +8,11 @@ use crate::mapping::ClassifiedVma;
 use crate::process::ProcessHandle;
 use crate::vma::{VmaCursor, VmaName};
 
-/// Walks the VMAs of a range: whole, in order, never overlapping, also while
-/// the target maps and unmaps. `N` is the storage for a VMA's name.
+/// Walks the VMAs of a range: whole, in order, never overlapping, even while the target
+/// maps and unmaps. `N` is the storage for a VMA's name.
 #[derive(Debug)]
 pub struct VirtualCursor<N> {
-    areas: VmaCursor<N>,
+    vmas: VmaCursor<N>,
     objects: Classifier,
     next: u64,
     end: u64,
@@ -21,11 +20,11 @@ pub struct VirtualCursor<N> {
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
-    /// The VMAs that touch `range`, widened to whole pages.
+    /// Starts a walk of the VMAs that touch `range`, widened to whole pages.
     pub fn new(process: &ProcessHandle, range: AddrRange, name: N) -> Self {
         let range = range.widened(process.page_size());
         Self {
-            areas: VmaCursor::new(name),
+            vmas: VmaCursor::new(name),
             objects: Classifier::new(),
             next: range.start().as_u64(),
             end: range.end().as_u64(),
@@ -33,7 +32,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
         }
     }
 
-    /// The next VMA, whole, except for what was reported already if VMAs
+    /// Returns the next VMA, whole, except for the part that was reported already if VMAs
     /// have merged meanwhile.
     ///
     /// # Errors
@@ -43,7 +42,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
         if self.next >= self.end {
             return Ok(None);
         }
-        let vma = self.areas.next_from(process, self.next)?;
+        let vma = self.vmas.next_from(process, self.next)?;
         let Some(vma) = vma.filter(|vma| vma.range.start().as_u64() < self.end) else {
             self.next = self.end;
             return Ok(None);
@@ -51,22 +50,22 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
         let reported = if self.first { 0 } else { self.next };
         self.first = false;
         self.next = vma.range.end().as_u64();
-        let mapping = self.objects.mapping(process, vma, self.areas.name())?;
+        let mapping = self.objects.mapping(process, vma, self.vmas.name())?;
         Ok(Some(ClassifiedVma {
             vma: vma.starting_at(reported),
             ..mapping
         }))
     }
 
-    /// The executable or shared library that was opened to find the kind of the
-    /// mapping returned last; `None` also if it was known already. Only with a process
-    /// that [keeps images](ProcessHandle::keeping_images).
+    /// Returns the executable or shared library that was opened to find the kind of the
+    /// mapping returned last; `None` also if the kind was known already. Requires a
+    /// process that [keeps images](ProcessHandle::keeping_images).
     pub fn take_image(&mut self) -> Option<ElfFile> {
         self.objects.take_image()
     }
 
-    /// The name of the VMA that was returned last.
+    /// Returns the name of the VMA that was returned last.
     pub fn name(&self) -> VmaName<'_> {
-        self.areas.name()
+        self.vmas.name()
     }
 }

@@ -1,9 +1,8 @@
-//! Where the memory of a device lies that a process has mapped. The page map
-//! tells nothing of such mappings (`VM_PFNMAP`: mm/pagewalk.c,
-//! `walk_page_test`, Linux 5.10 to 7.2, skips them): every page reads as not
-//! present. It follows from what is mapped: `pci`, `uio`, `vfio`, and
-//! `/dev/mem` here. Opens files below `/sys` and never a device's own; where
-//! anything does not add up there is no address but a reason.
+//! Finds the physical addresses of device memory that a process maps. The page map leaves
+//! such mappings out (`VM_PFNMAP`: mm/pagewalk.c, `walk_page_test`, Linux 5.10 to 7.2,
+//! skips them): every page reads as not present. The address follows from the mapped
+//! object: `pci`, `uio`, `vfio`, and `/dev/mem` here. Opens files below `/sys` and never
+//! a device's own; if any source disagrees, the result is a reason instead of an address.
 
 mod pci;
 pub(crate) mod sysfs;
@@ -18,8 +17,8 @@ use crate::process::ProcessHandle;
 use crate::uapi;
 use crate::vma::{Device, Vma, VmaName};
 
-/// Looks up the memory of devices, and remembers the last object that has none
-/// to be found: neighbouring VMAs share it.
+/// Looks up the memory of devices, and remembers the last object without memory to be
+/// found, which neighbouring VMAs share.
 #[derive(Debug)]
 pub(crate) struct DeviceCache {
     without_rule: Option<((Device, u64), Option<Unlisted>)>,
@@ -30,8 +29,8 @@ impl DeviceCache {
         Self { without_rule: None }
     }
 
-    /// The memory of a mapping of a device; `None` of persistent memory, none of
-    /// which the page map leaves out.
+    /// Returns the memory of a mapping of a device; `None` for persistent memory, which
+    /// the page map contains completely.
     ///
     /// # Errors
     /// EMFILE, ENFILE and ENOMEM.
@@ -63,7 +62,7 @@ impl DeviceCache {
             return Ok(unlisted);
         }
         Ok(Some(match found {
-            // One that went past the last physical address would be none.
+            // Memory that would extend past the last physical address is rejected.
             Ok(memory) if memory.start.checked_add(vma.range.size()).is_some() => {
                 Unlisted::At(memory)
             }
@@ -73,8 +72,8 @@ impl DeviceCache {
     }
 }
 
-/// Returns whether it is a DAX device (drivers/dax/device.c), which belongs to a bus of that
-/// name since Linux 5.1, or to the class before.
+/// Returns whether it is a DAX device (drivers/dax/device.c), which belongs to a bus of
+/// that name since Linux 5.1, or to the class before.
 #[inline(never)]
 fn is_persistent(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<bool> {
     let Some((Some((major, minor)), _)) = look(process, vma, name)? else {
@@ -113,10 +112,10 @@ fn by_file(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Foun
     }
 }
 
-/// The numbers of a character device.
+/// Major and minor number of a character device.
 type Numbers = (u32, u32);
 
-/// Returns what is mapped: the numbers of a character device, the file system.
+/// Returns the numbers of a mapped character device, and the file system of the object.
 #[inline(never)]
 fn look(
     process: &ProcessHandle,
@@ -129,12 +128,12 @@ fn look(
         .transpose()
 }
 
-/// Something found, or a reason why not.
+/// Result of a search, or the reason for its failure.
 type Found<T = DeviceMemory> = core::result::Result<T, UnknownReason>;
 
-/// `/dev/mem`: the offset is the address (drivers/char/mem.c, `mmap_mem`,
-/// Linux 5.10 to 7.2). The type depends on O_SYNC and on what the range
-/// registers say.
+/// Returns memory mapped through `/dev/mem`, where the offset is the address
+/// (drivers/char/mem.c, `mmap_mem`, Linux 5.10 to 7.2). The type depends on O_SYNC and on
+/// the memory type range registers.
 fn dev_mem(vma: &Vma) -> DeviceMemory {
     DeviceMemory {
         start: PhysAddr::new(vma.offset),
@@ -142,13 +141,13 @@ fn dev_mem(vma: &Vma) -> DeviceMemory {
     }
 }
 
-/// Major numbers that the kernel gives to those who ask for any
-/// (fs/char_dev.c, `find_dynamic_major`): others need no look into `/sys`.
+/// Returns whether the kernel assigns this major number dynamically (fs/char_dev.c,
+/// `find_dynamic_major`). Devices with other numbers are not looked up in `/sys`.
 fn has_dynamic_number(major: u32) -> bool {
     matches!(major, 234..=254 | 384..=511)
 }
 
-/// A number in hexadecimal, with `0x`.
+/// Parses a hexadecimal number with `0x`.
 fn hex(text: &[u8]) -> Option<u64> {
     let digits = core::str::from_utf8(text).ok()?.trim_ascii();
     u64::from_str_radix(digits.strip_prefix("0x")?, 16).ok()

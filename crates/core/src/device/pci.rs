@@ -1,10 +1,10 @@
-//! Mappings of a PCI device's memory: by its files in sysfs, `resourceN` and
-//! `resourceN_wc`, and by `/proc/bus/pci`. Owns the format of `resource`.
+//! Mappings of a PCI device's memory, through its files in sysfs, `resourceN` and
+//! `resourceN_wc`, or through `/proc/bus/pci`. Owns the format of `resource`.
 //!
-//! In all of them the VMA's offset is the physical address itself: the kernel
-//! adds the start of the BAR to what the program gave (drivers/pci/mmap.c,
-//! `pci_mmap_resource_range`, Linux 5.10 to 7.2; before 4.12 each architecture
-//! did). It is believed only where a BAR of the device holds all of the VMA.
+//! In all of them the VMA's offset is the physical address itself: the kernel adds the
+//! start of the BAR to the program's offset (drivers/pci/mmap.c,
+//! `pci_mmap_resource_range`, Linux 5.10 to 7.2; before 4.12 each architecture did). It
+//! is accepted only if a BAR of the device contains the whole VMA.
 
 use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
@@ -15,15 +15,16 @@ use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::Vma;
 
-/// Flags of a resource: memory, not ports (include/linux/ioport.h).
+/// Flag of a resource that is memory, not ports (include/linux/ioport.h).
 const IORESOURCE_MEM: u64 = 0x200;
-/// A line of `resource`: three numbers of a fixed width (drivers/pci/pci-sysfs.c,
-/// `resource_show`, Linux 5.10 to 7.2). The first are the BARs' and the ROM's.
+/// Length of a line of `resource`: three numbers of a fixed width
+/// (drivers/pci/pci-sysfs.c, `resource_show`, Linux 5.10 to 7.2). The first lines are
+/// those of the BARs and the ROM.
 const LINE: usize = 3 * 18 + 3;
-/// How many BARs there can be.
+/// Maximum number of BARs.
 pub(super) const BARS: usize = 6;
 
-/// The addresses of a piece of memory, whole pages; the end is inclusive.
+/// Physical addresses of a BAR, whole pages; the end is inclusive.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bar {
     pub(super) first: u64,
@@ -31,8 +32,8 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    /// From a line of `resource`: start, end and flags. `None` of a BAR that
-    /// is not there, or that is ports, and of what is no such line.
+    /// Parses a line of `resource`: start, end and flags. `None` for a BAR that does not
+    /// exist or contains ports, and for any other text.
     fn parse(line: &[u8], page: u64) -> Option<Self> {
         let line = line
             .strip_suffix(b"\n")
@@ -46,7 +47,7 @@ impl Bar {
         })
     }
 
-    /// Returns whether all of these bytes are in it.
+    /// Returns whether the BAR contains all of these bytes.
     pub(super) fn holds(&self, first: u64, size: u64) -> bool {
         first >= self.first
             && first
@@ -54,27 +55,28 @@ impl Bar {
                 .is_some_and(|last| last <= self.last)
     }
 
-    /// Its size in bytes, whole pages.
+    /// Returns the size in bytes, whole pages.
     pub(super) fn size(&self) -> u64 {
         (self.last - self.first).saturating_add(1)
     }
 }
 
-/// The file `resource` of a device, open. Read a line at a time: stacks are small.
+/// Open file `resource` of a device. Read a line at a time, since stacks are small.
 pub(super) struct Resources {
     file: OwnedFd,
     page: u64,
 }
 
 impl Resources {
-    /// By the device's directory in sysfs; `None` if it has no such file.
+    /// Opens the file in the device's directory in sysfs; `None` if there is no such
+    /// file.
     pub(super) fn open(process: &ProcessHandle, device: &mut PathBuffer) -> Result<Option<Self>> {
         let page = process.page_size().bytes();
         let file = sysfs::open(process, device.push(b"/resource"), 0)?;
         Ok(file.map(|file| Self { file, page }))
     }
 
-    /// A BAR, or the ROM, by its number; `None` also if the line is cut.
+    /// Returns a BAR, or the ROM, by its number; `None` also if the line is cut.
     pub(super) fn bar(&self, number: usize) -> Option<Bar> {
         let mut line = [0u8; LINE];
         let len = sys::pread(self.file.borrow(), &mut line, (number * LINE) as u64).ok()?;
@@ -82,14 +84,14 @@ impl Resources {
     }
 }
 
-/// `/sys/bus/pci/devices/` and the device.
+/// Returns the path of the device's directory, `/sys/bus/pci/devices/` and the device.
 pub(super) fn device_directory(device: &[u8]) -> PathBuffer {
     let mut path = PathBuffer::new();
     path.push(b"/sys/bus/pci/devices/").push(device);
     path
 }
 
-/// A file `resourceN` or `resourceN_wc` of a device, by its path.
+/// File `resourceN` or `resourceN_wc` of a device, by its path.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResourceFile<'a> {
     device: &'a [u8],
@@ -99,7 +101,7 @@ pub(super) struct ResourceFile<'a> {
 }
 
 impl<'a> ResourceFile<'a> {
-    /// `None` for other files, and for one that was deleted.
+    /// Parses a path; `None` for other files, and for a deleted one.
     pub(super) fn parse(path: &'a [u8]) -> Option<Self> {
         let mut parts = path.rsplit(|&byte| byte == b'/');
         let (file, device) = (parts.next()?, parts.next()?);
@@ -117,11 +119,11 @@ impl<'a> ResourceFile<'a> {
         })
     }
 
-    /// The memory of a VMA of this file, which is one of sysfs.
+    /// Returns the memory of a VMA of this file, which must be in sysfs.
     #[inline(never)]
     pub(super) fn memory(&self, process: &ProcessHandle, vma: &Vma) -> Result<Found> {
-        // The path is the target's, and may be anything: what it would lead to
-        // here has to be what is mapped.
+        // The path is the target's and may be anything: here it must lead to the mapped
+        // object.
         let mut path = device_directory(self.device);
         let named = sysfs::inode(process, path.push(b"/").push(self.file))?;
         if named != Some(vma.inode) {
@@ -139,7 +141,7 @@ impl<'a> ResourceFile<'a> {
     }
 }
 
-/// A device's address: domain, bus, device, function.
+/// Returns whether the name is a device's address: domain, bus, device, function.
 pub(super) fn is_address(name: &[u8]) -> bool {
     let mut parts = name.split(|&byte| byte == b':');
     let (Some(domain), Some(bus), Some([device @ .., b'.', function]), None) =
@@ -153,7 +155,7 @@ pub(super) fn is_address(name: &[u8]) -> bool {
         && [domain, bus, device, &[*function]].into_iter().all(is_hex)
 }
 
-/// A device's file in `/proc/bus/pci`, by its path.
+/// File of a device in `/proc/bus/pci`, by its path.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProcFile<'a> {
     path: &'a [u8],
@@ -176,8 +178,8 @@ impl<'a> ProcFile<'a> {
         })
     }
 
-    /// The memory of a VMA of this file: of whichever BAR holds it, and of
-    /// an unknown type, which a call on the open file has chosen.
+    /// Returns the memory of a VMA of this file: of the BAR that contains it, with an
+    /// unknown type, which an ioctl on the open file has chosen.
     #[inline(never)]
     pub(super) fn memory(&self, process: &ProcessHandle, vma: &Vma) -> Result<Found> {
         let unconfirmed = Ok(Err(UnknownReason::Unconfirmed));
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_file_is_told_by_its_path() {
+    fn a_resource_file_is_recognised_by_its_path() {
         let at = b"/sys/devices/pci0000:00/0000:00:02.0/".as_slice();
         let parsed = |file: &[u8]| ResourceFile::parse(&[at, file].concat()).map(|file| file.bar);
         assert_eq!(parsed(b"resource0"), Some(0));
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_devices_are_told_from_other_names() {
+    fn addresses_of_devices_are_distinguished_from_other_names() {
         for name in [&b"0000:00:02.0"[..], b"10000:e0:1f.7"] {
             assert!(is_address(name), "{}", name.escape_ascii());
         }
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_proc_is_told_by_its_path() {
+    fn a_file_of_proc_is_recognised_by_its_path() {
         let parsed = ProcFile::parse(b"/proc/bus/pci/00/02.0").unwrap();
         assert_eq!((parsed.bus, parsed.device), (&b"00"[..], &b"02.0"[..]));
         for other in [

@@ -1,5 +1,5 @@
-//! Files of sysfs, where the handle has it: opened, made sure to be the kernel's,
-//! and read. Knows nothing of what they say.
+//! Opens and reads files of sysfs, in the handle's mount of it, after checking that they
+//! are the kernel's. Knows nothing of their contents.
 
 use crate::descriptor::OwnedFd;
 use crate::error::{if_readable, Result};
@@ -7,11 +7,11 @@ use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::uapi;
 
-/// Paths are put together as if sysfs were mounted here.
+/// Mount point of sysfs in the paths that are built.
 pub(crate) const ROOT: &[u8] = b"/sys/";
 
-/// A file or a directory of sysfs; `None` if there is none, or if what is
-/// there is not sysfs. `path` begins with [`ROOT`] and has no NUL yet.
+/// Opens a file or a directory of sysfs; `None` if it does not exist or is not in sysfs.
+/// `path` begins with [`ROOT`] and has no NUL yet.
 pub(crate) fn open(
     process: &ProcessHandle,
     path: &mut PathBuffer,
@@ -26,7 +26,7 @@ pub(crate) fn open(
     Ok(file.filter(is_sysfs))
 }
 
-/// The beginning of a file of sysfs, as much as there is room for.
+/// Reads the beginning of a file of sysfs, up to the size of the buffer.
 pub(super) fn read<'a>(
     process: &ProcessHandle,
     path: &mut PathBuffer,
@@ -39,13 +39,13 @@ pub(super) fn read<'a>(
     Ok(len.ok().and_then(|len| text.get(..len)))
 }
 
-/// A number in hexadecimal from a file of sysfs.
+/// Reads a hexadecimal number from a file of sysfs.
 pub(super) fn read_hex(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Option<u64>> {
     let mut text = [0u8; 32];
     Ok(read(process, path, &mut text)?.and_then(super::hex))
 }
 
-/// The inode that a path leads to, through links.
+/// Returns the inode that a path leads to, through links.
 pub(super) fn inode(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Option<u64>> {
     let file = open(process, path, sys::O_PATH)?;
     Ok(file
@@ -53,7 +53,7 @@ pub(super) fn inode(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Op
         .map(|status| status.ino))
 }
 
-/// Returns whether an open file is one of sysfs.
+/// Returns whether an open file is in sysfs.
 pub(super) fn is_sysfs(file: &OwnedFd) -> bool {
     sys::file_system(file.borrow()) == Ok(uapi::SYSFS_MAGIC)
 }

@@ -1,10 +1,10 @@
-//! Mappings of `/dev/uioN`: `/sys/class/uio/uioN/maps/mapM` says where each
-//! of the device's maps lies. Owns the rule which map a VMA belongs to.
+//! Mappings of `/dev/uioN`: `/sys/class/uio/uioN/maps/mapM` contains the address of each
+//! of the device's maps. Owns the rule that finds the map of a VMA.
 //!
-//! A program gives M pages as the offset to get map M from its beginning, and
-//! the kernel leaves that as it is (drivers/uio/uio.c, `uio_mmap_physical`,
-//! Linux 5.10 to 7.2). So the offset does not tell map 1 from what is left of
-//! map 0 when its first page is unmapped.
+//! A program passes M pages as the offset to map M from its beginning, and the kernel
+//! keeps that offset (drivers/uio/uio.c, `uio_mmap_physical`, Linux 5.10 to 7.2). So the
+//! offset does not distinguish map 1 from the rest of map 0 after its first page is
+//! unmapped.
 
 use super::{sysfs, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
@@ -12,18 +12,18 @@ use crate::error::Result;
 use crate::process::{PathBuffer, ProcessHandle};
 use crate::vma::{Vma, VmaName};
 
-/// `MAX_UIO_MAPS`, include/linux/uio_driver.h.
+/// Maximum number of maps: `MAX_UIO_MAPS`, include/linux/uio_driver.h.
 const MAPS: u64 = 5;
 
-/// One of a device's maps, as sysfs describes it.
+/// Map of a device, as sysfs describes it.
 #[derive(Copy, Clone, Debug)]
 struct Map {
     address: u64,
     size: u64,
 }
 
-/// The memory of a VMA of the character device with this number; the reason
-/// is [`UnknownReason::Driver`] if that is no UIO device.
+/// Returns the memory of a VMA of the character device with this number; the reason is
+/// [`UnknownReason::Driver`] if that is no UIO device.
 #[inline(never)]
 pub(super) fn of_device(
     process: &ProcessHandle,
@@ -35,8 +35,8 @@ pub(super) fn of_device(
     if !has_subsystem(process, major, minor, b"/sys/class/uio")? {
         return Ok(Err(UnknownReason::Driver));
     }
-    // Another device can have got the number of one that is gone, whose node
-    // in /dev is deleted then.
+    // Another device can have the number of a removed one, whose node in /dev is deleted
+    // then.
     if !name.complete || name.bytes.ends_with(b" (deleted)") {
         return Ok(Err(UnknownReason::Unconfirmed));
     }
@@ -48,7 +48,7 @@ pub(super) fn of_device(
     Ok(place(&maps, vma.offset / page, vma.range.size(), page))
 }
 
-/// Returns whether the character device with this number is of a class.
+/// Returns whether the character device with this number belongs to a class.
 pub(super) fn has_subsystem(
     process: &ProcessHandle,
     major: u32,
@@ -63,7 +63,7 @@ pub(super) fn has_subsystem(
     Ok(own.is_some() && own == wanted)
 }
 
-/// `/sys/dev/char/` and the device.
+/// Returns the path of the device's directory, `/sys/dev/char/` and its numbers.
 pub(super) fn device_directory(major: u32, minor: u32) -> PathBuffer {
     let mut path = PathBuffer::new();
     path.push(b"/sys/dev/char/").push_decimal(major.into());
@@ -84,8 +84,8 @@ fn read_map(process: &ProcessHandle, major: u32, minor: u32, number: u64) -> Res
     Ok(field(b"/size")?.map(|size| Map { address, size }))
 }
 
-/// Returns where a VMA of `size` bytes lies whose offset is `first` pages. Each map
-/// that is large enough may be the one.
+/// Returns the place of a VMA of `size` bytes with an offset of `first` pages. Every map
+/// that is large enough is a candidate.
 fn place(maps: &[Option<Map>], first: u64, size: u64, page: u64) -> Found {
     let mut found = Err(UnknownReason::Unconfirmed);
     for (number, map) in (0..).zip(maps) {
@@ -106,7 +106,7 @@ fn place(maps: &[Option<Map>], first: u64, size: u64, page: u64) -> Found {
         found = match map.address.checked_add(into) {
             Some(address) if is_physical(map.address, page) => Ok(DeviceMemory {
                 start: PhysAddr::new(address),
-                // The driver's choice, of which sysfs says nothing.
+                // The driver chooses it, and sysfs does not report it.
                 memory_type: None,
             }),
             _ => Err(UnknownReason::Driver),
@@ -115,13 +115,13 @@ fn place(maps: &[Option<Map>], first: u64, size: u64, page: u64) -> Found {
     found
 }
 
-/// Returns whether the address of a map is a physical one. Of memory that the driver
-/// has allocated it is the kernel's virtual one, which sysfs does not say
-/// (`UIO_MEM_LOGICAL`, `_VIRTUAL`, `_DMA_COHERENT`); a physical one that is not
-/// a page's cannot be mapped.
+/// Returns whether the address of a map is a physical one. For memory that the driver has
+/// allocated it is the kernel's virtual address, which sysfs does not show
+/// (`UIO_MEM_LOGICAL`, `_VIRTUAL`, `_DMA_COHERENT`); a physical address that is not page
+/// aligned cannot be mapped.
 fn is_physical(address: u64, page: u64) -> bool {
-    // The lowest that the kernel's half of the addresses can begin at: with 32
-    // bits CONFIG_VMSPLIT_1G, with 64 past the end of all physical ones.
+    // The lowest possible start of the kernel's half of the addresses: with 32 bits
+    // CONFIG_VMSPLIT_1G, with 64 past the end of all physical addresses.
     let kernel = if cfg!(target_pointer_width = "64") {
         1 << 52
     } else {
@@ -159,7 +159,7 @@ mod tests {
     fn what_can_be_of_two_maps_is_of_none() {
         let maps = [map(0x3e00_0000, 2), map(0x3d00_0000, 2)];
         assert_eq!(address(&maps, 0, 2), Ok(0x3e00_0000));
-        // Map 1, or the second page of map 0.
+        // The VMA can be map 1, or the second page of map 0.
         assert_eq!(address(&maps, 1, 1), Err(UnknownReason::Ambiguous));
         assert_eq!(address(&maps, 1, 2), Ok(0x3d00_0000));
         assert_eq!(address(&maps, 2, 1), Ok(0x3d00_1000));

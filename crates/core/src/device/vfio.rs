@@ -1,11 +1,11 @@
-//! Mappings of VFIO devices: BARs of PCI devices that a program drives itself.
-//! Owns what their offset means.
+//! Mappings of VFIO devices: BARs of PCI devices that a program drives itself. Owns the
+//! meaning of their offsets.
 //!
-//! Up to Linux 6.9 the kernel makes the offset the physical address; since
-//! 6.10 it leaves what the program gave: the region's number from bit 40 on
-//! and where in it below (drivers/vfio/pci/vfio_pci_core.c,
-//! `vfio_pci_core_mmap`, seen in 6.1, 6.12 and 7.2). A mapping by way of a
-//! group does not tell its device, so all that VFIO has are looked at.
+//! Up to Linux 6.9 the kernel makes the offset the physical address; since 6.10 it keeps
+//! the program's: the region's number from bit 40 on and the offset in the region below
+//! (drivers/vfio/pci/vfio_pci_core.c, `vfio_pci_core_mmap`, seen in 6.1, 6.12 and 7.2). A
+//! mapping through a group does not identify its device, so all devices of VFIO are
+//! examined.
 
 use super::{pci, sysfs, uio, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
@@ -15,14 +15,14 @@ use crate::process::{first_dirent, PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::Vma;
 
-/// `VFIO_PCI_OFFSET_SHIFT`, include/linux/vfio_pci_core.h. The first regions are
-/// the BARs.
+/// Bit position of the region's number: `VFIO_PCI_OFFSET_SHIFT`,
+/// include/linux/vfio_pci_core.h. The first regions are the BARs.
 const REGION: u32 = 40;
-/// Every device that VFIO has, since Linux 6.1.
+/// Directory of all devices of VFIO, since Linux 6.1.
 const CLASS: &[u8] = b"/sys/class/vfio-dev";
 
-/// The memory of a VMA of the character device with this number; the reason
-/// is [`UnknownReason::Driver`] if that is no VFIO device.
+/// Returns the memory of a VMA of the character device with this number; the reason is
+/// [`UnknownReason::Driver`] if that is no VFIO device.
 #[inline(never)]
 pub(super) fn of_device(
     process: &ProcessHandle,
@@ -42,14 +42,14 @@ pub(super) fn of_device(
     Ok(only.found())
 }
 
-/// Returns the memory of a VMA of a device that its name does not identify.
+/// Returns the memory of a VMA whose name does not identify the device.
 #[inline(never)]
 pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found> {
     let Some(class) = sysfs::open(process, PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
         return Ok(Err(UnknownReason::Driver));
     };
     let mut candidates = Candidates::new();
-    // Names are `vfio` and a number: four of them at a time.
+    // Names are `vfio` and a number: four of them fit.
     let mut entries = [0u8; 128];
     loop {
         let len = match sys::getdents(class.borrow(), &mut entries) {
@@ -70,7 +70,7 @@ pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found>
     }
 }
 
-/// The places where a VMA can lie.
+/// Places where a VMA can lie.
 struct Candidates {
     first: Option<u64>,
     more: bool,
@@ -84,7 +84,7 @@ impl Candidates {
         }
     }
 
-    /// Those in one device, whose directory in sysfs this is.
+    /// Adds the places in one device, by its directory in sysfs.
     fn add_device(
         &mut self,
         process: &ProcessHandle,
@@ -99,7 +99,7 @@ impl Candidates {
                     }
                 }
             }
-            // No PCI device: its regions can lie anywhere.
+            // Not a PCI device: its regions can lie anywhere.
             None => self.more = true,
         }
         Ok(())
@@ -175,7 +175,7 @@ mod tests {
         ];
         assert_eq!(address(&devices, 0, 0x1000), Err(UnknownReason::Ambiguous));
         assert_eq!(address(&devices, 0x1000, 0x2000), Ok(0xfe00_1000));
-        // An address in one device, and a region of the other.
+        // The number is an address in one device, and a region of the other.
         let high = [
             [bar(1 << 40, 0x1000), None],
             [None, bar(0xfd00_0000, 0x1000)],

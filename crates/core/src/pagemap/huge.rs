@@ -5,11 +5,12 @@ use super::scan::{Ranges, Span, HUGE};
 use crate::error::Result;
 use crate::process::ProcessHandle;
 
-/// Fewer than elsewhere, to spare the stack: runs of huge pages are long.
+/// Number of ranges of a scan. Smaller than elsewhere, to save stack: runs of huge pages
+/// are long.
 const RANGES: usize = 4;
 
-/// Tells runs of pages mapped by huge entries from runs of others, at
-/// addresses that never decrease.
+/// Distinguishes runs of pages mapped by huge entries from other runs, at addresses that
+/// never decrease.
 #[derive(Debug)]
 pub struct HugeRuns {
     ranges: Ranges<RANGES>,
@@ -17,7 +18,7 @@ pub struct HugeRuns {
 }
 
 impl HugeRuns {
-    /// Nothing known yet.
+    /// Returns a value that knows no run yet.
     pub const fn new() -> Self {
         Self {
             ranges: Ranges::new(),
@@ -25,9 +26,9 @@ impl HugeRuns {
         }
     }
 
-    /// Returns whether the pages from `at` on, both page aligned and less than `end`,
-    /// are mapped by huge entries, and up to where they all are or all are
-    /// not; `None` where the kernel has no scan.
+    /// Returns whether the pages from `at` on, both page aligned and less than `end`, are
+    /// mapped by huge entries, and the address up to which this holds for all or for none
+    /// of them; `None` where the kernel has no scan.
     ///
     /// # Errors
     /// ESRCH when the process's memory has gone away.

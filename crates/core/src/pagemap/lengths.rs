@@ -1,10 +1,11 @@
 //! Lengths of runs of equal entries, and of entries of consecutive frames. Pure.
 
-/// Returns how many entries, from the first on, go up by one from `before`, as far as
-/// the `relevant` bits are concerned.
+/// Returns the number of entries, from the first on, that increase by one each from
+/// `before`, in the `relevant` bits.
 #[inline]
 pub(crate) fn count_consecutive(entries: &[u64], before: u64, relevant: u64) -> usize {
-    // Most runs are short where memory is fragmented: a few one by one first.
+    // Most runs are short where memory is fragmented: a few entries are compared one by
+    // one first.
     const FEW: usize = 4;
     let mut expected = before;
     let few = entries.iter().take(FEW).take_while(|&&entry| {
@@ -28,7 +29,8 @@ pub(crate) fn count_consecutive(entries: &[u64], before: u64, relevant: u64) -> 
     })
 }
 
-/// Returns how many entries, from the first on, have exactly these `relevant` bits.
+/// Returns the number of entries, from the first on, that have exactly these `relevant`
+/// bits.
 pub fn count_equal(entries: &[u64], expected: u64, relevant: u64) -> usize {
     leading(entries, |chunk| {
         let difference = |all, entry: &u64| all | ((entry & relevant) ^ expected);
@@ -36,8 +38,9 @@ pub fn count_equal(entries: &[u64], expected: u64, relevant: u64) -> usize {
     })
 }
 
-/// Returns how many entries, from the first on, hold `all`, which is asked of many at
-/// a time so that it compiles to vector instructions, and then one by one.
+/// Returns the number of entries, from the first on, for which `all` holds. It is called
+/// with many entries at a time so that it compiles to vector instructions, then one by
+/// one.
 fn leading(entries: &[u64], mut all: impl FnMut(&[u64]) -> bool) -> usize {
     const CHUNK: usize = 16;
     let mut count = 0;

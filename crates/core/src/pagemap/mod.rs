@@ -1,5 +1,5 @@
-//! Reading the entries of a page map (`reader`, `scan`). Knows nothing of
-//! mappings but where one begins and ends.
+//! Reads the entries of a page map (`reader`, `scan`). Knows only the beginning and the
+//! end of mappings.
 
 mod huge;
 mod lengths;

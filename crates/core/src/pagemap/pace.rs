@@ -1,19 +1,19 @@
-//! When a walk rests so that the target's own threads get its mmap lock: those
-//! that map and unmap wait for it as writers, the walk's calls take it as
-//! readers, one right after the other. Knows nothing of what is read.
+//! Rests of a walk, which let the target's own threads take its mmap lock: threads that
+//! map and unmap wait for it as writers, while the walk's calls take it as readers, one
+//! right after the other. Knows nothing of the entries.
 //!
-//! A writer that has given up spinning is woken only after 4 ms
-//! (`RWSEM_WAIT_TIMEOUT`), and comes too late at each release as long as the
-//! next call takes the lock again within the 20 µs that waking it takes
-//! (kernel/locking/rwsem.c, `rwsem_down_read_slowpath`, "Reader optimistic lock
-//! stealing"; seen by the events `lock:contention_begin` and `sched_wakeup` on
-//! Linux 6.18). In the end the lock is handed to it, for which the reader has
-//! to sleep. So a walk that was made to sleep by the kernel is in somebody's way.
+//! A writer that has given up spinning is woken only after 4 ms (`RWSEM_WAIT_TIMEOUT`),
+//! and comes too late at each release as long as the next call takes the lock again
+//! within the 20 µs that waking it takes (kernel/locking/rwsem.c,
+//! `rwsem_down_read_slowpath`, "Reader optimistic lock stealing"; seen by the events
+//! `lock:contention_begin` and `sched_wakeup` on Linux 6.18). In the end the lock is
+//! handed to the writer, and the reader has to sleep. So a walk that the kernel put to
+//! sleep delays a writer.
 
 use crate::sys;
 
-/// What a walk has asked of the kernel, in entries computed or as long as those
-/// take (about 25 ns each).
+/// Number of entries in a group: entries that the kernel computed, or other requests by
+/// the time that they take (about 25 ns an entry).
 const GROUP: usize = 8192;
 /// Number of entries that take as long as a scan.
 pub(super) const SCAN: usize = 1024;
@@ -26,7 +26,7 @@ const RESTS: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Pace {
     asked: usize,
-    /// How often this thread had slept when the group was begun.
+    /// Number of sleeps of this thread at the beginning of the group.
     slept: Option<isize>,
     rests: u32,
 }
@@ -40,7 +40,7 @@ impl Pace {
         }
     }
 
-    /// Called before a request: sleep before it has other reasons.
+    /// Prepares for a request: earlier sleeps have other reasons.
     #[inline]
     pub(super) fn before(&mut self, upcoming: usize) {
         if self.slept.is_none() && self.asked + upcoming >= WORTH_A_LOOK {
@@ -48,7 +48,7 @@ impl Pace {
         }
     }
 
-    /// Called after a request.
+    /// Accounts for a finished request.
     #[inline]
     pub(super) fn after(&mut self, asked: usize) {
         self.asked += asked;

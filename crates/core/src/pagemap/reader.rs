@@ -1,6 +1,6 @@
-//! Reads the page map where there is something, skips it where there is
-//! nothing: dense memory in bulk, emptiness by scanning as soon as it is seen.
-//! Gives entries and holes; knows nothing of what they mean.
+//! Reads the populated parts of the page map and skips holes: dense memory in bulk,
+//! emptiness by scanning as soon as it appears. Returns entries and holes; knows nothing
+//! of their meaning.
 
 use core::ops::Range;
 
@@ -15,28 +15,28 @@ use crate::sys;
 /// Number of empty entries at the end of a read that start a scan, if at least as many
 /// pages are left.
 const EMPTY_TAIL: usize = 64;
-/// A hole up to this many pages between two populated ranges is read over
-/// rather than read around.
+/// Maximum size in pages of a hole between two populated ranges that is read with them
+/// rather than skipped.
 const SMALL_GAP: u64 = 128;
 
-/// VMAs of fewer pages are read together with VMAs that follow closely.
-const SMALL_AREA: usize = 64;
+/// Number of pages below which a VMA is read together with VMAs that follow closely.
+const SMALL_VMA: usize = 64;
 /// Maximum number of windows that are read before the next check whether pages that are
 /// physically consecutive are huge pages.
 const MOST_PATIENCE: u32 = 64;
 
-/// Knowledge about the pages from an address on.
+/// Contents of the pages from an address on.
 #[derive(Debug)]
 pub(crate) enum NextPages<'a> {
-    /// Their entries, of at least one page.
+    /// Entries of the pages, at least one.
     Entries(&'a [u64]),
-    /// Nothing is there up to this address.
+    /// Empty up to this address.
     EmptyTo(u64),
     /// Huge pages that are physically consecutive.
     Huge {
         /// The entry of the first page, as if it were a base page.
         first: u64,
-        /// Up to here.
+        /// End address of the run.
         to: u64,
     },
 }
@@ -48,43 +48,43 @@ pub(crate) struct Part {
     pub(crate) at: u64,
     /// End address.
     pub(crate) end: u64,
-    /// Entries may be read up to here, where the next VMAs are near.
+    /// Limit up to which entries may be read, where the next VMAs are near.
     pub(crate) ahead: u64,
-    /// The size of the huge pages that can be here, where that is known.
+    /// Size of the huge pages that can be here, where that is known.
     pub(crate) leaf: Option<PageSize>,
-    /// They are all there can be (hugetlb whose page size is known).
+    /// True if all pages have that size (hugetlb whose page size is known).
     pub(crate) only_huge: bool,
-    /// Hugetlb, of which an empty entry does not say that nothing is there: only
-    /// what a scan has found empty is a hole.
+    /// True for hugetlb, where an empty entry does not prove a hole: only a scan's empty
+    /// range is a hole.
     pub(crate) hugetlb: bool,
 }
 
-/// A position in a page map, with what was read around it. `E` is the storage
-/// for that: the more, the fewer reads.
+/// Position in a page map, with the entries that were read around it. `E` is the storage
+/// for them; larger storage needs fewer reads.
 #[derive(Debug)]
 pub(crate) struct PageReader<E> {
     page: PageSize,
-    /// What was read last: the entries of neighbouring pages, of `stride`
-    /// bytes each, from `window` on.
+    /// Entries that were read last, of neighbouring pages of `stride` bytes each, from
+    /// `window` on.
     entries: E,
     window: u64,
     count: usize,
     stride: PageSize,
-    /// What a scan found, valid for addresses below its end.
+    /// Ranges that a scan found, valid for addresses below its end.
     ranges: Ranges<RANGES>,
     span: Span,
     scanning: bool,
-    /// Windows to be read before the next look for huge pages, and how many
-    /// that will be after one in vain.
+    /// Number of windows to be read before the next check for huge pages, and the number
+    /// after a failed check.
     wait: u32,
     patience: u32,
-    /// Below this, pages are read one by one: a huge page has been split.
+    /// Address below which pages are read one by one, since a huge page has been split.
     no_huge_below: u64,
     pace: Pace,
 }
 
 impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
-    // Inline for the reason that `PhysicalCursor::start` is.
+    // Inline for the same reason as `PhysicalCursor::start`.
     #[inline(always)]
     pub(crate) fn new(page: PageSize, entries: E) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         }
     }
 
-    /// Forgets what was read, so that the next part can be anywhere.
+    /// Discards the entries, so that the next part can be at any address.
     pub(crate) fn forget(&mut self) {
         (self.window, self.count, self.stride) = (0, 0, self.page);
         self.ranges = Ranges::new();
@@ -115,7 +115,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         self.window + ((self.count as u64) << self.stride.shift())
     }
 
-    /// Returns what is known of the pages of a part from its beginning on. That never
+    /// Returns the known contents of a part from its beginning on. The beginning never
     /// decreases from call to call.
     pub(crate) fn next(&mut self, process: &ProcessHandle, part: &Part) -> Result<NextPages<'_>> {
         debug_assert!(part.at < part.end && part.end <= part.ahead);
@@ -142,13 +142,13 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         usize::try_from(bytes >> self.page.shift()).unwrap_or(usize::MAX)
     }
 
-    /// The end of a hole at the part's beginning, if a scan knows or finds one.
+    /// Returns the end of a hole at the part's beginning, if a scan knows or finds one.
     fn find_hole(&mut self, process: &ProcessHandle, part: &Part) -> Result<Option<u64>> {
         let at = part.at;
         if at >= self.ranges.end() {
             let follows_window = self.count > 0 && at == self.window_end();
             if !follows_window && at != self.ranges.end() {
-                // Another VMA, elsewhere: nothing is known of its kind.
+                // Another VMA, elsewhere: its kind is not known.
                 self.scanning = false;
             }
             self.scanning |= part.hugetlb
@@ -181,9 +181,9 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         if !part.hugetlb || hole.is_none() {
             return Ok(hole);
         }
-        // A page whose migration begins has no entry for a moment, and the scan
-        // takes no lock (fs/proc/task_mmu.c `pagemap_scan_hugetlb_entry`, Linux
-        // 6.12): what is empty is so twice.
+        // A page whose migration begins has no entry for a moment, and the scan takes no
+        // lock (fs/proc/task_mmu.c `pagemap_scan_hugetlb_entry`, Linux 6.12): only pages
+        // that are empty twice are a hole.
         let (query, end) = (NOT_EMPTY.up_to(HUGE_PAGES), part.end);
         if !self.ranges.scan(process, &query, &mut self.span, at, end)? {
             return Ok(None);
@@ -193,7 +193,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
             .map(|(one, other)| one.min(other)))
     }
 
-    /// The end of the hole at the part's beginning, as far as the last scan looked.
+    /// Returns the end of the hole at the part's beginning, limited to the last scan.
     fn hole_at(&mut self, part: &Part) -> Option<u64> {
         let known = self.ranges.end().min(part.end);
         match self.ranges.from(part.at) {
@@ -211,8 +211,9 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
                 .all(|&entry| Entry::from_raw(entry).is_empty())
     }
 
-    /// Returns whether the window looks as a huge page does: consecutive frames, as
-    /// far from an aligned one as the pages are. Looks in vain make it wait.
+    /// Returns whether the window can be part of a huge page: consecutive frames at the
+    /// same distance from an aligned one as the pages. Each failed check delays the next
+    /// one.
     fn may_be_huge(&mut self, part: &Part) -> bool {
         let Some(leaf) = part.leaf else {
             return false;
@@ -243,15 +244,15 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         true
     }
 
-    /// The last entries of the window that one huge page would hold, if they
-    /// are enough to tell.
+    /// Returns the last entries of the window that one huge page would contain, if they
+    /// are enough for a decision.
     fn tail_in_one_leaf(&self, leaf: PageSize) -> Option<Range<usize>> {
         let pages_in_leaf = leaf.bytes() >> self.page.shift();
         let page_past_window = (self.window >> self.page.shift()) + self.count as u64;
         let in_last = usize::try_from(page_past_window & (pages_in_leaf - 1)).ok()?;
         let (end, most) = match in_last {
             EMPTY_TAIL.. => (self.count, in_last),
-            // Too few of the last one: those of the one before it.
+            // Too few entries of the last one: those of the one before it.
             few => (
                 self.count.checked_sub(few)?,
                 usize::try_from(pages_in_leaf).ok()?,
@@ -261,8 +262,8 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         (tail.len() >= EMPTY_TAIL).then_some(tail)
     }
 
-    /// Reads what is at the part's beginning: huge pages by an entry each
-    /// where a scan has found some, else as many entries as make sense.
+    /// Reads the entries at the part's beginning: one for each huge page where a scan has
+    /// found some, else as many entries as are useful.
     fn read_next(&mut self, process: &ProcessHandle, part: &Part) -> Result<()> {
         let found = match self.ranges.from(part.at) {
             Some(found) if part.at < self.ranges.end() => Some(found),
@@ -275,17 +276,17 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
                 }
                 found.end.min(part.end)
             }
-            // A scan knows what is populated: read no further than that.
+            // A scan knows the populated range: the read ends there.
             Some(found) if part.hugetlb => found.end.min(part.end),
             Some(found) => self.cluster_end(found, part.end),
             // Small VMAs that follow closely are read with this one.
-            None if self.pages(part.end - part.at) < SMALL_AREA => part.ahead,
+            None if self.pages(part.end - part.at) < SMALL_VMA => part.ahead,
             None => part.end,
         };
         self.read(process, part.at, end)
     }
 
-    /// Returns where to stop reading so that ranges with small gaps share a read.
+    /// Returns the end of a read that covers ranges with small gaps between them.
     fn cluster_end(&self, found: Found, end: u64) -> u64 {
         let gap = SMALL_GAP << self.page.shift();
         let mut cluster = found.end;
@@ -300,7 +301,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
 
     fn read(&mut self, process: &ProcessHandle, at: u64, end: u64) -> Result<()> {
         let pages = self.pages(end - at).min(self.entries.as_ref().len());
-        // Until the read has succeeded nothing is known.
+        // The window stays empty until the read has succeeded.
         (self.window, self.count, self.stride) = (at, 0, self.page);
         self.pace.before(pages);
         self.count = read_entries(process, self.page, at, &mut self.entries.as_mut()[..pages])?;
@@ -309,8 +310,8 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
     }
 }
 
-/// The entry of the page that holds an address; `None` where the address space
-/// of processes has ended.
+/// Returns the entry of the page that contains an address; `None` past the end of the
+/// address space of processes.
 pub(crate) fn entry_at(
     process: &ProcessHandle,
     page: PageSize,
@@ -320,9 +321,9 @@ pub(crate) fn entry_at(
     for _ in 0..2 {
         match read_entries(process, page, address, &mut entries) {
             Ok(_) => return Ok(Some(Entry::from_raw(entries[0]))),
-            // Nothing to be read: either the memory has gone away, or the
-            // address is none of its, in which case there is an entry for
-            // another, and again none for this.
+            // No entry was read: either the memory has gone away, or the address is
+            // outside the address space. Then another address has an entry, and this one
+            // still has none.
             Err(error) if error.errno() == Errno::ESRCH => {
                 read_entries(process, page, 0, &mut entries)?;
             }
@@ -332,8 +333,8 @@ pub(crate) fn entry_at(
     Ok(None)
 }
 
-/// Reads the entries of the pages from the one of address `at` on, at least one;
-/// how many. `page` is the base page size. The kernel's 64 bits, for
+/// Reads the entries of the pages from that of address `at` on and returns their number,
+/// at least one. `page` is the base page size. The entries are the kernel's 64 bits, for
 /// [`Entry::from_raw`].
 ///
 /// # Errors
@@ -349,18 +350,18 @@ pub fn read_entries(
     let count = sys::pread_u64(process.pagemap()?, entries, offset)
         .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadPagemap))?;
     if count == 0 {
-        // Of a memory that has gone away the kernel reads nothing.
+        // The kernel returns no bytes for a memory that has gone away.
         return Err(CoreError::new(Errno::ESRCH, Operation::ReadPagemap));
     }
     Ok(count)
 }
 
-/// Huge pages: one entry tells of all its pages, as long as it is one.
+/// Huge pages: one entry describes all pages of a huge page, until it is split.
 impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
-    /// Reads one entry for each huge page from the part's beginning to `end`,
-    /// and then looks again: only pages that still are huge, of frames that
-    /// are aligned as theirs must be, are believed. (Those of hugetlb are never
-    /// split.) False if not even the first one is: it must be read page by page.
+    /// Reads one entry for each huge page from the part's beginning to `end`, and then
+    /// scans again: only pages that still are huge, with correctly aligned frames, are
+    /// accepted. (Those of hugetlb are never split.) Returns false if not even the first
+    /// page is accepted: it must be read page by page.
     fn read_huge(&mut self, process: &ProcessHandle, part: &Part, end: u64) -> Result<bool> {
         let Some(leaf) = part.leaf else {
             return Ok(false);
@@ -373,8 +374,8 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         let mut count = 0;
         while count < leaves {
             let start = first + count as u64 * size;
-            // The last page of one and the first page of the next lie side by
-            // side in the file: one read for two.
+            // The last page of one and the first page of the next are neighbours in the
+            // file: one read for two.
             let pair = count + 1 < leaves;
             let at = if pair {
                 start + size - self.page.bytes()
@@ -409,7 +410,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         Ok(true)
     }
 
-    /// The entry of a huge page's first page, from that of another.
+    /// Returns the entry of a huge page's first page, computed from that of another.
     fn first_entry(&self, entry: u64, pages_into: u64, leaf: PageSize) -> Option<u64> {
         let frame = (entry & Entry::FRAME).checked_sub(pages_into)?;
         let aligned = frame & ((leaf.bytes() >> self.page.shift()) - 1) == 0;
@@ -417,7 +418,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         believable.then_some(entry & !Entry::FRAME | frame)
     }
 
-    /// Returns how many of the huge pages read are huge pages now.
+    /// Returns the number of the huge pages in the window that are still huge.
     fn still_huge(&self, process: &ProcessHandle, at: u64, leaf: PageSize) -> Result<usize> {
         if self.count == 0 {
             return Ok(0);
@@ -438,8 +439,8 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
         Ok(whole as usize)
     }
 
-    /// The run of consecutive huge pages in the window from the part's
-    /// beginning on.
+    /// Returns the run of consecutive huge pages in the window from the part's beginning
+    /// on.
     fn huge_run(&self, part: &Part) -> NextPages<'_> {
         let leaf = self.stride;
         let mask = Entry::PRESENT | Entry::FILE | Entry::EXCLUSIVE | Entry::FRAME;

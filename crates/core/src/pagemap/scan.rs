@@ -1,28 +1,29 @@
-//! `PAGEMAP_SCAN`: ranges of pages by category, without their frames. Since
-//! Linux 6.7 (fs/proc/task_mmu.c, `do_pagemap_scan`). Owns the limits that
-//! keep the target's mmap lock free: one call holds it until its vector or its
-//! number of matching pages is full, but what does not match is not counted.
+//! `PAGEMAP_SCAN`: ranges of pages by category, without their frames. Since Linux 6.7
+//! (fs/proc/task_mmu.c, `do_pagemap_scan`). Owns the limits that keep the target's mmap
+//! lock free: one call holds it until its vector or its number of matching pages is full,
+//! but pages that do not match are not counted.
 
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::features;
 use crate::process::ProcessHandle;
 use crate::{sys, uapi};
 
-/// Pages that are present or hold any other entry: swap, guard, marker.
+/// Query for pages that are present or have any other entry: swap, guard, marker.
 pub(crate) const NOT_EMPTY: Query = Query {
     all_of: 0,
     any_of: uapi::SCAN_PRESENT | uapi::SCAN_SWAPPED,
     most_pages: MOST_PAGES,
 };
 
-/// Present pages that are mapped by an entry above the base level.
+/// Query for present pages that an entry above the base level maps.
 pub(crate) const HUGE: Query = Query {
     all_of: uapi::SCAN_PRESENT | uapi::SCAN_HUGE,
     any_of: 0,
     most_pages: HUGE_PAGES,
 };
 
-/// Pages that a scan looks for, and the maximum number of them in one call.
+/// Categories of pages that a scan searches for, and the maximum number of pages in one
+/// call.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Query {
     all_of: u64,
@@ -31,7 +32,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// The same, up to so many pages.
+    /// Returns the query with this maximum number of pages.
     pub(crate) const fn up_to(self, most_pages: u64) -> Self {
         Self { most_pages, ..self }
     }
@@ -44,9 +45,9 @@ pub(crate) struct Span(u64);
 
 impl Span {
     const FIRST: u64 = 256 << 20;
-    /// Of what was never touched, a terabyte takes 17 µs in one call; of page
-    /// tables that have been emptied, which look the same from here, a gigabyte
-    /// takes 0.6 ms. This many cannot take much longer than 1 ms.
+    /// Maximum size. One call takes 17 µs for a terabyte that was never touched, and 0.6
+    /// ms for a gigabyte of page tables that have been emptied, which cannot be
+    /// distinguished here. This size cannot take much longer than 1 ms.
     const MOST: u64 = 2 << 30;
     const SHORT_NANOS: u64 = 200_000;
     const LONG_NANOS: u64 = 600_000;
@@ -66,8 +67,8 @@ impl Span {
 
 /// Maximum number of ranges that one call returns.
 pub(crate) const RANGES: usize = 16;
-/// Beyond 512, `walk_end` can lie before ranges that were given (the kernel
-/// flushes its own buffer of that size), and a call would hold the lock long.
+/// Beyond 512, `walk_end` can lie before ranges that were returned (the kernel flushes
+/// its own buffer of that size), and a call would hold the lock long.
 const _: () = assert!(RANGES <= 512);
 /// Maximum number of matching pages in one call where they may be base pages, at 10 ns
 /// each: dense memory is read anyway.
@@ -76,12 +77,12 @@ const MOST_PAGES: u64 = 1024;
 /// entry costs little more than a base page.
 pub(crate) const HUGE_PAGES: u64 = 65_536;
 
-/// A range of pages of the same categories.
+/// Range of pages of the same categories.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// Present, and mapped by entries above the base level.
+    /// Present pages that entries above the base level map.
     pub(crate) huge: bool,
 }
 
@@ -96,7 +97,7 @@ impl Found {
     }
 }
 
-/// The ranges that one call found, and how far it looked.
+/// Ranges that one call found, and the end of its search.
 #[derive(Debug)]
 pub(crate) struct Ranges<const N: usize> {
     found: [uapi::page_region; N],
@@ -120,13 +121,13 @@ impl<const N: usize> Ranges<N> {
         }
     }
 
-    /// Up to where this knows all that matches.
+    /// Returns the address up to which all matching pages are known.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// The first range found that ends after `address`, which must not
-    /// decrease between scans.
+    /// Returns the first range found that ends after `address`, which must not decrease
+    /// between scans.
     pub(crate) fn from(&mut self, address: u64) -> Option<Found> {
         while self.next < self.len {
             let range = &self.found[self.next];
@@ -138,20 +139,20 @@ impl<const N: usize> Ranges<N> {
         None
     }
 
-    /// The ranges from the one that [`Ranges::from`] gave last.
+    /// Returns the ranges from the one that [`Ranges::from`] returned last.
     pub(crate) fn remaining(&self) -> impl Iterator<Item = Found> + '_ {
         self.found[self.next..self.len].iter().map(Found::of)
     }
 
-    /// Returns whether the call stopped because so much matched, in few ranges, of
-    /// base pages: what follows had better be read at once.
+    /// Returns whether the call stopped because too many base pages matched in few
+    /// ranges: the following pages should be read instead.
     pub(crate) fn is_dense(&self) -> bool {
         let base_pages = self.remaining().filter(|range| !range.huge);
         let size: u64 = base_pages.map(|range| range.end - range.start).sum();
         self.len <= N / 4 && size >> sys::base_page_shift() >= MOST_PAGES / 2
     }
 
-    /// Scans from `start` towards `end`; false if there is no scan here.
+    /// Scans from `start` towards `end`; returns false if the kernel has no scan.
     pub(crate) fn scan(
         &mut self,
         process: &ProcessHandle,
@@ -165,7 +166,7 @@ impl<const N: usize> Ranges<N> {
         }
         let pagemap = process.pagemap()?;
         let end = end.min(start.saturating_add(span.0));
-        // Only a long look is worth a look at the clock.
+        // Only a long scan is worth reading the clock.
         let timed = end - start >= Span::FIRST;
         let before = if timed { sys::monotonic_nanos() } else { 0 };
         let mut arg = uapi::pm_scan_arg {
@@ -185,7 +186,7 @@ impl<const N: usize> Ranges<N> {
         let len = loop {
             match sys::pagemap_scan(pagemap, &mut arg, &mut self.found) {
                 Ok(len) => break len,
-                // Only a fatal signal interrupts it.
+                // Only a fatal signal interrupts the scan.
                 Err(Errno::EINTR) => {}
                 Err(errno) if features::is_unavailable(errno) => {
                     process.features().without_pagemap_scan();
@@ -199,13 +200,13 @@ impl<const N: usize> Ranges<N> {
         }
         self.len = len.min(N);
         self.next = 0;
-        // With more ranges than 512, walk_end can lag behind them; never here,
-        // but what was found was certainly walked.
+        // With more ranges than 512, `walk_end` can lag behind them; never here, but the
+        // ranges found have certainly been walked.
         let last = self.found[..self.len]
             .last()
             .map_or(start, |range| range.end);
         self.end = arg.walk_end.clamp(last, end);
-        // A scan that came nowhere says nothing; then read.
+        // A scan without progress has no result; the pages are then read.
         Ok(self.end > start)
     }
 }
@@ -222,8 +223,8 @@ mod tests {
             span.adapt(1_000);
         }
         assert_eq!(span.0, Span::MOST);
-        // Empty page tables: 0.6 ms for each GiB; no call may take much longer,
-        // not even the first behind what was never touched.
+        // Empty page tables take 0.6 ms for each GiB; no call may take much longer, not
+        // even the first behind a range that was never touched.
         let nanos_of = |span: &Span| (span.0 >> 20) * 600_000 / 1024;
         for _ in 0..40 {
             let nanos = nanos_of(&span);

@@ -1,5 +1,5 @@
-//! Joins VMAs, entries and runs into physical regions, one at a time, with
-//! constant memory and an address to go on from.
+//! Joins VMAs, entries and runs into physical regions, one at a time, with constant
+//! memory and an address from which to continue.
 
 use core::ops::ControlFlow;
 
@@ -13,29 +13,28 @@ use crate::mapping::ClassifiedVma;
 use crate::process::{Access, ProcessHandle};
 use crate::vma::VmaName;
 
-/// Storage for entries where stacks are small. The kernel's cost per entry is
-/// nearly the same from here on up.
+/// Storage for entries where stacks are small. The kernel's cost per entry is nearly the
+/// same for all larger sizes.
 pub type FewEntries = [u64; 256];
 
 /// Walks the physical regions of a range. `N` is the storage for the current
 /// VMA's name, `E` that for entries.
 #[derive(Debug)]
 pub struct PhysicalCursor<N, E = FewEntries> {
-    areas: VmaPartCursor<N>,
+    parts: VmaPartCursor<N>,
     walker: VmaPartWalker<E>,
-    /// The VMA that is walked, or was walked last.
+    /// VMA that is walked, or was walked last.
     current: Option<VmaPart>,
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCursor<N, E> {
-    /// The regions of `range`, widened to whole pages. `access` says whether
-    /// addresses are wanted; [`Access::Layout`] and [`Access::Pages`] give
-    /// [`super::Backing::Resident`] in their place.
+    /// Starts a walk of the regions of `range`, widened to whole pages. `access` decides
+    /// whether addresses are found; with [`Access::Layout`] and [`Access::Pages`]
+    /// resident pages have the backing [`super::Backing::Resident`] instead.
     ///
     /// # Errors
-    /// EPERM if addresses are wanted and frame numbers hidden.
-    // Inline for the reason that `start` is: so that where it takes effect the
-    // storage is made where it stays.
+    /// EPERM if addresses are requested and frame numbers hidden.
+    // Inline for the same reason as `start`: the storage is then made where it stays.
     #[inline(always)]
     pub fn new(
         process: &ProcessHandle,
@@ -51,12 +50,12 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         Ok(Self::start(process, range, frames, false, name, entries))
     }
 
-    /// The same without a check. With `whole_leaves` the first and the last
-    /// VMA are walked from and to the border of the largest page they can hold,
-    /// and pages in swap are not merged: each is a leaf entry with its place.
+    /// Starts a walk without a check. With `whole_leaves` the first and the last VMA are
+    /// walked from and to the border of the largest page that they can contain, and pages
+    /// in swap are not merged: each is a leaf entry with its place.
     ///
-    /// Inline, and never moved after, because a move of so much is a second
-    /// copy on the stack.
+    /// Inline, and never moved after, because a move of so much is a second copy on the
+    /// stack.
     #[inline(always)]
     pub(crate) fn start(
         process: &ProcessHandle,
@@ -67,42 +66,42 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         entries: E,
     ) -> Self {
         Self {
-            areas: VmaPartCursor::start(process, range, frames, whole_leaves, name),
+            parts: VmaPartCursor::start(process, range, frames, whole_leaves, name),
             walker: VmaPartWalker::start(process, whole_leaves, entries),
             current: None,
         }
     }
 
-    /// As [`VmaPartCursor::skip_file_contents`].
+    /// Skips file contents, as [`VmaPartCursor::skip_file_contents`].
     pub fn skip_file_contents(&mut self) {
-        self.areas.skip_file_contents();
+        self.parts.skip_file_contents();
     }
 
-    /// As [`VmaPartCursor::take_image`].
+    /// Returns the image, as [`VmaPartCursor::take_image`].
     pub fn take_image(&mut self) -> Option<ElfFile> {
-        self.areas.take_image()
+        self.parts.take_image()
     }
 
-    /// The requested range, in whole pages.
+    /// Returns the requested range, in whole pages.
     pub fn range(&self) -> AddrRange {
-        self.areas.range()
+        self.parts.range()
     }
 
-    /// The name of the VMA that the last region belongs to.
+    /// Returns the name of the VMA that the last region belongs to.
     pub fn name(&self) -> VmaName<'_> {
-        self.areas.name()
+        self.parts.name()
     }
 
-    /// The mapping that the last run belongs to.
+    /// Returns the mapping that the last run belongs to.
     pub fn mapping(&self) -> Option<&ClassifiedVma> {
         self.current.as_ref().map(VmaPart::mapping)
     }
 
-    /// The next region without its mapping, which is [`Self::mapping`]; `None`
+    /// Returns the next region without its mapping, which is [`Self::mapping`]; `None`
     /// past the last.
     ///
     /// # Errors
-    /// As [`Self::next_run`].
+    /// Those of [`Self::next_run`].
     pub fn next_run(&mut self, process: &ProcessHandle) -> Result<Option<Run>> {
         let mut found = None;
         let mut one = |run: &Run, _: &ClassifiedVma| {
@@ -113,32 +112,32 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         Ok(found)
     }
 
-    /// Gives all regions that are left of one mapping, unless `give` breaks
-    /// that off. Breaks when `give` does, and past the last mapping.
+    /// Calls `give` with all remaining regions of one mapping, until `give` breaks.
+    /// Breaks when `give` does, and past the last mapping.
     ///
     /// # Errors
-    /// As [`Self::next_run`]. Regions that were passed to `give` before stay valid.
+    /// Those of [`Self::next_run`]. Regions that were passed to `give` before stay valid.
     pub fn walk_area(
         &mut self,
         process: &ProcessHandle,
         mut give: impl FnMut(&Run, &ClassifiedVma) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         match self.unfinished(process)? {
-            Some((walker, area)) => walker.walk(process, area, &mut give),
+            Some((walker, part)) => walker.walk(process, part, &mut give),
             None => Ok(ControlFlow::Break(())),
         }
     }
 
-    /// As [`Self::next_run`], but an unbacked run comes in parts, each as soon
-    /// as it is known: the first page of a hole can be had without looking for
-    /// the hole's end, which without a scan means to read an entry for each page.
+    /// Returns the next run like [`Self::next_run`], but an unbacked run comes in parts,
+    /// each as soon as it is known: the first page of a hole is found without the hole's
+    /// end, which without a scan would need an entry read for each page.
     ///
     /// # Errors
-    /// As [`Self::next_run`].
+    /// Those of [`Self::next_run`].
     pub(crate) fn next_part(&mut self, process: &ProcessHandle) -> Result<Option<Run>> {
-        while let Some((walker, area)) = self.unfinished(process)? {
+        while let Some((walker, part)) = self.unfinished(process)? {
             let is_unbacked = |run: &Run| !run.state.backing.is_backed();
-            if area.left().is_empty() || walker.pending().is_some_and(is_unbacked) {
+            if part.left().is_empty() || walker.pending().is_some_and(is_unbacked) {
                 return Ok(walker.take());
             }
             let mut found = None;
@@ -146,8 +145,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
                 found = Some(*run);
                 ControlFlow::Break(())
             };
-            // What breaks it off is here.
-            let _ = walker.step(process, area, &mut one)?;
+            // A break means that a run was found.
+            let _ = walker.step(process, part, &mut one)?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -155,8 +154,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         Ok(None)
     }
 
-    /// The VMA of which something is left to be walked or given, and who walks
-    /// it; `None` past the last.
+    /// Returns the VMA with a part left to be walked or returned, and its walker; `None`
+    /// past the last.
     #[inline]
     fn unfinished(
         &mut self,
@@ -165,13 +164,13 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>, E: AsRef<[u64]> + AsMut<[u64]>> PhysicalCurso
         let walked = self
             .current
             .as_ref()
-            .is_none_or(|area| area.left().is_empty() && self.walker.pending().is_none());
+            .is_none_or(|part| part.left().is_empty() && self.walker.pending().is_none());
         if walked {
-            match self.areas.next(process)? {
-                Some(area) => self.current = Some(area),
+            match self.parts.next(process)? {
+                Some(part) => self.current = Some(part),
                 None => return Ok(None),
             }
         }
-        Ok(self.current.as_mut().map(|area| (&mut self.walker, area)))
+        Ok(self.current.as_mut().map(|part| (&mut self.walker, part)))
     }
 }

@@ -1,5 +1,5 @@
-//! Merging page entries into runs: takes entries in the order of addresses and gives
-//! each run when it is complete. Pure.
+//! Merger of page entries into runs: takes entries in the order of addresses and passes
+//! each run on when it is complete. Pure.
 
 use core::ops::ControlFlow;
 
@@ -20,13 +20,13 @@ pub struct Merger {
 }
 
 impl Merger {
-    /// Nothing pending.
+    /// Makes a merger without a pending run.
     pub const fn new() -> Self {
         Self::start(false)
     }
 
-    /// The same; with `each_place` pages in swap are runs of their own, each
-    /// with its place.
+    /// Makes a merger; with `each_place` pages in swap are separate runs, each with its
+    /// place.
     pub(crate) const fn start(each_place: bool) -> Self {
         Self {
             pending: None,
@@ -39,18 +39,18 @@ impl Merger {
         self.each_place && matches!(state.backing, Backing::Swapped(_))
     }
 
-    /// The run that is not complete yet.
+    /// Returns the run that is not complete yet.
     pub fn pending(&self) -> Option<&Run> {
         self.pending.as_ref()
     }
 
-    /// Ends the run that is pending: at the border of a mapping.
+    /// Ends the pending run, at the border of a mapping.
     pub fn take(&mut self) -> Option<Run> {
         self.pending.take()
     }
 
-    /// Takes in pages of one state, physically consecutive if that has an
-    /// address; `give` gets the run that they complete.
+    /// Adds pages of one state, physically consecutive if the state has an address;
+    /// `give` gets the run that they complete.
     pub fn push(
         &mut self,
         run: Run,
@@ -71,8 +71,8 @@ impl Merger {
         }
     }
 
-    /// Takes in the entries of the pages from `at` on until `give` has enough;
-    /// says how many were taken in. Ends early where `flags` fails.
+    /// Adds the entries of the pages from `at` on until `give` breaks; returns how many
+    /// were added. Ends early where `flags` fails.
     pub fn feed(
         &mut self,
         context: &PageContext,
@@ -125,8 +125,8 @@ impl Merger {
         (taken, ControlFlow::Continue(()))
     }
 
-    /// The same for entries that begin with a page whose frame must be asked:
-    /// of those, as many as are asked at a time.
+    /// Adds entries that begin with a page whose frame's flags are needed; at most as
+    /// many as have their flags read at a time.
     #[inline(never)] // Keeps its flags out of its callers' stack frames.
     fn feed_asked(
         &mut self,
@@ -170,9 +170,9 @@ impl Merger {
         (len, ControlFlow::Continue(()))
     }
 
-    /// Takes in pages from `start` to `end` that huge entries map to consecutive
-    /// frames, `first` being the entry of the first page; the address up to which
-    /// they were taken in. Ends early where `flags` fails.
+    /// Adds pages from `start` to `end` that huge entries map to consecutive frames,
+    /// `first` being the entry of the first page; returns the address up to which they
+    /// were added. Ends early where `flags` fails.
     pub fn feed_huge(
         &mut self,
         context: &PageContext,
@@ -189,7 +189,7 @@ impl Merger {
             if flags.has_failed() {
                 return (at, ControlFlow::Break(()));
             }
-            // What must be asked is asked of each folio.
+            // Where flags are needed, they are read once for each folio.
             let to = match context.asks(at, entry) {
                 true => (at | (block - 1)).saturating_add(1).min(end),
                 false => end,
@@ -207,9 +207,8 @@ impl Merger {
         }
     }
 
-    /// The same for entries that begin with memory, as long as they are
-    /// memory of the same sort: where only the frames differ, nothing else has
-    /// to be found out again.
+    /// Adds entries that begin with memory, as long as they are memory of the same sort:
+    /// where only the frames differ, nothing else is computed again.
     #[inline]
     fn feed_ram(
         &mut self,
@@ -232,13 +231,13 @@ impl Merger {
         let Some(&first) = entries.first() else {
             return (0, ControlFlow::Continue(()));
         };
-        // Only the first can go on with what is pending.
+        // Only the first run can continue the pending one.
         let (run, mut taken) = frames.run_from(entries, 0, first);
         let mut flow = self.push(run, give);
         let Some(mut pending) = self.pending.take() else {
             return (taken, flow);
         };
-        // Where the next run may have to be asked for, it is looked at as the first.
+        // Where the next run may need flags, it is treated as a first run.
         while flow.is_continue() && !has_borders {
             match entries.get(taken) {
                 Some(&next) if (next ^ first) & sort == 0 && next & Entry::FRAME != zero => {
@@ -300,7 +299,7 @@ mod tests {
         runs_at(context, 0, entries, |_| None)
     }
 
-    /// The runs of pages from an address on, with the flags of frames.
+    /// Returns the runs of pages from an address on, with the flags of frames.
     fn runs_at(
         context: &PageContext,
         at: u64,
@@ -398,8 +397,8 @@ mod tests {
         );
     }
 
-    /// As kernels before 6.11 give it: memory of a child that its parent has too,
-    /// and then the huge zero page, of the next frames.
+    /// Tests entries as kernels before 6.11 report them: memory of a child that its
+    /// parent maps too, followed by the huge zero page in the next frames.
     #[test]
     fn the_huge_zero_page_ends_a_run_also_without_a_bit_that_says_so() {
         let old = PageContext {

@@ -25,9 +25,9 @@ use crate::pagemap::entry_at;
 use crate::process::{Access, ProcessHandle};
 use crate::vma::Vma;
 
-/// The physical address of one byte: one read of one entry, and only where that
-/// is empty a look whether the memory of a device is mapped. `None` if nothing
-/// is mapped there, or what is mapped is not in memory or cannot be known.
+/// Returns the physical address of one byte: one read of one entry, and only where that
+/// is empty a check for a mapped device. `None` if nothing is mapped there, or the mapped
+/// memory is not resident or its place is unknown.
 ///
 /// # Errors
 /// EPERM if frame numbers are hidden, ESRCH when the process's memory has gone
@@ -52,23 +52,23 @@ pub fn address_of(process: &ProcessHandle, address: VirtAddr) -> Result<Option<P
 #[cold]
 fn device_address(process: &ProcessHandle, address: u64) -> Result<Option<PhysAddr>> {
     let byte = AddrRange::new(address, address.saturating_add(1)).unwrap_or_default();
-    let mut areas = VmaPartCursor::new(process, byte, Access::Frames, [0u8; 512])?;
-    let area = areas.next(process)?;
-    Ok(area.and_then(|area| device_memory_at(area.mapping(), address)))
+    let mut parts_of_byte = VmaPartCursor::new(process, byte, Access::Frames, [0u8; 512])?;
+    let part = parts_of_byte.next(process)?;
+    Ok(part.and_then(|part| device_memory_at(part.mapping(), address)))
 }
 
-/// Returns what is behind an address of a mapping, if all of that is a device's memory
-/// whose place is known.
+/// Returns the address behind an address of a mapping that consists of device memory in a
+/// known place.
 fn device_memory_at(mapping: &ClassifiedVma, address: u64) -> Option<PhysAddr> {
-    let into_area = address.checked_sub(mapping.vma.range.start().as_u64())?;
+    let into_vma = address.checked_sub(mapping.vma.range.start().as_u64())?;
     let memory = mapping.unlisted.memory()?;
-    memory.start.checked_add(into_area)
+    memory.start.checked_add(into_vma)
 }
 
-/// How the memory behind pages of a mapping is cached, as far as that follows
-/// from what is mapped. Ordinary memory is mapped write-back; only a driver can
-/// map it otherwise, which its mapping does not tell. Of device memory it is
-/// what [`crate::backing::DeviceMemory`] says.
+/// Returns how the memory behind pages of a mapping is cached, as far as that follows
+/// from the mapped object. Ordinary memory is mapped write-back; only a driver can map it
+/// otherwise, which its mapping does not show. For device memory the type is that of
+/// [`crate::backing::DeviceMemory`].
 pub fn memory_type(mapping: &ClassifiedVma, backing: Backing) -> Option<MemoryType> {
     match (mapping.unlisted, backing) {
         (Unlisted::Nothing, Backing::Ram(_) | Backing::Zero(_)) => {
@@ -79,12 +79,12 @@ pub fn memory_type(mapping: &ClassifiedVma, backing: Backing) -> Option<MemoryTy
     }
 }
 
-/// Returns where the byte at an address of a VMA lies in the VMA's object; 0
-/// without one. (A page-table record of a huge page never begins below its VMA.)
+/// Returns the offset in a VMA's object of the byte at an address of the VMA; 0 without
+/// an object. (A page-table record of a huge page never begins below its VMA.)
 pub fn offset_at(vma: &Vma, address: VirtAddr) -> u64 {
     if !vma.has_object() {
         return 0;
     }
-    let into_area = address.as_u64().saturating_sub(vma.range.start().as_u64());
-    vma.offset.saturating_add(into_area)
+    let into_vma = address.as_u64().saturating_sub(vma.range.start().as_u64());
+    vma.offset.saturating_add(into_vma)
 }

@@ -13,30 +13,30 @@ use crate::pagemap::Part;
 use crate::process::{Access, ProcessHandle};
 use crate::vma::{Vma, VmaCursor, VmaName};
 
-/// The part of one mapping that is to be walked, or what is left of it.
+/// Part of one mapping that remains to be walked.
 #[derive(Copy, Clone, Debug)]
 pub struct VmaPart {
     pub(super) mapping: ClassifiedVma,
     pub(super) context: PageContext,
-    /// What is left of it, and of which sizes its pages can be.
+    /// Remaining addresses, and the possible sizes of their pages.
     pub(super) part: Part,
-    /// What the largest page that it can hold, as far as is known, is aligned to.
+    /// Alignment of the largest page that it can contain, as far as is known.
     block: PageSize,
 }
 
 impl VmaPart {
-    /// The mapping that it is a part of.
+    /// Returns the mapping that it is a part of.
     pub const fn mapping(&self) -> &ClassifiedVma {
         &self.mapping
     }
 
-    /// The addresses that are left to be walked, whole pages.
+    /// Returns the addresses that remain to be walked, whole pages.
     pub fn left(&self) -> AddrRange {
         AddrRange::new(self.part.at, self.part.end).unwrap_or_default()
     }
 
-    /// Keeps the first `bytes` that are left, up to the next border that no
-    /// page crosses, and gives what lies behind it; `None` if that is nothing.
+    /// Keeps the first `bytes` of the remaining addresses, up to the next border that no
+    /// page crosses, and returns the rest; `None` if that is empty.
     pub fn split_off(&mut self, bytes: u64) -> Option<Self> {
         let mask = self.block.bytes() - 1;
         let border = self.part.at.checked_add(bytes)?.checked_add(mask)? & !mask;
@@ -50,8 +50,8 @@ impl VmaPart {
         Some(rest)
     }
 
-    /// Reads nothing that lies behind `end` in advance, which a walk of small
-    /// VMAs does where they follow each other closely.
+    /// Limits reading ahead to `end`. A walk reads the entries of small VMAs that follow
+    /// each other closely in advance.
     pub fn read_ahead_to(&mut self, end: u64) {
         self.part.ahead = self.part.ahead.min(end).max(self.part.end);
     }
@@ -60,10 +60,10 @@ impl VmaPart {
 /// Enumerates the VMAs of a range. `N` is the storage for a name.
 #[derive(Debug)]
 pub struct VmaPartCursor<N> {
-    areas: VmaCursor<N>,
+    vmas: VmaCursor<N>,
     objects: Classifier,
     devices: DeviceCache,
-    /// Everything below was returned.
+    /// Address below which every VMA was returned.
     next: u64,
     range: AddrRange,
     page: PageSize,
@@ -72,10 +72,10 @@ pub struct VmaPartCursor<N> {
 }
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
-    /// The VMAs of `range`, widened to whole pages, for a walk with `access`.
+    /// Enumerates the VMAs of `range`, widened to whole pages, for a walk with `access`.
     ///
     /// # Errors
-    /// EPERM if addresses are wanted and frame numbers hidden.
+    /// EPERM if addresses are requested and frame numbers hidden.
     pub fn new(process: &ProcessHandle, range: AddrRange, access: Access, name: N) -> Result<Self> {
         let frames = access == Access::Frames;
         if frames {
@@ -84,7 +84,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         Ok(Self::start(process, range, frames, false, name))
     }
 
-    /// The same without a check, see `PhysicalCursor::start`.
+    /// Makes the cursor without a check, see `PhysicalCursor::start`.
     #[inline(always)]
     pub(super) fn start(
         process: &ProcessHandle,
@@ -96,7 +96,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         let page = process.page_size();
         let range = range.widened(page);
         Self {
-            areas: VmaCursor::new(name),
+            vmas: VmaCursor::new(name),
             objects: Classifier::new(),
             devices: DeviceCache::new(),
             next: range.start().as_u64(),
@@ -107,31 +107,31 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         }
     }
 
-    /// From now on kinds are found without the contents of files: executables and
-    /// shared libraries are files as others are, and their zeroed memory is
-    /// anonymous. For walks of which most is only passed.
+    /// Disables reading the contents of files to find kinds: executables and shared
+    /// libraries are then files like others, and their zeroed memory is anonymous. For
+    /// walks that skip most of the VMAs.
     pub fn skip_file_contents(&mut self) {
         self.objects.skip_contents();
     }
 
-    /// The executable or shared library that was opened to find the kind of the
-    /// mapping returned last; `None` also if it was known already. Only with a process
-    /// that [keeps images](ProcessHandle::keeping_images).
+    /// Returns the executable or shared library that was opened to find the kind of the
+    /// mapping returned last; `None` also if the kind was known already. Requires a
+    /// process that [keeps images](ProcessHandle::keeping_images).
     pub fn take_image(&mut self) -> Option<ElfFile> {
         self.objects.take_image()
     }
 
-    /// The requested range, in whole pages.
+    /// Returns the requested range, in whole pages.
     pub fn range(&self) -> AddrRange {
         self.range
     }
 
-    /// The name of the VMA that was returned last.
+    /// Returns the name of the VMA that was returned last.
     pub fn name(&self) -> VmaName<'_> {
-        self.areas.name()
+        self.vmas.name()
     }
 
-    /// The next VMA; `None` past the last.
+    /// Returns the next VMA; `None` past the last.
     ///
     /// # Errors
     /// ESRCH when the process's memory goes away before the end.
@@ -141,7 +141,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
             return Ok(None);
         }
         let left = self.next;
-        let Some(vma) = self.areas.next_from(process, left)? else {
+        let Some(vma) = self.vmas.next_from(process, left)? else {
             self.next = end;
             return Ok(None);
         };
@@ -156,9 +156,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         let first = left == self.range.start().as_u64();
         let low = if first { left & !mask } else { left };
         let high = end.checked_add(mask).map_or(u64::MAX, |end| end & !mask);
-        let mut mapping = self.objects.mapping(process, vma, self.areas.name())?;
+        let mut mapping = self.objects.mapping(process, vma, self.vmas.name())?;
         if mapping.kind == MappingKind::Device && self.frames {
-            match self.devices.locate(process, &vma, self.areas.name())? {
+            match self.devices.locate(process, &vma, self.vmas.name())? {
                 Some(unlisted) => mapping.unlisted = unlisted,
                 None => {
                     mapping.unlisted = Unlisted::Nothing;
@@ -177,7 +177,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
                 at: vma_start.max(low),
                 end,
                 ahead: if follows { high.max(end) } else { end },
-                // Without frames one entry does not tell of the others.
+                // Without frames one entry does not describe the others.
                 leaf: leaf.filter(|_| self.frames),
                 only_huge: mapping.vma.page_size.is_some_and(|size| size > self.page),
                 hugetlb: is_hugetlb(&mapping, self.page),
@@ -186,8 +186,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         }))
     }
 
-    /// The size of the huge pages that a VMA can have; `None` where the
-    /// kernel does not report it (an object's, from the text).
+    /// Returns the size of the huge pages that a VMA can have; `None` where the kernel
+    /// does not report it (for an object, in the text).
     fn leaf(&self, vma: &Vma) -> Option<PageSize> {
         match vma.page_size {
             Some(size) if size > self.page => Some(size),
@@ -207,8 +207,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
             },
             source: mapping.source,
             hugetlb: is_hugetlb(mapping, self.page),
-            // Both came with 6.11. Without the query the kernel is older, or the
-            // query is forbidden and huge pages are looked at twice in vain.
+            // Both came with 6.11. Without the query the kernel is older, or the query is
+            // forbidden and the flags of huge pages are read in vain.
             huge_file_bit: process.features().procmap_query(),
             frames: self.frames,
             zero: if self.frames {
@@ -223,7 +223,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
 fn is_hugetlb(mapping: &ClassifiedVma, page: PageSize) -> bool {
     let by_size = mapping.vma.page_size.is_some_and(|size| size > page);
     match mapping.kind {
-        // A DAX device has pages of that size, too.
+        // DAX devices have pages of that size, too.
         MappingKind::Device => false,
         kind => by_size || kind == MappingKind::HugeTlb,
     }
@@ -236,7 +236,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn area(start: u64, end: u64, block: u64) -> VmaPart {
+    fn vma_part(start: u64, end: u64, block: u64) -> VmaPart {
         let page = PageSize::SIZE_4K;
         let vma = Vma {
             range: AddrRange::new(start, end).unwrap(),
@@ -279,11 +279,11 @@ mod tests {
 
     #[test]
     fn an_area_is_cut_where_no_page_is() {
-        let mut first = area(MIB, 9 * MIB, 2 * MIB);
+        let mut first = vma_part(MIB, 9 * MIB, 2 * MIB);
         let rest = first.split_off(2 * MIB).unwrap();
         assert_eq!(first.left(), AddrRange::new(MIB, 4 * MIB).unwrap());
         assert_eq!(rest.left(), AddrRange::new(4 * MIB, 9 * MIB).unwrap());
-        // What lies behind is for another to read.
+        // The rest is read by another part's walk.
         assert_eq!((first.part.ahead, rest.part.ahead), (4 * MIB, 10 * MIB));
         assert_eq!(first.mapping(), rest.mapping());
     }
@@ -291,17 +291,17 @@ mod tests {
     #[test]
     fn an_area_that_has_no_more_is_not_cut() {
         for bytes in [7 * MIB + 1, 8 * MIB, 9 * MIB, u64::MAX] {
-            let mut whole = area(MIB, 9 * MIB, 2 * MIB);
+            let mut whole = vma_part(MIB, 9 * MIB, 2 * MIB);
             assert!(whole.split_off(bytes).is_none(), "{bytes}");
             assert_eq!(whole.left(), AddrRange::new(MIB, 9 * MIB).unwrap());
         }
-        // One page of a gibibyte.
-        assert!(area(0, 1 << 30, 1 << 30).split_off(MIB).is_none());
+        // A page of a gibibyte cannot be split.
+        assert!(vma_part(0, 1 << 30, 1 << 30).split_off(MIB).is_none());
     }
 
     #[test]
     fn reading_ahead_is_bounded_but_never_by_the_area_itself() {
-        let mut bounded = area(MIB, 9 * MIB, 2 * MIB);
+        let mut bounded = vma_part(MIB, 9 * MIB, 2 * MIB);
         bounded.read_ahead_to(9 * MIB + 4096);
         assert_eq!(bounded.part.ahead, 9 * MIB + 4096);
         bounded.read_ahead_to(3 * MIB);

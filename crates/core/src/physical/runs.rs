@@ -1,9 +1,9 @@
-//! Runs of pages: when two runs are one, and how many entries certainly belong to
-//! one run. Pure.
+//! Runs of pages: the rule for joining two runs, and the number of entries that certainly
+//! belong to one run. Pure.
 //!
-//! A run ends where the next page is not physically next, where backed turns
-//! into unbacked or into another unbacked state, a file's page into a private
-//! copy, the zero page into other memory, and nowhere else.
+//! A run ends where the next page is not physically next, where backed changes into
+//! unbacked or into another unbacked state, a file's page into a private copy, the zero
+//! page into other memory, and nowhere else.
 
 use super::state::{FrameFlagSource, PageContext, PageState};
 use crate::addr::{PageSize, Pfn};
@@ -11,19 +11,19 @@ use crate::backing::Backing;
 use crate::entry::Entry;
 use crate::pagemap::{count_consecutive, count_equal};
 
-/// A run that has been found, of whole pages.
+/// Run of whole pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The address of its first page.
+    /// Address of the first page.
     pub start: u64,
-    /// The address past its last page.
+    /// Address past the last page.
     pub end: u64,
-    /// The state of its first page.
+    /// State of the first page.
     pub state: PageState,
 }
 
 impl Run {
-    /// Returns whether `next`, which begins where this ends, goes on with it.
+    /// Returns whether `next`, which begins where this run ends, continues it.
     pub fn continues_with(&self, next: &PageState) -> bool {
         let size = self.end - self.start;
         self.state.anonymous == next.anonymous
@@ -40,8 +40,8 @@ impl Run {
 }
 
 impl PageContext {
-    /// Returns how many of `entries`, at least 1, are certainly one run with the first,
-    /// which is in `state` and whose page is at address `at`.
+    /// Returns how many of `entries`, at least 1, certainly belong to one run with the
+    /// first, which is in `state` and whose page is at address `at`.
     pub(super) fn run_length(
         &self,
         at: u64,
@@ -77,32 +77,31 @@ impl PageContext {
         }
     }
 
-    /// Returns how many of `rest` go on with the frame of `first`, with the same bits.
+    /// Returns how many of `rest` continue the frame of `first`, with the same bits.
     pub(super) fn consecutive(&self, first: u64, rest: &[u64]) -> usize {
         let relevant = Entry::PRESENT | Entry::FRAME | self.kind_bit(self.has_borders());
         let limit = self.frames_before_zero(first, rest.len());
         count_consecutive(&rest[..limit], first & relevant, relevant)
     }
 
-    /// The bit by which pages of a private mapping differ: private copies from
-    /// the file's, the huge zero page from memory. It means nothing elsewhere
-    /// but ordinary or not in a shared mapping of an object.
+    /// Returns the bit by which pages of a private mapping differ: private copies from
+    /// the file's pages, the huge zero page from memory. Elsewhere it only distinguishes
+    /// ordinary memory in a shared mapping of an object.
     pub(super) fn kind_bit(&self, has_borders: bool) -> u64 {
         let file = if self.private || self.has_object {
             Entry::FILE
         } else {
             0
         };
-        // Where that bit can be missing, whether a page must be asked for depends
-        // on this one.
+        // Where that bit can be missing, it determines whether a page's flags are needed.
         match has_borders {
             true => file | Entry::EXCLUSIVE,
             false => file,
         }
     }
 
-    /// Returns how many entries behind `first` can go on with it before the next frame
-    /// would be the zero page's, or, from the zero page, at all.
+    /// Returns the number of entries behind `first` that can continue it before the next
+    /// frame would be the zero page's; none from the zero page.
     fn frames_before_zero(&self, first: u64, rest: usize) -> usize {
         let Some(zero) = self.zero else { return rest };
         let ahead = zero.as_u64().wrapping_sub(first & Entry::FRAME);
@@ -113,22 +112,23 @@ impl PageContext {
     }
 }
 
-/// Properties that the runs of a read have in common: memory of one sort.
+/// Properties that the runs of one read share: memory of one sort.
 pub(super) struct RunsOfRead {
-    /// The bits in which the entries of a run differ by their frames alone.
+    /// Mask of the bits that decide whether an entry continues a run, in which only the
+    /// frames differ then.
     pub(super) relevant: u64,
     pub(super) zero: u64,
     pub(super) page: PageSize,
     pub(super) anonymous: bool,
-    /// The address of the first entry's page.
+    /// Address of the first entry's page.
     pub(super) at: u64,
 }
 
 impl RunsOfRead {
-    /// The run that begins with entry `from`, which is `first`, and its length in
+    /// Returns the run that begins with entry `from`, which is `first`, and its length in
     /// pages.
-    // Inlined into both of its callers, or else a walk that takes run after run
-    // costs a tenth more.
+    // Inlined into both of its callers; otherwise a walk that takes run after run costs a
+    // tenth more.
     #[inline(always)]
     pub(super) fn run_from(&self, entries: &[u64], from: usize, first: u64) -> (Run, usize) {
         let frame = first & Entry::FRAME;

@@ -1,4 +1,4 @@
-//! State of one page, decided from its entry, its mapping, and, where these are not
+//! State of one page, computed from its entry, its mapping, and, where these are not
 //! enough, from the flags of its frame. Pure: the caller reads the flags.
 
 use crate::addr::{PageSize, Pfn};
@@ -9,26 +9,26 @@ use crate::mapping::PageSource;
 /// Context that the meaning of an entry depends on: its mapping, the kernel and the caller.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct PageContext {
-    /// The base page size.
+    /// Base page size.
     pub page: PageSize,
-    /// Mapped private: pages can be private copies.
+    /// True for a private mapping, whose pages can be private copies.
     pub private: bool,
-    /// The mapping has an object.
+    /// True if the mapping has an object.
     pub has_object: bool,
-    /// The kernel maps frames of its own or of a device here, which the page
-    /// map leaves out: what is not present is unknown, for this reason.
+    /// Reason for pages that are not present to be unknown: the kernel maps frames of its
+    /// own or of a device here, which the page map leaves out.
     pub unlisted: Option<UnknownReason>,
-    /// Where the mapping's pages come from.
+    /// Source of the mapping's pages.
     pub source: PageSource,
-    /// A mapping of hugetlb pages: an empty entry does not say that nothing is
-    /// there (fs/proc/task_mmu.c, `pagemap_hugetlb_range`, Linux 5.10 to 7.2).
+    /// True for a mapping of hugetlb pages, where an empty entry does not prove that
+    /// nothing is there (fs/proc/task_mmu.c, `pagemap_hugetlb_range`, Linux 5.10 to 7.2).
     pub hugetlb: bool,
-    /// The kernel sets bit 61 in the entries of PMD-mapped pages too (Linux
-    /// 6.11, and stable kernels that have the change).
+    /// True if the kernel sets bit 61 in the entries of PMD-mapped pages too (Linux 6.11,
+    /// and stable kernels that have the change).
     pub huge_file_bit: bool,
-    /// Frame numbers are visible and wanted.
+    /// True if frame numbers are visible and requested.
     pub frames: bool,
-    /// The frame of the zero page, where known.
+    /// Frame of the zero page, where known.
     pub zero: Option<Pfn>,
 }
 
@@ -37,15 +37,15 @@ pub struct PageContext {
 pub struct PageState {
     /// Its backing.
     pub backing: Backing,
-    /// Anonymous memory, of a mapping without an object, or a private copy of an
-    /// object's page, in memory or in swap.
+    /// True for anonymous memory: of a mapping without an object, or a private copy of an
+    /// object's page, resident or in swap.
     pub anonymous: bool,
 }
 
-/// Source of `/proc/kpageflags` entries, for pages whose page map entry does not say
-/// what they are. A closure is a source that never fails.
+/// Source of `/proc/kpageflags` entries, for pages whose page map entry does not identify
+/// their contents. A closure is a source that never fails.
 pub trait FrameFlagSource {
-    /// Stores the entries of consecutive frames from `first` on; false if they
+    /// Stores the entries of consecutive frames from `first` on; returns false if they
     /// cannot be read.
     fn read(&mut self, first: Pfn, to: &mut [u64]) -> bool;
 
@@ -69,19 +69,19 @@ const NOPAGE: u64 = 1 << 20;
 const ZERO_PAGE: u64 = 1 << 24;
 const RESERVED: u64 = 1 << 32;
 
-/// The flags of a frame that `/proc/kpageflags` has no entry for.
+/// Flags of a frame without an entry in `/proc/kpageflags`.
 pub(super) const BEYOND_MEMORY: u64 = NOPAGE;
 
-/// Returns whether memory that the kernel manages as RAM has this frame. A frame of a
-/// device or of persistent memory (`ZONE_DEVICE`) has the flag NOPAGE, or on newer
-/// kernels no flag at all (fs/proc/page.c: `pfn_to_online_page` gives none; seen
-/// on 6.18); RAM that is mapped as a page has at least MMAP.
+/// Returns whether the frame belongs to memory that the kernel manages as RAM. A frame of
+/// a device or of persistent memory (`ZONE_DEVICE`) has the flag NOPAGE, or on newer
+/// kernels no flag at all (fs/proc/page.c: `pfn_to_online_page` returns none; seen on
+/// 6.18); RAM that is mapped as a page has at least MMAP.
 const fn is_online(flags: u64) -> bool {
     flags != 0 && flags & NOPAGE == 0
 }
 
 impl PageContext {
-    /// The state of a page that is known to have nothing.
+    /// Returns the state of a page that is known to be empty.
     pub const fn empty(&self) -> PageState {
         PageState {
             backing: match self.unlisted {
@@ -110,7 +110,7 @@ impl PageContext {
             NonPresent::Empty => return self.empty(),
             NonPresent::Swap(place) => {
                 return PageState {
-                    // Without frames the kernel reports no place, and no type either.
+                    // Without frames the kernel reports neither place nor type.
                     backing: Backing::Swapped(self.frames.then_some(place)),
                     anonymous: anonymous || self.private,
                 };
@@ -123,11 +123,11 @@ impl PageContext {
         PageState { backing, anonymous }
     }
 
-    /// Returns whether the flags of a present page's frame are needed to say what it is.
+    /// Returns whether the flags of a present page's frame are needed to find its state.
     #[inline(always)]
     pub(super) fn asks(&self, at: u64, entry: Entry) -> bool {
         let asks = match self.source {
-            // No zero page is ever counted as mapped, let alone once.
+            // No zero page has a mapcount, so its exclusive bit is never set.
             PageSource::Anonymous => {
                 !entry.is_file()
                     && !entry.is_exclusive()
@@ -151,15 +151,15 @@ impl PageContext {
         !self.huge_file_bit && phase & into_block == 0
     }
 
-    /// Returns whether [`Self::next_border`] has any.
+    /// Returns whether [`Self::next_border`] returns any border.
     #[inline(always)]
     pub(super) fn has_borders(&self) -> bool {
         self.frames && self.next_border(0) != u64::MAX
     }
 
-    /// Returns where entries of a run must be looked at anew, as an address above `at`:
+    /// Returns the address above `at` where the entries of a run must be examined again:
     /// at the next border of a PMD, where the huge zero page can begin without a
-    /// bit that says so, or at every page where the zero page's frame is unknown.
+    /// distinguishing bit, or at every page where the zero page's frame is unknown.
     #[inline(always)]
     pub(super) fn next_border(&self, at: u64) -> u64 {
         let block = match self.source {
@@ -173,13 +173,13 @@ impl PageContext {
     }
 
     /// Returns whether the flags of one frame are those of all consecutive frames up to
-    /// the next border: the only question is then whether they are the huge zero
-    /// page, which is a whole aligned block of frames.
+    /// the next border: the flags then only distinguish the huge zero page, which is a
+    /// whole aligned block of frames.
     pub(super) fn is_whole_block_asked(&self) -> bool {
         self.source == PageSource::Anonymous && self.zero.is_some()
     }
 
-    /// Returns what a present page is where its entry says so.
+    /// Returns the state of a present page whose entry is enough.
     #[inline(always)]
     pub(super) fn by_entry(&self, entry: Entry) -> PageState {
         let of_object = self.has_object && (entry.is_file() || !self.private);
@@ -191,18 +191,18 @@ impl PageContext {
         }
         let frame = entry.frame_bits();
         let address = frame.address(self.page);
-        // The huge zero page is no anonymous page, yet the only such one in an
+        // The huge zero page is not an anonymous page, but the only such page in an
         // anonymous VMA (fs/proc/task_mmu.c, `pagemap_pmd_range`: bit 61 is set).
         let huge_zero = self.source == PageSource::Anonymous && entry.is_file();
         if self.zero == Some(frame) || huge_zero {
-            // No private copy of anything yet.
+            // The zero page is never a private copy.
             return PageState {
                 backing: Backing::Zero(address),
                 anonymous: !self.has_object,
             };
         }
-        // In a shared mapping only frames that are no ordinary memory lack the
-        // bit (`vm_normal_page` gives none: mm/memory.c, Linux 6.12).
+        // In a shared mapping only frames that are no ordinary memory lack the bit
+        // (`vm_normal_page` returns none: mm/memory.c, Linux 6.12).
         let ordinary = self.private || entry.is_file() || !self.has_object;
         PageState {
             backing: if ordinary {
@@ -214,8 +214,8 @@ impl PageContext {
         }
     }
 
-    /// Returns what a present page is by the flags of its frame; `None` if they cannot be
-    /// read.
+    /// Returns the state of a present page by the flags of its frame, which are `None` if
+    /// they cannot be read.
     #[cold]
     pub(super) fn by_flags(&self, entry: Entry, flags: Option<u64>) -> PageState {
         let address = entry.frame_bits().address(self.page);
@@ -234,7 +234,7 @@ impl PageContext {
         let online = is_online(flags);
         match self.source {
             PageSource::Anonymous | PageSource::Kernel => self.by_entry(entry),
-            // A private copy, also one that has been given up since.
+            // A private copy, also one that was unmapped meanwhile.
             PageSource::Cache if self.private && (!online || flags & ANON != 0) => {
                 self.by_entry(entry)
             }
@@ -243,7 +243,7 @@ impl PageContext {
                 backing: Backing::Ram(address),
                 anonymous: self.private || !self.has_object,
             },
-            // Before 5.12 a section that it shares with RAM makes it look online
+            // Before 5.12 a section shared with RAM makes persistent memory look online
             // (mm/memory_hotplug.c, `pfn_to_online_page`); it is reserved.
             PageSource::Persistent if flags & RESERVED != 0 => of_object(Backing::Device(address)),
             PageSource::Persistent => unknown,
@@ -254,11 +254,11 @@ impl PageContext {
     }
 }
 
-/// Returns what a page is whose entry names a frame without being present: the types'
-/// numbers depend on the kernel's configuration, so the frame's flags say it
-/// (Documentation/admin-guide/mm/pagemap.rst). A page in migration is locked all
-/// the while (mm/migrate.c). Neither is device memory, nor a page that a device
-/// has exclusively.
+/// Returns the backing of a page whose entry names a frame without being present. The
+/// types' numbers depend on the kernel's configuration, so the frame's flags decide
+/// (Documentation/admin-guide/mm/pagemap.rst). A page in migration is locked for the
+/// whole time (mm/migrate.c). Device memory is not, nor is a page that a device has
+/// exclusively.
 fn not_present(flags: Option<u64>) -> Backing {
     match flags {
         Some(flags) if is_online(flags) && flags & HWPOISON != 0 => Backing::Poisoned,
@@ -273,7 +273,7 @@ mod tests {
     use crate::addr::PhysAddr;
 
     const PMD: u64 = 2 << 20;
-    /// A flag that RAM of a driver or of the page cache has.
+    /// Flag of RAM of a driver or of the page cache.
     const MMAP: u64 = 1 << 11;
 
     const ANONYMOUS: PageContext = PageContext {
@@ -323,7 +323,7 @@ mod tests {
         PhysAddr::new(frame << 12)
     }
 
-    /// Backing and whether it is anonymous, at an address that a PMD begins at.
+    /// Returns the backing and whether it is anonymous, at an address where a PMD begins.
     fn state(context: &PageContext, entry: u64, flags: Option<u64>) -> (Backing, bool) {
         let mut of_frame = |_: Pfn, to: &mut [u64]| {
             to.fill(flags.unwrap_or_default());
@@ -333,8 +333,8 @@ mod tests {
         (state.backing, state.anonymous)
     }
 
-    /// Returns what is never asked.
-    fn untold(context: &PageContext, entry: u64) -> (Backing, bool) {
+    /// Returns the state of a page whose flags must not be read.
+    fn state_without_flags(context: &PageContext, entry: u64) -> (Backing, bool) {
         let mut never = |_: Pfn, _: &mut [u64]| unreachable!("the entry says it");
         let state = context.state(7 * PMD, Entry::from_raw(entry), &mut never);
         (state.backing, state.anonymous)
@@ -344,11 +344,11 @@ mod tests {
     fn the_huge_zero_page_is_zero_in_every_anonymous_vma() {
         let entry = present(512) | Entry::FILE;
         let zero = Backing::Zero(address(512));
-        assert_eq!(untold(&ANONYMOUS, entry), (zero, true));
-        assert_eq!(untold(&OF_DEV_ZERO, entry), (zero, false));
-        // A regular file's page, whatever the file's name.
+        assert_eq!(state_without_flags(&ANONYMOUS, entry), (zero, true));
+        assert_eq!(state_without_flags(&OF_DEV_ZERO, entry), (zero, false));
+        // The page of a regular file, whatever the file's name.
         assert_eq!(
-            untold(&PRIVATE_FILE, entry),
+            state_without_flags(&PRIVATE_FILE, entry),
             (Backing::Ram(address(512)), false)
         );
         let unseen = PageContext {
@@ -374,10 +374,14 @@ mod tests {
             );
             let ram = (Backing::Ram(address(512)), true);
             assert_eq!(state(&old, present(512), Some(ANON | MMAP)), ram);
-            // Mapped once, or not where a PMD would map it: not asked.
-            assert_eq!(untold(&old, present(512) | Entry::EXCLUSIVE), ram);
+            // The page is mapped once, or not where a PMD would map it: no flags are
+            // read.
             assert_eq!(
-                untold(&old, present(513)),
+                state_without_flags(&old, present(512) | Entry::EXCLUSIVE),
+                ram
+            );
+            assert_eq!(
+                state_without_flags(&old, present(513)),
                 (Backing::Ram(address(513)), true)
             );
             let unknown = Backing::Unknown(UnknownReason::Frame);
@@ -395,11 +399,15 @@ mod tests {
         assert_eq!(state(&context, present(100), Some(ZERO_PAGE)), zero);
         let ram = (Backing::Ram(address(100)), true);
         assert_eq!(state(&context, present(100), Some(ANON)), ram);
-        assert_eq!(untold(&context, present(100) | Entry::EXCLUSIVE), ram);
+        assert_eq!(
+            state_without_flags(&context, present(100) | Entry::EXCLUSIVE),
+            ram
+        );
     }
 
-    /// As 5.10, 6.1 and 6.12 give entries (`devmap`: no bit 61, but for PMDs of
-    /// 6.11 and later) and 6.15 and later (bit 61 for all), and as all give flags.
+    /// Tests entries as 5.10, 6.1 and 6.12 report them (`devmap`: no bit 61, except for
+    /// PMDs of 6.11 and later), as 6.15 and later do (bit 61 for all), and flags as all
+    /// do.
     #[test]
     fn persistent_memory_is_no_ram_and_its_private_copies_are() {
         let device = (Backing::Device(address(512)), false);
@@ -410,14 +418,14 @@ mod tests {
                 }
                 let zero = (Backing::Zero(address(512)), false);
                 assert_eq!(state(&context, entry, Some(ZERO_PAGE)), zero);
-                // Neither, or not to be known.
+                // Neither kind, or unreadable flags.
                 let unknown = (Backing::Unknown(UnknownReason::Frame), false);
                 assert_eq!(state(&context, entry, Some(MMAP)), unknown);
                 assert_eq!(state(&context, entry, None), unknown);
             }
             // A hole is the zero page.
             let hole = (Backing::Zero(address(100)), false);
-            assert_eq!(untold(&context, present(100)), hole);
+            assert_eq!(state_without_flags(&context, present(100)), hole);
         }
         assert_eq!(
             state(&PRIVATE_DAX, present(512), Some(ANON | MMAP)),
@@ -436,7 +444,7 @@ mod tests {
         assert_eq!(state(&shared, listed, Some(MMAP)), (ram, false));
         assert_eq!(state(&shared, listed, Some(NOPAGE)), (device, false));
         assert_eq!(state(&shared, listed, Some(0)), (device, false));
-        // By its frame alone.
+        // The frame alone identifies it.
         assert_eq!(state(&shared, present(512), Some(MMAP)), (device, false));
         let private = PageContext {
             private: true,
@@ -452,19 +460,22 @@ mod tests {
             (Backing::Ram(address(512)), false),
             (Backing::Device(address(512)), false),
         );
-        assert_eq!(untold(&SHARED_FILE, present(512) | Entry::FILE), ram);
+        assert_eq!(
+            state_without_flags(&SHARED_FILE, present(512) | Entry::FILE),
+            ram
+        );
         assert_eq!(state(&SHARED_FILE, present(512), Some(NOPAGE)), device);
         assert_eq!(state(&SHARED_FILE, present(512), None), device);
         let old = on_old_kernel(SHARED_FILE);
         assert_eq!(state(&old, present(512), Some(MMAP)), ram);
         let unknown = (Backing::Unknown(UnknownReason::Frame), false);
         assert_eq!(state(&old, present(512), None), unknown);
-        // The same of a private mapping: no private copy.
+        // The same page of a private mapping is not a private copy.
         let old = on_old_kernel(PRIVATE_FILE);
         assert_eq!(state(&old, present(512), Some(MMAP)), ram);
         let copy = (Backing::Ram(address(512)), true);
         assert_eq!(state(&old, present(512), Some(ANON)), copy);
-        assert_eq!(untold(&PRIVATE_FILE, present(512)), copy);
+        assert_eq!(state_without_flags(&PRIVATE_FILE, present(512)), copy);
     }
 
     #[test]
@@ -474,14 +485,14 @@ mod tests {
             ..PRIVATE_FILE
         };
         let unknown = (Backing::Unknown(UnknownReason::HugePage), false);
-        assert_eq!(untold(&hugetlb, 0), unknown);
+        assert_eq!(state_without_flags(&hugetlb, 0), unknown);
         // Bit 57: a marker, or a page in migration that is write-protected.
-        assert_eq!(untold(&hugetlb, 1 << 57), unknown);
+        assert_eq!(state_without_flags(&hugetlb, 1 << 57), unknown);
         assert_eq!(hugetlb.empty().backing, Backing::NotPresent);
         // Its bit 61 is right on every kernel.
         let old = on_old_kernel(hugetlb);
         assert_eq!(
-            untold(&old, present(512)),
+            state_without_flags(&old, present(512)),
             (Backing::Ram(address(512)), true)
         );
     }
@@ -492,7 +503,7 @@ mod tests {
         let named = |flags| state(&ANONYMOUS, Entry::SWAP | 77 << 5 | 25, flags).0;
         assert_eq!(named(Some(HWPOISON | ANON)), Backing::Poisoned);
         assert_eq!(named(Some(LOCKED | ANON)), Backing::Migrating);
-        // Of a device exclusively; in a device's private memory; not to be asked.
+        // Exclusive to a device; in a device's private memory; flags unreadable.
         assert_eq!(named(Some(ANON | MMAP)), unknown);
         for flags in [Some(0), Some(NOPAGE), None] {
             assert_eq!(named(flags), unknown);
@@ -506,6 +517,9 @@ mod tests {
             ..ANONYMOUS
         };
         let ram = (Backing::Ram(address(512)), true);
-        assert_eq!(untold(&kernel, present(512) | Entry::FILE), ram);
+        assert_eq!(
+            state_without_flags(&kernel, present(512) | Entry::FILE),
+            ram
+        );
     }
 }

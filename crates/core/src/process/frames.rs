@@ -1,7 +1,7 @@
-//! Checks whether this caller can see frame numbers, by pages of its own. Nothing in a
-//! target proves it: the kernel shows frame 0 for every page to
-//! those without CAP_SYS_ADMIN in the initial user namespace, without saying
-//! so (fs/proc/task_mmu.c, `pagemap_read`: `show_pfn`).
+//! Checks whether this caller can see frame numbers, by pages of its own. No page of a
+//! target proves it: the kernel reports frame 0 for every page, without an error, to
+//! callers without CAP_SYS_ADMIN in the initial user namespace (fs/proc/task_mmu.c,
+//! `pagemap_read`: `show_pfn`).
 
 use super::no_proc;
 use crate::addr::Pfn;
@@ -14,21 +14,21 @@ use crate::sys;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VisibleFrames {
-    /// The frame of the zero page, where it could be found.
+    /// Frame of the zero page, where it could be found.
     pub zero: Option<Pfn>,
 }
 
-/// The caller's own page map.
+/// Opens the caller's own page map.
 pub(super) fn own_pagemap() -> Result<OwnedFd> {
     sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0)
         .map_err(no_proc)
         .at(Operation::OpenOwnPagemap)
 }
 
-/// Reads pages of the caller's own.
+/// Reads entries of the caller's own pages.
 pub(super) fn look(own: &OwnedFd) -> Result<VisibleFrames> {
-    // Two neighbouring pages that were only ever read. Reclaim can take them
-    // away in between, hence the tries.
+    // Two neighbouring pages that were only ever read. Reclaim can take them away in
+    // between, so this is tried several times.
     for _ in 0..4 {
         let [first, second] = entries(own, sys::touch_never_written())?;
         let (Some(first), Some(second)) = (first.frame(), second.frame()) else {
@@ -37,8 +37,9 @@ pub(super) fn look(own: &OwnedFd) -> Result<VisibleFrames> {
         if first == Pfn::new(0) {
             return Err(CoreError::new(Errno::EPERM, Operation::CheckFrames));
         }
-        // One frame twice can only be the zero page. Two frames: this process
-        // locks, and so populates, what it maps; ask a page it cannot write.
+        // One frame for both can only be the zero page. If there are two frames, this
+        // process locks, and so populates, its mappings; a page that it cannot write is
+        // used instead.
         let zero = if first == second {
             Some(first)
         } else {
@@ -60,7 +61,7 @@ fn fresh_zero_frame(own: &OwnedFd) -> Option<Pfn> {
 fn entries(own: &OwnedFd, address: u64) -> Result<[Entry; 2]> {
     let mut words = [0u64; 2];
     let offset = (address >> sys::base_page_shift()) * size_of::<u64>() as u64;
-    // What was not read is not present.
+    // Entries that were not read count as not present.
     sys::pread_u64(own.borrow(), &mut words, offset).at(Operation::ReadPagemap)?;
     Ok(words.map(Entry::from_raw))
 }

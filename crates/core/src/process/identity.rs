@@ -1,6 +1,6 @@
-//! Identity of a process: which one a number means, and whether it still is: PIDs,
-//! unique PIDs, pidfds, the number in this `/proc` mount, threads that outlive
-//! the first one, the mark that an exec changes.
+//! Identity of a process: the process that a number refers to, and whether it still
+//! exists: PIDs, unique PIDs, pidfds, the number in this `/proc` mount, threads that
+//! outlive the first one, the mark that an exec changes.
 
 use super::{gone_or_refused, no_proc};
 use crate::descriptor::{BorrowedFd, OwnedFd};
@@ -20,13 +20,13 @@ pub enum Target {
     Unique {
         /// The PID, in the caller's PID namespace.
         pid: u32,
-        /// The upper half of the unique PID: bit 30 clear, and 30 bits of the
-        /// pidfs inode; or bit 30 set, and 30 bits of the start time.
+        /// Upper half of the unique PID: bit 30 clear, and 30 bits of the pidfs inode; or
+        /// bit 30 set, and 30 bits of the start time.
         mark: u32,
     },
 }
 
-/// 0 is the caller, anything else a PID.
+/// Converts a PID; 0 is the caller.
 impl From<u32> for Target {
     fn from(pid: u32) -> Self {
         match pid {
@@ -37,11 +37,11 @@ impl From<u32> for Target {
 }
 
 impl Target {
-    /// From the 64-bit number of the C interface: 0 is the caller, a positive
-    /// 32-bit value a PID, a larger one a unique PID.
+    /// Converts the 64-bit number of the C interface: 0 is the caller, a positive 32-bit
+    /// value a PID, a larger one a unique PID.
     ///
     /// # Errors
-    /// ESRCH for every number that can be nobody's.
+    /// ESRCH for every number that cannot refer to a process.
     pub fn from_pid64(pid64: i64) -> Result<Self> {
         let none = CoreError::new(Errno::ESRCH, Operation::Argument);
         let (mark, pid) = ((pid64 >> 32) as i32, pid64 as i32);
@@ -57,13 +57,13 @@ impl Target {
     }
 }
 
-/// In a unique PID's mark: the other bits are of the start time.
+/// Bit of a unique PID's mark that is set if the other bits are of the start time.
 const MARK_IS_START_TIME: u32 = 1 << 30;
 const MARK_BITS: u32 = MARK_IS_START_TIME - 1;
 
-/// The unique PID of a process: its PID in the low half, and in the high half
-/// a mark that no other process with that PID has had since boot (of about a
-/// thousand million processes; never zero).
+/// Returns the unique PID of a process: its PID in the low half, and in the high half a
+/// mark that no other process with that PID has had since boot (among about a thousand
+/// million processes; never zero).
 ///
 /// # Errors
 /// ESRCH if there is no such process, EPERM if its start time is needed and hidden.
@@ -88,10 +88,10 @@ pub fn unique_pid(pid: u32) -> Result<i64> {
     Ok(i64::from(mark) << 32 | i64::from(pid))
 }
 
-/// The unique PID of the process that a `/proc/PID` directory is of, in
-/// whichever proc mount; `pid` is its number there. The mark is made of the
-/// start time: a directory does not tell the inode of pidfs, and a pidfd of a
-/// number of another PID namespace would be another process's.
+/// Returns the unique PID of the process of a `/proc/PID` directory, in any proc mount;
+/// `pid` is its number there. The mark is made of the start time: a directory does not
+/// contain the inode of pidfs, and a pidfd for a number of another PID namespace would
+/// refer to another process.
 ///
 /// # Errors
 /// ESRCH if the process has ended, EPERM if its start time is hidden.
@@ -99,11 +99,11 @@ pub fn unique_pid_of_directory(dir: &OwnedFd, pid: u32) -> Result<i64> {
     Ok(i64::from(start_time_mark(dir)?) << 32 | i64::from(pid))
 }
 
-/// A pidfd for a PID in the caller's namespace.
+/// Opens a pidfd for a PID in the caller's namespace.
 pub(super) fn pidfd(pid: u32) -> Result<OwnedFd> {
     sys::pidfd_open(pid).map_err(|errno| match errno {
-        // What a thread's id gives: EINVAL, ENOENT since Linux 6.9's
-        // PIDFD_THREAD (kernel/fork.c, kernel/pid.c).
+        // Errors for a thread's ID: EINVAL, ENOENT since Linux 6.9's PIDFD_THREAD
+        // (kernel/fork.c, kernel/pid.c).
         Errno::EINVAL | Errno::ENOENT | Errno::ESRCH => {
             CoreError::new(Errno::ESRCH, Operation::FindProcess)
         }
@@ -125,8 +125,8 @@ pub(super) fn check_unique(pidfd: BorrowedFd<'_>, dir: &OwnedFd, mark: u32) -> R
     }
 }
 
-/// 30 bits of the pidfs inode, which no two processes of one boot share;
-/// `None` before pidfs (Linux 6.9), where all pidfds have one inode.
+/// Returns 30 bits of the pidfs inode, which no two processes of one boot share; `None`
+/// before pidfs (Linux 6.9), where all pidfds have one inode.
 fn pidfs_mark(pidfd: BorrowedFd<'_>) -> Result<Option<u32>> {
     if sys::file_system(pidfd).at(Operation::UsePidfd)? != uapi::PID_FS_MAGIC {
         return Ok(None);
@@ -135,7 +135,7 @@ fn pidfs_mark(pidfd: BorrowedFd<'_>) -> Result<Option<u32>> {
     Ok(Some((ino as u32 & MARK_BITS).max(1)))
 }
 
-/// 30 bits of the start time, in clock ticks since boot.
+/// Returns 30 bits of the start time, in clock ticks since boot.
 fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
     let mut text = [0u8; 512];
     let stat = sys::openat(dir.borrow(), b"stat\0", 0)
@@ -150,10 +150,10 @@ fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
     Ok(ticks as u32 & MARK_BITS | MARK_IS_START_TIME)
 }
 
-/// The number of a pidfd's process in the mounted `/proc`.
+/// Returns the number of a pidfd's process in the mounted `/proc`.
 pub(super) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<u64> {
-    // thread-self: descriptors belong to threads that may not share them, and
-    // /proc/self shows the first thread's, nobody's if that has ended.
+    // thread-self: descriptors belong to threads that may not share them, and /proc/self
+    // shows those of the first thread, or none if that has ended.
     let mut path = PathBuffer::new();
     path.push(b"/proc/thread-self/fdinfo/")
         .push_decimal(pidfd.raw() as u64)
@@ -165,21 +165,21 @@ pub(super) fn number_in_proc(pidfd: BorrowedFd<'_>) -> Result<u64> {
     let len = sys::pread(info.borrow(), &mut text, 0).at(Operation::FindProcess)?;
     match value_of(&text[..len], b"Pid:").and_then(number::<i64>) {
         Some(number @ 1..) => Ok(number as u64),
-        // Not in this mount's PID namespace.
+        // The process is not in this mount's PID namespace.
         Some(0) => Err(CoreError::new(Errno::EPERM, Operation::FindProcess)),
-        // Reaped.
+        // The process was reaped.
         Some(_) => Err(CoreError::new(Errno::ESRCH, Operation::FindProcess)),
         None => Err(CoreError::new(Errno::EBADF, Operation::FindProcess)),
     }
 }
 
-/// A thread of the process, by its directory, that still has the memory the
-/// first thread has given up; `None` for zombies and kernel threads. Not if a
-/// thread could not be looked at: that one may have it.
+/// Returns a thread of the process, by its directory, that still has the memory which the
+/// first thread has released; `None` for zombies and kernel threads. Fails if a thread
+/// could not be examined, since that one may have the memory.
 pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecMark)>> {
     let tasks = match sys::openat(dir.borrow(), b"task\0", sys::O_DIRECTORY) {
         Ok(tasks) => tasks,
-        // The directory given is a thread's own, or the process has ended.
+        // The directory is a thread's own, or the process has ended.
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
         Err(errno) => {
             return Err(CoreError::new(
@@ -210,7 +210,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
             }
             let thread = match sys::openat(tasks.borrow(), name, sys::O_PATH | sys::O_DIRECTORY) {
                 Ok(thread) => thread,
-                // It has ended.
+                // The thread has ended.
                 Err(Errno::ENOENT | Errno::ESRCH) => continue,
                 Err(errno) => {
                     failed = Err(CoreError::new(
@@ -229,7 +229,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
     }
 }
 
-/// The name, with its NUL, of the first `struct linux_dirent64`, and the rest.
+/// Returns the name, with its NUL, of the first `struct linux_dirent64`, and the rest.
 pub(crate) fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     let size = u16::from_ne_bytes(entries.get(16..18)?.try_into().ok()?) as usize;
     let name = entries.get(19..size)?;
@@ -237,39 +237,38 @@ pub(crate) fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&name[..len], &entries[size..]))
 }
 
-/// Mark that an exec changes: the auxiliary vector of the memory that the process
-/// has now. It holds addresses that are chosen anew at each exec.
+/// Mark that an exec changes: the auxiliary vector of the process's current memory. It
+/// contains addresses that are chosen anew at each exec.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct ExecMark {
     hash: u64,
-    /// True if there is a vector at all. An exec makes the new memory the
-    /// process's long before it is complete, and writes the vector when all is
-    /// mapped and the stack at its place (fs/binfmt_elf.c, `begin_new_exec` to
-    /// `create_elf_tables` in `load_elf_binary`, 5.10 to 6.18); until then it
-    /// reads as its end alone (fs/proc/base.c, `auxv_read`).
+    /// True if the vector was written. An exec makes the new memory the process's long
+    /// before it is complete, and writes the vector when everything is mapped and the
+    /// stack at its place (fs/binfmt_elf.c, `begin_new_exec` to `create_elf_tables` in
+    /// `load_elf_binary`, 5.10 to 6.18); until then only the end of the vector can be
+    /// read (fs/proc/base.c, `auxv_read`).
     is_written: bool,
 }
 
 impl ExecMark {
-    /// The words that are looked at: all that there are on x86-64 and on arm64
-    /// (twice `AT_VECTOR_SIZE_BASE` 22, `AT_VECTOR_SIZE_ARCH` 3 or 2, and 1 in
+    /// Number of words that are compared: all words on x86-64 and on arm64 (twice
+    /// `AT_VECTOR_SIZE_BASE` 22, `AT_VECTOR_SIZE_ARCH` 3 or 2, and 1 in
     /// include/linux/auxvec.h and asm/auxvec.h, 6.18).
     const WORDS: usize = 64;
 
-    /// How often a vector that is not written yet is looked at: for some 20 ms,
-    /// where an exec takes some ten microseconds and as long as others have the
-    /// CPU. It can take for ever: it may wait for a disk, and a process can
-    /// write zeros (`PR_SET_MM`).
+    /// Maximum number of reads of a vector that is not written yet: some 20 ms, where an
+    /// exec takes some ten microseconds plus the time that it does not have the CPU. It
+    /// can take for ever: it may wait for a disk, and a process can write zeros
+    /// (`PR_SET_MM`).
     const ATTEMPTS: u32 = 300;
 
-    /// `None` when the process, or this thread of it, has no memory.
+    /// Reads the mark; `None` when the process, or this thread of it, has no memory.
     pub(super) fn read(dir: &OwnedFd) -> Result<Option<Self>> {
         Self::read_by::<{ Self::WORDS }>(dir)
     }
 
-    /// The same, but of a process in the middle of an exec what it is after it,
-    /// unless that takes too long: what is mapped until then is not yet where
-    /// it will be.
+    /// Reads the mark, waiting a limited time for the end of an exec: the mappings that
+    /// exist before are not yet at their final places.
     pub(super) fn read_settled(dir: &OwnedFd) -> Result<Option<Self>> {
         let mut mark = Self::read(dir)?;
         for _ in 1..Self::ATTEMPTS {
@@ -282,7 +281,7 @@ impl ExecMark {
         Ok(mark)
     }
 
-    /// The same with more reads and less stack, for where a walk needs it.
+    /// Reads the mark with more reads and less stack, for use in a walk.
     pub(super) fn read_in_parts(dir: &OwnedFd) -> Result<Option<Self>> {
         Self::read_by::<8>(dir)
     }
@@ -290,11 +289,10 @@ impl ExecMark {
     fn read_by<const PART: usize>(dir: &OwnedFd) -> Result<Option<Self>> {
         let auxv = match sys::openat(dir.borrow(), b"auxv\0", 0) {
             Ok(auxv) => auxv,
-            // No memory (fs/proc/base.c, `__mem_open`), or no process: that
-            // is found out by whatever is opened next.
+            // No memory (fs/proc/base.c, `__mem_open`), or no process; the next open
+            // distinguishes them.
             Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
-            // The directory's own refusal, which is not the file's EACCES: a
-            // mount with hidepid=1 (fs/proc/base.c, `proc_pid_permission`).
+            // The directory's error, unlike the file's EACCES: a mount with hidepid=1 (fs/proc/base.c, `proc_pid_permission`).
             Err(Errno::EPERM) => return Err(CoreError::new(Errno::EPERM, Operation::OpenProcess)),
             Err(errno) => {
                 return Err(CoreError::new(
@@ -306,7 +304,7 @@ impl ExecMark {
         let mut words = [0u64; PART];
         let (mut hash, mut count) = (0xcbf2_9ce4_8422_2325_u64, 0);
         let mut is_written = false;
-        // What was opened stays the vector of one memory, or ends.
+        // The open file stays the vector of one memory, or ends.
         while count < Self::WORDS {
             let at = (count * size_of::<u64>()) as u64;
             let read = sys::pread_u64(auxv.borrow(), &mut words, at).at(Operation::OpenMemory)?;
@@ -324,7 +322,7 @@ impl ExecMark {
     }
 }
 
-/// A short path that is put together without allocation.
+/// Short path that is built without allocation.
 pub(crate) struct PathBuffer {
     bytes: [u8; 64],
     len: usize,
@@ -338,8 +336,8 @@ impl PathBuffer {
         }
     }
 
-    /// Appends; whatever does not fit leaves the path without its NUL, which
-    /// the system call then refuses. Every path put together here fits.
+    /// Appends bytes. Bytes that do not fit leave the path without its NUL, which the
+    /// system call then refuses. Every path built here fits.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> &mut Self {
         if let Some(space) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
             space.copy_from_slice(bytes);
@@ -387,9 +385,9 @@ mod tests {
         assert_eq!(ExecMark::read_in_parts(&dir), Ok(Some(mark)));
         assert_eq!(ExecMark::read_by::<1>(&dir), Ok(Some(mark)));
         assert_eq!(ExecMark::read_by::<7>(&dir), Ok(Some(mark)));
-        // Of another memory it is another one, which is what it is for. (A child
-        // can still have its parent's when the parent goes on: fs/exec.c
-        // `exec_mmap` lets it before it sets the new one, 6.12.)
+        // Another memory has another mark. (A child can still have its parent's when the
+        // parent continues: fs/exec.c `exec_mmap` releases it before it sets the new one,
+        // 6.12.)
         let piped = std::process::Stdio::piped;
         let mut child = std::process::Command::new("cat")
             .stdin(piped())

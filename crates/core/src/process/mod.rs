@@ -1,10 +1,10 @@
-//! Opening a target so that all its files belong to one process and one
-//! memory, and finding out whether frame numbers can be seen. Owns the file
-//! descriptors of a walk; knows nothing of the contents of `maps` and `pagemap`.
+//! Opens a target so that all its files belong to one process and one memory, and checks
+//! whether frame numbers are visible. Owns the file descriptors of a walk; knows nothing
+//! of the contents of `maps` and `pagemap`.
 //!
-//! PID -> pidfd -> the number that this `/proc` mount gives it -> directory
-//! descriptor -> files; the process still there after; the files opened
-//! between two equal readings of what an exec changes.
+//! The steps are: PID, pidfd, the process's number in this `/proc` mount, directory
+//! descriptor, files. Afterwards the process must still exist, and the files are opened
+//! between two equal readings of the mark that an exec changes.
 
 mod frames;
 mod identity;
@@ -20,29 +20,30 @@ use identity::ExecMark;
 pub(crate) use identity::{first_dirent, PathBuffer};
 pub use identity::{unique_pid, unique_pid_of_directory, Target};
 
-/// Access that a handle is opened with. Less is cheaper and needs less privilege.
+/// Access that a handle is opened with. Lower access is cheaper and needs less privilege.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// The layout of the address space only: `maps`.
+    /// Layout of the address space only: `maps`.
     Layout,
-    /// Page entries too, whether or not frame numbers can be seen.
+    /// Page entries too, whether or not frame numbers are visible.
     Pages,
-    /// Page entries and frame numbers; fails with EPERM when those are hidden.
+    /// Page entries and frame numbers; opening fails with EPERM when these are hidden.
     Frames,
 }
 
-/// An open target: one process, one memory.
+/// Open target: one process, one memory.
 ///
-/// It stays what it is when the target goes on: after an exec or the exit of
-/// the target its calls give ESRCH, and never a successor's memory.
+/// The handle keeps referring to the same memory: after an exec or the exit of the target
+/// its calls return ESRCH, and never a successor's memory.
 #[derive(Debug)]
 pub struct ProcessHandle {
-    /// `/proc/N`, or `/proc/N/task/T` where the first thread has ended. O_PATH.
+    /// Directory `/proc/N`, or `/proc/N/task/T` where the first thread has ended. O_PATH.
     dir: OwnedFd,
     maps: OwnedFd,
     pagemap: Result<OwnedFd>,
     frames: Result<VisibleFrames>,
-    /// Mark that an exec changes; `None` for the caller, who does not outlive one.
+    /// Mark that an exec changes; `None` for the caller, whose handle does not outlive
+    /// one.
     mark: Option<ExecMark>,
     has_memory: bool,
     keeps_images: bool,
@@ -56,9 +57,9 @@ impl ProcessHandle {
     /// Opens a target.
     ///
     /// # Errors
-    /// ESRCH: no such process (a thread's id is none). EPERM: access is
-    /// refused, the process is hidden, or, with [`Access::Frames`], frame
-    /// numbers are. ENOSYS: there is no `/proc` that shows this caller.
+    /// ESRCH: no such process (also for a thread's ID). EPERM: access is refused, the
+    /// process is hidden, or, with [`Access::Frames`], frame numbers are. ENOSYS: no
+    /// `/proc` that contains this caller is mounted.
     pub fn open(target: Target, access: Access) -> Result<Self> {
         match target {
             Target::Caller => Self::open_caller(access),
@@ -72,15 +73,15 @@ impl ProcessHandle {
     /// Opens the process of a pidfd. The pidfd is not kept.
     ///
     /// # Errors
-    /// As [`ProcessHandle::open`]; EBADF if the descriptor is no pidfd.
+    /// Those of [`ProcessHandle::open`]; EBADF if the descriptor is no pidfd.
     pub fn from_pidfd(pidfd: BorrowedFd<'_>, access: Access) -> Result<Self> {
         Self::open_pidfd(pidfd, None, access)
     }
 
-    /// Opens the process of a `/proc/PID` directory, of whichever proc mount.
+    /// Opens the process of a `/proc/PID` directory, in any proc mount.
     ///
     /// # Errors
-    /// As [`ProcessHandle::open`].
+    /// Those of [`ProcessHandle::open`].
     pub fn from_proc_dir(dir: OwnedFd, access: Access) -> Result<Self> {
         Self::from_dir(dir, access)
     }
@@ -92,7 +93,7 @@ impl ProcessHandle {
                 .at(Operation::OwnProc)
         };
         let mut dir = open(b"/proc/self\0")?;
-        // When the first thread has ended, /proc/self shows its remains.
+        // After the first thread has ended, /proc/self shows a process without memory.
         if !sys::is_main_thread() && !shows_memory(&dir)? {
             dir = open(b"/proc/thread-self\0")?;
         }
@@ -126,7 +127,7 @@ impl ProcessHandle {
             identity::check_unique(pidfd, &dir, mark)?;
         }
         let process = Self::from_dir(dir, access);
-        // Only while the process is not reaped is its number certainly its own.
+        // The number certainly belongs to the process only while it is not reaped.
         if !exists(pidfd)? {
             return Err(CoreError::new(Errno::ESRCH, Operation::FindProcess));
         }
@@ -141,8 +142,8 @@ impl ProcessHandle {
 
     fn from_dir(dir: OwnedFd, access: Access) -> Result<Self> {
         let mark = match ExecMark::read_settled(&dir) {
-            // A process that is not dumpable, as after setuid(): some of its
-            // files are closed to itself, too. It needs no mark of itself.
+            // A process that is not dumpable, as after setuid(), cannot open some of its
+            // own files. It needs no mark of itself.
             Err(error) if error.errno() == Errno::EPERM && is_callers(&dir) => {
                 return Self::open_caller(access);
             }
@@ -156,14 +157,14 @@ impl ProcessHandle {
             },
         };
         let Some(mut mark) = mark else {
-            // A zombie or a kernel thread. Its maps file opens and is empty;
-            // what pagemap does differs between kernels and does not matter.
+            // A zombie or a kernel thread. Its maps file opens and is empty; the
+            // behaviour of pagemap differs between kernels and does not matter.
             let maps = open_maps(&dir)?;
             let none = Err(CoreError::new(Errno::ESRCH, Operation::OpenMemory));
             return Self::assemble(dir, maps, none, none_frames(access), None, false, access);
         };
-        // An exec between two opens would pair the files of two memories. Two
-        // in a row within these microseconds are no accident; give up then.
+        // An exec between two opens would pair the files of two memories. Two execs in a
+        // row within these microseconds are no accident; the attempts end then.
         for _ in 0..8 {
             let maps = open_maps(&dir)?;
             let pagemap = open_pagemap(&dir, access)?;
@@ -208,21 +209,21 @@ impl ProcessHandle {
         })
     }
 
-    /// From now on cursors keep each executable or shared library that they open,
-    /// until it is taken from them or the next one is opened.
+    /// Makes cursors keep each executable or shared library that they open, until it is
+    /// taken from them or the next one is opened.
     pub fn keeping_images(mut self) -> Self {
         self.keeps_images = true;
         self
     }
 
-    /// From now on devices are looked up in this sysfs, by the descriptor of the
-    /// directory that it is mounted on, instead of in `/sys`.
+    /// Makes the handle look up devices in this sysfs, by the descriptor of the directory
+    /// that it is mounted on, instead of in `/sys`.
     pub fn with_sysfs(mut self, sysfs: OwnedFd) -> Self {
         self.sysfs = Some(sysfs);
         self
     }
 
-    /// The descriptor of the sysfs to use, if it is not `/sys`.
+    /// Returns the descriptor of the sysfs to use, if it is not `/sys`.
     pub(crate) fn sysfs(&self) -> Option<BorrowedFd<'_>> {
         self.sysfs.as_ref().map(OwnedFd::borrow)
     }
@@ -232,30 +233,30 @@ impl ProcessHandle {
         self.keeps_images
     }
 
-    /// From now on no server in user space (FUSE) is asked about a mapped file: it
-    /// could keep the caller waiting for ever, so that not even a signal ends it.
-    /// An executable or a shared library is recognised by the part of it that the
-    /// process has in memory, if that can be read; else by its path. Costs a
-    /// fork for each such file.
+    /// Disables requests to servers in user space (FUSE) about mapped files: a server
+    /// could keep the caller waiting for ever, so that not even a signal ends it. An
+    /// executable or a shared library is recognised by its part that is resident in the
+    /// process, if that can be read; else by its path. Costs a fork for each such file.
     pub fn leaving_servers_alone(mut self) -> Self {
         self.leaves_servers_alone = true;
         self
     }
 
-    /// Returns whether no server is to be asked.
+    /// Returns whether requests to servers are disabled.
     pub(crate) fn leaves_servers_alone(&self) -> bool {
         self.leaves_servers_alone
     }
 
-    /// Returns whether it has memory at all; a zombie and a kernel thread do not.
+    /// Returns whether the process has memory at all; a zombie and a kernel thread have
+    /// none.
     pub fn has_memory(&self) -> bool {
         self.has_memory
     }
 
-    /// Returns whether frame numbers can be seen, and what was learnt with that.
+    /// Returns the facts about visible frames.
     ///
     /// # Errors
-    /// EPERM when they cannot: the caller lacks CAP_SYS_ADMIN in the initial
+    /// EPERM when frame numbers are hidden: the caller lacks CAP_SYS_ADMIN in the initial
     /// user namespace.
     pub fn frames(&self) -> Result<VisibleFrames> {
         self.frames
@@ -272,19 +273,19 @@ impl ProcessHandle {
         }
     }
 
-    /// The frame of the zero page, where that is known.
+    /// Returns the frame of the zero page, where that is known.
     pub fn zero_frame(&self) -> Option<Pfn> {
         self.frames.ok().and_then(|frames| frames.zero)
     }
 
-    /// The base page size of the kernel.
+    /// Returns the base page size of the kernel.
     pub fn page_size(&self) -> PageSize {
         PageSize::base()
     }
 
-    /// The descriptor of the process's directory under `/proc`, for what else
-    /// is opened below it; that of a thread of it where the first has ended.
-    /// Opened with O_PATH, and open for as long as this handle is.
+    /// Returns the descriptor of the process's directory under `/proc`, for opening other
+    /// files below it; where the first thread has ended, that of another thread. Opened
+    /// with O_PATH, and open for as long as this handle exists.
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.dir.borrow()
     }
@@ -305,13 +306,13 @@ impl ProcessHandle {
     }
 
     /// Returns whether this is the calling process, which can be a child of the one that
-    /// opened it.
+    /// opened the handle.
     pub(crate) fn is_callers(&self) -> bool {
         is_callers(&self.dir)
     }
 
-    /// Fails with ESRCH unless the memory this was opened for is still the
-    /// process's memory.
+    /// Fails with ESRCH unless the process still has the memory that this handle was
+    /// opened for.
     ///
     /// # Errors
     /// ESRCH.
@@ -323,7 +324,7 @@ impl ProcessHandle {
         }
     }
 
-    /// The text of `maps` from its beginning, for one reader of its own.
+    /// Opens the text of `maps` at its beginning, for one reader.
     pub(crate) fn open_maps_text(&self) -> Result<OwnedFd> {
         let maps = open_maps(&self.dir)?;
         self.check_same_memory()?;
@@ -342,13 +343,13 @@ impl ProcessHandle {
     }
 }
 
-/// Returns whether a directory of the caller's own, `/proc/self`, shows memory: not when
-/// the first thread has ended.
+/// Returns whether `/proc/self`, the directory of the caller, shows memory, which it does
+/// not after the first thread has ended.
 fn shows_memory(dir: &OwnedFd) -> Result<bool> {
     match ExecMark::read(dir) {
-        // Not dumpable. `maps` stays open to it (fs/proc/base.c: mode 0444, and
-        // kernel/ptrace.c, `__ptrace_may_access` of the same thread group), and is
-        // empty where there is no memory.
+        // The process is not dumpable. `maps` stays open to it (fs/proc/base.c: mode
+        // 0444, and kernel/ptrace.c, `__ptrace_may_access` of the same thread group), and
+        // is empty where there is no memory.
         Err(error) if error.errno() == Errno::EPERM => {
             let maps = open_maps(dir)?;
             let read = sys::pread(maps.borrow(), &mut [0; 8], 0).at(Operation::OpenMemory)?;
@@ -359,8 +360,8 @@ fn shows_memory(dir: &OwnedFd) -> Result<bool> {
 }
 
 /// Returns whether a directory is the calling process's under the caller's `/proc`, or
-/// that of a thread of it. One process has one directory in one mount, and while
-/// it is held open that keeps its inode.
+/// that of one of its threads. One process has one directory in one mount, which keeps
+/// its inode while it is held open.
 #[inline(never)]
 fn is_callers(dir: &OwnedFd) -> bool {
     let status = |dir: BorrowedFd<'_>, path| {
@@ -369,14 +370,14 @@ fn is_callers(dir: &OwnedFd) -> bool {
         Some((status.dev, status.ino))
     };
     let own = status(sys::CWD, b"/proc/self\0");
-    // Of a thread: `/proc/N/task/T`.
+    // The directory of a thread: `/proc/N/task/T`.
     own.is_some()
         && [&b".\0"[..], b"../..\0"]
             .iter()
             .any(|path| status(dir.borrow(), path) == own)
 }
 
-/// Of a directory that has no files: its process has ended, or is hidden.
+/// Error for a directory without files: its process has ended, or is hidden.
 const NO_SUCH_FILES: CoreError = CoreError::new(Errno::ESRCH, Operation::OpenProcess);
 
 fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
@@ -386,14 +387,14 @@ fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
     })
 }
 
-/// The outer error is one that no weaker use of the handle could bear.
+/// Opens the page map. The outer error is one that no weaker access tolerates.
 fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
     if access == Access::Layout {
         return Ok(Err(CoreError::new(Errno::EINVAL, Operation::OpenMemory)));
     }
     match sys::openat(dir.borrow(), b"pagemap\0", 0) {
         Ok(pagemap) => Ok(Ok(pagemap)),
-        // The directory and maps are there, pagemap is not: a kernel without
+        // The directory and maps exist, pagemap does not: a kernel without
         // CONFIG_PROC_PAGE_MONITOR, unless the process ended just now.
         Err(Errno::ENOENT) => {
             open_maps(dir)?;
@@ -410,8 +411,8 @@ fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
     }
 }
 
-/// For a target without memory, frame numbers matter only to callers that
-/// insist: those are told whether they could see any.
+/// Returns the facts about frames for a target without memory. Frame numbers then matter
+/// only to callers that insist on them, who get an error if they are hidden.
 fn none_frames(access: Access) -> Result<VisibleFrames> {
     match access {
         Access::Layout => Err(CoreError::new(Errno::EINVAL, Operation::CheckFrames)),
@@ -419,7 +420,7 @@ fn none_frames(access: Access) -> Result<VisibleFrames> {
     }
 }
 
-/// Returns whether a pidfd's process has not been reaped yet. By a signal; where that
+/// Returns whether a pidfd's process has not been reaped yet: by a signal or, where that
 /// is not allowed, by the pidfd's own entry under `/proc`.
 fn exists(pidfd: BorrowedFd<'_>) -> Result<bool> {
     if let Some(exists) = sys::pidfd_exists(pidfd) {
@@ -432,18 +433,18 @@ fn exists(pidfd: BorrowedFd<'_>) -> Result<bool> {
     }
 }
 
-/// The contract's errno for a failure to open something of a process.
+/// Returns the contract's errno for a failure to open a file of a process.
 pub(crate) fn gone_or_refused(errno: Errno) -> Errno {
     match errno {
         Errno::EACCES | Errno::EPERM => Errno::EPERM,
         Errno::ENOENT | Errno::ESRCH => Errno::ESRCH,
-        // The contract's ENXIO: no object is mapped there.
+        // The contract's ENXIO means that no object is mapped there.
         Errno::ENXIO => Errno::EIO,
         other => other,
     }
 }
 
-/// The contract's errno for a failure to open something of one's own.
+/// Returns the contract's errno for a failure to open a file of the caller's own.
 fn no_proc(errno: Errno) -> Errno {
     match errno {
         Errno::EACCES | Errno::EPERM => Errno::EPERM,

@@ -1,5 +1,5 @@
-//! A child process that runs a little of this crate's code: fork, a pipe, and
-//! the end of both. The child shares nothing that it could harm.
+//! Child process that runs a little of this crate's code: fork, a pipe, and the end of
+//! both. The child shares nothing that it could harm.
 
 use linux_raw_sys::general as k;
 use syscalls::{syscall, Sysno};
@@ -12,16 +12,16 @@ const KERNEL_SIGSET_SIZE: usize = 8;
 const PR_SET_PDEATHSIG: u32 = 1;
 const POLLIN: i16 = 1;
 
-/// A pipe: where it is read, where it is written. Close-on-exec.
+/// Makes a pipe: the reading end and the writing end. Close-on-exec.
 pub(crate) fn pipe() -> Sys<(OwnedFd, OwnedFd)> {
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two integers into a live, exclusive array.
     check(unsafe { syscall!(Sysno::pipe2, ends.as_mut_ptr(), k::O_CLOEXEC) })?;
-    // SAFETY: just opened, so nobody else's.
+    // SAFETY: just opened, so no other code owns them.
     Ok(unsafe { (OwnedFd::from_raw(ends[0]), OwnedFd::from_raw(ends[1])) })
 }
 
-/// `write`; a short count is possible.
+/// Writes bytes with `write`; a short count is possible.
 pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Sys<usize> {
     // SAFETY: the kernel reads at most `bytes.len()` bytes of a live buffer.
     retry(|| check(unsafe { syscall!(Sysno::write, fd.raw(), bytes.as_ptr(), bytes.len()) }))
@@ -43,11 +43,11 @@ fn set_signal_mask(mask: u64) -> u64 {
     before
 }
 
-/// Runs `run` in a child process, whose PID is returned. The child ends with
-/// `run`, and when the calling thread ends; no signal reaches it but SIGKILL, and
-/// its end sends none: the program's own handlers and waits do not notice it.
+/// Runs `run` in a child process and returns its PID. The child ends with `run`, and when
+/// the calling thread ends; no signal reaches it except SIGKILL, and its end sends none:
+/// the program's own handlers and waits do not notice it.
 ///
-/// `run` must not rely on another thread, nor on a lock: neither is in the child.
+/// `run` must not rely on another thread, nor on a lock: neither exists in the child.
 pub(crate) fn fork(run: impl FnOnce()) -> Sys<i32> {
     // SAFETY: takes no memory.
     let parent = unsafe { syscall!(Sysno::getpid) };
@@ -73,7 +73,7 @@ pub(crate) fn fork(run: impl FnOnce()) -> Sys<i32> {
     forked.map(|pid| pid as i32)
 }
 
-/// Closes all of the calling process's descriptors but these.
+/// Closes all of the calling process's descriptors except these.
 pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>], also: BorrowedFd<'_>) {
     let mut first = 0;
     loop {
@@ -87,16 +87,16 @@ pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>], also: BorrowedFd<'_>) {
     }
 }
 
-/// Closes the descriptors from one number on to before another.
+/// Closes the descriptors from `first` to before `end`.
 fn close_range(first: u32, end: u32) {
     if first >= end {
         return;
     }
-    // Since 5.9.
+    // Exists since 5.9.
     // SAFETY: closing touches no memory; this process is a child whose descriptors
     // nobody uses but the code that has named the others.
     let closed = check(unsafe { syscall!(Sysno::close_range, first, end - 1, 0) });
-    // On an older kernel a child keeps what has higher numbers.
+    // On an older kernel a child keeps descriptors with higher numbers.
     let end = end.min(if closed.is_ok() { 0 } else { 65_536 });
     for fd in first..end {
         // SAFETY: as above.
@@ -104,17 +104,17 @@ fn close_range(first: u32, end: u32) {
     }
 }
 
-/// An unnamed file in memory, since 3.17. Close-on-exec.
+/// Makes an unnamed file in memory with `memfd_create`, since 3.17. Close-on-exec.
 pub(crate) fn memory_file() -> Sys<OwnedFd> {
     let name = c"introspection".as_ptr();
     // SAFETY: a live string.
     let fd = check(unsafe { syscall!(Sysno::memfd_create, name, k::MFD_CLOEXEC) })?;
-    // SAFETY: just opened, so nobody else's.
+    // SAFETY: just opened, so no other code owns it.
     Ok(unsafe { OwnedFd::from_raw(fd as i32) })
 }
 
-/// Waits until there is something to read, or the other end was closed, at most
-/// until so many milliseconds after `since`.
+/// Waits until data can be read or the other end is closed, at most until `millis`
+/// milliseconds after `since`.
 pub(crate) fn wait_readable(fd: BorrowedFd<'_>, since: u64, millis: u64) -> bool {
     let mut poll = k::pollfd {
         fd: fd.raw(),
@@ -147,12 +147,12 @@ pub(crate) fn kill(child: i32) {
     let _ = unsafe { syscall!(Sysno::kill, child, k::SIGKILL) };
 }
 
-/// Reaps a child that ends by itself, or, without `waiting`, one that has ended
-/// by now. Whether it is gone.
+/// Reaps a child that ends by itself, or, without `waiting`, one that has ended by now.
+/// Returns whether it no longer exists.
 pub(crate) fn reap(child: i32, waiting: bool) -> bool {
     let flags = k::__WALL | if waiting { 0 } else { k::WNOHANG };
-    // SAFETY: nothing is written where no place is given.
+    // SAFETY: nothing is written without a pointer for the status.
     let reaped = retry(|| check(unsafe { syscall!(Sysno::wait4, child, 0, flags, 0) }));
-    // ECHILD: somebody else has reaped it.
+    // ECHILD: other code has reaped it.
     reaped != Ok(0)
 }

@@ -1,6 +1,6 @@
-//! Virtual memory VMAs, in the order of their addresses, from whichever of
-//! the kernel's two sources is there: the `PROCMAP_QUERY` ioctl or the text of
-//! `maps`. Both give the same records. Knows nothing of pages.
+//! Enumerates VMAs in the order of their addresses, from one of the kernel's two sources:
+//! the `PROCMAP_QUERY` ioctl or the text of `maps`. Both return the same records. Knows
+//! nothing of pages.
 
 mod query;
 pub(crate) mod text;
@@ -20,29 +20,29 @@ impl Protection {
     const WRITE: u8 = 2;
     const EXECUTE: u8 = 4;
 
-    /// From its three parts.
+    /// Makes a protection of its three parts.
     pub fn new(read: bool, write: bool, execute: bool) -> Self {
         let bit = |set: bool, bit| if set { bit } else { 0 };
         Self(bit(read, Self::READ) | bit(write, Self::WRITE) | bit(execute, Self::EXECUTE))
     }
 
-    /// Returns whether it can be read.
+    /// Returns whether the mapping can be read.
     pub const fn read(self) -> bool {
         self.0 & Self::READ != 0
     }
 
-    /// Returns whether it can be written.
+    /// Returns whether the mapping can be written.
     pub const fn write(self) -> bool {
         self.0 & Self::WRITE != 0
     }
 
-    /// Returns whether it can be executed.
+    /// Returns whether the mapping can be executed.
     pub const fn execute(self) -> bool {
         self.0 & Self::EXECUTE != 0
     }
 }
 
-/// As in `/proc/PID/maps`: `rwx`, with `-` for what is not allowed.
+/// Prints `rwx` as `/proc/PID/maps` does, with `-` for what is not allowed.
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letter = |set, letter| if set { letter } else { '-' };
@@ -62,7 +62,7 @@ impl fmt::Debug for Protection {
     }
 }
 
-/// The number of a device that holds a file.
+/// Number of a device that contains a file.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Device {
     /// The major number.
@@ -72,56 +72,56 @@ pub struct Device {
 }
 
 impl Device {
-    /// In the kernel's encoding of 32 bits (`new_encode_dev`,
+    /// Returns the number in the kernel's encoding of 32 bits (`new_encode_dev`,
     /// include/linux/kdev_t.h), which is also the low half of C's `dev_t`.
     pub const fn encoded(self) -> u32 {
         (self.minor & 0xff) | ((self.major & 0xfff) << 8) | ((self.minor & !0xff) << 12)
     }
 }
 
-/// As in `/proc/PID/maps`: both numbers in hexadecimal.
+/// Prints both numbers in hexadecimal, as `/proc/PID/maps` does.
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02x}:{:02x}", self.major, self.minor)
     }
 }
 
-/// One virtual memory VMA. Its name is with the cursor that gave it.
+/// VMA. Its name is with the cursor that returned it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Vma {
-    /// Its addresses.
+    /// Addresses of the VMA.
     pub range: AddrRange,
-    /// Its protection.
+    /// Protection of the VMA.
     pub protection: Protection,
-    /// Mapped shared, not private.
+    /// True if mapped shared, false if private.
     pub shared: bool,
-    /// Offset of its first byte in its object; 0 without one.
+    /// Offset of the first byte in its object; 0 without one.
     pub offset: u64,
-    /// The device that holds its object; 0:0 without one.
+    /// Device that contains its object; 0:0 without one.
     pub device: Device,
-    /// Its object's inode number; 0 without one.
+    /// Inode number of its object; 0 without one.
     pub inode: u64,
-    /// The size of its pages, greater than the base page for hugetlb;
-    /// `None` where the kernel does not say (of objects, from the text).
+    /// Size of its pages, greater than the base page for hugetlb; `None` where the kernel
+    /// does not report it (for objects, in the text).
     pub page_size: Option<PageSize>,
 }
 
 impl Vma {
-    /// Returns whether it maps an object: a file, shared memory, a device.
+    /// Returns whether the VMA maps an object: a file, shared memory, a device.
     pub const fn has_object(&self) -> bool {
         self.inode != 0 || self.device.major != 0 || self.device.minor != 0
     }
 
-    /// Returns whether it is `[vsyscall]`, by its address: x86-64 has it there in every
-    /// process, beyond the addresses of programs (`VSYSCALL_ADDR`,
+    /// Returns whether the VMA is `[vsyscall]`, by its address: on x86-64 every process
+    /// has it there, beyond the addresses of programs (`VSYSCALL_ADDR`,
     /// arch/x86/include/uapi/asm/vsyscall.h, Linux 5.10 to 7.2).
     fn is_vsyscall(&self) -> bool {
         const ADDRESS: u64 = 0xffff_ffff_ff60_0000;
         !self.has_object() && self.range.start().as_u64() == ADDRESS
     }
 
-    /// The same VMA from `start` on, an address in it.
+    /// Returns the VMA from `start` on, an address in it.
     pub(crate) fn starting_at(mut self, start: u64) -> Self {
         let skipped = start.saturating_sub(self.range.start().as_u64());
         if skipped > 0 {
@@ -136,26 +136,27 @@ impl Vma {
     }
 }
 
-/// The name in the last column of `/proc/PID/maps`: a path, or one
-/// of the kernel's names in brackets. Bytes, not UTF-8.
+/// Name in the last column of `/proc/PID/maps`: a path, or one of the kernel's names in
+/// brackets. Bytes, not UTF-8.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VmaName<'a> {
-    /// As much of it as the cursor's storage holds.
+    /// Bytes of the name, as many as fit the cursor's storage.
     pub bytes: &'a [u8],
-    /// True if that is all of it. If not, it is longer than the storage; of a
-    /// name longer than 4095 bytes the ioctl gives nothing.
+    /// True if the bytes are the whole name; false if it is longer than the storage. The
+    /// ioctl returns nothing of a name longer than 4095 bytes.
     pub complete: bool,
     with_nul: Option<&'a [u8]>,
 }
 
 impl<'a> VmaName<'a> {
-    /// Returns whether the VMA has no name: of one that is too long there can be no byte.
+    /// Returns whether the VMA has no name; a name that is too long can have no byte
+    /// here.
     pub fn is_none(&self) -> bool {
         self.complete && self.bytes.is_empty()
     }
 
-    /// The bytes and a NUL, if the storage had room for that.
+    /// Returns the bytes and a NUL, if the storage had room for that.
     pub(crate) fn with_nul(&self) -> Option<&'a [u8]> {
         self.with_nul
     }
@@ -163,16 +164,16 @@ impl<'a> VmaName<'a> {
 
 /// Enumerates VMAs from an address on. `N` is the storage for a name.
 ///
-/// The ioctl finds any address at once, 0.6 µs a VMA; the text costs half of
-/// that, but begins at the first VMA and does not tell the size of an
-/// object's pages. So a walk begins with the ioctl, and goes over to the text
-/// when it has seen many VMAs and the text's reader can catch up at a
-/// fraction of what the ioctl has cost. Where the text has no VMA, the ioctl
-/// is asked whether there is none, see `text::Reader`.
+/// The ioctl finds any address at once and costs 0.6 µs a VMA; the text costs half of
+/// that, but begins at the first VMA and does not contain the size of an object's pages.
+/// So a walk begins with the ioctl, and changes to the text when it has seen many VMAs
+/// and the text's reader can catch up at a fraction of the ioctl's cost so far. Where the
+/// text has no VMA, the ioctl confirms it, see `text::Reader`.
 #[derive(Debug)]
 pub struct VmaCursor<N> {
     source: Source,
-    /// Open as soon as the text is needed, standing behind what was skipped.
+    /// Reader that is opened when the text is first needed, positioned behind the skipped
+    /// part.
     text: Option<text::Reader>,
     name: N,
     name_len: usize,
@@ -185,9 +186,9 @@ enum Source {
     Query { given: u32, try_text_at: u32 },
     /// Numbers of VMAs for which the text sufficed, and for which the ioctl was called too.
     Both { plain: u32, asked: u32 },
-    /// The ioctl for good: too many VMAs need it, or the text has ended.
+    /// The ioctl permanently: too many VMAs need it, or the text has ended.
     QueryOnly,
-    /// The text, because there is no ioctl or the caller wants the text.
+    /// The text, because there is no ioctl or the caller requested the text.
     TextOnly,
 }
 
@@ -195,9 +196,9 @@ enum Source {
 const LONG_WALK: u32 = 64;
 
 impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
-    /// A cursor that stores names in `name`; 4096 bytes hold nearly all, an
-    /// empty storage asks for none.
-    // Inline for the reason that `PhysicalCursor::start` is.
+    /// Makes a cursor that stores names in `name`; 4096 bytes are enough for nearly all,
+    /// an empty storage requests none.
+    // Inline for the same reason as `PhysicalCursor::start`.
     #[inline(always)]
     pub fn new(name: N) -> Self {
         Self {
@@ -212,7 +213,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         }
     }
 
-    /// A cursor that reads the text even where the ioctl is there: it gives
+    /// Makes a cursor that reads the text even where the ioctl exists: the text contains
     /// names of any length.
     pub fn from_text(name: N) -> Self {
         Self {
@@ -221,9 +222,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         }
     }
 
-    /// The VMA that holds `address`, else the next one above it; `None` past
-    /// the last. `address` must not decrease from call to call. `[vsyscall]`
-    /// is no memory of the process and is left out.
+    /// Returns the VMA that contains `address`, else the next one above it; `None` past
+    /// the last. `address` must not decrease from call to call. `[vsyscall]` is no memory
+    /// of the process and is left out.
     ///
     /// # Errors
     /// ESRCH when the process's memory has gone away.
@@ -249,7 +250,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
                     given,
                     try_text_at: most,
                 };
-                // If there is none, it has not caught up yet, or has ended.
+                // Without a line, the text has not caught up yet, or has ended.
                 if let Some(vma) = self.next_line(process, address, most)? {
                     self.source = Source::Both { plain: 0, asked: 0 };
                     return self.complete(process, address, vma);
@@ -263,7 +264,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         self.query(process, address)
     }
 
-    /// By the ioctl; by the text from now on if there is no such ioctl.
+    /// Finds a VMA by the ioctl; by the text from now on if there is no such ioctl.
     #[inline(always)]
     fn query(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Vma>> {
         match self.try_query(process, address)? {
@@ -272,8 +273,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         }
     }
 
-    /// By the ioctl; `None`, and never again, if there is no such ioctl. Apart,
-    /// so that its stack is released before the text is read.
+    /// Finds a VMA by the ioctl; `None`, and never again, if there is no such ioctl. Not
+    /// inlined, so that its stack is released before the text is read.
     #[inline(never)]
     fn try_query(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Option<Vma>>> {
         Ok(
@@ -292,7 +293,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         )
     }
 
-    /// By the text: of the next `most` lines, the first that ends above the
+    /// Reads up to `most` lines of the text and returns the first VMA that ends above the
     /// address.
     fn next_line(
         &mut self,
@@ -304,7 +305,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
             Some(reader) => reader,
             none => none.insert(text::Reader::new(process.open_maps_text()?)),
         };
-        // Kernels without the ioctl leave nothing out.
+        // Kernels without the ioctl leave no VMA out.
         let alone =
             matches!(self.source, Source::TextOnly) && !process.features().predates_procmap_query();
         for _ in 0..most {
@@ -322,9 +323,9 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(None)
     }
 
-    /// Returns what the text does not tell, by the ioctl: of an object's VMA the size
-    /// of its pages, and whether there is no VMA before one. Apart, so that its
-    /// stack is released.
+    /// Completes a VMA of the text by the ioctl: the size of the pages of an object's
+    /// VMA, and whether a VMA before it was left out. Not inlined, so that its stack is
+    /// released.
     #[inline(never)]
     fn complete(&mut self, process: &ProcessHandle, address: u64, vma: Vma) -> Result<Option<Vma>> {
         let Source::Both { plain, asked } = &mut self.source else {
@@ -339,13 +340,13 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         if *asked / 2 > LONG_WALK + *plain {
             self.source = Source::QueryOnly;
         }
-        // Its line has been read: without the ioctl what it says is all there is.
+        // The line has been read: without the ioctl it is all that is known.
         let Some(answer) = self.try_query(process, address)? else {
             return Ok(Some(vma));
         };
         let is_before = |other: Vma| other.range.end().as_u64() <= start;
         if answer.is_some_and(is_before) {
-            // And so the text is ahead now.
+            // The text is ahead now.
             self.source = Source::Query {
                 given: 0,
                 try_text_at: LONG_WALK,
@@ -354,17 +355,17 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(answer)
     }
 
-    /// As [`Self::next_from`], at any address, also below the last one.
+    /// Returns a VMA like [`Self::next_from`], at any address, also below the last one.
     pub(crate) fn seek(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Vma>> {
         self.text = None;
         self.next_from(process, address)
     }
 
-    /// The VMA that ends at `start`; [`Self::name`] is its name then. The position is
-    /// kept.
+    /// Returns the VMA that ends at `start`, whose name is [`Self::name`] then. The
+    /// position is kept.
     ///
     /// # Errors
-    /// As [`Self::next_from`].
+    /// Those of [`Self::next_from`].
     pub fn area_before(&mut self, process: &ProcessHandle, start: u64) -> Result<Option<Vma>> {
         let Some(last) = start.checked_sub(1) else {
             return Ok(None);
@@ -379,8 +380,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(found.filter(|vma| vma.range.end().as_u64() == start))
     }
 
-    /// By the text from its beginning on. Apart, so that its storage does not
-    /// lie below other ways.
+    /// Finds a VMA by the text from its beginning on. Not inlined, so that its storage
+    /// does not lie below other functions.
     #[inline(never)]
     fn line_at(&mut self, process: &ProcessHandle, address: u64) -> Result<Option<Vma>> {
         let mut again = VmaCursor::from_text(self.name.as_mut());
@@ -389,7 +390,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         Ok(found)
     }
 
-    /// The name of the VMA that was returned last; empty if it has none.
+    /// Returns the name of the VMA that was returned last; empty if it has none.
     pub fn name(&self) -> VmaName<'_> {
         let storage = self.name.as_ref();
         let with_nul = storage.get(..=self.name_len);
@@ -412,41 +413,41 @@ mod tests {
     use crate::descriptor::OwnedFd;
     use crate::process::{Access, Target};
 
-    /// A text that has only these VMAs.
-    fn text_of(areas: &[(u64, u64)]) -> text::Reader {
+    /// Returns the reader of a text that has only these VMAs.
+    fn text_of(vmas: &[(u64, u64)]) -> text::Reader {
         let line = |&(start, end): &(u64, u64)| std::format!("{start:x}-{end:x} rw-p 0 00:00 0 \n");
-        let text: String = areas.iter().map(line).collect();
+        let text: String = vmas.iter().map(line).collect();
         let file = memory::memfd(0);
         std::fs::write(std::format!("/proc/self/fd/{file}"), text).unwrap();
-        // SAFETY: made above, and given up to the reader.
+        // SAFETY: made above, and passed on to the reader alone.
         #[allow(unsafe_code)]
         let file = unsafe { OwnedFd::from_raw(file) };
         text::Reader::new(file)
     }
 
     #[test]
-    fn an_area_that_the_text_leaves_out_is_found_all_the_same() {
+    fn a_vma_that_the_text_leaves_out_is_found_all_the_same() {
         if !testkit::machine::has_area_query_or_skip("a text that leaves areas out") {
             return;
         }
         let process = ProcessHandle::open(Target::Caller, Access::Layout).unwrap();
-        // Every other page is of the same protection: as many VMAs as pages.
+        // Every other page has the same protection: as many VMAs as pages.
         let count = 4 * u64::from(LONG_WALK);
         let at = memory::anonymous(count * page());
-        let area = |number: u64| (at + number * page(), at + (number + 1) * page());
+        let vma = |number: u64| (at + number * page(), at + (number + 1) * page());
         for number in (0..count).step_by(2) {
-            memory::protect(area(number).0, page(), 0);
+            memory::protect(vma(number).0, page(), 0);
         }
         let left_out: [&[u64]; 5] = [&[], &[1], &[7, 8, 9, 70], &[0, count - 1], &[2, count - 2]];
         for left_out in left_out {
             let kept = (0..count).filter(|number| !left_out.contains(number));
-            let kept: Vec<_> = kept.map(area).collect();
+            let kept: Vec<_> = kept.map(vma).collect();
             let mut cursor = VmaCursor {
                 source: Source::Both { plain: 0, asked: 0 },
                 text: Some(text_of(&kept)),
                 ..VmaCursor::new([0; 16])
             };
-            for (start, end) in (0..count).map(area) {
+            for (start, end) in (0..count).map(vma) {
                 let vma = cursor.next_from(&process, start).unwrap().unwrap();
                 let expected = AddrRange::new(start, end).unwrap();
                 assert_eq!(vma.range, expected, "without {left_out:?}");
@@ -460,7 +461,7 @@ mod tests {
         let device = |major, minor| Device { major, minor }.encoded();
         assert_eq!(device(0xfe, 0), 0xfe00);
         assert_eq!(device(8, 17), 0x811);
-        // gnu_dev_makedev(259, 0x12345) has this low half.
+        // The result of gnu_dev_makedev(259, 0x12345) has this low half.
         assert_eq!(device(259, 0x12345), 0x1231_0345);
     }
 

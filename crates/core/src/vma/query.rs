@@ -1,9 +1,8 @@
-//! One VMA by the `PROCMAP_QUERY` ioctl: binary, and it seeks to an address.
-//! Since Linux 6.11 (fs/proc/task_mmu.c, `do_procmap_query`).
+//! Finds one VMA by the `PROCMAP_QUERY` ioctl: binary, and it seeks to an address. Since
+//! Linux 6.11 (fs/proc/task_mmu.c, `do_procmap_query`).
 //!
-//! The build id that it offers is never asked for: up to 6.17 the kernel's
-//! parser reads special files through an operation they may lack
-//! (lib/buildid.c, `freader_get_folio`).
+//! The build id that it offers is never requested: up to 6.17 the kernel's parser reads
+//! special files through an operation they may lack (lib/buildid.c, `freader_get_folio`).
 
 use super::{Device, Protection, Vma};
 use crate::addr::{AddrRange, PageSize};
@@ -13,10 +12,10 @@ use crate::process::ProcessHandle;
 use crate::{sys, uapi};
 
 pub(super) enum Answer {
-    /// A VMA, the length of its name in the storage, and whether that is all.
+    /// VMA, the length of its name in the storage, and whether that is the whole name.
     Vma(Vma, usize, bool),
     PastLast,
-    /// This kernel (if it says so itself) or this sandbox does not have the call.
+    /// This kernel (if `unknown`) or this sandbox does not have the call.
     Unavailable {
         unknown: bool,
     },
@@ -43,7 +42,7 @@ pub(super) fn next_from(process: &ProcessHandle, address: u64, name: &mut [u8]) 
     let mut complete = true;
     let mut result = sys::procmap_query(process.maps(), &mut query, name);
     if result == Err(Errno::ENAMETOOLONG) {
-        // One name that is too long fails the whole call.
+        // A name that is too long fails the whole call.
         complete = false;
         result = sys::procmap_query(process.maps(), &mut query, &mut []);
     }
@@ -57,7 +56,7 @@ pub(super) fn next_from(process: &ProcessHandle, address: u64, name: &mut [u8]) 
         Err(errno) => return Err(CoreError::new(errno, Operation::ReadMaps)),
     }
     if query.vma_end <= address || query.vma_end <= query.vma_start {
-        // Success, and nothing filled in: a filter's that only pretends.
+        // The call succeeded without a result: the sandbox's filter pretends.
         return Ok(Answer::Unavailable { unknown: false });
     }
     let flag = |flag| query.vma_flags & flag != 0;
@@ -78,7 +77,7 @@ pub(super) fn next_from(process: &ProcessHandle, address: u64, name: &mut [u8]) 
         inode: query.inode,
         page_size: PageSize::from_bytes(query.vma_page_size),
     };
-    // The kernel counts the NUL; it gives 0 for a VMA without a name.
+    // The kernel counts the NUL; it returns 0 for a VMA without a name.
     let name_len = if complete && !name.is_empty() {
         (query.vma_name_size as usize).saturating_sub(1)
     } else {

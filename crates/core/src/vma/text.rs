@@ -1,6 +1,5 @@
-//! VMAs from the text of `maps`: [`parse`] and [`Lines`] are pure, `Reader`
-//! feeds them.
-//! Lines have no bounded length and paths hold any byte.
+//! Parses VMAs from the text of `maps`: [`parse`] and [`Lines`] are pure, `Reader` feeds
+//! them. Lines have no bounded length and paths contain any byte.
 
 use super::{Device, Protection, Vma};
 use crate::addr::AddrRange;
@@ -9,7 +8,7 @@ use crate::error::{CoreError, Errno, Operation, Result};
 use crate::process::{gone_or_refused, ProcessHandle};
 use crate::sys;
 
-/// The part of a line before the name, and where the name starts in `line`
+/// Parses the part of a line before the name, and returns where the name starts in `line`
 /// (at its end if there is none). `None` if it is not such a line.
 ///
 /// `line` has no newline. It may be cut anywhere in the name.
@@ -54,7 +53,7 @@ impl<'a> Fields<'a> {
         (self.take(1)? == [byte]).then_some(())
     }
 
-    /// One to 16 hexadecimal digits and the byte that ends them.
+    /// Parses one to 16 hexadecimal digits and the byte that ends them.
     fn hex(&mut self, end: u8) -> Option<u64> {
         let rest = self.line.get(self.at..)?;
         let mut number = 0u64;
@@ -76,7 +75,7 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// One to 20 decimal digits, up to whatever follows.
+    /// Parses one to 20 decimal digits, up to the next other byte.
     fn decimal(&mut self) -> Option<u64> {
         let rest = self.line.get(self.at..)?;
         let mut number = 0u64;
@@ -91,9 +90,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Undoes the kernel's escape of newlines (`seq_file_path(m, file, "\n")`) in
-/// place and gives the new length. A name that really holds the four bytes
-/// `\012` looks the same in the text and is taken for a newline.
+/// Undoes the kernel's escape of newlines (`seq_file_path(m, file, "\n")`) in place and
+/// returns the new length. A name that really contains the four bytes `\012` looks the
+/// same in the text and is taken for a newline.
 fn unescape(name: &mut [u8]) -> usize {
     let mut to = 0;
     let mut from = 0;
@@ -110,23 +109,23 @@ fn unescape(name: &mut [u8]) -> usize {
     to
 }
 
-/// A parsed line. Its name is in the caller's storage.
+/// Parsed line. Its name is in the caller's storage.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Line {
-    /// The VMA, without the size of its pages.
+    /// VMA, without the size of its pages.
     pub vma: Vma,
     /// Size of its name in the storage, in bytes.
     pub name_len: usize,
-    /// True if that is all of the name.
+    /// True if the storage has the whole name.
     pub name_complete: bool,
 }
 
-/// Large enough for any line up to its name, small enough for a stack.
+/// Size that fits any line up to its name, and fits a stack.
 const BUFFER: usize = 512;
 
-/// Cuts a text that comes in pieces into lines, which may be longer than what
-/// it holds of the text at a time. Pure.
+/// Splits a text that comes in pieces into lines, which may be longer than the part of
+/// the text that it holds at a time. Pure.
 #[derive(Debug)]
 pub struct Lines {
     buffer: [u8; BUFFER],
@@ -135,7 +134,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// At the beginning of a text.
+    /// Makes a splitter at the beginning of a text.
     pub const fn new() -> Self {
         Self {
             buffer: [0; BUFFER],
@@ -144,12 +143,12 @@ impl Lines {
         }
     }
 
-    /// The next line, its name in `name` with a NUL behind it if that fits;
-    /// `None` at the end. `read` puts the next bytes of the text at the start
-    /// of what it is given, which is never empty, and says how many; 0 at the end.
+    /// Returns the next line, its name in `name` with a NUL behind it if that fits;
+    /// `None` at the end. `read` stores the next bytes of the text at the start of its
+    /// argument, which is never empty, and returns their number; 0 at the end.
     ///
     /// # Errors
-    /// EIO for what is no line of `maps`; those of `read`.
+    /// EIO for text that is no line of `maps`; those of `read`.
     pub fn next(
         &mut self,
         name: &mut [u8],
@@ -160,7 +159,7 @@ impl Lines {
         while newline.is_none() && self.end - self.start < BUFFER {
             let searched = self.end - self.start;
             if !self.fill(&mut read)? {
-                // The kernel gives whole lines.
+                // The kernel writes whole lines.
                 return if searched == 0 {
                     Ok(None)
                 } else {
@@ -195,7 +194,7 @@ impl Lines {
             complete,
         } = stored;
         let name_len = unescape(&mut name[..len]);
-        // As the ioctl does.
+        // A NUL follows the name, as the ioctl stores it.
         if let Some(end) = name.get_mut(name_len) {
             *end = 0;
         }
@@ -206,7 +205,7 @@ impl Lines {
         }))
     }
 
-    /// Returns where the next newline is in the buffer, not looking at the first
+    /// Returns the index of the next newline in the buffer, without searching the first
     /// `skip` unread bytes.
     fn find_newline(&self, skip: usize) -> Option<usize> {
         let from = self.start + skip;
@@ -217,7 +216,7 @@ impl Lines {
             .map(|at| from + at)
     }
 
-    /// Reads more behind what is unread; false at the end of the text.
+    /// Reads more behind the unread bytes; returns false at the end of the text.
     fn fill(&mut self, read: &mut impl FnMut(&mut [u8]) -> Result<usize>) -> Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -234,20 +233,19 @@ impl Default for Lines {
     }
 }
 
-/// No line is shorter: with addresses of eight digits, and without a name.
+/// Length of the shortest line: with addresses of eight digits, and without a name.
 const SHORTEST: usize = 40;
 
-/// Reads `maps` through a descriptor of its own, whose position nobody moves.
+/// Reads `maps` through a separate descriptor, whose position no other code moves.
 ///
-/// Since Linux 6.17 the kernel writes the text without keeping the VMAs as they
-/// are, and looks for the VMA behind one from where it stands in their tree.
-/// Where that has changed in the meantime it can take the end of a VMA that has
-/// grown for the beginning of the next, and leave out what lay there before
-/// (mm/mmap_lock.c `lock_next_vma`, 7.2: it compares the state of the tree from
-/// its own beginning on, not from that of the position). Of 33,179 texts of
-/// 7.2.13, while a VMA was cut and joined all the time, 6 left out a part that
-/// was mapped throughout when they were read in pieces of 512 bytes, 16 in
-/// pieces of 64 KiB, and none in pieces that hold one line: a call begins at an
+/// Since Linux 6.17 the kernel writes the text without locking all VMAs, and looks for
+/// the next VMA from its position in their tree. Where that has changed in the meantime
+/// it can take the end of a VMA that has grown for the beginning of the next, and leave
+/// out the VMA that lay there before (mm/mmap_lock.c `lock_next_vma`, 7.2: it compares
+/// the state of the tree from its own beginning on, not from that of the position). Of
+/// 33,179 texts of 7.2.13, while a VMA was split and merged all the time, 6 left out a
+/// part that was mapped throughout when they were read in pieces of 512 bytes, 16 in
+/// pieces of 64 KiB, and none in pieces that contain one line: a call begins at an
 /// address, as the ioctl does.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -256,7 +254,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads a file just opened. Infallible, so that it is made in its place
+    /// Makes a reader of a file just opened. Infallible, so that it is made in its place
     /// and not on the stack first.
     pub(super) fn new(file: OwnedFd) -> Self {
         Self {
@@ -265,10 +263,9 @@ impl Reader {
         }
     }
 
-    /// The next line; `None` at the end of a memory that is still there. (That
-    /// of one which has gone away ends just the same: no bytes, no error.)
-    /// `alone` if nothing else tells whether there is a VMA where the text has
-    /// none.
+    /// Returns the next line; `None` at the end of a memory that still exists. (The text
+    /// of one that has gone away ends just the same: no bytes, no error.) `alone` is true
+    /// if no other source confirms that there is no VMA where the text has none.
     pub(super) fn next(
         &mut self,
         process: &ProcessHandle,
@@ -280,7 +277,7 @@ impl Reader {
             let most = if alone { SHORTEST } else { buffer.len() };
             let most = most.min(buffer.len());
             let buffer = &mut buffer[..most];
-            // An end is believed when it is said twice: a list must not end early.
+            // An end is accepted when it is seen twice: a list must not end early.
             for _ in 0..2 {
                 let read = sys::read(file, buffer)
                     .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadMaps))?;
@@ -288,9 +285,9 @@ impl Reader {
                     return Ok(read);
                 }
             }
-            // Only of a memory that is still there does the text begin anew: of
-            // two the marks can be alike, where addresses are not chosen anew, or
-            // while an exec has not yet written the second one.
+            // The text can be read from its beginning only while the memory still exists:
+            // the marks of two memories can be equal, where addresses are not chosen
+            // anew, or while an exec has not yet written the second one.
             let begin = sys::pread(file, &mut [0; 8], 0)
                 .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadMaps))?;
             if begin == 0 {
@@ -301,7 +298,7 @@ impl Reader {
         })?;
         Ok(line.map(|mut line| {
             if !line.vma.has_object() {
-                // Huge pages that were set aside always have one.
+                // Hugetlb always has an object.
                 line.vma.page_size = Some(process.page_size());
             }
             line
