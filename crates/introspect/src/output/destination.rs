@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{fchown, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use process_introspection::with_user_rights;
@@ -74,14 +74,16 @@ impl Destination {
             _ => Path::new("."),
         };
         let interruption = interruption.map_or_else(Interruption::watch, Ok)?;
-        let mut builder = tempfile::Builder::new();
         // The umask applies to these.
         let mode = present.map_or(0o666, |present| present.mode() & 0o777);
-        builder
-            .prefix(".introspect-")
-            .permissions(Permissions::from_mode(mode));
-        let file = builder.tempfile_in(dir)?;
-        interruption.set_temporary_file(file.path());
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(mode);
+        let mut builder = tempfile::Builder::new();
+        let file = builder.prefix(".introspect-").make_in(dir, |path| {
+            // Before there is a file, so that no signal can leave it behind.
+            interruption.set_temporary_file(path);
+            options.open(path)
+        })?;
         if let Some(present) = present {
             // Only the superuser can keep another owner; a file of another user becomes
             // the caller's, as with any replacement. By descriptor, never by name: the
