@@ -7,11 +7,9 @@ use process_introspection_export::{ExtentRecord, Record};
 
 use crate::control::freeze::freeze;
 use crate::failure::Failure;
-use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputOptions;
+use crate::options::process::ProcessArguments;
 use crate::options::range::Size;
-use crate::options::selection::RangeArgument;
-use crate::options::target::TargetArgument;
 use crate::output::sink::Sink;
 use conditions::Conditions;
 
@@ -34,11 +32,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/extents.txt");
     mut_arg("range", |range| range.required_unless_present("mapping")))]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) target: TargetArgument,
-    #[command(flatten)]
-    range: RangeArgument,
-    #[command(flatten)]
-    freeze: FreezeOption,
+    pub(crate) process: ProcessArguments,
     /// Require that all is one extent
     #[arg(long)]
     contiguous: bool,
@@ -52,10 +46,10 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let process = self.target.open()?;
+        let process = self.process.target.open()?;
         process.require_frames()?;
-        let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
-        let ranges = self.range.selection().ranges(&process)?;
+        let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
+        let ranges = self.process.range.selection().ranges(&process)?;
         let mut sink = Sink::open(&self.output, &ExtentRecord::LAYOUT, &ranges, freeze.into())?;
         let align = self.align.map(|size| size.0);
         let mut conditions = Conditions::new(self.contiguous, align);

@@ -6,10 +6,8 @@ use process_introspection_export::{Record, VirtualRecord};
 
 use crate::control::freeze::freeze;
 use crate::failure::Failure;
-use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputOptions;
-use crate::options::selection::RangeArgument;
-use crate::options::target::TargetArgument;
+use crate::options::process::ProcessArguments;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
 
@@ -27,11 +25,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/virtual.txt");
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) target: TargetArgument,
-    #[command(flatten)]
-    range: RangeArgument,
-    #[command(flatten)]
-    freeze: FreezeOption,
+    pub(crate) process: ProcessArguments,
     /// Find thread stacks by the stack pointers
     #[arg(long)]
     thread_stacks: bool,
@@ -42,9 +36,9 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let process = self.target.open()?;
-        let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
-        let selection = self.range.selection();
+        let process = self.process.target.open()?;
+        let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
+        let selection = self.process.range.selection();
         let bounds = selection.bounds(&process);
         let mut selected = process
             .virtual_regions(bounds)?

@@ -77,12 +77,12 @@ impl Command {
         match self {
             Self::Physical(physical) => physical.target(),
             Self::Summary(summary) => summary.target(),
-            Self::Extents(extents) => Some(&extents.target.pid),
-            Self::Virtual(mappings) => Some(&mappings.target.pid),
-            Self::Resident(resident) => Some(&resident.target.pid),
-            Self::Pagetable(pagetable) => Some(&pagetable.target.pid),
+            Self::Extents(extents) => Some(&extents.process.target.pid),
+            Self::Virtual(mappings) => Some(&mappings.process.target.pid),
+            Self::Resident(resident) => Some(&resident.process.target.pid),
+            Self::Pagetable(pagetable) => Some(&pagetable.process.target.pid),
             Self::Object(object) => Some(&object.target.pid),
-            Self::Read(read) => Some(&read.target.pid),
+            Self::Read(read) => Some(&read.process.target.pid),
             Self::Frame(_) | Self::Owner(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }

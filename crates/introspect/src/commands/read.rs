@@ -8,10 +8,8 @@ use process_introspection::{AddrRange, Process};
 use crate::control::freeze::freeze;
 use crate::control::interruption::Interruption;
 use crate::failure::Failure;
-use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputFile;
-use crate::options::selection::RangeArgument;
-use crate::options::target::TargetArgument;
+use crate::options::process::ProcessArguments;
 use crate::output::deferred::Output;
 use crate::output::destination::Destination;
 use crate::output::hex_dump::HexDump;
@@ -40,11 +38,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/read.txt");
     mut_arg("range", |range| range.required_unless_present("mapping")))]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) target: TargetArgument,
-    #[command(flatten)]
-    range: RangeArgument,
-    #[command(flatten)]
-    freeze: FreezeOption,
+    pub(crate) process: ProcessArguments,
     /// Write a hex dump (default on a terminal)
     #[arg(long, conflicts_with = "raw")]
     hex: bool,
@@ -58,9 +52,9 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let process = self.target.open()?;
-        let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
-        let ranges = self.range.selection().ranges(&process)?;
+        let process = self.process.target.open()?;
+        let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
+        let ranges = self.process.range.selection().ranges(&process)?;
         // A refusal is reported before the output is opened.
         if let Err(error) = process.read_memory(0, &mut []) {
             if !error.is_not_mapped() {

@@ -5,10 +5,8 @@ use process_introspection_export::{Record, ResidentRecord};
 
 use crate::control::freeze::freeze;
 use crate::failure::Failure;
-use crate::options::freeze::FreezeOption;
 use crate::options::output::OutputOptions;
-use crate::options::selection::RangeArgument;
-use crate::options::target::TargetArgument;
+use crate::options::process::ProcessArguments;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
 
@@ -25,11 +23,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/resident.txt");
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) target: TargetArgument,
-    #[command(flatten)]
-    range: RangeArgument,
-    #[command(flatten)]
-    freeze: FreezeOption,
+    pub(crate) process: ProcessArguments,
     /// Leave out what is not backed by memory
     #[arg(long)]
     backed: bool,
@@ -40,10 +34,10 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let process = self.target.open()?;
+        let process = self.process.target.open()?;
         process.require_page_map()?;
-        let freeze = freeze(&self.freeze, &process, &self.target.pid)?;
-        let selection = self.range.selection();
+        let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
+        let selection = self.process.range.selection();
         let ranges = selection.ranges(&process)?;
         let mut remarks = Remarks::new(&process, &self.output, false)?;
         let mut sink = Sink::open(
