@@ -15,7 +15,7 @@ pub(crate) fn c_path(library: &CLibrary, memory: &Memory, records: &mut [Record]
     black_box(library.physical(memory.pid(), start, end, records));
 }
 
-/// The same in Rust, where the records are visited and dropped.
+/// Opens the target and walks the range in Rust; the records are visited and dropped.
 pub(crate) fn rust_path(memory: &Memory) {
     rust_walk(memory.pid(), memory.start, memory.end());
 }
@@ -34,7 +34,7 @@ pub(crate) fn rust_two_threads(memory: &Memory) {
     two_threads(memory.pid(), memory.start, memory.end());
 }
 
-/// The same over the whole process.
+/// The Rust path with two threads over the whole process.
 pub(crate) fn rust_two_threads_everywhere(memory: &Memory) {
     two_threads(memory.pid(), 0, u64::MAX);
 }
@@ -107,7 +107,7 @@ pub(crate) fn rust_path_everywhere(memory: &Memory) {
     rust_walk(memory.pid(), 0, u64::MAX);
 }
 
-/// The same with a process that stays open.
+/// The Rust path with a process that stays open.
 pub(crate) fn rust_kept(process: &Process, memory: &Memory) {
     walk(process, memory.start, memory.end());
 }

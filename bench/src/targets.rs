@@ -124,7 +124,7 @@ pub(crate) fn dense_of_large_blocks(size: u64) -> Memory {
     dense(size)
 }
 
-/// The same as [`dense`], in this process.
+/// Makes the memory of [`dense`] in this process.
 pub(crate) fn make_dense(size: u64) -> u64 {
     let at = memory::anonymous(size);
     memory::touch(at, size / page(), 1);
@@ -136,7 +136,7 @@ pub(crate) fn sparse(size: u64, pages: u64) -> Memory {
     Memory::of(size, || make_sparse(size, pages))
 }
 
-/// The same, in this process.
+/// Makes the memory of [`sparse`] in this process.
 pub(crate) fn make_sparse(size: u64, pages: u64) -> u64 {
     let at = memory::anonymous(size);
     memory::touch(at, pages, size / pages / page());

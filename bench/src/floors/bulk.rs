@@ -38,7 +38,7 @@ impl Bulk {
         bulk
     }
 
-    /// The same through a buffer of `size` bytes.
+    /// Bulk reads through a buffer of `size` bytes.
     pub(crate) fn of_size(memory: &Memory, size: usize) -> Self {
         Self {
             file: File::open(format!("/proc/{}/pagemap", memory.pid())).expect("pagemap"),

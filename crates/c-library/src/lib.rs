@@ -168,7 +168,7 @@ pub fn link_shared(archive: &Path, version_script: &Path, output: &Path) -> Resu
         .arg("-Wl,--whole-archive")
         .arg(archive)
         .arg("-Wl,--no-whole-archive")
-        // Of all that, keep what the versioned symbols need; nothing undefined
+        // Keep only what the versioned symbols need; nothing undefined
         // but libc's; bound at load time, because lazy binding takes more stack
         // than the library itself and is no business of a signal handler.
         .args(["-Wl,--gc-sections", "-Wl,--as-needed", "-Wl,-z,defs"])

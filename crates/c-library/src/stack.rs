@@ -214,7 +214,7 @@ fn x86(function: &mut Function, instruction: &str) {
     let immediate = from.strip_prefix('$').and_then(number);
     match (what, immediate) {
         ("sub" | "subq", Some(size)) => function.frame += size,
-        // Of -128 the short form is to add.
+        // Adding -128 is the short form of subtracting 128.
         ("add" | "addq", Some(size)) if size > 1 << 63 => function.frame += size.wrapping_neg(),
         ("add" | "addq", Some(_)) => {}
         ("and" | "andq", Some(mask)) => function.frame += mask.wrapping_neg(),

@@ -60,7 +60,7 @@ impl PassOptions {
         self
     }
 
-    /// The same for a crew that has so many processes to read.
+    /// Returns the orders of a crew that has so many `processes` to read.
     pub(crate) fn orders(&self, name: &'static str, processes: usize) -> Orders {
         Orders {
             name,

@@ -284,7 +284,7 @@ fn the_memory_of_pci_devices_is_found_by_proc_too() {
             if !device.is(pci::IVSHMEM) || bar.number != 2 {
                 continue;
             }
-            // What is written there is in that BAR, at that place.
+            // A write there is visible in that BAR, at that place.
             let Ok(by_proc) = map_by_proc(device, first + page(), page()) else {
                 continue;
             };
@@ -544,7 +544,7 @@ fn the_kernels_flags_confirm_what_is_told_from_the_mapped_files() {
     let has_some = flags.any(|flags| flags.split_whitespace().any(|flag| flag == "pf"));
     assert_eq!(left_out > 0, has_some, "{left_out}");
     assert!(listed > 3, "{listed}");
-    // Of another memory it says nothing.
+    // It says nothing of another memory.
     let own = Process::current().unwrap();
     let region = own.physical_regions(..).unwrap().last().unwrap().unwrap();
     let nothing = process_introspection::VmFlags::default();

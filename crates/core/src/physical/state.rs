@@ -470,7 +470,7 @@ mod tests {
         assert_eq!(state(&old, present(512), Some(MMAP)), ram);
         let unknown = (Backing::Unknown(UnknownReason::Frame), false);
         assert_eq!(state(&old, present(512), None), unknown);
-        // The same page of a private mapping is not a private copy.
+        // In a private mapping this page is not a private copy.
         let old = on_old_kernel(PRIVATE_FILE);
         assert_eq!(state(&old, present(512), Some(MMAP)), ram);
         let copy = (Backing::Ram(address(512)), true);

@@ -5,7 +5,7 @@ use process_introspection_export as export;
 
 use crate::failure::Failure;
 
-/// What the details of records need beside the facts of their pages.
+/// Sources of the details of records, beside the facts of their pages.
 #[derive(Debug)]
 pub(crate) struct Details {
     page: PageSize,
