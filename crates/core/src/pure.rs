@@ -1,6 +1,6 @@
 //! The parts of the walk that do no I/O. Programs need none of them: they are public
 //! for tests and benchmarks that feed them other input than a kernel's. Those are
-//! `tests/pure.rs`, the fuzz targets `maps_text` and `page_runs`, and the benchmarks
+//! `tests/pure`, the fuzz targets `maps_text` and `page_runs`, and the benchmarks
 //! `text`, `runs` and `floors`.
 
 pub use crate::physical::merging::Merger;

@@ -1,5 +1,5 @@
-//! The pure parts against naive ones, over generated input: run merging page
-//! by page, lines of `maps` split at spaces.
+//! Generated input, against naive parts: run merging page by page, lines of `maps` split
+//! at spaces.
 
 use std::ops::ControlFlow;
 
@@ -10,10 +10,8 @@ use process_introspection_core::pure::{self, Merger, PageContext};
 use process_introspection_core::{PageSize, Pfn};
 use testkit::random::Random;
 
-const PRESENT: u64 = 1 << 63;
-const SWAP: u64 = 1 << 62;
-const FILE: u64 = 1 << 61;
-const GUARD: u64 = 1 << 58;
+use crate::{ANON, FILE, GUARD, HWPOISON, LOCKED, NOPAGE, PRESENT, SWAP, ZERO_PAGE};
+
 const PAGE: u64 = 4096;
 
 /// A stream in which everything that can follow something does.
@@ -80,11 +78,6 @@ fn context(random: &mut Random) -> PageContext {
 /// What `/proc/kpageflags` says of frames: always the same; of the first of them
 /// nothing.
 fn flags(first: Pfn, flags: &mut [u64]) -> bool {
-    const LOCKED: u64 = 1 << 0;
-    const ANON: u64 = 1 << 12;
-    const HWPOISON: u64 = 1 << 19;
-    const NOPAGE: u64 = 1 << 20;
-    const ZERO_PAGE: u64 = 1 << 24;
     // The huge zero page is a whole aligned block of frames.
     let of_frame = |frame: u64| match frame / 512 % 7 {
         0 => [0, NOPAGE, ANON, LOCKED | ANON, HWPOISON | ANON, 1 << 11][frame as usize % 6],
