@@ -130,6 +130,13 @@ impl UnknownReason {
             Self::HugePage => "hugetlb",
         }
     }
+
+    /// Returns the reason with this name.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|reason| reason.name().as_bytes() == name)
+    }
 }
 
 /// Knowledge about the pages of a mapping that the page map leaves out.
@@ -165,15 +172,23 @@ pub struct DeviceMemory {
     pub memory_type: Option<MemoryType>,
 }
 
+impl DeviceMemory {
+    /// Makes the memory that begins at this address.
+    pub const fn new(start: PhysAddr, memory_type: Option<MemoryType>) -> Self {
+        Self { start, memory_type }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn reasons_have_names_of_their_own() {
-        for (index, reason) in UnknownReason::ALL.iter().enumerate() {
-            let others = &UnknownReason::ALL[index + 1..];
-            assert!(others.iter().all(|other| other.name() != reason.name()));
+    fn every_name_leads_back_to_its_reason() {
+        for reason in UnknownReason::ALL {
+            let name = reason.name().as_bytes();
+            assert_eq!(UnknownReason::from_name(name), Some(reason));
         }
+        assert_eq!(UnknownReason::from_name(b"broken"), None);
     }
 }

@@ -53,19 +53,37 @@ impl PageSource {
 impl ClassifiedVma {
     pub(crate) fn new(vma: Vma, kind: MappingKind, source: PageSource) -> Self {
         let unlisted = Unlisted::Nothing;
-        let mut mapping = Self {
+        let mapping = Self {
             vma,
             kind,
             source,
             unlisted,
         };
-        if mapping.is_unlisted() {
-            mapping.unlisted = Unlisted::Unknown(match kind {
-                MappingKind::Device => UnknownReason::NotAsked,
-                _ => UnknownReason::KernelPages,
-            });
+        mapping.without_addresses()
+    }
+
+    /// Makes a mapping of stored facts. They suffice for everything but a walk, so the
+    /// source of its pages is [`PageSource::Unseen`].
+    pub const fn of_parts(vma: Vma, kind: MappingKind, unlisted: Unlisted) -> Self {
+        let source = PageSource::Unseen;
+        Self {
+            vma,
+            kind,
+            source,
+            unlisted,
         }
-        mapping
+    }
+
+    /// Returns the mapping as a walk reports it that requests no addresses, and so looks
+    /// up no device.
+    #[must_use]
+    pub fn without_addresses(mut self) -> Self {
+        self.unlisted = match (self.is_unlisted(), self.kind) {
+            (false, _) => Unlisted::Nothing,
+            (true, MappingKind::Device) => Unlisted::Unknown(UnknownReason::NotAsked),
+            (true, _) => Unlisted::Unknown(UnknownReason::KernelPages),
+        };
+        self
     }
 
     /// Returns whether the kernel maps frames here that the page map leaves out: those of
@@ -156,5 +174,25 @@ impl MappingKind {
             Self::Vvar => "vvar",
             Self::Special => "special",
         }
+    }
+
+    /// Returns the kind with this name.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name().as_bytes() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_kind() {
+        for kind in MappingKind::ALL {
+            assert_eq!(MappingKind::from_name(kind.name().as_bytes()), Some(kind));
+        }
+        assert_eq!(MappingKind::from_name(b"broken"), None);
     }
 }

@@ -87,7 +87,7 @@ pub use machine::swap_areas::{SwapArea, SwapAreas};
 pub use owners::{owners, Coverage, Owner, OwnerEvent, PassedProcess, WantedFrames};
 pub use passes::{for_each_process, PassOptions};
 pub use process::find::{all_pids, all_processes, processes_named, NamedProcess};
-pub use process::mapping::{Mapping, MappingName};
+pub use process::mapping::{Mapping, MappingName, MappingParts};
 pub use process::mounts::Mounts;
 pub use process::object::Object;
 pub use process::user_rights::with_user_rights;
@@ -107,7 +107,9 @@ pub use walk::resident::{ResidentRegion, ResidentRegions};
 pub use walk::virtual_regions::VirtualRegions;
 
 pub use process_introspection_core::addr::{AddrRange, PageSize, Pfn, PhysAddr, VirtAddr};
-pub use process_introspection_core::backing::{Backing, DeviceMemory, SwapPlace, UnknownReason};
+pub use process_introspection_core::backing::{
+    Backing, DeviceMemory, SwapPlace, UnknownReason, Unlisted,
+};
 pub use process_introspection_core::flags::QnxFlags;
 pub use process_introspection_core::image::BuildId;
 pub use process_introspection_core::mapping::MappingKind;

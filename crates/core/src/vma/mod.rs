@@ -26,6 +26,22 @@ impl Protection {
         Self(bit(read, Self::READ) | bit(write, Self::WRITE) | bit(execute, Self::EXECUTE))
     }
 
+    /// Parses `rwx` with `-` for what is not allowed, as [`fmt::Display`] prints it.
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        let &[read, write, execute] = text else {
+            return None;
+        };
+        let is = |byte, letter| match byte {
+            b'-' => Some(false),
+            _ => (byte == letter).then_some(true),
+        };
+        Some(Self::new(
+            is(read, b'r')?,
+            is(write, b'w')?,
+            is(execute, b'x')?,
+        ))
+    }
+
     /// Returns whether the mapping can be read.
     pub const fn read(self) -> bool {
         self.0 & Self::READ != 0
@@ -87,7 +103,7 @@ impl fmt::Display for Device {
 }
 
 /// VMA. Its name is with the cursor that returned it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Vma {
     /// Addresses of the VMA.
@@ -412,6 +428,18 @@ mod tests {
 
     use crate::descriptor::OwnedFd;
     use crate::process::{Access, Target};
+
+    #[test]
+    fn every_protection_is_what_its_text_says() {
+        for bits in 0..8 {
+            let protection = Protection(bits);
+            let text = std::format!("{protection}");
+            assert_eq!(Protection::from_text(text.as_bytes()), Some(protection));
+        }
+        for broken in ["", "rw", "rwxp", "wr-", "r w"] {
+            assert_eq!(Protection::from_text(broken.as_bytes()), None);
+        }
+    }
 
     /// Returns the reader of a text that has only these VMAs.
     fn text_of(vmas: &[(u64, u64)]) -> text::Reader {

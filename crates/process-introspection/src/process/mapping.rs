@@ -7,9 +7,11 @@ use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use process_introspection_core::backing::Unlisted;
 use process_introspection_core::flags::QnxFlags;
 use process_introspection_core::mapping::{ClassifiedVma, MappingKind};
-use process_introspection_core::vma::{Vma, VmaCursor, VmaName};
+use process_introspection_core::vma::{Device, Protection, Vma, VmaCursor, VmaName};
+use process_introspection_core::{AddrRange, PageSize};
 
 /// Storage for names, as long as the kernel's ioctl can return them.
 pub(crate) type NameStorage = Box<[u8]>;
@@ -36,9 +38,98 @@ pub struct Mapping {
     name: MappingName,
 }
 
+/// Facts of a mapping on which all its results depend, to be stored and made a
+/// [`Mapping`] again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingParts {
+    /// Addresses of the mapping.
+    pub range: AddrRange,
+    /// Protection of the mapping.
+    pub protection: Protection,
+    /// True if mapped shared, false if private.
+    pub shared: bool,
+    /// Offset of the first byte in its object; 0 without one.
+    pub offset: u64,
+    /// Device that contains its object; 0:0 without one.
+    pub device: Device,
+    /// Inode number of its object; 0 without one.
+    pub inode: u64,
+    /// Size of its pages; `None` where the kernel does not report it.
+    pub page_size: Option<PageSize>,
+    /// Kind of the mapping.
+    pub kind: MappingKind,
+    /// Pages that the page map leaves out: the place and the memory type of a device's
+    /// memory. All that depends on an [`Unlisted::Unknown`] is the same for every reason.
+    pub unlisted: Unlisted,
+    /// Bytes of the name in the last column of `/proc/PID/maps`.
+    pub name: Box<[u8]>,
+}
+
 impl Mapping {
+    /// Makes a mapping of classified facts. The source of its pages matters to walks only.
     pub(crate) fn new(mapping: ClassifiedVma, name: MappingName) -> Self {
+        let ClassifiedVma {
+            vma,
+            kind,
+            unlisted,
+            ..
+        } = mapping;
+        let mapping = ClassifiedVma::of_parts(vma, kind, unlisted);
         Self { mapping, name }
+    }
+
+    /// Makes a mapping of stored facts. It is equal to the mapping whose
+    /// [`parts`](Self::parts) they are.
+    ///
+    /// ```
+    /// use process_introspection::{Mapping, Process};
+    ///
+    /// for mapping in Process::current()?.virtual_regions(..)? {
+    ///     let mapping = mapping?;
+    ///     assert_eq!(Mapping::from_parts(mapping.parts()), *mapping);
+    /// }
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    pub fn from_parts(parts: MappingParts) -> Self {
+        let mut vma = Vma::default();
+        vma.range = parts.range;
+        vma.protection = parts.protection;
+        vma.shared = parts.shared;
+        vma.offset = parts.offset;
+        vma.device = parts.device;
+        vma.inode = parts.inode;
+        vma.page_size = parts.page_size;
+        Self {
+            mapping: ClassifiedVma::of_parts(vma, parts.kind, parts.unlisted),
+            name: MappingName(parts.name),
+        }
+    }
+
+    /// Returns the facts of which [`Self::from_parts`] makes the mapping again.
+    pub fn parts(&self) -> MappingParts {
+        MappingParts {
+            range: self.range,
+            protection: self.protection,
+            shared: self.shared,
+            offset: self.offset,
+            device: self.device,
+            inode: self.inode,
+            page_size: self.page_size,
+            kind: self.kind(),
+            unlisted: self.mapping.unlisted,
+            name: self.name.0.clone(),
+        }
+    }
+
+    /// Returns the mapping as [`Process::virtual_regions`](crate::Process::virtual_regions)
+    /// and [`Process::resident_regions`](crate::Process::resident_regions) report it, which
+    /// request no addresses and so look up no device's memory.
+    #[must_use]
+    pub fn without_addresses(&self) -> Self {
+        Self {
+            mapping: self.mapping.without_addresses(),
+            name: self.name.clone(),
+        }
     }
 
     /// Returns the name in the last column of `/proc/PID/maps`.

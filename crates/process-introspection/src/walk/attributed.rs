@@ -31,8 +31,9 @@ pub struct Attributed<P> {
 }
 
 impl<P> Attributed<P> {
-    /// Returns a record without attributes.
-    pub(super) fn new(pages: P) -> Self {
+    /// Makes a record without attributes, which can be set. Walks do so, and readers of
+    /// stored records.
+    pub const fn new(pages: P) -> Self {
         Self {
             pages,
             node: None,

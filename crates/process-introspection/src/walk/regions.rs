@@ -35,6 +35,16 @@ pub struct PhysicalRegion {
 }
 
 impl PhysicalRegion {
+    /// Makes a region, such as one that was stored.
+    pub fn new(virt: AddrRange, backing: Backing, anonymous: bool, mapping: Arc<Mapping>) -> Self {
+        Self {
+            virt,
+            backing,
+            anonymous,
+            mapping,
+        }
+    }
+
     /// Returns the size in bytes.
     pub fn size(&self) -> u64 {
         self.virt.size()
