@@ -336,18 +336,3 @@ fn read_words(file: &File, first: Pfn, words: &mut [u64]) -> Result<usize, Error
     }
     Ok(done)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_bit_is_kept_and_those_with_a_name_have_the_kernels() {
-        let flags = FrameFlags::from_bits(1 << 12 | 1 << 63 | 1);
-        assert_eq!(flags.set_bits().collect::<Vec<_>>(), [0, 12, 63]);
-        assert_eq!(format!("{flags:?}"), "FrameFlags(locked|anon|bit63)");
-        assert!(flags.contains(FrameFlags::ANON | FrameFlags::LOCKED));
-        assert!(!flags.contains(FrameFlags::ANON | FrameFlags::DIRTY));
-        assert_eq!(format!("{:?}", FrameFlags::default()), "FrameFlags()");
-    }
-}
