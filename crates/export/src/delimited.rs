@@ -169,6 +169,7 @@ impl Visit for Lines<'_> {
             Value::Word(word) => self.quoted(word),
             Value::Text(text) => self.others_text(text),
             Value::Device(device) => self.plain(device.text(&mut [0; 18])),
+            Value::Time(time) => self.plain(time.to_string()),
             Value::Name(name) => {
                 self.others_text(&name.lossy());
                 self.plain(name.hex().unwrap_or_default());

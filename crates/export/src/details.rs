@@ -10,7 +10,7 @@ use crate::value::{flag_name, FlagCounts};
 record! {
     /// Smallest and largest of several numbers.
     #[derive(Copy)]
-    pub struct Span {
+    pub struct Span: Readable {
         /// Smallest.
         pub min: u64,
         /// Largest.
@@ -20,7 +20,7 @@ record! {
 
 record! {
     /// Facts of the pages of a record, as numbers of base pages.
-    pub struct Details {
+    pub struct Details: Readable {
         /// Number of base pages.
         pub pages: u64 = pages().least(1),
         /// Number of pages whose frame's flags the kernel exports.

@@ -57,6 +57,8 @@ pub enum Kind {
     Device,
     /// Name as text, and all its bytes in a second field if it is not UTF-8.
     Name,
+    /// Time of day.
+    Time,
     /// List of texts.
     Texts,
     /// List of numbers.
@@ -288,12 +290,29 @@ impl<R: Fields> FieldType for Vec<R> {
 /// Declares a record: the struct, its [`Field`]s and the visit of its values.
 ///
 /// The documentation of a field is its meaning in schemas and documents. Behind `=`
-/// stand calls of [`Field`]'s methods. Fields in `besides` are in no format.
+/// stand calls of [`Field`]'s methods. Fields in `besides` are in no format. A record
+/// that is declared as `struct NAME: Readable` is [`FromSource`](crate::FromSource).
+///
+/// ```
+/// use process_introspection_export::{record, Fields};
+///
+/// record! {
+///     /// Memory on a node.
+///     pub struct NodeUsage {
+///         /// NUMA node.
+///         pub node: Option<u32> = null("if it is unknown"),
+///         /// Bytes on the node.
+///         pub size: u64 = bytes(),
+///     }
+/// }
+/// assert_eq!(NodeUsage::FIELDS[1].name, "size");
+/// ```
+#[macro_export]
 macro_rules! record {
     (
         $(#[doc = $about:literal])+
         $(#[derive($($derive:ident),+)])?
-        $visible:vis struct $record:ident $(<$life:lifetime>)? {
+        $visible:vis struct $record:ident $(<$life:lifetime>)? $(: $readable:ident)? {
             $(
                 $(#[doc = $meaning:literal])+
                 $shown:vis $field:ident: $type:ty
@@ -314,9 +333,9 @@ macro_rules! record {
             $($($(#[doc = $note])+ pub $more: $more_type,)+)?
         }
 
-        impl $(<$life>)? $crate::field::Fields for $record $(<$life>)? {
-            const FIELDS: &'static [$crate::field::Field] = &[$(
-                $crate::field::Field::new::<$type>(
+        impl $(<$life>)? $crate::Fields for $record $(<$life>)? {
+            const FIELDS: &'static [$crate::Field] = &[$(
+                $crate::Field::new::<$type>(
                     stringify!($field),
                     concat!($($meaning),+),
                 )$($(.$call($($argument),*))+)?,
@@ -324,13 +343,36 @@ macro_rules! record {
             const MEANING: &'static str = concat!($($about),+);
 
             #[inline]
-            fn visit(&self, visit: &mut impl $crate::field::Visit) {
+            fn visit(&self, visit: &mut impl $crate::Visit) {
                 let [$($field),+] = Self::FIELDS else {
                     unreachable!("as many as the record has");
                 };
-                $($crate::field::FieldType::visit_as(&self.$field, $field, visit);)+
+                $($crate::FieldType::visit_as(&self.$field, $field, visit);)+
+            }
+        }
+
+        $crate::readable! { $($readable)?; $record $($field: $type,)+ }
+    };
+}
+pub(crate) use record;
+
+/// Implements [`FromSource`](crate::FromSource) for a record that [`record!`] declares.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! readable {
+    (; $($record:tt)+) => {};
+    (Readable; $record:ident $($field:ident: $type:ty,)+) => {
+        impl $crate::FromSource for $record {
+            fn from_source(
+                source: &mut impl $crate::Source,
+            ) -> Result<Self, $crate::MissingField> {
+                let [$($field),+] = <Self as $crate::Fields>::FIELDS else {
+                    unreachable!("as many as the record has");
+                };
+                Ok(Self {
+                    $($field: $crate::read_field($field, source)?,)+
+                })
             }
         }
     };
 }
-pub(crate) use record;

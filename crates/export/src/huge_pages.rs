@@ -12,7 +12,7 @@ use crate::field::record;
 record! {
     /// Resident memory by huge page-table entries, in bytes: the part that they map, and the
     /// reasons why they do not map the rest.
-    pub struct HugePagesRecord {
+    pub struct HugePagesRecord: Readable {
         /// Size of a huge page.
         pub size: u64 = bytes(),
         /// Mapped by huge entries.
@@ -44,7 +44,7 @@ record! {
 
 record! {
     /// Memory that one policy keeps from being huge, in bytes.
-    pub struct PolicyRecord {
+    pub struct PolicyRecord: Readable {
         /// Policy.
         pub reason: HugePolicy,
         /// Setting of the policy, as FILE=VALUE below /sys/kernel/mm/transparent_hugepage,
@@ -62,7 +62,7 @@ record! {
 
 record! {
     /// Settings of the machine, the process and its mappings.
-    pub struct HugeSettingsRecord {
+    pub struct HugeSettingsRecord: Readable {
         /// Whether the kernel has transparent huge pages.
         pub available: Option<bool> = null("without sysfs"),
         /// Setting of anonymous memory: hugepages-SIZEkB/enabled, or enabled where that

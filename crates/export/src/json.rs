@@ -136,6 +136,7 @@ impl Visit for Object<'_> {
             Value::Word(word) => self.plain(word),
             Value::Text(text) => push_string(text, self.line),
             Value::Device(device) => self.plain(device.text(&mut [0; 18])),
+            Value::Time(time) => self.plain(time.to_string()),
             Value::Name(name) => self.name(field, name),
             Value::Texts(texts) => self.array(texts.iter(), |text, line| push_string(text, line)),
             Value::Numbers(numbers) => self.array(numbers.iter().copied(), push_number),

@@ -14,6 +14,10 @@ use unicode_width::UnicodeWidthChar;
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Name<'a>(pub &'a [u8]);
 
+/// Owned [`Name`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct NameBuf(pub Vec<u8>);
+
 impl<'a> Name<'a> {
     /// Returns the name as text; bytes that are not UTF-8 are replaced.
     pub fn lossy(self) -> Cow<'a, str> {

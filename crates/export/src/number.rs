@@ -2,6 +2,9 @@
 //! hand because most fields are numbers, and the standard library's formatting takes several
 //! times as long.
 
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use process_introspection::{Device, PhysAddr, VirtAddr};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -90,6 +93,56 @@ impl DeviceNumber {
             }
         }
         &buffer[at..]
+    }
+}
+
+impl DeviceNumber {
+    /// Reads the text of a device number, `fe:00`; `None` if it is none.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once(':')?;
+        let number = |digits| u32::from_str_radix(digits, 16).ok();
+        Some(Self(Device {
+            major: number(major)?,
+            minor: number(minor)?,
+        }))
+    }
+}
+
+/// Time of day: microseconds since 1970-01-01, UTC. As text in the form of RFC 3339.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(pub i64);
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        let micros = |since: Duration| i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        Self(match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => -micros(before.duration()),
+        })
+    }
+}
+
+impl From<Time> for SystemTime {
+    fn from(time: Time) -> Self {
+        let micros = Duration::from_micros(time.0.unsigned_abs());
+        let moved = match time.0 {
+            0.. => UNIX_EPOCH.checked_add(micros),
+            _ => UNIX_EPOCH.checked_sub(micros),
+        };
+        moved.unwrap_or(UNIX_EPOCH)
+    }
+}
+
+/// Prints `2026-11-25T18:04:05.123456Z`. Years before 1970 and after 9999 have no such
+/// form: their number of microseconds stands for them.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The last microsecond of 9999.
+        const LAST: i64 = 253_402_300_799_999_999;
+        match self.0 {
+            0..=LAST => humantime::format_rfc3339_micros((*self).into()).fmt(f),
+            other => other.fmt(f),
+        }
     }
 }
 

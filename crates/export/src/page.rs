@@ -10,7 +10,7 @@ use crate::table::{Notes, Row};
 record! {
     /// Place of a page in swap.
     #[derive(Copy)]
-    pub struct Swap {
+    pub struct Swap: Readable {
         /// Number of the swap area.
         pub area: u8 = named("type").most(31),
         /// Slot in the area, in base pages.

@@ -20,7 +20,7 @@ use crate::words::{mapping_kinds, BYTES, PROTECTION};
 record! {
     /// Amounts of memory, in bytes.
     #[derive(Copy)]
-    pub struct UsageRecord {
+    pub struct UsageRecord: Readable {
         /// Bytes mapped, in memory or not.
         pub virt: u64 = named("virtual").bytes().rough(2, "VIRTUAL", 7),
         /// Bytes in memory, without hugetlb and the zero page (Rss).
@@ -72,7 +72,7 @@ impl From<&Summary> for Knows {
 
 record! {
     /// Memory of mappings of one kind.
-    pub struct KindRecord {
+    pub struct KindRecord: Readable {
         /// Kind of the mappings.
         pub kind: &'static str = one_of(mapping_kinds),
         /// Amounts of memory of all of them.
@@ -85,7 +85,7 @@ record! {
 record! {
     /// Memory in pages of one class.
     #[derive(Copy)]
-    pub struct PagesRecord {
+    pub struct PagesRecord: Readable {
         /// Class: single base pages; larger folios that are mapped whole; parts of larger
         /// folios; hugetlb.
         pub pages: &'static str = one_of(|| vec!["base", "folio", "part", "hugetlb"]),
@@ -112,7 +112,7 @@ impl PagesRecord {
 record! {
     /// Memory in extents of at least one size.
     #[derive(Copy)]
-    pub struct AtLeastRecord {
+    pub struct AtLeastRecord: Readable {
         /// Size in bytes.
         pub size: u64 = bytes(),
         /// Bytes in such extents.
@@ -123,7 +123,7 @@ record! {
 record! {
     /// Extents from one power of two to the next.
     #[derive(Copy)]
-    pub struct ExtentClassRecord {
+    pub struct ExtentClassRecord: Readable {
         /// Power of two, in bytes.
         pub least: u64 = bytes(),
         /// Number of extents.
@@ -135,7 +135,7 @@ record! {
 
 record! {
     /// Contiguity of memory in both address spaces.
-    pub struct ContiguityRecord {
+    pub struct ContiguityRecord: Readable {
         /// Bytes of all extents: of memory, with hugetlb and without the zero page.
         pub bytes: u64 = bytes(),
         /// Number of extents: the descriptors of a scatter-gather list of all of it.
@@ -156,7 +156,7 @@ record! {
 record! {
     /// Memory on a NUMA node.
     #[derive(Copy)]
-    pub struct NodeRecord {
+    pub struct NodeRecord: Readable {
         /// NUMA node.
         pub node: Option<u32> = null("if it is unknown"),
         /// Bytes on the node.
@@ -166,7 +166,7 @@ record! {
 
 record! {
     /// Summary of the memory of a process.
-    pub struct SummaryRecord {
+    pub struct SummaryRecord: Readable {
         /// Process; 0 if it was opened without a PID.
         pub pid: u32,
         /// Command line. Bytes that are not UTF-8 are replaced.

@@ -160,6 +160,7 @@ impl Row<'_> {
             Value::Truth(false) => self.put(column, b"no"),
             Value::Word(word) | Value::Text(word) => self.put(column, word.as_bytes()),
             Value::Device(device) => self.put(column, device.text(&mut [0; 18])),
+            Value::Time(time) => self.put(column, time.to_string().as_bytes()),
             Value::Name(Name(b"")) => {}
             Value::Name(Name(name)) => self.put(column, name),
             Value::Texts(_) | Value::Numbers(_) | Value::Flags(_) | Value::Counts(_) => {

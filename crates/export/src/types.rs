@@ -3,8 +3,8 @@
 use process_introspection::{BuildId, HugePolicy};
 
 use crate::field::{Field, FieldType, Kind, Visit};
-use crate::name::Name;
-use crate::number::{DeviceNumber, Hex, SignedHex};
+use crate::name::{Name, NameBuf};
+use crate::number::{DeviceNumber, Hex, SignedHex, Time};
 use crate::value::{Decimal, FlagCounts, FlagNames, Text, Value};
 
 /// Implements [`FieldType`] for a type whose values are of one kind.
@@ -34,6 +34,8 @@ field_type! {
     Text<'_>: Text, self => self.0;
     DeviceNumber: Device, self => *self;
     Name<'_>: Name, self => *self;
+    NameBuf: Name, self => Name(&self.0);
+    Time: Time, self => *self;
     Vec<String>: Texts, self => self;
     Vec<u64>: Numbers, self => self;
     FlagNames: Flags, self => *self;
@@ -56,6 +58,17 @@ macro_rules! closed_list {
                 visit: &mut impl $crate::field::Visit,
             ) {
                 visit.value(field, $crate::value::Value::Word(self.name()));
+            }
+        }
+
+        impl $crate::reading::StoredType for $type {
+            fn read(
+                field: &'static $crate::field::Field,
+                source: &mut impl $crate::reading::Source,
+            ) -> Result<Option<Self>, $crate::reading::MissingField> {
+                let word = source.text(field);
+                let known = word.map(|word| Self::ALL.into_iter().find(|one| one.name() == word));
+                known.map(|one| one.ok_or_else(|| $crate::reading::missing(field))).transpose()
             }
         }
     )+};

@@ -3,7 +3,7 @@
 use process_introspection::FrameFlags;
 
 use crate::name::Name;
-use crate::number::{DeviceNumber, Hex, SignedHex};
+use crate::number::{DeviceNumber, Hex, SignedHex, Time};
 
 /// Value of a field.
 #[derive(Copy, Clone, Debug)]
@@ -28,6 +28,8 @@ pub enum Value<'a> {
     Device(DeviceNumber),
     /// Name of any bytes; null if it is empty.
     Name(Name<'a>),
+    /// Time of day.
+    Time(Time),
     /// List of texts that anybody could have chosen.
     Texts(&'a [String]),
     /// List of numbers.
