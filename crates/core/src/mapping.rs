@@ -92,14 +92,12 @@ impl ClassifiedVma {
     /// the page map then contains; the others cannot be distinguished from pages that are
     /// not present.
     pub fn is_unlisted(&self) -> bool {
-        match self.kind {
-            // Exporters of dma-bufs differ (udmabuf's are frames on 6.12), and so do
-            // versions of other rings (io_uring's are frames on 5.10, those of perf
-            // events since 6.14).
-            MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special => true,
-            MappingKind::Vvar => true,
-            _ => false,
-        }
+        // Exporters of dma-bufs differ (udmabuf's are frames on 6.12), and so do versions
+        // of other rings (io_uring's are frames on 5.10, those of perf events since 6.14).
+        matches!(
+            self.kind,
+            MappingKind::Device | MappingKind::DmaBuf | MappingKind::Special | MappingKind::Vvar
+        )
     }
 }
 
