@@ -2,7 +2,7 @@
 
 use crate::descriptor::OwnedFd;
 use crate::error::{At, CoreError, Errno, Operation, Result};
-use crate::process::{gone_or_refused, ProcessHandle};
+use crate::process::{process_error, ProcessHandle};
 use crate::sys;
 use crate::vma::VmaCursor;
 
@@ -39,10 +39,10 @@ impl Memory {
     /// # Errors
     /// EPERM if that is refused, ESRCH if the process has ended.
     pub fn open(process: &ProcessHandle) -> Result<Self> {
-        let file = match sys::openat(process.directory(), b"mem\0", 0).map_err(gone_or_refused) {
+        let file = match sys::openat(process.directory(), b"mem\0", 0) {
             Ok(file) => Some(file),
-            Err(Errno::EPERM) if process.is_callers() => None,
-            Err(errno) => return Err(CoreError::new(errno, Operation::ReadMemory)),
+            Err(Errno::EPERM | Errno::EACCES) if process.is_callers() => None,
+            Err(errno) => return Err(process_error(errno, Operation::ReadMemory)),
         };
         // The file is not bound to the memory that the other files were opened for.
         process.check_same_memory()?;

@@ -6,7 +6,7 @@ use crate::addr::VirtAddr;
 use crate::descriptor::OwnedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::proc_text;
-use crate::process::{first_dirent, gone_or_refused, PathBuffer, ProcessHandle};
+use crate::process::{first_dirent, process_error, PathBuffer, ProcessHandle};
 use crate::sys;
 
 /// Thread of a process.
@@ -58,7 +58,7 @@ pub fn each_thread(
 }
 
 fn failed(errno: Errno) -> CoreError {
-    CoreError::new(gone_or_refused(errno), Operation::OpenProcess)
+    process_error(errno, Operation::OpenProcess)
 }
 
 fn open_tasks(process: &ProcessHandle) -> Result<OwnedFd> {

@@ -9,7 +9,7 @@ use super::scan::{Found, Ranges, Span, HUGE, HUGE_PAGES, NOT_EMPTY, RANGES};
 use crate::addr::PageSize;
 use crate::entry::Entry;
 use crate::error::{CoreError, Errno, Operation, Result};
-use crate::process::{gone_or_refused, ProcessHandle};
+use crate::process::{process_error, ProcessHandle};
 use crate::sys;
 
 /// Number of empty entries at the end of a read that start a scan, if at least as many
@@ -348,7 +348,7 @@ pub fn read_entries(
 ) -> Result<usize> {
     let offset = (at >> page.shift()) * size_of::<u64>() as u64;
     let count = sys::pread_u64(process.pagemap()?, entries, offset)
-        .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadPagemap))?;
+        .map_err(|errno| process_error(errno, Operation::ReadPagemap))?;
     if count == 0 {
         // The kernel returns no bytes for a memory that has gone away.
         return Err(CoreError::new(Errno::ESRCH, Operation::ReadPagemap));

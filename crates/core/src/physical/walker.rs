@@ -11,10 +11,10 @@ use super::state::{FrameFlagSource, PageState, BEYOND_MEMORY};
 use crate::addr::{PageSize, Pfn};
 use crate::backing::Backing;
 use crate::entry::Entry;
-use crate::error::{CoreError, Errno, Operation, Result};
+use crate::error::{Errno, Operation, Result};
 use crate::mapping::ClassifiedVma;
 use crate::pagemap::{NextPages, PageReader};
-use crate::process::{gone_or_refused, ProcessHandle};
+use crate::process::{process_error, ProcessHandle};
 use crate::sys;
 
 /// Walks VMAs one after the other, in the order of addresses. `E` is the storage for
@@ -153,10 +153,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> VmaPartWalker<E> {
         };
         if let Some(errno) = flags.failed {
             self.merger.take();
-            return Err(CoreError::new(
-                gone_or_refused(errno),
-                Operation::ReadFrames,
-            ));
+            return Err(process_error(errno, Operation::ReadFrames));
         }
         vma_part.part.at = end;
         Ok(flow)

@@ -18,11 +18,10 @@ pub struct VisibleFrames {
     pub zero: Option<Pfn>,
 }
 
-/// Opens the caller's own page map.
-pub(super) fn own_pagemap() -> Result<OwnedFd> {
-    sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0)
-        .map_err(no_proc)
-        .at(Operation::OpenOwnPagemap)
+/// Opens the caller's own page map and reads entries of the caller's own pages.
+pub(super) fn look_at_own() -> Result<VisibleFrames> {
+    let own = sys::openat(sys::CWD, b"/proc/thread-self/pagemap\0", 0);
+    look(&own.map_err(no_proc).at(Operation::OpenOwnPagemap)?)
 }
 
 /// Reads entries of the caller's own pages.

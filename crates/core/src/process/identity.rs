@@ -2,7 +2,7 @@
 //! exists: PIDs, unique PIDs, pidfds, the number in this `/proc` mount, threads that
 //! outlive the first one, the mark that an exec changes.
 
-use super::{gone_or_refused, no_proc};
+use super::{no_proc, process_error};
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::proc_text::{number, value_of, Stat};
@@ -77,8 +77,7 @@ pub fn unique_pid(pid: u32) -> Result<i64> {
                 .push_decimal(number_in_proc(pidfd.borrow())?)
                 .push(b"\0");
             let dir = sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH | sys::O_DIRECTORY)
-                .map_err(gone_or_refused)
-                .at(Operation::OpenProcess)?;
+                .map_err(|errno| process_error(errno, Operation::OpenProcess))?;
             start_time_mark(&dir)?
         }
     };
@@ -139,11 +138,9 @@ fn pidfs_mark(pidfd: BorrowedFd<'_>) -> Result<Option<u32>> {
 fn start_time_mark(dir: &OwnedFd) -> Result<u32> {
     let mut text = [0u8; 512];
     let stat = sys::openat(dir.borrow(), b"stat\0", 0)
-        .map_err(gone_or_refused)
-        .at(Operation::FindProcess)?;
+        .map_err(|errno| process_error(errno, Operation::FindProcess))?;
     let len = sys::pread(stat.borrow(), &mut text, 0)
-        .map_err(gone_or_refused)
-        .at(Operation::FindProcess)?;
+        .map_err(|errno| process_error(errno, Operation::FindProcess))?;
     let ticks = Stat::parse(&text[..len])
         .and_then(|stat| stat.start_time())
         .ok_or(CoreError::new(Errno::ESRCH, Operation::FindProcess))?;
@@ -181,12 +178,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
         Ok(tasks) => tasks,
         // The directory is a thread's own, or the process has ended.
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
-        Err(errno) => {
-            return Err(CoreError::new(
-                gone_or_refused(errno),
-                Operation::OpenProcess,
-            ))
-        }
+        Err(errno) => return Err(process_error(errno, Operation::OpenProcess)),
     };
     let mut entries = [0u8; 512];
     let mut failed = Ok(None);
@@ -195,12 +187,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
             Ok(0) => return failed,
             Ok(len) => len,
             // ENOENT: the task directory of a process that is being reaped.
-            Err(errno) => {
-                return Err(CoreError::new(
-                    gone_or_refused(errno),
-                    Operation::OpenProcess,
-                ))
-            }
+            Err(errno) => return Err(process_error(errno, Operation::OpenProcess)),
         };
         let mut rest = &entries[..len];
         while let Some((name, next)) = first_dirent(rest) {
@@ -213,10 +200,7 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
                 // The thread has ended.
                 Err(Errno::ENOENT | Errno::ESRCH) => continue,
                 Err(errno) => {
-                    failed = Err(CoreError::new(
-                        gone_or_refused(errno),
-                        Operation::OpenProcess,
-                    ));
+                    failed = Err(process_error(errno, Operation::OpenProcess));
                     continue;
                 }
             };
@@ -294,12 +278,7 @@ impl ExecMark {
             Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
             // The directory's error, unlike the file's EACCES: a mount with hidepid=1 (fs/proc/base.c, `proc_pid_permission`).
             Err(Errno::EPERM) => return Err(CoreError::new(Errno::EPERM, Operation::OpenProcess)),
-            Err(errno) => {
-                return Err(CoreError::new(
-                    gone_or_refused(errno),
-                    Operation::OpenMemory,
-                ))
-            }
+            Err(errno) => return Err(process_error(errno, Operation::OpenMemory)),
         };
         let mut words = [0u64; PART];
         let (mut hash, mut count) = (0xcbf2_9ce4_8422_2325_u64, 0);

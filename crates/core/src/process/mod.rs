@@ -78,14 +78,6 @@ impl ProcessHandle {
         Self::open_pidfd(pidfd, None, access)
     }
 
-    /// Opens the process of a `/proc/PID` directory, in any proc mount.
-    ///
-    /// # Errors
-    /// Those of [`ProcessHandle::open`].
-    pub fn from_proc_dir(dir: OwnedFd, access: Access) -> Result<Self> {
-        Self::from_dir(dir, access)
-    }
-
     fn open_caller(access: Access) -> Result<Self> {
         let open = |path| {
             sys::openat(sys::CWD, path, sys::O_PATH | sys::O_DIRECTORY)
@@ -99,10 +91,8 @@ impl ProcessHandle {
         }
         let maps = open_maps(&dir)?;
         let pagemap = open_pagemap(&dir, access)?;
-        let frames = match &pagemap {
-            Ok(own) => frames::look(own),
-            Err(error) => Err(*error),
-        };
+        let frames = pagemap.as_ref().map_err(|&error| error);
+        let frames = frames.and_then(frames::look);
         Self::assemble(dir, maps, pagemap, frames, None, true, access)
     }
 
@@ -116,17 +106,12 @@ impl ProcessHandle {
             Err(Errno::ENOENT) if exists(pidfd)? => {
                 return Err(CoreError::new(Errno::EPERM, Operation::OpenProcess));
             }
-            Err(errno) => {
-                return Err(CoreError::new(
-                    gone_or_refused(errno),
-                    Operation::OpenProcess,
-                ))
-            }
+            Err(errno) => return Err(process_error(errno, Operation::OpenProcess)),
         };
         if let Some(mark) = unique {
             identity::check_unique(pidfd, &dir, mark)?;
         }
-        let process = Self::from_dir(dir, access);
+        let process = Self::from_proc_dir(dir, access);
         // The number certainly belongs to the process only while it is not reaped.
         if !exists(pidfd)? {
             return Err(CoreError::new(Errno::ESRCH, Operation::FindProcess));
@@ -140,7 +125,11 @@ impl ProcessHandle {
         }
     }
 
-    fn from_dir(dir: OwnedFd, access: Access) -> Result<Self> {
+    /// Opens the process of a `/proc/PID` directory, in any proc mount.
+    ///
+    /// # Errors
+    /// Those of [`ProcessHandle::open`].
+    pub fn from_proc_dir(dir: OwnedFd, access: Access) -> Result<Self> {
         let mark = match ExecMark::read_settled(&dir) {
             // A process that is not dumpable, as after setuid(), cannot open some of its
             // own files. It needs no mark of itself.
@@ -171,7 +160,7 @@ impl ProcessHandle {
             match ExecMark::read_settled(&dir)? {
                 Some(now) if now == mark => {
                     let frames = match &pagemap {
-                        Ok(_) => frames::own_pagemap().and_then(|own| frames::look(&own)),
+                        Ok(_) => frames::look_at_own(),
                         Err(error) => Err(*error),
                     };
                     return Self::assemble(dir, maps, pagemap, frames, Some(mark), true, access);
@@ -295,10 +284,10 @@ impl ProcessHandle {
     }
 
     pub(crate) fn pagemap(&self) -> Result<BorrowedFd<'_>> {
-        match &self.pagemap {
-            Ok(pagemap) => Ok(pagemap.borrow()),
-            Err(error) => Err(*error),
-        }
+        self.pagemap
+            .as_ref()
+            .map(OwnedFd::borrow)
+            .map_err(|&error| error)
     }
 
     pub(crate) fn features(&self) -> &Features {
@@ -383,7 +372,7 @@ const NO_SUCH_FILES: CoreError = CoreError::new(Errno::ESRCH, Operation::OpenPro
 fn open_maps(dir: &OwnedFd) -> Result<OwnedFd> {
     sys::openat(dir.borrow(), b"maps\0", 0).map_err(|errno| match errno {
         Errno::ENOENT => NO_SUCH_FILES,
-        other => CoreError::new(gone_or_refused(other), Operation::OpenMemory),
+        other => process_error(other, Operation::OpenMemory),
     })
 }
 
@@ -400,14 +389,10 @@ fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
             open_maps(dir)?;
             Ok(Err(CoreError::new(Errno::ENOSYS, Operation::OpenMemory)))
         }
-        Err(errno) => {
-            let error = CoreError::new(gone_or_refused(errno), Operation::OpenMemory);
-            if error.errno() == Errno::EPERM {
-                Ok(Err(error))
-            } else {
-                Err(error)
-            }
+        Err(errno @ (Errno::EACCES | Errno::EPERM)) => {
+            Ok(Err(process_error(errno, Operation::OpenMemory)))
         }
+        Err(errno) => Err(process_error(errno, Operation::OpenMemory)),
     }
 }
 
@@ -416,7 +401,7 @@ fn open_pagemap(dir: &OwnedFd, access: Access) -> Result<Result<OwnedFd>> {
 fn none_frames(access: Access) -> Result<VisibleFrames> {
     match access {
         Access::Layout => Err(CoreError::new(Errno::EINVAL, Operation::CheckFrames)),
-        Access::Pages | Access::Frames => frames::own_pagemap().and_then(|own| frames::look(&own)),
+        Access::Pages | Access::Frames => frames::look_at_own(),
     }
 }
 
@@ -433,21 +418,22 @@ fn exists(pidfd: BorrowedFd<'_>) -> Result<bool> {
     }
 }
 
-/// Returns the contract's errno for a failure to open a file of a process.
-pub(crate) fn gone_or_refused(errno: Errno) -> Errno {
-    match errno {
-        Errno::EACCES | Errno::EPERM => Errno::EPERM,
-        Errno::ENOENT | Errno::ESRCH => Errno::ESRCH,
+/// Returns the contract's error for a failure to open or read a file of a process.
+pub(crate) fn process_error(errno: Errno, operation: Operation) -> CoreError {
+    let errno = match errno {
+        Errno::EACCES => Errno::EPERM,
+        Errno::ENOENT => Errno::ESRCH,
         // The contract's ENXIO means that no object is mapped there.
         Errno::ENXIO => Errno::EIO,
         other => other,
-    }
+    };
+    CoreError::new(errno, operation)
 }
 
 /// Returns the contract's errno for a failure to open a file of the caller's own.
 fn no_proc(errno: Errno) -> Errno {
     match errno {
-        Errno::EACCES | Errno::EPERM => Errno::EPERM,
+        Errno::EACCES => Errno::EPERM,
         Errno::ENOENT | Errno::ENOTDIR => Errno::ENOSYS,
         Errno::ENXIO => Errno::EIO,
         other => other,

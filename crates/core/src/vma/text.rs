@@ -5,7 +5,7 @@ use super::{Device, Protection, Vma};
 use crate::addr::AddrRange;
 use crate::descriptor::OwnedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
-use crate::process::{gone_or_refused, ProcessHandle};
+use crate::process::{process_error, ProcessHandle};
 use crate::sys;
 
 /// Parses the part of a line before the name, and returns where the name starts in `line`
@@ -280,7 +280,7 @@ impl Reader {
             // An end is accepted when it is seen twice: a list must not end early.
             for _ in 0..2 {
                 let read = sys::read(file, buffer)
-                    .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadMaps))?;
+                    .map_err(|errno| process_error(errno, Operation::ReadMaps))?;
                 if read > 0 {
                     return Ok(read);
                 }
@@ -289,7 +289,7 @@ impl Reader {
             // the marks of two memories can be equal, where addresses are not chosen
             // anew, or while an exec has not yet written the second one.
             let begin = sys::pread(file, &mut [0; 8], 0)
-                .map_err(|errno| CoreError::new(gone_or_refused(errno), Operation::ReadMaps))?;
+                .map_err(|errno| process_error(errno, Operation::ReadMaps))?;
             if begin == 0 {
                 return Err(CoreError::new(Errno::ESRCH, Operation::ReadMaps));
             }
