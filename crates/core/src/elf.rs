@@ -128,12 +128,10 @@ impl Segment {
     /// Returns whether the segment contains these bytes of the file, in whole pages.
     pub(crate) fn holds(&self, offset: u64, size: u64, page: u64) -> bool {
         let wanted_end = offset.checked_add(size);
-        match (self.file_end(page), wanted_end) {
-            (Some(end), Some(wanted_end)) => {
-                self.offset & !(page - 1) <= offset && wanted_end <= end
-            }
-            _ => false,
-        }
+        let ends = self.file_end(page).zip(wanted_end);
+        ends.is_some_and(|(end, wanted_end)| {
+            self.offset & !(page - 1) <= offset && wanted_end <= end
+        })
     }
 
     /// Returns the address that the byte at `offset` of the file was linked to, if the
@@ -144,12 +142,9 @@ impl Segment {
 
     /// Returns the end in the file, in whole pages; `None` if it is past the last offset.
     pub fn file_end(&self, page: u64) -> Option<u64> {
-        whole_pages(self.offset.checked_add(self.file_size)?, page)
+        let end = self.offset.checked_add(self.file_size)?;
+        Some(end.checked_add(page - 1)? & !(page - 1))
     }
-}
-
-fn whole_pages(end: u64, page: u64) -> Option<u64> {
-    Some(end.checked_add(page - 1)? & !(page - 1))
 }
 
 /// Header of a note.

@@ -146,13 +146,9 @@ pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
         }
     }
     vmas.seek(process, start)?;
-    let best = candidates.into_iter().flatten().reduce(|best, other| {
-        if other.rank() > best.rank() {
-            other
-        } else {
-            best
-        }
-    });
+    // Of equal ones the last is returned: here the first candidate.
+    let candidates = candidates.into_iter().flatten().rev();
+    let best = candidates.max_by_key(Candidate::rank);
     Ok(best.map(|best| best.moved))
 }
 

@@ -149,7 +149,6 @@ pub(super) fn is_address(name: &[u8]) -> bool {
     else {
         return false;
     };
-    let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
     (4..=8).contains(&domain.len())
         && (bus.len(), device.len()) == (2, 2)
         && [domain, bus, device, &[*function]].into_iter().all(is_hex)
@@ -169,8 +168,8 @@ impl<'a> ProcFile<'a> {
             .strip_prefix(b"/proc/bus/pci/")?
             .split(|&byte| byte == b'/');
         let (bus, device) = (parts.next()?, parts.next()?);
-        let in_first_domain = bus.len() == 2 && is_hex_pair(bus);
-        let rest_is_named = matches!(device, [a, b, b'.', _] if is_hex_pair(&[*a, *b]));
+        let in_first_domain = bus.len() == 2 && is_hex(bus);
+        let rest_is_named = matches!(device, [a, b, b'.', _] if is_hex(&[*a, *b]));
         (parts.next().is_none() && in_first_domain && rest_is_named).then_some(Self {
             path,
             bus,
@@ -208,8 +207,8 @@ impl<'a> ProcFile<'a> {
     }
 }
 
-fn is_hex_pair(text: &[u8]) -> bool {
-    text.len() == 2 && text.iter().all(u8::is_ascii_hexdigit)
+fn is_hex(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_hexdigit)
 }
 
 #[cfg(test)]

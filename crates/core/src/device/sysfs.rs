@@ -23,26 +23,15 @@ pub(crate) fn open(
         Some(root) => (root, path.as_bytes().get(ROOT.len()..).unwrap_or_default()),
     };
     let file = if_readable(sys::openat(root, path, flags))?;
-    Ok(file.filter(is_sysfs))
-}
-
-/// Reads the beginning of a file of sysfs, up to the size of the buffer.
-pub(super) fn read<'a>(
-    process: &ProcessHandle,
-    path: &mut PathBuffer,
-    text: &'a mut [u8],
-) -> Result<Option<&'a [u8]>> {
-    let Some(file) = open(process, path, 0)? else {
-        return Ok(None);
-    };
-    let len = sys::pread(file.borrow(), text, 0);
-    Ok(len.ok().and_then(|len| text.get(..len)))
+    Ok(file.filter(|file| sys::file_system(file.borrow()) == Ok(uapi::SYSFS_MAGIC)))
 }
 
 /// Reads a hexadecimal number from a file of sysfs.
 pub(super) fn read_hex(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Option<u64>> {
     let mut text = [0u8; 32];
-    Ok(read(process, path, &mut text)?.and_then(super::hex))
+    let file = open(process, path, 0)?;
+    let len = file.and_then(|file| sys::pread(file.borrow(), &mut text, 0).ok());
+    Ok(len.and_then(|len| super::hex(&text[..len])))
 }
 
 /// Returns the inode that a path leads to, through links.
@@ -51,9 +40,4 @@ pub(super) fn inode(process: &ProcessHandle, path: &mut PathBuffer) -> Result<Op
     Ok(file
         .and_then(|file| sys::status(file.borrow()).ok())
         .map(|status| status.ino))
-}
-
-/// Returns whether an open file is in sysfs.
-pub(super) fn is_sysfs(file: &OwnedFd) -> bool {
-    sys::file_system(file.borrow()) == Ok(uapi::SYSFS_MAGIC)
 }

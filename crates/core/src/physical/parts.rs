@@ -211,11 +211,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
             // forbidden and the flags of huge pages are read in vain.
             huge_file_bit: process.features().procmap_query(),
             frames: self.frames,
-            zero: if self.frames {
-                process.zero_frame()
-            } else {
-                None
-            },
+            zero: process.zero_frame().filter(|_| self.frames),
         }
     }
 }

@@ -188,20 +188,15 @@ impl Lines {
             stored.push(&self.buffer[..self.start]);
         }
         self.start += 1;
-        let Stored {
-            name,
-            len,
-            complete,
-        } = stored;
-        let name_len = unescape(&mut name[..len]);
+        let name_len = unescape(&mut stored.name[..stored.len]);
         // A NUL follows the name, as the ioctl stores it.
-        if let Some(end) = name.get_mut(name_len) {
+        if let Some(end) = stored.name.get_mut(name_len) {
             *end = 0;
         }
         Ok(Some(Line {
             vma,
             name_len,
-            name_complete: complete,
+            name_complete: stored.complete,
         }))
     }
 
