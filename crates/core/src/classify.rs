@@ -42,7 +42,7 @@ struct CachedObject {
 }
 
 /// Classifies VMAs, and remembers the last objects, which neighbouring VMAs share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Classifier {
     known: [Option<CachedObject>; 4],
     next: usize,
@@ -53,16 +53,6 @@ pub(crate) struct Classifier {
 }
 
 impl Classifier {
-    pub(crate) const fn new() -> Self {
-        Self {
-            known: [None; 4],
-            next: 0,
-            server: None,
-            skips_contents: false,
-            image: None,
-        }
-    }
-
     /// Returns the executable or shared library that was opened last, once, if the
     /// process [keeps images](ProcessHandle::keeping_images).
     pub(crate) fn take_image(&mut self) -> Option<ElfFile> {
@@ -322,5 +312,5 @@ pub(crate) fn mapping_alone(
     vma: Vma,
     name: VmaName<'_>,
 ) -> Result<ClassifiedVma> {
-    Classifier::new().mapping(process, vma, name)
+    Classifier::default().mapping(process, vma, name)
 }

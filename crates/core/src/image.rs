@@ -78,7 +78,7 @@ pub fn build_id(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result
 /// # Errors
 /// EMFILE, ENFILE and ENOMEM.
 pub fn open(process: &ProcessHandle, vma: Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
-    let mut classifier = Classifier::new();
+    let mut classifier = Classifier::default();
     classifier.mapping(process, vma, name)?;
     Ok(classifier.take_image())
 }

@@ -61,7 +61,7 @@ const FIELD: usize = 24;
 /// Finds the type of a device's file system in the text of `mountinfo`, fed in
 /// parts (Documentation/filesystems/proc.rst: `36 35 98:0 / /mnt rw master:1 -
 /// ext3 /dev/root rw`).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Finder {
     device: Device,
     found: Option<bool>,
@@ -78,12 +78,7 @@ impl Finder {
     fn new(device: Device) -> Self {
         Self {
             device,
-            found: None,
-            field: [0; FIELD],
-            len: 0,
-            number: 0,
-            is_device: false,
-            type_is_next: false,
+            ..Self::default()
         }
     }
 

@@ -25,7 +25,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VirtualCursor<N> {
         let range = range.widened(process.page_size());
         Self {
             vmas: VmaCursor::new(name),
-            objects: Classifier::new(),
+            objects: Classifier::default(),
             next: range.start().as_u64(),
             end: range.end().as_u64(),
             first: true,

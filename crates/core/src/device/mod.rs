@@ -19,16 +19,12 @@ use crate::vma::{Device, Vma, VmaName};
 
 /// Looks up the memory of devices, and remembers the last object without memory to be
 /// found, which neighbouring VMAs share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct DeviceCache {
     without_rule: Option<((Device, u64), Option<Unlisted>)>,
 }
 
 impl DeviceCache {
-    pub(crate) const fn new() -> Self {
-        Self { without_rule: None }
-    }
-
     /// Returns the memory of a mapping of a device; `None` for persistent memory, which
     /// the page map contains completely.
     ///

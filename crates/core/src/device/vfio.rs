@@ -33,7 +33,7 @@ pub(super) fn of_device(
     if !uio::has_subsystem(process, major, minor, CLASS)? {
         return Ok(Err(UnknownReason::Driver));
     }
-    let mut only = Candidates::new();
+    let mut only = Candidates::default();
     only.add_device(
         process,
         uio::device_directory(major, minor).push(b"/device"),
@@ -48,7 +48,7 @@ pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found>
     let Some(class) = sysfs::open(process, PathBuffer::new().push(CLASS), sys::O_DIRECTORY)? else {
         return Ok(Err(UnknownReason::Driver));
     };
-    let mut candidates = Candidates::new();
+    let mut candidates = Candidates::default();
     // Names are `vfio` and a number: four of them fit.
     let mut entries = [0u8; 128];
     loop {
@@ -71,19 +71,13 @@ pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found>
 }
 
 /// Places where a VMA can lie.
+#[derive(Default)]
 struct Candidates {
     first: Option<u64>,
     more: bool,
 }
 
 impl Candidates {
-    const fn new() -> Self {
-        Self {
-            first: None,
-            more: false,
-        }
-    }
-
     /// Adds the places in one device, by its directory in sysfs.
     fn add_device(
         &mut self,
@@ -143,7 +137,7 @@ mod tests {
     }
 
     fn address(devices: &[[Option<pci::Bar>; 2]], offset: u64, size: u64) -> Found<u64> {
-        let mut candidates = Candidates::new();
+        let mut candidates = Candidates::default();
         for (number, bar) in devices.iter().flat_map(|bars| bars.iter().enumerate()) {
             if let Some(bar) = *bar {
                 candidates.add_bar(number, bar, offset, size);

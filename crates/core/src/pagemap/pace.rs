@@ -23,7 +23,7 @@ const WORTH_A_LOOK: usize = GROUP / 4;
 const RESTS: u32 = 64;
 
 /// Counts the requests to the kernel, and rests when they delay other threads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Pace {
     asked: usize,
     /// Number of sleeps of this thread at the beginning of the group.
@@ -32,14 +32,6 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) const fn new() -> Self {
-        Self {
-            asked: 0,
-            slept: None,
-            rests: 0,
-        }
-    }
-
     /// Prepares for a request: earlier sleeps have other reasons.
     #[inline]
     pub(super) fn before(&mut self, upcoming: usize) {
@@ -85,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_walk_rests_only_after_it_was_made_to_sleep_and_not_for_ever() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::default();
         assert!(!pace.must_rest(false));
         assert!(pace.must_rest(true));
         let rests = (0..1000).filter(|_| pace.must_rest(false)).count();
@@ -94,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_few_entries_cost_no_look() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::default();
         for _ in 0..10 {
             pace.before(1);
             pace.after(1);

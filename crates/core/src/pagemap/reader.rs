@@ -99,7 +99,7 @@ impl<E: AsRef<[u64]> + AsMut<[u64]>> PageReader<E> {
             wait: 0,
             patience: 1,
             no_huge_below: 0,
-            pace: Pace::new(),
+            pace: Pace::default(),
         }
     }
 

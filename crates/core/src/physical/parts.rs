@@ -97,8 +97,8 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaPartCursor<N> {
         let range = range.widened(page);
         Self {
             vmas: VmaCursor::new(name),
-            objects: Classifier::new(),
-            devices: DeviceCache::new(),
+            objects: Classifier::default(),
+            devices: DeviceCache::default(),
             next: range.start().as_u64(),
             range,
             page,
