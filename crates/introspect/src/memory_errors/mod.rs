@@ -1,9 +1,9 @@
 //! Addresses in messages about memory errors: the kernel's, rasdaemon's and mcelog's. The
 //! forms of messages are in `forms`. Performs no I/O and must not know any other module of
-//! this crate, because the fuzz target includes it.
+//! this crate, because a test and a fuzz target include it.
 
 mod check;
-mod forms;
+pub(crate) mod forms;
 mod line_text;
 mod machine_checks;
 mod numbers;
@@ -250,6 +250,3 @@ fn starts_of_numbers<'a>(line: &'a str, before: &'a str, place: &'a Place) -> Ve
         .filter(|&at| line.is_char_boundary(at))
         .collect()
 }
-
-#[cfg(test)]
-mod tests;

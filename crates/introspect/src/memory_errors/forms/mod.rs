@@ -18,22 +18,19 @@ pub(crate) struct Form {
     /// Name in every output.
     pub(crate) name: &'static str,
     /// Program and source file that print it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for readers and the document"))]
+    #[allow(dead_code, reason = "for readers and the document")]
     pub(crate) source: &'static str,
     /// Reading of the message.
     pub(crate) reading: Reading,
     /// Messages of this form, of one or several lines, with their result.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for readers and the tests"))]
+    #[allow(dead_code, reason = "for readers and the tests")]
     pub(crate) samples: &'static [Sample],
 }
 
 /// An invented message, its address or number, and the verdict.
 #[derive(Debug)]
-pub(crate) struct Sample(
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the tests"))] pub(crate) &'static str,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the tests"))] pub(crate) u64,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the tests"))] pub(crate) Verdict,
-);
+#[allow(dead_code, reason = "for the tests")]
+pub(crate) struct Sample(pub(crate) &'static str, pub(crate) u64, pub(crate) Verdict);
 
 /// Reading of a form.
 #[derive(Debug)]

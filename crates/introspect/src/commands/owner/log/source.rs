@@ -10,7 +10,7 @@ const MAX_MAGIC: usize = 16;
 
 /// A format that is not text.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Gzip,
     /// Another compression, and the program that prints its text.
     Compressed(&'static str),
@@ -18,7 +18,7 @@ enum Format {
     Records(&'static str),
 }
 
-const FORMATS: [(&[u8], Format); 10] = [
+pub(super) const FORMATS: [(&[u8], Format); 10] = [
     (b"\x1f\x8b", Format::Gzip),
     (b"\xfd7zXZ\0", Format::Compressed("xzcat")),
     (b"\x28\xb5\x2f\xfd", Format::Compressed("zstdcat")),
@@ -75,55 +75,5 @@ pub(super) fn text<'a>(
         Some(Format::Records(command)) => Err(Unreadable::Format(format!(
             "{name} is a journal: {command} {name} | introspect owner --from-log -"
         ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn gzip(text: &str) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn read(bytes: &[u8]) -> String {
-        let mut read = String::new();
-        text(bytes, "log")
-            .unwrap()
-            .read_to_string(&mut read)
-            .unwrap();
-        read
-    }
-
-    #[test]
-    fn gzip_is_read_as_its_text_also_of_several_members() {
-        let mut bytes = gzip("one\n");
-        bytes.extend(gzip("two\n"));
-        assert_eq!(read(&bytes), "one\ntwo\n");
-        assert_eq!(read(b"one\ntwo\n"), "one\ntwo\n");
-        assert_eq!(read(b""), "");
-    }
-
-    #[test]
-    fn other_formats_are_named_with_the_pipe_that_reads_them() {
-        for (magic, format) in FORMATS {
-            let bytes = [magic, &[0; 20]].concat();
-            let said = |name| match text(&*bytes, name) {
-                Err(Unreadable::Format(said)) => said,
-                _ => panic!("{format:?}"),
-            };
-            match format {
-                Format::Gzip => {}
-                Format::Compressed(program) => {
-                    let pipe = format!("{program} old.log | introspect owner --from-log -");
-                    assert!(said("old.log").ends_with(&pipe), "{}", said("old.log"));
-                    assert!(said("-").contains(&format!("| {program} |")));
-                }
-                Format::Records(command) => assert!(said("f").contains(command)),
-            }
-        }
     }
 }

@@ -1,7 +1,13 @@
-//! Tests: the table against the parser, and lines around and between messages.
+//! Messages about memory errors: the table against the parser, and lines around and between
+//! messages.
 
-use super::forms::Sample;
-use super::*;
+#[path = "../../src/memory_errors/mod.rs"]
+#[allow(dead_code)]
+mod memory_errors;
+
+use memory_errors::forms::{forms, Number, Reading, Sample, Unit};
+use memory_errors::{Line, MemoryErrors, Reason, Reported, Verdict};
+use process_introspection::PageSize;
 use Verdict::{Physical, Presumed, Refused};
 
 /// Prefixes of messages in several kinds of logs.
