@@ -133,7 +133,8 @@ pub(crate) enum Decision {
 /// The rules for one process.
 #[derive(Debug)]
 pub(crate) struct HugeRules<'a> {
-    settings: &'a HugePageSettings,
+    /// Settings of the machine.
+    pub(crate) settings: &'a HugePageSettings,
     process: Option<&'a ProcessHandle>,
     /// True if the process has disabled huge pages; `None` where the kernel does not
     /// report it.
@@ -159,11 +160,6 @@ impl<'a> HugeRules<'a> {
             process: Some(process),
             ..Self::new(settings, is_disabled(&status))
         }
-    }
-
-    /// Returns the machine's settings.
-    pub(crate) fn settings(&self) -> &HugePageSettings {
-        self.settings
     }
 
     /// Returns the class of a mapping.
@@ -300,187 +296,106 @@ mod tests {
         MappingClass::Shared(Some(SharedSetting::Tmpfs(mode)))
     }
 
-    /// Compares every combination of settings and flags with the kernel's documentation
-    /// of each.
-    #[test]
-    fn the_policy_of_each_class_is_the_one_that_the_settings_and_flags_say() {
-        use AnonymousMode as A;
-        use Decision::{Allowed, Forbidden, Undecided};
-        use HugePolicy as P;
-        use SharedMode as S;
-        let set = |enabled, shmem_enabled| HugePageSettings {
+    /// Compares the decision with the expected one, also where something else forbids huge
+    /// pages in all mappings.
+    fn check(
+        (enabled, shmem_enabled): (AnonymousMode, SharedMode),
+        class: MappingClass,
+        flags: Option<AreaFlags>,
+        expected: Decision,
+    ) {
+        let mut settings = HugePageSettings {
             available: Some(true),
             enabled: Some(enabled),
             shmem_enabled: Some(shmem_enabled),
             ..HugePageSettings::default()
         };
+        let decided = rules(&settings).decide(class, flags, true);
+        let case = format!("{enabled:?} {shmem_enabled:?} {class:?} {flags:?}");
+        assert_eq!(decided, expected, "{case}");
+        if !matches!(class, MappingClass::HugeTlb | MappingClass::Special) {
+            let decided = HugeRules::new(&settings, Some(true)).decide(class, flags, true);
+            let disabled = Decision::Forbidden(HugePolicy::ProcessDisabled);
+            assert_eq!(decided, disabled, "{case}");
+        }
+        settings.available = Some(false);
+        let decided = rules(&settings).decide(class, flags, true);
+        let expected = match class {
+            MappingClass::HugeTlb => Decision::Allowed,
+            _ => Decision::Forbidden(HugePolicy::NoKernelSupport),
+        };
+        assert_eq!(decided, expected, "{case}");
+    }
+
+    /// Compares combinations of settings and flags with the kernel's documentation of each.
+    #[test]
+    fn the_policy_of_each_class_is_the_one_that_the_settings_and_flags_say() {
+        use AnonymousMode as A;
+        use Decision::{Allowed, Forbidden, Undecided};
+        use HugePolicy as P;
+        use MappingClass as C;
+        use SharedMode as S;
         let none = area(0, Some(true));
         let advised = area(AreaFlags::HUGEPAGE, Some(true));
         let against = area(AreaFlags::NOHUGEPAGE, Some(false));
         let not_eligible = area(0, Some(false));
-        let anonymous = MappingClass::Anonymous;
-        for (enabled, shmem, class, flags, expected) in [
+        for (enabled, flags, expected) in [
+            (A::Never, None, Forbidden(P::EnabledNever)),
+            (A::Never, advised, Forbidden(P::EnabledNever)),
+            (A::Madvise, None, Undecided),
+            (A::Madvise, none, Forbidden(P::NotAdvised)),
+            (A::Madvise, advised, Allowed),
+            (A::Madvise, against, Forbidden(P::AdvisedAgainst)),
+            (A::Always, None, Undecided),
+            (A::Always, none, Allowed),
+            (A::Always, against, Forbidden(P::AdvisedAgainst)),
+        ] {
+            for shmem in [S::Always, S::Never] {
+                check((enabled, shmem), C::Anonymous, flags, expected);
+            }
+        }
+        for (shmem, flags, expected) in [
+            (S::Never, None, Forbidden(P::SharedNever)),
+            (S::Never, advised, Forbidden(P::SharedNever)),
+            (S::Advise, none, Forbidden(P::SharedNotAdvised)),
+            (S::Advise, advised, Allowed),
+            (S::Advise, None, Undecided),
+            (S::WithinSize, none, Allowed),
+            (S::Always, against, Forbidden(P::AdvisedAgainst)),
+            (S::Force, none, Allowed),
+            (S::Deny, advised, Forbidden(P::SharedNever)),
+        ] {
+            for enabled in [A::Always, A::Never] {
+                check((enabled, shmem), MACHINE, flags, expected);
+            }
+        }
+        for (shmem, class, flags, expected) in [
+            (S::Always, tmpfs(S::Never), None, Forbidden(P::TmpfsNever)),
             (
-                A::Never,
-                S::Always,
-                anonymous,
-                None,
-                Forbidden(P::EnabledNever),
-            ),
-            (
-                A::Never,
-                S::Always,
-                anonymous,
-                advised,
-                Forbidden(P::EnabledNever),
-            ),
-            (A::Madvise, S::Always, anonymous, None, Undecided),
-            (
-                A::Madvise,
-                S::Always,
-                anonymous,
-                none,
-                Forbidden(P::NotAdvised),
-            ),
-            (A::Madvise, S::Always, anonymous, advised, Allowed),
-            (
-                A::Madvise,
-                S::Always,
-                anonymous,
-                against,
-                Forbidden(P::AdvisedAgainst),
-            ),
-            (A::Always, S::Never, anonymous, None, Undecided),
-            (A::Always, S::Never, anonymous, none, Allowed),
-            (
-                A::Always,
-                S::Never,
-                anonymous,
-                against,
-                Forbidden(P::AdvisedAgainst),
-            ),
-            (
-                A::Always,
-                S::Never,
-                MACHINE,
-                None,
-                Forbidden(P::SharedNever),
-            ),
-            (
-                A::Always,
-                S::Never,
-                MACHINE,
-                advised,
-                Forbidden(P::SharedNever),
-            ),
-            (
-                A::Never,
-                S::Advise,
-                MACHINE,
-                none,
-                Forbidden(P::SharedNotAdvised),
-            ),
-            (A::Never, S::Advise, MACHINE, advised, Allowed),
-            (A::Never, S::Advise, MACHINE, None, Undecided),
-            (A::Never, S::WithinSize, MACHINE, none, Allowed),
-            (
-                A::Never,
-                S::Always,
-                MACHINE,
-                against,
-                Forbidden(P::AdvisedAgainst),
-            ),
-            (A::Never, S::Force, MACHINE, none, Allowed),
-            (
-                A::Always,
-                S::Deny,
-                MACHINE,
-                advised,
-                Forbidden(P::SharedNever),
-            ),
-            (
-                A::Always,
-                S::Always,
-                tmpfs(S::Never),
-                None,
-                Forbidden(P::TmpfsNever),
-            ),
-            (
-                A::Always,
                 S::Always,
                 tmpfs(S::Advise),
                 none,
                 Forbidden(P::TmpfsNotAdvised),
             ),
-            (A::Never, S::Never, tmpfs(S::Always), none, Allowed),
-            (A::Never, S::Force, tmpfs(S::Never), none, Allowed),
+            (S::Never, tmpfs(S::Always), none, Allowed),
+            (S::Force, tmpfs(S::Never), none, Allowed),
+            (S::Deny, tmpfs(S::Always), none, Forbidden(P::SharedNever)),
+            (S::Never, C::Shared(None), None, Undecided),
+            (S::Never, C::Shared(None), none, Allowed),
             (
-                A::Never,
-                S::Deny,
-                tmpfs(S::Always),
-                none,
-                Forbidden(P::SharedNever),
-            ),
-            (
-                A::Never,
                 S::Never,
-                MappingClass::Shared(None),
-                None,
-                Undecided,
-            ),
-            (
-                A::Never,
-                S::Never,
-                MappingClass::Shared(None),
-                none,
-                Allowed,
-            ),
-            (
-                A::Never,
-                S::Never,
-                MappingClass::Shared(None),
+                C::Shared(None),
                 not_eligible,
                 Forbidden(P::NotEligible),
             ),
-            (A::Never, S::Never, MappingClass::File, None, Allowed),
-            (
-                A::Never,
-                S::Never,
-                MappingClass::File,
-                against,
-                Forbidden(P::AdvisedAgainst),
-            ),
-            (
-                A::Always,
-                S::Always,
-                MappingClass::Special,
-                none,
-                Forbidden(P::SpecialMapping),
-            ),
-            (A::Never, S::Never, MappingClass::HugeTlb, None, Allowed),
+            (S::Never, C::File, None, Allowed),
+            (S::Never, C::File, against, Forbidden(P::AdvisedAgainst)),
+            (S::Always, C::Special, none, Forbidden(P::SpecialMapping)),
+            (S::Never, C::HugeTlb, None, Allowed),
         ] {
-            let settings = set(enabled, shmem);
-            let decided = rules(&settings).decide(class, flags, true);
-            assert_eq!(
-                decided, expected,
-                "{enabled:?} {shmem:?} {class:?} {flags:?}"
-            );
-            if !matches!(class, MappingClass::HugeTlb | MappingClass::Special) {
-                let mut rules = rules(&settings);
-                rules.is_disabled = Some(true);
-                let decided = rules.decide(class, flags, true);
-                assert_eq!(decided, Forbidden(P::ProcessDisabled), "{class:?}");
+            for enabled in [A::Always, A::Never] {
+                check((enabled, shmem), class, flags, expected);
             }
-            let mut settings = set(enabled, shmem);
-            settings.available = Some(false);
-            let decided = rules(&settings).decide(class, flags, true);
-            let is_hugetlb = class == MappingClass::HugeTlb;
-            let expected = if is_hugetlb {
-                Allowed
-            } else {
-                Forbidden(P::NoKernelSupport)
-            };
-            assert_eq!(decided, expected, "{class:?}");
         }
     }
 

@@ -419,7 +419,7 @@ impl<'a> SummaryAccumulator<'a> {
             coverage: Some(self.reasons.coverage),
             huge_page: self.page.pmd().bytes(),
             policies: self.reasons.policies,
-            huge_settings: self.rules.settings().clone(),
+            huge_settings: self.rules.settings.clone(),
             huge_disabled: self.rules.is_disabled,
             advice_read: flags.is_some(),
             contiguity: Some(self.contiguity.finish()),
