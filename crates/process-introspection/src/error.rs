@@ -42,47 +42,39 @@ impl Error {
     pub fn silent(pid: u32, waited: Duration) -> Self {
         Self {
             waited: Some(waited),
-            ..Self::new(
-                core::CoreError::new(Errno::ETIMEDOUT, Operation::ReadProcess),
-                Some(Target::Pid(pid)),
-            )
+            target: Some(Target::Pid(pid)),
+            ..Self::of(Errno::ETIMEDOUT, Operation::ReadProcess)
         }
     }
 
+    /// Returns an error that is not about one process.
+    fn of(errno: Errno, operation: Operation) -> Self {
+        Self::new(core::CoreError::new(errno, operation), None)
+    }
+
     pub(crate) fn argument() -> Self {
-        Self::new(
-            core::CoreError::new(Errno::EINVAL, Operation::Argument),
-            None,
-        )
+        Self::of(Errno::EINVAL, Operation::Argument)
     }
 
     /// Returns the error of a request for more page frames than there are marks for.
     pub(crate) fn too_many_frames() -> Self {
-        Self::new(
-            core::CoreError::new(Errno::EINVAL, Operation::ReadPhysicalMap),
-            None,
-        )
+        Self::of(Errno::EINVAL, Operation::ReadPhysicalMap)
     }
 
     /// Returns the error of opening a process's directory.
     pub(crate) fn of_open(error: &std::io::Error) -> Self {
-        let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
-            Some(Errno::EACCES) => Errno::EPERM,
-            Some(Errno::ENOENT) | None => Errno::ESRCH,
-            Some(other) => other,
-        };
-        Self::new(core::CoreError::new(errno, Operation::OpenProcess), None)
+        Self::of(errno_of_process(error), Operation::OpenProcess)
     }
 
     /// Returns the error of reading a file that is not a process's.
     pub(crate) fn of_io(error: &std::io::Error, operation: Operation) -> Self {
-        let errno = match error.raw_os_error().map(|raw| Errno::from_raw(raw as u16)) {
+        let errno = match raw_errno(error) {
             Some(Errno::EACCES) => Errno::EPERM,
             Some(Errno::ENOENT | Errno::ENOTDIR) => Errno::ENOSYS,
             Some(other) => other,
             None => Errno::EIO,
         };
-        Self::new(core::CoreError::new(errno, operation), None)
+        Self::of(errno, operation)
     }
 
     /// Returns whether access to the process was refused, or the process is hidden, or this
@@ -242,6 +234,20 @@ impl Error {
     }
 }
 
+fn raw_errno(error: &std::io::Error) -> Option<Errno> {
+    error.raw_os_error().map(|raw| Errno::from_raw(raw as u16))
+}
+
+/// Returns the error number of the contract for an error of a process's file or directory,
+/// which is missing once the process has gone.
+pub(crate) fn errno_of_process(error: &std::io::Error) -> Errno {
+    match raw_errno(error) {
+        Some(Errno::EACCES) => Errno::EPERM,
+        Some(Errno::ENOENT) | None => Errno::ESRCH,
+        Some(other) => other,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.target {
@@ -300,7 +306,7 @@ mod tests {
 
     #[test]
     fn an_error_without_a_reason_of_ours_gives_the_systems() {
-        let error = Error::new(core::CoreError::new(Errno::EIO, Operation::ReadMaps), None);
+        let error = Error::of(Errno::EIO, Operation::ReadMaps);
         assert!(error.to_string().contains("os error 5"), "{error}");
         assert_eq!(
             std::io::Error::from(error)

@@ -74,11 +74,12 @@ pub(crate) fn fork_unseen(child: impl FnOnce()) -> io::Result<rustix::process::P
         .ok_or(error)
 }
 
-/// Closes every descriptor of a forked child except these, which ascend. Allocates nothing.
-pub(crate) fn close_all_but(keep: &[i32]) {
+/// Closes every descriptor of a forked child except these. Allocates nothing.
+pub(crate) fn close_all_but<const N: usize>(keep: [BorrowedFd<'_>; N]) {
+    let mut keep = keep.map(|fd| fd.as_raw_fd().unsigned_abs());
+    keep.sort_unstable();
     let mut from = 0u32;
-    for &fd in keep {
-        let fd = fd.unsigned_abs();
+    for fd in keep {
         if from < fd {
             close_from_to(from, fd - 1);
         }
@@ -210,11 +211,4 @@ pub(crate) fn is_ignored(signal: i32) -> bool {
         action.assume_init()
     };
     action.sa_sigaction == libc::SIG_IGN
-}
-
-/// Returns the numbers of descriptors, ascending, as [`close_all_but`] takes them.
-pub(crate) fn ascending<const N: usize>(fds: [BorrowedFd<'_>; N]) -> [i32; N] {
-    let mut numbers = fds.map(|fd| fd.as_raw_fd());
-    numbers.sort_unstable();
-    numbers
 }

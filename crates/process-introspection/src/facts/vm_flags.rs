@@ -8,9 +8,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
 use process_introspection_core::backing::{Backing, UnknownReason, Unlisted};
-use process_introspection_core::{CoreError, Errno, Operation};
+use process_introspection_core::{CoreError, Operation};
 
-use crate::error::Error;
+use crate::error::{errno_of_process, Error};
 use crate::process::mapping::Mapping;
 use crate::process::Process;
 
@@ -82,12 +82,7 @@ impl Process {
     /// [`Error::is_permission_denied`], [`Error::is_gone`].
     pub fn vm_flags(&self) -> Result<VmFlags, Error> {
         let failed = |error: io::Error| {
-            let errno = match error.raw_os_error() {
-                Some(raw) if raw == i32::from(Errno::EACCES.raw()) => Errno::EPERM,
-                Some(raw) if raw == i32::from(Errno::ENOENT.raw()) => Errno::ESRCH,
-                Some(raw) => u16::try_from(raw).map_or(Errno::EIO, Errno::from_raw),
-                None => Errno::EIO,
-            };
+            let errno = errno_of_process(&error);
             self.error(CoreError::new(errno, Operation::ReadMaps))
         };
         if !self.as_core().has_memory() {

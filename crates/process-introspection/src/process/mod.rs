@@ -20,10 +20,11 @@ use process_introspection_core::descriptor::OwnedFd;
 use process_introspection_core::memory::Memory;
 use process_introspection_core::process::{unique_pid, Access};
 use process_introspection_core::{physical, AddrRange, PageSize, PhysAddr, Target, VirtAddr};
+use rustix::fs::OFlags;
 
 use crate::error::Error;
 use crate::handover::heartbeat::Heartbeat;
-use crate::process::mounts::Mounts;
+use crate::process::mounts::{directory, Mounts};
 use crate::sys;
 
 /// Handle of a target: one process and one memory.
@@ -98,18 +99,8 @@ impl Process {
     /// # Errors
     /// As [`Process::open`].
     pub fn from_proc_dir(path: impl AsRef<Path>) -> Result<Self, Error> {
-        use std::os::unix::fs::OpenOptionsExt;
-        const O_DIRECTORY: i32 = if cfg!(any(target_arch = "aarch64", target_arch = "arm")) {
-            0o40000
-        } else {
-            0o200000
-        };
-        let opened = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(O_DIRECTORY)
-            .open(path);
-        let dir = opened.map_err(|error| Error::of_open(&error))?;
-        Self::of_directory(sys::owned(dir.into()), None)
+        let dir = directory(path.as_ref(), OFlags::RDONLY)?;
+        Self::of_directory(dir, None)
     }
 
     pub(crate) fn of_directory(dir: OwnedFd, target: Option<Target>) -> Result<Self, Error> {

@@ -1,14 +1,12 @@
 //! Mounts of proc and sysfs to read: the caller's own, or others, such as the host's as a
 //! container sees them. Knows no process.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use process_introspection_core::descriptor::OwnedFd;
 use process_introspection_core::proc_text::Stat;
-use rustix::fs::{statfs, FsWord, OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{open, statfs, FsWord, Mode, OFlags, PROC_SUPER_MAGIC};
 
 use crate::error::Error;
 use crate::sys;
@@ -121,7 +119,8 @@ impl Mounts {
 
     /// Opens the directory of another sysfs.
     pub(crate) fn open_sysfs(&self) -> Result<Option<OwnedFd>, Error> {
-        self.sys.as_deref().map(directory).transpose()
+        let sys = self.sys.as_deref();
+        sys.map(|sys| directory(sys, OFlags::PATH)).transpose()
     }
 }
 
@@ -136,13 +135,9 @@ fn check(directory: &Path, magic: FsWord, name: &str) -> io::Result<()> {
     ))
 }
 
-pub(super) fn directory(path: &Path) -> Result<OwnedFd, Error> {
-    let flags = OFlags::DIRECTORY | OFlags::PATH;
-    let opened = File::options()
-        .read(true)
-        .custom_flags(flags.bits() as i32)
-        .open(path);
-    opened
-        .map(|directory| sys::owned(directory.into()))
-        .map_err(|error| Error::of_open(&error))
+pub(super) fn directory(path: &Path, flags: OFlags) -> Result<OwnedFd, Error> {
+    let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty())
+        .map(sys::owned)
+        .map_err(|error| Error::of_open(&error.into()))
 }

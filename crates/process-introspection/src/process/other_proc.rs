@@ -8,6 +8,7 @@ use process_introspection_core::error::{Errno, Operation};
 use process_introspection_core::proc_text::{number, value_of};
 use process_introspection_core::process::unique_pid_of_directory;
 use process_introspection_core::Target;
+use rustix::fs::OFlags;
 
 use crate::error::Error;
 use crate::process::mounts::{directory, Mounts};
@@ -39,7 +40,7 @@ impl Mounts {
             return UniquePid::of(pid);
         };
         let target = Some(Target::Pid(pid));
-        let directory = directory(&proc.join(pid.to_string()))?;
+        let directory = directory(&proc.join(pid.to_string()), OFlags::PATH)?;
         unique_pid_of_directory(&directory, pid)
             .map(UniquePid::from_raw)
             .map_err(|error| Error::new(error, target))
@@ -54,7 +55,7 @@ fn in_other_proc(proc: &Path, target: Target) -> Result<Process, Error> {
     let failed = |error: core::CoreError| Error::new(error, Some(target));
     let none = || failed(core::CoreError::new(Errno::ESRCH, Operation::FindProcess));
     let path = proc.join(name);
-    let directory = directory(&path)?;
+    let directory = directory(&path, OFlags::PATH)?;
     match target {
         Target::Caller => {}
         Target::Pid(pid) => {

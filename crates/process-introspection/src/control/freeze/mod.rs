@@ -7,23 +7,24 @@ mod stop_method;
 mod threads;
 mod watchdog;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use process_introspection_core::error::{Errno, Operation};
+use process_introspection_core::error::Operation;
 use process_introspection_core::proc_text::{value_of, Stat};
 use process_introspection_core::CoreError;
 use rustix::fs::{openat, Mode, OFlags};
 
-use crate::error::Error;
+use crate::error::{errno_of_process, Error};
 use crate::process::Process;
 use crate::sys;
 use crate::text_files::read_at;
 use freezer::Freezer;
 use stop_method::StopMethod;
 
-pub(crate) use threads::Threads;
+pub(crate) use threads::all_stand_still;
 use watchdog::Watchdog;
 
 /// Maximum time that a process may take to stop.
@@ -89,12 +90,7 @@ impl Process {
     /// uninterruptible wait; it then continues to run. [`Error::is_gone`].
     pub fn freeze(&self) -> Result<Frozen, Error> {
         let failed = |error: io::Error| {
-            let raw = error.raw_os_error().unwrap_or(libc::EIO) as u16;
-            let errno = match Errno::from_raw(raw) {
-                Errno::ENOENT => Errno::ESRCH,
-                Errno::EACCES => Errno::EPERM,
-                other => other,
-            };
+            let errno = errno_of_process(&error);
             self.error(CoreError::new(errno, Operation::StopProcess))
         };
         Frozen::of(self).map_err(failed)
@@ -119,7 +115,7 @@ impl Frozen {
         }
         let freezer = Freezer::of(&dir);
         let is_frozen = freezer.as_ref().is_some_and(Freezer::is_frozen);
-        if is_frozen || Threads::of(&dir)?.stand_still() {
+        if is_frozen || all_stand_still(&dir)? {
             return Ok(Self::standing());
         }
         if let Some(freezer) = freezer {
@@ -158,7 +154,7 @@ impl Frozen {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
         let frozen = Self::hold(StopMethod::Signal(dir.try_clone()?))?;
-        wait_until(|| Ok(Threads::of(&dir)?.stand_still()))?;
+        wait_until(|| all_stand_still(&dir))?;
         Ok(frozen)
     }
 
@@ -217,8 +213,7 @@ fn process_directory(process: &Process) -> io::Result<OwnedFd> {
 /// Returns whether a directory of a process is this process's, in any proc mount: by its
 /// PID in its own PID namespace, and the time of its start.
 fn is_caller(dir: &OwnedFd) -> io::Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let own = rustix::fs::open("/proc/self", flags, Mode::empty())?;
+    let own = File::open("/proc/self")?.into();
     let identity = |dir: &OwnedFd| -> io::Result<_> {
         let status = read_at(dir, "status")?;
         let numbers = value_of(&status, b"NSpid:").unwrap_or_default();

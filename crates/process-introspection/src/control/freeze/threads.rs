@@ -1,47 +1,35 @@
 //! States of a process's threads.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 
 use process_introspection_core::proc_text::Stat;
 use rustix::fs::{openat, Dir, Mode, OFlags};
 
 use crate::text_files::read_at;
 
-/// Numbers of a process's threads by state, at one moment.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Threads {
-    running: usize,
-}
-
-impl Threads {
-    /// Reads the threads of the process with this directory. ESRCH when it has gone.
-    pub(crate) fn of(dir: &OwnedFd) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let tasks = openat(dir, "task", flags, Mode::empty())?;
-        let mut threads = Self::default();
-        for entry in Dir::read_from(&tasks)? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().to_str() else {
-                continue;
-            };
-            if name.starts_with('.') {
-                continue;
-            }
-            match read_at(&tasks, &format!("{name}/stat")) {
-                Ok(stat) => threads.running += usize::from(!stands_still(&stat)),
-                // The thread has ended meanwhile.
-                Err(error) if is_gone(&error) => {}
-                Err(error) => return Err(error),
-            }
+/// Returns whether no thread of the process with this directory runs program code, or will
+/// before the process is released. ESRCH when the process has gone.
+pub(crate) fn all_stand_still(dir: impl AsFd) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let tasks = openat(dir, "task", flags, Mode::empty())?;
+    for entry in Dir::read_from(&tasks)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().to_str() else {
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
         }
-        Ok(threads)
+        match read_at(&tasks, &format!("{name}/stat")) {
+            Ok(stat) if stands_still(&stat) => {}
+            Ok(_) => return Ok(false),
+            // The thread has ended meanwhile.
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
-
-    /// Returns whether no thread runs program code, or will before the process is released.
-    pub(crate) fn stand_still(self) -> bool {
-        self.running == 0
-    }
+    Ok(true)
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -63,7 +63,7 @@ fn guard(method: &StopMethod, line: BorrowedFd<'_>, parent: &OwnedFd) {
     let _ = rustix::thread::set_name(c"introspect-free");
     // The closed ones include the line's other end, and pipes whose readers wait for the
     // last writer.
-    sys::close_all_but(&sys::ascending([method.as_fd(), line, parent.as_fd()]));
+    sys::close_all_but([method.as_fd(), line, parent.as_fd()]);
     if rustix::io::write(line, &[READY]).is_err() {
         return;
     }

@@ -7,6 +7,7 @@
 //! before continue at once.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,12 +17,11 @@ use std::sync::mpsc::{channel, Receiver, TryRecvError};
 use std::time::Duration;
 
 use process_introspection_core::proc_text::value_of;
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{waitid, Pid, WaitId, WaitIdOptions};
 
 use super::tracees::{Event, Stop, Tracees};
 use super::{pidfd_of, Moment, Report, StoppedAtExit};
-use crate::control::freeze::{wait_until, Threads};
+use crate::control::freeze::{all_stand_still, wait_until};
 use crate::sys::{event_message, ptrace, Request};
 
 /// Options from the stop at the first exec on.
@@ -205,11 +205,9 @@ impl Tracer {
     /// reads a process through a thread that is about to release it, as the first may be,
     /// ends in the middle.
     fn await_others(&self) {
-        let path = format!("/proc/{}", self.pid);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        if let Ok(dir) = rustix::fs::open(path, flags, Mode::empty()) {
+        if let Ok(dir) = File::open(format!("/proc/{}", self.pid)) {
             // If a thread takes very long, the process is examined nevertheless.
-            let _ = wait_until(|| Ok(Threads::of(&dir)?.stand_still()));
+            let _ = wait_until(|| all_stand_still(&dir));
         }
     }
 
