@@ -32,22 +32,6 @@ pub struct Object {
 }
 
 impl Object {
-    pub(crate) fn new(
-        address: VirtAddr,
-        mapping: Mapping,
-        linked_address: Option<u64>,
-        build_id: Option<BuildId>,
-        location: Location,
-    ) -> Self {
-        Self {
-            address,
-            mapping,
-            linked_address: linked_address.map(VirtAddr::new),
-            build_id,
-            location,
-        }
-    }
-
     /// Returns the offset of the byte at the address in the object.
     pub fn offset(&self) -> u64 {
         physical::offset_at(&self.mapping, self.address)
@@ -107,13 +91,13 @@ impl Process {
                     true => Location::find(self.as_core(), vma, name.as_bytes()),
                     false => Location::by_name(self.as_core(), vma, name.as_bytes()),
                 };
-                Ok(Some(Object::new(
+                Ok(Some(Object {
                     address,
-                    Mapping::new(found.mapping, name),
-                    found.linked_address,
+                    mapping: Mapping::new(found.mapping, name),
+                    linked_address: found.linked_address.map(VirtAddr::new),
                     build_id,
                     location,
-                )))
+                }))
             }
             Err(error) if error.errno() == Errno::ENXIO => Ok(None),
             Err(error) => Err(self.error(error)),

@@ -192,23 +192,24 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
     ) -> Result<(), Error> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut huge = HugeRuns::new();
-        let mut ended = Ok(ControlFlow::Continue(()));
+        let mut failed = None;
         let walk = self.process.walk_ranges(ranges.iter().copied());
         walk.threads(0).for_each(|region| {
             batch.push(region.pages.clone());
             if batch.len() < BATCH {
                 return ControlFlow::Continue(());
             }
-            ended = self.add_batch(&batch, facts.as_deref_mut(), &mut huge);
+            let added = self.add_batch(&batch, facts.as_deref_mut(), &mut huge);
             batch.clear();
-            match ended {
-                Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
-                _ => ControlFlow::Break(()),
-            }
+            added.unwrap_or_else(|error| {
+                failed = Some(error);
+                ControlFlow::Break(())
+            })
         })?;
-        match ended {
-            Ok(ControlFlow::Continue(())) => self.add_batch(&batch, facts, &mut huge).map(|_| ()),
-            ended => ended.map(|_| ()),
+        match failed {
+            Some(error) => Err(error),
+            // Empty if `watch` broke.
+            None => self.add_batch(&batch, facts, &mut huge).map(|_| ()),
         }
     }
 
