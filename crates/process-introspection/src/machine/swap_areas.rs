@@ -115,11 +115,4 @@ mod tests {
         assert_eq!(named(&two, 1, 70000), Some("/swap file".to_owned()));
         assert_eq!(named("", 0, 1), None);
     }
-
-    #[test]
-    fn escapes_are_undone() {
-        assert_eq!(unescaped("/a\\040b\\134c"), "/a b\\c");
-        assert_eq!(unescaped("/a\\04"), "/a\\04");
-        assert_eq!(unescaped("/a\\x"), "/a\\x");
-    }
 }

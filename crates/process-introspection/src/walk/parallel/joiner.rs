@@ -62,26 +62,18 @@ mod tests {
     use process_introspection_core::physical::PageState;
     use process_introspection_core::PhysAddr;
 
+    fn run(start: u64, end: u64, backing: Backing) -> Run {
+        let anonymous = true;
+        let state = PageState { backing, anonymous };
+        Run { start, end, state }
+    }
+
     fn ram(start: u64, end: u64, address: u64) -> Run {
-        Run {
-            start,
-            end,
-            state: PageState {
-                backing: Backing::Ram(PhysAddr::new(address)),
-                anonymous: true,
-            },
-        }
+        run(start, end, Backing::Ram(PhysAddr::new(address)))
     }
 
     fn nothing(start: u64, end: u64) -> Run {
-        Run {
-            start,
-            end,
-            state: PageState {
-                backing: Backing::NotPresent,
-                anonymous: true,
-            },
-        }
+        run(start, end, Backing::NotPresent)
     }
 
     fn joined(pieces: &[(&[Run], bool)]) -> Vec<Run> {
