@@ -1,5 +1,8 @@
 //! Declaration of records: each field once, with its name, type, unit, meaning and
-//! table column. Every format is a [`Visit`] of these fields. Knows no format.
+//! table column. Every format is a [`Visit`] of these fields, and one that can be read is a
+//! [`Source`] of them. Knows no format.
+
+use std::fmt;
 
 use crate::value::Value;
 
@@ -287,6 +290,118 @@ impl<R: Fields> FieldType for Vec<R> {
     }
 }
 
+/// Stored record, as a format that can be read sees it. Each method returns `None` for
+/// null, and for a field that is not stored.
+pub trait Source {
+    /// Returns a number of any kind; its bits, if it is signed.
+    fn number(&mut self, field: &'static Field) -> Option<u64>;
+
+    /// Returns a truth value.
+    fn truth(&mut self, field: &'static Field) -> Option<bool>;
+
+    /// Returns a word or a text.
+    fn text(&mut self, field: &'static Field) -> Option<&str>;
+
+    /// Returns all bytes of a name.
+    fn name(&mut self, field: &'static Field) -> Option<Vec<u8>>;
+
+    /// Returns a list of texts.
+    fn texts(&mut self, field: &'static Field) -> Option<Vec<String>>;
+
+    /// Returns a list of numbers.
+    fn numbers(&mut self, field: &'static Field) -> Option<Vec<u64>>;
+
+    /// Returns names of flags with their numbers.
+    fn counts(&mut self, field: &'static Field) -> Option<Vec<(String, u64)>>;
+
+    /// Reads a record within the record. The fields of a flat group are those of this
+    /// record.
+    fn group<R>(&mut self, field: &'static Field, read: impl FnOnce(&mut Self) -> R) -> Option<R>;
+
+    /// Reads a list of records, each with a call of `read`.
+    fn list<R>(
+        &mut self,
+        field: &'static Field,
+        read: impl FnMut(&mut Self) -> R,
+    ) -> Option<Vec<R>>;
+}
+
+/// Field that a record needs, but that is not stored, is null, or has a value that this
+/// version does not know.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct MissingField {
+    /// Name of the field.
+    pub name: &'static str,
+}
+
+impl fmt::Display for MissingField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name;
+        write!(
+            f,
+            "the field {name} is missing, or has a value that this version does not know"
+        )
+    }
+}
+
+impl std::error::Error for MissingField {}
+
+/// Record that can be made of its stored fields.
+pub trait FromSource: Fields + Sized {
+    /// Reads a record. Fields that this version does not have are ignored.
+    ///
+    /// # Errors
+    /// [`MissingField`].
+    fn from_source(source: &mut impl Source) -> Result<Self, MissingField>;
+}
+
+/// Type of a field that can be read.
+pub trait StoredType: Sized {
+    /// Reads the value; `None` if it is null.
+    ///
+    /// # Errors
+    /// [`MissingField`].
+    fn read(field: &'static Field, source: &mut impl Source) -> Result<Option<Self>, MissingField>;
+}
+
+/// Reads a field that cannot be null, unless its type can.
+///
+/// # Errors
+/// [`MissingField`].
+pub fn read_field<T: StoredType>(
+    field: &'static Field,
+    source: &mut impl Source,
+) -> Result<T, MissingField> {
+    T::read(field, source)?.ok_or_else(|| missing(field))
+}
+
+pub(crate) fn missing(field: &'static Field) -> MissingField {
+    MissingField { name: field.name }
+}
+
+impl<T: StoredType> StoredType for Option<T> {
+    fn read(field: &'static Field, source: &mut impl Source) -> Result<Option<Self>, MissingField> {
+        T::read(field, source).map(Some)
+    }
+}
+
+impl<R: FromSource> StoredType for R {
+    fn read(field: &'static Field, source: &mut impl Source) -> Result<Option<Self>, MissingField> {
+        source
+            .group(field, |source| R::from_source(source))
+            .transpose()
+    }
+}
+
+impl<R: FromSource> StoredType for Vec<R> {
+    fn read(field: &'static Field, source: &mut impl Source) -> Result<Option<Self>, MissingField> {
+        let records = source.list(field, |source| R::from_source(source));
+        records
+            .map(|records| records.into_iter().collect())
+            .transpose()
+    }
+}
+
 /// Declares a record: the struct, its [`Field`]s and the visit of its values.
 ///
 /// The documentation of a field is its meaning in schemas and documents. Behind `=`
@@ -333,9 +448,9 @@ macro_rules! record {
             $($($(#[doc = $note])+ pub $more: $more_type,)+)?
         }
 
-        impl $(<$life>)? $crate::Fields for $record $(<$life>)? {
-            const FIELDS: &'static [$crate::Field] = &[$(
-                $crate::Field::new::<$type>(
+        impl $(<$life>)? $crate::field::Fields for $record $(<$life>)? {
+            const FIELDS: &'static [$crate::field::Field] = &[$(
+                $crate::field::Field::new::<$type>(
                     stringify!($field),
                     concat!($($meaning),+),
                 )$($(.$call($($argument),*))+)?,
@@ -343,11 +458,11 @@ macro_rules! record {
             const MEANING: &'static str = concat!($($about),+);
 
             #[inline]
-            fn visit(&self, visit: &mut impl $crate::Visit) {
+            fn visit(&self, visit: &mut impl $crate::field::Visit) {
                 let [$($field),+] = Self::FIELDS else {
                     unreachable!("as many as the record has");
                 };
-                $($crate::FieldType::visit_as(&self.$field, $field, visit);)+
+                $($crate::field::FieldType::visit_as(&self.$field, $field, visit);)+
             }
         }
 
@@ -362,15 +477,15 @@ pub(crate) use record;
 macro_rules! readable {
     (; $($record:tt)+) => {};
     (Readable; $record:ident $($field:ident: $type:ty,)+) => {
-        impl $crate::FromSource for $record {
+        impl $crate::field::FromSource for $record {
             fn from_source(
-                source: &mut impl $crate::Source,
-            ) -> Result<Self, $crate::MissingField> {
-                let [$($field),+] = <Self as $crate::Fields>::FIELDS else {
+                source: &mut impl $crate::field::Source,
+            ) -> Result<Self, $crate::field::MissingField> {
+                let [$($field),+] = <Self as $crate::field::Fields>::FIELDS else {
                     unreachable!("as many as the record has");
                 };
                 Ok(Self {
-                    $($field: $crate::read_field($field, source)?,)+
+                    $($field: $crate::field::read_field($field, source)?,)+
                 })
             }
         }

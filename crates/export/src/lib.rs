@@ -50,7 +50,9 @@ mod address;
 mod delimited;
 mod details;
 mod extents;
-mod field;
+// Public for `record!`, which other crates use, too.
+#[doc(hidden)]
+pub mod field;
 mod huge_advice;
 mod huge_pages;
 mod json;
@@ -61,7 +63,6 @@ mod owner;
 mod page;
 mod page_table;
 mod physical;
-mod reading;
 mod record;
 mod resident;
 mod state;
@@ -78,7 +79,10 @@ pub use address::AddressRecord;
 pub use delimited::Lines;
 pub use details::{Details, Span};
 pub use extents::ExtentRecord;
-pub use field::{Column, Extra, Field, FieldType, Fields, Kind, Show, Unit, Visit};
+pub use field::{
+    read_field, Column, Extra, Field, FieldType, Fields, FromSource, Kind, MissingField, Show,
+    Source, StoredType, Unit, Visit,
+};
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use name::{Name, NameBuf};
 pub use number::{DeviceNumber, Hex, SignedHex, Time};
@@ -87,7 +91,6 @@ pub use owner::{NamedBy, OwnerKind, OwnerRecord, Searched};
 pub use page::{protection_name, Swap};
 pub use page_table::PageTableRecord;
 pub use physical::{Folded, PhysicalRecord};
-pub use reading::{read_field, FromSource, MissingField, Source, StoredType};
 pub use record::{Layout, Record};
 pub use resident::ResidentRecord;
 pub use state::State;

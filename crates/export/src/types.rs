@@ -2,7 +2,7 @@
 
 use process_introspection::{BuildId, HugePolicy};
 
-use crate::field::{Field, FieldType, Kind, Visit};
+use crate::field::{missing, Field, FieldType, Kind, MissingField, Source, StoredType, Visit};
 use crate::name::{Name, NameBuf};
 use crate::number::{DeviceNumber, Hex, SignedHex, Time};
 use crate::value::{Decimal, FlagCounts, FlagNames, Text, Value};
@@ -43,6 +43,55 @@ field_type! {
     BuildId: Word("^([0-9a-f]{2}){1,64}$"), self => &self.to_string();
 }
 
+/// Implements [`StoredType`] for types of which every stored value is one.
+macro_rules! stored_type {
+    ($($type:ty, $field:ident, $source:ident => $value:expr;)+) => {$(
+        impl StoredType for $type {
+            fn read(
+                $field: &'static Field,
+                $source: &mut impl Source,
+            ) -> Result<Option<Self>, MissingField> {
+                Ok($value)
+            }
+        }
+    )+};
+}
+stored_type! {
+    u64, field, source => source.number(field);
+    bool, field, source => source.truth(field);
+    Hex, field, source => source.number(field).map(Self);
+    Time, field, source => source.number(field).map(|bits| Self(bits as i64));
+    String, field, source => source.text(field).map(str::to_owned);
+    NameBuf, field, source => source.name(field).map(Self);
+    Vec<String>, field, source => source.texts(field);
+    Vec<u64>, field, source => source.numbers(field);
+    FlagCounts, field, source => source.counts(field).map(Self);
+}
+
+/// Implements [`StoredType`] for types that some stored values do not have.
+macro_rules! narrow_type {
+    ($($type:ty, $field:ident, $source:ident => $value:expr;)+) => {$(
+        impl StoredType for $type {
+            fn read(
+                $field: &'static Field,
+                $source: &mut impl Source,
+            ) -> Result<Option<Self>, MissingField> {
+                $value.map(|value| value.ok_or_else(|| missing($field))).transpose()
+            }
+        }
+    )+};
+}
+narrow_type! {
+    u32, field, source => source.number(field).map(|number| number.try_into().ok());
+    u8, field, source => source.number(field).map(|number| number.try_into().ok());
+    DeviceNumber, field, source => source.text(field).map(Self::from_text);
+    // A word of a closed list.
+    &'static str, field, source => source.text(field).map(|text| {
+        let words = field.words.map(|words| words()).unwrap_or_default();
+        words.into_iter().find(|word| *word == text)
+    });
+}
+
 /// Implements [`FieldType`] for closed lists: types with `ALL` and `name`.
 macro_rules! closed_list {
     ($($type:ty),+) => {$(
@@ -61,14 +110,14 @@ macro_rules! closed_list {
             }
         }
 
-        impl $crate::reading::StoredType for $type {
+        impl $crate::field::StoredType for $type {
             fn read(
                 field: &'static $crate::field::Field,
-                source: &mut impl $crate::reading::Source,
-            ) -> Result<Option<Self>, $crate::reading::MissingField> {
+                source: &mut impl $crate::field::Source,
+            ) -> Result<Option<Self>, $crate::field::MissingField> {
                 let word = source.text(field);
                 let known = word.map(|word| Self::ALL.into_iter().find(|one| one.name() == word));
-                known.map(|one| one.ok_or_else(|| $crate::reading::missing(field))).transpose()
+                known.map(|one| one.ok_or_else(|| $crate::field::missing(field))).transpose()
             }
         }
     )+};

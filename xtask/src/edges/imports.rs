@@ -3,7 +3,7 @@
 //!
 //! Each name is followed through `use` items to the module that defines it, so
 //! a re-export hides no import. Code below `#[cfg(test)]` does not count. A
-//! macro that is used without a path is not seen.
+//! macro that is used without a path, or by its path at the root, is not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -188,6 +188,10 @@ impl Reader<'_> {
                     continue;
                 }
                 TokenTree::Ident(ident) if colons == 2 => path.push(ident.to_string()),
+                // An exported macro is at the root wherever it is defined.
+                TokenTree::Punct(punct) if punct.as_char() == '!' && path.len() == 2 => {
+                    path.clear();
+                }
                 other => {
                     self.add_path(std::mem::take(&mut path));
                     match other {
