@@ -146,6 +146,12 @@ impl fmt::Display for Time {
     }
 }
 
+impl fmt::Display for DeviceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(ascii(self.text(&mut [0; 18])))
+    }
+}
+
 impl From<Device> for DeviceNumber {
     fn from(device: Device) -> Self {
         Self(device)

@@ -7,7 +7,7 @@ use crate::run::{cargo, output, Result};
 
 /// Each package of the workspace with the packages of the workspace and the others that
 /// it may depend on.
-const ALLOWED: [(&str, &[&str], Others); 10] = [
+const ALLOWED: [(&str, &[&str], Others); 11] = [
     (
         "process-introspection-core",
         &[],
@@ -26,6 +26,11 @@ const ALLOWED: [(&str, &[&str], Others); 10] = [
     (
         "process-introspection-export",
         &["process-introspection"],
+        Others::Any,
+    ),
+    (
+        "process-introspection-dataset",
+        &["process-introspection-export"],
         Others::Any,
     ),
     (

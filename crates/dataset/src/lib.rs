@@ -1,0 +1,8 @@
+//! Records of `process-introspection` as Arrow.
+//!
+//! Columns come from the declarations of [the records'
+//! fields](process_introspection_export::Field): see [`columns`] for the types. This crate sees
+//! records, never a process.
+#![forbid(unsafe_code)]
+
+pub mod columns;
