@@ -17,29 +17,15 @@ pub struct Hex(pub u64);
 impl Hex {
     /// Writes the text with `0x` into `buffer`.
     pub(crate) fn prefixed(self, buffer: &mut [u8; 18]) -> &[u8] {
-        let mut at = self.digits(buffer);
-        at -= 2;
+        let at = hexadecimal_at(self.0, 1, buffer, 18) - 2;
         buffer[at..at + 2].copy_from_slice(b"0x");
         &buffer[at..]
     }
 
     /// Writes the digits alone into `buffer`.
     pub(crate) fn plain(self, buffer: &mut [u8; 18]) -> &[u8] {
-        let at = self.digits(buffer);
+        let at = hexadecimal_at(self.0, 1, buffer, 18);
         &buffer[at..]
-    }
-
-    /// Fills the end of `buffer` with digits, at least one. Returns where they begin.
-    fn digits(self, buffer: &mut [u8; 18]) -> usize {
-        let (mut at, mut rest) = (buffer.len(), self.0);
-        loop {
-            at -= 1;
-            buffer[at] = DIGITS[(rest & 0xf) as usize];
-            rest >>= 4;
-            if rest == 0 {
-                return at;
-            }
-        }
     }
 }
 
@@ -64,9 +50,7 @@ impl SignedHex {
     /// Returns the text with `0x`, and with `-` before that if it is negative.
     pub(crate) fn text(self) -> String {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let mut digits = [0; 18];
-        let digits = Hex(self.0.unsigned_abs()).prefixed(&mut digits);
-        format!("{sign}{}", ascii(digits))
+        format!("{sign}{:#x}", self.0.unsigned_abs())
     }
 }
 
@@ -78,20 +62,9 @@ pub struct DeviceNumber(pub Device);
 impl DeviceNumber {
     /// Writes the text into `buffer`.
     pub(crate) fn text(self, buffer: &mut [u8; 18]) -> &[u8] {
-        let mut at = buffer.len();
-        for (last, number) in [(true, self.0.minor), (false, self.0.major)] {
-            if !last {
-                at -= 1;
-                buffer[at] = b':';
-            }
-            let (mut rest, mut count) = (number, 0);
-            while rest != 0 || count < 2 {
-                at -= 1;
-                buffer[at] = DIGITS[(rest & 0xf) as usize];
-                rest >>= 4;
-                count += 1;
-            }
-        }
+        let colon = hexadecimal_at(self.0.minor.into(), 2, buffer, 18) - 1;
+        buffer[colon] = b':';
+        let at = hexadecimal_at(self.0.major.into(), 2, buffer, colon);
         &buffer[at..]
     }
 }
@@ -158,6 +131,18 @@ impl From<Device> for DeviceNumber {
     }
 }
 
+/// Writes hexadecimal digits that end at `end`, at least `least`. Returns where they begin.
+#[inline]
+fn hexadecimal_at(number: u64, least: usize, buffer: &mut [u8; 18], end: usize) -> usize {
+    let (mut at, mut rest) = (end, number);
+    while rest != 0 || end - at < least {
+        at -= 1;
+        buffer[at] = DIGITS[(rest & 0xf) as usize];
+        rest >>= 4;
+    }
+    at
+}
+
 /// Writes a number in decimal into `buffer`.
 pub(crate) fn decimal(number: u64, buffer: &mut [u8; 21]) -> &[u8] {
     let at = decimal_at(number, buffer, 21);
@@ -169,15 +154,8 @@ pub(crate) const SIZE: usize = 48;
 
 /// Numbers below this are written with one unit.
 const MOST_ALONE: u64 = 100_000;
-const UNITS: [(u32, &[u8]); 7] = [
-    (60, b"E"),
-    (50, b"P"),
-    (40, b"T"),
-    (30, b"G"),
-    (20, b"M"),
-    (10, b"K"),
-    (0, b""),
-];
+/// Units of sizes, each 1024 times the one before.
+const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
 
 /// Writes an exact size into `buffer`: in the largest unit of which it is a multiple, where
 /// that takes at most five digits, `132K`; else as the next larger or smaller multiple of the
@@ -217,32 +195,29 @@ fn size_at(bytes: u64, buffer: &mut [u8; SIZE], end: usize) -> usize {
 }
 
 fn with_one_unit(bytes: u64, buffer: &mut [u8; SIZE], end: usize) -> Option<usize> {
-    let zeros = if bytes == 0 {
-        0
-    } else {
-        bytes.trailing_zeros()
+    let shift = match bytes {
+        0 => 0,
+        _ => bytes.trailing_zeros() / 10 * 10,
     };
-    let shift = zeros / 10 * 10;
     let number = bytes >> shift;
     (number < MOST_ALONE).then(|| with_unit(number, shift, buffer, end))
 }
 
 fn with_unit(number: u64, shift: u32, buffer: &mut [u8; SIZE], end: usize) -> usize {
-    let letter = UNITS.iter().find(|(of, _)| *of == shift);
-    let letter = letter.map_or(&b""[..], |(_, letter)| letter);
+    let letter = UNITS[(shift / 10) as usize];
     let at = end - letter.len();
-    buffer[at..end].copy_from_slice(letter);
+    buffer[at..end].copy_from_slice(letter.as_bytes());
     decimal_at(number, buffer, at)
 }
 
 /// Returns a size that is rounded down, in at most five characters: three digits or more,
 /// and the unit; exact where that is shorter.
 pub(crate) fn rough(bytes: u64) -> String {
-    const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
     let exponent = (bytes.checked_ilog2().unwrap_or(0) / 10) as usize;
-    let Some(&unit) = exponent.checked_sub(1).and_then(|at| UNITS.get(at)) else {
-        let unit = if bytes == 0 { "" } else { "B" };
-        return format!("{bytes}{unit}");
+    let unit = match (bytes, exponent) {
+        (0, _) => "",
+        (_, 0) => "B",
+        _ => UNITS[exponent],
     };
     let shift = 10 * exponent;
     let (whole, rest) = (bytes >> shift, bytes & ((1 << shift) - 1));
@@ -316,8 +291,8 @@ mod tests {
         let digits = term.trim_end_matches(|c: char| c.is_ascii_uppercase());
         let unit = UNITS
             .iter()
-            .find(|(_, letter)| *letter == &term.as_bytes()[digits.len()..]);
-        digits.parse::<i128>().unwrap() << unit.unwrap().0
+            .position(|letter| *letter == &term[digits.len()..]);
+        digits.parse::<i128>().unwrap() << (10 * unit.unwrap())
     }
 
     #[test]
