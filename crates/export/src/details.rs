@@ -87,11 +87,8 @@ impl Details {
         self.note_flags("entries:", &self.entries, notes);
         self.note_flags("frames:", &self.flags, notes);
         if let Some(area) = &self.swap_area {
-            let mut printable = Vec::new();
-            Name(area.as_bytes()).push_printable(None, &mut printable);
-            notes
-                .phrase("swap area:")
-                .phrase(&String::from_utf8_lossy(&printable));
+            let area = Name(area.as_bytes()).printable();
+            notes.phrase("swap area:").phrase(&area);
         }
     }
 

@@ -26,13 +26,11 @@ impl<'a> Name<'a> {
 
     /// Returns its bytes in hexadecimal; `None` if it is UTF-8.
     pub fn hex(self) -> Option<String> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        if std::str::from_utf8(self.0).is_ok() {
-            return None;
+        let digits = |byte: &u8| format!("{byte:02x}");
+        match std::str::from_utf8(self.0) {
+            Ok(_) => None,
+            Err(_) => Some(self.0.iter().map(digits).collect()),
         }
-        let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
-        let digits = |byte: &u8| [digit(byte >> 4), digit(*byte)];
-        Some(self.0.iter().flat_map(digits).collect())
     }
 
     /// Appends it in one line of printable text. With a width, its middle is cut out if it has
@@ -43,7 +41,7 @@ impl<'a> Name<'a> {
         if self.0.len() <= limit && self.0.iter().all(plain) {
             return line.extend_from_slice(self.0);
         }
-        let escaped = self.escaped();
+        let escaped = self.printable();
         if limit == usize::MAX || columns(&escaped) <= limit {
             return line.extend_from_slice(escaped.as_bytes());
         }
@@ -55,7 +53,7 @@ impl<'a> Name<'a> {
     /// not fit behind it.
     pub fn push_command(self, width: Option<usize>, line: &mut Vec<u8>) {
         let limit = width.unwrap_or(usize::MAX);
-        let escaped = self.escaped();
+        let escaped = self.printable();
         if columns(&escaped) <= limit {
             return line.extend_from_slice(escaped.as_bytes());
         }
@@ -74,7 +72,8 @@ impl<'a> Name<'a> {
         push_beginning(shown.0, shown.1, line);
     }
 
-    fn escaped(self) -> String {
+    /// Returns it in one line of printable text. Different names give different text.
+    pub fn printable(self) -> String {
         let mut text = String::with_capacity(self.0.len() + 16);
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
@@ -84,7 +83,7 @@ impl<'a> Name<'a> {
                     '\t' => text.push_str("\\t"),
                     '\r' => text.push_str("\\r"),
                     '\0'..='\u{7f}' if character.is_control() => {
-                        push_byte(character as u8, &mut text);
+                        text.push_str(&format!("\\x{:02x}", character as u8));
                     }
                     _ if upsets_terminals(character) => {
                         text.extend(character.escape_unicode());
@@ -93,7 +92,7 @@ impl<'a> Name<'a> {
                 }
             }
             for &byte in chunk.invalid() {
-                push_byte(byte, &mut text);
+                text.push_str(&format!("\\x{byte:02x}"));
             }
         }
         text
@@ -114,19 +113,22 @@ pub(crate) fn upsets_terminals(character: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-fn push_byte(byte: u8, text: &mut String) {
-    text.push_str("\\x");
-    for digit in [byte >> 4, byte & 0xf] {
-        text.extend(char::from_digit(u32::from(digit), 16));
-    }
-}
-
 fn width_of(character: char) -> usize {
     character.width().unwrap_or(0)
 }
 
 fn columns(text: &str) -> usize {
     text.chars().map(width_of).sum()
+}
+
+/// Returns the longest beginning of `text` that fits in `room` columns.
+fn beginning(text: &str, room: usize) -> &str {
+    let mut taken = 0;
+    let end = text.char_indices().find(|&(_, character)| {
+        taken += width_of(character);
+        taken > room
+    });
+    end.map_or(text, |(at, _)| &text[..at])
 }
 
 /// Appends the beginning of `text` that fits in `limit` columns, with an ellipsis if that is
@@ -138,15 +140,7 @@ fn push_beginning(text: &str, limit: usize, line: &mut Vec<u8>) {
     let Some(room) = limit.checked_sub(1) else {
         return;
     };
-    let (mut end, mut taken) = (0, 0);
-    for (at, character) in text.char_indices() {
-        taken += width_of(character);
-        if taken > room {
-            break;
-        }
-        end = at + character.len_utf8();
-    }
-    line.extend_from_slice(&text.as_bytes()[..end]);
+    line.extend_from_slice(beginning(text, room).as_bytes());
     line.extend_from_slice("…".as_bytes());
 }
 
@@ -165,15 +159,7 @@ fn push_cut(text: &str, limit: usize, line: &mut Vec<u8>) {
         }
         tail = at;
     }
-    let (mut head, mut taken) = (0, 0);
-    for (at, character) in text.char_indices() {
-        taken += width_of(character);
-        if taken > room / 2 {
-            break;
-        }
-        head = at + character.len_utf8();
-    }
-    line.extend_from_slice(&text.as_bytes()[..head]);
+    line.extend_from_slice(beginning(text, room / 2).as_bytes());
     line.extend_from_slice("…".as_bytes());
     line.extend_from_slice(&text.as_bytes()[tail..]);
 }

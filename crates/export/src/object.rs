@@ -94,11 +94,6 @@ impl Record for ObjectRecord<'_> {
 
     fn picture(&self, _width: Option<usize>) -> String {
         let hex = |number: Hex| format!("{:#x}", number.0);
-        let path = |name: Name<'_>| {
-            let mut text = Vec::new();
-            name.push_printable(None, &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        };
         let sharing = if self.shared { "shared" } else { "private" };
         let lines = [
             ("vaddr", Some(hex(self.vaddr))),
@@ -113,9 +108,9 @@ impl Record for ObjectRecord<'_> {
             ("ino", Some(self.ino.to_string())),
             ("build_id", self.build_id.map(|id| id.to_string())),
             ("deleted", self.deleted.then(|| "yes".to_owned())),
-            ("path", Some(path(self.path))),
-            ("target_path", self.elsewhere(self.target_path).map(path)),
-            ("open_path", self.elsewhere(self.open_path).map(path)),
+            ("path", Some(self.path.printable())),
+            ("target_path", self.elsewhere(self.target_path)),
+            ("open_path", self.elsewhere(self.open_path)),
         ];
         let mut text = String::new();
         for (name, value) in lines {
@@ -129,8 +124,8 @@ impl Record for ObjectRecord<'_> {
 }
 
 impl<'a> ObjectRecord<'a> {
-    /// Returns a path that is not the object's name.
-    fn elsewhere(&self, path: Name<'a>) -> Option<Name<'a>> {
-        (!path.0.is_empty() && path != self.path).then_some(path)
+    /// Returns the text of a path that is not the object's name.
+    fn elsewhere(&self, path: Name<'a>) -> Option<String> {
+        (!path.0.is_empty() && path != self.path).then(|| path.printable())
     }
 }

@@ -377,10 +377,8 @@ impl Record for OwnerRecord<'_> {
         if let (Some(prot), Some(shared), Some(kind)) = (self.prot, self.shared, self.kind) {
             let how = if shared { "s" } else { "p" };
             notes.phrase(&format!("{prot}{how} {kind}"));
-            let mut name = Vec::new();
-            self.path.push_printable(None, &mut name);
-            if !name.is_empty() {
-                notes.phrase(&String::from_utf8_lossy(&name));
+            if !self.path.0.is_empty() {
+                notes.phrase(&self.path.printable());
             }
             if let Some(Hex(offset)) = self.offset.filter(|&offset| offset != Hex(0)) {
                 notes.phrase(&format!("offset {offset:x}"));

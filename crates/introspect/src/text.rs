@@ -19,9 +19,7 @@ pub(crate) fn processes(count: u64) -> String {
 
 /// Returns a name as one line without control characters.
 pub(crate) fn printable(text: &OsStr) -> String {
-    let mut line = Vec::new();
-    Name(text.as_encoded_bytes()).push_printable(None, &mut line);
-    String::from_utf8_lossy(&line).into_owned()
+    Name(text.as_encoded_bytes()).printable()
 }
 
 /// Returns the first 100 characters of a command line, enough to tell processes apart.
