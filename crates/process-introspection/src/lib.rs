@@ -101,8 +101,10 @@ pub use walk::attributed::Attributed;
 pub use walk::backed::Backed;
 pub use walk::builder::Walk;
 pub use walk::extents::{Extent, ExtentBacking, Extents};
+pub use walk::joined::JoinedRegions;
 pub use walk::page_table::{PageTable, PageTableEntry};
 pub use walk::regions::{PhysicalRegion, PhysicalRegions};
+pub use walk::resident::of_physical::ResidentOfPhysical;
 pub use walk::resident::{ResidentRegion, ResidentRegions};
 pub use walk::virtual_regions::VirtualRegions;
 

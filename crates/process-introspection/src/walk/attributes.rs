@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::memtype::MemoryType;
-use process_introspection_core::PageSize;
+use process_introspection_core::{AddrRange, PageSize};
 
 use crate::error::Error;
 use crate::facts::page_facts::{EntryNotes, PageFactsReader};
@@ -36,6 +36,7 @@ pub(super) struct Requested<'a> {
     pub(super) thread_stacks: bool,
     pub(super) memory_types: bool,
     pub(super) page_sizes: bool,
+    pub(super) split_page_sizes: bool,
     pub(super) nodes: Option<&'a PhysicalMap>,
 }
 
@@ -49,9 +50,11 @@ impl<'a> Requested<'a> {
             thread_stacks,
             memory_types,
             page_sizes,
+            split_page_sizes,
             nodes,
         } = self;
-        let any = details || entries || vm_flags || thread_stacks || memory_types || page_sizes;
+        let of_mappings = vm_flags || thread_stacks || memory_types;
+        let any = details || entries || of_mappings || page_sizes || split_page_sizes;
         if !any && nodes.is_none() {
             return Ok(None);
         }
@@ -61,9 +64,10 @@ impl<'a> Requested<'a> {
             classified: None,
             types: memory_types.then(|| MemoryTypes::of(process.mounts())),
             entries,
+            split_page_sizes,
             single: Single {
                 process,
-                page_sizes,
+                page_sizes: page_sizes && !split_page_sizes,
                 nodes,
             },
             facts: details.then(|| process.page_facts()).transpose()?,
@@ -82,9 +86,11 @@ pub(super) struct Attributes<'a, P> {
     classified: Option<(Arc<Mapping>, Arc<Mapping>)>,
     types: Option<MemoryTypes>,
     entries: bool,
+    split_page_sizes: bool,
     single: Single<'a>,
     facts: Option<PageFactsReader<'a>>,
-    waiting: Vec<(P, Option<MemoryType>)>,
+    /// Each with its memory type and, if it was split off by size, its page size.
+    waiting: Vec<(P, Option<MemoryType>, Option<PageSize>)>,
 }
 
 /// Attributes that are read for each record alone, when it is handed over.
@@ -165,17 +171,46 @@ impl<P: Pages> Attributes<'_, P> {
         each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Error> {
         let Some(types) = &self.types else {
-            return self.add_piece(record, notes, each);
+            return self.split_by_page_size(record, notes, each);
         };
         match record.pages.memory_types(types) {
             Pieces::One(memory_type) => {
                 record.memory_type = memory_type;
-                self.add_piece(record, notes, each)
+                self.split_by_page_size(record, notes, each)
             }
             Pieces::Several(pieces) => {
                 for (pages, memory_type) in pieces {
                     let mut piece = Attributed::new(pages);
                     piece.memory_type = memory_type;
+                    if self.split_by_page_size(&mut piece, notes, each)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            }
+        }
+    }
+
+    /// Splits a record of one memory type where the page size changes, if requested.
+    fn split_by_page_size(
+        &mut self,
+        record: &mut Attributed<P>,
+        notes: Option<&EntryNotes>,
+        each: &mut impl FnMut(&Attributed<P>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        if !self.split_page_sizes {
+            return self.add_piece(record, notes, each);
+        }
+        match record.pages.page_sizes(self.single.process)? {
+            Pieces::One(page_size) => {
+                record.page_size = page_size;
+                self.add_piece(record, notes, each)
+            }
+            Pieces::Several(pieces) => {
+                for (pages, page_size) in pieces {
+                    let mut piece = Attributed::new(pages);
+                    piece.memory_type = record.memory_type;
+                    piece.page_size = page_size;
                     if self.add_piece(&mut piece, notes, each)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
@@ -201,8 +236,9 @@ impl<P: Pages> Attributes<'_, P> {
             return self.single.hand_over(record, each);
         };
         facts.add(virt, backing, noted);
-        let (pages, memory_type) = (record.pages.clone(), record.memory_type);
-        self.waiting.push((pages, memory_type));
+        let pages = record.pages.clone();
+        self.waiting
+            .push((pages, record.memory_type, record.page_size));
         if self.waiting.len() < BATCH {
             return Ok(ControlFlow::Continue(()));
         }
@@ -218,9 +254,10 @@ impl<P: Pages> Attributes<'_, P> {
             return Ok(ControlFlow::Continue(()));
         };
         let facts = reader.read()?;
-        for ((pages, memory_type), facts) in self.waiting.drain(..).zip(facts) {
+        for ((pages, memory_type, page_size), facts) in self.waiting.drain(..).zip(facts) {
             let mut record = Attributed::new(pages);
             record.memory_type = memory_type;
+            record.page_size = page_size;
             record.facts = Some(facts);
             if self.single.hand_over(&mut record, each)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -230,18 +267,19 @@ impl<P: Pages> Attributes<'_, P> {
     }
 }
 
-/// Pieces of a record, each of one memory type.
-pub(super) enum Pieces<P> {
-    One(Option<MemoryType>),
-    Several(Vec<(P, Option<MemoryType>)>),
+/// Pieces of a record, each with one attribute, such as its memory type.
+pub(super) enum Pieces<P, T> {
+    One(Option<T>),
+    Several(Vec<(P, Option<T>)>),
 }
 
 /// Records of walks, as far as attributes depend on them.
 pub(super) trait Pages: Backed + Clone {
     fn mapping(&self) -> Option<&Arc<Mapping>>;
     fn set(&mut self, backing: Backing, mapping: &Arc<Mapping>);
-    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self>;
+    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self, MemoryType>;
     fn page_size(&self, process: &Process) -> Result<Option<PageSize>, Error>;
+    fn page_sizes(&self, process: &Process) -> Result<Pieces<Self, PageSize>, Error>;
 }
 
 impl Pages for PhysicalRegion {
@@ -253,7 +291,7 @@ impl Pages for PhysicalRegion {
         (self.backing, self.mapping) = (backing, Arc::clone(mapping));
     }
 
-    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self> {
+    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self, MemoryType> {
         match types.says_more_of(self) {
             true => Pieces::Several(types.pieces(self).collect()),
             false => Pieces::One(self.memory_type()),
@@ -262,6 +300,20 @@ impl Pages for PhysicalRegion {
 
     fn page_size(&self, process: &Process) -> Result<Option<PageSize>, Error> {
         process.page_size_of(self)
+    }
+
+    fn page_sizes(&self, process: &Process) -> Result<Pieces<Self, PageSize>, Error> {
+        let parts = process.page_sizes_of(self)?;
+        if let [(_, page_size)] = parts[..] {
+            return Ok(Pieces::One(page_size));
+        }
+        let mut start = self.virt.start().as_u64();
+        let pieces = parts.into_iter().filter_map(|(end, page_size)| {
+            let piece = self.within(AddrRange::new(start, end)?);
+            start = end;
+            Some((piece?, page_size))
+        });
+        Ok(Pieces::Several(pieces.collect()))
     }
 }
 
@@ -274,11 +326,15 @@ impl Pages for PageTableEntry {
         (self.backing, self.mapping) = (backing, Some(Arc::clone(mapping)));
     }
 
-    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self> {
+    fn memory_types(&self, types: &MemoryTypes) -> Pieces<Self, MemoryType> {
         Pieces::One(types.of_entry(self))
     }
 
     fn page_size(&self, _: &Process) -> Result<Option<PageSize>, Error> {
         Ok(Some(self.page_size))
+    }
+
+    fn page_sizes(&self, _: &Process) -> Result<Pieces<Self, PageSize>, Error> {
+        Ok(Pieces::One(Some(self.page_size)))
     }
 }

@@ -137,6 +137,13 @@ impl<'a> Walk<'a> {
         self
     }
 
+    /// Requests the size of the entries as [`Walk::page_sizes`], and that a region which
+    /// several sizes map is handed over in pieces of one size each.
+    pub fn split_page_sizes(mut self) -> Self {
+        self.requested.split_page_sizes = true;
+        self
+    }
+
     /// Walks, and passes each region to `each` on the calling thread, until all were
     /// passed or `each` breaks. The regions are borrowed, which is the fastest way
     /// through memory of which every page is a separate region. Memory use is constant:

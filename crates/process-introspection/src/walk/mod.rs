@@ -7,6 +7,7 @@ pub(crate) mod backed;
 pub(crate) mod builder;
 mod current_mapping;
 pub(crate) mod extents;
+pub(crate) mod joined;
 mod memory_types;
 pub(crate) mod page_table;
 mod parallel;

@@ -45,6 +45,20 @@ impl PhysicalRegion {
         }
     }
 
+    /// Returns the part of the region that lies in `range`, which must consist of whole
+    /// pages; `None` if it is empty.
+    pub fn within(&self, range: AddrRange) -> Option<Self> {
+        let virt = self.virt.intersection(range)?;
+        let skipped = virt.start().as_u64() - self.virt.start().as_u64();
+        let backing = match self.backing {
+            // The place of the first page only is known.
+            Backing::Swapped(_) if skipped > 0 => Backing::Swapped(None),
+            backing => backing.further(skipped),
+        };
+        let mapping = Arc::clone(&self.mapping);
+        Some(Self::new(virt, backing, self.anonymous, mapping))
+    }
+
     /// Returns the size in bytes.
     pub fn size(&self) -> u64 {
         self.virt.size()
@@ -240,18 +254,67 @@ impl Process {
     /// # Errors
     /// [`Error::is_gone`].
     pub fn page_size_of(&self, region: &PhysicalRegion) -> Result<Option<PageSize>, Error> {
+        let mut size = None;
+        let several = self.visit_page_sizes(region, |_, next| match size {
+            Some(size) if size != next => ControlFlow::Break(()),
+            _ => {
+                size = Some(next);
+                ControlFlow::Continue(())
+            }
+        })?;
+        Ok(size.flatten().filter(|_| several.is_continue()))
+    }
+
+    /// Returns the ends of the parts of a region that are each mapped by one size, which
+    /// is `None` as for [`Self::page_size_of`].
+    pub(super) fn page_sizes_of(
+        &self,
+        region: &PhysicalRegion,
+    ) -> Result<Vec<(u64, Option<PageSize>)>, Error> {
+        let mut parts = Vec::<(u64, Option<PageSize>)>::new();
+        let end = region.virt.end().as_u64();
+        let mut reached = region.virt.start().as_u64();
+        let mut add = |to: u64, size| match parts.last_mut() {
+            Some((last, same)) if *same == size => *last = to,
+            _ => parts.push((to, size)),
+        };
+        let _ = self.visit_page_sizes(region, |virt, size| {
+            let (from, to) = (virt.start().as_u64(), virt.end().as_u64().min(end));
+            // The process may have unmapped a part meanwhile.
+            if from > reached {
+                add(from.min(end), None);
+            }
+            if to > reached {
+                add(to, size);
+                reached = to;
+            }
+            ControlFlow::Continue(())
+        })?;
+        if reached < end {
+            add(end, None);
+        }
+        Ok(parts)
+    }
+
+    /// Passes the sizes of the page table entries that map a region to `each`, with the
+    /// addresses that they map.
+    fn visit_page_sizes(
+        &self,
+        region: &PhysicalRegion,
+        mut each: impl FnMut(AddrRange, Option<PageSize>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
         let Some(address) = region.backing.address() else {
-            return Ok(None);
+            return Ok(each(region.virt, None));
         };
         // A scan does not report device memory, and some drivers map huge pages
         // (VFIO, Linux 6.12).
         if region.mapping.core().unlisted.memory().is_some() {
-            return Ok(None);
+            return Ok(each(region.virt, None));
         }
         let base = self.page_size();
         match region.mapping.page_size {
-            Some(size) if size > base => return Ok(Some(size)),
-            None if region.mapping.has_object() => return Ok(None),
+            Some(size) if size > base => return Ok(each(region.virt, Some(size))),
+            None if region.mapping.has_object() => return Ok(each(region.virt, None)),
             _ => {}
         }
         // One entry can map only a block that is aligned in both address spaces and
@@ -270,22 +333,19 @@ impl Process {
             .is_some_and(|up| (up & !(block - 1)) + block <= end);
         let aligned = address.as_u64() % block == start % block;
         if !aligned || !(inner || whole(start) || whole(end - 1)) {
-            return Ok(Some(base));
+            return Ok(each(region.virt, Some(base)));
         }
         let few: FewEntries = [0; 256];
         let mut leaves = LeafCursor::new(self.as_core(), region.virt, [0; 0], few)
             .map_err(|error| self.error(error))?;
-        let mut size = None;
         while let Some(run) = leaves
             .next(self.as_core())
             .map_err(|error| self.error(error))?
         {
-            match size {
-                None => size = Some(run.page_size),
-                Some(size) if size == run.page_size => {}
-                Some(_) => return Ok(None),
+            if each(run.virt, Some(run.page_size)).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(size)
+        Ok(ControlFlow::Continue(()))
     }
 }

@@ -50,6 +50,13 @@ impl WordCounts {
         }
     }
 
+    /// Adds the pages that `further` counts.
+    pub(super) fn add_all(&mut self, further: &Self) {
+        for (word, times) in further.words() {
+            self.add_times(word, times);
+        }
+    }
+
     pub(super) fn words(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         std::iter::once(self.first).chain(self.more.iter().copied())
     }

@@ -166,6 +166,12 @@ impl EntryNotes {
 pub struct NotedEntries(pub(super) WordCounts);
 
 impl NotedEntries {
+    /// Returns these entries and `further` ones.
+    pub(crate) fn and(mut self, further: &Self) -> Self {
+        self.0.add_all(&further.0);
+        self
+    }
+
     /// Returns whether all entries mark their mapping of the frame as the only one.
     pub(super) fn are_exclusive(&self) -> bool {
         let exclusive = EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0;

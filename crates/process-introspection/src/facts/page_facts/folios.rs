@@ -49,6 +49,22 @@ impl FolioPages {
         }
     }
 
+    /// Adds the pages that `further` counts. Both must be closed.
+    pub(crate) fn add_all(&mut self, further: &Self) {
+        self.single += further.single;
+        self.part += further.part;
+        for &(order, pages) in further.whole.iter() {
+            self.add_whole(order, pages);
+        }
+    }
+
+    fn add_whole(&mut self, order: u32, pages: u64) {
+        match self.whole.iter_mut().find(|known| known.0 == order) {
+            Some(known) => known.1 += pages,
+            None => self.whole.push((order, pages)),
+        }
+    }
+
     /// Returns whether the frame after the last one decides the size of the last folio.
     pub(crate) fn needs_next(&self) -> bool {
         self.open > 0 && self.from_first && self.open.is_power_of_two()
@@ -65,11 +81,7 @@ impl FolioPages {
             self.part += pages;
             return;
         }
-        let order = pages.ilog2();
-        match self.whole.iter_mut().find(|known| known.0 == order) {
-            Some(known) => known.1 += pages,
-            None => self.whole.push((order, pages)),
-        }
+        self.add_whole(pages.ilog2(), pages);
     }
 }
 

@@ -27,6 +27,16 @@ pub struct PageFacts {
 }
 
 impl PageFacts {
+    /// Returns the facts of these pages and of those that `further` counts.
+    pub(crate) fn and(mut self, further: &Self) -> Self {
+        let (frames, others) = (&mut self.frames, &further.frames);
+        frames.flags.add_all(&others.flags);
+        frames.times_mapped.add_all(&others.times_mapped);
+        frames.folios.add_all(&others.folios);
+        self.entry_flags.add_all(&further.entry_flags);
+        self
+    }
+
     /// Returns the number of pages whose frame's flags are known: the resident ones, except
     /// frames of which the kernel knows nothing.
     pub fn frames(&self) -> u64 {

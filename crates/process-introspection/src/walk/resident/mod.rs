@@ -1,4 +1,7 @@
-//! Resident memory, without addresses.
+//! Resident memory, without addresses: a walk that requests none, and [`of_physical`],
+//! which forgets them.
+
+pub(crate) mod of_physical;
 
 use std::sync::Arc;
 
