@@ -63,6 +63,7 @@ mod error;
 mod facts;
 mod handover;
 mod machine;
+mod named;
 mod owners;
 mod passes;
 mod process;

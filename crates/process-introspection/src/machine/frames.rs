@@ -9,6 +9,7 @@ use process_introspection_core::{Operation, Pfn};
 use rustix::io::{pread, Errno};
 
 use crate::error::Error;
+use crate::named::named_bits;
 use crate::process::mounts::Mounts;
 use crate::process::Process;
 use crate::sys;
@@ -20,125 +21,105 @@ use crate::sys;
 #[repr(transparent)]
 pub struct FrameFlags(u64);
 
-macro_rules! flags {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)*) => {
-        impl FrameFlags {
-            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
-
-            /// Returns the kernel's name for a bit, in lower case, without `KPF_`; `None`
-            /// for bits without one.
-            pub const fn name_of(bit: u32) -> Option<&'static str> {
-                match bit {
-                    $($bit => Some($text),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
 // include/uapi/linux/kernel-page-flags.h, and from 32 on the kernel's own, from
 // include/linux/kernel-page-flags.h (5.10 to 6.18). Their meaning is documented in
 // Documentation/admin-guide/mm/pagemap.rst and fs/proc/page.c.
-flags! {
-    /// The folio is locked, for input or output for example. Not `mlock`.
-    LOCKED = 0, "locked";
-    /// A read or write failed; newer kernels never set it.
-    ERROR = 1, "error";
-    /// The folio was used since reclaim last checked it. (Use that the page tables record
-    /// is not included.)
-    REFERENCED = 2, "referenced";
-    /// The contents are up to date.
-    UPTODATE = 3, "uptodate";
-    /// The folio has to be written back. (PTE-dirty and soft-dirty are other properties.)
-    DIRTY = 4, "dirty";
-    /// The folio is on one of the lists of reclaim.
-    LRU = 5, "lru";
-    /// The folio is on an active list.
-    ACTIVE = 6, "active";
-    /// The kernel uses the frame for small objects.
-    SLAB = 7, "slab";
-    /// The folio is being written back.
-    WRITEBACK = 8, "writeback";
-    /// The folio is to be reclaimed as soon as it is written back.
-    RECLAIM = 9, "reclaim";
-    /// Free memory.
-    BUDDY = 10, "buddy";
-    /// Some process maps the folio.
-    MMAP = 11, "mmap";
-    /// Anonymous memory, or a private copy.
-    ANON = 12, "anon";
-    /// The folio has a place in a swap area too.
-    SWAPCACHE = 13, "swapcache";
-    /// Reclaim moves the folio to swap: anonymous or shared memory.
-    SWAPBACKED = 14, "swapbacked";
-    /// First frame of a large folio or of another compound page.
-    COMPOUND_HEAD = 15, "compound_head";
-    /// Another frame of a compound page.
-    COMPOUND_TAIL = 16, "compound_tail";
-    /// hugetlb page.
-    HUGE = 17, "huge";
-    /// The folio is on the list of memory that is not reclaimed.
-    UNEVICTABLE = 18, "unevictable";
-    /// The hardware reported a memory error in the frame.
-    HWPOISON = 19, "hwpoison";
-    /// The frame has no `struct page`: a hole, or a device's memory. Newer kernels report
-    /// no flag at all for such a frame instead (fs/proc/page.c `kpage_read`; observed on
-    /// 6.18, with the flag on 6.12).
-    NOPAGE = 20, "nopage";
-    /// Kernel samepage merging shares the page. Contained only where the kernel reports it
-    /// reliably, see [`Frames::tells_merged`].
-    KSM = 21, "ksm";
-    /// Part of a large folio that processes can map: a transparent huge page, or a smaller
-    /// one where the kernel makes them. Not hugetlb.
-    THP = 22, "thp";
-    /// Memory that a driver removed: a balloon, hot-unplug.
-    OFFLINE = 23, "offline";
-    /// Zero page, or huge zero page.
-    ZERO_PAGE = 24, "zero_page";
-    /// Not used since it was marked idle in `/sys/kernel/mm/page_idle`.
-    IDLE = 25, "idle";
-    /// A page table.
-    PGTABLE = 26, "pgtable";
-    /// Reserved at boot.
-    RESERVED = 32, "reserved";
-    /// Kept resident by `mlock`.
-    MLOCKED = 33, "mlocked";
-    /// Flag that the page's owner defines. In anonymous memory: no other process has the
-    /// page (PG_anon_exclusive, since 5.19). In older kernels "mapped to disk".
-    OWNER_2 = 34, "owner_2";
-    /// The file system keeps data of its own for the page.
-    PRIVATE = 35, "private";
-    /// The file system keeps further data for the page.
-    PRIVATE_2 = 36, "private_2";
-    /// Flag that the page's owner defines.
-    OWNER_PRIVATE = 37, "owner_private";
-    /// Flag that the architecture defines.
-    ARCH = 38, "arch";
-    /// The frame is mapped uncached.
-    UNCACHED = 39, "uncached";
-    /// Flag that has a number and is never set by the kernel.
-    SOFTDIRTY = 40, "softdirty";
-    /// Second flag that the architecture defines.
-    ARCH_2 = 41, "arch_2";
-    /// Third flag that the architecture defines.
-    ARCH_3 = 42, "arch_3";
+named_bits! {
+    impl FrameFlags {
+        /// The folio is locked, for input or output for example. Not `mlock`.
+        LOCKED = 0, "locked";
+        /// A read or write failed; newer kernels never set it.
+        ERROR = 1, "error";
+        /// The folio was used since reclaim last checked it. (Use that the page tables record
+        /// is not included.)
+        REFERENCED = 2, "referenced";
+        /// The contents are up to date.
+        UPTODATE = 3, "uptodate";
+        /// The folio has to be written back. (PTE-dirty and soft-dirty are other properties.)
+        DIRTY = 4, "dirty";
+        /// The folio is on one of the lists of reclaim.
+        LRU = 5, "lru";
+        /// The folio is on an active list.
+        ACTIVE = 6, "active";
+        /// The kernel uses the frame for small objects.
+        SLAB = 7, "slab";
+        /// The folio is being written back.
+        WRITEBACK = 8, "writeback";
+        /// The folio is to be reclaimed as soon as it is written back.
+        RECLAIM = 9, "reclaim";
+        /// Free memory.
+        BUDDY = 10, "buddy";
+        /// Some process maps the folio.
+        MMAP = 11, "mmap";
+        /// Anonymous memory, or a private copy.
+        ANON = 12, "anon";
+        /// The folio has a place in a swap area too.
+        SWAPCACHE = 13, "swapcache";
+        /// Reclaim moves the folio to swap: anonymous or shared memory.
+        SWAPBACKED = 14, "swapbacked";
+        /// First frame of a large folio or of another compound page.
+        COMPOUND_HEAD = 15, "compound_head";
+        /// Another frame of a compound page.
+        COMPOUND_TAIL = 16, "compound_tail";
+        /// hugetlb page.
+        HUGE = 17, "huge";
+        /// The folio is on the list of memory that is not reclaimed.
+        UNEVICTABLE = 18, "unevictable";
+        /// The hardware reported a memory error in the frame.
+        HWPOISON = 19, "hwpoison";
+        /// The frame has no `struct page`: a hole, or a device's memory. Newer kernels report
+        /// no flag at all for such a frame instead (fs/proc/page.c `kpage_read`; observed on
+        /// 6.18, with the flag on 6.12).
+        NOPAGE = 20, "nopage";
+        /// Kernel samepage merging shares the page. Contained only where the kernel reports it
+        /// reliably, see [`Frames::tells_merged`].
+        KSM = 21, "ksm";
+        /// Part of a large folio that processes can map: a transparent huge page, or a smaller
+        /// one where the kernel makes them. Not hugetlb.
+        THP = 22, "thp";
+        /// Memory that a driver removed: a balloon, hot-unplug.
+        OFFLINE = 23, "offline";
+        /// Zero page, or huge zero page.
+        ZERO_PAGE = 24, "zero_page";
+        /// Not used since it was marked idle in `/sys/kernel/mm/page_idle`.
+        IDLE = 25, "idle";
+        /// A page table.
+        PGTABLE = 26, "pgtable";
+        /// Reserved at boot.
+        RESERVED = 32, "reserved";
+        /// Kept resident by `mlock`.
+        MLOCKED = 33, "mlocked";
+        /// Flag that the page's owner defines. In anonymous memory: no other process has the
+        /// page (PG_anon_exclusive, since 5.19). In older kernels "mapped to disk".
+        OWNER_2 = 34, "owner_2";
+        /// The file system keeps data of its own for the page.
+        PRIVATE = 35, "private";
+        /// The file system keeps further data for the page.
+        PRIVATE_2 = 36, "private_2";
+        /// Flag that the page's owner defines.
+        OWNER_PRIVATE = 37, "owner_private";
+        /// Flag that the architecture defines.
+        ARCH = 38, "arch";
+        /// The frame is mapped uncached.
+        UNCACHED = 39, "uncached";
+        /// Flag that has a number and is never set by the kernel.
+        SOFTDIRTY = 40, "softdirty";
+        /// Second flag that the architecture defines.
+        ARCH_2 = 41, "arch_2";
+        /// Third flag that the architecture defines.
+        ARCH_3 = 42, "arch_3";
+    }
+    /// Returns the kernel's 64 bits.
+    pub const fn bits;
+    /// Returns the kernel's name for a bit, in lower case, without `KPF_`; `None`
+    /// for bits without one.
+    pub const fn name_of;
 }
 
 impl FrameFlags {
     /// Wraps the kernel's 64 bits.
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
-    }
-
-    /// Returns the kernel's 64 bits.
-    pub const fn bits(self) -> u64 {
-        self.0
-    }
-
-    /// Returns whether all of the flags in `other` are set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
     }
 
     /// Returns the numbers of the bits that are set, ascending.

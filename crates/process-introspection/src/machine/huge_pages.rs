@@ -5,81 +5,61 @@
 use std::fs;
 use std::path::Path;
 
+use crate::named::named_values;
 use crate::process::mounts::Mounts;
 
-/// Setting of anonymous memory: `enabled`, or `hugepages-SIZEkB/enabled`.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum AnonymousMode {
-    /// Every mapping may have huge pages.
-    Always,
-    /// Only mappings with `MADV_HUGEPAGE` may have huge pages.
-    Madvise,
-    /// No mapping may have huge pages.
-    Never,
+named_values! {
+    /// Setting of anonymous memory: `enabled`, or `hugepages-SIZEkB/enabled`.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+    pub enum AnonymousMode {
+        /// Every mapping may have huge pages.
+        Always = "always",
+        /// Only mappings with `MADV_HUGEPAGE` may have huge pages.
+        Madvise = "madvise",
+        /// No mapping may have huge pages.
+        Never = "never",
+    }
+    /// All modes.
+    const ALL;
+    /// Returns the name, as the kernel writes it.
+    pub const fn name;
 }
 
-/// Setting of shared memory: `shmem_enabled`, `hugepages-SIZEkB/shmem_enabled`, or
-/// the option `huge=` of a tmpfs.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum SharedMode {
-    /// Every file may have huge pages.
-    Always,
-    /// A huge page within the file's size is allowed, or one with `MADV_HUGEPAGE`.
-    WithinSize,
-    /// Only mappings with `MADV_HUGEPAGE` may have huge pages.
-    Advise,
-    /// No file may have huge pages.
-    Never,
-    /// No file may have huge pages, on any tmpfs.
-    Deny,
-    /// Every file may have huge pages, on any tmpfs.
-    Force,
+named_values! {
+    /// Setting of shared memory: `shmem_enabled`, `hugepages-SIZEkB/shmem_enabled`, or
+    /// the option `huge=` of a tmpfs.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+    pub enum SharedMode {
+        /// Every file may have huge pages.
+        Always = "always",
+        /// A huge page within the file's size is allowed, or one with `MADV_HUGEPAGE`.
+        WithinSize = "within_size",
+        /// Only mappings with `MADV_HUGEPAGE` may have huge pages.
+        Advise = "advise",
+        /// No file may have huge pages.
+        Never = "never",
+        /// No file may have huge pages, on any tmpfs.
+        Deny = "deny",
+        /// Every file may have huge pages, on any tmpfs.
+        Force = "force",
+    }
+    /// All modes.
+    const ALL;
+    /// Returns the name, as the kernel writes it.
+    pub const fn name;
 }
 
 impl AnonymousMode {
     fn parse(text: &str) -> Option<Self> {
-        Some(match chosen(text)? {
-            "always" => Self::Always,
-            "madvise" => Self::Madvise,
-            "never" => Self::Never,
-            _ => return None,
-        })
-    }
-
-    /// Returns the name, as the kernel writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Always => "always",
-            Self::Madvise => "madvise",
-            Self::Never => "never",
-        }
+        let name = chosen(text)?;
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 }
 
 impl SharedMode {
     /// Returns the mode with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "always" => Self::Always,
-            "within_size" => Self::WithinSize,
-            "advise" => Self::Advise,
-            "never" => Self::Never,
-            "deny" => Self::Deny,
-            "force" => Self::Force,
-            _ => return None,
-        })
-    }
-
-    /// Returns the name, as the kernel writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Always => "always",
-            Self::WithinSize => "within_size",
-            Self::Advise => "advise",
-            Self::Never => "never",
-            Self::Deny => "deny",
-            Self::Force => "force",
-        }
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 }
 

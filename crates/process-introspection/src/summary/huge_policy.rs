@@ -15,84 +15,53 @@ use process_introspection_core::ProcessHandle;
 use super::tmpfs::TmpfsModes;
 use crate::facts::vm_flags::AreaFlags;
 use crate::machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
+use crate::named::named_values;
 use crate::process::mapping::Mapping;
 use crate::text_files::read_of;
 
-/// Policy that prevents huge pages.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum HugePolicy {
-    /// The kernel has no transparent huge pages.
-    NoKernelSupport,
-    /// The process has disabled them: `PR_SET_THP_DISABLE`, which children and executed
-    /// programs inherit (`THP_enabled` in `status`, Linux 5.0).
-    ProcessDisabled,
-    /// `enabled=never` for anonymous memory.
-    EnabledNever,
-    /// `enabled=madvise`, and the mapping has no `MADV_HUGEPAGE`.
-    NotAdvised,
-    /// `MADV_NOHUGEPAGE` on the mapping.
-    AdvisedAgainst,
-    /// `shmem_enabled` is `never` or `deny`, for shared memory.
-    SharedNever,
-    /// `shmem_enabled=advise`, and the mapping has no `MADV_HUGEPAGE`.
-    SharedNotAdvised,
-    /// The file's tmpfs is not mounted with `huge=`, or with `huge=never`.
-    TmpfsNever,
-    /// The file's tmpfs is mounted with `huge=advise`, and the mapping has no
-    /// `MADV_HUGEPAGE`.
-    TmpfsNotAdvised,
-    /// The block contains a private copy of a file's page: the kernel never makes such
-    /// a block huge.
-    PrivateCopy,
-    /// The mapping belongs to a driver or to the kernel.
-    SpecialMapping,
-    /// The kernel reports it (`THPeligible` in `smaps`), and none of the others is
-    /// known to be the reason: `PR_THP_DISABLE_EXCEPT_ADVISED` (Linux 6.18), which
-    /// nothing else shows to other processes; or the option of a tmpfs that the process
-    /// has not mounted.
-    NotEligible,
-    /// The advice of the mapping decides, `MADV_HUGEPAGE` or `MADV_NOHUGEPAGE`, and was
-    /// not read.
-    AdviceUnread,
-}
-
-impl HugePolicy {
-    /// All policies.
-    pub const ALL: [Self; 13] = [
-        Self::NoKernelSupport,
-        Self::ProcessDisabled,
-        Self::EnabledNever,
-        Self::NotAdvised,
-        Self::AdvisedAgainst,
-        Self::SharedNever,
-        Self::SharedNotAdvised,
-        Self::TmpfsNever,
-        Self::TmpfsNotAdvised,
-        Self::PrivateCopy,
-        Self::SpecialMapping,
-        Self::NotEligible,
-        Self::AdviceUnread,
-    ];
-
-    /// Returns its name, as the command prints it in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoKernelSupport => "no_kernel_support",
-            Self::ProcessDisabled => "process_disabled",
-            Self::EnabledNever => "enabled_never",
-            Self::NotAdvised => "not_advised",
-            Self::AdvisedAgainst => "advised_against",
-            Self::SharedNever => "shmem_never",
-            Self::SharedNotAdvised => "shmem_not_advised",
-            Self::TmpfsNever => "tmpfs_never",
-            Self::TmpfsNotAdvised => "tmpfs_not_advised",
-            Self::PrivateCopy => "private_copy",
-            Self::SpecialMapping => "special_mapping",
-            Self::NotEligible => "not_eligible",
-            Self::AdviceUnread => "advice_unread",
-        }
+named_values! {
+    /// Policy that prevents huge pages.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum HugePolicy {
+        /// The kernel has no transparent huge pages.
+        NoKernelSupport = "no_kernel_support",
+        /// The process has disabled them: `PR_SET_THP_DISABLE`, which children and executed
+        /// programs inherit (`THP_enabled` in `status`, Linux 5.0).
+        ProcessDisabled = "process_disabled",
+        /// `enabled=never` for anonymous memory.
+        EnabledNever = "enabled_never",
+        /// `enabled=madvise`, and the mapping has no `MADV_HUGEPAGE`.
+        NotAdvised = "not_advised",
+        /// `MADV_NOHUGEPAGE` on the mapping.
+        AdvisedAgainst = "advised_against",
+        /// `shmem_enabled` is `never` or `deny`, for shared memory.
+        SharedNever = "shmem_never",
+        /// `shmem_enabled=advise`, and the mapping has no `MADV_HUGEPAGE`.
+        SharedNotAdvised = "shmem_not_advised",
+        /// The file's tmpfs is not mounted with `huge=`, or with `huge=never`.
+        TmpfsNever = "tmpfs_never",
+        /// The file's tmpfs is mounted with `huge=advise`, and the mapping has no
+        /// `MADV_HUGEPAGE`.
+        TmpfsNotAdvised = "tmpfs_not_advised",
+        /// The block contains a private copy of a file's page: the kernel never makes such
+        /// a block huge.
+        PrivateCopy = "private_copy",
+        /// The mapping belongs to a driver or to the kernel.
+        SpecialMapping = "special_mapping",
+        /// The kernel reports it (`THPeligible` in `smaps`), and none of the others is
+        /// known to be the reason: `PR_THP_DISABLE_EXCEPT_ADVISED` (Linux 6.18), which
+        /// nothing else shows to other processes; or the option of a tmpfs that the process
+        /// has not mounted.
+        NotEligible = "not_eligible",
+        /// The advice of the mapping decides, `MADV_HUGEPAGE` or `MADV_NOHUGEPAGE`, and was
+        /// not read.
+        AdviceUnread = "advice_unread",
     }
+    /// All policies.
+    pub const ALL;
+    /// Returns its name, as the command prints it in JSON.
+    pub const fn name;
 }
 
 /// Class of mappings with the same rules.

@@ -6,6 +6,7 @@ use process_introspection_core::pagemap::count_equal;
 use process_introspection_core::{AddrRange, PageSize};
 
 use super::counts::WordCounts;
+use crate::named::named_bits;
 
 /// Flags of an entry of `/proc/PID/pagemap`: its bits from 55 on, including those without a
 /// name here. They describe the page's mapping in this process.
@@ -13,23 +14,32 @@ use super::counts::WordCounts;
 #[repr(transparent)]
 pub struct EntryFlags(u64);
 
-impl EntryFlags {
-    /// Page that was written since soft-dirty was last cleared, or mapped since then.
-    /// Always clear on kernels without CONFIG_MEM_SOFT_DIRTY.
-    pub const SOFT_DIRTY: Self = Self(1 << 55);
-    /// Page that only this process maps (Linux 4.2).
-    pub const MMAP_EXCLUSIVE: Self = Self(1 << 56);
-    /// Page that userfaultfd write-protects (Linux 5.13).
-    pub const UFFD_WP: Self = Self(1 << 57);
-    /// Page of a guard region (Linux 6.15).
-    pub const GUARD_REGION: Self = Self(1 << 58);
-    /// Page of a file or of shared memory (Linux 3.5).
-    pub const FILE: Self = Self(1 << 61);
-    /// Entry that is not present: a swap entry of any type.
-    pub const SWAP: Self = Self(1 << 62);
-    /// Page that is resident and mapped.
-    pub const PRESENT: Self = Self(1 << 63);
+named_bits! {
+    impl EntryFlags {
+        /// Page that was written since soft-dirty was last cleared, or mapped since then.
+        /// Always clear on kernels without CONFIG_MEM_SOFT_DIRTY.
+        SOFT_DIRTY = 55, "soft_dirty";
+        /// Page that only this process maps (Linux 4.2).
+        MMAP_EXCLUSIVE = 56, "mmap_exclusive";
+        /// Page that userfaultfd write-protects (Linux 5.13).
+        UFFD_WP = 57, "uffd_wp";
+        /// Page of a guard region (Linux 6.15).
+        GUARD_REGION = 58, "guard_region";
+        /// Page of a file or of shared memory (Linux 3.5).
+        FILE = 61, "file";
+        /// Entry that is not present: a swap entry of any type.
+        SWAP = 62, "swap";
+        /// Page that is resident and mapped.
+        PRESENT = 63, "present";
+    }
+    /// Returns the bits, at their positions in an entry.
+    pub const fn bits;
+    /// Returns the kernel's name for a bit of an entry, in lower case, without `PM_`
+    /// (fs/proc/task_mmu.c, 5.10 to 6.18); `None` for bits without one.
+    pub const fn name_of;
+}
 
+impl EntryFlags {
     /// Lowest bit that is a flag.
     const LOWEST: u32 = 55;
     /// All bits that are flags.
@@ -38,31 +48,6 @@ impl EntryFlags {
     /// Returns the flags in an entry's 64 bits.
     pub const fn from_entry(entry: u64) -> Self {
         Self(entry & Self::ALL)
-    }
-
-    /// Returns the bits, at their positions in an entry.
-    pub const fn bits(self) -> u64 {
-        self.0
-    }
-
-    /// Returns whether all of the flags in `other` are set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Returns the kernel's name for a bit of an entry, in lower case, without `PM_`
-    /// (fs/proc/task_mmu.c, 5.10 to 6.18); `None` for bits without one.
-    pub const fn name_of(bit: u32) -> Option<&'static str> {
-        Some(match bit {
-            55 => "soft_dirty",
-            56 => "mmap_exclusive",
-            57 => "uffd_wp",
-            58 => "guard_region",
-            61 => "file",
-            62 => "swap",
-            63 => "present",
-            _ => return None,
-        })
     }
 }
 

@@ -3,6 +3,8 @@
 
 use process_introspection_core::PhysAddr;
 
+use crate::named::named_values;
+
 /// Range of physical addresses that is claimed, as `/proc/iomem` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,51 +18,33 @@ pub struct Resource {
     pub name: String,
 }
 
-/// Kind of resource at a physical address.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PhysicalKind {
-    /// Memory that the kernel manages as RAM, whatever its technology.
-    SystemRam,
-    /// Persistent memory that the kernel does not manage as RAM.
-    PersistentMemory,
-    /// Memory that the firmware withholds from the kernel, and that no driver has claimed.
-    Reserved,
-    /// Tables and ROMs of the firmware.
-    Firmware,
-    /// Range of a PCI bus, of its configuration space or of a device on it.
-    Pci,
-    /// Registers or memory of another device.
-    Device,
-    /// Address that nothing has claimed.
-    Unclaimed,
+named_values! {
+    /// Kind of resource at a physical address.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum PhysicalKind {
+        /// Memory that the kernel manages as RAM, whatever its technology.
+        SystemRam = "system-ram",
+        /// Persistent memory that the kernel does not manage as RAM.
+        PersistentMemory = "persistent-memory",
+        /// Memory that the firmware withholds from the kernel, and that no driver has claimed.
+        Reserved = "reserved",
+        /// Tables and ROMs of the firmware.
+        Firmware = "firmware",
+        /// Range of a PCI bus, of its configuration space or of a device on it.
+        Pci = "pci",
+        /// Registers or memory of another device.
+        Device = "device",
+        /// Address that nothing has claimed.
+        Unclaimed = "unclaimed",
+    }
+    /// All kinds.
+    pub const ALL;
+    /// Returns the name in every output.
+    pub const fn name;
 }
 
 impl PhysicalKind {
-    /// All kinds.
-    pub const ALL: [Self; 7] = [
-        Self::SystemRam,
-        Self::PersistentMemory,
-        Self::Reserved,
-        Self::Firmware,
-        Self::Pci,
-        Self::Device,
-        Self::Unclaimed,
-    ];
-
-    /// Returns the name in every output.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SystemRam => "system-ram",
-            Self::PersistentMemory => "persistent-memory",
-            Self::Reserved => "reserved",
-            Self::Firmware => "firmware",
-            Self::Pci => "pci",
-            Self::Device => "device",
-            Self::Unclaimed => "unclaimed",
-        }
-    }
-
     /// Returns the kind from the names of the ranges around an address, outermost first.
     /// Parts of RAM have names of their own ("Kernel code"; on arm64 "reserved"), RAM that
     /// was a device's lies within it ("dax0.0 > System RAM (kmem)"): RAM anywhere makes it
