@@ -167,17 +167,10 @@ impl Cursor<'_> {
         if let Some(error) = progress.failed {
             return Err(error);
         }
-        match self.walk.next_records(self.process) {
-            Ok(Some(run)) => {
-                progress.found = run;
-                Ok(true)
-            }
-            Ok(None) => Ok(false),
-            Err(error) => {
-                progress.failed = Some(error);
-                Err(error)
-            }
-        }
+        let found = self.walk.next_records(self.process);
+        progress.failed = found.as_ref().err().copied();
+        progress.found = found?.unwrap_or_default();
+        Ok(progress.found.count() > 0)
     }
 
     fn fill(&mut self, output: &mut Output, stored: &mut usize) -> Result<()> {
@@ -213,7 +206,7 @@ pub(crate) unsafe fn open(
     let process = storage.process.write(regions::open(pid64, kind.access())?);
     let checked = kind.start(&mut storage.walk, process, range).check();
     storage.progress.write(Progress {
-        found: RecordRun::EMPTY,
+        found: RecordRun::default(),
         failed: None,
     });
     storage.state = OPEN;

@@ -4,10 +4,10 @@ use process_introspection_core::backing::Backing;
 use process_introspection_core::flags::QnxFlags;
 use process_introspection_core::mapping::ClassifiedVma;
 use process_introspection_core::page_table::LeafRun;
-use process_introspection_core::physical::Run;
+use process_introspection_core::physical::{offset_at, Run};
 
 /// `struct _procfs_map_info`, documented in the header.
-#[derive(Copy, Clone)]
+#[derive(Copy, Clone, Default)]
 #[repr(C)]
 pub(crate) struct Record {
     vaddr: u64,
@@ -46,7 +46,7 @@ impl Record {
 
     /// A run of a mapping's pages: a physical region.
     pub(crate) fn of_run(mapping: &ClassifiedVma, run: &Run) -> Self {
-        let mut shared = SharedFields::NONE;
+        let mut shared = SharedFields::default();
         shared.of(mapping).record(run)
     }
 
@@ -54,11 +54,8 @@ impl Record {
         let bare = Self {
             vaddr: run.virt.start().as_u64(),
             size: run.page_size.bytes(),
-            flags: 0,
-            dev: 0,
-            offset: 0,
-            ino: 0,
             paddr: address(run.backing),
+            ..Self::default()
         };
         let Some(mapping) = mapping.filter(|_| run.is_mapped) else {
             return bare;
@@ -67,7 +64,7 @@ impl Record {
         Self {
             flags: QnxFlags::of_pages(mapping, run.backing, run.anonymous).bits(),
             dev: vma.device.encoded(),
-            offset: offset(mapping, bare.vaddr),
+            offset: offset_at(vma, run.virt.start()) as i64,
             ino: vma.inode,
             ..bare
         }
@@ -85,7 +82,9 @@ impl Record {
     }
 }
 
-/// Fields that the records of one mapping share, computed once for many.
+/// Fields that the records of one mapping share, computed once for many. None ends at
+/// address 0, as those of no mapping do.
+#[derive(Default)]
 pub(crate) struct SharedFields {
     /// End of the mapping, which identifies it: in a walk no two end at one address.
     end: u64,
@@ -98,15 +97,6 @@ pub(crate) struct SharedFields {
 }
 
 impl SharedFields {
-    /// Fields of no mapping: none ends at address 0.
-    pub(crate) const NONE: Self = Self {
-        end: 0,
-        flags: QnxFlags::NONE,
-        dev: 0,
-        ino: 0,
-        offset_of_zero: None,
-    };
-
     /// Returns the fields of this mapping.
     #[inline]
     pub(crate) fn of(&mut self, mapping: &ClassifiedVma) -> &Self {
@@ -143,16 +133,6 @@ impl SharedFields {
     }
 }
 
-/// Returns where an address of a mapping lies in its object; 0 without one.
-fn offset(mapping: &ClassifiedVma, address: u64) -> i64 {
-    let vma = &mapping.vma;
-    if vma.has_object() {
-        (vma.offset + (address - vma.range.start().as_u64())) as i64
-    } else {
-        0
-    }
-}
-
 fn address(backing: Backing) -> u64 {
     backing
         .address()
@@ -160,28 +140,14 @@ fn address(backing: Backing) -> u64 {
 }
 
 /// Consecutive records that differ only in their addresses and offsets: the first, and
-/// their number.
-#[derive(Copy, Clone)]
+/// their number, by default 0.
+#[derive(Copy, Clone, Default)]
 pub(crate) struct RecordRun {
     first: Record,
     count: u64,
 }
 
 impl RecordRun {
-    /// No record.
-    pub(crate) const EMPTY: Self = Self {
-        first: Record {
-            vaddr: 0,
-            size: 0,
-            flags: 0,
-            dev: 0,
-            offset: 0,
-            ino: 0,
-            paddr: 0,
-        },
-        count: 0,
-    };
-
     /// One record.
     pub(crate) fn one(record: Record) -> Self {
         Self {

@@ -136,7 +136,7 @@ fn fill_physical(
 ) -> Result<u64> {
     let mut array = Array::new(output);
     let mut stored = Ok(());
-    let mut shared = SharedFields::NONE;
+    let mut shared = SharedFields::default();
     let mut give = |run: &Run, mapping: &ClassifiedVma| {
         stored = array.push(&shared.of(mapping).record(run));
         match stored {
