@@ -96,14 +96,16 @@ pub const ESRVRFAULT: i32 = 312;
 /// Results by which the kernel reports the end are omitted, since they cannot be
 /// distinguished from the truth: ENOENT of `PROCMAP_QUERY`, and no entry from `task`.
 pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Vec<Fault> {
+    let of_any_call: &[i32] = match number {
+        libc::SYS_close => &[],
+        _ => &[libc::EINTR, libc::EPERM, libc::ENOSYS],
+    };
     let codes: &[i32] = match number {
         libc::SYS_openat => &[
-            libc::EINTR,
             libc::EIO,
             libc::ENOMEM,
             libc::EMFILE,
             libc::ENFILE,
-            libc::EPERM,
             libc::EACCES,
             libc::ENOENT,
             libc::ESRCH,
@@ -112,100 +114,62 @@ pub(super) fn faults_of(number: libc::c_long, subject: Subject, size: u64) -> Ve
             libc::EINVAL,
             libc::ENXIO,
             libc::EAGAIN,
-            libc::ENOSYS,
         ],
         libc::SYS_pread64 | libc::SYS_read => &[
-            libc::EINTR,
             libc::EIO,
             libc::ENOMEM,
-            libc::EPERM,
             libc::EACCES,
             libc::ESRCH,
             libc::EINVAL,
             libc::EFAULT,
             libc::EAGAIN,
-            libc::ENOSYS,
         ],
         libc::SYS_ioctl => &[
-            libc::EINTR,
             libc::EIO,
             libc::ENOMEM,
-            libc::EPERM,
             libc::EACCES,
             libc::ESRCH,
             libc::ENOTTY,
             libc::EINVAL,
             libc::EFAULT,
             libc::ENAMETOOLONG,
-            libc::ENOSYS,
         ],
-        libc::SYS_statx | libc::SYS_fstatfs => &[
-            libc::EINTR,
+        libc::SYS_statx | libc::SYS_fstatfs | libc::SYS_getdents64 => &[
             libc::EIO,
             libc::ENOMEM,
-            libc::EPERM,
             libc::EACCES,
             libc::ENOENT,
             libc::EFAULT,
-            libc::ENOSYS,
         ],
         libc::SYS_pidfd_open => &[
-            libc::EINTR,
             libc::ENOMEM,
             libc::EMFILE,
             libc::ENFILE,
-            libc::EPERM,
             libc::EACCES,
             libc::ENOENT,
             libc::ESRCH,
             libc::EINVAL,
             libc::ENODEV,
-            libc::ENOSYS,
         ],
-        libc::SYS_pidfd_send_signal => &[
-            libc::EINTR,
-            libc::EPERM,
-            libc::EACCES,
-            libc::ESRCH,
-            libc::EINVAL,
-            libc::ENOSYS,
-        ],
-        libc::SYS_getdents64 => &[
-            libc::EINTR,
-            libc::EIO,
-            libc::ENOMEM,
-            libc::EPERM,
-            libc::EACCES,
-            libc::ENOENT,
-            libc::EFAULT,
-            libc::ENOSYS,
-        ],
-        libc::SYS_rt_sigprocmask => &[
-            libc::EINTR,
-            libc::EPERM,
-            libc::EACCES,
-            libc::EFAULT,
-            libc::ENOSYS,
-        ],
+        libc::SYS_pidfd_send_signal => &[libc::EACCES, libc::ESRCH, libc::EINVAL],
+        libc::SYS_rt_sigprocmask => &[libc::EACCES, libc::EFAULT],
         libc::SYS_getpid
         | libc::SYS_gettid
         | libc::SYS_clock_gettime
         | libc::SYS_getrusage
-        | libc::SYS_clock_nanosleep => &[libc::EINTR, libc::EPERM, libc::EINVAL, libc::ENOSYS],
+        | libc::SYS_clock_nanosleep => &[libc::EINVAL],
         libc::SYS_close => &[],
         // One that is new here.
         _ => &[
-            libc::EINTR,
             libc::EIO,
             libc::ENOMEM,
-            libc::EPERM,
             libc::EACCES,
             libc::EINVAL,
             libc::EFAULT,
-            libc::ENOSYS,
         ],
     };
-    let mut faults: Vec<Fault> = codes.iter().map(|&code| Fault::Error(code)).collect();
+    let codes = of_any_call.iter().chain(codes).copied();
+    let mut faults: Vec<Fault> = codes.map(Fault::Error).collect();
     if (number, subject) == (libc::SYS_openat, Subject::FrameFlags) {
         // Only root may read the file: its facts are unknown then.
         const REFUSED: [i32; 3] = [libc::EPERM, libc::EACCES, libc::ENOENT];
