@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::machine::{or_skip, skip};
 use crate::memory::{self, page, try_map};
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
@@ -37,8 +38,7 @@ pub fn sound_or_skip(test: &str) -> Option<PathBuf> {
     let driver = fs::read_dir("/sys/bus/pci/drivers/snd_hda_intel");
     let mut devices = driver.into_iter().flatten().flatten();
     if !devices.any(|entry| entry.file_name().as_encoded_bytes().contains(&b':')) {
-        eprintln!("SKIPPED {test}: no sound device of snd_hda_intel");
-        return None;
+        return skip(test, "no sound device of snd_hda_intel");
     }
     let until = Instant::now() + Duration::from_secs(60);
     loop {
@@ -130,13 +130,10 @@ pub fn graphics_or_skip(test: &str) -> Option<PathBuf> {
         is_card && device.is_ok_and(|device| device.ends_with("vgem"))
     };
     let mut cards = cards.filter(is_vgem);
-    let card = cards
-        .next()
-        .map(|entry| Path::new("/dev/dri").join(entry.file_name()));
-    if card.is_none() {
-        eprintln!("SKIPPED {test}: no graphics driver vgem");
+    match cards.next() {
+        Some(entry) => Some(Path::new("/dev/dri").join(entry.file_name())),
+        None => skip(test, "no graphics driver vgem"),
     }
-    card
 }
 
 /// Maps a buffer of the graphics driver, by the driver's file and as the object for
@@ -174,11 +171,7 @@ pub fn graphics(path: &Path, pages: u32) -> io::Result<(u64, u64)> {
 /// skipped if there is none.
 pub fn typed_ram_or_skip(test: &str) -> Option<&'static Path> {
     let path = Path::new("/dev/typed_ram");
-    let is_there = path.exists();
-    if !is_there {
-        eprintln!("SKIPPED {test}: no module typed_ram of our own");
-    }
-    is_there.then_some(path)
+    or_skip(path.exists(), test, "no module typed_ram of our own").then_some(path)
 }
 
 /// Number of its pages.

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use crate::machine::skip;
+
 /// A request to the server.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -74,8 +76,8 @@ impl FileSystem {
         match Self::mount(mounted_at, content) {
             Ok(mounted) => Some(mounted),
             Err(error) => {
-                eprintln!("SKIPPED {test}: needs FUSE and the right to mount it: {error}");
-                None
+                let why = format!("needs FUSE and the right to mount it: {error}");
+                skip(test, &why)
             }
         }
     }

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
+use crate::machine::skip;
+
 /// The bits of an entry (arch/x86/include/asm/pgtable_types.h).
 const PRESENT_AND_USER: u64 = 0b101;
 const FRAME: std::ops::Range<u32> = 12..52;
@@ -29,18 +31,14 @@ pub struct LeafEntries {
 impl LeafEntries {
     /// Opens the page tables; prints that the test is skipped where that is impossible.
     pub fn open_or_skip(test: &str) -> Option<Self> {
-        let skip = |why: &str| {
-            eprintln!("SKIPPED {test}: {why}");
-            None
-        };
         if !cfg!(target_arch = "x86_64") {
-            return skip("page tables are read on x86-64 only");
+            return skip(test, "page tables are read on x86-64 only");
         }
         let Ok(kcore) = File::open("/proc/kcore") else {
-            return skip("/proc/kcore cannot be opened");
+            return skip(test, "/proc/kcore cannot be opened");
         };
         let Some(types) = attributes() else {
-            return skip("the kernel's messages tell no page attributes");
+            return skip(test, "the kernel's messages tell no page attributes");
         };
         let ram = segments(&kcore);
         Some(Self { kcore, ram, types })

@@ -2,15 +2,25 @@
 
 use std::fs;
 
+/// Returns whether a test can run; prints that it is skipped, and why, if not.
+pub(crate) fn or_skip(can_run: bool, test: &str, why: &str) -> bool {
+    if !can_run {
+        eprintln!("SKIPPED {test}: {why}");
+    }
+    can_run
+}
+
+/// Prints that a test is skipped, and why; returns `None`.
+pub(crate) fn skip<T>(test: &str, why: &str) -> Option<T> {
+    or_skip(false, test, why);
+    None
+}
+
 /// Returns whether this is root with all capabilities that the tests need; prints
 /// that the test is skipped if not.
 pub fn is_root_or_skip(test: &str) -> bool {
     // SAFETY: takes no memory.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root {
-        eprintln!("SKIPPED {test}: needs root");
-    }
-    root
+    or_skip(unsafe { libc::geteuid() } == 0, test, "needs root")
 }
 
 /// Returns whether this machine is a guest of `cargo xtask vmtest`, which ends with
@@ -18,10 +28,8 @@ pub fn is_root_or_skip(test: &str) -> bool {
 pub fn is_disposable_or_skip(test: &str) -> bool {
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let is = line.split_whitespace().any(|word| word == "vmtest.guest");
-    if !is {
-        eprintln!("SKIPPED {test}: it takes memory away from the machine, so it needs a guest");
-    }
-    is
+    let why = "it takes memory away from the machine, so it needs a guest";
+    or_skip(is, test, why)
 }
 
 /// Returns the first two numbers of the kernel's release, for the few changes that
@@ -36,41 +44,21 @@ pub fn kernel() -> (u32, u32) {
 /// Returns whether the kernel has PAGEMAP_SCAN (Linux 6.7); prints that the test is
 /// skipped if not.
 pub fn has_page_scan_or_skip(test: &str) -> bool {
-    let known = has_page_scan();
-    if !known {
-        eprintln!("SKIPPED {test}: needs PAGEMAP_SCAN (Linux 6.7)");
-    }
-    known
+    or_skip(has_page_scan(), test, "needs PAGEMAP_SCAN (Linux 6.7)")
 }
 
 /// The same, quietly.
 pub fn has_page_scan() -> bool {
     // _IOWR('f', 16, struct pm_scan_arg): its size, and nothing to scan for.
-    let argument = [
-        size_of::<[u64; 12]>() as u64,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ];
+    let mut argument = [0; 12];
+    argument[0] = size_of_val(&argument) as u64;
     has_ioctl("/proc/self/pagemap", 0xc060_6610, argument)
 }
 
 /// Returns whether the kernel has PROCMAP_QUERY (Linux 6.11); prints that the test is
 /// skipped if not.
 pub fn has_area_query_or_skip(test: &str) -> bool {
-    let known = has_area_query();
-    if !known {
-        eprintln!("SKIPPED {test}: needs PROCMAP_QUERY (Linux 6.11)");
-    }
-    known
+    or_skip(has_area_query(), test, "needs PROCMAP_QUERY (Linux 6.11)")
 }
 
 /// The same, quietly.
@@ -78,8 +66,8 @@ pub fn has_area_query() -> bool {
     // _IOWR('f', 17, struct procmap_query): its size, and a query for the VMA at or
     // above address 0.
     const COVERING_OR_NEXT: u64 = 0x10;
-    let size = size_of::<[u64; 13]>() as u64;
-    let argument = [size, COVERING_OR_NEXT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut argument = [0; 13];
+    (argument[0], argument[1]) = (size_of_val(&argument) as u64, COVERING_OR_NEXT);
     has_ioctl("/proc/self/maps", 0xc068_6611, argument)
 }
 
@@ -95,11 +83,8 @@ fn has_ioctl<const N: usize>(file: &str, request: u32, mut argument: [u64; N]) -
 /// that the test is skipped if not.
 pub fn has_addresses_or_skip(bytes: u64, test: &str) -> bool {
     // Half of 32 bits: the kernel and the program need some, too.
-    let has = bytes <= usize::MAX as u64 / 2;
-    if !has {
-        eprintln!("SKIPPED {test}: addresses of {} bits", usize::BITS);
-    }
-    has
+    let why = format!("addresses of {} bits", usize::BITS);
+    or_skip(bytes <= usize::MAX as u64 / 2, test, &why)
 }
 
 /// Returns whether reading memory with advice for huge pages maps the huge zero page;
@@ -114,10 +99,7 @@ pub fn has_huge_zero_page_or_skip(test: &str) -> bool {
         .iter()
         .any(|one| enabled.contains(one));
     let has = may && setting("use_zero_page").trim() == "1";
-    if !has {
-        eprintln!("SKIPPED {test}: this kernel maps no huge zero page");
-    }
-    has
+    or_skip(has, test, "this kernel maps no huge zero page")
 }
 
 /// Reserved hugetlb pages of the machine's default size, released when dropped.
@@ -156,25 +138,21 @@ impl HugePages {
     /// Reserves `count` additional pages; `None`, with a message, if the machine has none
     /// free.
     pub fn reserve(count: u64, test: &str) -> Option<Self> {
-        let skip = |why: &str| {
-            eprintln!("SKIPPED {test}: {why}");
-            None
-        };
         let Some(size) = default_huge_page() else {
-            return skip("the kernel has no huge pages");
+            return skip(test, "the kernel has no huge pages");
         };
         let file = number_of_huge_pages(size);
         let read = || fs::read_to_string(&file).ok()?.trim().parse::<u64>().ok();
         let Some(before) = read() else {
-            return skip("the kernel does not tell the number of huge pages");
+            return skip(test, "the kernel does not tell the number of huge pages");
         };
         let reserved = Self { before, size };
         if fs::write(&file, (before + count).to_string()).is_err() {
-            return skip("setting huge pages aside needs root");
+            return skip(test, "setting huge pages aside needs root");
         }
         if read() < Some(before + count) {
             drop(reserved);
-            return skip("no memory for huge pages");
+            return skip(test, "no memory for huge pages");
         }
         Some(reserved)
     }

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::machine::{or_skip, skip};
 use crate::memory::{self, page};
 use crate::oracle::{self, State};
 
@@ -68,8 +69,7 @@ impl Merging {
     /// message, where the kernel cannot.
     pub fn start(zeros: bool, test: &str) -> Option<Self> {
         let Ok(lock) = File::open(format!("{DIR}/run")) else {
-            eprintln!("SKIPPED {test}: this kernel merges no pages (CONFIG_KSM)");
-            return None;
+            return skip(test, "this kernel merges no pages (CONFIG_KSM)");
         };
         // SAFETY: takes no memory; the descriptor is open.
         let locked = unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX) };
@@ -90,10 +90,7 @@ impl Merging {
             _settings: settings.into_iter().flatten().collect(),
             _lock: lock,
         };
-        if !is_running {
-            eprintln!("SKIPPED {test}: having pages merged needs root");
-        }
-        is_running.then_some(merging)
+        or_skip(is_running, test, "having pages merged needs root").then_some(merging)
     }
 
     /// Waits until all of these pages of a process share one frame.

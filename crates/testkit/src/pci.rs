@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::machine::or_skip;
+
 /// A BAR that is memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bar {
@@ -100,8 +102,7 @@ pub fn test_devices_or_skip(test: &str) -> Vec<Device> {
         .filter(|directory| !directory.join("driver").exists())
         .filter_map(Device::at)
         .collect();
-    if found.is_empty() {
-        eprintln!("SKIPPED {test}: no such device (edu, pci-testdev, ivshmem)");
-    }
+    let why = "no such device (edu, pci-testdev, ivshmem)";
+    or_skip(!found.is_empty(), test, why);
     found
 }

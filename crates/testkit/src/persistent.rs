@@ -9,6 +9,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::machine::{or_skip, skip};
+
 /// A file system that is mounted with direct access.
 #[derive(Debug)]
 pub struct FileSystem {
@@ -54,8 +56,7 @@ pub fn file_system_or_skip(test: &str) -> Option<FileSystem> {
         is_direct.then(|| (PathBuf::from(fields[0]), PathBuf::from(fields[1])))
     });
     let Some((disk, root)) = found else {
-        eprintln!("SKIPPED {test}: no file system is mounted with direct access");
-        return None;
+        return skip(test, "no file system is mounted with direct access");
     };
     let name = disk.file_name().expect("the name of a block device");
     let device = Path::new("/sys/class/block").join(name).join("device");
@@ -78,9 +79,7 @@ pub fn devices_or_skip(test: &str) -> Vec<Device> {
         })
         .collect();
     found.sort_by_key(|device| device.page);
-    if found.is_empty() {
-        eprintln!("SKIPPED {test}: there is no DAX device");
-    }
+    or_skip(!found.is_empty(), test, "there is no DAX device");
     found
 }
 
