@@ -23,19 +23,23 @@ pub fn many_huge() -> u64 {
 
 /// `mmap` at an address of the kernel's choice.
 pub fn try_map(size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> io::Result<u64> {
+    try_map_at(0, size, protection, flags, fd, offset)
+}
+
+fn try_map_at(
+    place: u64,
+    size: u64,
+    protection: i32,
+    flags: i32,
+    fd: i32,
+    offset: u64,
+) -> io::Result<u64> {
     let too_large = || io::Error::from_raw_os_error(libc::ENOMEM);
     let size = usize::try_from(size).map_err(|_| too_large())?;
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
-    let at = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            size,
-            protection,
-            flags,
-            fd,
-            offset as libc::off_t,
-        )
-    };
+    let (place, offset) = (place as *mut libc::c_void, offset as libc::off_t);
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody; else
+    // the caller names memory of a mapping made for this.
+    let at = unsafe { libc::mmap(place, size, protection, flags, fd, offset) };
     if at == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
@@ -44,23 +48,8 @@ pub fn try_map(size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> 
 
 /// `mmap` over memory that was mapped for this purpose.
 pub fn map_at(place: u64, size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> u64 {
-    // SAFETY: the caller names memory of a mapping made for this.
-    let at = unsafe {
-        libc::mmap(
-            place as *mut _,
-            size as usize,
-            protection,
-            flags | libc::MAP_FIXED,
-            fd,
-            offset as libc::off_t,
-        )
-    };
-    assert!(
-        at != libc::MAP_FAILED,
-        "mmap: {}",
-        io::Error::last_os_error()
-    );
-    at as u64
+    let flags = flags | libc::MAP_FIXED;
+    try_map_at(place, size, protection, flags, fd, offset).expect("mmap")
 }
 
 /// `mmap` for reading and writing.
@@ -68,28 +57,25 @@ pub fn map(size: u64, flags: i32, fd: i32) -> u64 {
     try_map(size, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0).expect("mmap")
 }
 
+const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+
 /// Private anonymous memory, kept in base pages.
 pub fn anonymous(size: u64) -> u64 {
-    let at = map(
-        size,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-        -1,
-    );
+    let at = map(size, ANONYMOUS, -1);
     advise(at, size, libc::MADV_NOHUGEPAGE);
     at
 }
 
 /// Private anonymous memory at an address with this alignment.
 pub fn aligned(size: u64, alignment: u64) -> u64 {
-    let at = map(
-        size + alignment,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-        -1,
-    );
+    aligned_in(map(size + alignment, ANONYMOUS, -1), size, alignment)
+}
+
+/// Unmaps what is before and behind the first `size` bytes with this alignment in a
+/// mapping that is larger by the alignment.
+fn aligned_in(at: u64, size: u64, alignment: u64) -> u64 {
     let start = at.next_multiple_of(alignment);
-    if start > at {
-        unmap(at, start - at);
-    }
+    unmap(at, start - at);
     unmap(start + size, at + alignment - start);
     start
 }
@@ -101,12 +87,7 @@ pub fn dev_zero(size: u64, alignment: u64) -> u64 {
     let at = map(size + alignment, libc::MAP_PRIVATE, file);
     // SAFETY: the descriptor is this function's own.
     unsafe { libc::close(file) };
-    let start = at.next_multiple_of(alignment);
-    if start > at {
-        unmap(at, start - at);
-    }
-    unmap(start + size, at + alignment - start);
-    start
+    aligned_in(at, size, alignment)
 }
 
 /// `mremap` of a mapping, or a part of one, to a place that is already mapped.

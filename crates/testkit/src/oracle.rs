@@ -138,29 +138,15 @@ pub fn runs(pid: u32, start: u64, end: u64) -> Vec<Run> {
 /// The same for a process that maps memory with these physical addresses that is not
 /// RAM.
 pub fn runs_with(pid: u32, start: u64, end: u64, devices: &[Range<u64>]) -> Vec<Run> {
-    let known = Known {
-        scan: true,
-        devices,
-    };
-    merged(pid, start, end, &known)
+    merged(pid, start, end, true, devices)
 }
 
 /// The same as [`runs`] by the facts that are known without a scan.
 pub fn runs_without_scan(pid: u32, start: u64, end: u64) -> Vec<Run> {
-    let known = Known {
-        scan: false,
-        devices: &[],
-    };
-    merged(pid, start, end, &known)
+    merged(pid, start, end, false, &[])
 }
 
-/// Facts beside the entries and the frames' flags.
-struct Known<'a> {
-    scan: bool,
-    devices: &'a [Range<u64>],
-}
-
-fn merged(pid: u32, start: u64, end: u64, known: &Known<'_>) -> Vec<Run> {
+fn merged(pid: u32, start: u64, end: u64, scans: bool, devices: &[Range<u64>]) -> Vec<Run> {
     let process = Sources::open(pid);
     let mut runs: Vec<Run> = Vec::new();
     for area in areas(pid) {
@@ -168,7 +154,7 @@ fn merged(pid: u32, start: u64, end: u64, known: &Known<'_>) -> Vec<Run> {
         if low >= high {
             continue;
         }
-        let scanned = match known.scan {
+        let scanned = match scans {
             true => scan(pid, low, high),
             false => None,
         };
@@ -176,7 +162,7 @@ fn merged(pid: u32, start: u64, end: u64, known: &Known<'_>) -> Vec<Run> {
         let mut address = low;
         while address < high {
             let categories = scanned.as_ref().map(|scanned| scanned.of(address));
-            let found = process.page(&area, address, categories, hugetlb, known.devices);
+            let found = process.page(&area, address, categories, hugetlb, devices);
             let (state, anonymous) = found;
             let offset = if area.has_object() {
                 area.offset + (address - area.start)
@@ -355,20 +341,11 @@ fn scan(pid: u32, start: u64, end: u64) -> Option<scan::Scanned> {
     let mut at = start;
     while at < end {
         let mut ranges = [[0u64; 3]; 256];
-        let mut argument = [
-            size_of::<[u64; 12]>() as u64,
-            0,
-            at,
-            end,
-            0,
-            ranges.as_mut_ptr() as u64,
-            ranges.len() as u64,
-            0,
-            0,
-            0,
-            scan::PRESENT | scan::SWAPPED,
-            wanted,
-        ];
+        let mut argument = [0; 12];
+        argument[0] = size_of_val(&argument) as u64;
+        (argument[2], argument[3]) = (at, end);
+        (argument[5], argument[6]) = (ranges.as_mut_ptr() as u64, ranges.len() as u64);
+        (argument[10], argument[11]) = (scan::PRESENT | scan::SWAPPED, wanted);
         // SAFETY: a live struct of the size that it states, with the address and the
         // length of a live array of the kernel's `struct page_region`.
         let count = unsafe {

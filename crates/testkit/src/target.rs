@@ -139,10 +139,16 @@ impl Target {
     /// Stops it as a debugger does, and returns when it has stopped.
     pub fn stop(&self) {
         // SAFETY: the PID is our unreaped child's.
+        unsafe { libc::kill(self.pid, libc::SIGSTOP) };
+        self.wait_for(libc::WSTOPPED | libc::WEXITED);
+    }
+
+    /// Waits for a change of state, which stays to be waited for.
+    fn wait_for(&self, states: i32) {
+        // SAFETY: the PID is our unreaped child's; a live structure.
         unsafe {
-            libc::kill(self.pid, libc::SIGSTOP);
             let mut info = std::mem::zeroed::<libc::siginfo_t>();
-            let how = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
+            let how = states | libc::WNOWAIT;
             libc::waitid(libc::P_PID, self.pid as u32, &mut info, how);
         }
     }
@@ -160,16 +166,8 @@ impl Target {
     /// Kills it without reaping it, which makes it a zombie.
     pub fn kill(&self) {
         // SAFETY: the PID is our unreaped child's.
-        unsafe {
-            libc::kill(self.pid, libc::SIGKILL);
-            let mut info = std::mem::zeroed::<libc::siginfo_t>();
-            libc::waitid(
-                libc::P_PID,
-                self.pid as u32,
-                &mut info,
-                libc::WEXITED | libc::WNOWAIT,
-            );
-        }
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
+        self.wait_for(libc::WEXITED);
     }
 }
 

@@ -67,9 +67,7 @@ impl Userfaultfd {
         };
         result >= 0
     }
-}
 
-impl Userfaultfd {
     /// Leaves the descriptor open, for a target that sleeps.
     pub fn leak(self) {
         std::mem::forget(self);

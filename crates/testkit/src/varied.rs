@@ -27,8 +27,6 @@ pub const BESIDE: u64 = 2;
 /// The size of a huge page.
 pub const HUGE_SIZE: u64 = 2 << 20;
 
-const ADDRESSES: usize = 3;
-
 impl Varied {
     /// Creates the memory in the calling process.
     pub fn make() -> Self {
@@ -99,13 +97,12 @@ impl Varied {
     }
 
     fn to_addresses(self) -> Vec<u64> {
-        let addresses: [u64; ADDRESSES] = [self.dense, self.huge, self.file];
-        addresses.to_vec()
+        vec![self.dense, self.huge, self.file]
     }
 
     fn of(target: Target) -> (Target, Self) {
         let [dense, huge, file] = *target.addresses() else {
-            panic!("a report of {ADDRESSES} addresses")
+            panic!("a report of three addresses")
         };
         (target, Self { dense, huge, file })
     }
