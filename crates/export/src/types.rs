@@ -62,7 +62,8 @@ stored_type! {
     Hex, field, source => source.number(field).map(Self);
     Time, field, source => source.number(field).map(|bits| Self(bits as i64));
     String, field, source => source.text(field).map(str::to_owned);
-    NameBuf, field, source => source.name(field).map(Self);
+    // Null is an empty name.
+    NameBuf, field, source => Some(Self(source.name(field).unwrap_or_default()));
     Vec<String>, field, source => source.texts(field);
     Vec<u64>, field, source => source.numbers(field);
     FlagCounts, field, source => source.counts(field).map(Self);

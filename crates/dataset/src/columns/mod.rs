@@ -1,5 +1,5 @@
-//! Columns of Arrow: a schema from the declarations of fields, and batches from records.
-//! Knows no kind of record, no file and no stream.
+//! Columns of Arrow: a schema from the declarations of fields, batches from records,
+//! and records from batches. Knows no kind of record, no file and no stream.
 //!
 //! | values | column |
 //! |---|---|
@@ -21,8 +21,12 @@
 
 mod arrays;
 mod builder;
+mod rows;
 mod schema;
+mod stored;
 mod text;
 
 pub use builder::Builder;
+pub use rows::Rows;
 pub use schema::schema;
+pub use stored::WrongType;

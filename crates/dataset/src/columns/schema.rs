@@ -9,7 +9,7 @@ use process_introspection_export::{Extra, Field, Kind, Unit};
 /// Name of the item of a list.
 const ITEM: &str = "item";
 /// End of the name of the column with all bytes of a name.
-const BYTES: &str = "_bytes";
+pub(super) const BYTES: &str = "_bytes";
 
 /// Returns the schema of records with these fields. As in CSV, a field that needs an extra
 /// column has none without it. `metadata` is that of the whole, such as the version of the
