@@ -10,76 +10,42 @@ use crate::page::protection_name;
 use crate::record::Record;
 use crate::state::State;
 use crate::table::{Notes, Row};
-use crate::types::closed_list;
+use crate::types::word_list;
 use crate::value::{Decimal, FlagNames, Text};
 use crate::words::{mapping_kinds, PROTECTION};
 
-/// Statement of a record.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OwnerKind {
-    /// A process maps the memory.
-    #[default]
-    Mapped,
-    /// A process had the memory until a memory error took it away.
-    Lost,
-    /// No process maps the memory.
-    Unmapped,
-    /// No process that was read maps the memory; others may.
-    NotFound,
-    /// A process could not be read.
-    Unread,
-    /// A process has other memory at an address than before.
-    Moved,
-}
-
-impl OwnerKind {
-    /// All statements.
-    pub const ALL: [Self; 6] = [
-        Self::Mapped,
-        Self::Lost,
-        Self::Unmapped,
-        Self::NotFound,
-        Self::Unread,
-        Self::Moved,
-    ];
-
-    /// Returns its name in every format.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mapped => "mapped",
-            Self::Lost => "lost",
-            Self::Unmapped => "unmapped",
-            Self::NotFound => "not-found",
-            Self::Unread => "unread",
-            Self::Moved => "moved",
-        }
+word_list! {
+    /// Statement of a record.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum OwnerKind {
+        /// A process maps the memory.
+        #[default]
+        Mapped = "mapped",
+        /// A process had the memory until a memory error took it away.
+        Lost = "lost",
+        /// No process maps the memory.
+        Unmapped = "unmapped",
+        /// No process that was read maps the memory; others may.
+        NotFound = "not-found",
+        /// A process could not be read.
+        Unread = "unread",
+        /// A process has other memory at an address than before.
+        Moved = "moved",
     }
 }
 
-/// Processes among which the owner was searched.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Searched {
-    /// All processes of the machine.
-    All,
-    /// Some: others could not be read, or began or ended meanwhile.
-    Some,
-    /// At most those of the caller's PID namespace, or of the proc that was read.
-    Namespace,
-}
-
-impl Searched {
-    /// All of these.
-    pub const ALL: [Self; 3] = [Self::All, Self::Some, Self::Namespace];
-
-    /// Returns its name in every format.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Some => "some",
-            Self::Namespace => "namespace",
-        }
+word_list! {
+    /// Processes among which the owner was searched.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Searched {
+        /// All processes of the machine.
+        All = "all",
+        /// Some: others could not be read, or began or ended meanwhile.
+        Some = "some",
+        /// At most those of the caller's PID namespace, or of the proc that was read.
+        Namespace = "namespace",
     }
 }
 
@@ -92,8 +58,6 @@ impl From<Coverage> for Searched {
         }
     }
 }
-
-closed_list!(OwnerKind, Searched);
 
 record! {
     /// Physical memory of one use and a process that maps it, or a statement in its place.

@@ -2,71 +2,37 @@
 
 use process_introspection::{Backing, ExtentBacking};
 
-use crate::types::closed_list;
+use crate::types::word_list;
 
-/// State of the memory at the addresses of a record.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum State {
-    /// RAM.
-    Ram,
-    /// Memory of a device.
-    Device,
-    /// Zero page of the kernel.
-    Zero,
-    /// In memory; its address was not requested.
-    Resident,
-    /// No memory yet, or no longer.
-    NotPresent,
-    /// In a swap area.
-    Swapped,
-    /// Guard region.
-    Guard,
-    /// Lost to a memory error.
-    Poisoned,
-    /// Being migrated to another frame.
-    Migrating,
-    /// Marker entry of the kernel without memory.
-    Marker,
-    /// Mapped; nothing more is known.
-    Unknown,
-    /// In no mapping.
-    Unmapped,
-}
-
-impl State {
-    /// All states.
-    pub const ALL: [Self; 12] = [
-        Self::Ram,
-        Self::Device,
-        Self::Zero,
-        Self::Resident,
-        Self::NotPresent,
-        Self::Swapped,
-        Self::Guard,
-        Self::Poisoned,
-        Self::Migrating,
-        Self::Marker,
-        Self::Unknown,
-        Self::Unmapped,
-    ];
-
-    /// Returns its name in every format.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ram => "ram",
-            Self::Device => "device",
-            Self::Zero => "zero",
-            Self::Resident => "resident",
-            Self::NotPresent => "not-present",
-            Self::Swapped => "swapped",
-            Self::Guard => "guard",
-            Self::Poisoned => "poisoned",
-            Self::Migrating => "migrating",
-            Self::Marker => "marker",
-            Self::Unknown => "unknown",
-            Self::Unmapped => "unmapped",
-        }
+word_list! {
+    /// State of the memory at the addresses of a record.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum State {
+        /// RAM.
+        Ram = "ram",
+        /// Memory of a device.
+        Device = "device",
+        /// Zero page of the kernel.
+        Zero = "zero",
+        /// In memory; its address was not requested.
+        Resident = "resident",
+        /// No memory yet, or no longer.
+        NotPresent = "not-present",
+        /// In a swap area.
+        Swapped = "swapped",
+        /// Guard region.
+        Guard = "guard",
+        /// Lost to a memory error.
+        Poisoned = "poisoned",
+        /// Being migrated to another frame.
+        Migrating = "migrating",
+        /// Marker entry of the kernel without memory.
+        Marker = "marker",
+        /// Mapped; nothing more is known.
+        Unknown = "unknown",
+        /// In no mapping.
+        Unmapped = "unmapped",
     }
 }
 
@@ -100,5 +66,3 @@ impl From<ExtentBacking> for State {
         }
     }
 }
-
-closed_list!(State);

@@ -123,5 +123,32 @@ macro_rules! closed_list {
         }
     )+};
 }
-pub(crate) use closed_list;
 closed_list!(HugePolicy);
+
+/// Declares a closed list: each value once, with its name.
+macro_rules! word_list {
+    (
+        $(#[$about:meta])+
+        pub enum $type:ident { $($(#[$meaning:meta])+ $value:ident = $name:literal,)+ }
+    ) => {
+        $(#[$about])+
+        pub enum $type {
+            $($(#[$meaning])+ $value,)+
+        }
+
+        impl $type {
+            /// All values.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$value),+];
+
+            /// Returns its name in every format.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$value => $name,)+
+                }
+            }
+        }
+
+        $crate::types::closed_list!($type);
+    };
+}
+pub(crate) use {closed_list, word_list};
