@@ -1,7 +1,7 @@
 //! Output that is written at once, or kept until it is complete: while a process is
 //! frozen nothing waits for a reader, which may be slow, or that process itself.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 
 use process_introspection::with_user_rights;
 use tempfile::SpooledTempFile;
@@ -42,15 +42,7 @@ impl Output {
             return Ok(());
         };
         kept.rewind()?;
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            match kept.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(size) => destination.write_all(&buffer[..size])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        io::copy(&mut kept, destination).map(drop)
     }
 }
 
@@ -72,7 +64,8 @@ impl Write for Output {
 /// The records before a failure are written, kept or not.
 impl Drop for Output {
     fn drop(&mut self) {
-        if matches!(self.destination, Some(Destination::Stream(_))) {
+        let replaces = |out: &Destination| out.is_replacement();
+        if !self.destination.as_ref().is_some_and(replaces) {
             // Only the first failure is reported.
             let _ = self.write_kept();
         }

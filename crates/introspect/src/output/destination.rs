@@ -8,7 +8,7 @@ use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use process_introspection::with_user_rights;
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use crate::control::interruption::Interruption;
 use crate::failure::Failure;
@@ -17,18 +17,21 @@ use crate::output::startup;
 
 /// An output, unbuffered.
 #[derive(Debug)]
-pub(crate) enum Destination {
-    /// Standard output, standard error, or a device or pipe.
-    Stream(File),
-    /// Temporary file that replaces `path` when it is complete.
-    Replacement {
-        /// Removes itself unless it is persisted.
-        file: TemporaryFile,
-        /// The file to replace, no symbolic link.
-        path: PathBuf,
-        /// Receives signals, which must not leave the temporary file behind.
-        interruption: Interruption,
-    },
+pub(crate) struct Destination {
+    /// Standard output, standard error, a device or pipe, or a temporary file.
+    file: File,
+    /// Replacement of a file by the temporary file.
+    replacement: Option<Replacement>,
+}
+
+/// Temporary file that replaces a file when it is complete.
+#[derive(Debug)]
+struct Replacement {
+    temporary_file: TemporaryFile,
+    /// The file to replace, no symbolic link.
+    path: PathBuf,
+    /// Receives signals, which must not leave the temporary file behind.
+    interruption: Interruption,
 }
 
 impl Destination {
@@ -43,7 +46,11 @@ impl Destination {
         place: &Place,
         interruption: Option<Interruption>,
     ) -> io::Result<Self> {
-        let stream = |fd: BorrowedFd<'_>| Ok(Self::Stream(File::from(fd.try_clone_to_owned()?)));
+        let in_place = |file| Self {
+            file,
+            replacement: None,
+        };
+        let stream = |fd: BorrowedFd<'_>| Ok(in_place(fd.try_clone_to_owned()?.into()));
         let path = match place {
             Place::StandardOutput if startup::standard_output_is_closed() => {
                 return Err(rustix::io::Errno::BADF.into());
@@ -56,7 +63,7 @@ impl Destination {
             Ok(present) if present.is_file() => {
                 Self::replacing(&fs::canonicalize(path)?, Some(&present), interruption)
             }
-            Ok(_) => Ok(Self::Stream(OpenOptions::new().write(true).open(path)?)),
+            Ok(_) => OpenOptions::new().write(true).open(path).map(in_place),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Self::replacing(&end_of_links(path)?, None, interruption)
             }
@@ -79,47 +86,49 @@ impl Destination {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(mode);
         let mut builder = tempfile::Builder::new();
-        let file = builder.prefix(".introspect-").make_in(dir, |path| {
+        let made = builder.prefix(".introspect-").make_in(dir, |path| {
             // Before there is a file, so that no signal can leave it behind.
             interruption.set_temporary_file(path);
             options.open(path)
-        })?;
+        });
+        let (file, temporary_path) = made?.into_parts();
         if let Some(present) = present {
             // Only the superuser can keep another owner; a file of another user becomes
             // the caller's, as with any replacement. By descriptor, never by name: the
             // owner of the directory could have put a link there.
-            let _ = fchown(file.as_file(), Some(present.uid()), Some(present.gid()));
-            file.as_file()
-                .set_permissions(Permissions::from_mode(mode))?;
+            let _ = fchown(&file, Some(present.uid()), Some(present.gid()));
+            file.set_permissions(Permissions::from_mode(mode))?;
         }
-        Ok(Self::Replacement {
-            file: TemporaryFile(Some(file)),
-            path: path.to_owned(),
-            interruption,
+        Ok(Self {
+            file,
+            replacement: Some(Replacement {
+                temporary_file: TemporaryFile(Some(temporary_path)),
+                path: path.to_owned(),
+                interruption,
+            }),
         })
     }
 
     /// Returns the receiver of signals, if signals are received.
     pub(crate) fn interruption(&self) -> Option<Interruption> {
-        match self {
-            Self::Stream(_) => None,
-            Self::Replacement { interruption, .. } => Some(interruption.clone()),
-        }
+        let replacement = self.replacement.as_ref();
+        replacement.map(|replacement| replacement.interruption.clone())
+    }
+
+    /// Returns whether it replaces a file when it is complete.
+    pub(crate) fn is_replacement(&self) -> bool {
+        self.replacement.is_some()
     }
 
     /// Returns whether it is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self, Self::Stream(file) if file.is_terminal())
+        self.file.is_terminal()
     }
 
     /// Returns the longest line in columns: the width of the terminal, or the environment
     /// variable `COLUMNS` for any other output.
     pub(crate) fn width(&self) -> Option<usize> {
-        let terminal = match self {
-            Self::Stream(file) => terminal_size::terminal_size_of(file),
-            Self::Replacement { .. } => None,
-        };
-        let columns = match terminal {
+        let columns = match terminal_size::terminal_size_of(&self.file) {
             Some((terminal_size::Width(columns), _)) => Some(usize::from(columns)),
             None => env::var("COLUMNS").ok().and_then(|text| text.parse().ok()),
         };
@@ -128,10 +137,9 @@ impl Destination {
 
     /// Completes the output: the temporary file replaces the file.
     pub(crate) fn keep(self) -> io::Result<()> {
-        match self {
-            Self::Stream(_) => Ok(()),
-            Self::Replacement { file, path, .. } => file.persist(&path),
-        }
+        self.replacement.map_or(Ok(()), |replacement| {
+            replacement.temporary_file.persist(&replacement.path)
+        })
     }
 }
 
@@ -145,27 +153,14 @@ pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
 
 /// File that removes itself, with the user's rights, unless it is persisted.
 #[derive(Debug)]
-pub(crate) struct TemporaryFile(Option<NamedTempFile>);
+struct TemporaryFile(Option<TempPath>);
 
 impl TemporaryFile {
     fn persist(mut self, path: &Path) -> io::Result<()> {
         let Some(file) = self.0.take() else {
             return Ok(());
         };
-        with_user_rights(|| file.persist(path).map(drop).map_err(|error| error.error))
-    }
-}
-
-impl Write for TemporaryFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Some(file) => file.write(bytes),
-            None => Ok(0),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        with_user_rights(|| file.persist(path).map_err(|error| error.error))
     }
 }
 
@@ -199,10 +194,7 @@ fn end_of_links(path: &Path) -> io::Result<PathBuf> {
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stream(file) => file.write(bytes),
-            Self::Replacement { file, .. } => file.write(bytes),
-        }
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
