@@ -1,8 +1,9 @@
 //! Records of `process-introspection` as Arrow.
 //!
 //! Columns come from the declarations of [the records'
-//! fields](process_introspection_export::Field): see [`columns`] for the types. This crate sees
-//! records, never a process.
+//! fields](process_introspection_export::Field): see [`columns`] for the types. [`stream`]
+//! writes them for other programs. This crate sees records, never a process.
 #![forbid(unsafe_code)]
 
 pub mod columns;
+pub mod stream;
