@@ -36,7 +36,7 @@ impl OpenObject {
     }
 
     /// Returns the magic number of the object's file system.
-    pub(crate) fn file_system(&self) -> Result<Option<i64>> {
+    pub(crate) fn file_system(&self) -> Result<Option<u32>> {
         if_readable(sys::file_system(self.path_only.borrow()))
     }
 

@@ -35,6 +35,9 @@ fn retry(mut call: impl FnMut() -> Sys<usize>) -> Sys<usize> {
     }
 }
 
+/// Size in bytes of a signal mask of the kernel.
+const KERNEL_SIGSET_SIZE: usize = 8;
+
 /// Descriptor number `AT_FDCWD`: paths are absolute or relative to the working directory.
 // SAFETY: not a descriptor, and valid as long as the process lives.
 pub(crate) const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::from_raw(k::AT_FDCWD) };
@@ -222,8 +225,8 @@ pub(crate) struct FileStatus {
 /// which introduced it, also introduced the attribute for the root of a mount, in 5.8 and
 /// 5.9 by the same bit.
 const fn is_dax(attributes: u64, mask: u64) -> Option<bool> {
-    const DAX: u64 = uapi::STATX_ATTR_DAX;
-    const MOUNT_ROOT: u64 = uapi::STATX_ATTR_MOUNT_ROOT;
+    const DAX: u64 = k::STATX_ATTR_DAX as u64;
+    const MOUNT_ROOT: u64 = k::STATX_ATTR_MOUNT_ROOT as u64;
     if attributes & DAX != 0 {
         Some(true)
     } else if mask & DAX != 0 || mask & MOUNT_ROOT != 0 && attributes & MOUNT_ROOT == 0 {
@@ -235,11 +238,11 @@ const fn is_dax(attributes: u64, mask: u64) -> Option<bool> {
 
 impl FileStatus {
     pub(crate) fn is_regular(&self) -> bool {
-        self.mode & uapi::S_IFMT == uapi::S_IFREG
+        u32::from(self.mode) & k::S_IFMT == k::S_IFREG
     }
 
     pub(crate) fn is_char_device(&self) -> bool {
-        self.mode & uapi::S_IFMT == uapi::S_IFCHR
+        u32::from(self.mode) & k::S_IFMT == k::S_IFCHR
     }
 }
 
@@ -268,7 +271,7 @@ fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
                 fd.raw(),
                 empty,
                 flags,
-                uapi::STATX_BASIC_STATS,
+                k::STATX_BASIC_STATS,
                 to
             )
         })
@@ -285,8 +288,9 @@ fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
 }
 
 /// Returns the magic number of the file system that contains an open file, by `fstatfs`.
+/// Every number has 32 bits.
 #[inline(never)] // Keeps its buffer out of its callers' stack frames.
-pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Sys<i64> {
+pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Sys<u32> {
     // The magic is the first word of both layouts: struct statfs has 120 bytes
     // with 64-bit words, struct statfs64 84 bytes with 32-bit ones.
     const WORDS: usize = if cfg!(target_pointer_width = "64") {
@@ -302,7 +306,7 @@ pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Sys<i64> {
     #[cfg(target_pointer_width = "32")]
     // SAFETY: as above; the kernel checks the size.
     retry(|| check(unsafe { syscall!(Sysno::fstatfs64, fd.raw(), 84, to) }))?;
-    Ok(buffer[0] as i64)
+    Ok(buffer[0] as u32)
 }
 
 /// Opens a pidfd with `pidfd_open`, since 5.3.
@@ -377,7 +381,6 @@ pub(crate) fn rest() {
 /// # Safety
 /// If the memory is writable, the caller must be entitled to have it written.
 pub(crate) unsafe fn probe_write(address: *mut u8) -> Sys<()> {
-    const KERNEL_SIGSET_SIZE: usize = 8;
     // SAFETY: the kernel checks the address; that it may be written is this function's contract.
     retry(|| check(unsafe { syscall!(Sysno::rt_sigprocmask, 0, 0, address, KERNEL_SIGSET_SIZE) }))?;
     Ok(())

@@ -1,7 +1,14 @@
-//! Constants of the kernel that its generated bindings lack: ioctl requests, page-map
-//! bits, scan categories, query flags. No logic.
+//! Names of the kernel's interface: from its generated bindings, and those that the
+//! bindings lack: ioctl requests, scan categories, query flags. No logic.
 
 pub(crate) use linux_raw_sys::general::{page_region, pm_scan_arg, procmap_query};
+// Types of file systems (include/uapi/linux/magic.h): dma-buf since 5.3, secretmem since
+// 5.14, pidfs since 6.9. The type of tmpfs is also that of memfd, System V and shared
+// anonymous memory.
+pub(crate) use linux_raw_sys::general::{
+    ANON_INODE_FS_MAGIC, DMA_BUF_MAGIC, HUGETLBFS_MAGIC, PID_FS_MAGIC, PROC_SUPER_MAGIC,
+    SECRETMEM_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC,
+};
 
 /// Computes `_IOWR('f', nr, size)` of include/uapi/asm-generic/ioctl.h; the same on x86,
 /// Arm and RISC-V.
@@ -24,39 +31,8 @@ pub(crate) const SCAN_PRESENT: u64 = 1 << 3;
 pub(crate) const SCAN_SWAPPED: u64 = 1 << 4;
 pub(crate) const SCAN_HUGE: u64 = 1 << 6;
 
-/// Mask of the basic attributes of `struct statx`, which include those that the walk uses.
-pub(crate) const STATX_BASIC_STATS: u32 = 0x7ff;
-
-/// Attribute of files with persistent memory, include/uapi/linux/stat.h.
-pub(crate) const STATX_ATTR_DAX: u64 = 0x20_0000;
-/// Attribute of the root of a mount, include/uapi/linux/stat.h, since 5.8.
-pub(crate) const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
-
-pub(crate) const S_IFMT: u16 = 0o170000;
-pub(crate) const S_IFREG: u16 = 0o100000;
-pub(crate) const S_IFCHR: u16 = 0o020000;
-
-/// `PID_FS_MAGIC`, include/uapi/linux/magic.h, since 6.9.
-pub(crate) const PID_FS_MAGIC: i64 = 0x5049_4446;
-
-/// `SYSFS_MAGIC`, include/uapi/linux/magic.h.
-pub(crate) const SYSFS_MAGIC: i64 = 0x6265_6572;
-/// `TMPFS_MAGIC`, include/uapi/linux/magic.h: also of memfd, System V and
-/// shared anonymous memory.
-pub(crate) const TMPFS_MAGIC: i64 = 0x0102_1994;
-/// `HUGETLBFS_MAGIC`, include/uapi/linux/magic.h.
-pub(crate) const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
-/// `SECRETMEM_MAGIC`, include/uapi/linux/magic.h, since 5.14.
-pub(crate) const SECRETMEM_MAGIC: i64 = 0x5345_434d;
-/// `DMA_BUF_MAGIC`, include/uapi/linux/magic.h, since 5.3.
-pub(crate) const DMA_BUF_MAGIC: i64 = 0x444d_4142;
-/// `ANON_INODE_FS_MAGIC`, include/uapi/linux/magic.h.
-pub(crate) const ANON_INODE_FS_MAGIC: i64 = 0x0904_1934;
 /// `AIO_RING_MAGIC`, fs/aio.c.
-pub(crate) const AIO_RING_MAGIC: i64 = 0xa10a_10a1;
-
-/// `PROC_SUPER_MAGIC`, include/uapi/linux/magic.h.
-pub(crate) const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+pub(crate) const AIO_RING_MAGIC: u32 = 0xa10a_10a1;
 
 #[cfg(test)]
 mod tests {

@@ -117,7 +117,7 @@ fn look(
     process: &ProcessHandle,
     vma: &Vma,
     name: VmaName<'_>,
-) -> Result<Option<(Option<Numbers>, Option<i64>)>> {
+) -> Result<Option<(Option<Numbers>, Option<u32>)>> {
     let object = OpenObject::open(process, vma, name)?;
     object
         .map(|object| Ok((object.char_device(), object.file_system()?)))

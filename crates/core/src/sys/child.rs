@@ -4,13 +4,11 @@
 use linux_raw_sys::general as k;
 use syscalls::{syscall, Sysno};
 
-use super::{check, monotonic_nanos, retry, Sys};
+use super::{check, monotonic_nanos, retry, Sys, KERNEL_SIGSET_SIZE};
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::Errno;
 
-const KERNEL_SIGSET_SIZE: usize = 8;
 const PR_SET_PDEATHSIG: u32 = 1;
-const POLLIN: i16 = 1;
 
 /// Makes a pipe: the reading end and the writing end. Close-on-exec.
 pub(crate) fn pipe() -> Sys<(OwnedFd, OwnedFd)> {
@@ -118,7 +116,7 @@ pub(crate) fn memory_file() -> Sys<OwnedFd> {
 pub(crate) fn wait_readable(fd: BorrowedFd<'_>, since: u64, millis: u64) -> bool {
     let mut poll = k::pollfd {
         fd: fd.raw(),
-        events: POLLIN,
+        events: k::POLLIN as i16,
         revents: 0,
     };
     loop {
