@@ -81,23 +81,3 @@ pub(crate) const WRITE_COMBINING: Option<MemoryType> = if UNCACHED.is_some() {
 } else {
     None
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_leads_back_to_its_type() {
-        for memory_type in MemoryType::ALL {
-            let name = memory_type.name();
-            assert_eq!(MemoryType::from_name(name.as_bytes()), Some(memory_type));
-        }
-        assert_eq!(MemoryType::from_name(b"broken"), None);
-    }
-
-    #[test]
-    fn what_is_gathered_or_uncached_is_not_cached() {
-        let cached = MemoryType::ALL.map(MemoryType::is_cached);
-        assert_eq!(cached, [true, true, true, false, false, false]);
-    }
-}

@@ -1,10 +1,14 @@
-//! The pure parts, through the crate's public items: against naive ones over generated
-//! input, and rule by rule.
+//! The pure parts, through the public items of the crate: generated input against naive
+//! parts, and rule by rule.
 
 mod entries;
 mod generated;
+mod memory_types;
 mod merging;
 mod page_states;
+mod ranges;
+mod targets;
+mod texts;
 
 use process_introspection_core::mapping::PageSource;
 use process_introspection_core::pure::PageContext;
