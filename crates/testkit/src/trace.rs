@@ -72,22 +72,3 @@ pub fn count<T>(prepare: impl FnOnce() -> T, counted: impl FnOnce(&T)) -> Calls 
     ended.unwrap_or_else(|how| panic!("{how}"));
     counter.calls
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_code_calls_is_counted_and_nothing_else() {
-        let calls = count(
-            || 3,
-            |&times| {
-                for _ in 0..times {
-                    // SAFETY: takes no memory.
-                    unsafe { libc::syscall(libc::SYS_getppid) };
-                }
-            },
-        );
-        assert_eq!((calls.of(libc::SYS_getppid), calls.total()), (3, 3));
-    }
-}
