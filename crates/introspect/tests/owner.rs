@@ -322,20 +322,6 @@ fn a_signal_ends_a_pass_over_everything_and_its_file_is_removed() {
     assert!(!begun(), "something is left");
 }
 
-#[test]
-fn a_log_without_addresses_needs_no_pass_and_gives_no_records() {
-    if !is_root_or_skip("a_log_without_addresses_needs_no_pass_and_gives_no_records") {
-        return;
-    }
-    let log = tempfile::NamedTempFile::new().unwrap();
-    fs::write(log.path(), "systemd[1]: Started.\n").unwrap();
-    let path = log.path().to_str().unwrap();
-    let run = run(&["owner", "--from-log", path, "--watch", "--format", "json"]);
-    assert_eq!(run.status, 0, "{run:?}");
-    assert_eq!(run.array(), [Value::Null; 0], "{run:?}");
-    assert_eq!(run.stderr, "introspect: 1 line names no physical memory\n");
-}
-
 /// A log of which one line names this page, and another line the page after it.
 fn log_of(address: u64) -> String {
     format!(
@@ -398,42 +384,6 @@ fn results_name_the_lines_of_a_compressed_log_and_lines_left_out_are_listed() {
         .find(|row| row[column("pid")] == *pid.to_string());
     let row = row.expect("a row");
     assert_eq!((&row[column("log")], &row[column("log_line")]), (path, "2"));
-}
-
-#[test]
-fn a_log_of_which_nothing_is_understood_fails() {
-    if !is_root_or_skip("a_log_of_which_nothing_is_understood_fails") {
-        return;
-    }
-    let of = |bytes: &[u8]| {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        fs::write(log.path(), bytes).unwrap();
-        run(&[
-            "owner",
-            "--from-log",
-            log.path().to_str().unwrap(),
-            "--format",
-            "json",
-        ])
-    };
-    let unknown = of(b"BMC: ECC error at address 0x8e13f2c0\n");
-    assert_eq!(unknown.status, 1, "{unknown:?}");
-    assert_eq!(unknown.array(), [Value::Null; 0], "{unknown:?}");
-    let says = |text| assert!(unknown.stderr.contains(text), "{unknown:?}");
-    says("1 line looks like a message about memory errors and cannot be read:\n");
-    says(":1: BMC: ECC error at address 0x8e13f2c0\n");
-    says("no message about a memory error was understood");
-    // A message without address that is understood is no error.
-    let refused = of(b"cxl_dram: memdev=mem1 dpa=8e13f2c0\n");
-    assert_eq!(refused.status, 0, "{refused:?}");
-    let xz = of(b"\xfd7zXZ\0\0\0");
-    assert_eq!((xz.status, &*xz.stdout), (1, ""), "{xz:?}");
-    assert!(
-        xz.stderr.contains(" | introspect owner --from-log -"),
-        "{xz:?}"
-    );
-    let cut = of(b"\x1f\x8b\x08\0\0");
-    assert_eq!((cut.status, &*cut.stdout), (1, ""), "{cut:?}");
 }
 
 #[test]

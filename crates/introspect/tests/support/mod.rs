@@ -255,6 +255,17 @@ pub(crate) fn target() -> Target {
     })
 }
 
+/// Returns the names in a directory, sorted.
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| name(entry.unwrap()))
+        .collect();
+    names.sort();
+    names
+}
+
 /// Returns the JSON schema of a subcommand.
 pub(crate) fn schema(name: &str) -> jsonschema::Validator {
     let path = format!(

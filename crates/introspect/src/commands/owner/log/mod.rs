@@ -342,67 +342,6 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_cut_before_a_number_that_may_go_on() {
-        let filler = "x ".repeat(MAX_LINE / 2 - 12);
-        let text = format!("{filler}Memory failure: 0x8e13f123: recovery\nnothing\n");
-        assert!(text.find("0x8e13f").unwrap() < MAX_LINE);
-        let log = log(&text);
-        assert_eq!((log.pages.len(), log.lines), (0, 2), "{log:?}");
-    }
-
-    #[test]
-    fn what_is_left_out_is_listed_once_and_bounded() {
-        let mut text = String::new();
-        for number in 0..20 {
-            text.push_str(&format!(
-                "cxl_dram: memdev=mem1 dpa={:x}\n",
-                0x1000 + number
-            ));
-            text.push_str(&format!(
-                "BMC: ECC error at address 0x{:x}\n",
-                0x1000 + number
-            ));
-        }
-        text.push_str("cxl_dram: memdev=mem1 dpa=40 hpa=8e13f000\n");
-        text.push_str("cxl_dram: memdev=mem1 hpa=ffffffffffffffff\n");
-        let log = log(&text);
-        let said = log.summary().join("\n") + "\n";
-        assert!(
-            said.contains("42 lines name 1 page of physical memory\n"),
-            "{said}"
-        );
-        assert!(
-            said.contains("0x1000 is left out (log:1, cxl-device): it is an address within"),
-            "{said}"
-        );
-        assert!(said.contains("12 numbers are left out as well\n"), "{said}");
-        assert!(!said.contains("0x40 "), "{said}");
-        assert!(
-            said.contains("1 message is left out: the address is not known"),
-            "{said}"
-        );
-        assert!(
-            said.contains("20 lines look like messages about memory errors"),
-            "{said}"
-        );
-        assert!(
-            said.contains("log:2: BMC: ECC error at address 0x1000\n"),
-            "{said}"
-        );
-        assert!(said.contains("and 12 lines more\n"), "{said}");
-        assert!(log.finish().1.is_none());
-    }
-
-    #[test]
-    fn nothing_understood_fails_and_nothing_to_understand_does_not() {
-        assert!(log("systemd[1]: Started.\n").finish().1.is_none());
-        assert!(log("BMC: ECC error at address 0x8e13f2c0\n")
-            .finish()
-            .1
-            .is_some());
-    }
-
-    #[test]
     fn memory_names_the_first_line_of_all_that_name_it() {
         let text =
             "Memory failure: 0x8e140: recovery\nnothing\nMemory failure: 0x8e13f: recovery\n\
