@@ -220,22 +220,12 @@ impl Frames {
     /// # Errors
     /// Errors of the system.
     pub fn read_flags(&self, first: Pfn, flags: &mut [FrameFlags]) -> Result<usize, Error> {
-        let mut words = [0; 512];
-        let mut done = 0;
-        for part in flags.chunks_mut(words.len()) {
-            let Some(at) = first.as_u64().checked_add(done as u64) else {
-                break;
-            };
-            let read = self.read_flag_words(Pfn::new(at), &mut words[..part.len()])?;
-            for (flags, &word) in part.iter_mut().zip(&words[..read]) {
-                *flags = FrameFlags(word);
-            }
-            done += read;
-            if read < part.len() {
-                break;
-            }
+        let mut words = vec![0; flags.len()];
+        let read = self.read_flag_words(first, &mut words)?;
+        for (flags, &word) in flags.iter_mut().zip(&words[..read]) {
+            *flags = FrameFlags(word);
         }
-        Ok(done)
+        Ok(read)
     }
 
     /// Reads flags as words, without flags that are unreliable.

@@ -310,10 +310,6 @@ impl UniquePid {
             .map_err(|error| Error::new(error, Some(Target::Pid(pid))))
     }
 
-    pub(crate) fn from_raw(raw: i64) -> Self {
-        Self(raw)
-    }
-
     /// Returns the number, as the C interface takes it.
     pub fn as_i64(self) -> i64 {
         self.0

@@ -42,7 +42,7 @@ impl Mounts {
         let target = Some(Target::Pid(pid));
         let directory = directory(&proc.join(pid.to_string()), OFlags::PATH)?;
         unique_pid_of_directory(&directory, pid)
-            .map(UniquePid::from_raw)
+            .map(UniquePid)
             .map_err(|error| Error::new(error, target))
     }
 }

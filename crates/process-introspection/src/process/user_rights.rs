@@ -69,7 +69,14 @@ impl Lowered {
             lowered.user = Some(effective);
         }
         if kept != before.effective && !user.is_root() {
-            set_capabilities(None, with_effective(before, kept))?;
+            let effective = kept;
+            set_capabilities(
+                None,
+                CapabilitySets {
+                    effective,
+                    ..before
+                },
+            )?;
             lowered.capabilities = Some(before);
         }
         Ok(lowered)
@@ -91,10 +98,6 @@ impl Drop for Lowered {
             let _ = set_capabilities(None, before);
         }
     }
-}
-
-fn with_effective(sets: CapabilitySets, effective: CapabilitySet) -> CapabilitySets {
-    CapabilitySets { effective, ..sets }
 }
 
 /// Returns those of these capabilities that the user had before the program was executed: a

@@ -46,9 +46,7 @@ impl PageTableEntry {
         };
         self.mapping.as_ref().map_or(QnxFlags::NONE, flags)
     }
-}
 
-impl PageTableEntry {
     /// Returns the memory type, as far as it follows from the mapping.
     pub fn memory_type(&self) -> Option<MemoryType> {
         let mapping = self.mapping.as_ref()?;

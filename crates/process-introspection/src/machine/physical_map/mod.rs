@@ -137,16 +137,11 @@ impl PhysicalMap {
 
     /// Returns the place of an address.
     pub fn at(&self, address: PhysAddr) -> PhysicalPlace<'_> {
-        let (resources, kind) = match &self.resources {
-            None => (Vec::new(), None),
-            Some(resources) => {
-                let (path, kind) = resources.at(address);
-                (path, Some(kind))
-            }
-        };
+        let found = self.resources.as_ref().map(|known| known.at(address));
+        let (path, kind) = found.unzip();
         PhysicalPlace {
             kind,
-            resources,
+            resources: path.unwrap_or_default(),
             node: self.node_of(address, 1),
         }
     }
