@@ -1,13 +1,17 @@
 //! Passes over processes: their options, and one that has each process looked at by
-//! the caller's own function. Must not know what that function does.
+//! the caller's own function, which can hand over parts of its results. Must not know what
+//! that function does.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::handover::crew::{self, Orders};
-use crate::handover::Task;
+use crate::handover::heartbeat::Heartbeat;
+use crate::handover::place::InParts;
+use crate::handover::{Task, MAX_WEIGHT};
 use crate::process::mounts::Mounts;
 use crate::process::{Process, UniquePid};
 
@@ -59,46 +63,177 @@ impl PassOptions {
         self.mounts = mounts.clone();
         self
     }
+}
 
-    /// Returns the orders of a crew that has so many `processes` to read.
-    pub(crate) fn orders(&self, name: &'static str, processes: usize) -> Orders {
-        Orders {
-            name,
-            threads: crew::size(self.threads).min(processes),
-            deadline: self.deadline,
+/// A process to look at, by its index in the list.
+struct Looking<T, R>(usize, PhantomData<fn() -> (T, R)>);
+
+impl<T, R> Task for Looking<T, R> {
+    type Key = (usize, u64);
+    type Output = PassEvent<T, R>;
+
+    fn key(&self) -> (usize, u64) {
+        (self.0, 0)
+    }
+
+    fn weight(event: &PassEvent<T, R>) -> usize {
+        match event {
+            PassEvent::Part { .. } => MAX_WEIGHT / MOST_PARTS,
+            PassEvent::End { .. } | PassEvent::Waiting => 128,
         }
     }
 }
 
-/// A process to look at.
-struct Looking<R> {
-    index: usize,
-    process: UniquePid,
-    result: PhantomData<fn() -> R>,
-}
-
-impl<R> Task for Looking<R> {
-    type Key = usize;
-    type Output = Result<R, Error>;
-
-    fn key(&self) -> usize {
-        self.index
-    }
-
-    fn weight(_: &Self::Output) -> usize {
-        128
+impl<T, R> InParts for Looking<T, R> {
+    fn following((index, part): (usize, u64)) -> (usize, u64) {
+        (index, part + 1)
     }
 }
 
-/// Opens each of these processes and calls `look` with it, on a thread that is not
-/// waited for if the process does not answer. `each` gets what `look` has returned, on
-/// the calling thread, in the order of the processes, or the error why the process
-/// could not be opened, or that it was silent for [`PassOptions::deadline`]; and `None`
-/// about twenty times a second while nothing comes. It can break the pass off.
+/// Maximum number of parts that wait for the caller, and one more for each thread.
+const MOST_PARTS: usize = 8;
+
+/// Event of [`stream_processes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassEvent<T, R> {
+    /// A part of the results of a process, in the order in which they were handed over.
+    Part {
+        /// Index of the process in the list.
+        index: usize,
+        /// The part.
+        part: T,
+    },
+    /// End of a process. Each process has one, behind all of its parts.
+    End {
+        /// Index of the process in the list.
+        index: usize,
+        /// Result of the function, or the error why the process could not be opened, or
+        /// that it was silent for [`PassOptions::deadline`]. Its parts are not complete
+        /// then.
+        result: Result<R, Error>,
+    },
+    /// Nothing has come for a twentieth of a second.
+    Waiting,
+}
+
+/// Receiver of the parts of one process's results, see [`stream_processes`].
+pub struct Parts<'a, T>(&'a mut dyn FnMut(Option<T>) -> ControlFlow<()>);
+
+impl<T> Parts<'_, T> {
+    /// Hands over a part, and waits until there is room for another one; this does not
+    /// count as silence. It breaks if nobody wants the parts any more: the pass has ended,
+    /// or the process was silent too long. The function should return soon then.
+    pub fn give(&mut self, part: T) -> ControlFlow<()> {
+        (self.0)(Some(part))
+    }
+
+    /// Breaks as [`Parts::give`], for a function that works long between two parts.
+    pub fn check(&mut self) -> ControlFlow<()> {
+        (self.0)(None)
+    }
+}
+
+impl<T> std::fmt::Debug for Parts<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// Opens each of these processes and calls `look` with it, on a thread that is not waited
+/// for if the process does not answer. `look` hands over its results in parts while it
+/// works, and `each` gets them on the calling thread, in the order of the processes.
+/// Memory use is constant if that of a part is: eight parts wait at most, and one more for
+/// each thread. `each` can break the pass off.
 ///
-/// A walk of the process counts as an answer while it comes further:
-/// [`Process::walk`], [`Process::summary_of`] and what is made of
-/// them. Anything else that `look` does must take less than the deadline.
+/// A walk of the process counts as an answer while it makes progress: [`Process::walk`],
+/// [`Process::summary_of`] and what is made of them. Anything else that `look` does must
+/// take less than the deadline, except for [`Parts::give`]. Parts that come after a process
+/// was given up are dropped.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use process_introspection::{all_pids, stream_processes, PassEvent, PassOptions};
+///
+/// let (mut mappings, mut ended) = (0, 0);
+/// let processes = all_pids()?;
+/// let count = processes.len();
+/// stream_processes(
+///     processes,
+///     &PassOptions::new(),
+///     |process, parts| {
+///         for mapping in process.virtual_regions(..)? {
+///             if parts.give(mapping?.range).is_break() {
+///                 break;
+///             }
+///         }
+///         Ok::<_, process_introspection::Error>(())
+///     },
+///     |event| {
+///         match event {
+///             PassEvent::Part { .. } => mappings += 1,
+///             PassEvent::End { .. } => ended += 1,
+///             PassEvent::Waiting => {}
+///         }
+///         ControlFlow::Continue(())
+///     },
+/// );
+/// assert!(mappings > 0 && ended == count);
+/// # Ok::<(), process_introspection::Error>(())
+/// ```
+///
+/// # Panics
+/// When `look` panics.
+pub fn stream_processes<T: Send + 'static, R: Send + 'static>(
+    processes: Vec<UniquePid>,
+    options: &PassOptions,
+    look: impl Fn(Process, &mut Parts<'_, T>) -> R + Send + Sync + 'static,
+    each: impl FnMut(PassEvent<T, R>) -> ControlFlow<()>,
+) {
+    let pids: Vec<_> = processes.iter().map(|process| process.pid()).collect();
+    let mounts = options.mounts.clone();
+    let look = move |index: usize, heartbeat: &Heartbeat, parts: &mut Parts<'_, T>| {
+        let process = mounts.process(processes[index])?;
+        Ok(look(process.with_heartbeat(heartbeat), parts))
+    };
+    // Whoever has broken the pass off knows it.
+    let _ = over("pass", &pids, options, look, each);
+}
+
+/// Calls `look` with the index of each of these processes, on threads of this name, as
+/// [`stream_processes`] does. An error is the result of the process.
+pub(crate) fn over<T: Send + 'static, R: Send + 'static>(
+    name: &'static str,
+    pids: &[u32],
+    options: &PassOptions,
+    look: impl Fn(usize, &Heartbeat, &mut Parts<'_, T>) -> Result<R, Error> + Send + Sync + 'static,
+    mut each: impl FnMut(PassEvent<T, R>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let orders = Orders {
+        name,
+        threads: crew::size(options.threads).min(pids.len()),
+        deadline: options.deadline,
+    };
+    let tasks = (0..pids.len()).map(|index| Looking(index, PhantomData));
+    let work = move |task: Looking<T, R>, heartbeat: &_, give: &mut crew::Give<'_, _>| {
+        let index = task.0;
+        let mut give = |part: Option<T>| give(part.map(|part| PassEvent::Part { index, part }));
+        let result = look(index, heartbeat, &mut Parts(&mut give));
+        PassEvent::End { index, result }
+    };
+    let silent = |(index, _): (usize, _)| PassEvent::End {
+        index,
+        result: Err(Error::silent(pids[index], options.deadline)),
+    };
+    crew::run(tasks, orders, work, silent, |event| {
+        each(event.unwrap_or(PassEvent::Waiting))
+    })
+}
+
+/// Opens each of these processes and calls `look` with it, as [`stream_processes`] does.
+/// `each` gets what `look` has returned, on the calling thread, in the order of the
+/// processes, or the error why the process could not be opened, or that it was silent for
+/// [`PassOptions::deadline`]; and `None` about twenty times a second while nothing comes.
+/// It can break the pass off.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -120,23 +255,12 @@ pub fn for_each_process<R: Send + 'static>(
     processes: Vec<UniquePid>,
     options: &PassOptions,
     look: impl Fn(Process) -> R + Send + Sync + 'static,
-    each: impl FnMut(Option<Result<R, Error>>) -> ControlFlow<()>,
+    mut each: impl FnMut(Option<Result<R, Error>>) -> ControlFlow<()>,
 ) {
-    let orders = options.orders("pass", processes.len());
-    let pids: Vec<_> = processes.iter().map(|process| process.pid()).collect();
-    let tasks = processes.into_iter().enumerate();
-    let tasks = tasks.map(|(index, process)| Looking {
-        index,
-        process,
-        result: PhantomData,
+    let look = move |process, _: &mut Parts<'_, Infallible>| look(process);
+    stream_processes(processes, options, look, |event| match event {
+        PassEvent::Part { part, .. } => match part {},
+        PassEvent::End { result, .. } => each(Some(result)),
+        PassEvent::Waiting => each(None),
     });
-    let mounts = options.mounts.clone();
-    let work = move |task: Looking<R>, heartbeat: &_| {
-        let process = mounts.process(task.process);
-        let looked = process.map(|process| look(process.with_heartbeat(heartbeat)));
-        (Some(looked), None)
-    };
-    let silent = |index: usize| Err(Error::silent(pids[index], options.deadline));
-    // Whoever has broken the pass off knows it.
-    let _ = crew::run(tasks, orders, work, silent, each);
 }

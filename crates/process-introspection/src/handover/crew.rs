@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Handover, Next, Task};
+use super::{Handover, Next};
 use crate::handover::heartbeat::Heartbeat;
+use crate::handover::place::{InParts, Place};
 
 /// Maximum time between two calls of the taker.
 const SILENCE: Duration = Duration::from_millis(50);
@@ -36,6 +37,10 @@ pub(crate) struct Orders {
     pub(crate) deadline: Duration,
 }
 
+/// Receiver of the parts of a task's output. It breaks if nobody takes the output any
+/// more, which `None` checks.
+pub(crate) type Give<'a, O> = dyn FnMut(Option<O>) -> ControlFlow<()> + 'a;
+
 /// Runs these tasks, and passes the outputs to `each`, in order, on the calling thread;
 /// `None` about twenty times a second while there are none. A task whose heartbeat is
 /// silent for the deadline is abandoned with the output `silent`. (This does not happen
@@ -46,12 +51,12 @@ pub(crate) struct Orders {
 pub(crate) fn run<T>(
     tasks: impl Iterator<Item = T> + Send + 'static,
     orders: Orders,
-    work: impl Fn(T, &Heartbeat) -> (Option<T::Output>, Option<T>) + Send + Sync + 'static,
+    work: impl Fn(T, &Heartbeat, &mut Give<'_, T::Output>) -> T::Output + Send + Sync + 'static,
     silent: impl Fn(T::Key) -> T::Output,
     mut each: impl FnMut(Option<T::Output>) -> ControlFlow<()>,
 ) -> ControlFlow<()>
 where
-    T: Task<Key: Send, Output: Send> + Send + 'static,
+    T: InParts<Key: Send, Output: Send> + Send + 'static,
 {
     let shared = Arc::new((Handover::new(tasks), work));
     let (handover, work) = &*shared;
@@ -64,7 +69,13 @@ where
         let worker = move || {
             let (handover, work) = &*shared;
             let heartbeat = Heartbeat::new();
-            handover.work(Some(&heartbeat), |task| work(task, &heartbeat));
+            handover.work(Some(&heartbeat), |task, place: &mut Place<'_, '_, T>| {
+                let output = work(task, &heartbeat, &mut |part| match part {
+                    Some(part) => place.give(part),
+                    None => place.check(),
+                });
+                (Some(output), None)
+            });
         };
         builder.spawn(worker).is_ok()
     };
@@ -82,8 +93,15 @@ where
             Next::Output(output) => each(Some(output))?,
             Next::Work(task) => {
                 let key = task.key();
-                let (output, rest) = work(task, &Heartbeat::new());
-                handover.finish(key, output, rest);
+                let mut flow = ControlFlow::Continue(());
+                let output = work(task, &Heartbeat::new(), &mut |part| {
+                    if flow.is_continue() {
+                        flow = each(part);
+                    }
+                    flow
+                });
+                flow?;
+                handover.finish(key, Some(output), None);
             }
             Next::Nothing => each(None)?,
             Next::End => return ControlFlow::Continue(()),

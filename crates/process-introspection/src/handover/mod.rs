@@ -2,12 +2,14 @@
 //! their outputs, which one thread takes in the order of the tasks.
 //!
 //! A thread works on a task for a while. The rest of the task then becomes a separate
-//! task, behind the output, so no thread ever waits while it holds a task. [`crew`]
-//! contains the threads that can be left behind. This module must not know what a task
-//! is.
+//! task, behind the output, so no thread waits while it holds a task. A task whose work
+//! cannot be left and continued hands over parts of its output instead ([`Place`]), and
+//! waits until there is room for the next part. [`crew`] contains the threads that can be
+//! left behind. This module must not know what a task is.
 
 pub(crate) mod crew;
 pub(crate) mod heartbeat;
+pub(crate) mod place;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -16,10 +18,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::handover::heartbeat::{Heartbeat, HeartbeatWatch};
+use crate::handover::place::Place;
 
 /// Maximum weight of the waiting outputs: above it, only the first task in order is
 /// begun. This bounds the memory, together with what the tasks in work hold.
-const MAX_WEIGHT: usize = 8192;
+pub(crate) const MAX_WEIGHT: usize = 8192;
 
 /// A unit of work with a place in an order.
 pub(crate) trait Task: Sized {
@@ -37,7 +40,8 @@ pub(crate) trait Task: Sized {
 
 enum Slot<T: Task> {
     Free(T),
-    /// A thread works on the task; the watch detects one that makes no progress.
+    /// A thread works on the task; the watch detects one that makes no progress. There is
+    /// none while the thread waits for room.
     Taken(Option<HeartbeatWatch>),
     Done(T::Output),
 }
@@ -60,6 +64,8 @@ struct State<'a, T: Task> {
     /// Role of the taker of the outputs, while it waits.
     taker_waits: Option<Role>,
     workers_wait: bool,
+    /// True while threads wait for room for their next part.
+    parts_wait: bool,
 }
 
 /// Tasks and their outputs, shared by threads.
@@ -67,6 +73,7 @@ pub(crate) struct Handover<'a, T: Task> {
     state: Mutex<State<'a, T>>,
     for_taker: Condvar,
     for_workers: Condvar,
+    for_parts: Condvar,
 }
 
 /// The next step of the taker of the outputs.
@@ -101,6 +108,10 @@ const WORKER: Role = Role {
 };
 
 impl<T: Task> State<'_, T> {
+    fn has_room(&self) -> bool {
+        self.weight < MAX_WEIGHT
+    }
+
     fn step(&self, role: Role) -> Step<T::Key> {
         if self.stopped {
             return Step::End;
@@ -109,7 +120,7 @@ impl<T: Task> State<'_, T> {
         if let (true, Some((&key, Slot::Done(_)))) = (role.takes, first) {
             return Step::Output(key);
         }
-        let has_room = self.weight < MAX_WEIGHT;
+        let has_room = self.has_room();
         if role.works {
             let is_free = |(_, slot): &(&T::Key, &Slot<T>)| matches!(slot, Slot::Free(_));
             if let Some((&key, _)) = self.slots.iter().find(is_free) {
@@ -152,9 +163,11 @@ impl<'a, T: Task> Handover<'a, T> {
                 panic: None,
                 taker_waits: None,
                 workers_wait: false,
+                parts_wait: false,
             }),
             for_taker: Condvar::new(),
             for_workers: Condvar::new(),
+            for_parts: Condvar::new(),
         }
     }
 
@@ -174,6 +187,9 @@ impl<'a, T: Task> Handover<'a, T> {
         if state.workers_wait && state.step(WORKER) != Step::Wait {
             state.workers_wait = false;
             self.for_workers.notify_all();
+        }
+        if std::mem::take(&mut state.parts_wait) {
+            self.for_parts.notify_all();
         }
     }
 
@@ -288,13 +304,13 @@ impl<'a, T: Task> Handover<'a, T> {
     pub(crate) fn work(
         &self,
         heartbeat: Option<&Heartbeat>,
-        mut work: impl FnMut(T) -> (Option<T::Output>, Option<T>),
+        mut work: impl FnMut(T, &mut Place<'_, 'a, T>) -> (Option<T::Output>, Option<T>),
     ) {
         let work_on_all = || {
             while let Next::Work(task) = self.advance(WORKER, heartbeat, None) {
-                let key = task.key();
-                let (output, rest) = work(task);
-                if !self.finish(key, output, rest) {
+                let mut place = Place::of(&task, self, heartbeat);
+                let (output, rest) = work(task, &mut place);
+                if !self.finish(place.key(), output, rest) {
                     // Another thread has taken the place of this one.
                     return;
                 }

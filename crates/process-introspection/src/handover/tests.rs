@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use super::crew::{self, Orders};
+use super::crew::{self, Give, Orders};
+use super::place::InParts;
 use super::*;
 use std::ops::ControlFlow;
 
@@ -33,7 +34,22 @@ impl Task for Count {
     }
 }
 
+impl InParts for Count {
+    fn following((index, from): (usize, usize)) -> (usize, usize) {
+        (index, from + 1)
+    }
+}
+
 impl Count {
+    /// Hands over all outputs but the last as parts.
+    fn work_in_parts(self, give: &mut Give<'_, (usize, usize)>) -> (usize, usize) {
+        let all = (0..self.count).step_by(2);
+        let last = all.clone().next_back().unwrap_or_default();
+        let mut rest = all.take_while(|&from| from < last);
+        let _ = rest.try_for_each(|from| give(Some((self.index, from))));
+        (self.index, last)
+    }
+
     /// Returns an output for every other number only.
     fn work(self) -> (Option<(usize, usize)>, Option<Self>) {
         let output = (self.from % 2 == 0).then_some((self.index, self.from));
@@ -84,7 +100,7 @@ fn outputs_come_in_the_order_of_tasks_however_many_threads_work() {
         let handover = Handover::new(counts(200));
         let seen = thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| handover.work(None, Count::work));
+                scope.spawn(|| handover.work(None, |task, _| task.work()));
             }
             take_all(&handover, works)
         });
@@ -122,7 +138,7 @@ fn no_more_is_begun_than_may_wait_except_what_is_first() {
     };
     thread::scope(|scope| {
         let _stop = handover.stop_on_drop();
-        scope.spawn(|| handover.work(None, Count::work));
+        scope.spawn(|| handover.work(None, |task, _| task.work()));
         while !handover.lock().workers_wait {
             thread::yield_now();
         }
@@ -149,7 +165,7 @@ fn a_stop_ends_the_threads_that_wait() {
     let handover = Handover::new(counts(1000));
     thread::scope(|scope| {
         let stop = handover.stop_on_drop();
-        let workers = [(); 3].map(|()| scope.spawn(|| handover.work(None, Count::work)));
+        let workers = [(); 3].map(|()| scope.spawn(|| handover.work(None, |task, _| task.work())));
         assert!(matches!(
             handover.next(false, Some(LONG)),
             Next::Output((0, 0))
@@ -168,7 +184,7 @@ fn a_panic_of_a_worker_is_the_takers() {
         let handover = Handover::new(counts(100));
         let taken = thread::scope(|scope| {
             scope.spawn(|| {
-                handover.work(None, |task| match task.index {
+                handover.work(None, |task, _| match task.index {
                     0 => std::panic::resume_unwind(Box::new("on purpose")),
                     _ => task.work(),
                 });
@@ -205,21 +221,21 @@ fn a_task_that_comes_no_further_is_given_up_and_its_thread_replaced() {
         threads: 1,
         deadline: Duration::from_millis(300),
     };
-    let work = move |task: Count, heartbeat: &Heartbeat| {
+    let work = move |task: Count, heartbeat: &Heartbeat, give: &mut Give<'_, _>| {
         if task.index == 2 {
             while is_stuck.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(1));
             }
             ended.fetch_add(1, Ordering::Relaxed);
         }
-        if task.key() == (3, 0) {
+        if task.index == 3 {
             // This takes long, but makes progress.
             for _ in 0..60 {
                 thread::sleep(Duration::from_millis(10));
                 heartbeat.beat();
             }
         }
-        task.work()
+        task.work_in_parts(give)
     };
     let (mut seen, mut silences) = (Vec::new(), 0);
     let flow = crew::run(
@@ -253,9 +269,9 @@ fn a_crew_ends_when_the_taker_has_enough() {
         deadline: LONG,
     };
     let count = Arc::clone(&worked);
-    let work = move |task: Count, _: &Heartbeat| {
+    let work = move |task: Count, _: &Heartbeat, give: &mut Give<'_, _>| {
         count.fetch_add(1, Ordering::Relaxed);
-        task.work()
+        task.work_in_parts(give)
     };
     let mut left = 20;
     let flow = crew::run(
@@ -277,5 +293,129 @@ fn a_crew_ends_when_the_taker_has_enough() {
     while Arc::strong_count(&worked) > 1 {
         assert!(Instant::now() < until);
         thread::yield_now();
+    }
+}
+
+#[test]
+fn parts_come_in_order_in_bounded_numbers_and_waiting_is_no_silence() {
+    for threads in [0, 1, 4] {
+        let orders = Orders {
+            name: "test",
+            threads,
+            deadline: Duration::from_millis(200),
+        };
+        let given = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&given);
+        let work = move |task: Count, _: &Heartbeat, give: &mut Give<'_, _>| {
+            task.work_in_parts(&mut |part| {
+                count.fetch_add(usize::from(part.is_some()), Ordering::SeqCst);
+                give(part)
+            })
+        };
+        let (mut seen, mut most, mut slept) = (Vec::new(), 0, false);
+        let flow = crew::run(
+            counts(60),
+            orders,
+            work,
+            |key| panic!("{key:?} is silent"),
+            |output| {
+                let Some(output) = output else {
+                    return ControlFlow::Continue(());
+                };
+                seen.push(output);
+                if seen.len() == 20 && !slept {
+                    // All threads wait for room meanwhile, longer than the deadline.
+                    thread::sleep(Duration::from_millis(600));
+                    slept = true;
+                }
+                let ahead = given.load(Ordering::SeqCst).saturating_sub(seen.len());
+                most = most.max(ahead);
+                ControlFlow::Continue(())
+            },
+        );
+        assert!(flow.is_continue());
+        assert_eq!(seen, expected(60), "{threads} threads");
+        // Four outputs are the maximum, and each thread can have one more in its hands.
+        assert!(most <= 4 + 2 * threads, "{most} ahead of the taker");
+    }
+}
+
+#[test]
+fn parts_of_an_abandoned_task_are_dropped() {
+    let is_stuck = Arc::new(AtomicBool::new(true));
+    let _stuck = Stuck(Arc::clone(&is_stuck));
+    let refused = Arc::new(AtomicUsize::new(0));
+    let orders = Orders {
+        name: "test",
+        threads: 1,
+        deadline: Duration::from_millis(200),
+    };
+    let (stuck, late) = (Arc::clone(&is_stuck), Arc::clone(&refused));
+    let work = move |task: Count, _: &Heartbeat, give: &mut Give<'_, _>| {
+        if task.index != 1 {
+            return task.work_in_parts(give);
+        }
+        assert!(give(Some((1, 0))).is_continue());
+        while stuck.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let refusals = [give(None), give(Some((1, 2))), give(Some((1, 4)))];
+        let refusals = refusals.iter().filter(|flow| flow.is_break());
+        late.store(refusals.count(), Ordering::SeqCst);
+        (1, 6)
+    };
+    let mut seen = Vec::new();
+    let mut each = |output: Option<(usize, usize)>| {
+        seen.extend(output);
+        if output == Some((1, usize::MAX)) {
+            // The task continues, too late, while others are worked on.
+            is_stuck.store(false, Ordering::SeqCst);
+            while refused.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    let silent = |(index, _)| (index, usize::MAX);
+    let flow = crew::run(counts(4), orders, work, silent, &mut each);
+    assert!(flow.is_continue());
+    assert_eq!(refused.load(Ordering::SeqCst), 3);
+    let mut expected = expected(4);
+    expected.retain(|&(index, from)| index != 1 || from == 0);
+    expected.insert(2, (1, usize::MAX));
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_task_that_hands_over_parts_ends_when_the_taker_has_enough() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    for threads in [0, 2] {
+        let orders = Orders {
+            name: "test",
+            threads,
+            deadline: LONG,
+        };
+        let count = Arc::clone(&ended);
+        let work = move |task: Count, _: &Heartbeat, give: &mut Give<'_, _>| {
+            while give(Some((task.index, 0))).is_continue() {}
+            count.fetch_add(1, Ordering::SeqCst);
+            (task.index, 2)
+        };
+        let silent = |_| unreachable!("nobody is silent");
+        let mut left = 20;
+        let flow = crew::run(counts(usize::MAX), orders, work, silent, |_| {
+            left -= 1;
+            match left {
+                0 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        assert!(flow.is_break());
+        let until = Instant::now() + LONG;
+        while Arc::strong_count(&ended) > 1 {
+            assert!(Instant::now() < until);
+            thread::yield_now();
+        }
+        assert!(ended.swap(0, Ordering::SeqCst) >= 1);
     }
 }

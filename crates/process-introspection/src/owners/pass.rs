@@ -1,5 +1,5 @@
 //! The pass over processes: opens and walks them with several threads
-//! ([`crate::handover::crew`]). This module must not know what happens to the owners.
+//! ([`crate::passes`]). This module must not know what happens to the owners.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,10 +15,8 @@ use process_introspection_core::{AddrRange, PhysAddr};
 use super::wanted::WantedFrames;
 use super::{lost, Coverage, Owner, PassedProcess};
 use crate::error::Error;
-use crate::handover::crew;
 use crate::handover::heartbeat::Heartbeat;
-use crate::handover::Task;
-use crate::passes::PassOptions;
+use crate::passes::{self, Parts, PassEvent, PassOptions};
 use crate::process::mapping::{
     entry_storage, name_storage, EntryStorage, Mapping, MappingName, NameStorage,
 };
@@ -64,89 +62,16 @@ pub(super) enum Event {
     Progress { done: usize },
 }
 
-/// Time after which the rest of a process becomes another task, so that every thread
-/// soon notices the end of the pass.
+/// Maximum time between two checks whether the pass has ended.
 const TIME: Duration = Duration::from_millis(20);
-/// Approximate number of owners in an output.
-const BATCH: usize = 32;
+/// Approximate number of owners in a part.
+const BATCH: usize = 256;
 
-/// A process to read, or the rest of it.
-#[derive(Debug)]
-struct Reading {
-    index: usize,
-    /// Number of outputs before this one.
-    part: u64,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Found(u32),
-    Open(Box<Walk>),
-}
-
-/// Output of reading a process for a while.
-#[derive(Debug)]
-enum Output {
-    /// The first output: it identifies the process, also if it becomes silent later.
+/// Part of what a process's thread reports.
+enum Part {
+    /// The first part: it identifies the process, also if it becomes silent later.
     Opened(Arc<PassedProcess>),
-    Walked(Vec<Found>, Option<Outcome>),
-    /// Output for a thread that was left behind.
-    Silent(usize),
-}
-
-impl Task for Reading {
-    type Key = (usize, u64);
-    type Output = Output;
-
-    fn key(&self) -> (usize, u64) {
-        (self.index, self.part)
-    }
-
-    fn weight(output: &Output) -> usize {
-        32 + match output {
-            Output::Walked(found, _) => found.len(),
-            Output::Opened(_) | Output::Silent(_) => 0,
-        }
-    }
-}
-
-impl Reading {
-    /// Opens the process, or walks it for a while.
-    fn work(
-        mut self,
-        mounts: &Mounts,
-        wanted: &WantedFrames,
-        heartbeat: &Heartbeat,
-    ) -> (Option<Output>, Option<Self>) {
-        let done = |outcome| (Some(Output::Walked(Vec::new(), Some(outcome))), None);
-        match &mut self.stage {
-            &mut Stage::Found(pid) => match open(mounts, pid) {
-                Ok((_, process)) if !process.as_core().has_memory() => done(Outcome::WithoutMemory),
-                Ok((passed, process)) => match Walk::new(process, Arc::clone(&passed)) {
-                    Ok(walk) => {
-                        self.stage = Stage::Open(Box::new(walk));
-                        self.part += 1;
-                        (Some(Output::Opened(passed)), Some(self))
-                    }
-                    Err(error) => done(Outcome::Unread(passed, error)),
-                },
-                Err((passed, error)) => done(Outcome::Unread(Arc::new(passed), error)),
-            },
-            Stage::Open(walk) => {
-                let mut found = Vec::new();
-                let outcome = match walk.go_on(wanted, heartbeat, &mut found) {
-                    Ok(false) if found.is_empty() => return (None, Some(self)),
-                    Ok(false) => None,
-                    Ok(true) => Some(Outcome::Read),
-                    Err(error) => Some(Outcome::Unread(Arc::clone(&walk.passed), error)),
-                };
-                self.part += 1;
-                let rest = outcome.is_none().then_some(self);
-                (Some(Output::Walked(found, outcome)), rest)
-            }
-        }
-    }
+    Found(Vec<Found>),
 }
 
 /// Reads these processes and passes the results to `give` in their order. A process
@@ -157,42 +82,44 @@ pub(super) fn over(
     options: &PassOptions,
     mut give: impl FnMut(Event) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let tasks = Vec::from(pids).into_iter().enumerate();
-    let tasks = tasks.map(|(index, pid)| Reading {
-        index,
-        part: 0,
-        stage: Stage::Found(pid),
-    });
-    let orders = options.orders("owners", pids.len());
-    let (mounts, wanted) = (options.mounts.clone(), wanted.clone());
-    let work = move |task: Reading, heartbeat: &Heartbeat| task.work(&mounts, &wanted, heartbeat);
-    let silent = |(index, _)| Output::Silent(index);
+    let (all, mounts, wanted) = (pids.to_vec(), options.mounts.clone(), wanted.clone());
+    let read = move |index: usize, heartbeat: &Heartbeat, parts: &mut Parts<'_, Part>| {
+        Ok(match open(&mounts, all[index]) {
+            Ok((_, process)) if !process.has_memory() => Outcome::WithoutMemory,
+            Ok((passed, process)) => {
+                let opened = parts.give(Part::Opened(Arc::clone(&passed)));
+                let walked =
+                    Walk::new(process, Arc::clone(&passed)).and_then(|mut walk| match opened {
+                        ControlFlow::Continue(()) => walk.run(&wanted, heartbeat, parts),
+                        ControlFlow::Break(()) => Ok(()),
+                    });
+                walked.map_or_else(|error| Outcome::Unread(passed, error), |()| Outcome::Read)
+            }
+            Err((passed, error)) => Outcome::Unread(Arc::new(passed), error),
+        })
+    };
     let (mut opened, mut done) = (None::<Arc<PassedProcess>>, 0);
-    crew::run(tasks, orders, work, silent, |output| {
-        let outcome = match output {
-            None => return give(Event::Progress { done }),
-            Some(Output::Opened(process)) => {
-                opened = Some(process);
-                return ControlFlow::Continue(());
+    passes::over("owners", pids, options, read, |event| {
+        let outcome = match event {
+            PassEvent::Waiting => return give(Event::Progress { done }),
+            PassEvent::Part { part, .. } => {
+                return match part {
+                    Part::Opened(process) => {
+                        opened = Some(process);
+                        ControlFlow::Continue(())
+                    }
+                    Part::Found(found) => {
+                        let mut found = found.into_iter().map(Event::Found);
+                        found.try_for_each(&mut give)
+                    }
+                }
             }
-            Some(Output::Walked(found, outcome)) => {
-                found
-                    .into_iter()
-                    .try_for_each(|found| give(Event::Found(found)))?;
-                outcome
-            }
-            Some(Output::Silent(index)) => {
+            PassEvent::End { index, result } => result.unwrap_or_else(|silent| {
                 let pid = pids[index];
                 let process = opened.take().filter(|process| process.pid == pid);
                 let process = process.unwrap_or_else(|| Arc::new(PassedProcess::of(pid)));
-                Some(Outcome::Unread(
-                    process,
-                    Error::silent(pid, options.deadline),
-                ))
-            }
-        };
-        let Some(outcome) = outcome else {
-            return ControlFlow::Continue(());
+                Outcome::Unread(process, silent)
+            }),
         };
         done += 1;
         give(Event::Done(outcome))?;
@@ -247,9 +174,29 @@ impl Walk {
         })
     }
 
-    /// Continues the walk for a while, or until there are enough owners for an output.
+    /// Walks, and hands over the owners in parts.
+    fn run(
+        &mut self,
+        wanted: &WantedFrames,
+        heartbeat: &Heartbeat,
+        parts: &mut Parts<'_, Part>,
+    ) -> Result<(), Error> {
+        loop {
+            let mut found = Vec::new();
+            let walked = self.walk_for_a_while(wanted, heartbeat, &mut found);
+            let flow = match found.is_empty() {
+                true => parts.check(),
+                false => parts.give(Part::Found(found)),
+            };
+            if walked? || flow.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Continues the walk for a while, or until there are enough owners for a part.
     /// Returns true if the walk is complete.
-    fn go_on(
+    fn walk_for_a_while(
         &mut self,
         wanted: &WantedFrames,
         heartbeat: &Heartbeat,

@@ -170,7 +170,7 @@ impl Walk<'_, '_> {
                 .stack_size(crew::STACK);
             let others = || {
                 let mut walker = self.walker();
-                self.pieces.work(None, |piece| {
+                self.pieces.work(None, |piece, _| {
                     self.process.beat();
                     let (walked, rest, _) = self.walk(&mut walker, piece);
                     (Some(walked), rest)
