@@ -18,13 +18,13 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Position of the walk.
 #[derive(Debug, Default)]
 struct Position {
-    records: AtomicU64,
+    /// Addresses of the walk.
+    ranges: Vec<AddrRange>,
     /// Address that the walk has reached.
     address: AtomicU64,
-    /// Bytes of the ranges before that address, or processes that were walked.
-    done: AtomicU64,
-    /// Number of processes, if processes are walked.
-    processes: Option<AtomicU64>,
+    records: AtomicU64,
+    /// Numbers of processes that were walked and of all, if processes are walked.
+    processes: Option<[AtomicU64; 2]>,
     /// The line.
     bar: OnceLock<ProgressBar>,
 }
@@ -33,8 +33,6 @@ struct Position {
 #[derive(Debug)]
 pub(crate) struct Progress {
     position: Arc<Position>,
-    /// The ranges, each with the bytes of the ranges before it.
-    ranges: Vec<(AddrRange, u64)>,
     shown: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -42,34 +40,28 @@ impl Progress {
     /// Progress of a walk over `ranges`, which is not shown to a person who sees the
     /// records.
     pub(crate) fn new(ranges: &[AddrRange], records_are_seen: bool) -> Self {
-        let whole = ranges.first() == Some(&AddrRange::ALL);
-        let (ranges, total) = with_bytes_before(ranges);
-        // A percentage of the whole address space means nothing.
-        let total = (!whole).then_some(total);
-        Self::of(Position::default(), ranges, total, records_are_seen)
+        let position = Position {
+            ranges: ranges.to_vec(),
+            ..Position::default()
+        };
+        Self::of(position, records_are_seen)
     }
 
     /// Progress of a walk over processes, see [`Progress::passed_processes`]. The line is
     /// removed for each record, because there are few.
     pub(crate) fn over_processes() -> Self {
         let position = Position {
-            processes: Some(AtomicU64::new(0)),
+            processes: Some(Default::default()),
             ..Position::default()
         };
-        Self::of(position, Vec::new(), Some(0), false)
+        Self::of(position, false)
     }
 
-    fn of(
-        position: Position,
-        ranges: Vec<(AddrRange, u64)>,
-        total: Option<u64>,
-        records_are_seen: bool,
-    ) -> Self {
+    fn of(position: Position, records_are_seen: bool) -> Self {
         let position = Arc::new(position);
         if records_are_seen || !io::stderr().is_terminal() {
             return Self {
                 position,
-                ranges: Vec::new(),
                 shown: None,
             };
         }
@@ -79,7 +71,7 @@ impl Progress {
             if stopped.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let bar = seen.bar.get_or_init(|| bar(total));
+            let bar = seen.bar.get_or_init(|| bar(seen.total()));
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 seen.show(bar);
             }
@@ -90,7 +82,6 @@ impl Progress {
             .spawn(draw);
         Self {
             position,
-            ranges,
             shown: thread.ok().map(|thread| (stop, thread)),
         }
     }
@@ -110,46 +101,17 @@ impl Progress {
 
     /// Records that `done` processes of `of` were walked.
     pub(crate) fn passed_processes(&self, done: usize, of: usize) {
-        self.position.done.store(done as u64, Ordering::Relaxed);
-        if let Some(processes) = &self.position.processes {
-            processes.store(of as u64, Ordering::Relaxed);
+        for (number, now) in self.position.processes.iter().flatten().zip([done, of]) {
+            number.store(now as u64, Ordering::Relaxed);
         }
     }
 
     /// Records that the walk has passed these addresses.
     pub(crate) fn passed(&self, range: AddrRange) {
-        if self.shown.is_none() {
-            return;
-        }
         let end = range.end().as_u64();
-        self.position
-            .done
-            .store(bytes_before(&self.ranges, end), Ordering::Relaxed);
         self.position.address.store(end, Ordering::Relaxed);
     }
-}
 
-/// Returns the ranges, each with the bytes of the ranges before it, and the bytes of all.
-fn with_bytes_before(ranges: &[AddrRange]) -> (Vec<(AddrRange, u64)>, u64) {
-    let mut total = 0u64;
-    let counted = ranges.iter().map(|&range| {
-        let before = total;
-        total = total.saturating_add(range.size());
-        (range, before)
-    });
-    (counted.collect(), total)
-}
-
-/// Returns the bytes of the ranges that lie below an address.
-fn bytes_before(ranges: &[(AddrRange, u64)], address: u64) -> u64 {
-    let begun = ranges.partition_point(|(range, _)| range.start().as_u64() < address);
-    let Some((range, before)) = begun.checked_sub(1).and_then(|last| ranges.get(last)) else {
-        return 0;
-    };
-    before.saturating_add(address.min(range.end().as_u64()) - range.start().as_u64())
-}
-
-impl Progress {
     /// Removes the line.
     pub(crate) fn end(&mut self) {
         if let Some((stop, thread)) = self.shown.take() {
@@ -167,27 +129,48 @@ impl Drop for Progress {
 }
 
 impl Position {
+    /// Returns the number of steps of the whole walk.
+    fn total(&self) -> Option<u64> {
+        // A percentage of the whole address space means nothing.
+        let is_whole = self.ranges.first() == Some(&AddrRange::ALL);
+        (!is_whole).then(|| bytes_below(&self.ranges, u64::MAX))
+    }
+
     fn show(&self, bar: &ProgressBar) {
-        let records = self.records.load(Ordering::Relaxed);
         let address = self.address.load(Ordering::Relaxed);
-        let done = self.done.load(Ordering::Relaxed);
-        let processes = self.processes.as_ref();
-        let message = match processes.map(|processes| processes.load(Ordering::Relaxed)) {
+        let records = self.records.load(Ordering::Relaxed);
+        let (done, message) = match &self.processes {
             Some(processes) => {
-                bar.set_length(processes);
-                let so_far = format!("{done} of {processes} processes");
+                let [done, all] = processes.each_ref().map(|one| one.load(Ordering::Relaxed));
+                bar.set_length(all);
+                let so_far = format!("{done} of {all} processes");
                 match records {
-                    0 => so_far,
-                    records => format!("{so_far}, {records} records"),
+                    0 => (done, so_far),
+                    records => (done, format!("{so_far}, {records} records")),
                 }
             }
-            None if records == 0 => format!("at {address:x}"),
-            None => format!("{records} records, at {address:x}"),
+            None => {
+                let at = format!("at {address:x}");
+                let done = bytes_below(&self.ranges, address);
+                match records {
+                    0 => (done, at),
+                    records => (done, format!("{records} records, {at}")),
+                }
+            }
         };
         bar.set_message(message);
         bar.set_position(done);
         bar.tick();
     }
+}
+
+/// Returns the bytes of the ranges that lie below an address.
+fn bytes_below(ranges: &[AddrRange], address: u64) -> u64 {
+    let below = ranges.iter().map(|range| {
+        let (start, end) = (range.start().as_u64(), range.end().as_u64());
+        address.clamp(start, end) - start
+    });
+    below.fold(0, u64::saturating_add)
 }
 
 fn bar(total: Option<u64>) -> ProgressBar {
@@ -212,8 +195,7 @@ mod tests {
     #[test]
     fn what_is_done_counts_only_the_ranges() {
         let range = |start, end| AddrRange::new(start, end).unwrap();
-        let (ranges, total) = with_bytes_before(&[range(10, 20), range(50, 60)]);
-        assert_eq!(total, 20);
+        let ranges = [range(10, 20), range(50, 60)];
         for (address, done) in [
             (0, 0),
             (10, 0),
@@ -221,9 +203,9 @@ mod tests {
             (20, 10),
             (30, 10),
             (51, 11),
-            (99, 20),
+            (u64::MAX, 20),
         ] {
-            assert_eq!(bytes_before(&ranges, address), done, "{address}");
+            assert_eq!(bytes_below(&ranges, address), done, "{address}");
         }
     }
 }
