@@ -109,30 +109,25 @@ fn of_policy(policy: &PolicyRecord, huge: &HugePagesRecord) -> Option<String> {
 
 /// Returns the known settings of the machine.
 pub(crate) fn machine(settings: &HugeSettingsRecord) -> String {
-    let words = [
+    known(&[
         ("enabled", settings.enabled.map(str::to_owned)),
         ("shmem_enabled", settings.shmem_enabled.map(str::to_owned)),
-    ];
-    let known = words
-        .into_iter()
-        .filter_map(|(name, word)| Some(format!("{name}={}", word?)));
-    known.collect::<Vec<_>>().join(" ")
+    ])
 }
 
 /// Returns all known settings for a line below the bars; empty if none is known.
 pub(crate) fn settings(settings: &HugeSettingsRecord) -> String {
-    let more = [
+    let pages = settings.max_ptes_none.map(|pages| pages.to_string());
+    let more = known(&[
         ("defrag", settings.defrag.clone()),
-        (
-            "max_ptes_none",
-            settings.max_ptes_none.map(|pages| pages.to_string()),
-        ),
-    ];
-    let mut all = machine(settings);
-    for (name, word) in more {
-        if let Some(word) = word {
-            all.push_str(&format!(" {name}={word}"));
-        }
-    }
-    all.trim_start().to_owned()
+        ("max_ptes_none", pages),
+    ]);
+    format!("{} {more}", machine(settings)).trim().to_owned()
+}
+
+fn known(settings: &[(&str, Option<String>)]) -> String {
+    let known = settings
+        .iter()
+        .filter_map(|(name, word)| Some(format!("{name}={}", word.as_ref()?)));
+    known.collect::<Vec<_>>().join(" ")
 }
