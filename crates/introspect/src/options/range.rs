@@ -121,11 +121,9 @@ impl FromStr for Address {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let digits = text
-            .strip_prefix("0x")
-            .or(text.strip_prefix("0X"))
-            .unwrap_or(text);
-        hexadecimal(digits).map(Self).ok_or(Invalid::Address)
+        hexadecimal(after_0x(text).unwrap_or(text))
+            .map(Self)
+            .ok_or(Invalid::Address)
     }
 }
 
@@ -146,7 +144,7 @@ impl FromStr for PhysicalText {
         let Some(number) = text.strip_prefix("pfn:") else {
             return text.parse().map(|Address(address)| Self::Address(address));
         };
-        let frame = match number.strip_prefix("0x").or(number.strip_prefix("0X")) {
+        let frame = match after_0x(number) {
             Some(digits) => hexadecimal(digits),
             None => decimal(number),
         };
@@ -197,7 +195,7 @@ impl FromStr for Size {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let size = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        let size = match after_0x(text) {
             Some(digits) => hexadecimal(digits),
             None => decimal_with_unit(text),
         };
@@ -209,6 +207,10 @@ impl FromStr for Size {
     }
 }
 
+fn after_0x(text: &str) -> Option<&str> {
+    text.strip_prefix("0x").or(text.strip_prefix("0X"))
+}
+
 /// Parses digits without a sign.
 fn hexadecimal(digits: &str) -> Option<u64> {
     let valid = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -218,14 +220,15 @@ fn hexadecimal(digits: &str) -> Option<u64> {
 }
 
 fn decimal_with_unit(text: &str) -> Option<u64> {
-    let (digits, shift) = match text.as_bytes().last()? {
-        b'K' | b'k' => (&text[..text.len() - 1], 10),
-        b'M' | b'm' => (&text[..text.len() - 1], 20),
-        b'G' | b'g' => (&text[..text.len() - 1], 30),
-        b'T' | b't' => (&text[..text.len() - 1], 40),
-        _ => (text, 0),
+    let shift = match text.as_bytes().last()? {
+        b'K' | b'k' => 10,
+        b'M' | b'm' => 20,
+        b'G' | b'g' => 30,
+        b'T' | b't' => 40,
+        _ => 0,
     };
-    decimal(digits)?.checked_mul(1 << shift)
+    let digits = text.len() - usize::from(shift > 0);
+    decimal(&text[..digits])?.checked_mul(1 << shift)
 }
 
 /// Parses digits without a sign.
