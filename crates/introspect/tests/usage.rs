@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{run, succeed};
+use support::{finish, introspect, run, succeed};
 
 #[test]
 fn wrong_usage_is_reported() {
@@ -190,6 +190,47 @@ fn help_and_version_are_no_errors() {
         assert!(
             help.contains(&format!("Examples:\n  introspect {subcommand} ")),
             "{help}"
+        );
+    }
+}
+
+#[test]
+fn the_help_fits_a_screen_and_ends_with_at_most_five_examples() {
+    let names = [
+        "physical",
+        "summary",
+        "extents",
+        "virtual",
+        "resident",
+        "pagetable",
+        "object",
+        "frame",
+        "owner",
+        "read",
+        "completions",
+        "man",
+    ];
+    let each = names.map(|name| vec![name, "--help"]);
+    for arguments in each.into_iter().chain([vec!["--help"]]) {
+        let mut command = introspect();
+        command.args(&arguments).env("COLUMNS", "80");
+        let help = finish(command).stdout;
+        assert!(
+            help.starts_with(char::is_uppercase),
+            "{arguments:?}: {help}"
+        );
+        assert!(help.lines().count() <= 40, "{arguments:?}:\n{help}");
+        let widths = help.lines().map(|line| line.chars().count());
+        assert!(widths.max() <= Some(80), "{arguments:?}:\n{help}");
+        let shown = help.split_once("\nExamples:\n").unwrap_or_default().1;
+        let examples = shown.lines().filter(|line| line.starts_with("  "));
+        let expected = match arguments[0] {
+            "completions" | "man" => 0..1,
+            _ => 2..6,
+        };
+        assert!(
+            expected.contains(&examples.count()),
+            "{arguments:?}: {help}"
         );
     }
 }

@@ -6,3 +6,4 @@ mod extent_conditions;
 mod hex_dump;
 mod log_formats;
 mod ranges;
+mod targets;
