@@ -1,4 +1,5 @@
-//! Records of `process-introspection` as Arrow.
+//! Records of `process-introspection` as Arrow, and lakes: tables of snapshots in Parquet
+//! that any engine reads.
 //!
 //! Columns come from the declarations of [the records'
 //! fields](process_introspection_export::Field): see [`columns`] for the types. [`stream`]
@@ -6,4 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod columns;
+pub mod lake;
 pub mod stream;
+pub mod tables;

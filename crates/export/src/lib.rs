@@ -72,7 +72,7 @@ mod table;
 mod types;
 mod value;
 mod virtual_regions;
-mod words;
+pub mod words;
 mod writer;
 
 pub use address::AddressRecord;

@@ -9,15 +9,18 @@ pub(crate) const PROTECTION: &str = "^[r-][w-][x-]$";
 /// Pattern of bytes in hexadecimal.
 pub(crate) const BYTES: &str = "^([0-9a-f]{2})+$";
 
-pub(crate) fn mapping_kinds() -> Vec<&'static str> {
+/// Returns the names of kinds of mappings.
+pub fn mapping_kinds() -> Vec<&'static str> {
     MappingKind::ALL.iter().map(|kind| kind.name()).collect()
 }
 
-pub(crate) fn memory_types() -> Vec<&'static str> {
+/// Returns the names of memory types.
+pub fn memory_types() -> Vec<&'static str> {
     MemoryType::ALL.iter().map(|known| known.name()).collect()
 }
 
-pub(crate) fn unknown_reasons() -> Vec<&'static str> {
+/// Returns the names of reasons for which a backing is unknown.
+pub fn unknown_reasons() -> Vec<&'static str> {
     UnknownReason::ALL
         .iter()
         .map(|known| known.name())
@@ -25,18 +28,23 @@ pub(crate) fn unknown_reasons() -> Vec<&'static str> {
 }
 
 /// States of memory that is mapped, with addresses.
-pub(crate) fn mapped_states() -> Vec<&'static str> {
+pub fn mapped_states() -> Vec<&'static str> {
     states_without(&[State::Resident, State::Unmapped])
 }
 
 /// States of memory that is mapped or not, with addresses.
-pub(crate) fn states_of_addresses() -> Vec<&'static str> {
+pub fn states_of_addresses() -> Vec<&'static str> {
     states_without(&[State::Resident])
 }
 
 /// States without addresses.
-pub(crate) fn states_of_presence() -> Vec<&'static str> {
+pub fn states_of_presence() -> Vec<&'static str> {
     states_without(&[State::Ram, State::Device, State::Zero, State::Unmapped])
+}
+
+/// Returns all protections, as [`crate::protection_name`] names them.
+pub fn protections() -> Vec<&'static str> {
+    vec!["---", "--x", "-w-", "-wx", "r--", "r-x", "rw-", "rwx"]
 }
 
 fn states_without(others: &[State]) -> Vec<&'static str> {

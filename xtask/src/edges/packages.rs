@@ -30,7 +30,7 @@ const ALLOWED: [(&str, &[&str], Others); 11] = [
     ),
     (
         "process-introspection-dataset",
-        &["process-introspection-export"],
+        &["process-introspection", "process-introspection-export"],
         Others::Any,
     ),
     (

@@ -208,13 +208,6 @@ enum Source {
     TextOnly,
 }
 
-impl Source {
-    const FIRST: Self = Self::Query {
-        given: 0,
-        try_text_at: LONG_WALK,
-    };
-}
-
 /// Number of VMAs from which on a walk is long.
 const LONG_WALK: u32 = 64;
 
@@ -225,7 +218,10 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     #[inline(always)]
     pub fn new(name: N) -> Self {
         Self {
-            source: Source::FIRST,
+            source: Source::Query {
+                given: 0,
+                try_text_at: LONG_WALK,
+            },
             text: None,
             name,
             name_len: 0,
@@ -367,7 +363,10 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         let is_before = |other: Vma| other.range.end().as_u64() <= start;
         if answer.is_some_and(is_before) {
             // The text is ahead now.
-            self.source = Source::FIRST;
+            self.source = Source::Query {
+                given: 0,
+                try_text_at: LONG_WALK,
+            };
         }
         Ok(answer)
     }

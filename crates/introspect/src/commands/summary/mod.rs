@@ -162,7 +162,10 @@ impl Arguments {
                 ascii: !has_utf8(),
             });
         }
-        found.write_mappings(sink)
+        for mapping in &found.mappings {
+            sink.write(&MappingUsageRecord::new(found.pid, &found.summary, mapping))?;
+        }
+        Ok(())
     }
 }
 
@@ -180,13 +183,6 @@ struct Found {
 impl Found {
     fn record(&self) -> SummaryRecord {
         SummaryRecord::new(self.pid, &self.command, &self.summary, self.page_size)
-    }
-
-    fn write_mappings(&self, sink: &mut Sink) -> Result<(), Failure> {
-        let mut records = self.mappings.iter();
-        records.try_for_each(|mapping| {
-            sink.write(&MappingUsageRecord::new(self.pid, &self.summary, mapping))
-        })
     }
 }
 

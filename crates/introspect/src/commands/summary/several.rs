@@ -7,7 +7,8 @@ use process_introspection::{
     PhysicalMap, Process, SummaryOptions, Target,
 };
 use process_introspection_export::{
-    Extra, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord, UsageRecord,
+    Extra, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord,
+    UsageRecord,
 };
 
 use super::{missing, summarize, Arguments, Found};
@@ -192,9 +193,7 @@ fn report(arguments: &Arguments, summaries: Summaries, mut sink: Sink) -> Result
         }
     }
     match arguments.by_mapping {
-        true => found
-            .iter()
-            .try_for_each(|found| found.write_mappings(&mut sink))?,
+        true => write_mappings(&found, &mut sink)?,
         false => write_processes(found, is_table, &mut sink)?,
     }
     if let Some(failure) = failed {
@@ -253,6 +252,16 @@ fn summarize_each(
         }
     }
     Ok(summaries)
+}
+
+fn write_mappings(all: &[Found], sink: &mut Sink) -> Result<(), Failure> {
+    for found in all {
+        for mapping in &found.mappings {
+            let record = MappingUsageRecord::new(found.pid, &found.summary, mapping);
+            sink.write(&record)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(), Failure> {
@@ -326,11 +335,7 @@ fn total(records: &[SummaryRecord]) -> Option<SummaryRecord> {
         sum.mappings += record.mappings;
         add_usage(&mut sum.total, &record.total);
         let huge_pages = sum.huge_pages.take().zip(record.huge_pages.as_ref());
-        // A line shows nothing else of them.
-        sum.huge_pages = huge_pages.map(|(mut sum, other)| {
-            sum.mapped += other.mapped;
-            sum
-        });
+        sum.huge_pages = huge_pages.map(add_huge_pages);
         let both = sum.contiguity.take().zip(record.contiguity.as_ref());
         sum.contiguity = both.map(|(mut sum, other)| {
             sum.extents += other.extents;
@@ -357,6 +362,12 @@ fn add_usage(sum: &mut UsageRecord, other: &UsageRecord) {
     sum.swap += other.swap;
     sum.zero = add(sum.zero, other.zero);
     sum.hugetlb += other.hugetlb;
+}
+
+/// Adds the huge pages that a line shows.
+fn add_huge_pages((mut sum, other): (HugePagesRecord, &HugePagesRecord)) -> HugePagesRecord {
+    sum.mapped += other.mapped;
+    sum
 }
 
 #[cfg(test)]

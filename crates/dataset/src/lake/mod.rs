@@ -1,0 +1,25 @@
+//! Lakes: folders of tables, partitioned by date and host, in files of one snapshot each.
+//!
+//! ```text
+//! ROOT/<table>/date=2026-11-25/host=<name>/<snapshot_id>.parquet
+//! ```
+//!
+//! A file is written under another name and renamed when it is complete, and the row of
+//! table snapshots is written last: a snapshot without it does not exist. So no reader ever
+//! takes a part for the whole, whatever happens to the writer.
+
+mod entry;
+mod error;
+mod list;
+mod path;
+mod prune;
+mod read;
+mod write;
+
+pub use entry::{Entry, State};
+pub use error::LakeError;
+pub use list::{Lake, When};
+pub use path::SnapshotId;
+pub use prune::{Keep, Pruned};
+pub use read::{Snapshot, StoredProcess};
+pub use write::{SnapshotWriter, Start, Written};

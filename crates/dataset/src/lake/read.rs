@@ -1,0 +1,365 @@
+//! Reading a snapshot: its row, and the rows of its tables, in constant memory where they
+//! can be many.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::ProjectionMask;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+use process_introspection::{AddrRange, Attributed, Mapping, PageSize, PhysicalRegion};
+use process_introspection_export::{Details, FromSource};
+
+use crate::columns::Rows;
+use crate::lake::entry::{Entry, State};
+use crate::lake::error::LakeError;
+use crate::tables::mappings::MappingRow;
+use crate::tables::processes::ProcessRow;
+use crate::tables::regions::RegionRow;
+use crate::tables::snapshots::SnapshotRow;
+use crate::tables::{Table, SCHEMA_VERSION};
+
+/// Rows that are decoded at a time.
+const BATCH: usize = 16 << 10;
+
+impl Entry {
+    /// Reads the snapshot's row.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`], [`LakeError::LaterVersion`].
+    pub fn open(&self) -> Result<Snapshot, LakeError> {
+        Snapshot::open(self)
+    }
+}
+
+/// Complete snapshot of a lake.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    entry: Entry,
+    row: SnapshotRow,
+}
+
+impl Snapshot {
+    fn open(entry: &Entry) -> Result<Self, LakeError> {
+        let path = entry.path();
+        let batches = TableReader::open(&path)?.batches(|_| true, None)?;
+        let mut rows = Vec::<SnapshotRow>::new();
+        for batch in batches {
+            for row in rows_of(&batch?, &path)? {
+                rows.push(row?);
+            }
+        }
+        let [row] = <[SnapshotRow; 1]>::try_from(rows)
+            .map_err(|rows| LakeError::damaged(&path, format!("it has {} rows", rows.len())))?;
+        if row.schema_version > SCHEMA_VERSION {
+            let version = row.schema_version;
+            return Err(LakeError::LaterVersion { path, version });
+        }
+        Ok(Self {
+            entry: entry.clone(),
+            row,
+        })
+    }
+
+    /// Returns the snapshot's row.
+    pub fn row(&self) -> &SnapshotRow {
+        &self.row
+    }
+
+    /// Returns its place in the lake.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Returns the base page size of the machine.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`].
+    pub fn page_size(&self) -> Result<PageSize, LakeError> {
+        let size = PageSize::from_bytes(self.row.page_size);
+        size.ok_or_else(|| LakeError::damaged(&self.entry.path(), "it has no page size"))
+    }
+
+    fn path(&self, table: Table) -> PathBuf {
+        self.entry.place.file(&self.entry.root, table)
+    }
+
+    /// Returns whether its tables are there, by their sizes.
+    pub fn state(&self) -> State {
+        for table in Table::PARTS {
+            let path = self.path(table);
+            let expected = match table {
+                Table::Processes => self.row.processes_bytes,
+                Table::Mappings => self.row.mappings_bytes,
+                _ => self.row.regions_bytes,
+            };
+            let why = match fs::metadata(&path) {
+                Ok(metadata) if metadata.len() == expected => continue,
+                Ok(metadata) => format!("has {} bytes instead of {expected}", metadata.len()),
+                Err(error) => error.to_string(),
+            };
+            return State::Incomplete(format!("table {}: {why}", table.name()));
+        }
+        State::Complete
+    }
+
+    fn read<R: FromSource>(&self, table: Table, pid: Option<u64>) -> Result<Vec<R>, LakeError> {
+        let path = self.path(table);
+        let reader = TableReader::open(&path)?;
+        let batches = reader.batches(|group| group.may_have("unique_pid", pid, pid), None)?;
+        let mut rows = Vec::new();
+        for batch in batches {
+            for row in rows_of(&batch?, &path)? {
+                rows.push(row?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Returns all processes, also those that could not be read, by their unique PIDs.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn processes(&self) -> Result<Vec<ProcessRow>, LakeError> {
+        self.read(Table::Processes, None)
+    }
+
+    /// Returns the mappings of a process by their addresses.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn mappings(&self, unique_pid: u64) -> Result<Vec<MappingRow>, LakeError> {
+        let mut rows: Vec<MappingRow> = self.read(Table::Mappings, Some(unique_pid))?;
+        rows.retain(|row| row.unique_pid == unique_pid);
+        Ok(rows)
+    }
+
+    /// Returns a process with its mappings.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn open_process(&self, row: ProcessRow) -> Result<StoredProcess<'_>, LakeError> {
+        let path = self.path(Table::Mappings);
+        let mut mappings = Vec::new();
+        for mapping in self.mappings(row.unique_pid)? {
+            let made = mapping.mapping().ok_or_else(|| {
+                LakeError::damaged(&path, format!("a mapping at {:#x}", mapping.vaddr.0))
+            })?;
+            mappings.push((Arc::new(made), mapping));
+        }
+        Ok(StoredProcess {
+            snapshot: self,
+            page_size: self.page_size()?,
+            row,
+            mappings,
+        })
+    }
+
+    /// Returns the regions of all processes, or of one, by unique PID and address.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn regions(
+        &self,
+        unique_pid: Option<u64>,
+        with_details: bool,
+    ) -> Result<impl Iterator<Item = Result<RegionRow, LakeError>> + use<>, LakeError> {
+        self.regions_until(unique_pid, None, with_details)
+    }
+
+    /// As [`Self::regions`], but those of the process that begin behind a page may be left
+    /// out.
+    fn regions_until(
+        &self,
+        unique_pid: Option<u64>,
+        last: Option<u64>,
+        with_details: bool,
+    ) -> Result<impl Iterator<Item = Result<RegionRow, LakeError>> + use<>, LakeError> {
+        let path = self.path(Table::Regions);
+        let reader = TableReader::open(&path)?;
+        let batches = reader.batches(
+            move |group| {
+                group.may_have("unique_pid", unique_pid, unique_pid)
+                    && (unique_pid.is_none() || group.may_have("vpn", None, last))
+            },
+            (!with_details).then_some("details"),
+        )?;
+        let rows = batches.flat_map(move |batch| {
+            let rows = batch.and_then(|batch| rows_of::<RegionRow>(&batch, &path));
+            let (rows, error) = match rows {
+                Ok(rows) => (Some(rows), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            rows.into_iter().flatten().chain(error)
+        });
+        Ok(rows.filter(move |row| match (row, unique_pid) {
+            (Ok(row), Some(unique_pid)) => row.unique_pid == unique_pid,
+            _ => true,
+        }))
+    }
+}
+
+/// Process of a snapshot, with its mappings.
+#[derive(Debug)]
+pub struct StoredProcess<'a> {
+    snapshot: &'a Snapshot,
+    page_size: PageSize,
+    row: ProcessRow,
+    mappings: Vec<(Arc<Mapping>, MappingRow)>,
+}
+
+impl StoredProcess<'_> {
+    /// Returns the process's row.
+    pub fn row(&self) -> &ProcessRow {
+        &self.row
+    }
+
+    /// Returns its mappings by their addresses, each with its row.
+    pub fn mappings(&self) -> &[(Arc<Mapping>, MappingRow)] {
+        &self.mappings
+    }
+
+    /// Passes the regions in `range` to `each`, cut to it, until that breaks.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn regions(
+        &self,
+        range: AddrRange,
+        with_details: bool,
+        mut each: impl FnMut(Attributed<PhysicalRegion>, Option<Details>) -> std::ops::ControlFlow<()>,
+    ) -> Result<std::ops::ControlFlow<()>, LakeError> {
+        use std::ops::ControlFlow::{Break, Continue};
+        let base = self.page_size;
+        let path = self.snapshot.path(Table::Regions);
+        let last = range.end().as_u64().saturating_sub(1) >> base.shift();
+        let pid = Some(self.row.unique_pid);
+        let mut mappings = self.mappings.iter().peekable();
+        for row in self.snapshot.regions_until(pid, Some(last), with_details)? {
+            let row = row?;
+            let vaddr = row.mapping_vaddr.0;
+            let is_before = |mapping: &Mapping| mapping.range.start().as_u64() < vaddr;
+            while mappings
+                .next_if(|(mapping, _)| is_before(mapping))
+                .is_some()
+            {}
+            let mapping = mappings
+                .peek()
+                .filter(|(mapping, _)| mapping.range.start().as_u64() == vaddr);
+            let region = mapping.and_then(|(mapping, _)| row.region(mapping, base));
+            let Some(mut region) = region else {
+                let at = row.vpn << base.shift();
+                return Err(LakeError::damaged(&path, format!("a region at {at:#x}")));
+            };
+            if !cut(&mut region, range) {
+                continue;
+            }
+            if each(region, row.details).is_break() {
+                return Ok(Break(()));
+            }
+        }
+        Ok(Continue(()))
+    }
+}
+
+/// Cuts a region to a range; returns false if nothing is left.
+fn cut(region: &mut Attributed<PhysicalRegion>, range: AddrRange) -> bool {
+    let start = region.virt.start().max(range.start());
+    let end = region.virt.end().min(range.end());
+    match AddrRange::new(start.as_u64(), end.as_u64()) {
+        Some(left) if start < end => {
+            let skipped = start.as_u64() - region.virt.start().as_u64();
+            region.pages.backing = region.pages.backing.further(skipped);
+            region.pages.virt = left;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Returns the rows of a batch.
+fn rows_of<R: FromSource>(
+    batch: &RecordBatch,
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<R, LakeError>> + use<R>, LakeError> {
+    let rows = Rows::<R>::new(batch).map_err(|error| LakeError::damaged(path, error))?;
+    let path = path.to_owned();
+    Ok(rows.map(move |row| row.map_err(|missing| LakeError::damaged(&path, missing))))
+}
+
+/// File of a table.
+struct TableReader {
+    path: PathBuf,
+    file: File,
+    metadata: ArrowReaderMetadata,
+}
+
+impl TableReader {
+    fn open(path: &Path) -> Result<Self, LakeError> {
+        let file = File::open(path).map_err(LakeError::io("open", path))?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .map_err(|error| LakeError::damaged(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            metadata,
+        })
+    }
+
+    /// Reads the row groups that are chosen, without the column `left_out`.
+    fn batches(
+        self,
+        mut is_chosen: impl FnMut(Group<'_>) -> bool,
+        left_out: Option<&str>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>>, LakeError> {
+        let Self {
+            path,
+            file,
+            metadata,
+        } = self;
+        let groups = metadata.metadata().row_groups().iter().enumerate();
+        let groups = groups.filter(|(_, group)| is_chosen(Group(group)));
+        let groups = groups.map(|(index, _)| index).collect();
+        let schema = metadata.metadata().file_metadata().schema_descr_ptr();
+        let roots = schema.root_schema().get_fields().iter().enumerate();
+        let roots = roots.filter(|(_, root)| Some(root.name()) != left_out);
+        let mask = ProjectionMask::roots(&schema, roots.map(|(index, _)| index));
+        let reader: Result<ParquetRecordBatchReader, _> =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                .with_row_groups(groups)
+                .with_projection(mask)
+                .with_batch_size(BATCH)
+                .build();
+        let reader = reader.map_err(|error| LakeError::damaged(&path, error))?;
+        Ok(reader.map(move |batch| batch.map_err(|error| LakeError::damaged(&path, error))))
+    }
+}
+
+/// Row group, by its statistics.
+struct Group<'a>(&'a RowGroupMetaData);
+
+impl Group<'_> {
+    /// Returns whether a column may have a number between these; true without statistics.
+    fn may_have(&self, column: &str, least: Option<u64>, most: Option<u64>) -> bool {
+        let columns = self.0.columns().iter();
+        let mut columns = columns.filter(|chunk| chunk.column_path().string() == column);
+        let statistics = columns.next().and_then(|chunk| chunk.statistics());
+        let Some(Statistics::Int64(known)) = statistics else {
+            return true;
+        };
+        let bits = |number: Option<&i64>| number.map(|number| *number as u64);
+        let is_past = most
+            .zip(bits(known.min_opt()))
+            .is_some_and(|(most, min)| min > most);
+        let is_before = least
+            .zip(bits(known.max_opt()))
+            .is_some_and(|(least, max)| max < least);
+        !is_past && !is_before
+    }
+}

@@ -1,0 +1,536 @@
+//! Lakes: what is written is what is read, a part is never taken for the whole, and errors
+//! say what is wrong.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use process_introspection::{AddrRange, Backing, PageSize, SwapPlace};
+use process_introspection_dataset::lake::{
+    Keep, Lake, LakeError, Snapshot, SnapshotId, SnapshotWriter, Start, State, When, Written,
+};
+use process_introspection_dataset::tables::mappings::MappingRow;
+use process_introspection_dataset::tables::processes::ProcessRow;
+use process_introspection_dataset::tables::regions::RegionRow;
+use process_introspection_dataset::tables::snapshots::SnapshotRow;
+use process_introspection_dataset::tables::{Table, SCHEMA_VERSION};
+use process_introspection_export::{
+    Details, FlagCounts, Hex, KindRecord, NameBuf, NodeRecord, Span, State as PageState, Time,
+    UsageRecord,
+};
+use tempfile::TempDir;
+
+const HOST: &[u8] = b"mill-7";
+const NOON: u64 = 1_790_000_000;
+
+fn time(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn snapshot_row() -> SnapshotRow {
+    SnapshotRow {
+        taken_at: Time::from(time(NOON)),
+        duration: 1234,
+        schema_version: SCHEMA_VERSION,
+        tool_version: "0.1.0".to_owned(),
+        boot_id: Some("c0ffee".to_owned()),
+        machine_id_hash: None,
+        kernel: "6.12".to_owned(),
+        arch: "x86_64".to_owned(),
+        page_size: 4096,
+        mem_total: Some(1 << 34),
+        nodes: Some(1),
+        booted_at: Some(Time(-1)),
+        all_processes: true,
+        details: false,
+        frozen: false,
+        redacted: false,
+        has_addresses: true,
+        has_frames: true,
+        thp_enabled: Some("madvise".to_owned()),
+        thp_defrag: None,
+        defrag_mode: None,
+        swappiness: Some(60),
+        numa_balancing: None,
+        memory_some_avg10: Some(12),
+        memory_full_avg10: None,
+        memory_some_total: Some(u64::MAX >> 1),
+        memory_full_total: None,
+        processes_read: 2,
+        unread_gone: 0,
+        unread_refused: 1,
+        unread_silent: 0,
+        unread_failed: 0,
+        processes_rows: 0,
+        processes_bytes: 0,
+        mappings_rows: 0,
+        mappings_bytes: 0,
+        regions_rows: 0,
+        regions_bytes: 0,
+        swap_areas: vec!["/swap file".to_owned(), "/dev/zram0".to_owned()],
+        host_name: NameBuf(HOST.to_vec()),
+    }
+}
+
+fn process_row(unique_pid: u64) -> ProcessRow {
+    ProcessRow {
+        unique_pid,
+        pid: unique_pid as u32,
+        ppid: Some(1),
+        uid: Some(0),
+        started_at: Some(Time(5)),
+        name: NameBuf(b"cat".to_vec()),
+        // Bytes that are not UTF-8.
+        command: NameBuf(b"cat \xff\xfe".to_vec()),
+        exe: NameBuf(Vec::new()),
+        cgroup: Some("/system.slice".to_owned()),
+        unit: None,
+        container: None,
+        unread: None,
+        error: None,
+        mappings: Some(1),
+        virtual_size: Some(8192),
+        resident: Some(4096),
+        pss: Some(2048),
+        uss: None,
+        swap: Some(0),
+        zero: None,
+        hugetlb: Some(0),
+        kinds: Some(vec![KindRecord {
+            kind: "heap",
+            usage: UsageRecord {
+                virt: 8192,
+                resident: 4096,
+                pss: Some(2048),
+                uss: None,
+                swap: 0,
+                zero: Some(0),
+                hugetlb: 0,
+            },
+            nodes: Some(vec![
+                NodeRecord {
+                    node: Some(0),
+                    bytes: 4096,
+                },
+                NodeRecord {
+                    node: None,
+                    bytes: 0,
+                },
+            ]),
+        }]),
+        page_sizes: None,
+        huge_pages: None,
+        contiguity: None,
+        memory_by_node: Some(Vec::new()),
+    }
+}
+
+fn mapping_row(unique_pid: u64, vaddr: u64, pages: u64) -> MappingRow {
+    MappingRow {
+        unique_pid,
+        vaddr: Hex(vaddr),
+        size: pages << 12,
+        prot: "rw-",
+        shared: false,
+        kind: "anon",
+        path: NameBuf(Vec::new()),
+        dev: Default::default(),
+        ino: 0,
+        file_offset: Hex(0),
+        deleted: false,
+        page_size: Some(4096),
+        device_paddr: None,
+        device_cache: None,
+        unlisted: None,
+        resident: Some(4096),
+        pss: None,
+        uss: None,
+        swap: Some(0),
+        zero: None,
+        hugetlb: Some(0),
+        huge: None,
+        extents: Some(1),
+        median_extent: None,
+        largest_extent: None,
+    }
+}
+
+fn region_row(unique_pid: u64, vaddr: u64, at: u64, state: PageState) -> RegionRow {
+    let address = matches!(state, PageState::Ram | PageState::Zero | PageState::Device);
+    let is_swapped = state == PageState::Swapped;
+    RegionRow {
+        unique_pid,
+        vpn: (vaddr >> 12) + at,
+        mapping_vaddr: Hex(vaddr),
+        pages: 1,
+        pfn: address.then_some(0x11c183 + 7 * at),
+        state,
+        reason: (state == PageState::Unknown).then_some("driver"),
+        swap_area: is_swapped.then_some(3),
+        swap_slot: is_swapped.then_some(at << 20),
+        page_size: address.then_some(4096),
+        node: (at % 3 == 0).then_some(1),
+        cache: address.then_some("write-back"),
+        anonymous: at % 2 == 0,
+        details: None,
+    }
+}
+
+const MAPPED: [PageState; 10] = [
+    PageState::Ram,
+    PageState::Device,
+    PageState::Zero,
+    PageState::NotPresent,
+    PageState::Swapped,
+    PageState::Guard,
+    PageState::Poisoned,
+    PageState::Migrating,
+    PageState::Marker,
+    PageState::Unknown,
+];
+
+const ADDRESS: u64 = 0x7f00_0000_0000;
+
+/// Regions of a process with one mapping, in all states.
+fn region_rows(unique_pid: u64, count: u64) -> Vec<RegionRow> {
+    let state = |at| MAPPED[at as usize % MAPPED.len()];
+    (0..count)
+        .map(|at| region_row(unique_pid, ADDRESS, at, state(at)))
+        .collect()
+}
+
+fn begin(root: &Path, host: &[u8], seconds: u64, details: bool) -> SnapshotWriter {
+    let start = Start {
+        host: host.to_vec(),
+        taken_at: time(seconds),
+        details,
+        description: vec![("tool".to_owned(), "test".to_owned())],
+    };
+    SnapshotWriter::begin(root, start).expect("a writer")
+}
+
+fn add(writer: &mut SnapshotWriter, unique_pid: u64, regions: &[RegionRow]) {
+    writer.process(&process_row(unique_pid)).unwrap();
+    let pages = regions.len().max(1) as u64;
+    let mapping = mapping_row(unique_pid, ADDRESS, pages);
+    writer.mapping(&mapping).unwrap();
+    regions.iter().for_each(|row| writer.region(row).unwrap());
+}
+
+fn write(root: &Path, host: &[u8], seconds: u64) -> Written {
+    let mut writer = begin(root, host, seconds, false);
+    add(&mut writer, 77, &region_rows(77, 5));
+    writer.finish(snapshot_row()).expect("a snapshot")
+}
+
+fn select(root: &Path, when: When) -> Snapshot {
+    let lake = Lake::open(root).unwrap();
+    lake.select(when, None, HOST).expect("a snapshot")
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::new();
+    for child in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match child.path() {
+            path if path.is_dir() => all.extend(files(&path)),
+            path => {
+                all.insert(path);
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn rows_are_read_as_they_were_written() {
+    let root = TempDir::new().unwrap();
+    let mut writer = begin(root.path(), HOST, NOON, false);
+    // More than a row group.
+    let many = region_rows(78, 150_000);
+    let few = region_rows(90, 12);
+    add(&mut writer, 78, &many);
+    add(&mut writer, 90, &few);
+    let written = writer.finish(snapshot_row()).unwrap();
+    let snapshot = select(root.path(), When::Latest);
+    assert_eq!(snapshot.row(), &written.row);
+    assert_eq!(snapshot.row().regions_rows, 150_012);
+    assert_eq!(snapshot.state(), State::Complete);
+    assert_eq!(
+        snapshot.processes().unwrap(),
+        [process_row(78), process_row(90)]
+    );
+    assert_eq!(
+        snapshot.mappings(90).unwrap(),
+        [mapping_row(90, ADDRESS, 12)]
+    );
+    let read = snapshot.regions(None, true).unwrap();
+    let read: Vec<_> = read.map(Result::unwrap).collect();
+    assert_eq!(read, [many, few].concat());
+}
+
+#[test]
+fn regions_of_a_process_are_those_of_its_mapping_cut_to_the_range() {
+    let root = TempDir::new().unwrap();
+    let mut writer = begin(root.path(), HOST, NOON, false);
+    add(&mut writer, 78, &region_rows(78, 140_000));
+    add(&mut writer, 90, &region_rows(90, 10));
+    writer.finish(snapshot_row()).unwrap();
+    let snapshot = select(root.path(), When::Latest);
+    let of = |unique_pid, range| {
+        let processes = snapshot.processes().unwrap().into_iter();
+        let mut processes = processes.filter(|row| row.unique_pid == unique_pid);
+        let process = snapshot.open_process(processes.next().unwrap()).unwrap();
+        let mut found = Vec::new();
+        let walked = process.regions(range, true, |region, details| {
+            assert_eq!(details, None);
+            found.push(region);
+            std::ops::ControlFlow::Continue(())
+        });
+        assert!(walked.unwrap().is_continue());
+        found
+    };
+    let found = of(90, AddrRange::ALL);
+    let base = PageSize::from_bytes(4096).unwrap();
+    let backings: Vec<_> = found.iter().map(|region| region.backing).collect();
+    let expected = region_rows(90, 10).into_iter();
+    let expected: Vec<_> = expected.map(|row| row.backing(base).unwrap()).collect();
+    assert_eq!(backings, expected);
+    let place = SwapPlace {
+        area: 3,
+        offset: 4 << 20,
+    };
+    assert_eq!(backings[4], Backing::Swapped(Some(place)));
+    assert!(found
+        .iter()
+        .all(|region| region.mapping.range.size() == 10 << 12));
+
+    let start = ADDRESS + (139_000 << 12) + 100;
+    let range = AddrRange::new(start, start + 8000).unwrap();
+    let found = of(78, range);
+    assert_eq!(found.len(), 2);
+    assert_eq!(
+        (found[0].virt.start(), found[1].virt.end()),
+        (range.start(), range.end())
+    );
+    let frame = (0x11c183 + 7 * 139_000) << 12;
+    assert_eq!(found[0].backing.address().unwrap().as_u64(), frame + 100);
+}
+
+#[test]
+fn details_are_kept_and_cost_no_column_without_them() {
+    let root = TempDir::new().unwrap();
+    let mut writer = begin(root.path(), HOST, NOON, true);
+    let mut rows = region_rows(78, 2);
+    rows[0].details = Some(Details {
+        pages: 1,
+        frames: 1,
+        flags: FlagCounts(vec![("uptodate".to_owned(), 1)]),
+        entries: FlagCounts(Vec::new()),
+        mapcount: Some(Span { min: 1, max: 3 }),
+        swap_area: None,
+    });
+    add(&mut writer, 78, &rows);
+    let mut row = snapshot_row();
+    row.details = true;
+    writer.finish(row).unwrap();
+    let snapshot = select(root.path(), When::Latest);
+    let read = |with_details| {
+        let rows = snapshot.regions(Some(78), with_details).unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    assert_eq!(read(true), rows);
+    rows[0].details = None;
+    assert_eq!(read(false), rows);
+}
+
+#[test]
+fn paths_are_partitions_that_only_their_owner_reads() {
+    let root = TempDir::new().unwrap();
+    let root = root.path().join("lake");
+    let host = "Mühle/7=a".as_bytes();
+    let written = write(&root, host, NOON);
+    let expected = Table::ALL.map(|table| {
+        root.join(table.name())
+            .join("date=2026-09-21/host=M%C3%BChle%2F7%3Da")
+            .join(format!("{}.parquet", written.id))
+    });
+    assert_eq!(files(&root), BTreeSet::from(expected));
+    for file in files(&root) {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&file), 0o600);
+        for folder in file.ancestors().skip(1).take(4) {
+            assert_eq!(mode(folder), 0o700, "{}", folder.display());
+        }
+    }
+    let (entries, others) = Lake::open(&root).unwrap().entries().unwrap();
+    assert_eq!((entries.len(), others.len()), (1, 0));
+    assert_eq!(entries[0].host(), host);
+}
+
+#[test]
+fn a_writer_that_does_not_finish_leaves_no_snapshot() {
+    let root = TempDir::new().unwrap();
+    let lake = Lake::open(root.path()).unwrap();
+    let mut writer = begin(root.path(), HOST, NOON, false);
+    add(&mut writer, 78, &region_rows(78, 200_000));
+    // Beside it another one.
+    let other = write(root.path(), HOST, NOON);
+    let (entries, others) = lake.entries().unwrap();
+    assert_eq!(
+        entries.iter().map(|entry| entry.id()).collect::<Vec<_>>(),
+        [other.id]
+    );
+    assert!(others.is_empty());
+    // What a killed writer leaves.
+    let partial = files(root.path());
+    assert_eq!(partial.len(), 7);
+    drop(writer);
+    assert_eq!(files(root.path()).len(), 4);
+    let error = lake.select(When::Id(SnapshotId::at(time(0))), None, HOST);
+    assert!(
+        matches!(error, Err(LakeError::NotFound { .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_time_selects_the_newest_snapshot_at_or_before_it() {
+    let root = TempDir::new().unwrap();
+    let lake = Lake::open(root.path()).unwrap();
+    assert!(matches!(
+        lake.select(When::Latest, None, HOST),
+        Err(LakeError::Empty(_))
+    ));
+    let days = [0, 1, 2].map(|day| NOON + day * 86_400);
+    let ids = days.map(|seconds| write(root.path(), HOST, seconds).id);
+    let at = |seconds| select(root.path(), When::At(time(seconds))).entry().id();
+    assert_eq!(at(days[1]), ids[1]);
+    assert_eq!(at(days[2] - 1), ids[1]);
+    assert_eq!(select(root.path(), When::Latest).entry().id(), ids[2]);
+    assert_eq!(select(root.path(), When::Id(ids[0])).entry().id(), ids[0]);
+    let when: When = "2026-09-22T14:13:20Z".parse().unwrap();
+    assert_eq!(when, When::At(time(days[1])));
+    assert_eq!(ids[2].to_string().parse(), Ok(When::Id(ids[2])));
+    assert!("yesterday".parse::<When>().unwrap_err().contains("latest"));
+    let error = lake
+        .select(When::At(time(days[0] - 1)), None, HOST)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("at or before 2026-09-21T14:13:19"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_of_several_hosts_has_to_be_chosen_unless_it_is_this_one() {
+    let root = TempDir::new().unwrap();
+    let lake = Lake::open(root.path()).unwrap();
+    write(root.path(), b"a", NOON);
+    let host = |named: Option<&[u8]>, this: &[u8]| {
+        let selected = lake.select(When::Latest, named, this);
+        selected.map(|snapshot| snapshot.entry().host().to_vec())
+    };
+    assert_eq!(host(None, b"c").unwrap(), b"a");
+    write(root.path(), b"b", NOON + 1);
+    let error = host(None, b"c").unwrap_err();
+    assert!(error.to_string().ends_with("--host: a, b"), "{error}");
+    assert_eq!(host(None, b"a").unwrap(), b"a");
+    assert_eq!(host(Some(b"b"), b"a").unwrap(), b"b");
+    let error = host(Some(b"d"), b"a").unwrap_err();
+    assert!(matches!(error, LakeError::NotFound { .. }), "{error}");
+}
+
+#[test]
+fn a_lake_that_was_copied_in_part_says_what_is_missing() {
+    let root = TempDir::new().unwrap();
+    let written = write(root.path(), HOST, NOON);
+    let all = files(root.path());
+    let of = |table: Table| {
+        all.iter()
+            .find(|path| path.starts_with(root.path().join(table.name())))
+    };
+    let regions = of(Table::Regions).unwrap();
+    let whole = fs::read(regions).unwrap();
+    fs::write(regions, &whole[..whole.len() / 2]).unwrap();
+    let snapshot = select(root.path(), When::Latest);
+    let State::Incomplete(why) = snapshot.state() else {
+        panic!("it is complete");
+    };
+    assert!(why.contains("table regions: has"), "{why}");
+    let damaged = snapshot.regions(None, false).map(drop).unwrap_err();
+    assert!(matches!(damaged, LakeError::Damaged { .. }), "{damaged}");
+    fs::remove_file(regions).unwrap();
+    let State::Incomplete(why) = snapshot.state() else {
+        panic!("it is complete");
+    };
+    assert!(why.contains("No such file"), "{why}");
+
+    // Files that are none of a lake's.
+    let folder = regions.parent().unwrap();
+    let snapshots = of(Table::Snapshots).unwrap();
+    fs::write(snapshots.with_file_name("notes.txt"), "mine").unwrap();
+    fs::write(root.path().join("snapshots/other"), "mine").unwrap();
+    let lake = Lake::open(root.path()).unwrap();
+    let (entries, others) = lake.entries().unwrap();
+    assert_eq!((entries.len(), others.len()), (1, 2));
+    fs::write(snapshots, "not Parquet").unwrap();
+    let error = lake.select(When::Id(written.id), None, HOST).unwrap_err();
+    assert!(error.to_string().contains("is not usable"), "{error}");
+    assert!(folder.exists());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let root = TempDir::new().unwrap();
+    let file = root.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    let start = Start {
+        host: HOST.to_vec(),
+        taken_at: time(NOON),
+        details: false,
+        description: Vec::new(),
+    };
+    let error = SnapshotWriter::begin(&file, start).unwrap_err();
+    assert!(error.to_string().starts_with("cannot create "), "{error}");
+    let error = Lake::open(&file).unwrap_err();
+    assert!(error.to_string().contains("a lake is a folder"), "{error}");
+    let error = Lake::open(root.path().join("none")).unwrap_err();
+    assert!(error.to_string().contains("No such file"), "{error}");
+}
+
+#[test]
+fn pruning_removes_old_snapshots_of_each_host_and_remains_of_writers() {
+    let root = TempDir::new().unwrap();
+    let day = 86_400;
+    let old = write(root.path(), b"a", NOON);
+    let new = write(root.path(), b"a", NOON + 3 * day);
+    let other = write(root.path(), b"b", NOON);
+    let killed = begin(root.path(), b"a", NOON, false);
+    let at_work = begin(root.path(), b"a", NOON + 3 * day, false);
+    // Killed: nothing runs when it is dropped.
+    std::mem::forget(killed);
+    std::mem::forget(at_work);
+    let lake = Lake::open(root.path()).unwrap();
+    let now = time(NOON + 3 * day + 60);
+    let ids = |keep| {
+        let prunable = lake.prunable(keep, now).unwrap();
+        assert_eq!(prunable.remains.len(), 3);
+        let entries = prunable.snapshots.iter();
+        entries.map(|entry| entry.id()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(ids(Keep::Newest(1)), BTreeSet::from([old.id]));
+    assert_eq!(ids(Keep::Newest(2)), BTreeSet::new());
+    let younger = Keep::Younger(Duration::from_secs(2 * day));
+    assert_eq!(ids(younger), BTreeSet::from([old.id, other.id]));
+    assert_eq!(files(root.path()).len(), 3 * 4 + 2 * 3);
+    lake.prunable(younger, now).unwrap().remove().unwrap();
+    // The snapshot that is left, and the writer's that is at work.
+    assert_eq!(files(root.path()).len(), 4 + 3);
+    assert!(!root.path().join("snapshots/date=2026-09-21").exists());
+    assert_eq!(select(root.path(), When::Latest).entry().id(), new.id);
+}
