@@ -28,6 +28,11 @@ impl<'a> Stat<'a> {
         self.field(3)?.first().copied()
     }
 
+    /// Returns field 4: the PID of the parent.
+    pub fn parent(&self) -> Option<u32> {
+        number(self.field(4)?)
+    }
+
     /// Returns field 9: the kernel's flags of the task (`PF_*`, include/linux/sched.h).
     pub fn flags(&self) -> Option<u64> {
         number(self.field(9)?)

@@ -79,6 +79,7 @@ pub use facts::page_facts::{EntryFlags, NotedEntries, PageFacts, PageFactsReader
 pub use facts::thread_stacks::ThreadStacks;
 pub use facts::vm_flags::VmFlags;
 pub use machine::frames::{FrameFlags, Frames};
+pub use machine::host::{machine_id, Host, MemoryPressure, Pressure};
 pub use machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
 pub use machine::memory_types::MemoryTypes;
 pub use machine::page_use::{PageRun, PageUse, PageUses};
@@ -87,7 +88,9 @@ pub use machine::range::PhysRange;
 pub use machine::swap_areas::{SwapArea, SwapAreas};
 pub use owners::{owners, Coverage, Owner, OwnerEvent, PassedProcess, WantedFrames};
 pub use passes::{for_each_process, stream_processes, Parts, PassEvent, PassOptions};
-pub use process::find::{all_pids, all_processes, processes_named, NamedProcess};
+pub use process::cgroup::Cgroup;
+pub use process::find::{all_pids, all_processes, processes_named, ListedProcess, NamedProcess};
+pub use process::info::ProcessInfo;
 pub use process::mapping::{Mapping, MappingName, MappingParts};
 pub use process::mounts::Mounts;
 pub use process::object::Object;

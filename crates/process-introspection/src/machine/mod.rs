@@ -2,6 +2,7 @@
 //! settings. Knows processes only as far as reading requires it.
 
 pub(crate) mod frames;
+pub(crate) mod host;
 pub(crate) mod huge_pages;
 pub(crate) mod memory_types;
 pub(crate) mod page_use;

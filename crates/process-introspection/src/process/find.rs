@@ -13,6 +13,16 @@ use crate::process::mounts::Mounts;
 use crate::process::{Process, UniquePid};
 use crate::text_files::read_of;
 
+/// Process that proc lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedProcess {
+    /// Its PID.
+    pub pid: u32,
+    /// Its unique PID, or the error why that is hidden (`hidepid` of proc).
+    pub unique_pid: Result<UniquePid, Error>,
+}
+
 /// Process that a search by name found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,15 +90,24 @@ impl Mounts {
     /// # Errors
     /// As the function.
     pub fn all_pids(&self) -> Result<Vec<UniquePid>, Error> {
-        let mut found = Vec::new();
-        for pid in pids(self)? {
-            match self.unique_pid(pid) {
-                Ok(unique) => found.push(unique),
-                Err(error) if error.is_gone() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
+        let listed = self.listed_processes()?.into_iter();
+        listed.map(|process| process.unique_pid).collect()
+    }
+
+    /// Returns all processes in this proc in the order of their PIDs, also those that
+    /// cannot be opened: [`Mounts::process_info`] describes them. Kernel threads and ended
+    /// processes are among them; they have no memory ([`Process::has_memory`]).
+    ///
+    /// # Errors
+    /// As the function [`all_pids`].
+    pub fn listed_processes(&self) -> Result<Vec<ListedProcess>, Error> {
+        let listed = pids(self)?.into_iter().map(|pid| ListedProcess {
+            pid,
+            unique_pid: self.unique_pid(pid),
+        });
+        let is_gone =
+            |process: &ListedProcess| process.unique_pid.as_ref().is_err_and(Error::is_gone);
+        Ok(listed.filter(|process| !is_gone(process)).collect())
     }
 
     /// Returns the same as the function [`processes_named`], from this proc.

@@ -1,7 +1,9 @@
 //! Handle of one process and its memory. These modules describe the process and its
 //! mappings; they read no frames and walk no page map.
 
+pub(crate) mod cgroup;
 pub(crate) mod find;
+pub(crate) mod info;
 mod location;
 pub(crate) mod mapping;
 pub(crate) mod mounts;
@@ -257,11 +259,7 @@ impl Process {
     }
 
     pub(crate) fn error(&self, error: core::CoreError) -> Error {
-        let error = Error::new(error, self.target);
-        match self.mounts.has_own_proc() {
-            true => error,
-            false => error.in_other_proc(),
-        }
+        self.mounts.error(error, self.target)
     }
 }
 

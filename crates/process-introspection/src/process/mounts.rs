@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use process_introspection_core::descriptor::OwnedFd;
 use process_introspection_core::proc_text::Stat;
+use process_introspection_core::{CoreError, Target};
 use rustix::fs::{open, statfs, FsWord, Mode, OFlags, PROC_SUPER_MAGIC};
 
 use crate::error::Error;
@@ -19,7 +20,7 @@ const SYSFS_MAGIC: FsWord = 0x6265_6572;
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// Flag of a kernel thread (include/linux/sched.h, Linux 2.6.27 to 7.2).
-const PF_KTHREAD: u64 = 0x0020_0000;
+pub(super) const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// Mounts of proc and sysfs to read: `/proc` and `/sys`, unless others are set.
 ///
@@ -115,6 +116,15 @@ impl Mounts {
         let stat = std::fs::read(self.proc().join("2/stat")).unwrap_or_default();
         let flags = Stat::parse(&stat).and_then(|stat| stat.flags());
         flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
+    }
+
+    /// Returns the error about a process of this proc.
+    pub(super) fn error(&self, error: CoreError, target: Option<Target>) -> Error {
+        let error = Error::new(error, target);
+        match self.has_own_proc() {
+            true => error,
+            false => error.in_other_proc(),
+        }
     }
 
     /// Opens the directory of another sysfs.
