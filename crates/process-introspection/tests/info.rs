@@ -114,8 +114,8 @@ fn the_machine_is_what_its_tools_say() {
         libc::sysinfo(&mut info);
         info
     };
-    let total = u64::from(info.totalram) * u64::from(info.mem_unit);
-    assert_eq!(host.memory_total, Some(total));
+    let total = u128::from(info.totalram) * u128::from(info.mem_unit);
+    assert_eq!(host.memory_total.map(u128::from), Some(total));
     let uptime = host.uptime.unwrap().as_secs();
     assert!(uptime.abs_diff(info.uptime as u64) <= 2, "{uptime}");
     let boot = SystemTime::now() - host.uptime.unwrap();
