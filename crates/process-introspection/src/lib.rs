@@ -86,7 +86,7 @@ pub use machine::page_use::{PageRun, PageUse, PageUses};
 pub use machine::physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
 pub use machine::range::PhysRange;
 pub use machine::swap_areas::{SwapArea, SwapAreas};
-pub use owners::{owners, Coverage, Owner, OwnerEvent, PassedProcess, WantedFrames};
+pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerSearch, PassedProcess, WantedFrames};
 pub use passes::{for_each_process, stream_processes, Parts, PassEvent, PassOptions};
 pub use process::cgroup::Cgroup;
 pub use process::find::{all_pids, all_processes, processes_named, ListedProcess, NamedProcess};

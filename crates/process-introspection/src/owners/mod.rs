@@ -3,11 +3,13 @@
 //!
 //! The threads of [`pass`] share the processes, and their results are handed over in
 //! the order of PIDs. Page tables still contain the addresses of pages that processes
-//! lost to memory errors ([`lost`]). [`wanted`] contains the wanted frames and marks
+//! lost to memory errors ([`lost`]). [`search`] finds owners in regions of any source, also
+//! stored ones, and what nobody maps. [`wanted`] contains the wanted frames and marks
 //! those that were found; it does not know processes.
 
 mod lost;
 mod pass;
+mod search;
 mod wanted;
 
 use std::ffi::{OsStr, OsString};
@@ -22,8 +24,8 @@ use crate::passes::PassOptions;
 use crate::process::{find, Process, UniquePid};
 use crate::walk::regions::PhysicalRegion;
 use pass::Found;
+pub use search::OwnerSearch;
 pub use wanted::WantedFrames;
-use wanted::{Marks, MOST_FRAMES};
 
 /// A process that a pass has reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,16 @@ pub struct PassedProcess {
 }
 
 impl PassedProcess {
+    /// Makes a process, such as one that was stored.
+    pub fn new(pid: u32, unique_pid: Option<UniquePid>, command: impl Into<OsString>) -> Self {
+        let command = command.into();
+        Self {
+            pid,
+            unique_pid,
+            command,
+        }
+    }
+
     /// Returns a process of which only the PID is known.
     fn of(pid: u32) -> Self {
         Self {
@@ -169,10 +181,7 @@ pub fn owners(
     mut each: impl FnMut(OwnerEvent) -> ControlFlow<()>,
 ) -> Result<Coverage, Error> {
     let page = PageSize::base();
-    let wanted = WantedFrames::new(ranges, page);
-    if wanted.count() > MOST_FRAMES {
-        return Err(Error::too_many_frames());
-    }
+    let mut search = OwnerSearch::new(ranges, page)?;
     Process::current()?.require_frames()?;
     let mounts = &options.mounts;
     let pids = find::pids(mounts)?;
@@ -180,19 +189,13 @@ pub fn owners(
         sees_all: mounts.sees_all(),
         ..Coverage::default()
     };
-    let mut marks = Marks::new(&wanted);
+    let wanted = search.wanted().clone();
     let walked = pass::over(&pids, &wanted, &options, |event| {
-        let mut mark = |region: &PhysicalRegion, address: Option<PhysAddr>| {
-            if let Some(address) = address {
-                let first = address.pfn(page).as_u64();
-                marks.mark(first..first + (region.size() >> page.shift()));
-            }
-        };
         match &event {
             pass::Event::Found(Found::Maps(owner)) => {
-                mark(&owner.region, owner.region.backing.address());
+                search.found(owner, owner.region.backing.address());
             }
-            pass::Event::Found(Found::Lost(owner, address)) => mark(&owner.region, Some(*address)),
+            pass::Event::Found(Found::Lost(owner, address)) => search.found(owner, Some(*address)),
             pass::Event::Done(outcome) => outcome.count(&mut coverage),
             pass::Event::Progress { .. } => {}
         }
@@ -217,9 +220,8 @@ pub fn owners(
     let after = find::pids(mounts)?;
     let is_new = |pid: &&u32| pids.binary_search(pid).is_err();
     coverage.started = after.iter().filter(is_new).count();
-    for frames in marks.unmarked() {
-        let unmapped = OwnerEvent::Unmapped(PhysRange::of_frames(&frames, page), coverage);
-        if each(unmapped).is_break() {
+    for range in search.unmapped() {
+        if each(OwnerEvent::Unmapped(range, coverage)).is_break() {
             break;
         }
     }

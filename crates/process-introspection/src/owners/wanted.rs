@@ -119,13 +119,17 @@ impl WantedFrames {
 
 /// Marks of the wanted frames that some process was found to map.
 #[derive(Debug)]
-pub(super) struct Marks<'a> {
-    wanted: &'a WantedFrames,
+pub(super) struct Marks {
+    wanted: WantedFrames,
     words: Vec<u64>,
 }
 
-impl<'a> Marks<'a> {
-    pub(super) fn new(wanted: &'a WantedFrames) -> Self {
+impl Marks {
+    pub(super) fn wanted(&self) -> &WantedFrames {
+        &self.wanted
+    }
+
+    pub(super) fn new(wanted: WantedFrames) -> Self {
         let words = wanted.count().div_ceil(64);
         Self {
             wanted,
@@ -215,8 +219,8 @@ mod tests {
     #[test]
     fn what_is_not_marked_is_left_over() {
         let some = wanted(&[(0x1000, 0x3000), (0x5000, 0x6000), (0x80000, 0x100000)]);
-        let mut marks = Marks::new(&some);
-        let left = |marks: &Marks<'_>| marks.unmarked().collect::<Vec<_>>();
+        let mut marks = Marks::new(some);
+        let left = |marks: &Marks| marks.unmarked().collect::<Vec<_>>();
         assert_eq!(left(&marks), [1..3, 5..6, 128..256]);
         marks.mark(2..3);
         marks.mark(5..6);

@@ -308,6 +308,15 @@ impl UniquePid {
             .map_err(|error| Error::new(error, Some(Target::Pid(pid))))
     }
 
+    /// Returns the unique PID with this number, which [`Self::as_i64`] returned; `None` if
+    /// no unique PID has it.
+    pub fn from_i64(number: i64) -> Option<Self> {
+        match Target::from_pid64(number) {
+            Ok(Target::Unique { .. }) => Some(Self(number)),
+            _ => None,
+        }
+    }
+
     /// Returns the number, as the C interface takes it.
     pub fn as_i64(self) -> i64 {
         self.0
@@ -340,9 +349,6 @@ impl FromStr for UniquePid {
     /// Parses the number in decimal.
     fn from_str(text: &str) -> Result<Self, Error> {
         let number = text.parse::<i64>().map_err(|_| Error::argument())?;
-        match Target::from_pid64(number) {
-            Ok(Target::Unique { .. }) => Ok(Self(number)),
-            _ => Err(Error::argument()),
-        }
+        Self::from_i64(number).ok_or_else(Error::argument)
     }
 }
