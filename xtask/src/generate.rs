@@ -7,7 +7,7 @@ use crate::vmtest::document;
 /// Tests that write files: the schemas and FIELDS.md, MESSAGES.md.
 const TESTS: [&str; 2] = [
     "--package process-introspection-export --test generated",
-    "--package introspect-cli --test parts the_document",
+    "--package introspect-cli --test pure the_document",
 ];
 
 /// Writes the generated files in `docs`.
