@@ -42,6 +42,7 @@
 //! |---|---|
 //! | layout ([`Process::virtual_regions`]), residence ([`Process::resident_regions`]) of one's own process | nothing |
 //! | … of another process | the right to read it with ptrace: same user, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH |
+//! | facts of a process ([`Process::info`], [`Mounts::process_info`]) | nothing; for the path of its program the right to read it with ptrace |
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
 //! | resources and nodes of physical addresses ([`PhysicalMap`]) | the same |
 //! | processes that map physical memory ([`owners`]) | the same, and the right to read each of them |

@@ -2,7 +2,6 @@
 //! processes say of themselves.
 
 use std::fs;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use process_introspection::{
@@ -97,15 +96,21 @@ fn every_process_is_listed_and_kernel_threads_are_known_as_such() {
 }
 
 #[test]
-fn the_machine_is_what_its_tools_say() {
+fn the_machine_is_what_system_calls_say() {
     let host = Host::read();
-    let output = |option: &str| {
-        let output = Command::new("uname").arg(option).output().expect("uname");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    // SAFETY: the kernel fills the structure.
+    let names = unsafe {
+        let mut names = std::mem::zeroed::<libc::utsname>();
+        libc::uname(&mut names);
+        names
     };
-    assert_eq!(host.kernel.as_deref(), Some(&*output("-r")));
-    assert_eq!(host.architecture, output("-m"));
-    assert_eq!(host.name.as_deref(), Some(&*output("-n")));
+    let text = |field: &[libc::c_char]| -> String {
+        let bytes = field.iter().take_while(|&&byte| byte != 0);
+        bytes.map(|&byte| char::from(byte as u8)).collect()
+    };
+    assert_eq!(host.kernel.as_deref(), Some(&*text(&names.release)));
+    assert_eq!(host.architecture, text(&names.machine));
+    assert_eq!(host.name.as_deref(), Some(&*text(&names.nodename)));
     assert_eq!(host.page_size, PageSize::base());
     assert_eq!(host.boot_id.map(|id| id.len()), Some(36));
     // SAFETY: the kernel fills the structure.

@@ -154,7 +154,7 @@ fn a_process_that_is_silent_ends_and_what_comes_later_is_dropped() {
     };
     let options = PassOptions::new()
         .threads(1)
-        .deadline(Duration::from_millis(300));
+        .deadline(Duration::from_secs(2));
     let (mut found, mut ended, mut waited) = (Vec::new(), Vec::new(), 0);
     stream_processes(processes.clone(), &options, look, |event| {
         match event {

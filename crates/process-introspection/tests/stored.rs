@@ -126,6 +126,10 @@ fn spawn_all_kinds() -> Target {
             20 * page(),
             memory::MADV_GUARD_INSTALL,
         );
+        let swapped = memory::anonymous(100 * page());
+        memory::touch(swapped, 100, 1);
+        // Where there is swap space, some or all of it is used.
+        memory::advise(swapped, 70 * page(), libc::MADV_PAGEOUT);
         // Huge pages, of which every other one is mapped by base pages again: neighbours
         // that have consecutive frames are regions of two sizes.
         let many = memory::many_huge();
