@@ -72,6 +72,24 @@ fn bytes_are_dumped_on_a_terminal() {
 }
 
 #[test]
+fn a_stream_of_arrow_is_refused_on_a_terminal() {
+    let test = "a_stream_of_arrow_is_refused_on_a_terminal";
+    let waiting = Waiting::named("cat");
+    let line = format!("introspect virtual {} --format arrow", waiting.pid());
+    let Some(seen) = on_terminal(test, &format!("{line} || echo failed")) else {
+        return;
+    };
+    let message =
+        "introspect: --format arrow is for programs, not for a terminal: give -o FILE or \
+                   a pipe\nfailed\n";
+    assert_eq!(seen, message);
+    let Some(seen) = on_terminal(test, &format!("{line} | tail -c 8 | od -An -tx1")) else {
+        return;
+    };
+    assert_eq!(seen.trim(), "ff ff ff ff 00 00 00 00");
+}
+
+#[test]
 fn a_long_run_shows_its_progress_and_a_short_one_none() {
     let test = "a_long_run_shows_its_progress_and_a_short_one_none";
     if !is_root_or_skip(test) {

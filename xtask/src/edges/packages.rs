@@ -35,7 +35,11 @@ const ALLOWED: [(&str, &[&str], Others); 11] = [
     ),
     (
         "introspect-cli",
-        &["process-introspection", "process-introspection-export"],
+        &[
+            "process-introspection",
+            "process-introspection-export",
+            "process-introspection-dataset",
+        ],
         Others::Any,
     ),
     ("testkit", &[], Others::Only(&["libc"])),

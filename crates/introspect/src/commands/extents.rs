@@ -50,7 +50,13 @@ impl Arguments {
         process.require_frames()?;
         let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
         let ranges = self.process.range.selection().ranges(&process)?;
-        let mut sink = Sink::open(&self.output, &ExtentRecord::LAYOUT, &ranges, freeze.into())?;
+        let mut sink = Sink::open(
+            &self.output,
+            &ExtentRecord::LAYOUT,
+            Some(&process),
+            &ranges,
+            freeze.into(),
+        )?;
         let align = self.align.map(|size| size.0);
         let mut conditions = Conditions::new(self.contiguous, align);
         for &range in &ranges {

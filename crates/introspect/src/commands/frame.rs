@@ -44,7 +44,7 @@ impl Arguments {
         address_check::warn(&map, addresses.iter().copied(), []);
         let frames = Frames::open_in(&mounts);
         let context = WalkContext::default();
-        let mut sink = Sink::open(&self.output, &AddressRecord::LAYOUT, &[], context)?;
+        let mut sink = Sink::open(&self.output, &AddressRecord::LAYOUT, None, &[], context)?;
         for address in addresses {
             let (flags, mapcount) = match &frames {
                 Ok(frames) => facts(frames, address.pfn(base))?,

@@ -59,6 +59,7 @@ impl Arguments {
         let mut sink = Sink::open(
             &self.output,
             &VirtualRecord::LAYOUT,
+            Some(&process),
             &[bounds],
             freeze.into(),
         )?;

@@ -43,7 +43,13 @@ impl Arguments {
             )));
         };
         let context = WalkContext::default();
-        let mut sink = Sink::open(&self.output, &ObjectRecord::LAYOUT, &[], context)?;
+        let mut sink = Sink::open(
+            &self.output,
+            &ObjectRecord::LAYOUT,
+            Some(&process),
+            &[],
+            context,
+        )?;
         sink.write(&ObjectRecord::new(&object))?;
         sink.finish()
     }

@@ -57,7 +57,13 @@ impl Arguments {
             true => &[Extra::Details],
             false => &[],
         });
-        let mut sink = Sink::open(&self.output, &layout, &ranges, freeze.into())?;
+        let mut sink = Sink::open(
+            &self.output,
+            &layout,
+            Some(&process),
+            &ranges,
+            freeze.into(),
+        )?;
         let mut walk = process.walk_ranges(ranges).memory_types().nodes(&map);
         if self.details {
             walk = walk.details();

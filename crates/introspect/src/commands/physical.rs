@@ -157,7 +157,7 @@ impl Arguments {
             (_, false) => &[],
         });
         let mut remarks = Remarks::new(process, &self.output, context.launched.is_some())?;
-        let mut sink = Sink::open(&self.output, &layout, &ranges, context)?;
+        let mut sink = Sink::open(&self.output, &layout, Some(process), &ranges, context)?;
         let address = selection.address();
         let write = |region: &Attributed<PhysicalRegion>, folded, sink: &mut Sink| {
             let mut record = PhysicalRecord::new(region, region.page_size, process.page_size());

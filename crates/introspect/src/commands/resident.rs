@@ -43,6 +43,7 @@ impl Arguments {
         let mut sink = Sink::open(
             &self.output,
             &ResidentRecord::LAYOUT,
+            Some(&process),
             &ranges,
             freeze.into(),
         )?;

@@ -1,22 +1,55 @@
 //! Sink of a walk's records: a format, a destination, and the progress line.
 
+use std::collections::HashMap;
 use std::io::{self, BufWriter};
 
-use process_introspection::AddrRange;
+use process_introspection::{AddrRange, Process};
+use process_introspection_dataset::stream::Stream;
 use process_introspection_export::{Layout, Record, Writer};
 
 use crate::control::freeze::{FreezeGuard, FreezeReport};
 use crate::control::interruption::Interruption;
 use crate::control::launch::WalkContext;
 use crate::failure::Failure;
-use crate::options::output::OutputOptions;
+use crate::options::output::{Format, OutputOptions};
 use crate::output::deferred::Output;
+use crate::output::description;
 use crate::output::destination::Destination;
 use crate::output::place::Place;
 use crate::output::progress::Progress;
 
 /// Size of the output buffer.
 pub(crate) const BUFFER: usize = 64 << 10;
+
+/// Writer of text, or of a stream.
+#[derive(Debug)]
+enum Form {
+    Text(Writer<BufWriter<Output>>),
+    Arrow(Box<Stream<BufWriter<Output>>>),
+}
+
+impl Form {
+    fn write(&mut self, record: &impl Record) -> io::Result<()> {
+        match self {
+            Self::Text(writer) => writer.write(record),
+            Self::Arrow(stream) => stream.write(record),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Text(writer) => writer.flush(),
+            Self::Arrow(stream) => stream.flush(),
+        }
+    }
+
+    fn finish(self) -> io::Result<BufWriter<Output>> {
+        match self {
+            Self::Text(writer) => writer.finish(),
+            Self::Arrow(stream) => stream.finish(),
+        }
+    }
+}
 
 /// Writes the records of one walk.
 ///
@@ -27,7 +60,7 @@ pub(crate) struct Sink {
     freeze: Option<FreezeGuard>,
     progress: Progress,
     freeze_report: Option<FreezeReport>,
-    writer: Writer<BufWriter<Output>>,
+    writer: Form,
     /// Each record is written at once, because a person reads them.
     is_unbuffered: bool,
     /// Set while a signal must not end the command at once.
@@ -36,14 +69,17 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Opens the output for records of this layout; `ranges` is what will be walked.
+    /// Opens the output for records of this layout; `ranges` of the process is what will be
+    /// walked.
     pub(crate) fn open(
         options: &OutputOptions,
         layout: &Layout,
+        process: Option<&Process>,
         ranges: &[AddrRange],
         context: WalkContext,
     ) -> Result<Self, Failure> {
-        Self::with_progress(options, layout, context, |is_unbuffered| {
+        let description = description::of(process, ranges);
+        Self::with_progress(options, layout, description, context, |is_unbuffered| {
             Progress::new(ranges, is_unbuffered)
         })
     }
@@ -53,10 +89,14 @@ impl Sink {
     pub(crate) fn open_for_summary(
         options: &OutputOptions,
         layout: &Layout,
+        process: &Process,
         ranges: &[AddrRange],
         context: WalkContext,
     ) -> Result<Self, Failure> {
-        Self::with_progress(options, layout, context, |_| Progress::new(ranges, false))
+        let description = description::of(Some(process), ranges);
+        Self::with_progress(options, layout, description, context, |_| {
+            Progress::new(ranges, false)
+        })
     }
 
     /// Opens the output of a walk over processes, see [`Sink::passed_processes`].
@@ -64,13 +104,17 @@ impl Sink {
         options: &OutputOptions,
         layout: &Layout,
     ) -> Result<Self, Failure> {
+        let description = description::of(None, &[]);
         let context = WalkContext::default();
-        Self::with_progress(options, layout, context, |_| Progress::over_processes())
+        Self::with_progress(options, layout, description, context, |_| {
+            Progress::over_processes()
+        })
     }
 
     fn with_progress(
         options: &OutputOptions,
         layout: &Layout,
+        description: HashMap<String, String>,
         context: WalkContext,
         progress: impl FnOnce(bool) -> Progress,
     ) -> Result<Self, Failure> {
@@ -79,14 +123,27 @@ impl Sink {
             .map_err(|error| place.open(&error))?;
         let interruption = out.interruption().or(context.launched);
         let (width, is_terminal) = (out.width(), out.is_terminal());
+        if is_terminal && options.format == Format::Arrow {
+            return Err(Failure::Message(
+                "--format arrow is for programs, not for a terminal: give -o FILE or a pipe"
+                    .to_owned(),
+            ));
+        }
         let is_unbuffered = is_terminal && context.freeze.is_none();
         let out = Output::new(out, context.freeze.is_some());
         let out = BufWriter::with_capacity(BUFFER, out);
-        let mut writer = Writer::begin(options.format, out, layout, width)
-            .map_err(|error| place.write(&error))?;
-        if is_terminal {
-            writer = writer.for_terminal();
-        }
+        let writer = match options.format {
+            Format::Arrow => {
+                Stream::begin(out, layout, description).map(|stream| Form::Arrow(Box::new(stream)))
+            }
+            Format::Text(format) => Writer::begin(format, out, layout, width).map(|writer| {
+                Form::Text(match is_terminal {
+                    true => writer.for_terminal(),
+                    false => writer,
+                })
+            }),
+        };
+        let writer = writer.map_err(|error| place.write(&error))?;
         let (freeze, freeze_report) = context
             .freeze
             .map(|freeze| (freeze.guard, freeze.report))

@@ -217,6 +217,33 @@ impl Process {
         })
     }
 
+    /// Returns the permanent identity, in the proc below which the process was opened.
+    ///
+    /// ```
+    /// use process_introspection::{Process, UniquePid};
+    ///
+    /// let unique = Process::current()?.unique_pid()?;
+    /// assert_eq!(unique, UniquePid::of(std::process::id())?);
+    /// assert_eq!(Process::open(unique)?.unique_pid()?, unique);
+    /// # Ok::<(), process_introspection::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::is_gone`] if the process has ended. An error of `EINVAL` if the process was
+    /// opened by a pidfd or a directory.
+    pub fn unique_pid(&self) -> Result<UniquePid, Error> {
+        if let Some(Target::Unique { pid, mark }) = self.target {
+            return Ok(UniquePid(i64::from(mark) << 32 | i64::from(pid)));
+        }
+        let pid = self.pid().ok_or_else(Error::argument)?;
+        let unique = self.mounts.unique_pid(pid)?;
+        // While this process exists, no other has its PID.
+        self.core
+            .check_same_memory()
+            .map_err(|error| self.error(error))?;
+        Ok(unique)
+    }
+
     /// Returns whether the process has memory of its own. A kernel thread has none, nor
     /// does a process that has ended and was not yet waited for (a zombie): all their lists
     /// are empty.

@@ -136,7 +136,7 @@ impl Arguments {
         let freeze = context.freeze.take();
         let map = PhysicalMap::read_in(process.mounts())?;
         let ranges = self.mapping.selection(None).ranges(process)?;
-        let mut sink = Sink::open_for_summary(&self.output, layout, &ranges, context)?;
+        let mut sink = Sink::open_for_summary(&self.output, layout, process, &ranges, context)?;
         let options = SummaryOptions::new(&map).advice(self.advice(true));
         let found = summarize(process, &options, &ranges, self.by_mapping, |range| {
             sink.passed(range)

@@ -149,7 +149,7 @@ pub(super) fn several(
 ) -> Result<(), Failure> {
     if arguments.output.is_table() && arguments.vm_flags {
         return Err(Failure::Message(
-            "--vm-flags is for one process, or for --format json, jsonl or csv: the table of \
+            "--vm-flags is for one process, or for --format json, jsonl, csv or arrow: the table of \
              several does not show it"
                 .to_owned(),
         ));
