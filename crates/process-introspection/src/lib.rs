@@ -59,6 +59,7 @@
 //! they never end early as if complete.
 #![deny(unsafe_code)]
 
+mod compare;
 mod control;
 mod error;
 mod facts;
@@ -73,6 +74,10 @@ mod sys;
 mod text_files;
 mod walk;
 
+pub use compare::changes::MemoryChanges;
+pub use compare::comparison::{compare_regions, MappingChanges};
+pub use compare::recording::{RecordedRegions, Recorder, Recording};
+pub use compare::source::{IteratedRegions, NoRegions, RegionSource};
 pub use control::freeze::Frozen;
 pub use control::launch::{is_signal_ignored, LaunchError, Moment, Program, StoppedAtExit};
 pub use error::Error;

@@ -9,12 +9,13 @@ use super::kernels::{
 };
 use super::row::{Row, Work};
 use super::test_names::{
-    AREA_QUERY, AS_IT_IS, CHANGED, DAX_COPIES, DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER,
-    DAX_PRIVATE, DAX_SHARED, DEVICE, FRAMEBUFFER, GIGANTIC, HIGH, HUGE, HUGETLB, HUGE_WALK,
-    HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE,
-    LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE,
-    MOVING_HUGETLB, NODES, NODES_BY_KIND, PAGE_SCAN, PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE,
-    STORM, SWAP, SWAP_FACTS, SWAP_SUM, THROUGH, TYPED, UIO, VFIO, WIDER,
+    AREA_QUERY, AS_IT_IS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP, COMPACTED, DAX_COPIES,
+    DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED, DEVICE, FRAMEBUFFER,
+    GIGANTIC, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST,
+    LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE, LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE, MARKED,
+    MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE, MOVING_HUGETLB, NODES, NODES_BY_KIND, PAGE_SCAN,
+    PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM, THROUGH,
+    TYPED, UIO, VFIO, WIDER,
 };
 
 const PLAIN: Row = Row {
@@ -188,6 +189,7 @@ pub(crate) const ROWS: &[Row] = &[
         command_line: "numa_balancing=disable transparent_hugepage=madvise",
         work: Work::TestsOfTheMachine,
         also: &[
+            "changes",
             "migration",
             "page_facts",
             "parallel",
@@ -204,6 +206,8 @@ pub(crate) const ROWS: &[Row] = &[
             MOVING,
             MOVING_HUGE,
             MOVING_HUGETLB,
+            CHANGED_NODE,
+            COMPACTED,
         ],
         ..PLAIN
     },
@@ -215,6 +219,7 @@ pub(crate) const ROWS: &[Row] = &[
                        hugepagesz=1G hugepages=1 transparent_hugepage=always",
         work: Work::TestsOfTheMachine,
         also: &[
+            "changes",
             "churn",
             "huge_policy",
             "page_facts",
@@ -230,6 +235,7 @@ pub(crate) const ROWS: &[Row] = &[
             HUGE_ZERO_OF_CHILD,
             MARKED,
             MARKED_HUGETLB,
+            CHANGED_SIZE,
         ],
         ..PLAIN
     },
@@ -255,9 +261,9 @@ pub(crate) const ROWS: &[Row] = &[
         // A RAM disk of 64 MiB, which uses memory only where it was written.
         modules: &["drivers/block/brd.ko rd_nr=1 rd_size=65536"],
         work: Work::TestsOfTheMachine,
-        also: &["page_facts", "storm", "summary"],
+        also: &["changes", "page_facts", "storm", "summary"],
         environment: &[(storm::SECONDS, "15"), (storm::MUST, "swap")],
-        runs: &[SWAP, SWAP_SUM, SWAP_FACTS, STORM],
+        runs: &[SWAP, SWAP_SUM, SWAP_FACTS, STORM, CHANGED_SWAP],
         ..PLAIN
     },
     Row {

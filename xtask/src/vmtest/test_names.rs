@@ -12,6 +12,11 @@ pub(crate) const LOST_GIGANTIC: &str =
     "poison::a_hugetlb_page_of_a_gibibyte_that_was_lost_is_never_reported_absent";
 pub(crate) const SOFTLY_OFFLINE: &str =
     "poison::pages_that_were_taken_offline_softly_are_where_their_bytes_went";
+pub(crate) const CHANGED_SWAP: &str = "changes::swapped_pages_are_those_in_swap_entries";
+pub(crate) const CHANGED_NODE: &str = "changes::pages_that_are_moved_to_another_node_are_moved";
+pub(crate) const CHANGED_SIZE: &str =
+    "changes::collapsed_and_split_pages_become_huge_and_stop_being_huge";
+pub(crate) const COMPACTED: &str = "changes::pages_that_compaction_moves_are_moved";
 pub(crate) const MOVING: &str =
     "migration::small_pages_on_the_move_are_where_they_were_seen_or_on_the_move";
 pub(crate) const MOVING_HUGE: &str =
