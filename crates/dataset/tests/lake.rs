@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use process_introspection::{AddrRange, Backing, PageSize, SwapPlace};
 use process_introspection_dataset::lake::{
-    Keep, Lake, LakeError, Snapshot, SnapshotId, SnapshotWriter, Start, State, When, Written,
+    joined, Keep, Lake, LakeError, Snapshot, SnapshotId, SnapshotWriter, Start, State,
+    StoredRegion, When, Written,
 };
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_dataset::tables::processes::ProcessRow;
@@ -311,12 +312,13 @@ fn regions_of_a_process_are_those_of_its_mapping_cut_to_the_range() {
     let range = AddrRange::new(start, start + 8000).unwrap();
     let found = of(78, range);
     assert_eq!(found.len(), 2);
+    let whole = range.widened(base);
     assert_eq!(
         (found[0].virt.start(), found[1].virt.end()),
-        (range.start(), range.end())
+        (whole.start(), whole.end())
     );
     let frame = (0x11c183 + 7 * 139_000) << 12;
-    assert_eq!(found[0].backing.address().unwrap().as_u64(), frame + 100);
+    assert_eq!(found[0].backing.address().unwrap().as_u64(), frame);
 }
 
 #[test]
@@ -344,6 +346,74 @@ fn details_are_kept_and_cost_no_column_without_them() {
     assert_eq!(read(true), rows);
     rows[0].details = None;
     assert_eq!(read(false), rows);
+}
+
+fn details(pages: u64, flags: &[(&str, u64)], mapcount: (u64, u64)) -> Details {
+    let flags = flags.iter().map(|&(name, count)| (name.to_owned(), count));
+    Details {
+        pages,
+        frames: pages,
+        flags: FlagCounts(flags.collect()),
+        entries: FlagCounts(Vec::new()),
+        mapcount: Some(Span {
+            min: mapcount.0,
+            max: mapcount.1,
+        }),
+        swap_area: None,
+    }
+}
+
+#[test]
+fn parts_of_a_region_are_joined_and_cut_with_their_details() {
+    let root = TempDir::new().unwrap();
+    let mut writer = begin(root.path(), HOST, NOON, true);
+    // 4 pages in a row: entries of two sizes map them. Then 3 pages in swap.
+    let row = |at, pages, state| RegionRow {
+        pages,
+        ..region_row(78, ADDRESS, at, state)
+    };
+    let [mut first, mut second] = [row(0, 1, PageState::Ram), row(1, 3, PageState::Ram)];
+    second.pfn = first.pfn.map(|pfn| pfn + 1);
+    second.page_size = Some(2 << 20);
+    second.anonymous = first.anonymous;
+    first.details = Some(details(1, &[("lru", 1)], (1, 1)));
+    second.details = Some(details(3, &[("referenced", 3), ("lru", 3)], (2, 2)));
+    let swapped = row(4, 3, PageState::Swapped);
+    add(&mut writer, 78, &[first, second.clone(), swapped]);
+    // A process whose regions follow.
+    add(&mut writer, 90, &region_rows(90, 2));
+    let mut row = snapshot_row();
+    row.details = true;
+    writer.finish(row).unwrap();
+    let snapshot = select(root.path(), When::Latest);
+    let mut seen = Vec::new();
+    let walked = snapshot.for_each_process(true, |process, parts| {
+        let of = |region: StoredRegion| (region.0.size() >> 12, region.0.page_size, region.1);
+        let regions: Vec<_> = joined(parts).map(|region| of(region.unwrap())).collect();
+        seen.push((process.unique_pid, regions));
+        std::ops::ControlFlow::Continue(())
+    });
+    walked.unwrap();
+    let all = details(4, &[("referenced", 3), ("lru", 4)], (1, 2));
+    assert_eq!(seen[0], (78, vec![(4, None, Some(all)), (3, None, None)]));
+    assert_eq!((seen[1].0, seen[1].1.len(), seen.len()), (90, 2, 2));
+
+    let process = snapshot.processes().unwrap().swap_remove(0);
+    let process = snapshot.open_process(process).unwrap();
+    let pages = |from: u64, to: u64| AddrRange::new(ADDRESS + from * 4096, ADDRESS + to * 4096);
+    let cut = |from, to| {
+        let parts = process.parts(pages(from, to).unwrap(), true).unwrap();
+        parts.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let inner = cut(2, 3);
+    let one = details(1, &[("referenced", 1), ("lru", 1)], (2, 2));
+    assert_eq!(inner[0].1, Some(one));
+    let frame = second.pfn.unwrap() + 1;
+    assert_eq!(inner[0].0.backing.address().unwrap().as_u64(), frame << 12);
+    // The place in swap is that of the first page.
+    let place = |backing| matches!(backing, Backing::Swapped(Some(_)));
+    assert!(place(cut(4, 5)[0].0.backing) && !place(cut(5, 6)[0].0.backing));
+    assert_eq!(cut(5, 6)[0].0.backing, Backing::Swapped(None));
 }
 
 #[test]

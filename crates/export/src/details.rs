@@ -1,6 +1,6 @@
 //! Facts of the pages of a record.
 
-use process_introspection::{EntryFlags, PageFacts};
+use process_introspection::{EntryFlags, FrameFlags, PageFacts};
 
 use crate::field::{record, Field, FieldType, Kind, Visit};
 use crate::name::Name;
@@ -43,6 +43,30 @@ record! {
     }
 }
 
+fn entry_name(bit: u32) -> String {
+    EntryFlags::name_of(bit).map_or_else(|| format!("bit{bit}"), str::to_owned)
+}
+
+/// Returns the bit of a flag.
+fn bit_of(name: &str, name_of: impl Fn(u32) -> String) -> Option<u32> {
+    (0..u64::BITS).find(|&bit| name_of(bit) == name)
+}
+
+/// Adds counts of flags, in the order of their bits.
+fn add_counts(counts: &mut FlagCounts, further: &FlagCounts, name_of: impl Fn(u32) -> String) {
+    let FlagCounts(counts) = counts;
+    let known = counts.len();
+    for (name, count) in &further.0 {
+        match counts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known += count,
+            None => counts.push((name.clone(), *count)),
+        }
+    }
+    if counts.len() > known {
+        counts.sort_by_key(|(name, _)| bit_of(name, &name_of));
+    }
+}
+
 impl FieldType for &Details {
     const KIND: Kind = Details::KIND;
 
@@ -54,8 +78,6 @@ impl FieldType for &Details {
 impl Details {
     /// Returns the facts of `pages` base pages.
     pub fn new(pages: u64, facts: &PageFacts, swap_area: Option<String>) -> Self {
-        let entry_name =
-            |bit| EntryFlags::name_of(bit).map_or_else(|| format!("bit{bit}"), str::to_owned);
         let flags = facts
             .frame_flags()
             .map(|(bit, count)| (flag_name(bit), count));
@@ -70,6 +92,56 @@ impl Details {
             mapcount: facts.mapcounts().map(|(min, max)| Span { min, max }),
             swap_area,
         }
+    }
+
+    /// Returns the flags that the frames of all pages have, and those that any has; `None` if
+    /// those of a page are unknown.
+    pub fn frame_flags(&self) -> Option<(FrameFlags, FrameFlags)> {
+        let (mut common, mut any) = (0, 0);
+        for (name, count) in &self.flags.0 {
+            let bit = 1 << bit_of(name, flag_name)?;
+            any |= bit;
+            common |= if *count == self.pages { bit } else { 0 };
+        }
+        let flags = (FrameFlags::from_bits(common), FrameFlags::from_bits(any));
+        (self.frames == self.pages).then_some(flags)
+    }
+
+    /// Adds the facts of the pages behind these.
+    pub fn add(&mut self, further: &Self) {
+        self.pages += further.pages;
+        self.frames += further.frames;
+        add_counts(&mut self.flags, &further.flags, flag_name);
+        add_counts(&mut self.entries, &further.entries, entry_name);
+        let both = self.mapcount.into_iter().chain(further.mapcount);
+        self.mapcount = both.reduce(|one, other| Span {
+            min: one.min.min(other.min),
+            max: one.max.max(other.max),
+        });
+    }
+
+    /// Returns the facts of `pages` of the pages; `None` if not all pages have the same, so
+    /// that those of a part are unknown.
+    pub fn of_part(&self, pages: u64) -> Option<Self> {
+        let all = |count: &u64| *count == self.pages;
+        let counts = self.flags.0.iter().chain(&self.entries.0);
+        let is_same = counts.into_iter().all(|(_, count)| all(count))
+            && (self.frames == 0 || all(&self.frames))
+            && self.mapcount.is_none_or(|span| span.min == span.max)
+            // The place of the first page in swap is not that of another.
+            && self.swap_area.is_none();
+        let of = |counts: &FlagCounts| {
+            let counts = counts.0.iter().map(|(name, _)| (name.clone(), pages));
+            FlagCounts(counts.collect())
+        };
+        is_same.then(|| Self {
+            pages,
+            frames: if self.frames == 0 { 0 } else { pages },
+            flags: of(&self.flags),
+            entries: of(&self.entries),
+            mapcount: self.mapcount,
+            swap_area: None,
+        })
     }
 
     /// Appends them below a row.

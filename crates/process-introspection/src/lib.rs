@@ -95,7 +95,9 @@ pub use machine::swap_areas::{SwapArea, SwapAreas};
 pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerSearch, PassedProcess, WantedFrames};
 pub use passes::{for_each_process, stream_processes, Parts, PassEvent, PassOptions};
 pub use process::cgroup::Cgroup;
-pub use process::find::{all_pids, all_processes, processes_named, ListedProcess, NamedProcess};
+pub use process::find::{
+    all_pids, all_processes, is_process_name, processes_named, ListedProcess, NamedProcess,
+};
 pub use process::info::ProcessInfo;
 pub use process::mapping::{Mapping, MappingName, MappingParts};
 pub use process::mounts::Mounts;

@@ -11,6 +11,7 @@
 mod entry;
 mod error;
 mod list;
+mod parts;
 mod path;
 mod prune;
 mod read;
@@ -19,6 +20,7 @@ mod write;
 pub use entry::{Entry, State};
 pub use error::LakeError;
 pub use list::{Lake, When};
+pub use parts::{joined, StoredRegion};
 pub use path::SnapshotId;
 pub use prune::{Keep, Pruned};
 pub use read::{Snapshot, StoredProcess};

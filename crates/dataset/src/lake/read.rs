@@ -2,6 +2,7 @@
 //! can be many.
 
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use process_introspection_export::{Details, FromSource};
 use crate::columns::Rows;
 use crate::lake::entry::{Entry, State};
 use crate::lake::error::LakeError;
+use crate::lake::parts::{cut, joined, made_of, mapping_of, region_of, StoredRegion};
 use crate::tables::mappings::MappingRow;
 use crate::tables::processes::ProcessRow;
 use crate::tables::regions::RegionRow;
@@ -86,7 +88,7 @@ impl Snapshot {
         size.ok_or_else(|| LakeError::damaged(&self.entry.path(), "it has no page size"))
     }
 
-    fn path(&self, table: Table) -> PathBuf {
+    pub(super) fn path(&self, table: Table) -> PathBuf {
         self.entry.place.file(&self.entry.root, table)
     }
 
@@ -109,17 +111,32 @@ impl Snapshot {
         State::Complete
     }
 
-    fn read<R: FromSource>(&self, table: Table, pid: Option<u64>) -> Result<Vec<R>, LakeError> {
+    /// Returns the rows of a table, or at least all of one process.
+    pub(super) fn rows<R: FromSource>(
+        &self,
+        table: Table,
+        unique_pid: Option<u64>,
+    ) -> Result<impl Iterator<Item = Result<R, LakeError>> + use<R>, LakeError> {
+        self.rows_of(table, None, move |group| {
+            group.may_have("unique_pid", unique_pid, unique_pid)
+        })
+    }
+
+    fn rows_of<R: FromSource, F: FnMut(Group<'_>) -> bool>(
+        &self,
+        table: Table,
+        left_out: Option<&str>,
+        is_chosen: F,
+    ) -> Result<impl Iterator<Item = Result<R, LakeError>> + use<R, F>, LakeError> {
         let path = self.path(table);
-        let reader = TableReader::open(&path)?;
-        let batches = reader.batches(|group| group.may_have("unique_pid", pid, pid), None)?;
-        let mut rows = Vec::new();
-        for batch in batches {
-            for row in rows_of(&batch?, &path)? {
-                rows.push(row?);
-            }
-        }
-        Ok(rows)
+        let batches = TableReader::open(&path)?.batches(is_chosen, left_out)?;
+        Ok(batches.flat_map(move |batch| {
+            let (rows, error) = match batch.and_then(|batch| rows_of::<R>(&batch, &path)) {
+                Ok(rows) => (Some(rows), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            rows.into_iter().flatten().chain(error)
+        }))
     }
 
     /// Returns all processes, also those that could not be read, by their unique PIDs.
@@ -127,7 +144,7 @@ impl Snapshot {
     /// # Errors
     /// [`LakeError::Io`], [`LakeError::Damaged`].
     pub fn processes(&self) -> Result<Vec<ProcessRow>, LakeError> {
-        self.read(Table::Processes, None)
+        self.rows(Table::Processes, None)?.collect()
     }
 
     /// Returns the mappings of a process by their addresses.
@@ -135,9 +152,10 @@ impl Snapshot {
     /// # Errors
     /// [`LakeError::Io`], [`LakeError::Damaged`].
     pub fn mappings(&self, unique_pid: u64) -> Result<Vec<MappingRow>, LakeError> {
-        let mut rows: Vec<MappingRow> = self.read(Table::Mappings, Some(unique_pid))?;
-        rows.retain(|row| row.unique_pid == unique_pid);
-        Ok(rows)
+        let rows = self.rows::<MappingRow>(Table::Mappings, Some(unique_pid))?;
+        let is_of_process =
+            |row: &Result<MappingRow, _>| !matches!(row, Ok(row) if row.unique_pid != unique_pid);
+        rows.filter(is_of_process).collect()
     }
 
     /// Returns a process with its mappings.
@@ -146,13 +164,9 @@ impl Snapshot {
     /// [`LakeError::Io`], [`LakeError::Damaged`].
     pub fn open_process(&self, row: ProcessRow) -> Result<StoredProcess<'_>, LakeError> {
         let path = self.path(Table::Mappings);
-        let mut mappings = Vec::new();
-        for mapping in self.mappings(row.unique_pid)? {
-            let made = mapping.mapping().ok_or_else(|| {
-                LakeError::damaged(&path, format!("a mapping at {:#x}", mapping.vaddr.0))
-            })?;
-            mappings.push((Arc::new(made), mapping));
-        }
+        let rows = self.mappings(row.unique_pid)?.into_iter();
+        let mappings = rows.map(|row| Ok((made_of(&row, &path)?, row)));
+        let mappings = mappings.collect::<Result<_, LakeError>>()?;
         Ok(StoredProcess {
             snapshot: self,
             page_size: self.page_size()?,
@@ -181,23 +195,11 @@ impl Snapshot {
         last: Option<u64>,
         with_details: bool,
     ) -> Result<impl Iterator<Item = Result<RegionRow, LakeError>> + use<>, LakeError> {
-        let path = self.path(Table::Regions);
-        let reader = TableReader::open(&path)?;
-        let batches = reader.batches(
-            move |group| {
-                group.may_have("unique_pid", unique_pid, unique_pid)
-                    && (unique_pid.is_none() || group.may_have("vpn", None, last))
-            },
-            (!with_details).then_some("details"),
-        )?;
-        let rows = batches.flat_map(move |batch| {
-            let rows = batch.and_then(|batch| rows_of::<RegionRow>(&batch, &path));
-            let (rows, error) = match rows {
-                Ok(rows) => (Some(rows), None),
-                Err(error) => (None, Some(Err(error))),
-            };
-            rows.into_iter().flatten().chain(error)
-        });
+        let left_out = (!with_details).then_some("details");
+        let rows = self.rows_of::<RegionRow, _>(Table::Regions, left_out, move |group| {
+            group.may_have("unique_pid", unique_pid, unique_pid)
+                && (unique_pid.is_none() || group.may_have("vpn", None, last))
+        })?;
         Ok(rows.filter(move |row| match (row, unique_pid) {
             (Ok(row), Some(unique_pid)) => row.unique_pid == unique_pid,
             _ => true,
@@ -215,6 +217,11 @@ pub struct StoredProcess<'a> {
 }
 
 impl StoredProcess<'_> {
+    /// Returns the base page size of its machine.
+    pub fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
     /// Returns the process's row.
     pub fn row(&self) -> &ProcessRow {
         &self.row
@@ -225,7 +232,38 @@ impl StoredProcess<'_> {
         &self.mappings
     }
 
-    /// Passes the regions in `range` to `each`, cut to it, until that breaks.
+    /// Returns the regions in `range`, widened to whole pages, in the order of addresses,
+    /// and cut to it. Regions that are mapped by entries of several sizes are in parts, as
+    /// they are stored. Each has its details if they are requested and stored; of a piece of
+    /// a part they are only known if all of its pages have the same.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn parts(
+        &self,
+        range: AddrRange,
+        with_details: bool,
+    ) -> Result<impl Iterator<Item = Result<StoredRegion, LakeError>> + '_, LakeError> {
+        let base = self.page_size;
+        let path = self.snapshot.path(Table::Regions);
+        let range = range.widened(base);
+        let last = range.end().as_u64().saturating_sub(1) >> base.shift();
+        let pid = Some(self.row.unique_pid);
+        let mut mappings = self.mappings.iter().map(|(mapping, _)| mapping).peekable();
+        let rows = self.snapshot.regions_until(pid, Some(last), with_details)?;
+        Ok(rows.filter_map(move |row| {
+            let part = row.and_then(|row| {
+                let mapping = mapping_of(&row, &mut mappings);
+                region_of(row, mapping, base, &path)
+            });
+            match part {
+                Ok(part) => cut(part, range, base).map(Ok),
+                Err(error) => Some(Err(error)),
+            }
+        }))
+    }
+
+    /// Passes the regions in `range`, joined, to `each`, until that breaks.
     ///
     /// # Errors
     /// [`LakeError::Io`], [`LakeError::Damaged`].
@@ -233,53 +271,15 @@ impl StoredProcess<'_> {
         &self,
         range: AddrRange,
         with_details: bool,
-        mut each: impl FnMut(Attributed<PhysicalRegion>, Option<Details>) -> std::ops::ControlFlow<()>,
-    ) -> Result<std::ops::ControlFlow<()>, LakeError> {
-        use std::ops::ControlFlow::{Break, Continue};
-        let base = self.page_size;
-        let path = self.snapshot.path(Table::Regions);
-        let last = range.end().as_u64().saturating_sub(1) >> base.shift();
-        let pid = Some(self.row.unique_pid);
-        let mut mappings = self.mappings.iter().peekable();
-        for row in self.snapshot.regions_until(pid, Some(last), with_details)? {
-            let row = row?;
-            let vaddr = row.mapping_vaddr.0;
-            let is_before = |mapping: &Mapping| mapping.range.start().as_u64() < vaddr;
-            while mappings
-                .next_if(|(mapping, _)| is_before(mapping))
-                .is_some()
-            {}
-            let mapping = mappings
-                .peek()
-                .filter(|(mapping, _)| mapping.range.start().as_u64() == vaddr);
-            let region = mapping.and_then(|(mapping, _)| row.region(mapping, base));
-            let Some(mut region) = region else {
-                let at = row.vpn << base.shift();
-                return Err(LakeError::damaged(&path, format!("a region at {at:#x}")));
-            };
-            if !cut(&mut region, range) {
-                continue;
-            }
-            if each(region, row.details).is_break() {
-                return Ok(Break(()));
+        mut each: impl FnMut(Attributed<PhysicalRegion>, Option<Details>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, LakeError> {
+        for region in joined(self.parts(range, with_details)?) {
+            let (region, details) = region?;
+            if each(region, details).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(Continue(()))
-    }
-}
-
-/// Cuts a region to a range; returns false if nothing is left.
-fn cut(region: &mut Attributed<PhysicalRegion>, range: AddrRange) -> bool {
-    let start = region.virt.start().max(range.start());
-    let end = region.virt.end().min(range.end());
-    match AddrRange::new(start.as_u64(), end.as_u64()) {
-        Some(left) if start < end => {
-            let skipped = start.as_u64() - region.virt.start().as_u64();
-            region.pages.backing = region.pages.backing.further(skipped);
-            region.pages.virt = left;
-            true
-        }
-        _ => false,
+        Ok(ControlFlow::Continue(()))
     }
 }
 

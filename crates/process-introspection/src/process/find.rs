@@ -195,25 +195,47 @@ fn read(dir: &Path, file: &str) -> Vec<u8> {
     fs::read(dir.join(file)).unwrap_or_default()
 }
 
+/// Returns whether a process has this name, by the rule of [`processes_named`]: it is the
+/// `comm`, or the last component of the path of the executable, or of argument 0. Of what is
+/// unknown the text is empty.
+///
+/// ```
+/// use std::ffi::OsStr;
+/// use process_introspection::is_process_name;
+///
+/// let [comm, executable] = ["postgres", "/usr/lib/postgresql/bin/postgres (deleted)"];
+/// let is = |name: &str| {
+///     let texts = [name, comm, executable, "checkpointer"].map(OsStr::new);
+///     is_process_name(texts[0], texts[1], texts[2], texts[3])
+/// };
+/// assert!(is("postgres") && is("checkpointer"));
+/// assert!(!is("bin") && !is(""));
+/// ```
+pub fn is_process_name(name: &OsStr, comm: &OsStr, executable: &OsStr, argument0: &OsStr) -> bool {
+    let [name, comm, executable, argument0] =
+        [name, comm, executable, argument0].map(OsStr::as_bytes);
+    let executable = executable.strip_suffix(b" (deleted)").unwrap_or(executable);
+    !name.is_empty()
+        && (comm == name || last_component(executable) == name || last_component(argument0) == name)
+}
+
 fn has_name(dir: &Path, name: &[u8]) -> bool {
-    if comm(|file| read(dir, file)) == name {
+    let is = |comm: &[u8], executable: &[u8], argument0: &[u8]| {
+        let [name, comm, executable, argument0] =
+            [name, comm, executable, argument0].map(OsStr::from_bytes);
+        is_process_name(name, comm, executable, argument0)
+    };
+    if is(&comm(|file| read(dir, file)), b"", b"") {
         return true;
     }
-    let program = fs::read_link(dir.join("exe"))
-        .unwrap_or_default()
-        .into_os_string();
-    let program = program.as_bytes();
-    let program = program.strip_suffix(b" (deleted)").unwrap_or(program);
-    if last_component(program) == name {
+    let program = fs::read_link(dir.join("exe")).unwrap_or_default();
+    if is(b"", program.as_os_str().as_bytes(), b"") {
         return true;
     }
     // Last, because a read of a process's memory can wait for its mmap lock.
     let arguments = read(dir, "cmdline");
-    let argument0 = arguments
-        .split(|&byte| byte == 0)
-        .next()
-        .unwrap_or_default();
-    last_component(argument0) == name
+    let mut arguments = arguments.split(|&byte| byte == 0);
+    is(b"", b"", arguments.next().unwrap_or_default())
 }
 
 fn last_component(path: &[u8]) -> &[u8] {
