@@ -70,17 +70,15 @@ struct Looking<T, R>(usize, PhantomData<fn() -> (T, R)>);
 
 impl<T, R> Task for Looking<T, R> {
     type Key = (usize, u64);
-    type Output = PassEvent<T, R>;
+    /// An event and its weight.
+    type Output = (PassEvent<T, R>, usize);
 
     fn key(&self) -> (usize, u64) {
         (self.0, 0)
     }
 
-    fn weight(event: &PassEvent<T, R>) -> usize {
-        match event {
-            PassEvent::Part { .. } => MAX_WEIGHT / MOST_PARTS,
-            PassEvent::End { .. } | PassEvent::Waiting => 128,
-        }
+    fn weight((_, weight): &Self::Output) -> usize {
+        *weight
     }
 }
 
@@ -90,7 +88,11 @@ impl<T, R> InParts for Looking<T, R> {
     }
 }
 
-/// Maximum number of parts that wait for the caller, and one more for each thread.
+/// Weight of the end of a process.
+const END: usize = 128;
+
+/// Maximum number of parts of a stream that wait for the caller, and one more for each
+/// thread.
 const MOST_PARTS: usize = 8;
 
 /// Event of [`stream_processes`].
@@ -196,13 +198,15 @@ pub fn stream_processes<T: Send + 'static, R: Send + 'static>(
         Ok(look(process.with_heartbeat(heartbeat), parts))
     };
     // Whoever has broken the pass off knows it.
-    let _ = over("pass", &pids, options, look, each);
+    let _ = over("pass", MOST_PARTS, &pids, options, look, each);
 }
 
 /// Calls `look` with the index of each of these processes, on threads of this name, as
-/// [`stream_processes`] does. An error is the result of the process.
+/// [`stream_processes`] does; `most` parts wait for the caller. An error is the result of
+/// the process.
 pub(crate) fn over<T: Send + 'static, R: Send + 'static>(
     name: &'static str,
+    most: usize,
     pids: &[u32],
     options: &PassOptions,
     look: impl Fn(usize, &Heartbeat, &mut Parts<'_, T>) -> Result<R, Error> + Send + Sync + 'static,
@@ -216,16 +220,19 @@ pub(crate) fn over<T: Send + 'static, R: Send + 'static>(
     let tasks = (0..pids.len()).map(|index| Looking(index, PhantomData));
     let work = move |task: Looking<T, R>, heartbeat: &_, give: &mut crew::Give<'_, _>| {
         let index = task.0;
-        let mut give = |part: Option<T>| give(part.map(|part| PassEvent::Part { index, part }));
+        let mut give = |part: Option<T>| {
+            let event = |part| (PassEvent::Part { index, part }, MAX_WEIGHT / most);
+            give(part.map(event))
+        };
         let result = look(index, heartbeat, &mut Parts(&mut give));
-        PassEvent::End { index, result }
+        (PassEvent::End { index, result }, END)
     };
-    let silent = |(index, _): (usize, _)| PassEvent::End {
-        index,
-        result: Err(Error::silent(pids[index], options.deadline)),
+    let silent = |(index, _): (usize, _)| {
+        let result = Err(Error::silent(pids[index], options.deadline));
+        (PassEvent::End { index, result }, END)
     };
     crew::run(tasks, orders, work, silent, |event| {
-        each(event.unwrap_or(PassEvent::Waiting))
+        each(event.map_or(PassEvent::Waiting, |(event, _)| event))
     })
 }
 

@@ -112,6 +112,17 @@ impl<T: Task> State<'_, T> {
         self.weight < MAX_WEIGHT
     }
 
+    /// Returns whether a task in work may begin the part with this key. Half of the weight
+    /// is left to the first task in work, so that others do not make it wait for the taker
+    /// after each part; it may always begin a part that nothing is before.
+    fn has_room_for_part(&self, key: T::Key) -> bool {
+        let mut before = self.slots.range(..key).peekable();
+        let is_next = before.peek().is_none();
+        let is_first = before.all(|(_, slot)| matches!(slot, Slot::Done(_)));
+        let most = if is_first { MAX_WEIGHT } else { MAX_WEIGHT / 2 };
+        is_next || self.weight < most
+    }
+
     fn step(&self, role: Role) -> Step<T::Key> {
         if self.stopped {
             return Step::End;

@@ -52,8 +52,8 @@ impl<'h, 'a, T: Task> Place<'h, 'a, T> {
 }
 
 impl<T: InParts> Place<'_, '_, T> {
-    /// Hands over a part, and waits until there is room for another one, or nothing is
-    /// before it. Waiting is no silence. Breaks as [`Self::check`]; the part is dropped
+    /// Hands over a part, and waits until there is room for another one. Waiting is no
+    /// silence. Breaks as [`Self::check`]; the part is dropped
     /// then.
     pub(crate) fn give(&mut self, part: T::Output) -> ControlFlow<()> {
         let mut state = self.handover.lock();
@@ -62,14 +62,9 @@ impl<T: InParts> Place<'_, '_, T> {
         self.key = T::following(self.key);
         state.slots.insert(self.key, Slot::Taken(None));
         self.handover.changed(&mut state);
-        loop {
-            let first = state.slots.first_key_value();
-            let is_first = first.is_some_and(|(&first, _)| first == self.key);
+        while !state.has_room_for_part(self.key) {
             if state.stopped {
                 return ControlFlow::Break(());
-            }
-            if is_first || state.has_room() {
-                break;
             }
             state.parts_wait = true;
             let waited = self.handover.for_parts.wait(state);

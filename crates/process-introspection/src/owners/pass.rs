@@ -65,7 +65,9 @@ pub(super) enum Event {
 /// Maximum time between two checks whether the pass has ended.
 const TIME: Duration = Duration::from_millis(20);
 /// Approximate number of owners in a part.
-const BATCH: usize = 256;
+const BATCH: usize = 32;
+/// Maximum number of parts that wait.
+const MOST_PARTS: usize = 128;
 
 /// Part of what a process's thread reports.
 enum Part {
@@ -99,7 +101,7 @@ pub(super) fn over(
         })
     };
     let (mut opened, mut done) = (None::<Arc<PassedProcess>>, 0);
-    passes::over("owners", pids, options, read, |event| {
+    passes::over("owners", MOST_PARTS, pids, options, read, |event| {
         let outcome = match event {
             PassEvent::Waiting => return give(Event::Progress { done }),
             PassEvent::Part { part, .. } => {
