@@ -1,11 +1,13 @@
 //! Writing records: records per second, into a buffered output that discards
 //! them. A million a second is a microsecond each.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::{sink, BufWriter};
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use process_introspection::Device;
+use process_introspection_dataset::stream::Stream;
 use process_introspection_export::{
     DeviceNumber, Format, Hex, Name, PhysicalRecord, Record, State, Writer,
 };
@@ -67,6 +69,17 @@ fn writing(criterion: &mut Criterion) {
             });
         });
     }
+    group.bench_function("arrow", |bencher| {
+        bencher.iter(|| {
+            let out = BufWriter::with_capacity(64 << 10, sink());
+            let layout = &PhysicalRecord::LAYOUT;
+            let mut stream = Stream::begin(out, layout, HashMap::new()).expect("a sink");
+            for record in black_box(&records) {
+                stream.write(record).expect("a sink");
+            }
+            stream.finish().expect("a sink")
+        });
+    });
     group.finish();
 }
 
