@@ -31,6 +31,7 @@ use crate::columns::Builder;
 ///     paddr: None,
 ///     pfn: None,
 ///     state: State::NotPresent,
+///     node: None,
 /// })?;
 /// let bytes = stream.finish()?;
 /// assert!(bytes.ends_with(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]));

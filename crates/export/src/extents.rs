@@ -2,7 +2,7 @@
 
 use process_introspection::{Extent, ExtentBacking, PageSize};
 
-use crate::field::record;
+use crate::field::{record, Extra};
 use crate::number::Hex;
 use crate::record::Record;
 use crate::state::State;
@@ -24,11 +24,14 @@ record! {
         pub pfn: Option<u64> = pages().null("as for paddr"),
         /// State of the memory.
         pub state: State = one_of(states_of_addresses).text(3, "STATE", 11),
+        /// NUMA node of the memory.
+        pub node: Option<u32> = number(4, "NODE", 4).column_extra(Extra::Node)
+            .null("if it is unknown, or the memory is on several nodes"),
     }
 }
 
 impl ExtentRecord {
-    /// Returns the record of an extent. `base` is the base page size.
+    /// Returns the record of an extent. `base` is the base page size; the node is unknown.
     pub fn new(extent: &Extent, base: PageSize) -> Self {
         let paddr = match extent.backing {
             ExtentBacking::Zero(address) => Some(address),
@@ -40,6 +43,7 @@ impl ExtentRecord {
             paddr: paddr.map(Hex::from),
             pfn: paddr.map(|address| address.pfn(base).as_u64()),
             state: extent.backing.into(),
+            node: None,
         }
     }
 }

@@ -16,11 +16,12 @@
 //!     paddr: Some(Hex(0x11c183010)),
 //!     pfn: Some(0x11c183),
 //!     state: State::Ram,
+//!     node: None,
 //! })?;
 //! let lines = writer.finish()?;
 //! assert_eq!(
 //!     String::from_utf8_lossy(&lines),
-//!     r#"{"vaddr":"0x7f0000001010","size":3000,"paddr":"0x11c183010","pfn":1163651,"state":"ram"}"#
+//!     r#"{"vaddr":"0x7f0000001010","size":3000,"paddr":"0x11c183010","pfn":1163651,"state":"ram","node":null}"#
 //!         .to_owned() + "\n",
 //! );
 //! # Ok::<(), std::io::Error>(())

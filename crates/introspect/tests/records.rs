@@ -384,6 +384,7 @@ fn extents_are_exact_to_the_byte_and_judged() {
     assert_eq!(number(&one[0], "vaddr"), dense + 3);
     assert_eq!(number(&one[0], "size"), 5);
     assert_eq!(number(&one[0], "paddr"), number(&physical[0], "paddr") + 3);
+    assert_eq!(one[0]["node"], physical[0]["node"]);
 
     // Pages 0 and 3 are present, 1 and 2 are not.
     let range = format!("{:x}+{}", sparse + 10, 3 * page);

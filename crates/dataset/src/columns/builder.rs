@@ -27,6 +27,7 @@ use crate::columns::schema::schema;
 ///     paddr: None,
 ///     pfn: None,
 ///     state: State::NotPresent,
+///     node: None,
 /// });
 /// let batch = builder.finish();
 /// let column = |name| batch.column_by_name(name).expect("declared");

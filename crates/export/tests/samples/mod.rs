@@ -140,6 +140,7 @@ pub(crate) fn extent() -> ExtentRecord {
         paddr: Some(Hex(0x11c183010)),
         pfn: Some(0x11c183),
         state: State::Ram,
+        node: None,
     }
 }
 

@@ -3,7 +3,8 @@
 mod conditions;
 
 use clap::Args;
-use process_introspection_export::{ExtentRecord, Record};
+use process_introspection::{PhysAddr, PhysicalMap};
+use process_introspection_export::{ExtentRecord, Extra, Record, State};
 
 use crate::control::freeze::freeze;
 use crate::failure::Failure;
@@ -50,9 +51,14 @@ impl Arguments {
         process.require_frames()?;
         let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
         let ranges = self.process.range.selection().ranges(&process)?;
+        let map = PhysicalMap::read_in(process.mounts())?;
+        let layout = ExtentRecord::LAYOUT.with(match map.has_several_nodes() {
+            true => &[Extra::Node],
+            false => &[],
+        });
         let mut sink = Sink::open(
             &self.output,
-            &ExtentRecord::LAYOUT,
+            &layout,
             Some(&process),
             &ranges,
             freeze.into(),
@@ -63,7 +69,14 @@ impl Arguments {
             for extent in process.extents(range)? {
                 let extent = extent?;
                 sink.passed(extent.virt)?;
-                let record = ExtentRecord::new(&extent, process.page_size());
+                let mut record = ExtentRecord::new(&extent, process.page_size());
+                let start = record.paddr.map(|paddr| PhysAddr::new(paddr.0));
+                // All of it is one page, if that is the zero page.
+                let size = match record.state {
+                    State::Zero => 1,
+                    _ => extent.len(),
+                };
+                record.node = start.and_then(|start| map.node_of(start, size));
                 conditions.add(&record);
                 sink.write(&record)?;
             }

@@ -15,6 +15,7 @@ fn extent(vaddr: u64, size: u64, paddr: u64) -> ExtentRecord {
         paddr,
         pfn: None,
         state: State::Ram,
+        node: None,
     }
 }
 
@@ -25,6 +26,7 @@ fn missing(vaddr: u64, size: u64, state: State) -> ExtentRecord {
         paddr: None,
         pfn: None,
         state,
+        node: None,
     }
 }
 
