@@ -8,5 +8,6 @@
 
 pub mod columns;
 pub mod lake;
+pub mod redaction;
 pub mod stream;
 pub mod tables;

@@ -48,7 +48,6 @@ fn snapshot_row() -> SnapshotRow {
         details: false,
         frozen: false,
         redacted: false,
-        has_addresses: true,
         has_frames: true,
         thp_enabled: Some("madvise".to_owned()),
         thp_defrag: None,
@@ -86,7 +85,7 @@ fn process_row(unique_pid: u64) -> ProcessRow {
         // Bytes that are not UTF-8.
         command: NameBuf(b"cat \xff\xfe".to_vec()),
         exe: NameBuf(Vec::new()),
-        cgroup: Some("/system.slice".to_owned()),
+        cgroup: NameBuf(b"/system.slice".to_vec()),
         unit: None,
         container: None,
         unread: None,

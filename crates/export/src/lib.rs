@@ -66,6 +66,7 @@ mod page_table;
 mod physical;
 mod record;
 mod resident;
+mod snapshot;
 mod state;
 mod summary;
 mod summary_picture;
@@ -94,6 +95,7 @@ pub use page_table::PageTableRecord;
 pub use physical::{Folded, PhysicalRecord};
 pub use record::{Layout, Record};
 pub use resident::ResidentRecord;
+pub use snapshot::{SnapshotRecord, SnapshotState};
 pub use state::State;
 pub use summary::{
     AtLeastRecord, ContiguityRecord, ExtentClassRecord, KindRecord, MappingUsageRecord, NodeRecord,

@@ -91,6 +91,7 @@ fn add_all(text: &mut String) {
         let mut unknown = samples::resident(name);
         unknown.huge = None;
         add("resident", &[samples::resident(name), unknown], text);
+        add("snapshots", &samples::snapshots(name), text);
         let mut object = samples::object(name);
         (object.build_id, object.linked_vaddr, object.relocation) = (None, None, None);
         add("object", &[samples::object(name), object], text);

@@ -132,6 +132,7 @@ fn every_kind_of_record_is_as_its_schema_says() {
         check("pagetable", &[samples::page_table(name)]);
         check("virtual", &[samples::virtual_region(name)]);
         check("resident", &[samples::resident(name)]);
+        check("snapshots", &samples::snapshots(name));
         check("object", &[samples::object(name)]);
         let of_mapping = mapping_usage(name, true);
         check("summary-mapping", &[of_mapping]);
@@ -327,7 +328,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 10] = [
+const SCHEMAS: [&str; 11] = [
     "physical",
     "pagetable",
     "extents",
@@ -336,6 +337,7 @@ const SCHEMAS: [&str; 10] = [
     "object",
     "frame",
     "owner",
+    "snapshots",
     "summary",
     "summary-mapping",
 ];

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use process_introspection::Error;
+use process_introspection_dataset::lake::LakeError;
 
 /// Reason for which the command ends early.
 #[derive(Debug)]
@@ -66,6 +67,12 @@ impl Failure {
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
         Self::Usage(error)
+    }
+}
+
+impl From<LakeError> for Failure {
+    fn from(error: LakeError) -> Self {
+        Self::Message(error.to_string())
     }
 }
 

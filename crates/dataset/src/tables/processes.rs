@@ -19,7 +19,7 @@ record! {
         pub pid: u32,
         /// PID of the parent.
         pub ppid: Option<u32> = null("if it is unknown"),
-        /// Real user.
+        /// Effective user.
         pub uid: Option<u32> = null("if it is unknown"),
         /// Time at which it started.
         pub started_at: Option<Time> = null("if it is unknown"),
@@ -30,7 +30,7 @@ record! {
         /// Path of the executable file.
         pub exe: NameBuf = null("if it is unknown"),
         /// Path of the control group, in the hierarchy of the memory controller.
-        pub cgroup: Option<String> = null("if it is unknown"),
+        pub cgroup: NameBuf = null("if it is unknown"),
         /// Unit of systemd.
         pub unit: Option<String> = null("if it is in none"),
         /// Id of the container.

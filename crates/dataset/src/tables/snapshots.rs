@@ -38,8 +38,6 @@ record! {
         pub frozen: bool,
         /// Whether names are replaced by keyed hashes.
         pub redacted: bool,
-        /// Whether physical addresses were visible.
-        pub has_addresses: bool,
         /// Whether flags and counts of page frames were visible.
         pub has_frames: bool,
         /// Setting of transparent huge pages for anonymous memory.

@@ -9,8 +9,8 @@ use process_introspection_export::{
     ExtentClassRecord, ExtentRecord, Extra, FlagCounts, FlagNames, Format, Hex, HugePagesRecord,
     HugeSettingsRecord, KindRecord, MappingUsageRecord, Name, NamedBy, NodeRecord, ObjectRecord,
     OwnerKind, OwnerRecord, PageTableRecord, PagesRecord, PhysicalRecord, PolicyRecord, Record,
-    ResidentRecord, Searched, SignedHex, Span, State, SummaryRecord, Swap, UsageRecord,
-    VirtualRecord, Writer,
+    ResidentRecord, Searched, SignedHex, SnapshotRecord, SnapshotState, Span, State, SummaryRecord,
+    Swap, Text, Time, UsageRecord, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -131,6 +131,44 @@ pub(crate) fn resident(name: &[u8]) -> ResidentRecord<'_> {
         ino: like.ino,
         path: like.path,
     }
+}
+
+/// A snapshot that is complete, and one that cannot be read.
+pub(crate) fn snapshots(name: &[u8]) -> [SnapshotRecord<'_>; 2] {
+    let complete = SnapshotRecord {
+        snapshot_id: "01a216db-473c-71ed-ad6c-b7d25ccabc2b",
+        taken_at: Time(1_790_000_000_123_456),
+        host: Name(name),
+        state: SnapshotState::Complete,
+        error: None,
+        duration: Some(1_234_567),
+        kernel: Some(Text("6.12.43")),
+        processes: Some(213),
+        unread: Some(2),
+        mappings: Some(20_004),
+        regions: Some(262_144),
+        size: Some(1 << 20),
+        all_processes: Some(true),
+        details: Some(false),
+        redacted: Some(false),
+    };
+    let unreadable = SnapshotRecord {
+        taken_at: Time(1_790_000_000_123_000),
+        state: SnapshotState::Unreadable,
+        error: Some(Text("lake/x is not usable: =\u{1b}")),
+        duration: None,
+        kernel: None,
+        processes: None,
+        unread: None,
+        mappings: None,
+        regions: None,
+        size: None,
+        all_processes: None,
+        details: None,
+        redacted: None,
+        ..complete
+    };
+    [complete, unreadable]
 }
 
 pub(crate) fn extent() -> ExtentRecord {

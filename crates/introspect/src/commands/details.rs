@@ -1,9 +1,7 @@
 //! Details of records: facts of their pages, and the swap area that they are in.
 
-use process_introspection::{AddrRange, Backing, PageFacts, PageSize, Process, SwapAreas};
+use process_introspection::{AddrRange, Backing, Error, PageFacts, PageSize, Process, SwapAreas};
 use process_introspection_export as export;
-
-use crate::failure::Failure;
 
 /// Sources of the details of records, beside the facts of their pages.
 #[derive(Debug)]
@@ -15,7 +13,7 @@ pub(crate) struct Details {
 impl Details {
     /// Reads what is needed if details are `requested`, and fails if this caller may
     /// not read facts of pages: before anything is written.
-    pub(crate) fn open(requested: bool, process: &Process) -> Result<Self, Failure> {
+    pub(crate) fn open(requested: bool, process: &Process) -> Result<Self, Error> {
         let mut areas = None;
         if requested {
             process.page_facts()?;

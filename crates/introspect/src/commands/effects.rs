@@ -68,12 +68,12 @@ fn is_wrong_for_program(form: Form, given: &Given) -> bool {
 fn value(option: &str) -> Option<&'static str> {
     Some(match option {
         "format" => "json",
-        "output" | "from-log" => "file",
-        "mapping" => "name",
+        "output" | "from-log" | "redact-key" => "file",
+        "mapping" | "host" => "name",
         "procfs" => "/proc",
         "sysfs" => "/sys",
-        "threads" => "2",
-        "after" | "deadline" | "interval" => "2s",
+        "threads" | "keep" | "count" => "2",
+        "every" | "older-than" | "after" | "deadline" | "interval" => "2s",
         "on" => "USR1",
         "align" => "2M",
         _ => return None,
@@ -114,6 +114,32 @@ const SUBCOMMANDS: &[Subcommand] = &[
             let waits = given.has("deadline") && !given.has("all");
             all || waits || by_mapping || is_wrong_for_program(form, given)
         },
+    },
+    Subcommand {
+        name: "snapshot",
+        forms: &[Form::Named(&["1"]), Form::Bare],
+        options: "all output details every count redact redact-key deadline freeze procfs \
+            sysfs",
+        is_wrong: |form, given| {
+            let is_all = given.has("all") != (form == Form::Bare);
+            is_all
+                || !given.has("output")
+                || given.has("all") && given.has("freeze")
+                || given.has("count") && !given.has("every")
+                || given.has("redact-key") && !given.has("redact")
+        },
+    },
+    Subcommand {
+        name: "snapshots",
+        forms: &[Form::Named(&["lake"])],
+        options: "host format output",
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "prune",
+        forms: &[Form::Named(&["lake"])],
+        options: "keep older-than dry-run",
+        is_wrong: |_, given| given.count(&["keep", "older-than"]) != 1,
     },
     Subcommand {
         name: "extents",

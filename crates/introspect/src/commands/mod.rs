@@ -12,8 +12,11 @@ mod object;
 mod owner;
 mod pagetable;
 mod physical;
+mod prune;
 mod read;
 mod resident;
+mod snapshot;
+mod snapshots;
 mod summary;
 
 #[cfg(test)]
@@ -57,6 +60,9 @@ pub(crate) enum Command {
     Frame(frame::Arguments),
     Owner(owner::Arguments),
     Read(read::Arguments),
+    Snapshot(snapshot::Arguments),
+    Snapshots(snapshots::Arguments),
+    Prune(prune::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
     Man(man::Arguments),
@@ -83,7 +89,13 @@ impl Command {
             Self::Pagetable(pagetable) => Some(&pagetable.process.target.pid),
             Self::Object(object) => Some(&object.target.pid),
             Self::Read(read) => Some(&read.process.target.pid),
-            Self::Frame(_) | Self::Owner(_) | Self::Completions(_) | Self::Man(_) => None,
+            Self::Snapshot(snapshot) => snapshot.target(),
+            Self::Frame(_)
+            | Self::Snapshots(_)
+            | Self::Prune(_)
+            | Self::Owner(_)
+            | Self::Completions(_)
+            | Self::Man(_) => None,
         }
     }
 
@@ -101,6 +113,9 @@ impl Command {
             Self::Frame(frame) => frame.run(),
             Self::Owner(owner) => owner.run(),
             Self::Read(read) => read.run(),
+            Self::Snapshot(snapshot) => snapshot.run(),
+            Self::Snapshots(snapshots) => snapshots.run(),
+            Self::Prune(prune) => prune.run(),
             Self::Completions(completions) => completions.run(CommandLine::command()),
             Self::Man(man) => man.run(CommandLine::command(), manual),
         }
@@ -122,6 +137,9 @@ fn manual(subcommand: &str) -> &'static str {
         "frame" => frame::MANUAL,
         "owner" => owner::MANUAL,
         "read" => read::MANUAL,
+        "snapshot" => snapshot::MANUAL,
+        "snapshots" => snapshots::MANUAL,
+        "prune" => prune::MANUAL,
         _ => "",
     }
 }

@@ -1,9 +1,10 @@
-//! Description of the records of an output, for formats that have a place for one.
+//! Description of the records of an output, for formats that have a place for one. Opens no
+//! file.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use process_introspection::{AddrRange, Host, PageSize, Process};
+use process_introspection::{AddrRange, PageSize, Process};
 use process_introspection_export::Time;
 
 /// Returns the description of records of these ranges of a process, or of other records, that
@@ -15,14 +16,6 @@ pub(crate) fn of(process: Option<&Process>, ranges: &[AddrRange]) -> HashMap<Str
         ("started_at", Time::from(SystemTime::now()).to_string()),
         ("page_size", PageSize::base().bytes().to_string()),
     ];
-    let host = match process {
-        Some(process) => Host::read_in(process.mounts()),
-        None => Host::read(),
-    };
-    texts.extend(host.boot_id.map(|boot| ("boot_id", boot)));
-    texts.extend(host.name.map(|name| ("host", name)));
-    texts.extend(host.kernel.map(|kernel| ("kernel", kernel)));
-    texts.push(("architecture", host.architecture));
     if let Some(process) = process {
         let pid = process.pid().map(|pid| pid.to_string());
         let unique_pid = process.unique_pid().ok().map(|unique| unique.to_string());

@@ -78,8 +78,8 @@ impl Sink {
         ranges: &[AddrRange],
         context: WalkContext,
     ) -> Result<Self, Failure> {
-        let describe = || description::of(process, ranges);
-        Self::with_progress(options, layout, describe, context, |is_unbuffered| {
+        let description = description::of(process, ranges);
+        Self::with_progress(options, layout, description, context, |is_unbuffered| {
             Progress::new(ranges, is_unbuffered)
         })
     }
@@ -93,8 +93,8 @@ impl Sink {
         ranges: &[AddrRange],
         context: WalkContext,
     ) -> Result<Self, Failure> {
-        let describe = || description::of(Some(process), ranges);
-        Self::with_progress(options, layout, describe, context, |_| {
+        let description = description::of(Some(process), ranges);
+        Self::with_progress(options, layout, description, context, |_| {
             Progress::new(ranges, false)
         })
     }
@@ -104,9 +104,9 @@ impl Sink {
         options: &OutputOptions,
         layout: &Layout,
     ) -> Result<Self, Failure> {
-        let describe = || description::of(None, &[]);
+        let description = description::of(None, &[]);
         let context = WalkContext::default();
-        Self::with_progress(options, layout, describe, context, |_| {
+        Self::with_progress(options, layout, description, context, |_| {
             Progress::over_processes()
         })
     }
@@ -114,7 +114,7 @@ impl Sink {
     fn with_progress(
         options: &OutputOptions,
         layout: &Layout,
-        describe: impl FnOnce() -> HashMap<String, String>,
+        description: HashMap<String, String>,
         context: WalkContext,
         progress: impl FnOnce(bool) -> Progress,
     ) -> Result<Self, Failure> {
@@ -134,7 +134,7 @@ impl Sink {
         let out = BufWriter::with_capacity(BUFFER, out);
         let writer = match options.format {
             Format::Arrow => {
-                Stream::begin(out, layout, describe()).map(|stream| Form::Arrow(Box::new(stream)))
+                Stream::begin(out, layout, description).map(|stream| Form::Arrow(Box::new(stream)))
             }
             Format::Text(format) => Writer::begin(format, out, layout, width).map(|writer| {
                 Form::Text(match is_terminal {

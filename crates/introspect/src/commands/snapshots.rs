@@ -1,0 +1,111 @@
+//! `introspect snapshots`: the snapshots of a lake, and whether their files are there.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use process_introspection::with_user_rights;
+use process_introspection_dataset::lake::{Entry, Lake, LakeError, State};
+use process_introspection_dataset::tables::snapshots::SnapshotRow;
+use process_introspection_export::{Name, Record, SnapshotRecord, SnapshotState, Text};
+
+use crate::control::launch::WalkContext;
+use crate::failure::{warn, Failure};
+use crate::options::output::OutputOptions;
+use crate::output::sink::Sink;
+use crate::text::counted;
+
+const EXAMPLES: &str = "\
+Examples:
+  introspect snapshots /var/lib/introspect
+  introspect snapshots lake --host db-3
+  introspect snapshots lake --format jsonl | jq -r 'select(.details).snapshot_id'";
+
+pub(crate) const MANUAL: &str = include_str!("manual/snapshots.txt");
+
+/// List and verify the snapshots of a lake
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Folder of the lake
+    #[arg(value_name = "ROOT", value_hint = ValueHint::DirPath)]
+    root: PathBuf,
+    /// List snapshots of this host
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Arguments {
+    /// Runs the subcommand.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let read = with_user_rights(|| Ok(Lake::open(&self.root).and_then(|lake| lake.entries())));
+        let read = read.map_err(|error| Failure::io("read the lake", &error))?;
+        let (mut entries, others) = read?;
+        for path in others {
+            warn(format_args!("{} is no snapshot, ignored", path.display()));
+        }
+        if let Some(host) = &self.host {
+            entries.retain(|entry| entry.host() == host.as_bytes());
+        }
+        if entries.is_empty() {
+            return Err(LakeError::Empty(self.root.clone()).into());
+        }
+        let context = WalkContext::default();
+        let mut sink = Sink::open(&self.output, &SnapshotRecord::LAYOUT, None, &[], context)?;
+        let mut wrong = 0;
+        for entry in &entries {
+            let opened = with_user_rights(|| {
+                let opened = entry.open();
+                Ok(opened.map(|snapshot| (snapshot.state(), snapshot)))
+            });
+            let opened = opened.map_err(|error| Failure::io("read the lake", &error))?;
+            let id = entry.id().to_string();
+            let (state, error) = match &opened {
+                Ok((State::Complete, _)) => (SnapshotState::Complete, None),
+                Ok((State::Incomplete(why), _)) => (SnapshotState::Incomplete, Some(why.clone())),
+                Err(error) => (SnapshotState::Unreadable, Some(error.to_string())),
+            };
+            wrong += u64::from(state != SnapshotState::Complete);
+            let row = opened.as_ref().ok().map(|(_, snapshot)| snapshot.row());
+            sink.write(&record(entry, &id, row, state, error.as_deref()))?;
+        }
+        sink.finish()?;
+        match wrong {
+            0 => Ok(()),
+            _ => Err(Failure::Message(format!(
+                "{} not complete (copied in part, or changed)",
+                counted(wrong, "snapshot is", "snapshots are")
+            ))),
+        }
+    }
+}
+
+fn record<'a>(
+    entry: &'a Entry,
+    id: &'a str,
+    row: Option<&'a SnapshotRow>,
+    state: SnapshotState,
+    error: Option<&'a str>,
+) -> SnapshotRecord<'a> {
+    let unread = |row: &SnapshotRow| {
+        row.unread_gone + row.unread_refused + row.unread_silent + row.unread_failed
+    };
+    SnapshotRecord {
+        snapshot_id: id,
+        taken_at: row.map_or_else(|| entry.id().time().into(), |row| row.taken_at),
+        host: Name(entry.host()),
+        state,
+        error: error.map(Text),
+        duration: row.map(|row| row.duration),
+        kernel: row.map(|row| Text(&row.kernel)),
+        processes: row.map(|row| row.processes_read),
+        unread: row.map(unread),
+        mappings: row.map(|row| row.mappings_rows),
+        regions: row.map(|row| row.regions_rows),
+        size: row.map(|row| row.processes_bytes + row.mappings_bytes + row.regions_bytes),
+        all_processes: row.map(|row| row.all_processes),
+        details: row.map(|row| row.details),
+        redacted: row.map(|row| row.redacted),
+    }
+}
