@@ -22,6 +22,7 @@ fn records() -> Vec<PhysicalRecord<'static>> {
             index * 7919 % 0x100_0000 * 0x1000,
         );
         PhysicalRecord {
+            process: None,
             vaddr: Hex(vaddr),
             vpn: vaddr >> 12,
             size: 4096,

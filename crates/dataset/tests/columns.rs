@@ -18,6 +18,7 @@ const KERNEL_HALF: u64 = 0xffff_8000_0000_1000;
 
 fn record(path: &[u8]) -> PhysicalRecord<'_> {
     PhysicalRecord {
+        process: None,
         vaddr: Hex(KERNEL_HALF),
         vpn: KERNEL_HALF >> 12,
         size: 8192,

@@ -94,6 +94,8 @@ pub enum Extra {
     Node,
     /// Column of the process.
     Pid,
+    /// Fields of the process, in lists of several.
+    Process,
     /// Fields of the page facts.
     Details,
 }

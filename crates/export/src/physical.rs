@@ -7,6 +7,7 @@ use crate::field::{record, Extra, Fields, Show};
 use crate::name::Name;
 use crate::number::{ascii, size, DeviceNumber, Hex, SIZE};
 use crate::page::{byte_of, note_byte, protection_name, unknown_reason, with_memory_type, Swap};
+use crate::process::ProcessIdentity;
 use crate::record::Record;
 use crate::state::State;
 use crate::table::{Notes, Row};
@@ -17,33 +18,35 @@ record! {
     /// consecutive, or unbacked for one reason.
     #[derive(Copy)]
     pub struct PhysicalRecord<'a> {
+        /// Process, in lists of several.
+        pub process: Option<ProcessIdentity<'a>> = flat().optional().extra(Extra::Process),
         /// First virtual address.
-        pub vaddr: Hex = number(0, "VADDR", 12),
+        pub vaddr: Hex = number(3, "VADDR", 12),
         /// Virtual page number: the first virtual address divided by the base page size.
         pub vpn: u64 = pages(),
         /// Size in bytes.
-        pub size: u64 = bytes().least(1).number(1, "SIZE", 7),
+        pub size: u64 = bytes().least(1).number(4, "SIZE", 7),
         /// First physical address.
-        pub paddr: Option<Hex> = number(2, "PADDR", 11)
+        pub paddr: Option<Hex> = number(5, "PADDR", 11)
             .null("if no physical memory is there, or its address is unknown"),
         /// Page frame number: the first physical address divided by the base page size.
         pub pfn: Option<u64> = pages().null("as for paddr"),
         /// State of the memory. Shared memory in swap is not-present: page tables have no
         /// entry of it.
-        pub state: State = one_of(mapped_states).text(3, "STATE", 11),
+        pub state: State = one_of(mapped_states).text(6, "STATE", 11),
         /// Reason for which the state is unknown.
         pub reason: Option<&'static str> = one_of(unknown_reasons)
-            .null("for every other state").also(2, Show::Left),
+            .null("for every other state").also(5, Show::Left),
         /// Place of the first page in swap.
         pub swap: Option<Swap> = null("if it is not in swap, or its place is unknown"),
         /// Protection of the mapping: read, write, execute, with - for what is not allowed.
-        pub prot: &'static str = pattern(PROTECTION).text(5, "PROT", 4),
+        pub prot: &'static str = pattern(PROTECTION).text(8, "PROT", 4),
         /// Whether the mapping is shared, not private.
-        pub shared: bool = also(5, Show::Sharing),
+        pub shared: bool = also(8, Show::Sharing),
         /// Kind of the mapping.
-        pub kind: &'static str = one_of(mapping_kinds).text(7, "KIND", 7),
+        pub kind: &'static str = one_of(mapping_kinds).text(10, "KIND", 7),
         /// Size in bytes that each page-table entry maps.
-        pub page_size: Option<u64> = bytes().least(1).number(6, "PAGE", 4)
+        pub page_size: Option<u64> = bytes().least(1).number(9, "PAGE", 4)
             .null("if there are no entries, entries of several sizes, or it is unknown"),
         /// Offset of the first byte in the mapped object; 0x0 without an object.
         pub offset: Hex,
@@ -54,9 +57,9 @@ record! {
         pub ino: u64,
         /// Name of the mapping: the path of its object, or a name of the kernel's in
         /// brackets. Bytes that are not UTF-8 are replaced.
-        pub path: Name<'a> = text(8, "PATH", 0).null("if it has no name"),
+        pub path: Name<'a> = text(11, "PATH", 0).null("if it has no name"),
         /// NUMA node of the memory.
-        pub node: Option<u32> = number(4, "NODE", 4).column_extra(Extra::Node)
+        pub node: Option<u32> = number(7, "NODE", 4).column_extra(Extra::Node)
             .null("if it is unknown, or the memory is on several nodes"),
         /// Cache mode of the memory.
         pub cache: Option<&'static str> = one_of(memory_types).null("if it is unknown"),
@@ -110,6 +113,7 @@ impl<'a> PhysicalRecord<'a> {
         let mapping = &*region.mapping;
         let (vaddr, paddr) = (region.virt.start(), region.backing.address());
         Self {
+            process: None,
             vaddr: vaddr.into(),
             vpn: vaddr.as_u64() >> base.shift(),
             size: region.size(),

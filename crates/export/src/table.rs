@@ -162,6 +162,10 @@ impl Row<'_> {
             Value::Device(device) => self.put(column, device.text(&mut [0; 18])),
             Value::Time(time) => self.put(column, time.to_string().as_bytes()),
             Value::Name(Name(b"")) => {}
+            // Those of the last column are escaped with the line.
+            Value::Name(name) if column.width > 0 => {
+                self.put(column, name.printable().as_bytes());
+            }
             Value::Name(Name(name)) => self.put(column, name),
             Value::Texts(_) | Value::Numbers(_) | Value::Flags(_) | Value::Counts(_) => {
                 self.put(column, value.joined().as_bytes());

@@ -61,6 +61,10 @@ fn add_all(text: &mut String) {
         ];
         add("physical", &records, text);
         add_with(&[Extra::Node], "physical with nodes", &records, text);
+        let mut listed = records;
+        listed[0].process = Some(samples::identity(name));
+        let listed = &listed[..1];
+        add_with(&[Extra::Process], "physical of processes", listed, text);
         let details = [None, Some("/swap\u{1b}=")].map(samples::details);
         let detailed = records.map(|record| PhysicalRecord {
             details: Some(&details[usize::from(record.swap.is_some())]),
@@ -91,6 +95,13 @@ fn add_all(text: &mut String) {
         let mut unknown = samples::resident(name);
         unknown.huge = None;
         add("resident", &[samples::resident(name), unknown], text);
+        let process = Some(samples::identity(b"comm"));
+        let mut mapping = samples::virtual_region(name);
+        mapping.process = process;
+        let extra = &[Extra::Process];
+        add_with(extra, "virtual of processes", &[mapping], text);
+        unknown.process = process;
+        add_with(extra, "resident of processes", &[unknown], text);
         add("snapshots", &samples::snapshots(name), text);
         let mut object = samples::object(name);
         (object.build_id, object.linked_vaddr, object.relocation) = (None, None, None);

@@ -174,21 +174,39 @@ impl Definitions {
     fn object(&mut self, fields: &[Field]) -> Value {
         let mut properties = Map::new();
         self.add(fields, &mut properties);
-        let is_required = |name: &&String| {
-            let declared = fields.iter().find(|field| field.name == **name);
-            match declared {
-                Some(field) => !field.is_optional,
-                None => !name.ends_with("_hex"),
-            }
-        };
-        let required: Vec<_> = properties.keys().filter(is_required).cloned().collect();
-        json!({
+        let mut required: Vec<_> = properties.keys().cloned().collect();
+        required.retain(|name| !name.ends_with("_hex") && !is_optional(fields, name));
+        let mut object = json!({
             "type": "object",
             "properties": properties,
             "required": required,
             "additionalProperties": false,
-        })
+        });
+        // Those of an optional group among the others are there together.
+        let groups = fields.iter().filter_map(|field| match field.kind {
+            Kind::Group(inner) if field.is_flat && field.is_optional => Some(inner),
+            _ => None,
+        });
+        for group in groups {
+            let names: Vec<_> = group.iter().map(|field| field.name).collect();
+            let together = names.iter().map(|name| {
+                let others: Vec<_> = names.iter().filter(|other| *other != name).collect();
+                ((*name).to_owned(), json!(others))
+            });
+            object["dependentRequired"] = together.collect::<Map<_, _>>().into();
+        }
+        object
     }
+}
+
+/// Returns whether a field is optional, or stands among the others with an optional group.
+fn is_optional(fields: &[Field], name: &str) -> bool {
+    fields.iter().any(|field| match field.kind {
+        Kind::Group(inner) if field.is_flat => {
+            field.is_optional && inner.iter().any(|inner| inner.name == name)
+        }
+        _ => field.is_optional && field.name == name,
+    })
 }
 
 /// Addresses and reasons of records that have a state: each state has one or the other.
@@ -268,7 +286,11 @@ fn add_rows(fields: &[Field], prefix: &str, text: &mut String) {
         let name = format!("{prefix}{}", field.name);
         if field.is_flat {
             if let Kind::Group(inner) = field.kind {
-                add_rows(inner, prefix, text);
+                let mut inner = inner.to_vec();
+                for inner in &mut inner {
+                    inner.is_optional |= field.is_optional;
+                }
+                add_rows(&inner, prefix, text);
             }
             continue;
         }

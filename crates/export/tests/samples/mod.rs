@@ -8,9 +8,9 @@ use process_introspection_export::{
     AddressRecord, AtLeastRecord, ContiguityRecord, Decimal, Details, DeviceNumber,
     ExtentClassRecord, ExtentRecord, Extra, FlagCounts, FlagNames, Format, Hex, HugePagesRecord,
     HugeSettingsRecord, KindRecord, MappingUsageRecord, Name, NamedBy, NodeRecord, ObjectRecord,
-    OwnerKind, OwnerRecord, PageTableRecord, PagesRecord, PhysicalRecord, PolicyRecord, Record,
-    ResidentRecord, Searched, SignedHex, SnapshotRecord, SnapshotState, Span, State, SummaryRecord,
-    Swap, Text, Time, UsageRecord, VirtualRecord, Writer,
+    OwnerKind, OwnerRecord, PageTableRecord, PagesRecord, PhysicalRecord, PolicyRecord,
+    ProcessIdentity, Record, ResidentRecord, Searched, SignedHex, SnapshotRecord, SnapshotState,
+    Span, State, SummaryRecord, Swap, Text, Time, UsageRecord, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -18,8 +18,18 @@ const DEVICE: DeviceNumber = DeviceNumber(Device {
     minor: 0,
 });
 
+/// Process of a record in a list of several.
+pub(crate) fn identity(name: &[u8]) -> ProcessIdentity<'_> {
+    ProcessIdentity {
+        pid: 12345,
+        unique_pid: Decimal(3515005530021069),
+        command: Name(name),
+    }
+}
+
 pub(crate) fn physical(name: &[u8]) -> PhysicalRecord<'_> {
     PhysicalRecord {
+        process: None,
         vaddr: Hex(0x7f44236fc000),
         vpn: 0x7f44236fc,
         size: 132 << 10,
@@ -100,6 +110,7 @@ pub(crate) fn page_table(name: &[u8]) -> PageTableRecord<'_> {
 pub(crate) fn virtual_region(name: &[u8]) -> VirtualRecord<'_> {
     let like = physical(name);
     VirtualRecord {
+        process: None,
         vaddr: like.vaddr,
         vpn: like.vpn,
         size: like.size,
@@ -118,6 +129,7 @@ pub(crate) fn virtual_region(name: &[u8]) -> VirtualRecord<'_> {
 pub(crate) fn resident(name: &[u8]) -> ResidentRecord<'_> {
     let like = physical(name);
     ResidentRecord {
+        process: None,
         vaddr: like.vaddr,
         vpn: like.vpn,
         size: like.size,
