@@ -193,13 +193,16 @@ impl Row<'_> {
 }
 
 impl Visit for Row<'_> {
-    #[inline]
+    // Inlined, because the kind of value is known where a record is visited.
+    #[inline(always)]
     fn value(&mut self, field: &'static Field, value: Value<'_>) {
         let Some(column) = self.columns.next() else {
             Self::no_column(field);
         };
         match (column, value) {
             (Column::Absent, _) => {}
+            (Column::Numbers(numbers), Value::Null) => numbers.push_null(),
+            (Column::Words(words), Value::Null) => words.push_null(),
             (column, Value::Null) => column.push_null(),
             (Column::Numbers(numbers), Value::Number(number) | Value::Decimal(number)) => {
                 numbers.push(number);
