@@ -90,7 +90,7 @@ pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use name::{Name, NameBuf};
 pub use number::{DeviceNumber, Hex, SignedHex, Time};
 pub use object::ObjectRecord;
-pub use owner::{NamedBy, OwnerKind, OwnerRecord, Searched};
+pub use owner::{NamedBy, OwnedPages, OwnerKind, OwnerRecord, Searched};
 pub use page::{protection_name, Swap};
 pub use page_table::PageTableRecord;
 pub use physical::{Folded, PhysicalRecord};

@@ -1,8 +1,11 @@
 //! Record of physical memory and of one process that maps it, or of a statement in its
 //! place.
 
-use process_introspection::{Coverage, Owner, PageRun, PageSize, PageUse, PassedProcess, PhysAddr};
+use process_introspection::{
+    Coverage, FrameFlags, Owner, PageRun, PageSize, PageUse, PassedProcess, PhysAddr, PhysRange,
+};
 
+use crate::details::Details;
 use crate::field::{record, Fields, Show};
 use crate::name::Name;
 use crate::number::Hex;
@@ -46,6 +49,8 @@ word_list! {
         Some = "some",
         /// At most those of the caller's PID namespace, or of the proc that was read.
         Namespace = "namespace",
+        /// Those of a snapshot.
+        Snapshot = "snapshot",
     }
 }
 
@@ -81,18 +86,20 @@ record! {
         /// pages on the list of a CPU. The words from not-managed on are no RAM that the
         /// kernel manages.
         pub page_use: Option<&'static str> = named("use").one_of(uses).text(2, "USE", 14)
-            .null("without memory"),
+            .null("without memory, and where a snapshot does not have it"),
         /// NUMA node of the memory.
         pub node: Option<u32> = number(3, "NODE", 4)
             .null("if it is no memory of the kernel's, or the node is unknown"),
         /// Smallest number of page-table entries of all processes that map a page of it
         /// (/proc/kpagecount).
-        pub mapcount_min: Option<u64> = null("if the kernel has no count"),
+        pub mapcount_min: Option<u64>
+            = null("if the kernel has no count, and where a snapshot does not have it"),
         /// Largest number of page-table entries of all processes that map a page of it.
         pub mapcount_max: Option<u64> = null("as for mapcount_min"),
         /// Flags that all of its frames have, by the kernel's names (KPF_ in
         /// /proc/kpageflags), bitN for a bit without one.
-        pub flags: Option<FlagNames> = null("if the kernel has none"),
+        pub flags: Option<FlagNames>
+            = null("if the kernel has none, and where a snapshot does not have them"),
         /// Process that maps or had the memory.
         pub pid: Option<u32> = number(4, "PID", 7)
             .null("in records of unmapped memory and of unread processes"),
@@ -121,7 +128,7 @@ record! {
         /// Processes that were read, in records of memory that none of them maps: all of the
         /// machine (all); not all, because some could not be read, or began or ended
         /// meanwhile (some); at most those of this PID namespace, or of the proc that was
-        /// read (namespace). A record is unmapped also if not all were read, where the
+        /// read (namespace); those of a snapshot (snapshot, with --from). A record is unmapped also if not all were read, where the
         /// kernel counts mappings of such pages and the count is 0.
         pub searched: Option<Searched> = null("in other records"),
         /// Process that could not be read, which is no owner.
@@ -145,6 +152,56 @@ record! {
 
 fn uses() -> Vec<&'static str> {
     PageUse::all().map(PageUse::name).collect()
+}
+
+/// Facts of pages that an owner's record shows. What a snapshot does not have is `None`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OwnedPages {
+    /// Addresses, whole pages.
+    pub range: PhysRange,
+    /// Use of all the pages.
+    pub page_use: Option<PageUse>,
+    /// NUMA node.
+    pub node: Option<u32>,
+    /// Flags that all of the frames have.
+    pub flags: Option<FrameFlags>,
+    /// Least and greatest mapcount of a frame.
+    pub mapcount: Option<(u64, u64)>,
+}
+
+impl From<&PageRun> for OwnedPages {
+    fn from(run: &PageRun) -> Self {
+        Self {
+            range: run.range,
+            page_use: Some(run.page_use),
+            node: run.node,
+            flags: run.flags,
+            mapcount: run.mapcount,
+        }
+    }
+}
+
+impl OwnedPages {
+    /// Returns the facts of pages of which a snapshot has these details, if it has any. They
+    /// are the details of exactly these pages.
+    pub fn stored(range: PhysRange, node: Option<u32>, details: Option<&Details>) -> Self {
+        let flags = details.and_then(Details::frame_flags);
+        Self {
+            range,
+            page_use: flags.and_then(|(common, any)| {
+                // A use that both have is that of all frames between them.
+                let page_use = PageUse::of(Some(common), || None);
+                let is_same = PageUse::of(Some(any), || None) == page_use;
+                Some(page_use).filter(|_| is_same && page_use != PageUse::Unknown)
+            }),
+            node,
+            flags: flags.map(|(common, _)| common),
+            mapcount: details
+                .and_then(|details| details.mapcount)
+                .map(|span| (span.min, span.max)),
+        }
+    }
 }
 
 /// Lines of a log that name physical memory.
@@ -202,16 +259,25 @@ impl<'a> OwnerRecord<'a> {
         };
         Self {
             searched: Some(searched),
-            ..Self::empty(kind).with_run(run, base)
+            ..Self::empty(kind).with_pages(&run.into(), base)
         }
     }
 
     /// Returns the record of pages that a process maps, which are a part of the owner's
     /// memory.
-    pub fn mapped(owner: &'a Owner, run: &PageRun, base: PageSize) -> Self {
+    pub fn mapped(owner: &'a Owner, pages: &OwnedPages, base: PageSize) -> Self {
         Self::empty(OwnerKind::Mapped)
-            .with_owner(owner, run.range.start())
-            .with_run(run, base)
+            .with_owner(owner, pages.range.start())
+            .with_pages(pages, base)
+    }
+
+    /// Returns the record of pages that no process of a snapshot maps.
+    pub fn not_in_snapshot(range: PhysRange, base: PageSize) -> Self {
+        let pages = OwnedPages::stored(range, None, None);
+        Self {
+            searched: Some(Searched::Snapshot),
+            ..Self::empty(OwnerKind::NotFound).with_pages(&pages, base)
+        }
     }
 
     /// Returns the record of pages that a process had, which are a part of its memory from
@@ -219,7 +285,7 @@ impl<'a> OwnerRecord<'a> {
     pub fn lost(owner: &'a Owner, first: PhysAddr, run: &PageRun, base: PageSize) -> Self {
         Self::empty(OwnerKind::Lost)
             .with_owner_from(owner, first, run.range.start())
-            .with_run(run, base)
+            .with_pages(&run.into(), base)
     }
 
     /// Returns the record of pages that a process has where it had others, or none.
@@ -236,7 +302,7 @@ impl<'a> OwnerRecord<'a> {
             ..Self::empty(OwnerKind::Moved).with_owner(owner, start)
         };
         match run {
-            Some(run) => record.with_run(run, base),
+            Some(run) => record.with_pages(&run.into(), base),
             None => record,
         }
     }
@@ -252,17 +318,17 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    fn with_run(self, run: &PageRun, base: PageSize) -> Self {
-        let start = run.range.start();
+    fn with_pages(self, pages: &OwnedPages, base: PageSize) -> Self {
+        let start = pages.range.start();
         Self {
             paddr: Some(start.into()),
             pfn: Some(start.pfn(base).as_u64()),
-            size: Some(run.range.size()),
-            page_use: Some(run.page_use.name()),
-            node: run.node,
-            mapcount_min: run.mapcount.map(|(least, _)| least),
-            mapcount_max: run.mapcount.map(|(_, most)| most),
-            flags: run.flags.map(FlagNames),
+            size: Some(pages.range.size()),
+            page_use: pages.page_use.map(PageUse::name),
+            node: pages.node,
+            mapcount_min: pages.mapcount.map(|(least, _)| least),
+            mapcount_max: pages.mapcount.map(|(_, most)| most),
+            flags: pages.flags.map(FlagNames),
             ..self
         }
     }
@@ -310,6 +376,9 @@ impl<'a> OwnerRecord<'a> {
         match (self.record, self.page_use) {
             (OwnerKind::NotFound, _) if self.searched == Some(Searched::Namespace) => {
                 "not found in this PID namespace; processes outside of it cannot be seen"
+            }
+            (OwnerKind::NotFound, _) if self.searched == Some(Searched::Snapshot) => {
+                "mapped by no process of the snapshot"
             }
             (OwnerKind::NotFound, _) => "not found; not all processes were read",
             (OwnerKind::Unread, _) => "could not be read",

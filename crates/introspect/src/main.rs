@@ -9,6 +9,7 @@ mod failure;
 mod memory_errors;
 mod options;
 mod output;
+mod source;
 mod text;
 mod usage;
 

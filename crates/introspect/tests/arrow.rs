@@ -298,6 +298,10 @@ fn a_stream_is_described_and_can_be_a_file() {
     assert_eq!(metadata["tool"], "introspect");
     assert_eq!(metadata["pid"], pid);
     assert_eq!(metadata["ranges"], "0x10000-0x20000");
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert_eq!(metadata["boot_id"], boot.trim());
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(metadata["kernel"], kernel.trim());
     let unique_pid: u64 = metadata["unique_pid"].parse().unwrap();
     assert_eq!(unique_pid as u32, waiting.pid());
     let size = testkit::memory::page().to_string();

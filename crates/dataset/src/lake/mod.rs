@@ -15,6 +15,7 @@ mod parts;
 mod path;
 mod prune;
 mod read;
+mod walk;
 mod write;
 
 pub use entry::{Entry, State};

@@ -1,10 +1,9 @@
 //! Regions as they are stored: rows with their mappings, cut to a range and joined. Reads no
-//! file; [`Snapshot::for_each_process`] hands over those of all processes.
+//! file.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::iter::Peekable;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,11 +14,8 @@ use process_introspection::{
 use process_introspection_export::Details;
 
 use crate::lake::error::LakeError;
-use crate::lake::read::Snapshot;
 use crate::tables::mappings::MappingRow;
-use crate::tables::processes::ProcessRow;
 use crate::tables::regions::RegionRow;
-use crate::tables::Table;
 
 /// Region of a snapshot, and the details of its pages if they are known.
 pub type StoredRegion = (Attributed<PhysicalRegion>, Option<Details>);
@@ -54,58 +50,6 @@ pub fn joined<E>(
         }
         Ok((region, details))
     })
-}
-
-impl Snapshot {
-    /// Passes each process, with its regions in the parts in which they are stored, to
-    /// `each` until that breaks: in one pass through the tables, by unique PID. Regions that
-    /// are not taken are skipped.
-    ///
-    /// # Errors
-    /// [`LakeError::Io`], [`LakeError::Damaged`].
-    pub fn for_each_process(
-        &self,
-        with_details: bool,
-        mut each: impl FnMut(
-            &ProcessRow,
-            &mut dyn Iterator<Item = Result<StoredRegion, LakeError>>,
-        ) -> ControlFlow<()>,
-    ) -> Result<(), LakeError> {
-        let base = self.page_size()?;
-        let (path, path_of_mappings) = (self.path(Table::Regions), self.path(Table::Mappings));
-        let mut rows = self.regions(None, with_details)?.peekable();
-        let mut mappings = self.rows::<MappingRow>(Table::Mappings, None)?.peekable();
-        for process in self.processes()? {
-            let unique_pid = process.unique_pid;
-            // An error is not skipped.
-            let is_of = |pid: Option<u64>| pid.is_none_or(|pid| pid == unique_pid);
-            let mut own = Vec::new();
-            while let Some(row) =
-                mappings.next_if(|row| is_of(row.as_ref().ok().map(|row| row.unique_pid)))
-            {
-                own.push(made_of(&row?, &path_of_mappings)?);
-            }
-            let mut own = own.iter().peekable();
-            let mut parts = std::iter::from_fn(|| {
-                let row = rows.next_if(|row| is_of(row.as_ref().ok().map(|row| row.unique_pid)))?;
-                Some(row.and_then(|row| {
-                    let mapping = mapping_of(&row, &mut own);
-                    region_of(row, mapping, base, &path)
-                }))
-            });
-            let flow = each(&process, &mut parts);
-            if flow.is_break() {
-                return Ok(());
-            }
-            parts.try_for_each(|part| part.map(|_| ()))?;
-        }
-        let left = rows.next().is_some();
-        if left || mappings.next().is_some() {
-            let path = if left { &path } else { &path_of_mappings };
-            return Err(LakeError::damaged(path, "a row of no process"));
-        }
-        Ok(())
-    }
 }
 
 /// Returns the mapping of a row.

@@ -222,6 +222,11 @@ impl StoredProcess<'_> {
         self.page_size
     }
 
+    /// Returns its snapshot.
+    pub fn snapshot(&self) -> &Snapshot {
+        self.snapshot
+    }
+
     /// Returns the process's row.
     pub fn row(&self) -> &ProcessRow {
         &self.row

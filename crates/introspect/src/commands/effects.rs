@@ -64,12 +64,23 @@ fn is_wrong_for_program(form: Form, given: &Given) -> bool {
     }
 }
 
+/// Returns whether options are wrong usage about a snapshot; `is_live` if there are others
+/// that need the process.
+fn is_wrong_for_snapshot(given: &Given, is_live: bool) -> bool {
+    let is_live = is_live || given.count(&["freeze", "procfs", "sysfs"]) > 0;
+    match given.has("from") {
+        true => is_live,
+        false => given.has("host"),
+    }
+}
+
 /// Returns a value for an option that takes one.
 fn value(option: &str) -> Option<&'static str> {
     Some(match option {
         "format" => "json",
         "output" | "from-log" | "redact-key" => "file",
         "mapping" | "host" => "name",
+        "from" => "lake",
         "procfs" => "/proc",
         "sysfs" => "/sys",
         "threads" | "keep" | "count" => "2",
@@ -86,12 +97,16 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "physical",
         forms: &[Form::Named(&["1"]), PAGE, Form::Program],
-        options: "mapping freeze backed vm-flags thread-stacks threads details fold \
+        options: "from host mapping freeze backed vm-flags thread-stacks threads details fold \
             no-fold format output procfs sysfs at-exit after on",
         is_wrong: |form, given| {
             // In JSON no records are joined.
             let not_folded = given.count(&["no-fold", "details", "format"]) > 0;
-            given.has("fold") && not_folded || is_wrong_for_program(form, given)
+            let is_live =
+                form == Form::Program || given.count(&["vm-flags", "thread-stacks", "threads"]) > 0;
+            given.has("fold") && not_folded
+                || is_wrong_for_program(form, given)
+                || is_wrong_for_snapshot(given, is_live)
         },
     },
     Subcommand {
@@ -102,7 +117,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: "all deadline by-mapping mapping freeze vm-flags format output procfs \
+        options: "from host all deadline by-mapping mapping freeze vm-flags format output procfs \
             sysfs at-exit after on",
         is_wrong: |form, given| {
             let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
@@ -112,7 +127,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
                 _ => given.has("all"),
             };
             let waits = given.has("deadline") && !given.has("all");
-            all || waits || by_mapping || is_wrong_for_program(form, given)
+            let is_live = form == Form::Program || given.count(&["vm-flags", "deadline"]) > 0;
+            let of_part = given.has("from") && given.has("mapping") && !given.has("by-mapping");
+            all || waits
+                || by_mapping
+                || of_part
+                || is_wrong_for_program(form, given)
+                || is_wrong_for_snapshot(given, is_live)
         },
     },
     Subcommand {
@@ -144,20 +165,20 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "extents",
         forms: &[PAGE],
-        options: "mapping freeze contiguous align format output procfs sysfs",
-        is_wrong: |_, _| false,
+        options: "from host mapping freeze contiguous align format output procfs sysfs",
+        is_wrong: |_, given| is_wrong_for_snapshot(given, false),
     },
     Subcommand {
         name: "virtual",
         forms: &[Form::Named(&["1"]), PAGE],
-        options: "mapping freeze thread-stacks format output procfs sysfs",
-        is_wrong: |_, _| false,
+        options: "from host mapping freeze thread-stacks format output procfs sysfs",
+        is_wrong: |_, given| is_wrong_for_snapshot(given, given.has("thread-stacks")),
     },
     Subcommand {
         name: "resident",
         forms: &[Form::Named(&["1"]), PAGE],
-        options: "mapping freeze backed format output procfs sysfs",
-        is_wrong: |_, _| false,
+        options: "from host mapping freeze backed format output procfs sysfs",
+        is_wrong: |_, given| is_wrong_for_snapshot(given, false),
     },
     Subcommand {
         name: "pagetable",
@@ -180,11 +201,14 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "owner",
         forms: &[Form::Named(&["1000"]), Form::Bare],
-        options: "from-log kmsg watch interval unread threads deadline format output \
+        options: "from host from-log kmsg watch interval unread threads deadline format output \
             procfs sysfs",
         is_wrong: |form, given| {
             let is_nothing = form == Form::Bare && given.count(&["from-log", "kmsg"]) == 0;
-            is_nothing || given.has("interval") && !given.has("watch")
+            let is_live = given.count(&["watch", "threads", "deadline"]) > 0;
+            is_nothing
+                || given.has("interval") && !given.has("watch")
+                || is_wrong_for_snapshot(given, is_live)
         },
     },
     Subcommand {

@@ -3,15 +3,17 @@
 mod conditions;
 
 use clap::Args;
-use process_introspection::{PhysAddr, PhysicalMap};
-use process_introspection_export::{ExtentRecord, Extra, Record, State};
+use process_introspection_export::{ExtentRecord, Extra, Record};
 
-use crate::control::freeze::freeze;
+use crate::commands::one_source::with_source;
+use crate::control::launch::WalkContext;
 use crate::failure::Failure;
+use crate::options::from::FromOptions;
 use crate::options::output::OutputOptions;
 use crate::options::process::ProcessArguments;
 use crate::options::range::Size;
 use crate::output::sink::Sink;
+use crate::source::Source;
 use conditions::Conditions;
 
 const USAGE: &str = "\
@@ -30,7 +32,8 @@ pub(crate) const MANUAL: &str = include_str!("manual/extents.txt");
 /// List byte-exact physical extents; fail unless all is RAM
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
-    mut_arg("range", |range| range.required_unless_present("mapping")))]
+    mut_arg("range", |range| range.required_unless_present("mapping")),
+    mut_arg("from", |from| from.conflicts_with_all(["freeze", "procfs", "sysfs"])))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) process: ProcessArguments,
@@ -41,42 +44,43 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE")]
     align: Option<Size>,
     #[command(flatten)]
+    from: FromOptions,
+    #[command(flatten)]
     output: OutputOptions,
 }
 
 impl Arguments {
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.from.check([&self.process.target.pid])
+    }
+
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let process = self.process.target.open()?;
-        process.require_frames()?;
-        let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
-        let ranges = self.process.range.selection().ranges(&process)?;
-        let map = PhysicalMap::read_in(process.mounts())?;
-        let layout = ExtentRecord::LAYOUT.with(match map.has_several_nodes() {
+        with_source(
+            &self.process,
+            &self.from,
+            |process| process.require_frames(),
+            |source, context| self.list(source, context),
+        )
+    }
+
+    fn list(&self, process: &Source<'_>, context: WalkContext) -> Result<(), Failure> {
+        let ranges = process.ranges(&self.process.range.selection())?;
+        let nodes = process.nodes()?;
+        let layout = ExtentRecord::LAYOUT.with(match nodes.are_several() {
             true => &[Extra::Node],
             false => &[],
         });
-        let mut sink = Sink::open(
-            &self.output,
-            &layout,
-            Some(&process),
-            &ranges,
-            freeze.into(),
-        )?;
+        let mut sink = Sink::open(&self.output, &layout, Some(process), &ranges, context)?;
         let align = self.align.map(|size| size.0);
         let mut conditions = Conditions::new(self.contiguous, align);
         for &range in &ranges {
-            for extent in process.extents(range)? {
-                let extent = extent?;
+            for extent in process.extents(range, &nodes)? {
+                let (extent, node) = extent?;
                 sink.passed(extent.virt)?;
                 let mut record = ExtentRecord::new(&extent, process.page_size());
-                let start = record.paddr.map(|paddr| PhysAddr::new(paddr.0));
-                // All of it is one page, if that is the zero page.
-                let size = match record.state {
-                    State::Zero => 1,
-                    _ => extent.len(),
-                };
-                record.node = start.and_then(|start| map.node_of(start, size));
+                record.node = node;
                 conditions.add(&record);
                 sink.write(&record)?;
             }

@@ -4,12 +4,15 @@ use clap::Args;
 use process_introspection::Backing;
 use process_introspection_export::{Record, VirtualRecord};
 
-use crate::control::freeze::freeze;
+use crate::commands::one_source::with_source;
+use crate::control::launch::WalkContext;
 use crate::failure::Failure;
+use crate::options::from::FromOptions;
 use crate::options::output::OutputOptions;
 use crate::options::process::ProcessArguments;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
+use crate::source::Source;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +25,8 @@ pub(crate) const MANUAL: &str = include_str!("manual/virtual.txt");
 
 /// List mappings
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES,
+    mut_arg("from", |from| from.conflicts_with_all(["thread_stacks", "freeze", "procfs", "sysfs"])))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) process: ProcessArguments,
@@ -30,18 +34,32 @@ pub(crate) struct Arguments {
     #[arg(long)]
     thread_stacks: bool,
     #[command(flatten)]
+    from: FromOptions,
+    #[command(flatten)]
     output: OutputOptions,
 }
 
 impl Arguments {
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.from.check([&self.process.target.pid])
+    }
+
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let process = self.process.target.open()?;
-        let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
+        with_source(
+            &self.process,
+            &self.from,
+            |_| Ok(()),
+            |source, context| self.list(source, context),
+        )
+    }
+
+    fn list(&self, process: &Source<'_>, context: WalkContext) -> Result<(), Failure> {
         let selection = self.process.range.selection();
-        let bounds = selection.bounds(&process);
+        let bounds = selection.bounds(process.page_size());
         let mut selected = process
-            .virtual_regions(bounds)?
+            .mappings(bounds)?
             .filter(|mapping| {
                 mapping
                     .as_ref()
@@ -51,17 +69,17 @@ impl Arguments {
         if selection.mapping.is_some() && selected.peek().is_none() {
             return Err(selection.no_mapping());
         }
-        let stacks = self
-            .thread_stacks
-            .then(|| process.thread_stacks())
-            .transpose()?;
-        let mut remarks = Remarks::new(&process, &self.output, false)?;
+        let stacks = match process {
+            Source::Live(process) if self.thread_stacks => Some(process.thread_stacks()?),
+            _ => None,
+        };
+        let mut remarks = Remarks::new(process, &self.output, false)?;
         let mut sink = Sink::open(
             &self.output,
             &VirtualRecord::LAYOUT,
-            Some(&process),
+            Some(process),
             &[bounds],
-            freeze.into(),
+            context,
         )?;
         for mapping in selected {
             let mut mapping = mapping?;
@@ -73,7 +91,7 @@ impl Arguments {
             sink.write(&VirtualRecord::new(&mapping, process.page_size()))?;
         }
         sink.finish()?;
-        remarks.finish(&process, &selection);
+        remarks.finish(process, &selection);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod frame;
 mod man;
 mod mappings;
 mod object;
+mod one_source;
 mod owner;
 mod pagetable;
 mod physical;
@@ -74,6 +75,10 @@ impl Command {
         match self {
             Self::Physical(physical) => physical.check(),
             Self::Summary(summary) => summary.check(),
+            Self::Extents(extents) => extents.check(),
+            Self::Virtual(mappings) => mappings.check(),
+            Self::Resident(resident) => resident.check(),
+            Self::Owner(owner) => owner.check(),
             _ => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use crate::options::output::OutputOptions;
 use crate::options::process::ProcessArguments;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
+use crate::source::Source;
 
 const USAGE: &str = "\
 introspect pagetable [OPTIONS] <PID> <RANGE>
@@ -49,7 +50,7 @@ impl Arguments {
         let freeze = freeze(&self.process.freeze, &process, &self.process.target.pid)?;
         let selection = self.process.range.selection();
         let ranges = selection.ranges(&process)?;
-        let mut remarks = Remarks::new(&process, &self.output, false)?;
+        let mut remarks = Remarks::new(&Source::Live(&process), &self.output, false)?;
         let address = selection.address();
         let map = PhysicalMap::read_in(process.mounts())?;
         let details = Details::open(self.details, &process)?;
@@ -88,7 +89,7 @@ impl Arguments {
             sink.write(&record)?;
         }
         sink.finish()?;
-        remarks.finish(&process, &selection);
+        remarks.finish(&Source::Live(&process), &selection);
         Ok(())
     }
 }

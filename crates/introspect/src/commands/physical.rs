@@ -2,14 +2,15 @@
 
 use clap::error::ErrorKind;
 use clap::{value_parser, Args};
-use process_introspection::{Attributed, PhysicalMap, PhysicalRegion, Process, Walk};
-use process_introspection_export::{Extra, PhysicalRecord, Record};
+use process_introspection::{Attributed, PhysicalRegion, Process, Walk};
+use process_introspection_export::{self as export, Extra, PhysicalRecord, Record};
 
 use crate::commands::details::Details;
 use crate::control::freeze::freeze;
 use crate::control::launch::{launch, WalkContext};
-use crate::failure::{continue_unless, Failure};
+use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::FreezeOption;
+use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
@@ -19,6 +20,10 @@ use crate::options::selection::{RangeArgument, Selection};
 use crate::output::fold::{Fold, Folding};
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
+use crate::source::{for_each_stored, stored, Nodes, Source};
+use crate::text::counted;
+
+type Region = Attributed<PhysicalRegion>;
 
 const USAGE: &str = "\
 introspect physical [OPTIONS] <PID> [RANGE]
@@ -35,7 +40,11 @@ pub(crate) const MANUAL: &str = include_str!("manual/physical.txt");
 
 /// List the physical memory behind a process's addresses
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE, after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("from", |from| from.conflicts_with_all([
+        "freeze", "vm_flags", "thread_stacks", "threads", "procfs", "sysfs", "at_exit", "after",
+        "on", "command",
+    ])))]
 pub(crate) struct Arguments {
     /// Process: PID, unique PID, `self`, or exact name
     #[arg(value_name = "PID", required_unless_present = "command")]
@@ -67,6 +76,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     details: bool,
     #[command(flatten)]
+    from: FromOptions,
+    #[command(flatten)]
     mounts: MountOptions,
     #[command(flatten)]
     output: OutputOptions,
@@ -86,6 +97,7 @@ impl Arguments {
             let message = "--fold is for tables: other formats have every record";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
+        self.from.check(&self.pid)?;
         self.launch.check(&self.freeze, &self.mounts)
     }
 
@@ -98,13 +110,25 @@ impl Arguments {
                 &self.launch,
                 &self.freeze,
                 check,
-                &mut |process, context| self.walk(process, &selection, context),
+                &mut |process, context| self.walk(&Source::Live(process), &selection, context),
             );
         };
+        if let Some(snapshot) = self.from.open()? {
+            let process = stored::open(&snapshot, pid)?;
+            if self.details && !snapshot.row().details {
+                return Err(Failure::Message(format!(
+                    "snapshot {} has no details of pages (introspect snapshot --details stores them)",
+                    snapshot.entry().id()
+                )));
+            }
+            let source = Source::Stored(&process);
+            self.walk(&source, &selection, WalkContext::default())?;
+            return Ok(0);
+        }
         let process = pid.open(&self.mounts.mounts()?)?;
         process.require_frames()?;
         let freeze = freeze(&self.freeze, &process, pid)?;
-        self.walk(&process, &selection, freeze.into())?;
+        self.walk(&Source::Live(&process), &selection, freeze.into())?;
         Ok(0)
     }
 
@@ -143,14 +167,17 @@ impl Arguments {
 
     fn walk(
         &self,
-        process: &Process,
+        process: &Source<'_>,
         selection: &Selection<'_>,
         context: WalkContext,
     ) -> Result<(), Failure> {
-        let ranges = selection.ranges(process)?;
-        let map = PhysicalMap::read_in(process.mounts())?;
-        let details = Details::open(self.details, process)?;
-        let with_node = map.has_several_nodes() || self.details;
+        let ranges = process.ranges(selection)?;
+        let nodes = process.nodes()?;
+        let details = match process {
+            Source::Live(process) => Some(Details::open(self.details, process)?),
+            Source::Stored(_) => None,
+        };
+        let with_node = nodes.are_several() || self.details;
         let layout = PhysicalRecord::LAYOUT.with(match (self.details, with_node) {
             (true, _) => &[Extra::Node, Extra::Details],
             (_, true) => &[Extra::Node],
@@ -159,29 +186,28 @@ impl Arguments {
         let mut remarks = Remarks::new(process, &self.output, context.launched.is_some())?;
         let mut sink = Sink::open(&self.output, &layout, Some(process), &ranges, context)?;
         let address = selection.address();
-        let write = |region: &Attributed<PhysicalRegion>, folded, sink: &mut Sink| {
-            let mut record = PhysicalRecord::new(region, region.page_size, process.page_size());
-            record.set_memory_type(region.memory_type);
-            record.node = region.node;
-            record.folded = folded;
-            if let Some(address) = address {
-                record.set_byte(address);
-            }
-            let facts = region.facts.as_ref();
-            let details = facts.map(|facts| details.of(region.virt, region.backing, facts));
-            record.details = details.as_ref();
-            sink.write(&record)
-        };
+        let write =
+            |region: &Region, details: Option<&export::Details>, folded, sink: &mut Sink| {
+                let mut record = PhysicalRecord::new(region, region.page_size, process.page_size());
+                record.set_memory_type(region.memory_type);
+                record.node = region.node;
+                record.folded = folded;
+                if let Some(address) = address {
+                    record.set_byte(address);
+                }
+                record.details = details;
+                sink.write(&record)
+            };
         let write_fold = |folding: Option<Folding>, sink: &mut Sink| match folding {
             None => Ok(()),
             Some(Folding::Records(regions)) => {
                 let mut regions = regions.iter();
-                regions.try_for_each(|region| write(region, None, sink))
+                regions.try_for_each(|region| write(region, None, None, sink))
             }
-            Some(Folding::Row(region, folded)) => write(&region, Some(folded), sink),
+            Some(Folding::Row(region, folded)) => write(&region, None, Some(folded), sink),
         };
         let mut fold = self.folds(selection).then(Fold::default);
-        let mut write_or_fold = |region: &Attributed<PhysicalRegion>| {
+        let mut write_or_fold = |region: &Region, details: Option<&export::Details>| {
             sink.passed(region.virt)?;
             if self.backed && !region.backing.is_backed() {
                 remarks.left_out();
@@ -195,22 +221,47 @@ impl Arguments {
                     return Ok(());
                 }
             }
-            write(region, None, &mut sink)
+            write(region, details, None, &mut sink)
         };
-        let mut failed = None;
-        self.describe(process.walk_ranges(ranges), &map)
-            .for_each(|region| continue_unless(&mut failed, write_or_fold(region)))?;
+        let (mut failed, mut unknown) = (None, 0);
+        match process {
+            Source::Live(process) => {
+                let walk = self.describe(process.walk_ranges(ranges), &nodes);
+                walk.for_each(|region| {
+                    let facts = region.facts.as_ref().zip(details.as_ref());
+                    let details = facts
+                        .map(|(facts, details)| details.of(region.virt, region.backing, facts));
+                    continue_unless(&mut failed, write_or_fold(region, details.as_ref()))
+                })?;
+            }
+            Source::Stored(process) => {
+                for_each_stored(process, &ranges, self.details, |region, details| {
+                    unknown += u64::from(self.details && details.is_none());
+                    continue_unless(&mut failed, write_or_fold(region, details.as_ref()))
+                })?;
+            }
+        }
         failed.map_or(Ok(()), Err)?;
         write_fold(fold.and_then(|mut fold| fold.end()), &mut sink)?;
         sink.finish()?;
         remarks.finish(process, selection);
+        if unknown > 0 {
+            warn(format_args!(
+                "details of {} are unknown: the snapshot has those of whole regions, which RANGE \
+                 cuts",
+                counted(unknown, "region", "regions")
+            ));
+        }
         Ok(())
     }
 
     /// Adds the options to a walk.
-    fn describe<'a>(&self, walk: Walk<'a>, map: &'a PhysicalMap) -> Walk<'a> {
+    fn describe<'a>(&self, walk: Walk<'a>, nodes: &'a Nodes) -> Walk<'a> {
         let threads = usize::from(self.threads);
-        let mut walk = walk.threads(threads).memory_types().page_sizes().nodes(map);
+        let mut walk = walk.threads(threads).memory_types().page_sizes();
+        if let Nodes::Machine(map) = nodes {
+            walk = walk.nodes(map);
+        }
         if self.details {
             walk = walk.details();
         }

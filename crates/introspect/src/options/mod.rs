@@ -2,6 +2,7 @@
 //! know any subcommand, nor how output is written.
 
 pub(crate) mod freeze;
+pub(crate) mod from;
 pub(crate) mod launch;
 pub(crate) mod mounts;
 pub(crate) mod output;

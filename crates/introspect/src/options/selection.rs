@@ -1,10 +1,11 @@
 //! `RANGE` and `--mapping`: the selected addresses of one process.
 
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
-use process_introspection::{AddrRange, Mapping, Process};
+use process_introspection::{AddrRange, Mapping, PageSize, Process};
 
 use crate::failure::Failure;
 use crate::options::range::RangeText;
@@ -73,26 +74,47 @@ impl Selection<'_> {
     }
 
     /// Returns the addresses of RANGE, or all addresses.
-    pub(crate) fn bounds(&self, process: &Process) -> AddrRange {
+    pub(crate) fn bounds(&self, page: PageSize) -> AddrRange {
         self.range
-            .map_or(AddrRange::ALL, |range| range.resolve(process.page_size()))
+            .map_or(AddrRange::ALL, |range| range.resolve(page))
     }
 
     /// Returns whether the mapping's name is selected.
     pub(crate) fn contains_name(&self, mapping: &Mapping) -> bool {
+        self.contains(mapping.name().as_bytes())
+    }
+
+    /// Returns whether this name of a mapping is selected.
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
         self.mapping
-            .is_none_or(|part| contains(mapping.name().as_bytes(), part.as_encoded_bytes()))
+            .is_none_or(|part| contains(name, part.as_encoded_bytes()))
     }
 
     /// Returns the selected addresses, ascending, in as few ranges as possible; at
     /// least one.
     pub(crate) fn ranges(&self, process: &Process) -> Result<Vec<AddrRange>, Failure> {
-        let bounds = self.bounds(process);
+        self.ranges_among(process.page_size(), |bounds| {
+            Ok(process.virtual_regions(bounds)?)
+        })
+    }
+
+    /// Returns the selected addresses among the mappings of any source. `mappings` is called
+    /// only if mappings are selected by name.
+    pub(crate) fn ranges_among<I, E>(
+        &self,
+        page: PageSize,
+        mappings: impl FnOnce(AddrRange) -> Result<I, Failure>,
+    ) -> Result<Vec<AddrRange>, Failure>
+    where
+        I: Iterator<Item = Result<Arc<Mapping>, E>>,
+        Failure: From<E>,
+    {
+        let bounds = self.bounds(page);
         if self.mapping.is_none() {
             return Ok(vec![bounds]);
         }
         let mut ranges = Vec::new();
-        for mapping in process.virtual_regions(bounds)? {
+        for mapping in mappings(bounds)? {
             let mapping = mapping?;
             if self.contains_name(&mapping) {
                 if let Some(range) = mapping.range.intersection(bounds) {

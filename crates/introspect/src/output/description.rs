@@ -1,27 +1,98 @@
-//! Description of the records of an output, for formats that have a place for one. Opens no
-//! file.
+//! Description of the records of an output, for formats that have a place for one.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use process_introspection::{AddrRange, PageSize, Process};
+use process_introspection::{AddrRange, Host, PageSize, Process};
+use process_introspection_dataset::lake::Snapshot;
+use process_introspection_dataset::tables::processes::ProcessRow;
 use process_introspection_export::Time;
 
-/// Returns the description of records of these ranges of a process, or of other records, that
-/// are read from now on.
-pub(crate) fn of(process: Option<&Process>, ranges: &[AddrRange]) -> HashMap<String, String> {
-    let mut texts = vec![
-        ("tool", "introspect".to_owned()),
-        ("tool_version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("started_at", Time::from(SystemTime::now()).to_string()),
-        ("page_size", PageSize::base().bytes().to_string()),
-    ];
-    if let Some(process) = process {
-        let pid = process.pid().map(|pid| pid.to_string());
-        let unique_pid = process.unique_pid().ok().map(|unique| unique.to_string());
-        texts.extend(pid.map(|pid| ("pid", pid)));
-        texts.extend(unique_pid.map(|unique| ("unique_pid", unique)));
+use crate::source::stored::Identity;
+use crate::source::Source;
+
+/// Facts, each with its name.
+type Facts = Vec<(&'static str, String)>;
+
+/// Source of records, as their description shows it.
+pub(crate) trait Described {
+    /// Returns the facts that are known of it: of the machine and the time, and of the
+    /// process if it is one.
+    fn facts(&self) -> Facts;
+}
+
+impl Described for Process {
+    fn facts(&self) -> Facts {
+        let mut facts = of_machine(Host::read_in(self.mounts()), self.page_size());
+        let pid = self.pid().map(|pid| pid.to_string());
+        let unique_pid = self.unique_pid().ok().map(|unique| unique.to_string());
+        facts.extend(pid.map(|pid| ("pid", pid)));
+        facts.extend(unique_pid.map(|unique| ("unique_pid", unique)));
+        facts
     }
+}
+
+impl Described for Snapshot {
+    fn facts(&self) -> Facts {
+        let row = self.row();
+        let host = String::from_utf8_lossy(&row.host_name.0).into_owned();
+        let mut facts = vec![
+            ("snapshot_id", self.entry().id().to_string()),
+            ("started_at", row.taken_at.to_string()),
+            ("page_size", row.page_size.to_string()),
+            ("host", host),
+            ("kernel", row.kernel.clone()),
+            ("architecture", row.arch.clone()),
+        ];
+        facts.extend(row.boot_id.clone().map(|boot| ("boot_id", boot)));
+        facts
+    }
+}
+
+impl Described for Source<'_> {
+    fn facts(&self) -> Facts {
+        match self {
+            Self::Live(process) => process.facts(),
+            Self::Stored(process) => of_stored(process.snapshot(), process.row()),
+        }
+    }
+}
+
+impl Described for Identity<'_> {
+    fn facts(&self) -> Facts {
+        of_stored(self.snapshot, self.row)
+    }
+}
+
+fn of_stored(snapshot: &Snapshot, row: &ProcessRow) -> Facts {
+    let mut facts = snapshot.facts();
+    facts.push(("pid", row.pid.to_string()));
+    facts.push(("unique_pid", row.unique_pid.to_string()));
+    facts
+}
+
+/// Returns the facts of a machine whose memory is read from now on.
+fn of_machine(host: Host, page_size: PageSize) -> Facts {
+    let mut facts = vec![
+        ("started_at", Time::from(SystemTime::now()).to_string()),
+        ("page_size", page_size.bytes().to_string()),
+        ("architecture", host.architecture),
+    ];
+    facts.extend(host.boot_id.map(|boot| ("boot_id", boot)));
+    facts.extend(host.name.map(|name| ("host", name)));
+    facts.extend(host.kernel.map(|kernel| ("kernel", kernel)));
+    facts
+}
+
+/// Returns the description of records of these ranges of a source, or of other records, that
+/// are read from now on.
+pub(crate) fn of(source: Option<&dyn Described>, ranges: &[AddrRange]) -> HashMap<String, String> {
+    let mut texts = match source {
+        Some(source) => source.facts(),
+        None => of_machine(Host::read(), PageSize::base()),
+    };
+    texts.push(("tool", "introspect".to_owned()));
+    texts.push(("tool_version", env!("CARGO_PKG_VERSION").to_owned()));
     if !ranges.is_empty() {
         let ranges = ranges.iter().map(|range| {
             let (start, end) = (range.start().as_u64(), range.end().as_u64());

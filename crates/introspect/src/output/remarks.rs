@@ -1,13 +1,14 @@
 //! Remarks on standard error about a list: why it is empty, and what its table cannot
 //! show. Reads no memory.
 
-use process_introspection::{Backing, Mapping, MappingKind, Process, SwapAreas};
+use process_introspection::{Backing, Mapping, MappingKind, SwapAreas};
 
 use crate::failure::{warn, Failure};
 use crate::options::output::OutputOptions;
 use crate::options::range::RangeText;
 use crate::options::selection::Selection;
 use crate::output::place::Place;
+use crate::source::Source;
 
 /// State of a list while it is written.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ impl Remarks {
     /// Remarks about a list of a process's memory; `is_launched` if standard output
     /// belongs to that process.
     pub(crate) fn new(
-        process: &Process,
+        process: &Source<'_>,
         options: &OutputOptions,
         is_launched: bool,
     ) -> Result<Self, Failure> {
@@ -34,7 +35,7 @@ impl Remarks {
             is_silent: place == Place::StandardError && !options.is_table(),
             ..Self::default()
         };
-        if options.is_table() {
+        if let (true, Source::Live(process)) = (options.is_table(), process) {
             let swap = SwapAreas::read_in(process.mounts())?;
             remarks.swap = swap.areas().iter().map(|area| area.used).sum();
         }
@@ -56,13 +57,13 @@ impl Remarks {
     }
 
     /// Writes the remark about a complete list, if there is one.
-    pub(crate) fn finish(&self, process: &Process, selection: &Selection<'_>) {
+    pub(crate) fn finish(&self, process: &Source<'_>, selection: &Selection<'_>) {
         if let Some(remark) = self.remark(process, selection) {
             warn(remark);
         }
     }
 
-    fn remark(&self, process: &Process, selection: &Selection<'_>) -> Option<String> {
+    fn remark(&self, process: &Source<'_>, selection: &Selection<'_>) -> Option<String> {
         match (self.is_listed, self.is_shared_absent) {
             _ if self.is_silent => None,
             (false, _) => {
@@ -78,11 +79,16 @@ impl Remarks {
         }
     }
 
-    fn reason(&self, process: &Process, selection: &Selection<'_>) -> String {
+    fn reason(&self, process: &Source<'_>, selection: &Selection<'_>) -> String {
         if !process.has_memory() {
-            return "the process has no memory (it is a kernel thread, or it has ended and was not \
-                    yet waited for)"
-                .to_owned();
+            return match process {
+                Source::Live(_) => {
+                    "the process has no memory (it is a kernel thread, or it has ended and was \
+                     not yet waited for)"
+                }
+                Source::Stored(_) => "the snapshot has no memory of the process",
+            }
+            .to_owned();
         }
         if self.is_left_out {
             return "nothing of it is backed by memory (--backed)".to_owned();
@@ -101,6 +107,7 @@ impl Remarks {
 
 #[cfg(test)]
 mod tests {
+    use process_introspection::Process;
     use testkit::memory;
 
     use super::*;
@@ -122,7 +129,7 @@ mod tests {
                 let region = region.unwrap();
                 remarks.listed(Some(&region.mapping), region.backing);
             }
-            remarks.remark(&process, &selection)
+            remarks.remark(&Source::Live(&process), &selection)
         };
         let said = remark(shared, 2, 12 << 10).unwrap();
         assert!(said.ends_with("(12K of swap are in use)"), "{said}");

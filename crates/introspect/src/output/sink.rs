@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter};
 
-use process_introspection::{AddrRange, Process};
+use process_introspection::AddrRange;
 use process_introspection_dataset::stream::Stream;
 use process_introspection_export::{Layout, Record, Writer};
 
@@ -13,7 +13,7 @@ use crate::control::launch::WalkContext;
 use crate::failure::Failure;
 use crate::options::output::{Format, OutputOptions};
 use crate::output::deferred::Output;
-use crate::output::description;
+use crate::output::description::{self, Described};
 use crate::output::destination::Destination;
 use crate::output::place::Place;
 use crate::output::progress::Progress;
@@ -74,12 +74,12 @@ impl Sink {
     pub(crate) fn open(
         options: &OutputOptions,
         layout: &Layout,
-        process: Option<&Process>,
+        process: Option<&dyn Described>,
         ranges: &[AddrRange],
         context: WalkContext,
     ) -> Result<Self, Failure> {
-        let description = description::of(process, ranges);
-        Self::with_progress(options, layout, description, context, |is_unbuffered| {
+        let describe = || description::of(process, ranges);
+        Self::with_progress(options, layout, describe, context, |is_unbuffered| {
             Progress::new(ranges, is_unbuffered)
         })
     }
@@ -89,24 +89,26 @@ impl Sink {
     pub(crate) fn open_for_summary(
         options: &OutputOptions,
         layout: &Layout,
-        process: &Process,
+        process: &dyn Described,
         ranges: &[AddrRange],
         context: WalkContext,
     ) -> Result<Self, Failure> {
-        let description = description::of(Some(process), ranges);
-        Self::with_progress(options, layout, description, context, |_| {
+        let describe = || description::of(Some(process), ranges);
+        Self::with_progress(options, layout, describe, context, |_| {
             Progress::new(ranges, false)
         })
     }
 
-    /// Opens the output of a walk over processes, see [`Sink::passed_processes`].
+    /// Opens the output of a walk over processes of this machine, or of a snapshot, see
+    /// [`Sink::passed_processes`].
     pub(crate) fn open_for_processes(
         options: &OutputOptions,
         layout: &Layout,
+        source: Option<&dyn Described>,
     ) -> Result<Self, Failure> {
-        let description = description::of(None, &[]);
+        let describe = || description::of(source, &[]);
         let context = WalkContext::default();
-        Self::with_progress(options, layout, description, context, |_| {
+        Self::with_progress(options, layout, describe, context, |_| {
             Progress::over_processes()
         })
     }
@@ -114,7 +116,7 @@ impl Sink {
     fn with_progress(
         options: &OutputOptions,
         layout: &Layout,
-        description: HashMap<String, String>,
+        describe: impl FnOnce() -> HashMap<String, String>,
         context: WalkContext,
         progress: impl FnOnce(bool) -> Progress,
     ) -> Result<Self, Failure> {
@@ -134,7 +136,7 @@ impl Sink {
         let out = BufWriter::with_capacity(BUFFER, out);
         let writer = match options.format {
             Format::Arrow => {
-                Stream::begin(out, layout, description).map(|stream| Form::Arrow(Box::new(stream)))
+                Stream::begin(out, layout, describe()).map(|stream| Form::Arrow(Box::new(stream)))
             }
             Format::Text(format) => Writer::begin(format, out, layout, width).map(|writer| {
                 Form::Text(match is_terminal {

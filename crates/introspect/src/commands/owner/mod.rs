@@ -1,6 +1,7 @@
 //! `introspect owner`: the processes that map physical memory, and the use of its pages.
 
 mod log;
+mod stored;
 mod watch;
 
 use std::path::PathBuf;
@@ -8,13 +9,14 @@ use std::time::Duration;
 
 use clap::{value_parser, Args};
 use process_introspection::{
-    owners, Coverage, Error, Owner, OwnerEvent, PageRun, PageSize, PageUses, PassOptions,
-    PhysRange, Process,
+    owners, Coverage, Owner, OwnerEvent, PageRun, PageSize, PageUses, PassOptions, PhysRange,
+    Process,
 };
 use process_introspection_export::{OwnerRecord, Record, Searched};
 
 use crate::commands::address_check;
 use crate::failure::{continue_unless, warn, Failure};
+use crate::options::from::FromOptions;
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::range::PhysicalRangeText;
@@ -40,7 +42,10 @@ pub(crate) const MANUAL: &str = include_str!("../manual/owner.txt");
 
 /// List the processes that map physical memory, and its use
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE, after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("from", |from| from.conflicts_with_all([
+        "watch", "interval", "threads", "deadline", "procfs", "sysfs",
+    ])))]
 pub(crate) struct Arguments {
     /// Physical address, page frame pfn:N, or range
     #[arg(value_name = "PADDR", required_unless_present_any = ["from_log", "kmsg"])]
@@ -70,14 +75,24 @@ pub(crate) struct Arguments {
         value_parser = humantime::parse_duration)]
     deadline: Duration,
     #[command(flatten)]
+    from: FromOptions,
+    #[command(flatten)]
     mounts: MountOptions,
     #[command(flatten)]
     output: OutputOptions,
 }
 
 impl Arguments {
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.from.check([])
+    }
+
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if let Some(snapshot) = self.from.open()? {
+            return stored::run(self, &snapshot);
+        }
         // Before a log is read, which can take long.
         Process::current()?.require_frames()?;
         let mounts = self.mounts.mounts()?;
@@ -86,7 +101,7 @@ impl Arguments {
         let (memory, named, log_failure) = self.memory(page)?;
         let given = self.memory.iter().filter_map(|text| text.first(page));
         address_check::warn(uses.map(), given, named.pages(page).map(PhysRange::start));
-        let mut sink = Sink::open_for_processes(&self.output, &OwnerRecord::LAYOUT)?;
+        let mut sink = Sink::open_for_processes(&self.output, &OwnerRecord::LAYOUT, None)?;
         if memory.is_empty() {
             // The log names no memory, which was reported.
             sink.finish()?;
@@ -115,7 +130,7 @@ impl Arguments {
                     )
                 }
                 OwnerEvent::Unread(process, error) if self.unread => {
-                    sink.write(&OwnerRecord::unread(&process, reason(&error)))
+                    sink.write(&OwnerRecord::unread(&process, reason(&error.to_string())))
                 }
                 OwnerEvent::Progress { done, of } => {
                     sink.passed_processes(done, of);
@@ -186,7 +201,7 @@ fn mapped(
     });
     if let Some(range) = range {
         write_runs(range, named, uses, sink, |run| {
-            OwnerRecord::mapped(owner, run, PageSize::base())
+            OwnerRecord::mapped(owner, &run.into(), PageSize::base())
         })?;
     }
     watch.map_or(Ok(()), |watch| watch.add(owner))
@@ -211,12 +226,9 @@ fn write_runs<'a>(
 }
 
 /// Returns why a process could not be read, without its name, which the record has.
-fn reason(error: &Error) -> String {
-    let text = error.to_string();
-    match text.find(": cannot ") {
-        Some(at) => text[at + 2..].to_owned(),
-        None => text,
-    }
+fn reason(text: &str) -> String {
+    let at = text.find(": cannot ").map_or(0, |at| at + 2);
+    text[at..].to_owned()
 }
 
 /// Warns if some processes were not read.

@@ -80,10 +80,11 @@ impl Reader {
         let details = Details::open(self.details, process)?;
         let mut mappings = Vec::<Arc<Mapping>>::new();
         let mut rows = Vec::with_capacity(PART);
+        // What is resident by huge entries follows from parts of one size only.
         let mut walk = process
             .walk(..)
             .memory_types()
-            .page_sizes()
+            .split_page_sizes()
             .nodes(&self.map);
         if self.details {
             walk = walk.details();

@@ -2,17 +2,19 @@
 //! [`several`].
 
 mod several;
+mod stored;
 
 use std::cmp::Reverse;
 use std::env;
-use std::ffi::OsString;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::Args;
 use process_introspection::{
     AddrRange, AdviceReading, MappingSummary, PhysicalMap, Process, Summary, SummaryOptions,
     SummaryStep,
 };
+use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_export::{
     Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
 };
@@ -20,6 +22,7 @@ use process_introspection_export::{
 use crate::control::launch::{launch, WalkContext};
 use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::FreezeOption;
+use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
@@ -45,7 +48,10 @@ pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
 
 /// Show what a process's memory consists of, on one screen
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE, after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("from", |from| from.conflicts_with_all([
+        "deadline", "vm_flags", "freeze", "procfs", "sysfs", "at_exit", "after", "on", "command",
+    ])))]
 pub(crate) struct Arguments {
     /// Processes: PID, unique PID, `self`, or exact name
     #[arg(value_name = "PID", required_unless_present_any = ["all", "command"],
@@ -70,6 +76,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     freeze: FreezeOption,
     #[command(flatten)]
+    from: FromOptions,
+    #[command(flatten)]
     mounts: MountOptions,
     #[command(flatten)]
     output: OutputOptions,
@@ -88,6 +96,15 @@ impl Arguments {
 
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.from.check(&self.pids)?;
+        if self.from.is_present()
+            && !self.mapping.selection(None).is_everything()
+            && !self.by_mapping
+        {
+            let message = "--mapping has no effect on a summary --from a snapshot, which has the \
+                           numbers of whole processes: use it with --by-mapping";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
         self.launch.check(&self.freeze, &self.mounts)
     }
 
@@ -102,6 +119,9 @@ impl Arguments {
                 check,
                 &mut |process, context| self.one(process, context),
             );
+        }
+        if let Some(snapshot) = self.from.open()? {
+            return stored::run(self, &snapshot).map(|()| 0);
         }
         let mounts = self.mounts.mounts()?;
         if self.all {
@@ -129,60 +149,80 @@ impl Arguments {
 
     /// Writes a screen, or a line for each mapping.
     fn one(&self, process: &Process, mut context: WalkContext) -> Result<(), Failure> {
-        let layout: &Layout = match self.by_mapping {
-            false => &SummaryRecord::LAYOUT,
-            true => &MappingUsageRecord::LAYOUT,
-        };
         let freeze = context.freeze.take();
         let map = PhysicalMap::read_in(process.mounts())?;
         let ranges = self.mapping.selection(None).ranges(process)?;
-        let mut sink = Sink::open_for_summary(&self.output, layout, process, &ranges, context)?;
+        let mut sink =
+            Sink::open_for_summary(&self.output, self.layout(), process, &ranges, context)?;
         let options = SummaryOptions::new(&map).advice(self.advice(true));
         let found = summarize(process, &options, &ranges, self.by_mapping, |range| {
             sink.passed(range)
         });
         drop(freeze);
         sink.end_progress();
-        self.write(&found?, &map, &mut sink)?;
-        sink.finish()
+        self.write(&found?, map.has_several_nodes(), sink)
     }
 
-    fn write(&self, found: &Found, map: &PhysicalMap, sink: &mut Sink) -> Result<(), Failure> {
-        let missing = missing(&found.summary);
+    /// Returns the layout of the records of one process.
+    fn layout(&self) -> &'static Layout {
+        match self.by_mapping {
+            false => &SummaryRecord::LAYOUT,
+            true => &MappingUsageRecord::LAYOUT,
+        }
+    }
+
+    fn write(&self, found: &Found, by_node: bool, mut sink: Sink) -> Result<(), Failure> {
+        let record = &found.record;
+        let missing = missing(record);
         if self.by_mapping || !self.output.is_table() {
             for what in &missing {
-                warn(format_args!("process {}: {what}", found.pid));
+                warn(format_args!("process {}: {what}", record.pid));
             }
         }
-        if !self.by_mapping {
-            return sink.write(&SummaryPicture {
-                record: &found.record(),
+        match self.by_mapping {
+            true => found.write_mappings(&mut sink)?,
+            false => sink.write(&SummaryPicture {
+                record,
                 missing: &missing,
-                by_node: map.has_several_nodes(),
+                by_node,
                 ascii: !has_utf8(),
-            });
+            })?,
         }
-        for mapping in &found.mappings {
-            sink.write(&MappingUsageRecord::new(found.pid, &found.summary, mapping))?;
-        }
-        Ok(())
+        sink.finish()
     }
 }
 
 /// Summary of one process.
 #[derive(Debug)]
 struct Found {
-    pid: u32,
-    command: OsString,
-    page_size: u64,
-    summary: Summary,
-    /// Sorted; empty unless requested.
-    mappings: Vec<MappingSummary>,
+    record: SummaryRecord,
+    mappings: Mappings,
+}
+
+/// Numbers of a process's mappings; none unless requested.
+#[derive(Debug)]
+enum Mappings {
+    Live(Box<Summary>, Vec<MappingSummary>),
+    Stored(Vec<MappingRow>),
 }
 
 impl Found {
-    fn record(&self) -> SummaryRecord {
-        SummaryRecord::new(self.pid, &self.command, &self.summary, self.page_size)
+    /// Writes the numbers of mappings, largest first.
+    fn write_mappings(&self, sink: &mut Sink) -> Result<(), Failure> {
+        let pid = self.record.pid;
+        let mut records: Vec<_> = match &self.mappings {
+            Mappings::Live(summary, mappings) => mappings
+                .iter()
+                .map(|mapping| MappingUsageRecord::new(pid, summary, mapping))
+                .collect(),
+            Mappings::Stored(rows) => rows.iter().filter_map(|row| row.usage(pid)).collect(),
+        };
+        records.sort_by_key(|record| {
+            let usage = &record.usage;
+            let sizes = (usage.pss, usage.resident + usage.hugetlb, usage.virt);
+            (Reverse(sizes), record.vaddr.0)
+        });
+        records.iter().try_for_each(|record| sink.write(record))
     }
 }
 
@@ -207,40 +247,30 @@ fn summarize(
         continue_unless(&mut failed, passed)
     })?;
     failed.map_or(Ok(()), Err)?;
-    mappings.sort_by_key(|mapping| {
-        let usage = &mapping.usage;
-        let sizes = (
-            usage.proportional(),
-            usage.resident + usage.hugetlb,
-            usage.virt,
-        );
-        (Reverse(sizes), mapping.mapping.range.start())
-    });
+    let pid = process.pid().unwrap_or_default();
+    let command = process.command_line();
     Ok(Found {
-        pid: process.pid().unwrap_or_default(),
-        command: process.command_line(),
-        page_size: process.page_size().bytes(),
-        summary,
-        mappings,
+        record: SummaryRecord::new(pid, &command, &summary, process.page_size().bytes()),
+        mappings: Mappings::Live(Box::new(summary), mappings),
     })
 }
 
 /// Returns what a summary lacks, and why.
-fn missing(summary: &Summary) -> Vec<String> {
+fn missing(summary: &SummaryRecord) -> Vec<String> {
     let mut missing = Vec::new();
-    if !summary.knows_addresses {
+    if summary.total.zero.is_none() {
         missing.push(
             "addresses need CAP_SYS_ADMIN: without it no PSS, USS, page sizes, extents, nodes, \
              and the zero page counts as resident"
                 .to_owned(),
         );
-    } else if !summary.knows_frames {
+    } else if summary.total.pss.is_none() {
         missing.push(
             "the kernel's files on page frames are root's: without them no PSS, USS, page sizes"
                 .to_owned(),
         );
     }
-    if summary.coverage.is_none() {
+    if summary.huge_pages.is_none() {
         missing.push("this kernel does not report huge pages (Linux 6.7 does)".to_owned());
     }
     missing

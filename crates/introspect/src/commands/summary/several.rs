@@ -75,9 +75,9 @@ impl Selected {
 
 /// Summaries of several processes.
 #[derive(Default)]
-struct Summaries {
-    found: Vec<Found>,
-    unread: Unread,
+pub(super) struct Summaries {
+    pub(super) found: Vec<Found>,
+    pub(super) unread: Unread,
     /// Error that ended the walk early.
     failed: Option<Failure>,
 }
@@ -100,7 +100,7 @@ pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure>
     let map = PhysicalMap::read_in(mounts)?;
     let settings = HugePageSettings::read_in(mounts, PageSize::base().pmd().bytes());
     let is_table = arguments.output.is_table();
-    let sink = Sink::open_for_processes(&arguments.output, &layout(arguments))?;
+    let sink = Sink::open_for_processes(&arguments.output, &layout(arguments), None)?;
     let look = move |process: Process| {
         // Kernel threads, and processes that have ended.
         if process.virtual_regions(..)?.next().is_none() {
@@ -159,12 +159,12 @@ pub(super) fn several(
         mounts.process(first.target)?;
     }
     let map = PhysicalMap::read_in(mounts)?;
-    let sink = Sink::open_for_processes(&arguments.output, &layout(arguments))?;
+    let sink = Sink::open_for_processes(&arguments.output, &layout(arguments), None)?;
     let summaries = summarize_each(arguments, mounts, selected, &map, &sink)?;
     report(arguments, summaries, sink)
 }
 
-fn layout(arguments: &Arguments) -> Layout {
+pub(super) fn layout(arguments: &Arguments) -> Layout {
     match (arguments.by_mapping, arguments.output.is_table()) {
         (true, _) => MappingUsageRecord::LAYOUT.with(&[Extra::Pid]),
         (false, true) => ProcessLine::LAYOUT,
@@ -173,7 +173,11 @@ fn layout(arguments: &Arguments) -> Layout {
 }
 
 /// Writes the summaries, and warns of processes that were not read.
-fn report(arguments: &Arguments, summaries: Summaries, mut sink: Sink) -> Result<(), Failure> {
+pub(super) fn report(
+    arguments: &Arguments,
+    summaries: Summaries,
+    mut sink: Sink,
+) -> Result<(), Failure> {
     let Summaries {
         mut found,
         unread,
@@ -182,18 +186,20 @@ fn report(arguments: &Arguments, summaries: Summaries, mut sink: Sink) -> Result
     let is_table = arguments.output.is_table();
     sink.end_progress();
     found.sort_by_key(|found| {
-        let usage = &found.summary.total;
-        let sizes = (usage.proportional(), usage.resident, usage.virt);
-        (Reverse(sizes), found.pid)
+        let usage = &found.record.total;
+        let sizes = (usage.pss, usage.resident, usage.virt);
+        (Reverse(sizes), found.record.pid)
     });
     let mut lacks = Vec::new();
-    for what in found.iter().flat_map(|found| missing(&found.summary)) {
+    for what in found.iter().flat_map(|found| missing(&found.record)) {
         if !lacks.contains(&what) {
             lacks.push(what);
         }
     }
     match arguments.by_mapping {
-        true => write_mappings(&found, &mut sink)?,
+        true => found
+            .iter()
+            .try_for_each(|found| found.write_mappings(&mut sink))?,
         false => write_processes(found, is_table, &mut sink)?,
     }
     if let Some(failure) = failed {
@@ -222,7 +228,11 @@ fn summarize_each(
             .open(mounts, &arguments.freeze)
             .and_then(|(process, freeze)| {
                 let pid = process.pid().unwrap_or_default();
-                if summaries.found.iter().any(|before| before.pid == pid) {
+                if summaries
+                    .found
+                    .iter()
+                    .any(|before| before.record.pid == pid)
+                {
                     return Ok(None);
                 }
                 // A kernel thread, or a process that has ended.
@@ -254,19 +264,9 @@ fn summarize_each(
     Ok(summaries)
 }
 
-fn write_mappings(all: &[Found], sink: &mut Sink) -> Result<(), Failure> {
-    for found in all {
-        for mapping in &found.mappings {
-            let record = MappingUsageRecord::new(found.pid, &found.summary, mapping);
-            sink.write(&record)?;
-        }
-    }
-    Ok(())
-}
-
 fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(), Failure> {
     let records = all.into_iter().map(|found| {
-        let mut record = found.record();
+        let mut record = found.record;
         if is_table {
             record.command = shortened(&record.command);
         }
@@ -287,10 +287,10 @@ fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(
 
 /// Processes that were not read, and why.
 #[derive(Debug, Default)]
-struct Unread {
-    ended: u64,
-    refused: u64,
-    failed: Vec<String>,
+pub(super) struct Unread {
+    pub(super) ended: u64,
+    pub(super) refused: u64,
+    pub(super) failed: Vec<String>,
 }
 
 impl Unread {

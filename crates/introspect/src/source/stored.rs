@@ -1,0 +1,97 @@
+//! Processes of a snapshot by the text PID.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use process_introspection::{is_process_name, Target};
+use process_introspection_dataset::lake::{Snapshot, StoredProcess};
+use process_introspection_dataset::tables::processes::ProcessRow;
+
+use crate::failure::Failure;
+use crate::options::from::as_user;
+use crate::options::pid::{target_of_number, TargetText};
+use crate::text::{printable, shortened};
+
+/// Process of a snapshot, without its memory.
+#[derive(Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) row: &'a ProcessRow,
+}
+
+/// Opens the one process of a snapshot that this text names.
+pub(crate) fn open<'a>(
+    snapshot: &'a Snapshot,
+    text: &TargetText,
+) -> Result<StoredProcess<'a>, Failure> {
+    let [process] = <[ProcessRow; 1]>::try_from(find(snapshot, text)?)
+        .map_err(|several| several_named(text, &several))?;
+    require_read(&process)?;
+    as_user(|| snapshot.open_process(process))
+}
+
+/// Returns the processes that this text names, at least one, in the order of their PIDs.
+pub(crate) fn find(snapshot: &Snapshot, text: &TargetText) -> Result<Vec<ProcessRow>, Failure> {
+    let mut found = as_user(|| snapshot.processes())?;
+    match text {
+        TargetText::This | TargetText::TooLarge(_) => found.clear(),
+        TargetText::Number(number) => match target_of_number(*number) {
+            Some(Target::Pid(pid)) => found.retain(|row| row.pid == pid),
+            Some(_) => found.retain(|row| row.unique_pid == *number),
+            None => found.clear(),
+        },
+        TargetText::Named(name) | TargetText::NamedExplicitly(name) => {
+            found.retain(|row| has_name(row, name));
+        }
+    }
+    found.sort_by_key(|row| (row.pid, row.unique_pid));
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let row = snapshot.row();
+    let whose = match (row.redacted, text) {
+        (true, TargetText::Named(_) | TargetText::NamedExplicitly(_)) => {
+            ", in which names are hashes (--redact)"
+        }
+        _ if !row.all_processes => ", which is of some processes only",
+        _ => "",
+    };
+    Err(Failure::Message(format!(
+        "process {text}: it is not in snapshot {}{whose}",
+        snapshot.entry().id()
+    )))
+}
+
+/// Returns whether a process has this name, by the rule for live ones. Argument 0 ends at
+/// the first blank of the command line.
+fn has_name(row: &ProcessRow, name: &OsStr) -> bool {
+    let blank = row.command.0.iter().position(|&byte| byte == b' ');
+    let argument0 = &row.command.0[..blank.unwrap_or(row.command.0.len())];
+    let [comm, exe, argument0] =
+        [&row.name.0[..], &row.exe.0[..], argument0].map(OsStr::from_bytes);
+    is_process_name(name, comm, exe, argument0)
+}
+
+/// Fails if the process could not be read when the snapshot was taken.
+pub(crate) fn require_read(row: &ProcessRow) -> Result<(), Failure> {
+    let Some(unread) = row.unread else {
+        return Ok(());
+    };
+    let why = row.error.as_deref().unwrap_or(unread);
+    Err(Failure::Message(format!(
+        "process {}: the snapshot does not have its memory, because it could not be read: {why}",
+        row.pid
+    )))
+}
+
+fn several_named(text: &TargetText, several: &[ProcessRow]) -> Failure {
+    let mut message = format!(
+        "{} processes of the snapshot are named \"{text}\"; give the unique PID of one:",
+        several.len()
+    );
+    for row in several {
+        let line = printable(OsStr::from_bytes(&row.command.0));
+        message.push_str(&format!("\n{:>20}  {}", row.unique_pid, shortened(&line)));
+    }
+    Failure::Message(message)
+}
