@@ -32,6 +32,9 @@ fn completions_offer_files_only_where_files_are_meant() {
     };
     assert!(!offered("--mapping").contains("compgen -f"));
     assert!(offered("--output").contains("compgen -f"));
+    for folder in ["--from", "--procfs"] {
+        assert!(offered(folder).contains("plusdirs"), "{folder}");
+    }
 }
 
 #[test]
@@ -45,6 +48,7 @@ fn every_subcommand_that_takes_a_process_has_them_completed() {
         "pagetable",
         "object",
         "read",
+        "snapshot",
     ];
     for name in names {
         let help = succeed(&[name, "--help"]).stdout;

@@ -28,7 +28,7 @@ fn wrong_usage_is_reported() {
         ),
         (
             &["physical", "self", "--format", "xml"],
-            "[possible values: table, json, jsonl, csv]",
+            "[possible values: table, json, jsonl, csv, arrow]",
         ),
         (
             &["physical", "self", "--mapping", ""],
