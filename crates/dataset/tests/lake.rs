@@ -325,14 +325,14 @@ fn details_are_kept_and_cost_no_column_without_them() {
     let root = TempDir::new().unwrap();
     let mut writer = begin(root.path(), HOST, NOON, true);
     let mut rows = region_rows(78, 2);
-    rows[0].details = Some(Details {
+    rows[0].details = Some(Box::new(Details {
         pages: 1,
         frames: 1,
         flags: FlagCounts(vec![("uptodate".to_owned(), 1)]),
         entries: FlagCounts(Vec::new()),
         mapcount: Some(Span { min: 1, max: 3 }),
         swap_area: None,
-    });
+    }));
     add(&mut writer, 78, &rows);
     let mut row = snapshot_row();
     row.details = true;
@@ -375,8 +375,12 @@ fn parts_of_a_region_are_joined_and_cut_with_their_details() {
     second.pfn = first.pfn.map(|pfn| pfn + 1);
     second.page_size = Some(2 << 20);
     second.anonymous = first.anonymous;
-    first.details = Some(details(1, &[("lru", 1)], (1, 1)));
-    second.details = Some(details(3, &[("referenced", 3), ("lru", 3)], (2, 2)));
+    first.details = Some(Box::new(details(1, &[("lru", 1)], (1, 1))));
+    second.details = Some(Box::new(details(
+        3,
+        &[("referenced", 3), ("lru", 3)],
+        (2, 2),
+    )));
     let swapped = row(4, 3, PageState::Swapped);
     add(&mut writer, 78, &[first, second.clone(), swapped]);
     // A process whose regions follow.

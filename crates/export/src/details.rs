@@ -2,7 +2,7 @@
 
 use process_introspection::{EntryFlags, FrameFlags, PageFacts};
 
-use crate::field::{record, Field, FieldType, Kind, Visit};
+use crate::field::{record, Field, FieldType, Kind, MissingField, Source, StoredType, Visit};
 use crate::name::Name;
 use crate::table::Notes;
 use crate::value::{flag_name, FlagCounts};
@@ -72,6 +72,21 @@ impl FieldType for &Details {
 
     fn visit_as(&self, field: &'static Field, visit: &mut impl Visit) {
         visit.group(field, *self);
+    }
+}
+
+/// In rows that rarely have details, so that such rows are small.
+impl FieldType for Box<Details> {
+    const KIND: Kind = Details::KIND;
+
+    fn visit_as(&self, field: &'static Field, visit: &mut impl Visit) {
+        visit.group(field, &**self);
+    }
+}
+
+impl StoredType for Box<Details> {
+    fn read(field: &'static Field, source: &mut impl Source) -> Result<Option<Self>, MissingField> {
+        Ok(Details::read(field, source)?.map(Box::new))
     }
 }
 

@@ -304,6 +304,12 @@ pub trait Source {
     /// Returns a word or a text.
     fn text(&mut self, field: &'static Field) -> Option<&str>;
 
+    /// Returns a word of the field's closed list.
+    ///
+    /// # Errors
+    /// [`MissingField`] if it is none of them.
+    fn word(&mut self, field: &'static Field) -> Result<Option<&'static str>, MissingField>;
+
     /// Returns all bytes of a name.
     fn name(&mut self, field: &'static Field) -> Option<Vec<u8>>;
 

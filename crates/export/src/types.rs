@@ -86,11 +86,13 @@ narrow_type! {
     u32, field, source => source.number(field).map(|number| number.try_into().ok());
     u8, field, source => source.number(field).map(|number| number.try_into().ok());
     DeviceNumber, field, source => source.text(field).map(Self::from_text);
-    // A word of a closed list.
-    &'static str, field, source => source.text(field).map(|text| {
-        let words = field.words.map(|words| words()).unwrap_or_default();
-        words.into_iter().find(|word| *word == text)
-    });
+}
+
+/// A word of a closed list.
+impl StoredType for &'static str {
+    fn read(field: &'static Field, source: &mut impl Source) -> Result<Option<Self>, MissingField> {
+        source.word(field)
+    }
 }
 
 /// Implements [`FieldType`] for closed lists: types with `ALL` and `name`.

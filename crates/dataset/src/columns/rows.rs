@@ -138,9 +138,21 @@ impl Source for Row<'_> {
 
     fn text(&mut self, _field: &'static Field) -> Option<&str> {
         match self.column()? {
-            Stored::Texts(texts) => texts.get(self.row),
+            Stored::Texts(texts) | Stored::Words(texts, _) => texts.get(self.row),
             _ => None,
         }
+    }
+
+    fn word(&mut self, field: &'static Field) -> Result<Option<&'static str>, MissingField> {
+        let Some(Stored::Words(texts, words)) = self.column() else {
+            return Ok(None);
+        };
+        let Some(text) = texts.get(self.row) else {
+            return Ok(None);
+        };
+        let known = words.iter().find(|word| **word == text);
+        let missing = || MissingField { name: field.name };
+        known.copied().map(Some).ok_or_else(missing)
     }
 
     fn name(&mut self, _field: &'static Field) -> Option<Vec<u8>> {

@@ -46,6 +46,8 @@ pub(super) enum Stored {
     Numbers(Int64Array),
     Truths(BooleanArray),
     Texts(Texts),
+    /// Words, and the closed list that they are of.
+    Words(Texts, Vec<&'static str>),
     Names(Texts, Option<BinaryArray>),
     List(ListArray, Box<Stored>),
     Struct(StructArray, Vec<Stored>),
@@ -139,7 +141,10 @@ impl Stored {
             let texts = Texts::of(array).ok_or_else(|| wrong(field.name, array))?;
             return Ok(Self::Names(texts, bytes.transpose()?));
         }
-        Self::of(field.kind, array)?.ok_or_else(|| wrong(field.name, array))
+        match (Self::of(field.kind, array)?, field.words) {
+            (Some(Self::Texts(texts)), Some(words)) => Ok(Self::Words(texts, words())),
+            (stored, _) => stored.ok_or_else(|| wrong(field.name, array)),
+        }
     }
 
     /// Returns the column of values of a kind, `None` if its type is another.
@@ -179,7 +184,9 @@ impl Stored {
             Self::Absent => true,
             Self::Numbers(numbers) => numbers.is_null(row),
             Self::Truths(truths) => truths.is_null(row),
-            Self::Texts(texts) | Self::Names(texts, _) => texts.get(row).is_none(),
+            Self::Texts(texts) | Self::Words(texts, _) | Self::Names(texts, _) => {
+                texts.get(row).is_none()
+            }
             Self::List(list, _) => list.is_null(row),
             Self::Struct(structs, _) => structs.is_null(row),
             Self::Flat(columns) => columns.iter().all(|column| column.is_null(row)),

@@ -83,7 +83,10 @@ pub(super) fn region_of(
         let at = row.vpn << base.shift();
         LakeError::damaged(path, format!("a region at {at:#x}"))
     };
-    Ok((region.ok_or_else(wrong)?, row.details))
+    Ok((
+        region.ok_or_else(wrong)?,
+        row.details.map(|details| *details),
+    ))
 }
 
 /// Cuts a region to a range of whole pages; `None` if nothing is left.

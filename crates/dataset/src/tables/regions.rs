@@ -44,7 +44,7 @@ record! {
         /// of an object's page.
         pub anonymous: bool,
         /// Facts of the pages. Only with --details.
-        pub details: Option<Details> = null("without --details").extra(Extra::Details),
+        pub details: Option<Box<Details>> = null("without --details").extra(Extra::Details),
     }
 }
 
@@ -79,7 +79,7 @@ impl RegionRow {
             node: region.node,
             cache: region.memory_type.map(MemoryType::name),
             anonymous: region.anonymous,
-            details,
+            details: details.map(Box::new),
         }
     }
 
