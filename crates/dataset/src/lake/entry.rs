@@ -27,7 +27,7 @@ impl Entry {
         self.place.id
     }
 
-    /// Returns the bytes of the host's name.
+    /// Returns the host's name as the path has it: with U+FFFD for bytes that are not UTF-8.
     pub fn host(&self) -> &[u8] {
         &self.place.host
     }

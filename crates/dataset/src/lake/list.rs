@@ -12,7 +12,9 @@ use process_introspection_export::Time;
 
 use crate::lake::entry::Entry;
 use crate::lake::error::LakeError;
-use crate::lake::path::{decode_host, id_of_file, partition, Place, SnapshotId, PARTIAL};
+use crate::lake::path::{
+    decode_host, host_in_paths, id_of_file, partition, Place, SnapshotId, PARTIAL,
+};
 use crate::lake::read::Snapshot;
 use crate::tables::Table;
 
@@ -163,10 +165,10 @@ impl Lake {
             return Err(LakeError::Empty(self.root.clone()));
         }
         let host = match (host, when) {
-            (Some(host), _) => Some(host.to_vec()),
+            (Some(host), _) => Some(host_in_paths(host)),
             // An id is of one host.
             (None, When::Id(_)) => None,
-            (None, _) => Some(self.only_host(&entries, this_host)?),
+            (None, _) => Some(self.only_host(&entries, &host_in_paths(this_host))?),
         };
         if let Some(host) = &host {
             entries.retain(|entry| entry.place.host == *host);

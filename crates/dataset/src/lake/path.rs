@@ -13,6 +13,9 @@ use crate::tables::Table;
 
 /// End of the name of a complete file.
 const COMPLETE: &str = ".parquet";
+/// Beginning of the name of a file that is being written. Spark, and engines that read
+/// folders by Arrow, ignore names that begin so.
+const HIDDEN: &str = "_";
 /// End of the name of a file that is being written.
 pub(super) const PARTIAL: &str = ".partial";
 /// Characters that names of hosts have, and that mean nothing in paths and partitions.
@@ -58,7 +61,7 @@ pub(super) struct Place {
     pub(super) id: SnapshotId,
     /// Date in the path.
     pub(super) date: String,
-    /// Bytes of the host's name.
+    /// Host's name as paths have it.
     pub(super) host: Vec<u8>,
 }
 
@@ -69,7 +72,7 @@ impl Place {
         Self {
             id,
             date: date.split('T').next().unwrap_or_default().to_owned(),
-            host: host.to_vec(),
+            host: host_in_paths(host),
         }
     }
 
@@ -92,12 +95,29 @@ impl Place {
     }
 }
 
+/// Returns the name of a snapshot's file that is being written.
+pub(super) fn partial_name(id: SnapshotId) -> String {
+    format!("{HIDDEN}{id}{PARTIAL}")
+}
+
+/// Returns the id of a file that is being written.
+pub(super) fn id_of_partial(name: &str) -> Option<SnapshotId> {
+    let id = name.strip_prefix(HIDDEN)?.strip_suffix(PARTIAL)?;
+    id.parse().ok()
+}
+
 /// Returns the value of a folder of a partition, `date=…` or `host=…`.
 pub(super) fn partition<'a>(name: &'a str, column: &str) -> Option<&'a str> {
     name.strip_prefix(column)?.strip_prefix('=')
 }
 
-/// Returns the bytes of a host's name in a path.
+/// Returns a host's name as paths have it: with U+FFFD for bytes that are not UTF-8, because
+/// Arrow refuses a lake with a partition that is none.
+pub(super) fn host_in_paths(host: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(host).into_owned().into_bytes()
+}
+
+/// Returns a host's name in a path.
 pub(super) fn decode_host(text: &str) -> Vec<u8> {
     let bytes: Vec<u8> = percent_decode_str(text).collect();
     if bytes == [0] {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::lake::entry::Entry;
 use crate::lake::error::LakeError;
 use crate::lake::list::Lake;
-use crate::lake::path::{SnapshotId, PARTIAL};
+use crate::lake::path::{id_of_partial, SnapshotId};
 use crate::tables::Table;
 
 /// Age from which files without a snapshot's row are the remains of an interrupted writer,
@@ -84,8 +84,7 @@ impl Lake {
         mut each: impl FnMut(SnapshotId, PathBuf),
     ) -> Result<(), LakeError> {
         self.all_files(table, |_, name, path| {
-            let id = name.strip_suffix(PARTIAL).and_then(|id| id.parse().ok());
-            if let Some(id) = id {
+            if let Some(id) = id_of_partial(name) {
                 each(id, path);
             }
         })

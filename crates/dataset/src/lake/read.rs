@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::arrow::ProjectionMask;
 use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use process_introspection::{AddrRange, Attributed, Mapping, PageSize, PhysicalRegion};
 use process_introspection_export::{Details, FromSource};
@@ -25,7 +27,7 @@ use crate::tables::mappings::MappingRow;
 use crate::tables::processes::ProcessRow;
 use crate::tables::regions::RegionRow;
 use crate::tables::snapshots::SnapshotRow;
-use crate::tables::{Table, SCHEMA_VERSION};
+use crate::tables::{Table, SCHEMA_VERSION, SNAPSHOT_ID};
 
 /// Rows that are decoded at a time.
 const BATCH: usize = 16 << 10;
@@ -50,7 +52,7 @@ pub struct Snapshot {
 impl Snapshot {
     fn open(entry: &Entry) -> Result<Self, LakeError> {
         let path = entry.path();
-        let batches = TableReader::open(&path)?.batches(|_| true, None)?;
+        let batches = TableReader::read(&path)?.batches(|_| true, Some(SNAPSHOT_ID))?;
         let mut rows = Vec::<SnapshotRow>::new();
         for batch in batches {
             for row in rows_of(&batch?, &path)? {
@@ -299,16 +301,32 @@ fn rows_of<R: FromSource>(
 }
 
 /// File of a table.
-struct TableReader {
+struct TableReader<F> {
     path: PathBuf,
-    file: File,
+    file: F,
     metadata: ArrowReaderMetadata,
 }
 
-impl TableReader {
+impl TableReader<File> {
     fn open(path: &Path) -> Result<Self, LakeError> {
         let file = File::open(path).map_err(LakeError::io("open", path))?;
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        Self::new(path, file, ArrowReaderOptions::new())
+    }
+}
+
+impl TableReader<Bytes> {
+    /// Reads a small file, without system calls for each column, and without the types that
+    /// Arrow had: its words are texts.
+    fn read(path: &Path) -> Result<Self, LakeError> {
+        let bytes = fs::read(path).map_err(LakeError::io("read", path))?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        Self::new(path, bytes.into(), options)
+    }
+}
+
+impl<F: ChunkReader + 'static> TableReader<F> {
+    fn new(path: &Path, file: F, options: ArrowReaderOptions) -> Result<Self, LakeError> {
+        let metadata = ArrowReaderMetadata::load(&file, options)
             .map_err(|error| LakeError::damaged(path, error))?;
         Ok(Self {
             path: path.to_owned(),

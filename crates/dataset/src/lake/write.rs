@@ -11,8 +11,9 @@ use std::time::SystemTime;
 
 use arrow_array::types::Int8Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field as Column, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
+use arrow_schema::{DataType, Field as Column, FieldRef, Schema, SchemaRef};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{encode_arrow_schema, ArrowWriter, ARROW_SCHEMA_META_KEY};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -22,7 +23,7 @@ use process_introspection_export::{Extra, Fields};
 
 use crate::columns::Builder;
 use crate::lake::error::LakeError;
-use crate::lake::path::{Place, SnapshotId, PARTIAL};
+use crate::lake::path::{partial_name, Place, SnapshotId};
 use crate::tables::mappings::MappingRow;
 use crate::tables::processes::ProcessRow;
 use crate::tables::regions::RegionRow;
@@ -187,7 +188,7 @@ impl TableFile {
             .create(&folder)
             .map_err(LakeError::io("create", &folder))?;
         let target = place.file(root, table);
-        let partial = folder.join(format!("{}{PARTIAL}", place.id));
+        let partial = folder.join(partial_name(place.id));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -198,7 +199,10 @@ impl TableFile {
         let builder = Builder::new(fields, extra, HashMap::new());
         let schema = with_snapshot(builder.schema());
         let properties = properties(table, &schema, description);
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties));
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options);
         let mut created = Self {
             partial,
             target,
@@ -293,6 +297,20 @@ fn with_snapshot(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(columns))
 }
 
+/// Returns the types of columns alone. Their meanings would be most of a small file, and
+/// docs/DATASETS.md has them.
+fn without_meanings(schema: &Schema) -> Schema {
+    fn plain(column: &FieldRef) -> FieldRef {
+        let data_type = match column.data_type() {
+            DataType::List(item) => DataType::List(plain(item)),
+            DataType::Struct(columns) => DataType::Struct(columns.iter().map(plain).collect()),
+            other => other.clone(),
+        };
+        Arc::new(Column::new(column.name(), data_type, column.is_nullable()))
+    }
+    Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>())
+}
+
 fn properties(table: Table, schema: &Schema, description: &[(String, String)]) -> WriterProperties {
     let index = |name: &&str| schema.index_of(name).ok();
     let sorted = table.sorted_by().iter().filter_map(index);
@@ -301,13 +319,23 @@ fn properties(table: Table, schema: &Schema, description: &[(String, String)]) -
         descending: false,
         nulls_first: false,
     });
-    let pairs = description.iter();
+    let types = encode_arrow_schema(&without_meanings(schema));
+    let types = (ARROW_SCHEMA_META_KEY.to_owned(), types);
+    let pairs = description.iter().chain([&types]);
     let pairs = pairs.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let level = ZstdLevel::try_new(3).expect("a level of zstd");
+    // A lake has as many files of one row as snapshots, and all are read to list them.
+    let has_one_row = table == Table::Snapshots;
+    let (compression, statistics) = match has_one_row {
+        true => (Compression::UNCOMPRESSED, EnabledStatistics::None),
+        false => (Compression::ZSTD(level), EnabledStatistics::Chunk),
+    };
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(compression)
+        .set_dictionary_enabled(!has_one_row)
         .set_max_row_group_row_count(Some(ROW_GROUP))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_statistics_enabled(statistics)
+        .set_offset_index_disabled(true)
         .set_sorting_columns(Some(sorted.collect()))
         .set_key_value_metadata(Some(pairs.collect()));
     for name in DELTA.iter().filter(|name| schema.index_of(name).is_ok()) {
