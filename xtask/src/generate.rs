@@ -4,9 +4,11 @@
 use crate::run::{cargo, run, Result};
 use crate::vmtest::document;
 
-/// Tests that write files: the schemas and FIELDS.md, MESSAGES.md.
-const TESTS: [&str; 2] = [
+/// Tests that write files: the schemas and FIELDS.md, DATASETS.md and golden lakes that are
+/// missing, MESSAGES.md.
+const TESTS: [&str; 3] = [
     "--package process-introspection-export --test generated",
+    "--package process-introspection-dataset --test generated --test golden",
     "--package introspect-cli --test pure the_document",
 ];
 
