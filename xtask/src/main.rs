@@ -7,6 +7,7 @@ mod edges;
 mod fuzz;
 mod generate;
 mod install;
+mod readers;
 mod run;
 mod steps;
 mod tiers;
@@ -59,6 +60,8 @@ enum Task {
     Install(install::Arguments),
     /// Measure against the bare kernel cost (needs root)
     Bench(bench::Arguments),
+    /// Compare lakes as pandas, polars and DuckDB read them (needs python3-venv and pip's index)
+    Readers,
     /// Run the tests on other kernels and architectures, in virtual machines
     Vmtest(vmtest::Arguments),
     /// Fuzz what parses, merges and takes arguments (needs cargo-fuzz)
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Readers => readers::readers(),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Truth(arguments) => vmtest::truth::truth(&arguments),
