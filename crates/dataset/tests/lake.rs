@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use process_introspection::{AddrRange, Backing, PageSize, SwapPlace};
 use process_introspection_dataset::lake::{
-    joined, Keep, Lake, LakeError, Snapshot, SnapshotId, SnapshotWriter, Start, State,
+    joined, open_all, Keep, Lake, LakeError, Snapshot, SnapshotId, SnapshotWriter, Start, State,
     StoredRegion, When, Written,
 };
 use process_introspection_dataset::tables::mappings::MappingRow;
@@ -606,4 +606,31 @@ fn pruning_removes_old_snapshots_of_each_host_and_remains_of_writers() {
     assert_eq!(files(root.path()).len(), 4 + 3);
     assert!(!root.path().join("snapshots/date=2026-09-21").exists());
     assert_eq!(select(root.path(), When::Latest).entry().id(), new.id);
+}
+
+#[test]
+fn many_snapshots_are_opened_in_order_also_those_that_are_damaged() {
+    let root = TempDir::new().unwrap();
+    let lake = Lake::open(root.path()).unwrap();
+    // More than one thread opens.
+    let ids: Vec<_> = (0..150)
+        .map(|at| write(root.path(), HOST, NOON + at).id)
+        .collect();
+    let (entries, _) = lake.entries().unwrap();
+    fs::write(entries[1].path(), "no table").unwrap();
+    fs::remove_file(files(&root.path().join("regions")).pop_last().unwrap()).unwrap();
+    let opened = open_all(&entries);
+    assert_eq!(opened.len(), ids.len());
+    for (at, (id, opened)) in ids.iter().zip(&opened).enumerate() {
+        let state = opened.as_ref().map(|(snapshot, state)| {
+            assert_eq!(snapshot.entry().id(), *id);
+            state == &State::Complete
+        });
+        match at {
+            1 => assert!(matches!(state, Err(LakeError::Damaged { .. })), "{state:?}"),
+            149 => assert!(matches!(state, Ok(false)), "{state:?}"),
+            _ => assert!(matches!(state, Ok(true)), "{state:?}"),
+        }
+    }
+    assert!(open_all(&[]).is_empty());
 }

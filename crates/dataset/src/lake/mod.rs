@@ -24,5 +24,5 @@ pub use list::{Lake, When};
 pub use parts::{joined, StoredRegion};
 pub use path::SnapshotId;
 pub use prune::{Keep, Pruned};
-pub use read::{Snapshot, StoredProcess};
+pub use read::{open_all, Snapshot, StoredProcess};
 pub use write::{SnapshotWriter, Start, Written};

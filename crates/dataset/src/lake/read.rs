@@ -3,8 +3,10 @@
 
 use std::fs::{self, File};
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -40,6 +42,38 @@ impl Entry {
     pub fn open(&self) -> Result<Snapshot, LakeError> {
         Snapshot::open(self)
     }
+}
+
+/// Snapshots of which a thread opens at least so many.
+const LEAST: usize = 64;
+
+/// Opens snapshots, by several threads if they are many, and returns each with whether its
+/// tables are there, in order.
+///
+/// # Errors
+/// Those of [`Entry::open`], for each.
+pub fn open_all(entries: &[Entry]) -> Vec<Result<(Snapshot, State), LakeError>> {
+    let open = |entry: &Entry| {
+        let snapshot = entry.open()?;
+        let state = snapshot.state();
+        Ok((snapshot, state))
+    };
+    let threads = thread::available_parallelism().map_or(1, Into::into);
+    let size = entries.len().div_ceil(threads).max(LEAST);
+    let (first, others) = entries.split_at(size.min(entries.len()));
+    thread::scope(|scope| {
+        let others = others.chunks(size);
+        let others = others.map(|part| scope.spawn(move || part.iter().map(open).collect()));
+        let others: Vec<thread::ScopedJoinHandle<'_, Vec<_>>> = others.collect();
+        let mut all: Vec<_> = first.iter().map(open).collect();
+        for part in others {
+            match part.join() {
+                Ok(part) => all.extend(part),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+        all
+    })
 }
 
 /// Complete snapshot of a lake.

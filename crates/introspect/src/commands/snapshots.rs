@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use process_introspection::with_user_rights;
-use process_introspection_dataset::lake::{Entry, Lake, LakeError, State};
+use process_introspection_dataset::lake::{open_all, Entry, Lake, LakeError, State};
 use process_introspection_dataset::tables::snapshots::SnapshotRow;
 use process_introspection_export::{Name, Record, SnapshotRecord, SnapshotState, Text};
 
@@ -19,6 +19,9 @@ Examples:
   introspect snapshots /var/lib/introspect
   introspect snapshots lake --host db-3
   introspect snapshots lake --format jsonl | jq -r 'select(.details).snapshot_id'";
+
+/// Number of snapshots that are opened at a time.
+const PART: usize = 1024;
 
 pub(crate) const MANUAL: &str = include_str!("manual/snapshots.txt");
 
@@ -54,21 +57,23 @@ impl Arguments {
         let context = WalkContext::default();
         let mut sink = Sink::open(&self.output, &SnapshotRecord::LAYOUT, None, &[], context)?;
         let mut wrong = 0;
-        for entry in &entries {
-            let opened = with_user_rights(|| {
-                let opened = entry.open();
-                Ok(opened.map(|snapshot| (snapshot.state(), snapshot)))
-            });
+        for entries in entries.chunks(PART) {
+            // Threads that are started there have these rights, too.
+            let opened = with_user_rights(|| Ok(open_all(entries)));
             let opened = opened.map_err(|error| Failure::io("read the lake", &error))?;
-            let id = entry.id().to_string();
-            let (state, error) = match &opened {
-                Ok((State::Complete, _)) => (SnapshotState::Complete, None),
-                Ok((State::Incomplete(why), _)) => (SnapshotState::Incomplete, Some(why.clone())),
-                Err(error) => (SnapshotState::Unreadable, Some(error.to_string())),
-            };
-            wrong += u64::from(state != SnapshotState::Complete);
-            let row = opened.as_ref().ok().map(|(_, snapshot)| snapshot.row());
-            sink.write(&record(entry, &id, row, state, error.as_deref()))?;
+            for (entry, opened) in entries.iter().zip(&opened) {
+                let id = entry.id().to_string();
+                let (state, error) = match opened {
+                    Ok((_, State::Complete)) => (SnapshotState::Complete, None),
+                    Ok((_, State::Incomplete(why))) => {
+                        (SnapshotState::Incomplete, Some(why.clone()))
+                    }
+                    Err(error) => (SnapshotState::Unreadable, Some(error.to_string())),
+                };
+                wrong += u64::from(state != SnapshotState::Complete);
+                let row = opened.as_ref().ok().map(|(snapshot, _)| snapshot.row());
+                sink.write(&record(entry, &id, row, state, error.as_deref()))?;
+            }
         }
         sink.finish()?;
         match wrong {
