@@ -7,9 +7,11 @@
 //! Absolute times of a shared machine say little.
 
 mod cases;
+mod command;
 mod cpus;
 mod document;
 mod floors;
+mod lakes;
 mod library;
 mod machine;
 mod measure;
@@ -51,6 +53,9 @@ enum Command {
     /// Find the owners of all memory; print the peak of this process
     #[command(hide = true)]
     Pass,
+    /// Read what a snapshot of all processes reads, and drop it
+    #[command(hide = true)]
+    Read,
 }
 
 #[derive(clap::Args)]
@@ -58,6 +63,9 @@ struct Measure {
     /// The C library's shared object
     #[arg(long)]
     library: PathBuf,
+    /// The command, `introspect`
+    #[arg(long)]
+    command: PathBuf,
     /// Directory of the peer programs, which are built once
     #[arg(long)]
     peers: PathBuf,
@@ -84,6 +92,7 @@ fn main() -> ExitCode {
         Command::Stream(arguments) => streaming::run(&arguments),
         Command::Calls(arguments) => trace::run(&arguments),
         Command::Pass => cases::processes::run_pass(),
+        Command::Read => cases::snapshots::run_read(),
     };
     match result {
         Ok(code) => code,
@@ -107,6 +116,7 @@ fn measure(arguments: &Measure) -> Result<ExitCode, String> {
     let mut session = Session::new(
         library,
         arguments.library.clone(),
+        arguments.command.clone(),
         arguments.peers.clone(),
         arguments.only.clone(),
         arguments.rounds as usize,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::floors::calls;
-use crate::row::{Bound, Outcome, Row, Verdict};
+use crate::row::{Bound, Outcome, Row, Unit, Verdict};
 use crate::spread::Spread;
 
 /// Returns a table for a terminal, with the notes below it.
@@ -140,21 +140,23 @@ impl Cells {
                 number(ratio.median),
                 from_to(ratio, number),
             ),
-            Outcome::Size(size) => (
-                nothing(),
-                kibibytes(size.median),
-                nothing(),
-                from_to(size, kibibytes),
-            ),
+            Outcome::Amount(amount, unit) => {
+                let show = shown(*unit);
+                (
+                    nothing(),
+                    show(amount.median),
+                    nothing(),
+                    from_to(amount, show),
+                )
+            }
             Outcome::Absent(_) => (nothing(), nothing(), nothing(), nothing()),
         };
-        let is_size = matches!(row.outcome, Outcome::Size(_));
-        let target = match row.bound {
-            Bound::AtMost(most) if is_size => format!("≤ {}", kibibytes(most)),
-            Bound::AtMost(most) => format!("≤ {most}"),
-            Bound::About(value, part) => format!("{value} ± {}%", (part * 100.0).round()),
-            Bound::TimesFaster(Some(least)) => format!("≥ {least}"),
-            Bound::TimesFaster(None) | Bound::Shown => nothing(),
+        let target = match (row.bound, &row.outcome) {
+            (Bound::AtMost(most), Outcome::Amount(_, unit)) => format!("≤ {}", shown(*unit)(most)),
+            (Bound::AtMost(most), _) => format!("≤ {most}"),
+            (Bound::About(value, part), _) => format!("{value} ± {}%", (part * 100.0).round()),
+            (Bound::TimesFaster(Some(least)), _) => format!("≥ {least}"),
+            (Bound::TimesFaster(None) | Bound::Shown, _) => nothing(),
         };
         let result = match row.verdict() {
             Verdict::Met => "met".to_owned(),
@@ -213,8 +215,13 @@ fn number(ratio: f64) -> String {
     format!("{ratio:.digits$}")
 }
 
-fn kibibytes(size: f64) -> String {
-    format!("{size:.0} KiB")
+/// Returns the format of amounts in a unit.
+fn shown(unit: Unit) -> fn(f64) -> String {
+    match unit {
+        Unit::Kibibytes => |size| format!("{size:.0} KiB"),
+        Unit::Bytes => |size| format!("{size:.2} B"),
+        Unit::Seconds => time,
+    }
 }
 
 #[cfg(test)]
@@ -257,19 +264,27 @@ mod tests {
                 Outcome::Absent("not on this machine".to_owned()),
             ),
             row(
+                "a command",
+                Bound::AtMost(2.0),
+                Outcome::Amount(Spread::of([2.5]), Unit::Seconds),
+            ),
+            row(
                 "memory",
                 Bound::AtMost(1024.0),
-                Outcome::Size(Spread::of([4.0])),
+                Outcome::Amount(Spread::of([4.0]), Unit::Kibibytes),
             ),
         ];
         let markdown = markdown("a machine", 7, &rows);
-        assert!(markdown.contains("met: 2, missed: 1, not measurable here: 1."));
+        assert!(markdown.contains("met: 2, missed: 2, not measurable here: 1."));
         assert!(markdown.contains(
             "| bad | a floor | 1.00 s | 2.00 s | 2.00 | 2.00..2.00 | ≤ 1.05 | **MISSED** |"
         ));
         assert!(
             markdown.contains("| none | a floor | - | - | - | - | ≤ 1.05 | not on this machine |")
         );
+        assert!(markdown.contains(
+            "| a command | a floor | - | 2.50 s | - | 2.50 s..2.50 s | ≤ 2.00 s | **MISSED** |"
+        ));
         assert!(markdown
             .contains("| memory | a floor | - | 4 KiB | - | 4 KiB..4 KiB | ≤ 1024 KiB | met |"));
         let text = text(&rows);

@@ -28,6 +28,14 @@ impl Bound {
     }
 }
 
+/// Unit of an amount.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Kibibytes,
+    Bytes,
+    Seconds,
+}
+
 /// Result of a row.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
@@ -37,8 +45,8 @@ pub(crate) enum Outcome {
         ours: Spread,
         ratio: Spread,
     },
-    /// A size in kibibytes.
-    Size(Spread),
+    /// An amount without another beside it.
+    Amount(Spread, Unit),
     /// The reason why it could not be measured.
     Absent(String),
 }
@@ -86,7 +94,7 @@ impl Row {
         let median = match &self.outcome {
             Outcome::Absent(_) => return Verdict::Absent,
             Outcome::Ratio { ratio, .. } => ratio.median,
-            Outcome::Size(size) => size.median,
+            Outcome::Amount(amount, _) => amount.median,
         };
         match self.bound.is_met(median) {
             Some(_) if self.stale => Verdict::Stale,

@@ -33,6 +33,11 @@ impl Case {
         }
     }
 
+    /// Returns the name, what it is measured against, and the target.
+    pub(crate) fn parts(&self) -> (String, String, Bound) {
+        (self.name.clone(), self.against.clone(), self.bound)
+    }
+
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
@@ -57,6 +62,8 @@ pub(crate) struct Session {
     pub(crate) library: CLibrary,
     /// Path of the loaded library.
     pub(crate) library_path: PathBuf,
+    /// Path of the command.
+    pub(crate) command: PathBuf,
     pub(crate) rounds: usize,
     /// Memory in use in the case of many processes.
     pub(crate) resident_gib: u64,
@@ -71,6 +78,7 @@ impl Session {
     pub(crate) fn new(
         library: CLibrary,
         library_path: PathBuf,
+        command: PathBuf,
         peers: PathBuf,
         only: Option<String>,
         rounds: usize,
@@ -84,6 +92,7 @@ impl Session {
         Self {
             library,
             library_path,
+            command,
             rounds,
             resident_gib,
             records,

@@ -86,7 +86,8 @@ pub(crate) fn status(name: &str) -> Result<u64, String> {
     size(&text, name).ok_or_else(|| format!("no {name} in /proc/self/status"))
 }
 
-fn size(text: &str, name: &str) -> Option<u64> {
+/// Returns a size of a process's status, in KiB.
+pub(crate) fn size(text: &str, name: &str) -> Option<u64> {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

@@ -1,4 +1,4 @@
-//! Builds the C library and the benchmark, and runs the benchmark.
+//! Builds the C library, the command and the benchmark, and runs the benchmark.
 
 use std::path::PathBuf;
 
@@ -28,6 +28,12 @@ pub(crate) struct Arguments {
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let library = Library::build(&root(), &target())?;
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "introspect-cli",
+    ]))?;
     // Programs for comparison are built once and kept in the target directory.
     let peers = target().join("peers");
     std::fs::create_dir_all(&peers).map_err(|error| format!("{}: {error}", peers.display()))?;
@@ -41,6 +47,9 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     ]);
     bench.env("CARGO_TARGET_DIR", directory());
     bench.arg("--library").arg(library.shared);
+    bench
+        .arg("--command")
+        .arg(target().join("release/introspect"));
     bench.arg("--peers").arg(peers);
     bench.args(["--rounds", &arguments.rounds.to_string()]);
     bench.args(["--resident", &arguments.resident.to_string()]);

@@ -152,26 +152,14 @@ fn fragmented(session: &mut Session) {
         return;
     }
     let pages = (GIB / page()) as usize;
-    let mut best: Option<(usize, Memory)> = None;
-    // The allocator's free memory decides whether neighbours become adjacent; another
-    // stride may differ.
-    for stride in [2, 3, 5, 7, 11, 13, 17, 64, 512, 4099] {
-        let memory = targets::strided(GIB, stride);
-        let count = ours::count(&session.library, &memory, &mut session.records);
-        if best.as_ref().is_none_or(|(most, _)| count > *most) {
-            best = Some((count, memory));
-        }
-        if count == pages {
-            break;
-        }
-    }
+    let (count, memory) = most_fragmented(session);
     let case = Case::new(FRAGMENTED, BULK, Bound::Shown);
-    let Some((count, memory)) = best.filter(|(count, _)| *count == pages) else {
+    if count != pages {
         return session.absent(
             case,
             "the allocator gave some adjacent pages however touched",
         );
-    };
+    }
     let mut bulk = Bulk::new(&memory);
     let case = case
         .note(bulk.note())
@@ -186,4 +174,23 @@ fn fragmented(session: &mut Session) {
     same_reads_stored(session, FRAGMENTED, &memory, count);
     let case = Case::new(FRAGMENTED_RUST, BULK, Bound::AtMost(1.35)).note("looked at, not stored");
     session.pairs(case, || bulk.read(), |_, _| ours::rust_path(&memory));
+}
+
+/// Returns 1 GiB with as few adjacent pages as possible, and its number of records.
+pub(super) fn most_fragmented(session: &mut Session) -> (usize, Memory) {
+    let pages = (GIB / page()) as usize;
+    let mut best: Option<(usize, Memory)> = None;
+    // The allocator's free memory decides whether neighbours become adjacent; another
+    // stride may differ.
+    for stride in [2, 3, 5, 7, 11, 13, 17, 64, 512, 4099] {
+        let memory = targets::strided(GIB, stride);
+        let count = ours::count(&session.library, &memory, &mut session.records);
+        if best.as_ref().is_none_or(|(most, _)| count > *most) {
+            best = Some((count, memory));
+        }
+        if count == pages {
+            break;
+        }
+    }
+    best.expect("one of them")
 }

@@ -1,6 +1,6 @@
 //! Cases of the memory of streaming: small, and the same for any target.
 
-use crate::row::{Bound, Outcome};
+use crate::row::{Bound, Outcome, Unit};
 use crate::session::{Case, Session};
 use crate::spread::Spread;
 use crate::streaming::{growth, Interface};
@@ -47,14 +47,14 @@ pub(crate) fn run(session: &mut Session) {
                 let rounds = 0..session.rounds;
                 let largest =
                     rounds.map(|round| sizes.iter().map(|sizes| sizes[round]).fold(0.0, f64::max));
-                let largest = Outcome::Size(Spread::of(largest));
+                let largest = Outcome::Amount(Spread::of(largest), Unit::Kibibytes);
                 session.add(
                     most.note(format!("the largest of: {}", peaks.join(", "))),
                     largest,
                 );
                 let (first, last) = (&sizes[0], &sizes[targets.len() - 1]);
                 let more = first.iter().zip(last).map(|(gib, tib)| tib - gib);
-                session.add(grown, Outcome::Size(Spread::of(more)));
+                session.add(grown, Outcome::Amount(Spread::of(more), Unit::Kibibytes));
             }
         }
     }

@@ -11,6 +11,7 @@ mod latency;
 mod memory;
 mod peers;
 pub(crate) mod processes;
+pub(crate) mod snapshots;
 mod sparse;
 
 use crate::session::Session;
@@ -29,4 +30,5 @@ pub(crate) fn run(session: &mut Session) {
     latency::run(session);
     peers::run(session);
     processes::run(session);
+    snapshots::run(session);
 }

@@ -9,14 +9,14 @@ use process_introspection::{owners, OwnerEvent, PassOptions, PhysAddr, PhysRange
 use testkit::memory::page;
 
 use crate::peers::{crates, programs};
-use crate::row::{Bound, Outcome};
+use crate::row::{Bound, Outcome, Unit};
 use crate::session::{Case, Session};
 use crate::spread::Spread;
 use crate::streaming::status;
 use crate::targets::{self, Memory, GIB};
 
 /// Number of processes that share the memory.
-const COUNT: u64 = 200;
+pub(super) const COUNT: u64 = 200;
 const ONE: &str = "a machine of 200 processes, owners of one page, Rust";
 const ALL: &str = "a machine of 200 processes, owners of every page, Rust";
 const PEAK: &str = "a machine of 200 processes, peak memory for owners of every page";
@@ -60,7 +60,7 @@ pub(crate) fn run(session: &mut Session) {
     let case = Case::new(PEAK, "nothing: VmHWM of a process", Bound::AtMost(65536.0)).note(&note);
     let peaks: Result<Vec<f64>, String> = (0..session.rounds).map(|_| peak()).collect();
     match peaks {
-        Ok(peaks) => session.add(case, Outcome::Size(Spread::of(peaks))),
+        Ok(peaks) => session.add(case, Outcome::Amount(Spread::of(peaks), Unit::Kibibytes)),
         Err(why) => session.absent(case, why),
     }
 }
