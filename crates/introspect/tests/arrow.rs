@@ -256,12 +256,16 @@ fn every_list_has_the_values_of_json_lines() {
     compare(&["virtual", &pid]);
     compare(&["resident", &pid]);
     compare(&["object", &pid, &shared]);
+    let both = format!("{first},{second}");
+    compare(&["virtual", &both]);
+    compare(&["resident", &both]);
     if !is_root {
         return;
     }
     compare(&["physical", &pid]);
     compare(&["physical", &pid, &dense, "--details"]);
     compare(&["physical", &pid, &sparse]);
+    compare(&["physical", &both, "--details", "--mapping", "stack"]);
     compare(&["pagetable", &pid, &dense, "--details"]);
     compare(&["pagetable", &pid, &sparse]);
     compare(&["extents", &pid, &dense]);

@@ -129,6 +129,29 @@ fn lists_of_a_snapshot_are_those_of_the_stopped_process() {
         vec!["extents", &pid, "0-7fffffffffff"],
     ];
     compare(root.path(), &[&pid], &commands, &FORMATS);
+    let (_other, _, other) = stopped();
+    let both = format!("{other},{pid}");
+    let commands = [
+        vec!["physical", &both],
+        vec!["physical", &both, "--details", "--mapping", "memfd"],
+        vec!["virtual", &both],
+        vec!["resident", &both, &inside],
+    ];
+    compare(root.path(), &[&other, &pid], &commands, &FORMATS);
+    // Both are all of this snapshot, in another order.
+    let of_all = |command: &str| {
+        let from = ["--from", text(root.path()), "--format", "jsonl"];
+        let list = |which: &str| {
+            let run = succeed(&[&[command, which], &from[..]].concat());
+            let mut lines: Vec<_> = run.stdout.lines().map(str::to_owned).collect();
+            lines.sort_unstable();
+            lines
+        };
+        assert_eq!(list("--all"), list(&both), "{command}");
+    };
+    ["physical", "virtual", "resident"]
+        .into_iter()
+        .for_each(of_all);
 }
 
 #[test]

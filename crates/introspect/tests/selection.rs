@@ -207,27 +207,35 @@ fn a_name_that_is_a_number_is_chosen_by_a_prefix() {
 }
 
 #[test]
-fn several_processes_of_a_name_are_listed() {
+fn several_processes_of_a_name_are_listed_where_a_list_can_be_of_several() {
     let name = format!("introspect two {}", std::process::id());
     let several = [
         Waiting::named(&name),
         Waiting::named(format!("/some/where/{name}")),
     ];
-    let run = run(&["virtual", &name]);
-    assert_eq!((run.status, run.stdout.as_str()), (1, ""));
+    let refused = run(&["extents", &name, "1000"]);
+    assert_eq!((refused.status, refused.stdout.as_str()), (1, ""));
     assert!(
-        run.stderr
+        refused
+            .stderr
             .starts_with(&format!("introspect: 2 processes are named \"{name}\"")),
-        "{run:?}"
+        "{refused:?}"
     );
+    let listed = succeed(&["virtual", &name, "--format", "jsonl"]).lines();
     for waiting in &several {
-        let line = run
+        let pid = waiting.pid();
+        let line = refused
             .stderr
             .lines()
-            .find(|line| line.trim_start().starts_with(&waiting.pid().to_string()));
+            .find(|line| line.trim_start().starts_with(&pid.to_string()));
         assert!(
             line.is_some_and(|line| line.ends_with(&format!("{name} -"))),
-            "{run:?}"
+            "{refused:?}"
         );
+        let alone = succeed(&["virtual", &pid.to_string(), "--format", "jsonl"]);
+        let of_it = listed.iter().filter(|record| record["pid"] == pid);
+        assert_eq!(of_it.count(), alone.lines().len());
     }
+    let message = fail(&["virtual", &name, "--freeze"]);
+    assert!(message.contains("--freeze is for one process"), "{message}");
 }

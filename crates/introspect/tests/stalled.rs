@@ -329,6 +329,14 @@ fn a_pass_leaves_a_process_that_does_not_answer_and_says_so() {
     assert!(!pids.contains(&json!(pid)), "{all:?}");
     let line = format!("not in the list: process {pid}: cannot read the process: {reason}");
     assert!(all.stderr.contains(&line), "{all:?}");
+    for list in ["physical", "virtual", "resident"] {
+        let all = [list, "--all", "--mapping", "[heap]", "--deadline", "300ms"];
+        let all = run(&[&all[..], &["--format", "jsonl"]].concat());
+        assert_eq!(all.status, 0, "{}", all.stderr);
+        let has = |pid: u32| all.stdout.contains(&format!("{{\"pid\":{pid},"));
+        assert!(has(other.pid()) && !has(pid), "{list}");
+        assert!(all.stderr.contains(&line), "{list}: {}", all.stderr);
+    }
     assert!(began.elapsed() < LONG);
     assert!(locked.files.keeps_waiting(Request::Read));
     // It did so all the time.

@@ -148,7 +148,7 @@ impl<T> std::fmt::Debug for Parts<'_, T> {
 /// each thread. `each` can break the pass off.
 ///
 /// A walk of the process counts as an answer while it makes progress: [`Process::walk`],
-/// [`Process::summary_of`] and what is made of them. Anything else that `look` does must
+/// [`Process::resident_regions`], [`Process::summary_of`] and what is made of them. Anything else that `look` does must
 /// take less than the deadline, except for [`Parts::give`]. Parts that come after a process
 /// was given up are dropped.
 ///

@@ -64,6 +64,21 @@ fn is_wrong_for_program(form: Form, given: &Given) -> bool {
     }
 }
 
+/// Returns whether options of `physical`, `virtual` and `resident` are wrong usage about one
+/// process or several.
+fn is_wrong_for_processes(form: Form, given: &Given) -> bool {
+    let all = given.has("all");
+    let names_others = match form {
+        Form::Bare => !all,
+        // With --all a range, without it a name.
+        RANGE => false,
+        _ => all,
+    };
+    let is_one = form == Form::Program || matches!(form, Form::Named(["1", ..]));
+    let is_several = all || form == SEVERAL;
+    names_others || given.has("deadline") && is_one && !all || given.has("freeze") && is_several
+}
+
 /// Returns whether options are wrong usage about a snapshot; `is_live` if there are others
 /// that need the process.
 fn is_wrong_for_snapshot(given: &Given, is_live: bool) -> bool {
@@ -92,19 +107,29 @@ fn value(option: &str) -> Option<&'static str> {
 }
 
 const PAGE: Form = Form::Named(&["1", "1000"]);
+const SEVERAL: Form = Form::Named(&["1,2"]);
+const RANGE: Form = Form::Named(&["1000-2000"]);
 
 const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "physical",
-        forms: &[Form::Named(&["1"]), PAGE, Form::Program],
-        options: "from host mapping freeze backed vm-flags thread-stacks threads details fold \
+        forms: &[
+            Form::Named(&["1"]),
+            PAGE,
+            SEVERAL,
+            RANGE,
+            Form::Program,
+            Form::Bare,
+        ],
+        options: "from host all deadline mapping freeze backed vm-flags thread-stacks threads details fold \
             no-fold format output procfs sysfs at-exit after on",
         is_wrong: |form, given| {
             // In JSON no records are joined.
             let not_folded = given.count(&["no-fold", "details", "format"]) > 0;
             let is_live =
-                form == Form::Program || given.count(&["vm-flags", "thread-stacks", "threads"]) > 0;
-            given.has("fold") && not_folded
+                form == Form::Program
+                    || given.count(&["vm-flags", "thread-stacks", "threads", "deadline"]) > 0;
+            is_wrong_for_processes(form, given) || given.has("fold") && not_folded
                 || is_wrong_for_program(form, given)
                 || is_wrong_for_snapshot(given, is_live)
         },
@@ -170,15 +195,21 @@ const SUBCOMMANDS: &[Subcommand] = &[
     },
     Subcommand {
         name: "virtual",
-        forms: &[Form::Named(&["1"]), PAGE],
-        options: "from host mapping freeze thread-stacks format output procfs sysfs",
-        is_wrong: |_, given| is_wrong_for_snapshot(given, given.has("thread-stacks")),
+        forms: &[Form::Named(&["1"]), PAGE, SEVERAL, RANGE, Form::Bare],
+        options: "from host all deadline mapping freeze thread-stacks format output procfs sysfs",
+        is_wrong: |form, given| {
+            let is_live = given.count(&["thread-stacks", "deadline"]) > 0;
+            is_wrong_for_processes(form, given) || is_wrong_for_snapshot(given, is_live)
+        },
     },
     Subcommand {
         name: "resident",
-        forms: &[Form::Named(&["1"]), PAGE],
-        options: "from host mapping freeze backed format output procfs sysfs",
-        is_wrong: |_, given| is_wrong_for_snapshot(given, false),
+        forms: &[Form::Named(&["1"]), PAGE, SEVERAL, RANGE, Form::Bare],
+        options: "from host all deadline mapping freeze backed format output procfs sysfs",
+        is_wrong: |form, given| {
+            is_wrong_for_processes(form, given)
+                || is_wrong_for_snapshot(given, given.has("deadline"))
+        },
     },
     Subcommand {
         name: "pagetable",

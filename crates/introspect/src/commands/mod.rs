@@ -16,9 +16,13 @@ mod physical;
 mod prune;
 mod read;
 mod resident;
+mod selected;
+mod several;
 mod snapshot;
 mod snapshots;
+mod sources;
 mod summary;
+mod unread;
 
 #[cfg(test)]
 mod effects;
@@ -89,8 +93,8 @@ impl Command {
             Self::Physical(physical) => physical.target(),
             Self::Summary(summary) => summary.target(),
             Self::Extents(extents) => Some(&extents.process.target.pid),
-            Self::Virtual(mappings) => Some(&mappings.process.target.pid),
-            Self::Resident(resident) => Some(&resident.process.target.pid),
+            Self::Virtual(mappings) => mappings.target(),
+            Self::Resident(resident) => resident.target(),
             Self::Pagetable(pagetable) => Some(&pagetable.process.target.pid),
             Self::Object(object) => Some(&object.target.pid),
             Self::Read(read) => Some(&read.process.target.pid),

@@ -1,39 +1,41 @@
-//! `introspect physical`: the physical memory behind a process's addresses.
+//! `introspect physical`: the physical memory behind the addresses of a process, of several
+//! or of all.
+
+mod reader;
+mod writer;
 
 use clap::error::ErrorKind;
 use clap::{value_parser, Args};
-use process_introspection::{Attributed, PhysicalRegion, Process, Walk};
-use process_introspection_export::{self as export, Extra, PhysicalRecord, Record};
+use process_introspection::{PageSize, Process};
+use process_introspection_dataset::lake::Snapshot;
+use process_introspection_export::{Extra, Layout, PhysicalRecord, Record};
 
-use crate::commands::details::Details;
-use crate::control::freeze::freeze;
+use crate::commands::several::{warn_of, Several};
+use crate::commands::sources::with_sources;
 use crate::control::launch::{launch, WalkContext};
-use crate::failure::{continue_unless, warn, Failure};
-use crate::options::freeze::FreezeOption;
+use crate::failure::{continue_unless, Failure};
 use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
-use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
-use crate::options::range::RangeText;
-use crate::options::selection::{RangeArgument, Selection};
-use crate::output::fold::{Fold, Folding};
+use crate::options::processes::ProcessesArguments;
+use crate::options::selection::Selection;
+use crate::output::fold::Fold;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
-use crate::source::{for_each_stored, stored, Nodes, Source};
-use crate::text::counted;
-
-type Region = Attributed<PhysicalRegion>;
+use crate::source::{Nodes, Source};
+use reader::Reader;
+use writer::Writer;
 
 const USAGE: &str = "\
-introspect physical [OPTIONS] <PID> [RANGE]
+introspect physical [OPTIONS] <PID>[,<PID>...]|--all [RANGE]
        introspect physical [OPTIONS] [RANGE] -- <COMMAND>...";
 
 const EXAMPLES: &str = "\
 Examples:
   introspect physical 1234 7ffd1c000000-7ffd1c021000
-  introspect physical postgres --mapping '[heap]' --details
   introspect physical 1234 --format jsonl | jq 'select(.state == \"swapped\")'
+  introspect physical --all --backed --format arrow -o memory.arrows
   introspect physical --backed -o pages.txt -- sort -n words";
 
 pub(crate) const MANUAL: &str = include_str!("manual/physical.txt");
@@ -43,16 +45,19 @@ pub(crate) const MANUAL: &str = include_str!("manual/physical.txt");
 #[command(override_usage = USAGE, after_help = EXAMPLES,
     mut_arg("from", |from| from.conflicts_with_all([
         "freeze", "vm_flags", "thread_stacks", "threads", "procfs", "sysfs", "at_exit", "after",
-        "on", "command",
-    ])))]
+        "on", "command", "deadline",
+    ])),
+    // A changed argument would be the last one without its index.
+    mut_arg("pids", |pids| pids.index(1).required_unless_present_any(["all", "command"])),
+    mut_arg("range", |range| range.index(2)),
+    mut_arg("command", |command| command.index(3)),
+    mut_arg("all", |all| all.conflicts_with_all(["freeze", "command", "at_exit", "after", "on"])),
+    mut_arg("deadline", |deadline| {
+        deadline.conflicts_with_all(["command", "at_exit", "after", "on"])
+    }))]
 pub(crate) struct Arguments {
-    /// Process: PID, unique PID, `self`, or exact name
-    #[arg(value_name = "PID", required_unless_present = "command")]
-    pid: Option<TargetText>,
     #[command(flatten)]
-    range: RangeArgument,
-    #[command(flatten)]
-    freeze: FreezeOption,
+    process: ProcessesArguments,
     /// Leave out what is not backed by memory
     #[arg(long)]
     backed: bool,
@@ -78,8 +83,6 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     from: FromOptions,
     #[command(flatten)]
-    mounts: MountOptions,
-    #[command(flatten)]
     output: OutputOptions,
     #[command(flatten)]
     launch: LaunchOptions,
@@ -88,7 +91,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Returns the process that is named, if one is.
     pub(crate) fn target(&self) -> Option<&TargetText> {
-        self.pid.as_ref().filter(|_| !self.launch.is_present())
+        self.process.target().filter(|_| !self.launch.is_present())
     }
 
     /// Refuses options that have no effect.
@@ -97,66 +100,45 @@ impl Arguments {
             let message = "--fold is for tables: other formats have every record";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
-        self.from.check(&self.pid)?;
-        self.launch.check(&self.freeze, &self.mounts)
+        if !self.launch.is_present() {
+            self.process.check()?;
+        }
+        self.from.check(self.process.targets())?;
+        self.launch
+            .check(&self.process.freeze, &self.process.mounts)
     }
 
     /// Runs the subcommand and returns the exit status.
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         let selection = self.selection()?;
-        let Some(pid) = self.target() else {
+        if self.launch.is_present() {
             let check = || Ok(Process::current()?.require_frames()?);
             return launch(
                 &self.launch,
-                &self.freeze,
+                &self.process.freeze,
                 check,
-                &mut |process, context| self.walk(&Source::Live(process), &selection, context),
+                &mut |process, context| self.one(&Source::Live(process), &selection, context),
             );
-        };
-        if let Some(snapshot) = self.from.open()? {
-            let process = stored::open(&snapshot, pid)?;
-            if self.details && !snapshot.row().details {
-                return Err(Failure::Message(format!(
-                    "snapshot {} has no details of pages (introspect snapshot --details stores them)",
-                    snapshot.entry().id()
-                )));
-            }
-            let source = Source::Stored(&process);
-            self.walk(&source, &selection, WalkContext::default())?;
-            return Ok(0);
         }
-        let process = pid.open(&self.mounts.mounts()?)?;
-        process.require_frames()?;
-        let freeze = freeze(&self.freeze, &process, pid)?;
-        self.walk(&Source::Live(&process), &selection, freeze.into())?;
+        with_sources(
+            &self.process,
+            &self.from,
+            |process| process.require_frames(),
+            |source, context| self.one(source, &selection, context),
+            |several| self.several(several, &selection),
+        )?;
         Ok(0)
     }
 
     /// Returns the selected addresses. With COMMAND there is no PID, and the argument in
     /// its place is RANGE.
     fn selection(&self) -> Result<Selection<'_>, clap::Error> {
-        let selection = self.range.selection();
-        let Some(text) = self.pid.as_ref().filter(|_| self.launch.is_present()) else {
-            return Ok(selection);
-        };
-        let wrong = |message: String| clap::Error::raw(ErrorKind::ValueValidation, message);
-        // A number alone is a PID rather than an address.
-        let is_range = matches!(text, TargetText::Named(_)) && selection.range.is_none();
-        if !is_range {
-            return Err(wrong(format!(
-                "both the process {text} and COMMAND are given"
-            )));
+        match self.launch.is_present() {
+            true => self
+                .process
+                .selection_without_pid("COMMAND", "before -- COMMAND"),
+            false => self.process.selection(),
         }
-        let range = text.to_string().parse::<RangeText>();
-        let range = range.map_err(|error| {
-            wrong(format!(
-                "before -- COMMAND there can be RANGE, which {text} is not: {error}"
-            ))
-        })?;
-        Ok(Selection {
-            range: Some(range),
-            ..selection
-        })
     }
 
     /// Returns whether the table joins records.
@@ -165,112 +147,110 @@ impl Arguments {
         self.output.is_table() && (self.fold || by_default)
     }
 
-    fn walk(
+    /// Lists the memory of one process.
+    fn one(
         &self,
         process: &Source<'_>,
         selection: &Selection<'_>,
         context: WalkContext,
     ) -> Result<(), Failure> {
+        if let Source::Stored(process) = process {
+            self.require_details(process.snapshot())?;
+        }
         let ranges = process.ranges(selection)?;
-        let nodes = process.nodes()?;
-        let details = match process {
-            Source::Live(process) => Some(Details::open(self.details, process)?),
-            Source::Stored(_) => None,
-        };
-        let with_node = nodes.are_several() || self.details;
-        let layout = PhysicalRecord::LAYOUT.with(match (self.details, with_node) {
-            (true, _) => &[Extra::Node, Extra::Details],
-            (_, true) => &[Extra::Node],
-            (_, false) => &[],
-        });
-        let mut remarks = Remarks::new(process, &self.output, context.launched.is_some())?;
-        let mut sink = Sink::open(&self.output, &layout, Some(process), &ranges, context)?;
-        let address = selection.address();
-        let write =
-            |region: &Region, details: Option<&export::Details>, folded, sink: &mut Sink| {
-                let mut record = PhysicalRecord::new(region, region.page_size, process.page_size());
-                record.set_memory_type(region.memory_type);
-                record.node = region.node;
-                record.folded = folded;
-                if let Some(address) = address {
-                    record.set_byte(address);
-                }
-                record.details = details;
-                sink.write(&record)
-            };
-        let write_fold = |folding: Option<Folding>, sink: &mut Sink| match folding {
-            None => Ok(()),
-            Some(Folding::Records(regions)) => {
-                let mut regions = regions.iter();
-                regions.try_for_each(|region| write(region, None, None, sink))
-            }
-            Some(Folding::Row(region, folded)) => write(&region, None, Some(folded), sink),
-        };
-        let mut fold = self.folds(selection).then(Fold::default);
-        let mut write_or_fold = |region: &Region, details: Option<&export::Details>| {
-            sink.passed(region.virt)?;
-            if self.backed && !region.backing.is_backed() {
-                remarks.left_out();
-                return Ok(());
-            }
-            remarks.listed(Some(&region.mapping), region.backing);
-            if let Some(fold) = &mut fold {
-                let (folding, is_added) = fold.next(region);
-                write_fold(folding, &mut sink)?;
-                if is_added {
-                    return Ok(());
-                }
-            }
-            write(region, details, None, &mut sink)
-        };
-        let (mut failed, mut unknown) = (None, 0);
-        match process {
-            Source::Live(process) => {
-                let walk = self.describe(process.walk_ranges(ranges), &nodes);
-                walk.for_each(|region| {
-                    let facts = region.facts.as_ref().zip(details.as_ref());
-                    let details = facts
-                        .map(|(facts, details)| details.of(region.virt, region.backing, facts));
-                    continue_unless(&mut failed, write_or_fold(region, details.as_ref()))
-                })?;
-            }
-            Source::Stored(process) => {
-                for_each_stored(process, &ranges, self.details, |region, details| {
-                    unknown += u64::from(self.details && details.is_none());
-                    continue_unless(&mut failed, write_or_fold(region, details.as_ref()))
-                })?;
-            }
-        }
+        let reader = self.reader(process.nodes()?);
+        reader.check(process)?;
+        let remarks = Remarks::new(process, &self.output, context.launched.is_some())?;
+        let layout = self.layout(&reader.nodes, false);
+        let sink = Sink::open(&self.output, &layout, Some(process), &ranges, context)?;
+        let mut writer = self.writer(sink, remarks, selection, process.page_size());
+        let mut failed = None;
+        reader.read(process, ranges, |region, details| {
+            let passed = writer.sink.passed(region.virt);
+            let written = passed.and_then(|()| writer.add(region, details.as_ref(), None));
+            continue_unless(&mut failed, written)
+        })?;
         failed.map_or(Ok(()), Err)?;
-        write_fold(fold.and_then(|mut fold| fold.end()), &mut sink)?;
-        sink.finish()?;
-        remarks.finish(process, selection);
-        if unknown > 0 {
-            warn(format_args!(
-                "details of {} are unknown: the snapshot has those of whole regions, which RANGE \
-                 cuts",
-                counted(unknown, "region", "regions")
-            ));
-        }
+        writer.end(None)?;
+        writer.finish()?.finish(process, selection);
         Ok(())
     }
 
-    /// Adds the options to a walk.
-    fn describe<'a>(&self, walk: Walk<'a>, nodes: &'a Nodes) -> Walk<'a> {
-        let threads = usize::from(self.threads);
-        let mut walk = walk.threads(threads).memory_types().page_sizes();
-        if let Nodes::Machine(map) = nodes {
-            walk = walk.nodes(map);
+    /// Lists the memory of several processes.
+    fn several(&self, several: &Several, selection: &Selection<'_>) -> Result<(), Failure> {
+        let reader = self.reader(several.nodes()?);
+        match several {
+            Several::Stored { snapshot, .. } => self.require_details(snapshot)?,
+            Several::Live { .. } => {
+                let this = Process::current()?;
+                this.require_frames()?;
+                reader.check(&Source::Live(&this))?;
+            }
         }
-        if self.details {
-            walk = walk.details();
+        let remarks = several.remarks(&self.output)?;
+        let sink = several.open_sink(&self.output, &self.layout(&reader.nodes, true))?;
+        let mut writer = self.writer(sink, remarks, selection, several.page_size()?);
+        let selected = selection.to_shared();
+        let unread = several.list(&mut writer, move |process, give| {
+            let ranges = process.any_ranges(&selected.get())?;
+            reader.read(process, ranges, |region, details| {
+                give((region.clone(), details))
+            })
+        })?;
+        writer.finish()?.finish_several(selection);
+        warn_of(&unread);
+        Ok(())
+    }
+
+    /// Fails if details are requested that a snapshot does not have.
+    fn require_details(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        match self.details && !snapshot.row().details {
+            true => Err(Failure::Message(format!(
+                "snapshot {} has no details of pages (introspect snapshot --details stores them)",
+                snapshot.entry().id()
+            ))),
+            false => Ok(()),
         }
-        if self.vm_flags {
-            walk = walk.vm_flags();
+    }
+
+    fn reader(&self, nodes: Nodes) -> Reader {
+        Reader {
+            nodes,
+            details: self.details,
+            vm_flags: self.vm_flags,
+            thread_stacks: self.thread_stacks,
+            threads: usize::from(self.threads),
         }
-        if self.thread_stacks {
-            walk = walk.thread_stacks();
+    }
+
+    fn writer(
+        &self,
+        sink: Sink,
+        remarks: Remarks,
+        selection: &Selection<'_>,
+        page_size: PageSize,
+    ) -> Writer {
+        Writer {
+            sink,
+            remarks,
+            fold: self.folds(selection).then(Fold::default),
+            is_backed_only: self.backed,
+            with_details: self.details,
+            address: selection.address(),
+            page_size,
+            unknown: 0,
         }
-        walk
+    }
+
+    fn layout(&self, nodes: &Nodes, of_several: bool) -> Layout {
+        let with_node = nodes.are_several() || self.details;
+        PhysicalRecord::LAYOUT.with(match (of_several, self.details, with_node) {
+            (false, true, _) => &[Extra::Node, Extra::Details],
+            (false, false, true) => &[Extra::Node],
+            (false, false, false) => &[],
+            (true, true, _) => &[Extra::Process, Extra::Node, Extra::Details],
+            (true, false, true) => &[Extra::Process, Extra::Node],
+            (true, false, false) => &[Extra::Process],
+        })
     }
 }

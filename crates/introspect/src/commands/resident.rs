@@ -1,33 +1,40 @@
-//! `introspect resident`: which pages are in memory, without physical addresses.
+//! `introspect resident`: which pages of processes are in memory, without physical addresses.
 
 use clap::Args;
-use process_introspection_export::{Record, ResidentRecord};
+use process_introspection::{PageSize, ResidentRegion};
+use process_introspection_export::{Extra, Record, ResidentRecord};
 
-use crate::commands::one_source::with_source;
+use crate::commands::several::{warn_of, Identity, Listing, Several};
+use crate::commands::sources::with_sources;
 use crate::control::launch::WalkContext;
 use crate::failure::Failure;
 use crate::options::from::FromOptions;
 use crate::options::output::OutputOptions;
-use crate::options::process::ProcessArguments;
+use crate::options::pid::TargetText;
+use crate::options::processes::ProcessesArguments;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
 use crate::source::Source;
+
+const USAGE: &str = "\
+introspect resident [OPTIONS] <PID>[,<PID>...]|--all [RANGE]";
 
 const EXAMPLES: &str = "\
 Examples:
   introspect resident 1234
   introspect resident 1234 --backed
+  introspect resident --all --mapping libcrypto
   introspect resident 1234 --mapping '[heap]' --format json";
 
 pub(crate) const MANUAL: &str = include_str!("manual/resident.txt");
 
 /// List what is in memory, without physical addresses
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES,
-    mut_arg("from", |from| from.conflicts_with_all(["freeze", "procfs", "sysfs"])))]
+#[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("from", |from| from.conflicts_with_all(["freeze", "procfs", "sysfs", "deadline"])))]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) process: ProcessArguments,
+    process: ProcessesArguments,
     /// Leave out what is not backed by memory
     #[arg(long)]
     backed: bool,
@@ -38,46 +45,111 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Returns the process that is named, if one is.
+    pub(crate) fn target(&self) -> Option<&TargetText> {
+        self.process.target()
+    }
+
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
-        self.from.check([&self.process.target.pid])
+        self.process.check()?;
+        self.from.check(self.process.targets())
     }
 
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        with_source(
+        with_sources(
             &self.process,
             &self.from,
             |process| process.require_page_map(),
-            |source, context| self.list(source, context),
+            |source, context| self.one(source, context),
+            |several| self.several(several),
         )
     }
 
-    fn list(&self, process: &Source<'_>, context: WalkContext) -> Result<(), Failure> {
-        let selection = self.process.range.selection();
+    /// Lists the memory of one process.
+    fn one(&self, process: &Source<'_>, context: WalkContext) -> Result<(), Failure> {
+        let selection = self.process.selection()?;
         let ranges = process.ranges(&selection)?;
-        let mut remarks = Remarks::new(process, &self.output, false)?;
-        let mut sink = Sink::open(
-            &self.output,
-            &ResidentRecord::LAYOUT,
-            Some(process),
-            &ranges,
-            context,
-        )?;
+        let mut writer = Writer {
+            remarks: Remarks::new(process, &self.output, false)?,
+            sink: Sink::open(
+                &self.output,
+                &ResidentRecord::LAYOUT,
+                Some(process),
+                &ranges,
+                context,
+            )?,
+            is_backed_only: self.backed,
+            page_size: process.page_size(),
+        };
         for &range in &ranges {
             for region in process.resident(range)? {
                 let region = region?;
-                sink.passed(region.virt)?;
-                if self.backed && !region.backing.is_backed() {
-                    remarks.left_out();
-                    continue;
-                }
-                remarks.listed(Some(&region.mapping), region.backing);
-                sink.write(&ResidentRecord::new(&region, process.page_size()))?;
+                writer.sink.passed(region.virt)?;
+                writer.add(&region, None)?;
             }
         }
-        sink.finish()?;
-        remarks.finish(process, &selection);
+        writer.sink.finish()?;
+        writer.remarks.finish(process, &selection);
         Ok(())
+    }
+
+    /// Lists the memory of several processes.
+    fn several(&self, several: &Several) -> Result<(), Failure> {
+        let selection = self.process.selection()?;
+        let layout = ResidentRecord::LAYOUT.with(&[Extra::Process]);
+        let mut writer = Writer {
+            remarks: several.remarks(&self.output)?,
+            sink: several.open_sink(&self.output, &layout)?,
+            is_backed_only: self.backed,
+            page_size: several.page_size()?,
+        };
+        let selected = selection.to_shared();
+        let unread = several.list(&mut writer, move |process, give| {
+            for range in process.any_ranges(&selected.get())? {
+                for region in process.resident(range)? {
+                    if give(region?).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        writer.sink.finish()?;
+        writer.remarks.finish_several(&selection);
+        warn_of(&unread);
+        Ok(())
+    }
+}
+
+/// Writer of the regions of one process after another.
+struct Writer {
+    sink: Sink,
+    remarks: Remarks,
+    is_backed_only: bool,
+    page_size: PageSize,
+}
+
+impl Writer {
+    fn add(&mut self, region: &ResidentRegion, process: Option<&Identity>) -> Result<(), Failure> {
+        if self.is_backed_only && !region.backing.is_backed() {
+            self.remarks.left_out();
+            return Ok(());
+        }
+        self.remarks.listed(Some(&region.mapping), region.backing);
+        let mut record = ResidentRecord::new(region, self.page_size);
+        record.process = process.map(Identity::fields);
+        self.sink.write(&record)
+    }
+}
+
+impl Listing<ResidentRegion> for Writer {
+    fn sink(&mut self) -> &mut Sink {
+        &mut self.sink
+    }
+
+    fn item(&mut self, process: &Identity, region: ResidentRegion) -> Result<(), Failure> {
+        self.add(&region, Some(process))
     }
 }

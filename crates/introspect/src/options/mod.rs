@@ -8,6 +8,7 @@ pub(crate) mod mounts;
 pub(crate) mod output;
 pub(crate) mod pid;
 pub(crate) mod process;
+pub(crate) mod processes;
 pub(crate) mod range;
 pub(crate) mod selection;
 pub(crate) mod target;

@@ -20,6 +20,36 @@ pub(crate) enum TargetText {
     NamedExplicitly(OsString),
 }
 
+/// One process or several, as the command line names them: what [`TargetText`] is, or
+/// numbers with commas between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TargetList(
+    /// At least one.
+    pub(crate) Vec<TargetText>,
+);
+
+impl TargetList {
+    /// Parses the text; an error if a list lacks a number.
+    pub(crate) fn parse(text: OsString) -> Result<Self, &'static str> {
+        let is_list = |text: &str| {
+            text.contains(',') && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b','))
+        };
+        let texts = match text.to_str() {
+            Some(list) if is_list(list) => {
+                let numbers = list.split(',');
+                if numbers.clone().any(str::is_empty) {
+                    return Err("a list of processes is numbers with one comma between two");
+                }
+                numbers
+                    .map(|number| OsString::from(number).into())
+                    .collect()
+            }
+            _ => vec![text.into()],
+        };
+        Ok(Self(texts))
+    }
+}
+
 /// Prefix of a name that could be taken for a number or `self`.
 pub(crate) const NAME_PREFIX: &str = "name:";
 

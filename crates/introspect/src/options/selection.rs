@@ -109,6 +109,24 @@ impl Selection<'_> {
         I: Iterator<Item = Result<Arc<Mapping>, E>>,
         Failure: From<E>,
     {
+        let ranges = self.any_ranges_among(page, mappings)?;
+        match ranges.is_empty() {
+            true => Err(self.no_mapping()),
+            false => Ok(ranges),
+        }
+    }
+
+    /// Returns the selected addresses as [`Selection::ranges_among`]; none if no mapping is
+    /// selected.
+    pub(crate) fn any_ranges_among<I, E>(
+        &self,
+        page: PageSize,
+        mappings: impl FnOnce(AddrRange) -> Result<I, Failure>,
+    ) -> Result<Vec<AddrRange>, Failure>
+    where
+        I: Iterator<Item = Result<Arc<Mapping>, E>>,
+        Failure: From<E>,
+    {
         let bounds = self.bounds(page);
         if self.mapping.is_none() {
             return Ok(vec![bounds]);
@@ -122,9 +140,14 @@ impl Selection<'_> {
                 }
             }
         }
-        match ranges.is_empty() {
-            true => Err(self.no_mapping()),
-            false => Ok(ranges),
+        Ok(ranges)
+    }
+
+    /// Returns the selection for other threads.
+    pub(crate) fn to_shared(self) -> SharedSelection {
+        SharedSelection {
+            range: self.range,
+            mapping: self.mapping.map(OsStr::to_owned),
         }
     }
 
@@ -138,6 +161,23 @@ impl Selection<'_> {
         Failure::Message(format!(
             "no mapping{place} has \"{name}\" in its name (introspect virtual lists them)"
         ))
+    }
+}
+
+/// [`Selection`] that other threads can have.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedSelection {
+    range: Option<RangeText>,
+    mapping: Option<OsString>,
+}
+
+impl SharedSelection {
+    /// Returns the selection.
+    pub(crate) fn get(&self) -> Selection<'_> {
+        Selection {
+            range: self.range,
+            mapping: self.mapping.as_deref(),
+        }
     }
 }
 

@@ -7,13 +7,15 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use clap::builder::{MapValueParser, OsStringValueParser, TypedValueParser, ValueParserFactory};
+use clap::builder::{
+    MapValueParser, OsStringValueParser, TryMapValueParser, TypedValueParser, ValueParserFactory,
+};
 use clap::{Args, ValueHint};
 use process_introspection::{Mounts, NamedProcess, Process, Target};
 
 use crate::failure::Failure;
 use crate::options::mounts::MountOptions;
-use crate::options::pid::{target_of_number, TargetText, NAME_PREFIX};
+use crate::options::pid::{target_of_number, TargetList, TargetText, NAME_PREFIX};
 use crate::text::{printable, shortened};
 
 /// Longest search for a process by its name. It takes some milliseconds for a thousand
@@ -42,6 +44,23 @@ impl ValueParserFactory for TargetText {
 
     fn value_parser() -> Self::Parser {
         OsStringValueParser::new().map(Self::from as fn(OsString) -> Self)
+    }
+}
+
+/// Accepts any bytes, too.
+impl ValueParserFactory for TargetList {
+    type Parser =
+        TryMapValueParser<OsStringValueParser, fn(OsString) -> Result<TargetList, &'static str>>;
+
+    fn value_parser() -> Self::Parser {
+        OsStringValueParser::new().try_map(Self::parse)
+    }
+}
+
+impl fmt::Display for TargetList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join(","))
     }
 }
 

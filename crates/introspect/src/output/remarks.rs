@@ -1,7 +1,7 @@
 //! Remarks on standard error about a list: why it is empty, and what its table cannot
 //! show. Reads no memory.
 
-use process_introspection::{Backing, Mapping, MappingKind, SwapAreas};
+use process_introspection::{Backing, Mapping, MappingKind, Mounts, SwapAreas};
 
 use crate::failure::{warn, Failure};
 use crate::options::output::OutputOptions;
@@ -9,6 +9,7 @@ use crate::options::range::RangeText;
 use crate::options::selection::Selection;
 use crate::output::place::Place;
 use crate::source::Source;
+use crate::text::printable;
 
 /// State of a list while it is written.
 #[derive(Debug, Default)]
@@ -30,16 +31,37 @@ impl Remarks {
         options: &OutputOptions,
         is_launched: bool,
     ) -> Result<Self, Failure> {
+        let mounts = match process {
+            Source::Live(process) => Some(process.mounts()),
+            Source::Stored(_) => None,
+        };
+        Self::about(mounts, options, is_launched)
+    }
+
+    fn about(
+        mounts: Option<&Mounts>,
+        options: &OutputOptions,
+        is_launched: bool,
+    ) -> Result<Self, Failure> {
         let place = Place::of(options.file.output.as_deref(), is_launched);
         let mut remarks = Self {
             is_silent: place == Place::StandardError && !options.is_table(),
             ..Self::default()
         };
-        if let (true, Source::Live(process)) = (options.is_table(), process) {
-            let swap = SwapAreas::read_in(process.mounts())?;
+        if let (true, Some(mounts)) = (options.is_table(), mounts) {
+            let swap = SwapAreas::read_in(mounts)?;
             remarks.swap = swap.areas().iter().map(|area| area.used).sum();
         }
         Ok(remarks)
+    }
+
+    /// Remarks about a list of the memory of several processes: live ones of these mounts, or
+    /// stored ones.
+    pub(crate) fn of_several(
+        mounts: Option<&Mounts>,
+        options: &OutputOptions,
+    ) -> Result<Self, Failure> {
+        Self::about(mounts, options, false)
     }
 
     /// Records a listed record.
@@ -63,13 +85,21 @@ impl Remarks {
         }
     }
 
+    /// Writes the remark about a complete list of several processes, if there is one.
+    pub(crate) fn finish_several(&self, selection: &Selection<'_>) {
+        if let Some(remark) = self.remark_with(|| self.reason_of_several(selection)) {
+            warn(remark);
+        }
+    }
+
     fn remark(&self, process: &Source<'_>, selection: &Selection<'_>) -> Option<String> {
+        self.remark_with(|| self.reason(process, selection))
+    }
+
+    fn remark_with(&self, reason: impl FnOnce() -> String) -> Option<String> {
         match (self.is_listed, self.is_shared_absent) {
             _ if self.is_silent => None,
-            (false, _) => {
-                let reason = self.reason(process, selection);
-                Some(format!("nothing is listed: {reason}"))
-            }
+            (false, _) => Some(format!("nothing is listed: {}", reason())),
             (true, true) => Some(format!(
                 "shared memory that is not-present can be in swap, which page tables do not show \
                  ({}K of swap are in use)",
@@ -90,18 +120,30 @@ impl Remarks {
             }
             .to_owned();
         }
+        self.reason_of_selection(selection)
+            .unwrap_or_else(|| "the process has no mappings".to_owned())
+    }
+
+    fn reason_of_several(&self, selection: &Selection<'_>) -> String {
+        let reason = self.reason_of_selection(selection);
+        reason.unwrap_or_else(|| match selection.mapping {
+            Some(name) => format!("no mapping has \"{}\" in its name", printable(name)),
+            None => "the processes have no mappings, or none of them was read".to_owned(),
+        })
+    }
+
+    fn reason_of_selection(&self, selection: &Selection<'_>) -> Option<String> {
         if self.is_left_out {
-            return "nothing of it is backed by memory (--backed)".to_owned();
+            return Some("nothing of it is backed by memory (--backed)".to_owned());
         }
-        match selection.range {
-            Some(RangeText::Page(address)) => format!("nothing is mapped at {address:#x}"),
-            Some(RangeText::Span(range)) => format!(
+        Some(match selection.range? {
+            RangeText::Page(address) => format!("nothing is mapped at {address:#x}"),
+            RangeText::Span(range) => format!(
                 "nothing is mapped from {:#x} to {:#x}",
                 range.start(),
                 range.end()
             ),
-            None => "the process has no mappings".to_owned(),
-        }
+        })
     }
 }
 

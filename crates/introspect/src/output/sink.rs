@@ -99,6 +99,27 @@ impl Sink {
         })
     }
 
+    /// Opens the output for records of each process of this machine, or of a snapshot, that
+    /// are written while processes are walked, see [`Sink::passed_processes`].
+    pub(crate) fn open_for_list(
+        options: &OutputOptions,
+        layout: &Layout,
+        source: Option<&dyn Described>,
+    ) -> Result<Self, Failure> {
+        let describe = || description::of(source, &[]);
+        let context = WalkContext::default();
+        Self::with_progress(
+            options,
+            layout,
+            describe,
+            context,
+            |is_unbuffered| match is_unbuffered {
+                true => Progress::new(&[], true),
+                false => Progress::over_processes(),
+            },
+        )
+    }
+
     /// Opens the output of a walk over processes of this machine, or of a snapshot, see
     /// [`Sink::passed_processes`].
     pub(crate) fn open_for_processes(

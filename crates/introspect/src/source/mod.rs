@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use process_introspection::{
-    AddrRange, Attributed, Extent, ExtentBacking, Mapping, PageSize, PhysicalMap, PhysicalRegion,
-    Process, ResidentOfPhysical, ResidentRegion,
+    AddrRange, Attributed, Extent, ExtentBacking, Mapping, Mounts, PageSize, PhysicalMap,
+    PhysicalRegion, Process, ResidentOfPhysical, ResidentRegion,
 };
 use process_introspection_dataset::lake::{joined, StoredProcess};
 use process_introspection_export::Details;
@@ -52,6 +52,11 @@ impl<'a> Source<'a> {
         selection.ranges_among(self.page_size(), |bounds| self.mappings(bounds))
     }
 
+    /// Returns the selected addresses; none if it has no selected mapping.
+    pub(crate) fn any_ranges(&self, selection: &Selection<'_>) -> Result<Vec<AddrRange>, Failure> {
+        selection.any_ranges_among(self.page_size(), |bounds| self.mappings(bounds))
+    }
+
     /// Returns the mappings that touch a range.
     pub(crate) fn mappings(&self, range: AddrRange) -> Result<Items<'a, Arc<Mapping>>, Failure> {
         Ok(match *self {
@@ -76,7 +81,7 @@ impl<'a> Source<'a> {
     /// Returns the source of the nodes of its memory.
     pub(crate) fn nodes(&self) -> Result<Nodes, Failure> {
         Ok(match self {
-            Self::Live(process) => Nodes::Machine(PhysicalMap::read_in(process.mounts())?),
+            Self::Live(process) => Nodes::of_machine(process.mounts())?,
             Self::Stored(process) => Nodes::Stored(process.snapshot().row().nodes),
         })
     }
@@ -124,6 +129,11 @@ pub(crate) enum Nodes {
 }
 
 impl Nodes {
+    /// Returns those of the machine whose files these are.
+    pub(crate) fn of_machine(mounts: &Mounts) -> Result<Self, Failure> {
+        Ok(Self::Machine(PhysicalMap::read_in(mounts)?))
+    }
+
     /// Returns whether there are several.
     pub(crate) fn are_several(&self) -> bool {
         match self {

@@ -62,6 +62,30 @@ pub(crate) fn find(snapshot: &Snapshot, text: &TargetText) -> Result<Vec<Process
     )))
 }
 
+/// Returns the processes that these texts name, each once, and whether it was named alone:
+/// several of one name are a list, of which some may be unread. Fails if one that was named
+/// alone is unread.
+pub(crate) fn find_each(
+    snapshot: &Snapshot,
+    texts: &[TargetText],
+) -> Result<Vec<(ProcessRow, bool)>, Failure> {
+    let mut selected = Vec::<(ProcessRow, bool)>::new();
+    for text in texts {
+        let rows = find(snapshot, text)?;
+        let is_alone = rows.len() == 1;
+        for row in rows {
+            if is_alone {
+                require_read(&row)?;
+            }
+            let is_known = |(before, _): &(ProcessRow, bool)| before.unique_pid == row.unique_pid;
+            if !selected.iter().any(is_known) {
+                selected.push((row, is_alone));
+            }
+        }
+    }
+    Ok(selected)
+}
+
 /// Returns whether a process has this name, by the rule for live ones. Argument 0 ends at
 /// the first blank of the command line.
 fn has_name(row: &ProcessRow, name: &OsStr) -> bool {

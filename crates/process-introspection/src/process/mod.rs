@@ -126,7 +126,7 @@ impl Process {
     }
 
     /// Returns the handle with a heartbeat, which its walks ([`Process::walk`],
-    /// [`Process::summary_of`]) raise while they make progress.
+    /// [`Process::resident_regions`], [`Process::summary_of`]) raise while they make progress.
     #[must_use]
     pub(crate) fn with_heartbeat(self, heartbeat: &Heartbeat) -> Self {
         let heartbeat = heartbeat.clone();

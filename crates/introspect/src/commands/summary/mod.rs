@@ -19,6 +19,7 @@ use process_introspection_export::{
     Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
 };
 
+use crate::commands::selected::Selected;
 use crate::control::launch::{launch, WalkContext};
 use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::FreezeOption;
@@ -29,7 +30,6 @@ use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::selection::MappingOption;
 use crate::output::sink::Sink;
-use several::Selected;
 
 const USAGE: &str = "\
 introspect summary [OPTIONS] <PID>...

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use process_introspection::{
     for_each_process, AddrRange, AdviceReading, HugePageSettings, Mounts, PageSize, PassOptions,
-    PhysicalMap, Process, SummaryOptions, Target,
+    PhysicalMap, Process, SummaryOptions,
 };
 use process_introspection_export::{
     Extra, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord,
@@ -12,66 +12,11 @@ use process_introspection_export::{
 };
 
 use super::{missing, summarize, Arguments, Found};
-use crate::control::freeze::{freeze, Freeze};
+use crate::commands::selected::Selected;
+use crate::commands::unread::Unread;
 use crate::failure::{continue_unless, warn, Failure};
-use crate::options::freeze::FreezeOption;
-use crate::options::pid::TargetText;
 use crate::output::sink::Sink;
 use crate::text::{processes, shortened};
-
-/// A process to summarize.
-#[derive(Debug)]
-pub(super) struct Selected {
-    target: Target,
-    /// Its name in messages.
-    name: TargetText,
-    /// It was named by its number: it must exist and be readable.
-    required: bool,
-}
-
-impl Selected {
-    /// Returns the processes that these texts name, at least one for each text.
-    pub(super) fn named(mounts: &Mounts, texts: &[TargetText]) -> Result<Vec<Self>, Failure> {
-        let mut selected = Vec::new();
-        for text in texts {
-            match &text.find_all(mounts)?[..] {
-                several @ [_, _, ..] => {
-                    selected.extend(several.iter().map(|&target| Self::found(target)));
-                }
-                targets => selected.extend(targets.iter().map(|&target| Self {
-                    target,
-                    name: text.clone(),
-                    required: true,
-                })),
-            }
-        }
-        Ok(selected)
-    }
-
-    /// A process of a list, which may have ended since.
-    fn found(target: Target) -> Self {
-        let name = match target {
-            Target::Caller => TargetText::This,
-            Target::Pid(pid) | Target::Unique { pid, .. } => TargetText::Number(pid.into()),
-        };
-        Self {
-            target,
-            name,
-            required: false,
-        }
-    }
-
-    /// Opens the process, and freezes it if requested.
-    pub(super) fn open(
-        &self,
-        mounts: &Mounts,
-        option: &FreezeOption,
-    ) -> Result<(Process, Option<Freeze>), Failure> {
-        let process = mounts.process(self.target)?;
-        let freeze = freeze(option, &process, &self.name)?;
-        Ok((process, freeze))
-    }
-}
 
 /// Summaries of several processes.
 #[derive(Default)]
@@ -155,8 +100,8 @@ pub(super) fn several(
         ));
     }
     // An error of the first process is reported before the output is opened.
-    if let Some(first) = selected.first().filter(|first| first.required) {
-        mounts.process(first.target)?;
+    if let Some(first) = selected.first().filter(|first| first.is_required()) {
+        mounts.process(first.target())?;
     }
     let map = PhysicalMap::read_in(mounts)?;
     let sink = Sink::open_for_processes(&arguments.output, &layout(arguments), None)?;
@@ -236,7 +181,7 @@ fn summarize_each(
                     return Ok(None);
                 }
                 // A kernel thread, or a process that has ended.
-                if !one.required && process.virtual_regions(..)?.next().is_none() {
+                if !one.is_required() && process.virtual_regions(..)?.next().is_none() {
                     return Ok(None);
                 }
                 let ranges = arguments.mapping.selection(None).ranges(&process)?;
@@ -254,7 +199,7 @@ fn summarize_each(
                 found.map(Some)
             });
         match summary {
-            Err(failure) if one.required => {
+            Err(failure) if one.is_required() => {
                 summaries.failed = Some(failure);
                 break;
             }
@@ -282,44 +227,6 @@ fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(
     match is_table.then(|| total(&records)).flatten() {
         Some(total) => sink.write(&ProcessLine(&total)),
         None => Ok(()),
-    }
-}
-
-/// Processes that were not read, and why.
-#[derive(Debug, Default)]
-pub(super) struct Unread {
-    pub(super) ended: u64,
-    pub(super) refused: u64,
-    pub(super) failed: Vec<String>,
-}
-
-impl Unread {
-    fn add(&mut self, failure: Failure) -> Result<(), Failure> {
-        match failure {
-            Failure::Library(error) if error.is_gone() => self.ended += 1,
-            Failure::Library(error) if error.is_permission_denied() => self.refused += 1,
-            Failure::Library(error) => self.failed.push(format!("not in the list: {error}")),
-            other => return Err(other),
-        }
-        Ok(())
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let mut lines = self.failed.clone();
-        if self.refused > 0 {
-            let them = if self.refused == 1 { "it" } else { "them" };
-            lines.push(format!(
-                "not in the list: {}, because reading {them} is refused to this user or here",
-                processes(self.refused)
-            ));
-        }
-        if self.ended > 0 {
-            lines.push(format!(
-                "not in the list: {} that ended meanwhile",
-                processes(self.ended)
-            ));
-        }
-        lines
     }
 }
 
@@ -368,31 +275,4 @@ fn add_usage(sum: &mut UsageRecord, other: &UsageRecord) {
 fn add_huge_pages((mut sum, other): (HugePagesRecord, &HugePagesRecord)) -> HugePagesRecord {
     sum.mapped += other.mapped;
     sum
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_in_the_list_is_said_in_the_right_number() {
-        let unread = |ended, refused| Unread {
-            ended,
-            refused,
-            failed: vec!["process 7: cannot".to_owned()],
-        };
-        let one = [
-            "process 7: cannot",
-            "not in the list: 1 process, because reading it is refused to this user or here",
-            "not in the list: 1 process that ended meanwhile",
-        ];
-        assert_eq!(unread(1, 1).lines(), one);
-        let several = unread(2, 3).lines();
-        assert!(several[1].starts_with("not in the list: 3 processes, because reading them is"));
-        assert_eq!(
-            several[2],
-            "not in the list: 2 processes that ended meanwhile"
-        );
-        assert_eq!(Unread::default().lines(), [""; 0]);
-    }
 }

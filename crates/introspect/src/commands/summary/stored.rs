@@ -4,13 +4,13 @@ use process_introspection_dataset::lake::Snapshot;
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_dataset::tables::processes::ProcessRow;
 
-use super::several::{layout, report, Summaries, Unread};
+use super::several::{layout, report, Summaries};
 use super::{Arguments, Found, Mappings};
 use crate::control::launch::WalkContext;
 use crate::failure::Failure;
 use crate::options::from::as_user;
 use crate::output::sink::Sink;
-use crate::source::stored::{find, require_read, Identity};
+use crate::source::stored::{find_each, Identity};
 
 /// Writes the summaries of the selected processes.
 pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Failure> {
@@ -19,20 +19,7 @@ pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Fail
         let rows = rows.map(|row| (row, false)).collect();
         return several(arguments, snapshot, rows);
     }
-    let mut selected = Vec::<(ProcessRow, bool)>::new();
-    for text in &arguments.pids {
-        let rows = find(snapshot, text)?;
-        // Several of one name are a list, of which some may be unread.
-        let is_required = rows.len() == 1;
-        for row in rows {
-            if !selected.iter().any(|(before, _)| before.pid == row.pid) {
-                selected.push((row, is_required));
-            }
-        }
-    }
-    for (row, _) in selected.iter().filter(|(_, is_required)| *is_required) {
-        require_read(row)?;
-    }
+    let mut selected = find_each(snapshot, &arguments.pids)?;
     if selected.len() != 1 {
         return several(arguments, snapshot, selected);
     }
@@ -74,23 +61,12 @@ fn several(
         sink.passed_processes(done, count);
         sink.check()?;
         if row.unread.is_some() {
-            add_unread(&mut summaries.unread, row);
+            summaries.unread.add_stored(row);
         } else if *is_required || row.mappings != Some(0) {
             summaries.found.extend(found(arguments, snapshot, row)?);
         }
     }
     report(arguments, summaries, sink)
-}
-
-fn add_unread(unread: &mut Unread, row: &ProcessRow) {
-    match row.unread {
-        Some("gone") => unread.ended += 1,
-        Some("refused") => unread.refused += 1,
-        reason => {
-            let why = row.error.as_deref().or(reason).unwrap_or_default();
-            unread.failed.push(format!("not in the list: {why}"));
-        }
-    }
 }
 
 /// Returns the summary of a process, with its mappings if they are requested.

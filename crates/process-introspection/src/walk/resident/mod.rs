@@ -123,6 +123,7 @@ impl Iterator for ResidentRegions<'_> {
         if self.failed {
             return None;
         }
+        self.process.beat();
         let region = self.advance().transpose()?;
         self.failed = region.is_err();
         Some(region.map_err(|error| self.process.error(error)))
