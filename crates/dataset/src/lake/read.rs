@@ -86,7 +86,7 @@ pub struct Snapshot {
 impl Snapshot {
     fn open(entry: &Entry) -> Result<Self, LakeError> {
         let path = entry.path();
-        let batches = TableReader::read(&path)?.batches(|_| true, Some(SNAPSHOT_ID))?;
+        let batches = TableReader::read(&path)?.batches(|_| true, &[SNAPSHOT_ID])?;
         let mut rows = Vec::<SnapshotRow>::new();
         for batch in batches {
             for row in rows_of(&batch?, &path)? {
@@ -153,15 +153,16 @@ impl Snapshot {
         table: Table,
         unique_pid: Option<u64>,
     ) -> Result<impl Iterator<Item = Result<R, LakeError>> + use<R>, LakeError> {
-        self.rows_of(table, None, move |group| {
+        self.rows_of(table, &[], move |group| {
             group.may_have("unique_pid", unique_pid, unique_pid)
         })
     }
 
-    fn rows_of<R: FromSource, F: FnMut(Group<'_>) -> bool>(
+    /// Returns the rows of a table in the row groups that are chosen, without these columns.
+    pub(super) fn rows_of<R: FromSource, F: FnMut(Group<'_>) -> bool>(
         &self,
         table: Table,
-        left_out: Option<&str>,
+        left_out: &[&str],
         is_chosen: F,
     ) -> Result<impl Iterator<Item = Result<R, LakeError>> + use<R, F>, LakeError> {
         let path = self.path(table);
@@ -231,7 +232,7 @@ impl Snapshot {
         last: Option<u64>,
         with_details: bool,
     ) -> Result<impl Iterator<Item = Result<RegionRow, LakeError>> + use<>, LakeError> {
-        let left_out = (!with_details).then_some("details");
+        let left_out = &["details"][usize::from(with_details)..];
         let rows = self.rows_of::<RegionRow, _>(Table::Regions, left_out, move |group| {
             group.may_have("unique_pid", unique_pid, unique_pid)
                 && (unique_pid.is_none() || group.may_have("vpn", None, last))
@@ -369,11 +370,11 @@ impl<F: ChunkReader + 'static> TableReader<F> {
         })
     }
 
-    /// Reads the row groups that are chosen, without the column `left_out`.
+    /// Reads the row groups that are chosen, without the columns `left_out`.
     fn batches(
         self,
         mut is_chosen: impl FnMut(Group<'_>) -> bool,
-        left_out: Option<&str>,
+        left_out: &[&str],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>>, LakeError> {
         let Self {
             path,
@@ -385,7 +386,7 @@ impl<F: ChunkReader + 'static> TableReader<F> {
         let groups = groups.map(|(index, _)| index).collect();
         let schema = metadata.metadata().file_metadata().schema_descr_ptr();
         let roots = schema.root_schema().get_fields().iter().enumerate();
-        let roots = roots.filter(|(_, root)| Some(root.name()) != left_out);
+        let roots = roots.filter(|(_, root)| !left_out.contains(&root.name()));
         let mask = ProjectionMask::roots(&schema, roots.map(|(index, _)| index));
         let reader: Result<ParquetRecordBatchReader, _> =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
@@ -399,11 +400,11 @@ impl<F: ChunkReader + 'static> TableReader<F> {
 }
 
 /// Row group, by its statistics.
-struct Group<'a>(&'a RowGroupMetaData);
+pub(super) struct Group<'a>(&'a RowGroupMetaData);
 
 impl Group<'_> {
     /// Returns whether a column may have a number between these; true without statistics.
-    fn may_have(&self, column: &str, least: Option<u64>, most: Option<u64>) -> bool {
+    pub(super) fn may_have(&self, column: &str, least: Option<u64>, most: Option<u64>) -> bool {
         let columns = self.0.columns().iter();
         let mut columns = columns.filter(|chunk| chunk.column_path().string() == column);
         let statistics = columns.next().and_then(|chunk| chunk.statistics());
