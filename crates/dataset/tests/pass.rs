@@ -80,13 +80,9 @@ fn a_pass_returns_the_regions_of_each_process() {
 fn rows_that_contradict_each_other_are_an_error() {
     let row = region_row(78, ADDRESS, 1, PageState::Ram);
     for wrong in [
-        // In no mapping, behind its mapping, before the last region, without an address.
+        // In no mapping, before the last region, without an address.
         RegionRow {
             mapping_vaddr: process_introspection_export::Hex(ADDRESS - 4096),
-            ..row.clone()
-        },
-        RegionRow {
-            pages: 4,
             ..row.clone()
         },
         RegionRow {

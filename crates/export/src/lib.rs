@@ -48,6 +48,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod change;
 mod delimited;
 mod details;
 mod extents;
@@ -80,6 +81,7 @@ pub mod words;
 mod writer;
 
 pub use address::AddressRecord;
+pub use change::{ChangeKind, ChangeOf, ChangeRecord};
 pub use delimited::Lines;
 pub use details::{Details, Span};
 pub use extents::ExtentRecord;

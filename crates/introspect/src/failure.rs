@@ -26,6 +26,8 @@ pub(crate) enum Failure {
         /// Text of the error.
         message: String,
     },
+    /// Any other error of a command whose exit status 1 is a result, as text.
+    Trouble(String),
     /// Wrong usage that only several arguments together show.
     Usage(clap::Error),
 }
@@ -44,7 +46,16 @@ impl Failure {
         match self {
             Self::ReaderGone => 0,
             Self::Launch { status, .. } => *status,
+            Self::Trouble(_) => 2,
             _ => 1,
+        }
+    }
+
+    /// Returns the failure of a command whose exit status 1 is a result.
+    pub(crate) fn with_result_status(self) -> Self {
+        match self {
+            Self::Library(_) | Self::Message(_) => Self::Trouble(self.message(None)),
+            other => other,
         }
     }
 
@@ -58,7 +69,9 @@ impl Failure {
             (Self::Library(error), _) => error.to_string(),
             (Self::ReaderGone, _) => "the reader of the output has gone".to_owned(),
             (Self::Interrupted(signal), _) => format!("ended by signal {signal}"),
-            (Self::Message(message) | Self::Launch { message, .. }, _) => message.clone(),
+            (Self::Message(message) | Self::Trouble(message) | Self::Launch { message, .. }, _) => {
+                message.clone()
+            }
             (Self::Usage(error), _) => error.to_string(),
         }
     }

@@ -14,6 +14,7 @@ fn man_pages_are_made_for_every_subcommand() {
     succeed(&["man", pages.to_str().unwrap()]);
     let expected = [
         "introspect-completions.1",
+        "introspect-diff.1",
         "introspect-extents.1",
         "introspect-frame.1",
         "introspect-object.1",

@@ -144,8 +144,8 @@ impl<M: Iterator<Item = Result<MappingRow, LakeError>>> Decoder<M> {
                 let is_of_mapping = |(of, mapping): &(u64, Arc<Mapping>)| {
                     *of == pid
                         && mapping.range.start().as_u64() == row.mapping_vaddr.0
+                        // A mapping that grew during the walk can end before its regions.
                         && mapping.range.start() <= kept.virt.start()
-                        && mapping.range.end() >= kept.virt.end()
                 };
                 self.mapping.as_ref().is_some_and(is_of_mapping)
                     && (pid, kept.virt.start().as_u64()) >= self.end

@@ -96,6 +96,7 @@ fn value(option: &str) -> Option<&'static str> {
         "output" | "from-log" | "redact-key" => "file",
         "mapping" | "host" => "name",
         "from" => "lake",
+        "pid" => "1",
         "procfs" => "/proc",
         "sysfs" => "/sys",
         "threads" | "keep" | "count" => "2",
@@ -180,6 +181,19 @@ const SUBCOMMANDS: &[Subcommand] = &[
         forms: &[Form::Named(&["lake"])],
         options: "host format output",
         is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "diff",
+        forms: &[Form::Named(&["1"]), Form::Named(&["lake", "lake"])],
+        options: "every count pid host exit-code format output procfs sysfs",
+        is_wrong: |form, given| {
+            let of_snapshots = given.count(&["pid", "host"]) > 0;
+            let of_process = given.count(&["every", "count", "procfs", "sysfs"]) > 0;
+            match form {
+                Form::Named([_]) => !given.has("every") || of_snapshots,
+                _ => of_process,
+            }
+        },
     },
     Subcommand {
         name: "prune",

@@ -4,6 +4,7 @@
 mod address_check;
 mod completions;
 mod details;
+mod diff;
 mod extents;
 mod frame;
 mod man;
@@ -67,6 +68,7 @@ pub(crate) enum Command {
     Read(read::Arguments),
     Snapshot(snapshot::Arguments),
     Snapshots(snapshots::Arguments),
+    Diff(diff::Arguments),
     Prune(prune::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
@@ -83,6 +85,7 @@ impl Command {
             Self::Virtual(mappings) => mappings.check(),
             Self::Resident(resident) => resident.check(),
             Self::Owner(owner) => owner.check(),
+            Self::Diff(diff) => diff.check(),
             _ => Ok(()),
         }
     }
@@ -101,6 +104,7 @@ impl Command {
             Self::Snapshot(snapshot) => snapshot.target(),
             Self::Frame(_)
             | Self::Snapshots(_)
+            | Self::Diff(_)
             | Self::Prune(_)
             | Self::Owner(_)
             | Self::Completions(_)
@@ -114,6 +118,7 @@ impl Command {
         match self {
             Self::Physical(physical) => return physical.run(),
             Self::Summary(summary) => return summary.run(),
+            Self::Diff(diff) => return diff.run(),
             Self::Extents(extents) => extents.run(),
             Self::Virtual(mappings) => mappings.run(),
             Self::Resident(resident) => resident.run(),
@@ -148,6 +153,7 @@ fn manual(subcommand: &str) -> &'static str {
         "read" => read::MANUAL,
         "snapshot" => snapshot::MANUAL,
         "snapshots" => snapshots::MANUAL,
+        "diff" => diff::MANUAL,
         "prune" => prune::MANUAL,
         _ => "",
     }

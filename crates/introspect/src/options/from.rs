@@ -1,4 +1,5 @@
-//! `--from` and `--host`: a stored snapshot in place of processes.
+//! `--from` and `--host`: a stored snapshot in place of processes; `ROOT[@WHEN]`, which names
+//! it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -52,24 +53,29 @@ impl FromOptions {
 
     /// Opens the snapshot with the user's own rights; `None` without `--from`.
     pub(crate) fn open(&self) -> Result<Option<Snapshot>, Failure> {
-        let Some(from) = &self.from else {
-            return Ok(None);
-        };
-        let (root, when) = parse(from)?;
-        let host = self.host.as_deref().map(OsStr::as_bytes);
-        let this_host = Host::read().name.unwrap_or_default();
-        let opened = as_user(|| {
-            let snapshot = Lake::open(&root)?.select(when, host, this_host.as_bytes())?;
-            Ok((snapshot.state(), snapshot))
-        });
-        match opened? {
-            (State::Complete, snapshot) => Ok(Some(snapshot)),
-            (State::Incomplete(why), snapshot) => Err(Failure::Message(format!(
-                "snapshot {} of {} is incomplete: {why} (was the lake copied in part?)",
-                snapshot.entry().id(),
-                root.display()
-            ))),
-        }
+        let from = self.from.as_deref();
+        from.map(|from| open_snapshot(from, self.host.as_deref()))
+            .transpose()
+    }
+}
+
+/// Opens the snapshot `ROOT[@WHEN]` with the user's own rights. Without `host` it is one of
+/// this machine, or of the lake's only host.
+pub(crate) fn open_snapshot(text: &Path, host: Option<&OsStr>) -> Result<Snapshot, Failure> {
+    let (root, when) = parse(text)?;
+    let host = host.map(OsStr::as_bytes);
+    let this_host = Host::read().name.unwrap_or_default();
+    let opened = as_user(|| {
+        let snapshot = Lake::open(&root)?.select(when, host, this_host.as_bytes())?;
+        Ok((snapshot.state(), snapshot))
+    });
+    match opened? {
+        (State::Complete, snapshot) => Ok(snapshot),
+        (State::Incomplete(why), snapshot) => Err(Failure::Message(format!(
+            "snapshot {} of {} is incomplete: {why} (was the lake copied in part?)",
+            snapshot.entry().id(),
+            root.display()
+        ))),
     }
 }
 
@@ -91,7 +97,7 @@ fn parse(text: &Path) -> Result<(PathBuf, When), Failure> {
     };
     let when = OsStr::from_bytes(&bytes[at + 1..]).to_string_lossy();
     let wrong = |message: String| {
-        let message = format!("--from {}: {message}", text.display());
+        let message = format!("{}: {message}", text.display());
         Failure::Usage(clap::Error::raw(ErrorKind::ValueValidation, message))
     };
     let root = PathBuf::from(OsStr::from_bytes(&bytes[..at]));
