@@ -133,7 +133,7 @@ fn two_snapshots_differ_by_what_the_process_did() {
     );
     let mappings = of("mapping");
     assert!(sizes(&mappings).is_sorted_by(|a, b| a >= b), "{mappings:?}");
-    assert!(mappings.iter().all(|it| it["pid"].to_string() == pid));
+    assert!(mappings.iter().all(|it| it["pid"] == target.pid()));
     let total = records.last().unwrap();
     assert_eq!(total["record"], "total");
     for field in [
@@ -166,7 +166,7 @@ fn two_snapshots_differ_by_what_the_process_did() {
     // A process alone.
     let alone = succeed(&["diff", &first, &second, "--pid", &pid, "--format", "json"]);
     assert_eq!(alone.array()[..records.len() - 3], {
-        let own = records.iter().filter(|it| it["pid"].to_string() == pid);
+        let own = records.iter().filter(|it| it["pid"] == target.pid());
         own.cloned().collect::<Vec<_>>()
     });
     let unknown = fail(&["diff", &first, &second, "--pid", "no-such-name"]);
