@@ -188,8 +188,8 @@ fn a_name_of_several_processes_means_all_of_them() {
         3,
         "{frozen:?}"
     );
-    // An option about one process needs a process.
-    let said = run(&["physical", &name]);
+    // What is about one process needs a process.
+    let said = run(&["extents", &name, "1000"]);
     assert_eq!(said.status, 1, "{said:?}");
     assert!(said.stderr.contains("3 processes are named"), "{said:?}");
     // If one process has the name, there is a screen.
