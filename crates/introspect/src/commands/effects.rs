@@ -90,8 +90,10 @@ fn is_wrong_for_snapshot(given: &Given, is_live: bool) -> bool {
 }
 
 /// Returns a value for an option that takes one.
-fn value(option: &str) -> Option<&'static str> {
+fn value(subcommand: &str, option: &str) -> Option<&'static str> {
     Some(match option {
+        "sort" if subcommand == "snapshots" => "size",
+        "sort" => "pid",
         "format" => "json",
         "output" | "from-log" | "redact-key" => "file",
         "mapping" | "host" => "name",
@@ -99,7 +101,7 @@ fn value(option: &str) -> Option<&'static str> {
         "pid" => "1",
         "procfs" => "/proc",
         "sysfs" => "/sys",
-        "threads" | "keep" | "count" => "2",
+        "threads" | "keep" | "count" | "top" => "2",
         "every" | "older-than" | "after" | "deadline" | "interval" => "2s",
         "on" => "USR1",
         "align" => "2M",
@@ -143,7 +145,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: "from host all deadline by-mapping mapping freeze vm-flags format output procfs \
+        options: "from host all deadline by-mapping sort top mapping freeze vm-flags format output procfs \
             sysfs at-exit after on",
         is_wrong: |form, given| {
             let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
@@ -155,7 +157,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
             let waits = given.has("deadline") && !given.has("all");
             let is_live = form == Form::Program || given.count(&["vm-flags", "deadline"]) > 0;
             let of_part = given.has("from") && given.has("mapping") && !given.has("by-mapping");
+            let is_one = form == Form::Program || form == Form::Named(&["1"]);
+            let sorts = given.count(&["sort", "top"]) > 0;
+            let of_no_list = sorts && is_one && !given.has("by-mapping");
             all || waits
+                || of_no_list
                 || by_mapping
                 || of_part
                 || is_wrong_for_program(form, given)
@@ -179,7 +185,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "snapshots",
         forms: &[Form::Named(&["lake"])],
-        options: "host format output",
+        options: "host sort top format output",
         is_wrong: |_, _| false,
     },
     Subcommand {
@@ -301,7 +307,7 @@ fn no_option_is_accepted_and_ignored() {
                 let mut words = vec!["introspect".to_owned(), subcommand.name.to_owned()];
                 for option in &given {
                     words.push(format!("--{option}"));
-                    words.extend(value(option).map(str::to_owned));
+                    words.extend(value(subcommand.name, option).map(str::to_owned));
                 }
                 words.extend(form.words().iter().map(|&word| word.to_owned()));
                 let parsed = CommandLine::try_parse_from(&words);

@@ -84,6 +84,7 @@ impl Command {
             Self::Extents(extents) => extents.check(),
             Self::Virtual(mappings) => mappings.check(),
             Self::Resident(resident) => resident.check(),
+            Self::Snapshots(snapshots) => snapshots.check(),
             Self::Owner(owner) => owner.check(),
             Self::Diff(diff) => diff.check(),
             _ => Ok(()),

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use process_introspection::with_user_rights;
-use process_introspection_dataset::lake::{open_all, Entry, Lake, LakeError, State};
+use process_introspection_dataset::lake::{open_all, Entry, Lake, LakeError, Snapshot, State};
 use process_introspection_dataset::tables::snapshots::SnapshotRow;
-use process_introspection_export::{Name, Record, SnapshotRecord, SnapshotState, Text};
+use process_introspection_export::{Fields, Name, Record, SnapshotRecord, SnapshotState, Text};
 
 use crate::control::launch::WalkContext;
 use crate::failure::{warn, Failure};
 use crate::options::output::OutputOptions;
+use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
 use crate::text::counted;
 
@@ -18,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   introspect snapshots /var/lib/introspect
   introspect snapshots lake --host db-3
+  introspect snapshots lake --sort size --top 10
   introspect snapshots lake --format jsonl | jq -r 'select(.details).snapshot_id'";
 
 /// Number of snapshots that are opened at a time.
@@ -36,10 +38,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
     #[command(flatten)]
+    sorting: SortOptions,
+    #[command(flatten)]
     output: OutputOptions,
 }
 
 impl Arguments {
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.sorting.check(SnapshotRecord::FIELDS)
+    }
+
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let read = with_user_rights(|| Ok(Lake::open(&self.root).and_then(|lake| lake.entries())));
@@ -56,24 +65,24 @@ impl Arguments {
         }
         let context = WalkContext::default();
         let mut sink = Sink::open(&self.output, &SnapshotRecord::LAYOUT, None, &[], context)?;
-        let mut wrong = 0;
+        let (mut wrong, mut kept) = (0, Vec::new());
         for entries in entries.chunks(PART) {
             // Threads that are started there have these rights, too.
             let opened = with_user_rights(|| Ok(open_all(entries)));
             let opened = opened.map_err(|error| Failure::io("read the lake", &error))?;
-            for (entry, opened) in entries.iter().zip(&opened) {
-                let id = entry.id().to_string();
-                let (state, error) = match opened {
-                    Ok((_, State::Complete)) => (SnapshotState::Complete, None),
-                    Ok((_, State::Incomplete(why))) => {
-                        (SnapshotState::Incomplete, Some(why.clone()))
-                    }
-                    Err(error) => (SnapshotState::Unreadable, Some(error.to_string())),
-                };
-                wrong += u64::from(state != SnapshotState::Complete);
-                let row = opened.as_ref().ok().map(|(snapshot, _)| snapshot.row());
-                sink.write(&record(entry, &id, row, state, error.as_deref()))?;
+            for (entry, opened) in entries.iter().zip(opened) {
+                let verified = Verified::new(entry, opened);
+                wrong += u64::from(verified.state != SnapshotState::Complete);
+                match self.sorting.is_present() {
+                    true => kept.push(verified),
+                    false => sink.write(&verified.record())?,
+                }
             }
+        }
+        let mut records: Vec<_> = kept.iter().map(Verified::record).collect();
+        self.sorting.arrange(&mut records)?;
+        for record in &records {
+            sink.write(record)?;
         }
         sink.finish()?;
         match wrong {
@@ -83,6 +92,43 @@ impl Arguments {
                 counted(wrong, "snapshot is", "snapshots are")
             ))),
         }
+    }
+}
+
+/// Snapshot whose files were looked for.
+struct Verified<'a> {
+    entry: &'a Entry,
+    id: String,
+    /// `None` if it cannot be read.
+    row: Option<SnapshotRow>,
+    state: SnapshotState,
+    error: Option<String>,
+}
+
+impl<'a> Verified<'a> {
+    fn new(entry: &'a Entry, opened: Result<(Snapshot, State), LakeError>) -> Self {
+        let (row, state, error) = match opened {
+            Ok((snapshot, State::Complete)) => {
+                (Some(snapshot.row().clone()), SnapshotState::Complete, None)
+            }
+            Ok((snapshot, State::Incomplete(why))) => {
+                let row = snapshot.row().clone();
+                (Some(row), SnapshotState::Incomplete, Some(why))
+            }
+            Err(error) => (None, SnapshotState::Unreadable, Some(error.to_string())),
+        };
+        Self {
+            entry,
+            id: entry.id().to_string(),
+            row,
+            state,
+            error,
+        }
+    }
+
+    fn record(&self) -> SnapshotRecord<'_> {
+        let (row, error) = (self.row.as_ref(), self.error.as_deref());
+        record(self.entry, &self.id, row, self.state, error)
     }
 }
 

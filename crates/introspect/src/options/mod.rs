@@ -11,4 +11,5 @@ pub(crate) mod process;
 pub(crate) mod processes;
 pub(crate) mod range;
 pub(crate) mod selection;
+pub(crate) mod sorting;
 pub(crate) mod target;

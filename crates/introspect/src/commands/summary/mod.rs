@@ -6,6 +6,7 @@ mod stored;
 
 use std::cmp::Reverse;
 use std::env;
+use std::slice;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -29,6 +30,7 @@ use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::selection::MappingOption;
+use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
 
 const USAGE: &str = "\
@@ -41,7 +43,7 @@ Examples:
   introspect summary 1234
   introspect summary --all --format json | jq '.[] | [.pid, .total.pss]'
   introspect summary redis-server postgres --freeze
-  introspect summary 1234 --by-mapping
+  introspect summary 1234 --by-mapping --sort swap --top 10
   introspect summary --after 2s -- qemu-system-x86_64";
 
 pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
@@ -71,6 +73,8 @@ pub(crate) struct Arguments {
     /// Read huge page advice from smaps, which is slow
     #[arg(long, conflicts_with_all = ["all", "by_mapping"])]
     vm_flags: bool,
+    #[command(flatten)]
+    sorting: SortOptions,
     #[command(flatten)]
     mapping: MappingOption,
     #[command(flatten)]
@@ -105,6 +109,17 @@ impl Arguments {
                            numbers of whole processes: use it with --by-mapping";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
+        let is_one = self.launch.is_present()
+            || matches!(
+                &self.pids[..],
+                [TargetText::This | TargetText::Number(_) | TargetText::TooLarge(_)]
+            );
+        if self.sorting.is_present() && is_one && !self.by_mapping {
+            let message = "--sort and --top are for lists: of several processes, or with \
+                           --by-mapping of mappings";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        self.sorting.check(self.layout().fields)?;
         self.launch.check(&self.freeze, &self.mounts)
     }
 
@@ -180,7 +195,7 @@ impl Arguments {
             }
         }
         match self.by_mapping {
-            true => found.write_mappings(&mut sink)?,
+            true => write_mappings(slice::from_ref(found), &self.sorting, &mut sink)?,
             false => sink.write(&SummaryPicture {
                 record,
                 missing: &missing,
@@ -207,8 +222,8 @@ enum Mappings {
 }
 
 impl Found {
-    /// Writes the numbers of mappings, largest first.
-    fn write_mappings(&self, sink: &mut Sink) -> Result<(), Failure> {
+    /// Returns the numbers of mappings, largest first.
+    fn mapping_records(&self) -> Vec<MappingUsageRecord<'_>> {
         let pid = self.record.pid;
         let mut records: Vec<_> = match &self.mappings {
             Mappings::Live(summary, mappings) => mappings
@@ -217,13 +232,28 @@ impl Found {
                 .collect(),
             Mappings::Stored(rows) => rows.iter().filter_map(|row| row.usage(pid)).collect(),
         };
-        records.sort_by_key(|record| {
-            let usage = &record.usage;
-            let sizes = (usage.pss, usage.resident + usage.hugetlb, usage.virt);
-            (Reverse(sizes), record.vaddr.0)
-        });
-        records.iter().try_for_each(|record| sink.write(record))
+        sort_by_size(&mut records);
+        records
     }
+}
+
+/// Writes the numbers of the mappings of processes: those of one process behind those of the
+/// other, or all in the requested order.
+fn write_mappings(all: &[Found], sorting: &SortOptions, sink: &mut Sink) -> Result<(), Failure> {
+    let mut records: Vec<_> = all.iter().flat_map(Found::mapping_records).collect();
+    if sorting.is_present() {
+        sort_by_size(&mut records);
+        sorting.arrange(&mut records)?;
+    }
+    records.iter().try_for_each(|record| sink.write(record))
+}
+
+fn sort_by_size(records: &mut [MappingUsageRecord<'_>]) {
+    records.sort_by_key(|record| {
+        let usage = &record.usage;
+        let sizes = (usage.pss, usage.resident + usage.hugetlb, usage.virt);
+        (Reverse(sizes), record.vaddr.0)
+    });
 }
 
 /// Summarizes a process.

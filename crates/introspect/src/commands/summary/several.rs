@@ -11,7 +11,7 @@ use process_introspection_export::{
     UsageRecord,
 };
 
-use super::{missing, summarize, Arguments, Found};
+use super::{missing, summarize, write_mappings, Arguments, Found};
 use crate::commands::selected::Selected;
 use crate::commands::unread::Unread;
 use crate::failure::{continue_unless, warn, Failure};
@@ -128,7 +128,6 @@ pub(super) fn report(
         unread,
         failed,
     } = summaries;
-    let is_table = arguments.output.is_table();
     sink.end_progress();
     found.sort_by_key(|found| {
         let usage = &found.record.total;
@@ -142,10 +141,8 @@ pub(super) fn report(
         }
     }
     match arguments.by_mapping {
-        true => found
-            .iter()
-            .try_for_each(|found| found.write_mappings(&mut sink))?,
-        false => write_processes(found, is_table, &mut sink)?,
+        true => write_mappings(&found, &arguments.sorting, &mut sink)?,
+        false => write_processes(found, arguments, &mut sink)?,
     }
     if let Some(failure) = failed {
         return Err(failure);
@@ -209,7 +206,10 @@ fn summarize_each(
     Ok(summaries)
 }
 
-fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(), Failure> {
+/// Writes the summaries in the requested order, and the sum of all, also of those that are not
+/// listed.
+fn write_processes(all: Vec<Found>, arguments: &Arguments, sink: &mut Sink) -> Result<(), Failure> {
+    let is_table = arguments.output.is_table();
     let records = all.into_iter().map(|found| {
         let mut record = found.record;
         if is_table {
@@ -217,14 +217,16 @@ fn write_processes(all: Vec<Found>, is_table: bool, sink: &mut Sink) -> Result<(
         }
         record
     });
-    let records: Vec<_> = records.collect();
+    let mut records: Vec<_> = records.collect();
+    let total = is_table.then(|| total(&records)).flatten();
+    arguments.sorting.arrange(&mut records)?;
     for record in &records {
         match is_table {
             true => sink.write(&ProcessLine(record))?,
             false => sink.write(record)?,
         }
     }
-    match is_table.then(|| total(&records)).flatten() {
+    match total {
         Some(total) => sink.write(&ProcessLine(&total)),
         None => Ok(()),
     }
