@@ -10,14 +10,14 @@ use std::process::Command;
 
 use process_introspection_dataset::lake::{Lake, Snapshot, SnapshotWriter, Start, State, When};
 use serde_json::Value;
-use support::{as_nobody, fail, number, run, succeed, Waiting};
+use support::{as_nobody, fail, introspect, number, run, succeed, Waiting};
 use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
 use testkit::memory::page;
 use testkit::target::Target;
 use testkit::varied::{Varied, DENSE};
 
-const FORMATS: [&str; 4] = ["table", "json", "jsonl", "csv"];
+const FORMATS: [&str; 5] = ["table", "json", "jsonl", "csv", "arrow"];
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -35,11 +35,26 @@ fn open(root: &Path) -> Snapshot {
     lake.select(When::Latest, None, b"").unwrap()
 }
 
-/// Runs a command, which may warn, and returns its output and status.
-fn output(arguments: &[&str]) -> (i32, String) {
-    let run = run(arguments);
-    assert!(run.status < 2, "{}", run.stderr);
-    (run.status, run.stdout)
+/// Runs a command, which may warn, and returns its status and its output: text, or a stream
+/// of Arrow without its description.
+fn output(arguments: &[&str], format: &str) -> (i32, String) {
+    let mut command = introspect();
+    let output = command.args(arguments).args(["--format", format]).output();
+    let output = output.expect("the command starts");
+    let status = output.status.code().unwrap();
+    assert!(status < 2, "{arguments:?}: {output:?}");
+    let text = match format {
+        // Each byte is a character. The first message is the schema, which describes the
+        // source: behind a mark its length, and no body.
+        "arrow" => {
+            let length: [u8; 4] = output.stdout[4..8].try_into().unwrap();
+            let records = &output.stdout[8 + u32::from_le_bytes(length) as usize..];
+            assert!(!records.is_empty());
+            records.iter().map(|&byte| char::from(byte)).collect()
+        }
+        _ => String::from_utf8(output.stdout).unwrap(),
+    };
+    (status, text)
 }
 
 /// Compares what these commands print of the live process and of a snapshot, once the live
@@ -49,8 +64,7 @@ fn compare(root: &Path, pids: &[&str], commands: &[Vec<&str>], formats: &[&str])
         let mut outputs = Vec::new();
         for command in commands {
             for format in formats {
-                let all = [&command[..], &["--format", format], more].concat();
-                let (status, text) = output(&all);
+                let (status, text) = output(&[&command[..], more].concat(), format);
                 outputs.push((format!("{command:?} {format}"), status, text));
             }
         }

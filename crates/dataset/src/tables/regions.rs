@@ -10,7 +10,7 @@ use process_introspection_export::{record, words, Details, Extra, Hex, State};
 
 record! {
     /// Physical region: a maximal run of pages of one mapping that are physically
-    /// consecutive, or unbacked for one reason.
+    /// consecutive and mapped by page-table entries of one size, or unbacked for one reason.
     pub struct RegionRow: Readable {
         /// Process.
         pub unique_pid: u64,
