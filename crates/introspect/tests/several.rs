@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 
 use serde_json::{json, Value};
-use support::{as_nobody, fail, run, schema, succeed, target, Waiting};
+use support::{as_nobody, fail, run, schema, succeed, target, Waiting, NOBODY};
 use testkit::machine::is_root_or_skip;
 use testkit::target::Target;
 
@@ -181,6 +181,31 @@ fn a_mapping_that_one_process_lacks_is_no_error() {
             "{none:?}"
         );
     }
+}
+
+#[test]
+fn processes_of_a_name_that_this_user_cannot_read_are_counted() {
+    if !is_root_or_skip("processes of another user") {
+        return;
+    }
+    let name = format!("introspect of two users {}", std::process::id());
+    let (roots, own) = (Waiting::named(&name), Waiting::named_of(&name, NOBODY));
+    let listed = as_nobody(&["virtual", &name, "--format", "jsonl"]);
+    assert_eq!(listed.status, 0, "{listed:?}");
+    let records = listed.lines();
+    assert!(!records.is_empty());
+    assert!(records.iter().all(|record| record["pid"] == own.pid()));
+    let counted = "introspect: not in the list: 1 process, because reading it is refused to this \
+                   user or here\n";
+    assert_eq!(listed.stderr, counted);
+    // It must be readable if its number is given.
+    let both = format!("{},{}", own.pid(), roots.pid());
+    let refused = as_nobody(&["virtual", &both, "--format", "jsonl"]);
+    assert_eq!((refused.status, &*refused.stdout), (1, ""), "{refused:?}");
+    assert!(
+        refused.stderr.contains(&roots.pid().to_string()),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Live processes that a command line names, one or several by each text.
 
-use process_introspection::{Mounts, Process, Target};
+use process_introspection::{Mounts, NamedProcess, Process, Target, UniquePid};
 
 use crate::control::freeze::{freeze, Freeze};
 use crate::failure::Failure;
 use crate::options::freeze::FreezeOption;
 use crate::options::pid::TargetText;
+use crate::options::target::Found;
 
 /// Process that a command line names.
 #[derive(Debug)]
@@ -13,8 +14,8 @@ pub(crate) struct Selected {
     target: Target,
     /// Its name in messages.
     name: TargetText,
-    /// It was named by its number: it must exist and be readable.
-    is_required: bool,
+    /// Of a process that is one of several of a name: it can have ended, or be unreadable.
+    listed: Option<UniquePid>,
 }
 
 impl Selected {
@@ -22,30 +23,48 @@ impl Selected {
     pub(crate) fn named(mounts: &Mounts, texts: &[TargetText]) -> Result<Vec<Self>, Failure> {
         let mut selected = Vec::new();
         for text in texts {
-            match &text.find_all(mounts)?[..] {
-                several @ [_, _, ..] => {
-                    selected.extend(several.iter().map(|&target| Self::found(target)));
-                }
-                targets => selected.extend(targets.iter().map(|&target| Self {
-                    target,
-                    name: text.clone(),
-                    is_required: true,
-                })),
+            let alone = |target| Self {
+                target,
+                name: text.clone(),
+                listed: None,
+            };
+            match text.find_all(mounts)? {
+                Found::Number(target) => selected.push(alone(target)),
+                Found::Name(processes) => match &processes[..] {
+                    [process] => selected.push(alone(process.into())),
+                    several => selected.extend(several.iter().map(Self::listed)),
+                },
             }
         }
         Ok(selected)
     }
 
+    /// Returns the unique PIDs of these processes, each once, and whether it is required.
+    /// Fails if one that is required cannot be opened; others are not opened.
+    pub(crate) fn unique_pids(
+        mounts: &Mounts,
+        selected: &[Self],
+    ) -> Result<Vec<(UniquePid, bool)>, Failure> {
+        let mut processes = Vec::<(UniquePid, bool)>::new();
+        for named in selected {
+            let unique = match named.listed {
+                Some(unique) => unique,
+                None => mounts.process(named.target)?.unique_pid()?,
+            };
+            match processes.iter_mut().find(|(before, _)| *before == unique) {
+                Some((_, is_required)) => *is_required |= named.is_required(),
+                None => processes.push((unique, named.is_required())),
+            }
+        }
+        Ok(processes)
+    }
+
     /// A process of a list, which may have ended since.
-    fn found(target: Target) -> Self {
-        let name = match target {
-            Target::Caller => TargetText::This,
-            Target::Pid(pid) | Target::Unique { pid, .. } => TargetText::Number(pid.into()),
-        };
+    fn listed(process: &NamedProcess) -> Self {
         Self {
-            target,
-            name,
-            is_required: false,
+            target: process.into(),
+            name: TargetText::Number(process.pid().into()),
+            listed: Some(process.unique_pid),
         }
     }
 
@@ -74,8 +93,8 @@ impl Selected {
         self.target
     }
 
-    /// Returns whether it was named by its number: it must exist and be readable.
+    /// Returns whether it was named alone: it must exist and be readable.
     pub(crate) fn is_required(&self) -> bool {
-        self.is_required
+        self.listed.is_none()
     }
 }

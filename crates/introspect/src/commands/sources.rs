@@ -56,16 +56,7 @@ pub(crate) fn with_sources(
             let message = "--freeze is for one process".to_owned();
             return Err(Failure::Message(message));
         }
-        for named in &selected {
-            let opened = mounts.process(named.target());
-            match opened.and_then(|process| process.unique_pid()) {
-                Ok(unique) if processes.iter().any(|(before, _)| *before == unique) => {}
-                Ok(unique) => processes.push((unique, named.is_required())),
-                Err(error) if named.is_required() => return Err(error.into()),
-                // It has ended since it was found.
-                Err(_) => {}
-            }
-        }
+        processes = Selected::unique_pids(&mounts, &selected)?;
     }
     several(&Several::Live {
         mounts,

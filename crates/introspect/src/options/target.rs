@@ -85,29 +85,46 @@ impl TargetText {
 
     /// Returns the process; an error if several have the name.
     fn find(&self, mounts: &Mounts) -> Result<Target, Failure> {
-        let (Self::Named(name) | Self::NamedExplicitly(name)) = self else {
-            return self.find_all(mounts).map(|all| all[0]);
-        };
-        match &find_named(mounts, name)?[..] {
-            [process] => Ok(process.into()),
-            several => Err(several_named(name, several)),
+        match self.find_all(mounts)? {
+            Found::Number(target) => Ok(target),
+            Found::Name(processes) => match &processes[..] {
+                [process] => Ok(process.into()),
+                several => Err(several_named(self.name(), several)),
+            },
         }
     }
 
-    /// Returns all processes of this name, or the one of this number; at least one.
-    pub(crate) fn find_all(&self, mounts: &Mounts) -> Result<Vec<Target>, Failure> {
+    /// Returns the name; empty for a number.
+    fn name(&self) -> &OsStr {
         match self {
-            Self::This => Ok(vec![Target::Caller]),
+            Self::Named(name) | Self::NamedExplicitly(name) => name,
+            Self::This | Self::Number(_) | Self::TooLarge(_) => OsStr::new(""),
+        }
+    }
+
+    /// Returns the process of this number, or all processes of this name.
+    pub(crate) fn find_all(&self, mounts: &Mounts) -> Result<Found, Failure> {
+        match self {
+            Self::This => Ok(Found::Number(Target::Caller)),
             Self::Number(number) => match target_of_number(*number) {
-                Some(target) => Ok(vec![target]),
+                Some(target) => Ok(Found::Number(target)),
                 None => Err(no_such_number(number)),
             },
             Self::TooLarge(digits) => Err(no_such_number(digits)),
             Self::Named(name) | Self::NamedExplicitly(name) => {
-                Ok(find_named(mounts, name)?.iter().map(Target::from).collect())
+                find_named(mounts, name).map(Found::Name)
             }
         }
     }
+}
+
+/// Processes that a text names.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The process of a number, which need not exist.
+    Number(Target),
+    /// Processes of a name, at least one.
+    Name(Vec<NamedProcess>),
 }
 
 fn no_such_number(number: impl fmt::Display) -> Failure {

@@ -160,6 +160,11 @@ impl Waiting {
         Self::start(Command::new("cat").uid(user).gid(user))
     }
 
+    /// Starts a process of this user with the name `name`.
+    pub(crate) fn named_of(name: impl AsRef<OsStr>, user: u32) -> Self {
+        Self::start(Command::new("cat").arg0(name).uid(user).gid(user))
+    }
+
     fn start(command: &mut Command) -> Self {
         command
             .arg("-")

@@ -22,6 +22,7 @@ use process_introspection_dataset::tables::SCHEMA_VERSION;
 use process_introspection_export::{NameBuf, Time};
 
 use crate::commands::details::Details;
+use crate::commands::selected::Selected;
 use crate::commands::snapshot::process::{Part, Reader};
 use crate::control::freeze::freeze;
 use crate::control::interruption::Interruption;
@@ -169,15 +170,12 @@ impl Arguments {
                 }
             }
         }
-        for text in &self.pids {
-            let targets = text.find_all(mounts)?;
-            for &target in &targets {
-                selected.push(Listed {
-                    unique: mounts.process(target)?.unique_pid()?,
-                    is_required: targets.len() == 1,
-                });
-            }
-        }
+        let named = Selected::named(mounts, &self.pids)?;
+        let named = Selected::unique_pids(mounts, &named)?.into_iter();
+        selected.extend(named.map(|(unique, is_required)| Listed {
+            unique,
+            is_required,
+        }));
         selected.sort_by_key(|listed| listed.unique.as_i64());
         selected.dedup_by_key(|listed| listed.unique.as_i64());
         Ok((selected, hidden))
