@@ -52,7 +52,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     every: Option<Duration>,
     /// Compare N times, not until the process ends
-    #[arg(long, value_name = "N", requires = "every", value_parser = value_parser!(u64).range(1..))]
+    // A second snapshot, which conflicts with `--every`, would stand for it.
+    #[arg(long, value_name = "N", requires = "every", conflicts_with = "second",
+        value_parser = value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Compare this process of the snapshots; repeatable
     #[arg(long, value_name = "PID", conflicts_with = "every", value_hint = ValueHint::Other)]
