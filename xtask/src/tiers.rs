@@ -11,7 +11,7 @@ const QUICK: [&str; 5] = [
     "xtask fmt",
     "xtask clippy",
     "xtask edges",
-    "test --quiet --workspace --exclude libintrospection --lib --bins --test pure",
+    "test --quiet --workspace --exclude libintrospection --lib --bins --test pure --test pure_parts",
     "xtask vmtest --only amd64-5.10$ --program oracle",
 ];
 

@@ -66,26 +66,23 @@ impl Library {
         };
         library
             .fill(&target.join("release/libintrospection.a"), &source)
-            .map_err(|error| format!("{}: {error}", library.dir.display()))??;
+            .map_err(|error| format!("{}: {error}", library.dir.display()))?;
         Ok(library)
     }
 
-    fn fill(&self, archive: &Path, source: &Path) -> io::Result<Result<(), String>> {
+    fn fill(&self, archive: &Path, source: &Path) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         // Other processes may do the same now: every file appears whole.
         let new = |path: &Path| path.with_extension(format!("new-{}", std::process::id()));
         fs::copy(archive, new(&self.archive))?;
         fs::rename(new(&self.archive), &self.archive)?;
         let map = source.join("libintrospection.map");
-        if let Err(error) = link_shared(&self.archive, &map, &new(&self.shared)) {
-            return Ok(Err(error));
-        }
+        link_shared(&self.archive, &map, &new(&self.shared)).map_err(io::Error::other)?;
         fs::rename(new(&self.shared), &self.shared)?;
         let named = self.dir.join(SONAME);
         let link = self.dir.join(format!("soname-{}", std::process::id()));
         symlink("libintrospection.so", &link)?;
-        fs::rename(&link, &named)?;
-        Ok(Ok(()))
+        fs::rename(&link, &named)
     }
 }
 

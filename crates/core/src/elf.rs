@@ -70,16 +70,12 @@ impl Header {
         if !bytes.starts_with(b"\x7fELF") {
             return None;
         }
-        let wide = match bytes.get(4)? {
-            1 => false,
-            2 => true,
-            _ => return None,
+        let is_second = |at| match bytes.get::<usize>(at)? {
+            1 => Some(false),
+            2 => Some(true),
+            _ => None,
         };
-        let big_endian = match bytes.get(5)? {
-            1 => false,
-            2 => true,
-            _ => return None,
-        };
+        let (wide, big_endian) = (is_second(4)?, is_second(5)?);
         let field = |at, size| number(bytes, at, size, big_endian);
         if !matches!(field(16, 2)?, ET_EXEC | ET_DYN) {
             return None;

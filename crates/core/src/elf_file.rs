@@ -45,6 +45,15 @@ impl ElfFile {
         }))
     }
 
+    /// Opens an ELF file; `None` also if there is no file, or it cannot be read.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE and ENOMEM.
+    pub(crate) fn in_readable(file: Option<OwnedFd>) -> crate::error::Result<Option<Self>> {
+        let file = file.map(Self::open).transpose();
+        Ok(if_readable(file)?.flatten().flatten())
+    }
+
     /// Reads at an offset from the file; returns fewer bytes at the end of the file.
     fn read(&self, bytes: &mut [u8], at: Option<u64>) -> usize {
         // The kernel takes offsets as signed.

@@ -4,7 +4,7 @@
 use crate::classify::{mapping_alone, Classifier};
 use crate::elf::{Segment, EXECUTE, WRITE};
 use crate::elf_file::{ElfFile, FEW};
-use crate::error::{if_readable, CoreError, Errno, Operation, Result};
+use crate::error::{CoreError, Errno, Operation, Result};
 use crate::mapping::{ClassifiedVma, MappingKind};
 use crate::object::OpenObject;
 use crate::process::ProcessHandle;
@@ -88,13 +88,10 @@ pub fn open(process: &ProcessHandle, vma: Vma, name: VmaName<'_>) -> Result<Opti
 #[inline(never)]
 fn open_elf(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>) -> Result<Option<ElfFile>> {
     if process.leaves_servers_alone() && server::is_of_server(process, vma, name)? {
-        return Ok(match resident::copy_start(process, vma)? {
-            Some(file) => if_readable(ElfFile::open(file))?.flatten(),
-            None => None,
-        });
+        return ElfFile::in_readable(resident::copy_start(process, vma)?);
     }
     match OpenObject::open(process, vma, name)? {
-        Some(object) => object.elf(),
+        Some(object) => ElfFile::in_readable(object.reopen()?),
         None => Ok(None),
     }
 }

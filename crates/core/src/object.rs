@@ -2,7 +2,6 @@
 //! object's kind.
 
 use crate::descriptor::OwnedFd;
-use crate::elf_file::ElfFile;
 use crate::error::{if_readable, Result};
 use crate::process::{PathBuffer, ProcessHandle};
 use crate::sys::{self, FileStatus};
@@ -65,15 +64,6 @@ impl OpenObject {
         // The open does not wait until a lease is broken.
         let flags = sys::O_NONBLOCK | sys::O_NOCTTY;
         if_readable(sys::openat(sys::CWD, path.as_bytes(), flags))
-    }
-
-    /// Opens it as an executable or a shared library; `None` if it is neither or cannot
-    /// be read.
-    pub(crate) fn elf(&self) -> Result<Option<ElfFile>> {
-        match self.reopen()? {
-            Some(file) => Ok(if_readable(ElfFile::open(file))?.flatten()),
-            None => Ok(None),
-        }
     }
 }
 

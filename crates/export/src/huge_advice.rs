@@ -67,7 +67,7 @@ fn of_policy(policy: &PolicyRecord, huge: &HugePagesRecord) -> Option<String> {
             "{some} would be eligible with {file}=always, or with {file}=madvise and \
              madvise(MADV_HUGEPAGE)"
         ),
-        HugePolicy::NotAdvised => {
+        HugePolicy::NotAdvised | HugePolicy::SharedNotAdvised => {
             format!("{some} would be eligible with madvise(MADV_HUGEPAGE), or with {file}=always")
         }
         HugePolicy::AdvisedAgainst => {
@@ -77,9 +77,6 @@ fn of_policy(policy: &PolicyRecord, huge: &HugePagesRecord) -> Option<String> {
             "{some} would be eligible with {file}=always, or with {file}=advise and \
              madvise(MADV_HUGEPAGE)"
         ),
-        HugePolicy::SharedNotAdvised => {
-            format!("{some} would be eligible with madvise(MADV_HUGEPAGE), or with {file}=always")
-        }
         HugePolicy::TmpfsNever => format!(
             "{some} would be eligible if the tmpfs were mounted with huge=always, or with \
              huge=advise and madvise(MADV_HUGEPAGE)"

@@ -333,17 +333,6 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
-    fn with_process(self, process: &'a PassedProcess) -> Self {
-        Self {
-            pid: Some(process.pid),
-            unique_pid: process
-                .unique_pid
-                .map(|pid| Decimal(pid.as_i64().unsigned_abs())),
-            command: Name(process.command().as_encoded_bytes()),
-            ..self
-        }
-    }
-
     /// Adds an owner; the record begins at `start` in its memory.
     fn with_owner(self, owner: &'a Owner, start: PhysAddr) -> Self {
         let first = owner.region.backing.address().unwrap_or(start);
@@ -352,7 +341,8 @@ impl<'a> OwnerRecord<'a> {
 
     /// Adds an owner whose memory begins at `first`.
     fn with_owner_from(self, owner: &'a Owner, first: PhysAddr, start: PhysAddr) -> Self {
-        let (region, mapping) = (&owner.region, &*owner.region.mapping);
+        let (process, region) = (&owner.process, &owner.region);
+        let mapping = &*region.mapping;
         let into = start.as_u64().saturating_sub(first.as_u64());
         let at = region.virt.start().as_u64() + into;
         let offset = match mapping.has_object() {
@@ -367,7 +357,12 @@ impl<'a> OwnerRecord<'a> {
             kind: Some(mapping.kind().name()),
             offset: Some(Hex(offset)),
             path: Name(mapping.name().as_bytes()),
-            ..self.with_process(&owner.process)
+            pid: Some(process.pid),
+            unique_pid: process
+                .unique_pid
+                .map(|pid| Decimal(pid.as_i64().unsigned_abs())),
+            command: Name(process.command().as_encoded_bytes()),
+            ..self
         }
     }
 

@@ -189,20 +189,17 @@ impl Page {
         let title = |node: &Option<u32>| node.map_or("N?".to_owned(), |node| format!("N{node}"));
         let others = has_others.then(|| "OTHERS".to_owned());
         let mut titles = shown.iter().map(title).chain(others);
-        let line = row("MEMORY ON", &mut titles);
-        self.line(&line);
+        self.line(&row("MEMORY ON", &mut titles));
         for kind in &record.kinds {
             let of_kind = bytes(kind.nodes.as_deref().unwrap_or_default());
             if of_kind.iter().any(|&bytes| bytes > 0) {
-                let line = row(kind.kind, &mut of_kind.into_iter().map(rough));
-                self.line(&line);
+                self.line(&row(kind.kind, &mut of_kind.into_iter().map(rough)));
             }
         }
         let (of_all, all) = (bytes(nodes), nodes.iter().map(|node| node.bytes).sum());
-        let line = row("all", &mut of_all.iter().copied().map(rough));
-        self.line(&line);
-        let line = row("", &mut of_all.iter().map(|&bytes| percent(bytes, all)));
-        self.line(&line);
+        self.line(&row("all", &mut of_all.iter().copied().map(rough)));
+        let mut shares = of_all.iter().map(|&bytes| percent(bytes, all));
+        self.line(&row("", &mut shares));
     }
 
     fn usage(&mut self, record: &SummaryRecord) {

@@ -49,13 +49,12 @@ fn end(mut error: clap::Error) -> ExitCode {
 /// Removes misleading suggestions: hidden subcommands, and `--` before an argument, which
 /// would start a program of that name.
 fn correct(error: &mut clap::Error) {
-    if let Some(ContextValue::Strings(names)) = error.remove(ContextKind::SuggestedSubcommand) {
-        let is_shown = |name: &String| {
-            CommandLine::command()
-                .get_subcommands()
-                .any(|command| command.get_name() == name && !command.is_hide_set())
-        };
-        let names: Vec<_> = names.into_iter().filter(is_shown).collect();
+    if let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand) {
+        let command = CommandLine::command();
+        names.retain(|name| {
+            let mut subcommands = command.get_subcommands();
+            subcommands.any(|command| command.get_name() == name && !command.is_hide_set())
+        });
         if !names.is_empty() {
             error.insert(
                 ContextKind::SuggestedSubcommand,
@@ -63,11 +62,8 @@ fn correct(error: &mut clap::Error) {
             );
         }
     }
-    if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
-        let tips: Vec<_> = tips
-            .into_iter()
-            .filter(|tip| !tip.to_string().contains("-- "))
-            .collect();
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        tips.retain(|tip| !tip.to_string().contains("-- "));
         if !tips.is_empty() {
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
         }

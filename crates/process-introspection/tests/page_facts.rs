@@ -570,13 +570,3 @@ fn a_page_in_swap_has_the_facts_of_its_entry_and_the_areas_name() {
     println!("{swapped} pages swapped to {:?}", areas.areas());
     assert!(swapped > 0, "MADV_PAGEOUT swaps");
 }
-
-#[test]
-fn every_bit_is_kept_and_those_with_a_name_have_the_kernels() {
-    let flags = FrameFlags::from_bits(1 << 12 | 1 << 63 | 1);
-    assert_eq!(flags.set_bits().collect::<Vec<_>>(), [0, 12, 63]);
-    assert_eq!(format!("{flags:?}"), "FrameFlags(locked|anon|bit63)");
-    assert!(flags.contains(FrameFlags::ANON | FrameFlags::LOCKED));
-    assert!(!flags.contains(FrameFlags::ANON | FrameFlags::DIRTY));
-    assert_eq!(format!("{:?}", FrameFlags::default()), "FrameFlags()");
-}

@@ -208,6 +208,13 @@ enum Source {
     TextOnly,
 }
 
+impl Source {
+    const FIRST: Self = Self::Query {
+        given: 0,
+        try_text_at: LONG_WALK,
+    };
+}
+
 /// Number of VMAs from which on a walk is long.
 const LONG_WALK: u32 = 64;
 
@@ -218,10 +225,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
     #[inline(always)]
     pub fn new(name: N) -> Self {
         Self {
-            source: Source::Query {
-                given: 0,
-                try_text_at: LONG_WALK,
-            },
+            source: Source::FIRST,
             text: None,
             name,
             name_len: 0,
@@ -363,10 +367,7 @@ impl<N: AsRef<[u8]> + AsMut<[u8]>> VmaCursor<N> {
         let is_before = |other: Vma| other.range.end().as_u64() <= start;
         if answer.is_some_and(is_before) {
             // The text is ahead now.
-            self.source = Source::Query {
-                given: 0,
-                try_text_at: LONG_WALK,
-            };
+            self.source = Source::FIRST;
         }
         Ok(answer)
     }

@@ -1,4 +1,4 @@
-//! Uses of pages by the flags of their frames.
+//! Flags of frames, and uses of pages by them.
 
 use process_introspection::{FrameFlags as F, PageUse, PhysicalKind};
 
@@ -50,4 +50,14 @@ fn where_the_kernel_has_no_page_the_resources_tell() {
     // RAM that the kernel does not use, by a boot option.
     let ram = PageUse::of(Some(F::NOPAGE), || Some(PhysicalKind::SystemRam));
     assert_eq!(ram.name(), "not-managed");
+}
+
+#[test]
+fn every_bit_is_kept_and_those_with_a_name_have_the_kernels() {
+    let flags = F::from_bits(1 << 12 | 1 << 63 | 1);
+    assert_eq!(flags.set_bits().collect::<Vec<_>>(), [0, 12, 63]);
+    assert_eq!(format!("{flags:?}"), "FrameFlags(locked|anon|bit63)");
+    assert!(flags.contains(F::ANON | F::LOCKED));
+    assert!(!flags.contains(F::ANON | F::DIRTY));
+    assert_eq!(format!("{:?}", F::default()), "FrameFlags()");
 }

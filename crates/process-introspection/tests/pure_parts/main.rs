@@ -1,0 +1,7 @@
+//! Tests of parts that need no process and no kernel: sums, settings and maps from files of
+//! other machines, uses of pages by flags.
+
+mod contiguity;
+mod huge_page_settings;
+mod page_uses;
+mod physical_files;
