@@ -14,7 +14,7 @@ mod pid;
 #[path = "../../crates/introspect/src/options/range.rs"]
 mod range;
 
-use pid::{target_of_number, TargetText};
+use pid::{target_of_number, TargetList, TargetText};
 use range::{Address, Invalid, RangeText, Size};
 
 const SPACE: u128 = 1 << 64;
@@ -162,8 +162,31 @@ fn check_pid(text: &[u8]) {
     assert_eq!(found, naive_pid(text), "{text:?}");
 }
 
+/// Numbers with commas between them are a list, everything else is one process.
+fn check_list(text: &[u8]) {
+    let is_list = text.contains(&b',')
+        && text
+            .iter()
+            .all(|byte| *byte == b',' || byte.is_ascii_digit());
+    let parsed = TargetList::parse(OsString::from_vec(text.to_vec()));
+    let target = |text: &[u8]| TargetText::from(OsString::from_vec(text.to_vec()));
+    if !is_list {
+        assert_eq!(parsed, Ok(TargetList(vec![target(text)])), "{text:?}");
+        return;
+    }
+    let parts: Vec<_> = text.split(|byte| *byte == b',').collect();
+    match parts.iter().any(|part| part.is_empty()) {
+        true => assert!(parsed.is_err(), "{text:?}"),
+        false => {
+            let targets = parts.into_iter().map(target).collect();
+            assert_eq!(parsed, Ok(TargetList(targets)), "{text:?}");
+        }
+    }
+}
+
 fuzz_target!(|text: &[u8]| {
     check_pid(text);
+    check_list(text);
     if let Ok(text) = std::str::from_utf8(text) {
         check_range(text);
     }

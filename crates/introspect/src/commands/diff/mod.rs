@@ -41,7 +41,7 @@ const DIFFERENT: u8 = 1;
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Snapshot ROOT[@WHEN]; with --every PID, unique PID or name
+    /// Snapshot, ROOT or ROOT@WHEN; with --every PID, unique PID or name
     #[arg(value_name = "A", value_hint = ValueHint::DirPath)]
     first: OsString,
     /// Snapshot with which it is compared
