@@ -350,7 +350,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 11] = [
+const SCHEMAS: [&str; 12] = [
     "physical",
     "pagetable",
     "extents",
@@ -360,6 +360,7 @@ const SCHEMAS: [&str; 11] = [
     "frame",
     "owner",
     "snapshots",
+    "diff",
     "summary",
     "summary-mapping",
 ];
