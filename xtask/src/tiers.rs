@@ -29,7 +29,7 @@ const DEEP: [&str; 6] = [
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask deep                        everything, about two hours
+  cargo xtask deep                        everything, more than 70 minutes
   cargo xtask deep fuzz truth             only steps whose command contains one of these
   cargo xtask deep storm --seconds 3600   storms of an hour each
   cargo xtask deep --seconds 5            a trial of the steps themselves
