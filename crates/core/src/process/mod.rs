@@ -320,6 +320,12 @@ impl ProcessHandle {
         Ok(maps)
     }
 
+    /// Returns whether the kernel reports which entries are huge (`PAGEMAP_SCAN`, Linux 6.7);
+    /// true until a scan was tried.
+    pub fn reports_huge_entries(&self) -> bool {
+        self.features.pagemap_scan()
+    }
+
     /// Treats this kernel as one that lacks the two ioctls of newer kernels. For tests and
     /// benchmarks, which compare both ways.
     pub fn disable_features(&self, procmap_query: bool, pagemap_scan: bool) {

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kept_region_has_the_size_that_is_documented() {
-        assert_eq!(size_of::<Kept>(), 48);
+    fn a_kept_region_has_at_most_the_size_that_is_documented() {
+        assert!(size_of::<Kept>() <= 48);
     }
 }

@@ -342,7 +342,9 @@ impl Process {
             .next(self.as_core())
             .map_err(|error| self.error(error))?
         {
-            if each(run.virt, Some(run.page_size)).is_break() {
+            // Without a scan, which the cursor has tried, every entry seems to be of a base page.
+            let is_known = self.as_core().reports_huge_entries();
+            if each(run.virt, is_known.then_some(run.page_size)).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
