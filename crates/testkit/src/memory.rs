@@ -46,6 +46,18 @@ fn try_map_at(
     Ok(at as u64)
 }
 
+/// `mmap` at an address where nothing is mapped; an error if something is.
+pub fn try_map_free(place: u64, size: u64, protection: i32, flags: i32) -> io::Result<u64> {
+    try_map_at(
+        place,
+        size,
+        protection,
+        flags | libc::MAP_FIXED_NOREPLACE,
+        -1,
+        0,
+    )
+}
+
 /// `mmap` over memory that was mapped for this purpose.
 pub fn map_at(place: u64, size: u64, protection: i32, flags: i32, fd: i32, offset: u64) -> u64 {
     let flags = flags | libc::MAP_FIXED;
