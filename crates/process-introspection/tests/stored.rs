@@ -226,10 +226,6 @@ fn resident_regions_follow_from_physical_ones() {
 }
 
 #[test]
-#[cfg_attr(
-    target_arch = "x86",
-    ignore = "fails at times on a 64-bit kernel; why is not known yet"
-)]
 fn parts_of_one_page_size_are_parts_of_the_regions_of_a_walk() {
     if !is_root_or_skip("parts of one page size") {
         return;
