@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::{ArgGroup, Args, ValueHint};
-use process_introspection::with_user_rights;
 use process_introspection_dataset::lake::{Keep, Lake};
 use process_introspection_export::Time;
 
 use crate::failure::Failure;
+use crate::options::from::as_user;
 use crate::text::printable;
 
 const USAGE: &str = "\
@@ -51,18 +51,13 @@ impl Arguments {
             (Some(count), _) => Keep::Newest(count),
             (None, age) => Keep::Younger(age.unwrap_or(Duration::MAX)),
         };
-        let pruned = with_user_rights(|| {
-            let lake = Lake::open(&self.root);
-            let pruned = lake.and_then(|lake| lake.prunable(keep, SystemTime::now()));
-            Ok(pruned.and_then(|pruned| {
-                if !self.dry_run {
-                    pruned.remove()?;
-                }
-                Ok(pruned)
-            }))
-        });
-        let pruned =
-            pruned.map_err(|error| Failure::io("act with the user's rights", &error))??;
+        let pruned = as_user(|| {
+            let pruned = Lake::open(&self.root)?.prunable(keep, SystemTime::now())?;
+            if !self.dry_run {
+                pruned.remove()?;
+            }
+            Ok(pruned)
+        })?;
         let mut out = io::stdout().lock();
         for entry in &pruned.snapshots {
             let (id, time) = (entry.id(), Time::from(entry.id().time()));

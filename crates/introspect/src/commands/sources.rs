@@ -7,6 +7,7 @@ use crate::commands::selected::Selected;
 use crate::commands::several::Several;
 use crate::control::launch::WalkContext;
 use crate::failure::Failure;
+use crate::options::freeze::FOR_ONE_PROCESS;
 use crate::options::from::{as_user, FromOptions};
 use crate::options::processes::ProcessesArguments;
 use crate::source::{stored, Source};
@@ -53,8 +54,7 @@ pub(crate) fn with_sources(
             return one(&Source::Live(&process), freeze.into());
         }
         if arguments.freeze.freeze {
-            let message = "--freeze is for one process".to_owned();
-            return Err(Failure::Message(message));
+            return Err(Failure::Message(FOR_ONE_PROCESS.to_owned()));
         }
         processes = Selected::unique_pids(&mounts, &selected)?;
     }

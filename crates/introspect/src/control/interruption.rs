@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use process_introspection::is_signal_ignored;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -18,6 +18,9 @@ use crate::failure::Failure;
 
 /// Longest time between a signal and the end of the command.
 pub(crate) const GRACE_PERIOD: Duration = Duration::from_millis(500);
+
+/// Time between two looks for a signal while nothing else is done.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Flag that a signal sets, and the temporary file that must not stay behind.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +107,21 @@ impl Interruption {
             // An error cannot be reported any more.
             let _ = fs::remove_file(file);
         }
+    }
+}
+
+/// Sleeps until `time`, or until `check` fails, which is called at short intervals.
+pub(crate) fn sleep_until(
+    time: Instant,
+    check: impl Fn() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    loop {
+        check()?;
+        let left = time.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        thread::sleep(left.min(CHECK_INTERVAL));
     }
 }
 

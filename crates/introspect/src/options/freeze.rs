@@ -2,6 +2,9 @@
 
 use clap::Args;
 
+/// What is wrong with it beside several processes.
+pub(crate) const FOR_ONE_PROCESS: &str = "--freeze is for one process";
+
 #[derive(Debug, Args)]
 pub(crate) struct FreezeOption {
     /// Freeze the process during the walk

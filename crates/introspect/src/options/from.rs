@@ -79,10 +79,10 @@ pub(crate) fn open_snapshot(text: &Path, host: Option<&OsStr>) -> Result<Snapsho
     }
 }
 
-/// Calls `act`, which opens files of a lake, with the user's own rights.
+/// Calls `act`, which uses files of a lake, with the user's own rights.
 pub(crate) fn as_user<T>(act: impl FnOnce() -> Result<T, LakeError>) -> Result<T, Failure> {
     let acted = with_user_rights(|| Ok(act()));
-    let acted = acted.map_err(|error| Failure::io("read the lake", &error))?;
+    let acted = acted.map_err(|error| Failure::io("use the lake", &error))?;
     Ok(acted?)
 }
 

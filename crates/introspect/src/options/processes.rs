@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, ValueHint};
 
-use crate::options::freeze::FreezeOption;
+use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::mounts::MountOptions;
 use crate::options::pid::{TargetList, TargetText};
 use crate::options::range::RangeText;
@@ -65,7 +65,7 @@ impl ProcessesArguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         let message = match self.targets() {
-            [_, _, ..] if self.freeze.freeze => "--freeze is for one process",
+            [_, _, ..] if self.freeze.freeze => FOR_ONE_PROCESS,
             [TargetText::This | TargetText::Number(_) | TargetText::TooLarge(_)]
                 if self.deadline.is_some() =>
             {

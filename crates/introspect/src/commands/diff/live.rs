@@ -1,6 +1,5 @@
 //! A running process, compared with itself from time to time. Must not know snapshots.
 
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use process_introspection::{
@@ -9,11 +8,9 @@ use process_introspection::{
 use process_introspection_export::ChangeKind;
 
 use super::results::{Checked, Compared, Results};
+use crate::control::interruption::sleep_until;
 use crate::failure::Failure;
 use crate::output::sink::Sink;
-
-/// Time between two checks for signals.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Compares a process with itself `count` times, or until it ends. Returns whether
 /// anything differed. The regions of the last walk are held in memory.
@@ -37,7 +34,7 @@ pub(super) fn watch(
     drop(first);
     let mut is_different = false;
     for _ in 0..count {
-        wait_until(next, sink)?;
+        sleep_until(next, || sink.check())?;
         next = (next + every).max(Instant::now());
         let (mut after, after_at) = (Recording::default(), SystemTime::now());
         let mut results = Results::new(before_at, after_at);
@@ -75,15 +72,4 @@ fn walk<'a>(
     let regions = process.walk(..).split_page_sizes().iter()?;
     let recorder = Recorder::new(IteratedRegions::new(regions), recording);
     Ok(Checked::<_, Error>::new(sink, recorder))
-}
-
-fn wait_until(time: Instant, sink: &Sink) -> Result<(), Failure> {
-    loop {
-        sink.check()?;
-        let left = time.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        thread::sleep(left.min(SIGNAL_INTERVAL));
-    }
 }
