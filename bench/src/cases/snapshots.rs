@@ -129,7 +129,7 @@ fn bytes_of_a_region(session: &mut Session, case: Case) -> Result<(Case, Vec<f64
     let row = lakes::newest(lake.path())?.row().clone();
     let bytes =
         lakes::bytes(lake.path(), Table::Regions)? + lakes::bytes(lake.path(), Table::Mappings)?;
-    let (regions, mappings) = (row.regions_rows, row.mappings_rows);
+    let (regions, mappings) = (row.head.regions_rows, row.head.mappings_rows);
     let csv: PathBuf = lake.path().join("regions.csv");
     let pid = memory.pid().to_string();
     let arguments = ["physical", &pid, "--format", "csv", "-o", text(&csv)];

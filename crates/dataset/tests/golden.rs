@@ -20,7 +20,7 @@ use process_introspection_dataset::lake::{
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_dataset::tables::processes::ProcessRow;
 use process_introspection_dataset::tables::regions::RegionRow;
-use process_introspection_dataset::tables::snapshots::SnapshotRow;
+use process_introspection_dataset::tables::snapshots::{SnapshotHead, SnapshotRow};
 use process_introspection_dataset::tables::Table;
 use process_introspection_export::{
     AtLeastRecord, ContiguityRecord, Details, DeviceNumber, ExtentClassRecord, FlagCounts, Hex,
@@ -69,46 +69,34 @@ fn first() -> Rows {
 
 fn snapshot() -> SnapshotRow {
     SnapshotRow {
-        taken_at: Time::from(SystemTime::UNIX_EPOCH + Duration::from_secs(TAKEN)),
-        duration: 1_234_567,
-        schema_version: 1,
+        head: SnapshotHead {
+            taken_at: Time::from(SystemTime::UNIX_EPOCH + Duration::from_secs(TAKEN)),
+            duration: 1_234_567,
+            schema_version: 1,
+            kernel: "6.12.48".to_owned(),
+            all_processes: true,
+            details: true,
+            processes_read: 1,
+            unread_refused: 1,
+            // Rows and bytes of the files, which compression determines, are compared apart.
+            ..SnapshotHead::default()
+        },
         tool_version: "0.1.0".to_owned(),
         boot_id: Some("0c6d5b4f-32a1-4d34-9a1c-6f54f1d8c2aa".to_owned()),
-        machine_id_hash: None,
-        kernel: "6.12.48".to_owned(),
         arch: "x86_64".to_owned(),
         page_size: 4096,
         mem_total: Some(1 << 34),
         nodes: Some(2),
         booted_at: Some(Time(1_789_000_000_000_001)),
-        all_processes: true,
-        details: true,
-        frozen: false,
-        redacted: false,
         has_frames: true,
         thp_enabled: Some("madvise".to_owned()),
-        thp_defrag: None,
-        defrag_mode: None,
         swappiness: Some(60),
         numa_balancing: Some(0),
         memory_some_avg10: Some(12),
-        memory_full_avg10: None,
         memory_some_total: Some(i64::MAX as u64),
-        memory_full_total: None,
-        processes_read: 1,
-        unread_gone: 0,
-        unread_refused: 1,
-        unread_silent: 0,
-        unread_failed: 0,
-        // Those of the files, which compression determines, are compared apart.
-        processes_rows: 0,
-        processes_bytes: 0,
-        mappings_rows: 0,
-        mappings_bytes: 0,
-        regions_rows: 0,
-        regions_bytes: 0,
         swap_areas: vec!["/swap file".to_owned(), "/dev/zram0".to_owned()],
         host_name: NameBuf(HOST.to_vec()),
+        ..SnapshotRow::default()
     }
 }
 
@@ -117,30 +105,9 @@ fn unread() -> ProcessRow {
     ProcessRow {
         unique_pid: 41,
         pid: 4041,
-        ppid: None,
-        uid: None,
-        started_at: None,
-        name: NameBuf(Vec::new()),
-        command: NameBuf(Vec::new()),
-        exe: NameBuf(Vec::new()),
-        cgroup: NameBuf(Vec::new()),
-        unit: None,
-        container: None,
         unread: Some("refused"),
         error: Some("permission denied".to_owned()),
-        mappings: None,
-        virtual_size: None,
-        resident: None,
-        pss: None,
-        uss: None,
-        swap: None,
-        zero: None,
-        hugetlb: None,
-        kinds: None,
-        page_sizes: None,
-        huge_pages: None,
-        contiguity: None,
-        memory_by_node: None,
+        ..ProcessRow::default()
     }
 }
 
@@ -168,13 +135,10 @@ fn process() -> ProcessRow {
         cgroup: NameBuf(b"/system.slice/mill.service".to_vec()),
         unit: Some("mill.service".to_owned()),
         container: Some("a".repeat(64)),
-        unread: None,
-        error: None,
         mappings: Some(3),
         virtual_size: Some(98304),
         resident: Some(12288),
         pss: Some(8192),
-        uss: None,
         swap: Some(8192),
         zero: Some(4096),
         hugetlb: Some(0),
@@ -195,7 +159,6 @@ fn process() -> ProcessRow {
             size: None,
             bytes: 12288,
         }]),
-        huge_pages: None,
         contiguity: Some(ContiguityRecord {
             bytes: 16384,
             extents: 3,
@@ -213,6 +176,7 @@ fn process() -> ProcessRow {
             }],
         }),
         memory_by_node: Some(Vec::new()),
+        ..ProcessRow::default()
     }
 }
 
@@ -380,7 +344,7 @@ fn write(root: &Path, rows: &Rows) {
     let start = Start {
         host: HOST.to_vec(),
         taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(TAKEN),
-        details: rows.snapshot.details,
+        details: rows.snapshot.head.details,
         description: vec![("tool_version".to_owned(), "0.1.0".to_owned())],
     };
     let mut writer = SnapshotWriter::begin(root, start).unwrap();
@@ -411,12 +375,12 @@ fn read(snapshot: &Snapshot) -> Result<Rows, LakeError> {
     let regions = snapshot.regions(None, true)?.collect::<Result<_, _>>()?;
     let mut row = snapshot.row().clone();
     for number in [
-        &mut row.processes_bytes,
-        &mut row.mappings_bytes,
-        &mut row.regions_bytes,
-        &mut row.processes_rows,
-        &mut row.mappings_rows,
-        &mut row.regions_rows,
+        &mut row.head.processes_bytes,
+        &mut row.head.mappings_bytes,
+        &mut row.head.regions_bytes,
+        &mut row.head.processes_rows,
+        &mut row.head.mappings_rows,
+        &mut row.head.regions_rows,
     ] {
         *number = 0;
     }
@@ -447,9 +411,9 @@ fn golden_lakes_are_read() {
         assert_eq!(snapshot.entry().host(), HOST_IN_PATHS.as_bytes());
         assert_eq!(snapshot.state(), Completeness::Complete);
         let counts = [
-            (snapshot.row().processes_rows, rows.processes.len()),
-            (snapshot.row().mappings_rows, rows.mappings.len()),
-            (snapshot.row().regions_rows, rows.regions.len()),
+            (snapshot.row().head.processes_rows, rows.processes.len()),
+            (snapshot.row().head.mappings_rows, rows.mappings.len()),
+            (snapshot.row().head.regions_rows, rows.regions.len()),
         ];
         assert!(counts.iter().all(|(count, rows)| *count == *rows as u64));
         assert_same(&read(&snapshot).unwrap(), &rows);
@@ -475,7 +439,12 @@ fn the_newest_golden_lake_has_all_columns() {
     let written = TempDir::new().unwrap();
     write(written.path(), &rows());
     for table in Table::ALL {
-        let columns = |root: &Path| schema_of(&open(root), table).0;
+        // Readers find columns by their names.
+        let columns = |root: &Path| {
+            let mut columns = schema_of(&open(root), table).0;
+            columns.sort_by(|one, other| one.0.cmp(&other.0));
+            columns
+        };
         assert_eq!(
             columns(&folder(name)),
             columns(written.path()),

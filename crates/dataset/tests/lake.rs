@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use process_introspection::{AddrRange, Backing, PageSize, SwapPlace};
 use process_introspection_dataset::lake::{
-    joined, open_all, Keep, Lake, LakeError, SnapshotId, SnapshotWriter, Start, State,
-    StoredRegion, When, Written,
+    heads, joined, Keep, Lake, LakeError, SnapshotId, SnapshotWriter, Start, State, StoredRegion,
+    When, Written,
 };
 use process_introspection_dataset::tables::regions::RegionRow;
 use process_introspection_dataset::tables::Table;
@@ -55,7 +55,7 @@ fn rows_are_read_as_they_were_written() {
     let written = writer.finish(snapshot_row()).unwrap();
     let snapshot = select(root.path(), When::Latest);
     assert_eq!(snapshot.row(), &written.row);
-    assert_eq!(snapshot.row().regions_rows, 150_012);
+    assert_eq!(snapshot.row().head.regions_rows, 150_012);
     assert_eq!(snapshot.state(), State::Complete);
     assert_eq!(
         snapshot.processes().unwrap(),
@@ -134,7 +134,7 @@ fn details_are_kept_and_cost_no_column_without_them() {
     }));
     add(&mut writer, 78, &rows);
     let mut row = snapshot_row();
-    row.details = true;
+    row.head.details = true;
     writer.finish(row).unwrap();
     let snapshot = select(root.path(), When::Latest);
     let read = |with_details| {
@@ -185,7 +185,7 @@ fn parts_of_a_region_are_joined_and_cut_with_their_details() {
     // A process whose regions follow.
     add(&mut writer, 90, &region_rows(90, 2));
     let mut row = snapshot_row();
-    row.details = true;
+    row.head.details = true;
     writer.finish(row).unwrap();
     let snapshot = select(root.path(), When::Latest);
     let mut seen = Vec::new();
@@ -408,21 +408,25 @@ fn pruning_removes_old_snapshots_of_each_host_and_remains_of_writers() {
 }
 
 #[test]
-fn many_snapshots_are_opened_in_order_also_those_that_are_damaged() {
+fn heads_of_many_snapshots_are_read_in_order_also_those_that_are_damaged() {
     let root = TempDir::new().unwrap();
     let lake = Lake::open(root.path()).unwrap();
     // More than one thread opens.
-    let ids: Vec<_> = (0..150)
-        .map(|at| write(root.path(), HOST, NOON + at).id)
-        .collect();
+    for at in 0..150 {
+        let mut writer = begin(root.path(), HOST, NOON + at, false);
+        add(&mut writer, 77, &region_rows(77, 5));
+        let mut row = snapshot_row();
+        row.head.duration = at;
+        writer.finish(row).unwrap();
+    }
     let (entries, _) = lake.entries().unwrap();
     fs::write(entries[1].path(), "no table").unwrap();
     fs::remove_file(files(&root.path().join("regions")).pop_last().unwrap()).unwrap();
-    let opened = open_all(&entries);
-    assert_eq!(opened.len(), ids.len());
-    for (at, (id, opened)) in ids.iter().zip(&opened).enumerate() {
-        let state = opened.as_ref().map(|(snapshot, state)| {
-            assert_eq!(snapshot.entry().id(), *id);
+    let heads = heads(&entries);
+    assert_eq!(heads.len(), 150);
+    for (at, head) in heads.iter().enumerate() {
+        let state = head.as_ref().map(|(head, state)| {
+            assert_eq!(head.duration, at as u64);
             state == &State::Complete
         });
         match at {
@@ -431,5 +435,9 @@ fn many_snapshots_are_opened_in_order_also_those_that_are_damaged() {
             _ => assert!(matches!(state, Ok(true)), "{state:?}"),
         }
     }
-    assert!(open_all(&[]).is_empty());
+}
+
+#[test]
+fn no_snapshots_have_no_heads() {
+    assert!(heads(&[]).is_empty());
 }

@@ -392,7 +392,7 @@ fn write_changed(from: &Snapshot, root: &Path, version: u32, host: &str, is_unre
         writer.region(&region.unwrap()).unwrap();
     }
     let mut row = from.row().clone();
-    row.schema_version = version;
+    row.head.schema_version = version;
     writer.finish(row).unwrap();
 }
 
@@ -425,7 +425,7 @@ fn a_lake_that_is_not_whole_or_not_ours_gives_a_clear_message() {
     snapshot(&lake, &[&pid]);
     let whole = open(&lake);
     assert_eq!(whole.state(), State::Complete);
-    let version = whole.row().schema_version;
+    let version = whole.row().head.schema_version;
     let summary = |root: &Path| succeed(&["summary", &pid, "--from", text(root)]).stdout;
     let said = |root: &Path| fail(&["summary", &pid, "--from", text(root)]);
     let expected = summary(&lake);

@@ -106,11 +106,11 @@ fn every_process_has_a_row_and_details_are_stored_on_request() {
     assert!(processes
         .windows(2)
         .all(|two| two[0].unique_pid < two[1].unique_pid));
-    assert!(stored.row().all_processes && !stored.row().details);
+    assert!(stored.row().head.all_processes && !stored.row().head.details);
 
     let pid = target.pid().to_string();
     let stored = snapshot(root.path(), &[&pid, "--details", "--freeze"]);
-    assert!(stored.row().details && stored.row().frozen);
+    assert!(stored.row().head.details && stored.row().frozen);
     let regions = stored.regions(None, true).unwrap().map(Result::unwrap);
     let mut details = regions.filter_map(|row| row.details);
     assert!(details.any(|details| details.mapcount.is_some()));

@@ -28,5 +28,6 @@ mod text;
 
 pub use builder::Builder;
 pub use rows::Rows;
+pub(crate) use schema::has_column;
 pub use schema::schema;
 pub use stored::WrongType;

@@ -27,6 +27,15 @@ pub(super) fn is_in(field: &Field, extra: &[Extra]) -> bool {
     field.extra.is_none_or(|needed| extra.contains(&needed))
 }
 
+/// Returns whether a column of this name belongs to one of the fields.
+pub(crate) fn has_column(fields: &[Field], name: &str) -> bool {
+    fields.iter().any(|field| match field.kind {
+        Kind::Group(inner) if field.is_flat => has_column(inner, name),
+        Kind::Name => name.strip_suffix(BYTES).unwrap_or(name) == field.name,
+        _ => name == field.name,
+    })
+}
+
 /// Returns the columns of fields, of which all can be null if the flat group that contains
 /// them can.
 pub(super) fn columns(

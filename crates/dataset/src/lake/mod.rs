@@ -26,5 +26,5 @@ pub use parts::{joined, StoredRegion};
 pub use pass::{ProcessRegions, RegionPass};
 pub use path::SnapshotId;
 pub use prune::{Keep, Pruned};
-pub use read::{open_all, Snapshot, StoredProcess};
+pub use read::{heads, Snapshot, StoredProcess};
 pub use write::{SnapshotWriter, Start, Written};

@@ -21,15 +21,15 @@ use parquet::file::statistics::Statistics;
 use process_introspection::{AddrRange, Attributed, Mapping, PageSize, PhysicalRegion};
 use process_introspection_export::{Details, FromSource};
 
-use crate::columns::Rows;
+use crate::columns::{has_column, Rows};
 use crate::lake::entry::{Entry, State};
 use crate::lake::error::LakeError;
 use crate::lake::parts::{cut, joined, made_of, mapping_of, region_of, StoredRegion};
 use crate::tables::mappings::MappingRow;
 use crate::tables::processes::ProcessRow;
 use crate::tables::regions::RegionRow;
-use crate::tables::snapshots::SnapshotRow;
-use crate::tables::{Table, SCHEMA_VERSION, SNAPSHOT_ID};
+use crate::tables::snapshots::{SnapshotHead, SnapshotRow};
+use crate::tables::{Table, SCHEMA_VERSION};
 
 /// Rows that are decoded at a time.
 const BATCH: usize = 16 << 10;
@@ -40,32 +40,77 @@ impl Entry {
     /// # Errors
     /// [`LakeError::Io`], [`LakeError::Damaged`], [`LakeError::LaterVersion`].
     pub fn open(&self) -> Result<Snapshot, LakeError> {
-        Snapshot::open(self)
+        let row = self.read(|row: &SnapshotRow| &row.head)?;
+        Ok(Snapshot {
+            entry: self.clone(),
+            row,
+        })
+    }
+
+    /// Reads what lists show of the snapshot, and looks whether its tables are there.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    fn look(&self) -> Result<(SnapshotHead, State), LakeError> {
+        let head = self.read(|head| head)?;
+        let state = self.state(&head);
+        Ok((head, state))
+    }
+
+    /// Reads columns of the snapshot's row.
+    fn read<R: FromSource>(&self, head: fn(&R) -> &SnapshotHead) -> Result<R, LakeError> {
+        let path = self.path();
+        let mut rows = Vec::<R>::new();
+        for batch in TableReader::read(&path)?.batches::<R>(|_| true, &[])? {
+            for row in rows_of(&batch?, &path)? {
+                rows.push(row?);
+            }
+        }
+        let [row] = <[R; 1]>::try_from(rows)
+            .map_err(|rows| LakeError::damaged(&path, format!("it has {} rows", rows.len())))?;
+        match head(&row).schema_version {
+            version if version > SCHEMA_VERSION => Err(LakeError::LaterVersion { path, version }),
+            _ => Ok(row),
+        }
+    }
+
+    /// Returns whether the tables of the snapshot are there, by their sizes.
+    fn state(&self, head: &SnapshotHead) -> State {
+        for table in Table::PARTS {
+            let path = self.place.file(&self.root, table);
+            let expected = match table {
+                Table::Processes => head.processes_bytes,
+                Table::Mappings => head.mappings_bytes,
+                _ => head.regions_bytes,
+            };
+            let why = match fs::metadata(&path) {
+                Ok(metadata) if metadata.len() == expected => continue,
+                Ok(metadata) => format!("has {} bytes instead of {expected}", metadata.len()),
+                Err(error) => error.to_string(),
+            };
+            return State::Incomplete(format!("table {}: {why}", table.name()));
+        }
+        State::Complete
     }
 }
 
-/// Snapshots of which a thread opens at least so many.
+/// Snapshots of which a thread reads at least so many.
 const LEAST: usize = 64;
 
-/// Opens snapshots, by several threads if they are many, and returns each with whether its
-/// tables are there, in order.
+/// Reads what lists show of snapshots, by several threads if they are many, each with whether
+/// its tables are there, in order.
 ///
 /// # Errors
 /// Those of [`Entry::open`], for each.
-pub fn open_all(entries: &[Entry]) -> Vec<Result<(Snapshot, State), LakeError>> {
-    let open = |entry: &Entry| {
-        let snapshot = entry.open()?;
-        let state = snapshot.state();
-        Ok((snapshot, state))
-    };
+pub fn heads(entries: &[Entry]) -> Vec<Result<(SnapshotHead, State), LakeError>> {
     let threads = thread::available_parallelism().map_or(1, Into::into);
     let size = entries.len().div_ceil(threads).max(LEAST);
     let (first, others) = entries.split_at(size.min(entries.len()));
     thread::scope(|scope| {
         let others = others.chunks(size);
-        let others = others.map(|part| scope.spawn(move || part.iter().map(open).collect()));
+        let others = others.map(|part| scope.spawn(move || part.iter().map(Entry::look).collect()));
         let others: Vec<thread::ScopedJoinHandle<'_, Vec<_>>> = others.collect();
-        let mut all: Vec<_> = first.iter().map(open).collect();
+        let mut all: Vec<_> = first.iter().map(Entry::look).collect();
         for part in others {
             match part.join() {
                 Ok(part) => all.extend(part),
@@ -84,27 +129,6 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    fn open(entry: &Entry) -> Result<Self, LakeError> {
-        let path = entry.path();
-        let batches = TableReader::read(&path)?.batches(|_| true, &[SNAPSHOT_ID])?;
-        let mut rows = Vec::<SnapshotRow>::new();
-        for batch in batches {
-            for row in rows_of(&batch?, &path)? {
-                rows.push(row?);
-            }
-        }
-        let [row] = <[SnapshotRow; 1]>::try_from(rows)
-            .map_err(|rows| LakeError::damaged(&path, format!("it has {} rows", rows.len())))?;
-        if row.schema_version > SCHEMA_VERSION {
-            let version = row.schema_version;
-            return Err(LakeError::LaterVersion { path, version });
-        }
-        Ok(Self {
-            entry: entry.clone(),
-            row,
-        })
-    }
-
     /// Returns the snapshot's row.
     pub fn row(&self) -> &SnapshotRow {
         &self.row
@@ -130,21 +154,7 @@ impl Snapshot {
 
     /// Returns whether its tables are there, by their sizes.
     pub fn state(&self) -> State {
-        for table in Table::PARTS {
-            let path = self.path(table);
-            let expected = match table {
-                Table::Processes => self.row.processes_bytes,
-                Table::Mappings => self.row.mappings_bytes,
-                _ => self.row.regions_bytes,
-            };
-            let why = match fs::metadata(&path) {
-                Ok(metadata) if metadata.len() == expected => continue,
-                Ok(metadata) => format!("has {} bytes instead of {expected}", metadata.len()),
-                Err(error) => error.to_string(),
-            };
-            return State::Incomplete(format!("table {}: {why}", table.name()));
-        }
-        State::Complete
+        self.entry.state(&self.row.head)
     }
 
     /// Returns the rows of a table, or at least all of one process.
@@ -166,7 +176,7 @@ impl Snapshot {
         is_chosen: F,
     ) -> Result<impl Iterator<Item = Result<R, LakeError>> + use<R, F>, LakeError> {
         let path = self.path(table);
-        let batches = TableReader::open(&path)?.batches(is_chosen, left_out)?;
+        let batches = TableReader::open(&path)?.batches::<R>(is_chosen, left_out)?;
         Ok(batches.flat_map(move |batch| {
             let (rows, error) = match batch.and_then(|batch| rows_of::<R>(&batch, &path)) {
                 Ok(rows) => (Some(rows), None),
@@ -370,8 +380,9 @@ impl<F: ChunkReader + 'static> TableReader<F> {
         })
     }
 
-    /// Reads the row groups that are chosen, without the columns `left_out`.
-    fn batches(
+    /// Reads the columns of a record, without those `left_out`, in the row groups that are
+    /// chosen.
+    fn batches<R: FromSource>(
         self,
         mut is_chosen: impl FnMut(Group<'_>) -> bool,
         left_out: &[&str],
@@ -386,7 +397,8 @@ impl<F: ChunkReader + 'static> TableReader<F> {
         let groups = groups.map(|(index, _)| index).collect();
         let schema = metadata.metadata().file_metadata().schema_descr_ptr();
         let roots = schema.root_schema().get_fields().iter().enumerate();
-        let roots = roots.filter(|(_, root)| !left_out.contains(&root.name()));
+        let is_read = |name| has_column(R::FIELDS, name) && !left_out.contains(&name);
+        let roots = roots.filter(|(_, root)| is_read(root.name()));
         let mask = ProjectionMask::roots(&schema, roots.map(|(index, _)| index));
         let reader: Result<ParquetRecordBatchReader, _> =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)

@@ -136,9 +136,10 @@ impl SnapshotWriter {
             mut mappings,
             mut regions,
         } = self;
-        (row.processes_rows, row.processes_bytes) = processes.complete()?;
-        (row.mappings_rows, row.mappings_bytes) = mappings.complete()?;
-        (row.regions_rows, row.regions_bytes) = regions.complete()?;
+        let head = &mut row.head;
+        (head.processes_rows, head.processes_bytes) = processes.complete()?;
+        (head.mappings_rows, head.mappings_bytes) = mappings.complete()?;
+        (head.regions_rows, head.regions_bytes) = regions.complete()?;
         let mut snapshots = TableFile::create(&root, &place, Table::Snapshots, &[], &description)?;
         snapshots.push(&row)?;
         snapshots.complete()?;

@@ -12,6 +12,7 @@ fn unread() -> Vec<&'static str> {
 
 record! {
     /// Process.
+    #[derive(Default)]
     pub struct ProcessRow: Readable {
         /// Unique PID: a number that no other process of the machine ever has.
         pub unique_pid: u64,

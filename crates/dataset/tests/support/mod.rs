@@ -7,7 +7,7 @@ use process_introspection_dataset::lake::{Lake, Snapshot, SnapshotWriter, Start,
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_dataset::tables::processes::ProcessRow;
 use process_introspection_dataset::tables::regions::RegionRow;
-use process_introspection_dataset::tables::snapshots::SnapshotRow;
+use process_introspection_dataset::tables::snapshots::{SnapshotHead, SnapshotRow};
 use process_introspection_dataset::tables::SCHEMA_VERSION;
 use process_introspection_export::{
     Hex, KindRecord, NameBuf, NodeRecord, State as PageState, Time, UsageRecord,
@@ -22,45 +22,31 @@ pub(crate) fn time(seconds: u64) -> SystemTime {
 
 pub(crate) fn snapshot_row() -> SnapshotRow {
     SnapshotRow {
-        taken_at: Time::from(time(NOON)),
-        duration: 1234,
-        schema_version: SCHEMA_VERSION,
+        head: SnapshotHead {
+            taken_at: Time::from(time(NOON)),
+            duration: 1234,
+            schema_version: SCHEMA_VERSION,
+            kernel: "6.12".to_owned(),
+            all_processes: true,
+            processes_read: 2,
+            unread_refused: 1,
+            ..SnapshotHead::default()
+        },
         tool_version: "0.1.0".to_owned(),
         boot_id: Some("c0ffee".to_owned()),
-        machine_id_hash: None,
-        kernel: "6.12".to_owned(),
         arch: "x86_64".to_owned(),
         page_size: 4096,
         mem_total: Some(1 << 34),
         nodes: Some(1),
         booted_at: Some(Time(-1)),
-        all_processes: true,
-        details: false,
-        frozen: false,
-        redacted: false,
         has_frames: true,
         thp_enabled: Some("madvise".to_owned()),
-        thp_defrag: None,
-        defrag_mode: None,
         swappiness: Some(60),
-        numa_balancing: None,
         memory_some_avg10: Some(12),
-        memory_full_avg10: None,
         memory_some_total: Some(u64::MAX >> 1),
-        memory_full_total: None,
-        processes_read: 2,
-        unread_gone: 0,
-        unread_refused: 1,
-        unread_silent: 0,
-        unread_failed: 0,
-        processes_rows: 0,
-        processes_bytes: 0,
-        mappings_rows: 0,
-        mappings_bytes: 0,
-        regions_rows: 0,
-        regions_bytes: 0,
         swap_areas: vec!["/swap file".to_owned(), "/dev/zram0".to_owned()],
         host_name: NameBuf(HOST.to_vec()),
+        ..SnapshotRow::default()
     }
 }
 
@@ -74,19 +60,12 @@ pub(crate) fn process_row(unique_pid: u64) -> ProcessRow {
         name: NameBuf(b"cat".to_vec()),
         // Bytes that are not UTF-8.
         command: NameBuf(b"cat \xff\xfe".to_vec()),
-        exe: NameBuf(Vec::new()),
         cgroup: NameBuf(b"/system.slice".to_vec()),
-        unit: None,
-        container: None,
-        unread: None,
-        error: None,
         mappings: Some(1),
         virtual_size: Some(8192),
         resident: Some(4096),
         pss: Some(2048),
-        uss: None,
         swap: Some(0),
-        zero: None,
         hugetlb: Some(0),
         kinds: Some(vec![KindRecord {
             kind: "heap",
@@ -110,10 +89,8 @@ pub(crate) fn process_row(unique_pid: u64) -> ProcessRow {
                 },
             ]),
         }]),
-        page_sizes: None,
-        huge_pages: None,
-        contiguity: None,
         memory_by_node: Some(Vec::new()),
+        ..ProcessRow::default()
     }
 }
 

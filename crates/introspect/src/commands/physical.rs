@@ -204,7 +204,7 @@ impl Arguments {
 
     /// Fails if details are requested that a snapshot does not have.
     fn require_details(&self, snapshot: &Snapshot) -> Result<(), Failure> {
-        match self.details && !snapshot.row().details {
+        match self.details && !snapshot.row().head.details {
             true => Err(Failure::Message(format!(
                 "snapshot {} has no details of pages (introspect snapshot --details stores them)",
                 snapshot.entry().id()

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use process_introspection::with_user_rights;
-use process_introspection_dataset::lake::{open_all, Entry, Lake, LakeError, Snapshot, State};
-use process_introspection_dataset::tables::snapshots::SnapshotRow;
+use process_introspection_dataset::lake::{heads, Entry, Lake, LakeError, State};
+use process_introspection_dataset::tables::snapshots::SnapshotHead;
 use process_introspection_export::{Fields, Name, Record, SnapshotRecord, SnapshotState, Text};
 
 use crate::control::launch::WalkContext;
 use crate::failure::{warn, Failure};
+use crate::options::from::as_user;
 use crate::options::output::OutputOptions;
 use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
@@ -51,9 +51,7 @@ impl Arguments {
 
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let read = with_user_rights(|| Ok(Lake::open(&self.root).and_then(|lake| lake.entries())));
-        let read = read.map_err(|error| Failure::io("read the lake", &error))?;
-        let (mut entries, others) = read?;
+        let (mut entries, others) = as_user(|| Lake::open(&self.root)?.entries())?;
         for path in others {
             warn(format_args!("{} is no snapshot, ignored", path.display()));
         }
@@ -68,8 +66,7 @@ impl Arguments {
         let (mut wrong, mut kept) = (0, Vec::new());
         for entries in entries.chunks(PART) {
             // Threads that are started there have these rights, too.
-            let opened = with_user_rights(|| Ok(open_all(entries)));
-            let opened = opened.map_err(|error| Failure::io("read the lake", &error))?;
+            let opened = as_user(|| Ok(heads(entries)))?;
             for (entry, opened) in entries.iter().zip(opened) {
                 let verified = Verified::new(entry, opened);
                 wrong += u64::from(verified.state != SnapshotState::Complete);
@@ -100,63 +97,60 @@ struct Verified<'a> {
     entry: &'a Entry,
     id: String,
     /// `None` if it cannot be read.
-    row: Option<SnapshotRow>,
+    head: Option<SnapshotHead>,
     state: SnapshotState,
     error: Option<String>,
 }
 
 impl<'a> Verified<'a> {
-    fn new(entry: &'a Entry, opened: Result<(Snapshot, State), LakeError>) -> Self {
-        let (row, state, error) = match opened {
-            Ok((snapshot, State::Complete)) => {
-                (Some(snapshot.row().clone()), SnapshotState::Complete, None)
-            }
-            Ok((snapshot, State::Incomplete(why))) => {
-                let row = snapshot.row().clone();
-                (Some(row), SnapshotState::Incomplete, Some(why))
+    fn new(entry: &'a Entry, opened: Result<(SnapshotHead, State), LakeError>) -> Self {
+        let (head, state, error) = match opened {
+            Ok((head, State::Complete)) => (Some(head), SnapshotState::Complete, None),
+            Ok((head, State::Incomplete(why))) => {
+                (Some(head), SnapshotState::Incomplete, Some(why))
             }
             Err(error) => (None, SnapshotState::Unreadable, Some(error.to_string())),
         };
         Self {
             entry,
             id: entry.id().to_string(),
-            row,
+            head,
             state,
             error,
         }
     }
 
     fn record(&self) -> SnapshotRecord<'_> {
-        let (row, error) = (self.row.as_ref(), self.error.as_deref());
-        record(self.entry, &self.id, row, self.state, error)
+        let (head, error) = (self.head.as_ref(), self.error.as_deref());
+        record(self.entry, &self.id, head, self.state, error)
     }
 }
 
 fn record<'a>(
     entry: &'a Entry,
     id: &'a str,
-    row: Option<&'a SnapshotRow>,
+    head: Option<&'a SnapshotHead>,
     state: SnapshotState,
     error: Option<&'a str>,
 ) -> SnapshotRecord<'a> {
-    let unread = |row: &SnapshotRow| {
-        row.unread_gone + row.unread_refused + row.unread_silent + row.unread_failed
+    let unread = |head: &SnapshotHead| {
+        head.unread_gone + head.unread_refused + head.unread_silent + head.unread_failed
     };
     SnapshotRecord {
         snapshot_id: id,
-        taken_at: row.map_or_else(|| entry.id().time().into(), |row| row.taken_at),
+        taken_at: head.map_or_else(|| entry.id().time().into(), |head| head.taken_at),
         host: Name(entry.host()),
         state,
         error: error.map(Text),
-        duration: row.map(|row| row.duration),
-        kernel: row.map(|row| Text(&row.kernel)),
-        processes: row.map(|row| row.processes_read),
-        unread: row.map(unread),
-        mappings: row.map(|row| row.mappings_rows),
-        regions: row.map(|row| row.regions_rows),
-        size: row.map(|row| row.processes_bytes + row.mappings_bytes + row.regions_bytes),
-        all_processes: row.map(|row| row.all_processes),
-        details: row.map(|row| row.details),
-        redacted: row.map(|row| row.redacted),
+        duration: head.map(|head| head.duration),
+        kernel: head.map(|head| Text(&head.kernel)),
+        processes: head.map(|head| head.processes_read),
+        unread: head.map(unread),
+        mappings: head.map(|head| head.mappings_rows),
+        regions: head.map(|head| head.regions_rows),
+        size: head.map(|head| head.processes_bytes + head.mappings_bytes + head.regions_bytes),
+        all_processes: head.map(|head| head.all_processes),
+        details: head.map(|head| head.details),
+        redacted: head.map(|head| head.redacted),
     }
 }

@@ -38,10 +38,10 @@ impl Described for Snapshot {
         let host = String::from_utf8_lossy(&row.host_name.0).into_owned();
         let mut facts = vec![
             ("snapshot_id", self.entry().id().to_string()),
-            ("started_at", row.taken_at.to_string()),
+            ("started_at", row.head.taken_at.to_string()),
             ("page_size", row.page_size.to_string()),
             ("host", host),
-            ("kernel", row.kernel.clone()),
+            ("kernel", row.head.kernel.clone()),
             ("architecture", row.arch.clone()),
         ];
         facts.extend(row.boot_id.clone().map(|boot| ("boot_id", boot)));

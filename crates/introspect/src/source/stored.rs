@@ -33,27 +33,17 @@ pub(crate) fn open<'a>(
 /// Returns the processes that this text names, at least one, in the order of their PIDs.
 pub(crate) fn find(snapshot: &Snapshot, text: &TargetText) -> Result<Vec<ProcessRow>, Failure> {
     let mut found = as_user(|| snapshot.processes())?;
-    match text {
-        TargetText::This | TargetText::TooLarge(_) => found.clear(),
-        TargetText::Number(number) => match target_of_number(*number) {
-            Some(Target::Pid(pid)) => found.retain(|row| row.pid == pid),
-            Some(_) => found.retain(|row| row.unique_pid == *number),
-            None => found.clear(),
-        },
-        TargetText::Named(name) | TargetText::NamedExplicitly(name) => {
-            found.retain(|row| has_name(row, name));
-        }
-    }
+    found.retain(|row| is_named(text, row));
     found.sort_by_key(|row| (row.pid, row.unique_pid));
     if !found.is_empty() {
         return Ok(found);
     }
     let row = snapshot.row();
-    let whose = match (row.redacted, text) {
+    let whose = match (row.head.redacted, text) {
         (true, TargetText::Named(_) | TargetText::NamedExplicitly(_)) => {
             ", in which names are hashes (--redact)"
         }
-        _ if !row.all_processes => ", which is of some processes only",
+        _ if !row.head.all_processes => ", which is of some processes only",
         _ => "",
     };
     Err(Failure::Message(format!(
@@ -84,6 +74,20 @@ pub(crate) fn find_each(
         }
     }
     Ok(selected)
+}
+
+/// Returns whether a text of the command line names this process, by the rules for live
+/// ones.
+pub(crate) fn is_named(text: &TargetText, row: &ProcessRow) -> bool {
+    match text {
+        TargetText::This | TargetText::TooLarge(_) => false,
+        TargetText::Number(number) => match target_of_number(*number) {
+            Some(Target::Pid(pid)) => row.pid == pid,
+            Some(_) => row.unique_pid == *number,
+            None => false,
+        },
+        TargetText::Named(name) | TargetText::NamedExplicitly(name) => has_name(row, name),
+    }
 }
 
 /// Returns whether a process has this name, by the rule for live ones. Argument 0 ends at

@@ -1,12 +1,8 @@
 //! Two snapshots of one boot, compared in one pass over both. Must not know running
 //! processes.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-
-use process_introspection::{is_process_name, NoRegions, PageSize};
+use process_introspection::{NoRegions, PageSize};
 use process_introspection_dataset::lake::{LakeError, RegionPass, Snapshot};
-use process_introspection_dataset::tables::processes::ProcessRow;
 use process_introspection_export::ChangeKind;
 
 use super::results::{Checked, Compared, Results};
@@ -14,6 +10,7 @@ use crate::failure::{warn, Failure};
 use crate::options::from::as_user;
 use crate::options::pid::TargetText;
 use crate::output::sink::Sink;
+use crate::source::stored::is_named;
 use crate::text::counted;
 
 /// Two snapshots that can be compared.
@@ -44,7 +41,7 @@ impl Snapshots {
                 format!(
                     "{} ({host}, {})",
                     snapshot.entry().id(),
-                    snapshot.row().taken_at
+                    snapshot.row().head.taken_at
                 )
             };
             return Err(Failure::Message(format!(
@@ -80,7 +77,10 @@ impl Snapshots {
         };
         let mut before = as_user(|| self.before.region_pass(only))?;
         let mut after = as_user(|| self.after.region_pass(only))?;
-        let times = (self.before.row().taken_at, self.after.row().taken_at);
+        let times = (
+            self.before.row().head.taken_at,
+            self.after.row().head.taken_at,
+        );
         let mut results = Results::new(times.0, times.1);
         let (count, mut unread) = (members.len(), 0);
         for (index, member) in members.into_iter().enumerate() {
@@ -179,19 +179,5 @@ impl Snapshots {
             is_same
         });
         Ok(members)
-    }
-}
-
-/// Returns whether a text of the command line names a process.
-fn is_named(text: &TargetText, row: &ProcessRow) -> bool {
-    match text {
-        TargetText::This | TargetText::TooLarge(_) => false,
-        TargetText::Number(number) => *number == u64::from(row.pid) || *number == row.unique_pid,
-        TargetText::Named(name) | TargetText::NamedExplicitly(name) => {
-            let argument = row.command.0.split(|&byte| byte == b' ').next();
-            let [comm, exe, argument] =
-                [&row.name.0, &row.exe.0, argument.unwrap_or_default()].map(OsStr::from_bytes);
-            is_process_name(name, comm, exe, argument)
-        }
     }
 }

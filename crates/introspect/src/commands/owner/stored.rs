@@ -99,9 +99,9 @@ fn find(
 ) -> Result<Vec<Found>, Failure> {
     let (mut found, mut failed, mut done) = (Vec::new(), None, 0);
     let row = snapshot.row();
-    let count = usize::try_from(row.processes_rows).unwrap_or(usize::MAX);
+    let count = usize::try_from(row.head.processes_rows).unwrap_or(usize::MAX);
     as_user(|| {
-        snapshot.for_each_process(row.details, |process, parts| {
+        snapshot.for_each_process(row.head.details, |process, parts| {
             sink.passed_processes(done, count);
             done += 1;
             let added = sink
@@ -183,8 +183,8 @@ fn add_pages(
 /// Warns of what the snapshot does not have.
 fn remark(snapshot: &Snapshot, unread: u64, has_all: bool) {
     let row = snapshot.row();
-    if !row.all_processes {
-        let count = processes(row.processes_rows);
+    if !row.head.all_processes {
+        let count = processes(row.head.processes_rows);
         warn(format_args!(
             "the snapshot is of {count}: others may map the memory as well (snapshot --all stores all)"
         ));
@@ -195,7 +195,7 @@ fn remark(snapshot: &Snapshot, unread: u64, has_all: bool) {
             processes(unread)
         ));
     }
-    match (has_all, row.details) {
+    match (has_all, row.head.details) {
         (true, _) => {}
         (false, false) => warn(
             "use, flags and mapcounts of pages are not in the snapshot (snapshot --details \

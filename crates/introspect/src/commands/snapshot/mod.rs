@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueHint};
@@ -14,10 +13,10 @@ use process_introspection::{
     machine_id, stream_processes, with_user_rights, AdviceReading, Error, Frames, Host, Mounts,
     Parts, PassEvent, PassOptions, PhysicalMap, Process, SwapAreas, UniquePid,
 };
-use process_introspection_dataset::lake::{LakeError, SnapshotWriter, Start, Written};
+use process_introspection_dataset::lake::{SnapshotWriter, Start, Written};
 use process_introspection_dataset::redaction::{machine_id_hash, Redaction};
 use process_introspection_dataset::tables::processes::ProcessRow;
-use process_introspection_dataset::tables::snapshots::SnapshotRow;
+use process_introspection_dataset::tables::snapshots::{SnapshotHead, SnapshotRow};
 use process_introspection_dataset::tables::SCHEMA_VERSION;
 use process_introspection_export::{NameBuf, Time};
 
@@ -25,9 +24,10 @@ use crate::commands::details::Details;
 use crate::commands::selected::Selected;
 use crate::commands::snapshot::process::{Part, Reader};
 use crate::control::freeze::freeze;
-use crate::control::interruption::Interruption;
+use crate::control::interruption::{sleep_until, Interruption};
 use crate::failure::{continue_unless, warn, Failure};
-use crate::options::freeze::FreezeOption;
+use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
+use crate::options::from::as_user;
 use crate::options::mounts::MountOptions;
 use crate::options::pid::TargetText;
 use crate::output::progress::Progress;
@@ -46,8 +46,8 @@ Examples:
 
 pub(crate) const MANUAL: &str = include_str!("../manual/snapshot.txt");
 
-/// Longest time between two looks for a signal.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// Longest time for which snapshots are repeated: a century.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Store the memory of processes in a lake of Parquet files
 #[derive(Debug, Args)]
@@ -123,10 +123,9 @@ impl Arguments {
             let elapsed = begun.elapsed();
             let intervals = elapsed.as_nanos() / every.as_nanos().max(1) + 1;
             let next = every.saturating_mul(u32::try_from(intervals).unwrap_or(u32::MAX));
-            while begun.elapsed() < next {
-                thread::sleep(INTERVAL.min(next.saturating_sub(begun.elapsed())));
-                interruption.check()?;
-            }
+            // What is beyond the clock is never reached.
+            let next = begun.checked_add(next).unwrap_or(begun + FOREVER);
+            sleep_until(next, || interruption.check())?;
         }
     }
 
@@ -162,22 +161,15 @@ impl Arguments {
         if self.all {
             for listed in mounts.listed_processes()? {
                 match listed.unique_pid {
-                    Ok(unique) => selected.push(Listed {
-                        unique,
-                        is_required: false,
-                    }),
+                    Ok(unique) => selected.push((unique, false)),
                     Err(_) => hidden += 1,
                 }
             }
         }
         let named = Selected::named(mounts, &self.pids)?;
-        let named = Selected::unique_pids(mounts, &named)?.into_iter();
-        selected.extend(named.map(|(unique, is_required)| Listed {
-            unique,
-            is_required,
-        }));
-        selected.sort_by_key(|listed| listed.unique.as_i64());
-        selected.dedup_by_key(|listed| listed.unique.as_i64());
+        selected.extend(Selected::unique_pids(mounts, &named)?);
+        selected.sort_by_key(|(unique, _)| unique.as_i64());
+        selected.dedup_by_key(|(unique, _)| unique.as_i64());
         Ok((selected, hidden))
     }
 
@@ -204,13 +196,10 @@ impl Arguments {
         let (selected, hidden) = self.selected(mounts)?;
         let freeze = match (&self.pids[..], self.freeze.freeze) {
             ([name], true) => freeze(&self.freeze, &name.open(mounts)?, name)?,
-            (_, true) => {
-                let message = "--freeze is for one process".to_owned();
-                return Err(Failure::Message(message));
-            }
+            (_, true) => return Err(Failure::Message(FOR_ONE_PROCESS.to_owned())),
             _ => None,
         };
-        let writer = with_rights(|| SnapshotWriter::begin(&self.output, start))?;
+        let writer = as_user(|| SnapshotWriter::begin(&self.output, start))?;
         let has_frames = Frames::open_in(mounts).is_ok();
         let mut pass = Pass {
             writer,
@@ -230,7 +219,7 @@ impl Arguments {
             },
             details: self.details,
         };
-        let pids: Vec<_> = selected.iter().map(|listed| listed.unique).collect();
+        let pids: Vec<_> = selected.iter().map(|&(unique, _)| unique).collect();
         // A walk starts threads of its own, and this thread writes.
         let options = PassOptions::new().threads(1).mounts(mounts);
         let options = options.deadline(self.deadline);
@@ -241,7 +230,7 @@ impl Arguments {
                 PassEvent::Part { part, .. } => pass.part(part),
                 PassEvent::End { index, result } => {
                     progress.passed_processes(index + 1, selected.len());
-                    pass.end(&selected[index], result.and_then(|read| read))
+                    pass.end(selected[index], result.and_then(|read| read))
                 }
                 PassEvent::Waiting => Ok(()),
             });
@@ -256,26 +245,21 @@ impl Arguments {
             ..
         } = pass;
         failed.map_or(Ok(()), Err)?;
-        row.unread_refused += hidden;
-        row.taken_at = taken_at.into();
-        row.duration = begun.elapsed().as_micros() as u64;
-        row.all_processes = self.all;
-        row.details = self.details;
+        row.head.unread_refused += hidden;
+        row.head.taken_at = taken_at.into();
+        row.head.duration = begun.elapsed().as_micros() as u64;
+        row.head.all_processes = self.all;
+        row.head.details = self.details;
+        row.head.redacted = redaction.is_some();
         row.frozen = self.freeze.freeze;
-        row.redacted = redaction.is_some();
         row.has_frames = has_frames;
         row.swap_areas = swap_areas(mounts, redaction)?;
-        with_rights(|| writer.finish(row))
+        as_user(|| writer.finish(row))
     }
 }
 
-/// Process to store.
-#[derive(Copy, Clone, Debug)]
-struct Listed {
-    unique: UniquePid,
-    /// It was named: it must exist and be readable.
-    is_required: bool,
-}
+/// Process to store, and whether it was named: it must exist and be readable then.
+type Listed = (UniquePid, bool);
 
 /// Writing side of a snapshot.
 struct Pass<'a> {
@@ -313,25 +297,25 @@ impl Pass<'_> {
     /// Adds a process that was read, `None` if it has no memory, or the error.
     fn end(
         &mut self,
-        listed: &Listed,
+        (unique, is_required): Listed,
         result: Result<Option<ProcessRow>, Error>,
     ) -> Result<(), Failure> {
         let mut row = match result {
             Ok(None) => return Ok(()),
             Ok(Some(row)) => {
-                self.row.processes_read += 1;
+                self.row.head.processes_read += 1;
                 row
             }
-            Err(error) if listed.is_required => return Err(error.into()),
+            Err(error) if is_required => return Err(error.into()),
             Err(error) => {
-                let mut row = process::empty_row(listed.unique);
-                let (reason, count) = unread(&error, &mut self.row);
+                let mut row = process::empty_row(unique);
+                let (reason, count) = unread(&error, &mut self.row.head);
                 *count += 1;
                 (row.unread, row.error) = (Some(reason), Some(error.to_string()));
                 row
             }
         };
-        if let Ok(info) = self.mounts.process_info(listed.unique) {
+        if let Ok(info) = self.mounts.process_info(unique) {
             process::set_info(&mut row, &info, self.boot_time);
         }
         if let Some(redaction) = self.redaction {
@@ -343,23 +327,16 @@ impl Pass<'_> {
 }
 
 /// Returns the word for an error, and the number of processes that it stands for.
-fn unread<'a>(error: &Error, row: &'a mut SnapshotRow) -> (&'static str, &'a mut u64) {
+fn unread<'a>(error: &Error, head: &'a mut SnapshotHead) -> (&'static str, &'a mut u64) {
     if error.is_gone() {
-        ("gone", &mut row.unread_gone)
+        ("gone", &mut head.unread_gone)
     } else if error.is_permission_denied() {
-        ("refused", &mut row.unread_refused)
+        ("refused", &mut head.unread_refused)
     } else if error.is_silent() {
-        ("silent", &mut row.unread_silent)
+        ("silent", &mut head.unread_silent)
     } else {
-        ("failed", &mut row.unread_failed)
+        ("failed", &mut head.unread_failed)
     }
-}
-
-/// Acts on files with the rights of the user.
-fn with_rights<T>(act: impl FnOnce() -> Result<T, LakeError>) -> Result<T, Failure> {
-    let acted = with_user_rights(|| Ok(act()));
-    let acted = acted.map_err(|error| Failure::io("act with the user's rights", &error))?;
-    Ok(acted?)
 }
 
 /// Returns the paths of swap areas, in the order of their numbers.
@@ -384,29 +361,26 @@ fn description(host: &Host) -> Vec<(String, String)> {
     texts.into_iter().filter_map(known).collect()
 }
 
+/// Returns what is known of a snapshot before it is taken.
 fn snapshot_row(host: &Host, name: String) -> SnapshotRow {
     let pressure = host.memory_pressure.as_ref();
     let hundredths = |percent: f64| (percent * 100.0).round() as u64;
     let micros = |time: Duration| time.as_micros() as u64;
     let settings = &host.huge_pages;
     SnapshotRow {
-        taken_at: Time::default(),
-        duration: 0,
-        schema_version: SCHEMA_VERSION,
+        head: SnapshotHead {
+            schema_version: SCHEMA_VERSION,
+            kernel: host.kernel.clone().unwrap_or_default(),
+            ..SnapshotHead::default()
+        },
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: host.boot_id.clone(),
         machine_id_hash: machine_id().map(|id| machine_id_hash(&id)),
-        kernel: host.kernel.clone().unwrap_or_default(),
         arch: host.architecture.clone(),
         page_size: host.page_size.bytes(),
         mem_total: host.memory_total,
         nodes: host.nodes,
         booted_at: host.boot_time.map(Time::from),
-        all_processes: false,
-        details: false,
-        frozen: false,
-        redacted: false,
-        has_frames: false,
         thp_enabled: settings.anonymous().map(|mode| mode.name().to_owned()),
         thp_defrag: settings.defrag.clone(),
         defrag_mode: host.defrag_mode.map(u64::from),
@@ -416,25 +390,14 @@ fn snapshot_row(host: &Host, name: String) -> SnapshotRow {
         memory_full_avg10: pressure.map(|pressure| hundredths(pressure.full.avg10)),
         memory_some_total: pressure.map(|pressure| micros(pressure.some.total)),
         memory_full_total: pressure.map(|pressure| micros(pressure.full.total)),
-        processes_read: 0,
-        unread_gone: 0,
-        unread_refused: 0,
-        unread_silent: 0,
-        unread_failed: 0,
-        processes_rows: 0,
-        processes_bytes: 0,
-        mappings_rows: 0,
-        mappings_bytes: 0,
-        regions_rows: 0,
-        regions_bytes: 0,
-        swap_areas: Vec::new(),
         host_name: NameBuf(name.into_bytes()),
+        ..SnapshotRow::default()
     }
 }
 
 /// Prints the id of a snapshot, and on standard error what it lacks.
 fn report(written: &Written) -> Result<(), Failure> {
-    let row = &written.row;
+    let row = &written.row.head;
     let unread = [
         (row.unread_refused, "which this user may not read"),
         (row.unread_silent, "which did not answer"),

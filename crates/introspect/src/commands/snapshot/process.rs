@@ -49,11 +49,12 @@ impl Reader {
         }
         let unique = process.unique_pid()?;
         let mut row = empty_row(unique);
-        row.command = NameBuf(process.command_line().as_bytes().to_vec());
+        let command = process.command_line();
+        row.command = NameBuf(command.as_bytes().to_vec());
         let mappings = self.regions(process, row.unique_pid, parts)?;
         let (summary, summaries) = self.summary(process)?;
         let base = process.page_size().bytes();
-        let record = SummaryRecord::new(row.pid, &process.command_line(), &summary, base);
+        let record = SummaryRecord::new(row.pid, &command, &summary, base);
         row.set_summary(record);
         let mut summaries = summaries.iter().peekable();
         for mappings in mappings.chunks(PART) {
@@ -147,30 +148,7 @@ pub(super) fn empty_row(unique: UniquePid) -> ProcessRow {
     ProcessRow {
         unique_pid: unique.as_i64() as u64,
         pid: unique.pid(),
-        ppid: None,
-        uid: None,
-        started_at: None,
-        name: NameBuf::default(),
-        command: NameBuf::default(),
-        exe: NameBuf::default(),
-        cgroup: NameBuf::default(),
-        unit: None,
-        container: None,
-        unread: None,
-        error: None,
-        mappings: None,
-        virtual_size: None,
-        resident: None,
-        pss: None,
-        uss: None,
-        swap: None,
-        zero: None,
-        hugetlb: None,
-        kinds: None,
-        page_sizes: None,
-        huge_pages: None,
-        contiguity: None,
-        memory_by_node: None,
+        ..ProcessRow::default()
     }
 }
 
