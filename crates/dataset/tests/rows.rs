@@ -29,6 +29,8 @@ record! {
         at: Time,
         /// Word of a list.
         word: &'static str = one_of(|| vec!["one", "two"]),
+        /// Word or null.
+        hint: Option<&'static str> = one_of(|| vec!["", "a", "of sixteen bytes", "of 17 bytes long."]),
         /// Text.
         text: Option<String>,
         /// Device.
@@ -61,6 +63,7 @@ fn some(path: &[u8]) -> Everything {
         doubt: Some(false),
         at: Time(-1),
         word: "two",
+        hint: Some("of sixteen bytes"),
         text: Some("é".to_owned()),
         dev: DeviceNumber(Device {
             major: 0x103,
@@ -84,6 +87,7 @@ fn none() -> Everything {
         maybe: None,
         doubt: None,
         word: "one",
+        hint: None,
         text: None,
         texts: Vec::new(),
         numbers: None,
@@ -107,6 +111,39 @@ fn records_are_read_as_they_were_written_in_every_batch() {
         let rows = Rows::<Everything>::new(&builder.finish()).unwrap();
         assert_eq!(rows.size_hint(), (5, Some(5)));
         assert_eq!(rows.collect::<Result<Vec<_>, _>>().unwrap(), records);
+    }
+}
+
+/// Runs of values and of nulls begin and end at every place of the words of a bit map.
+#[test]
+fn runs_of_values_and_of_nulls_are_read_as_they_were_written() {
+    let names: [&[u8]; 4] = [b"/a", b"", b"/\xff", b"/usr/lib/libc.so.6"];
+    let hints = ["", "a", "of sixteen bytes", "of 17 bytes long."];
+    let mut random = 1_u64;
+    let mut below = |limit: u64| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) % limit
+    };
+    let mut builder = Builder::new(Everything::FIELDS, &[], HashMap::new());
+    for _ in 0..8 {
+        let mut records = Vec::new();
+        while records.len() < 1500 {
+            let record = match below(2) {
+                0 => none(),
+                _ => Everything {
+                    hint: Some(hints[below(4) as usize]),
+                    maybe: Some(below(3)),
+                    ..some(names[below(4) as usize])
+                },
+            };
+            let count = 1 + below(150) as usize;
+            records.extend(std::iter::repeat_n(record, count));
+        }
+        records.iter().for_each(|record| builder.push(record));
+        let rows = Rows::<Everything>::new(&builder.finish()).unwrap();
+        assert!(rows.map(Result::unwrap).eq(records));
     }
 }
 

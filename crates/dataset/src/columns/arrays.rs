@@ -8,12 +8,13 @@ use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, ListArray, PrimitiveArray, StructArray,
 };
-use arrow_buffer::{BooleanBufferBuilder, NullBuffer, NullBufferBuilder};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{DataType, Fields as Columns};
 use process_introspection_export::{
     DeviceNumber, Extra, Field, Fields, FlagCounts, Kind, Value, Visit,
 };
 
+use crate::columns::nulls::Nulls;
 use crate::columns::schema::{columns, count_columns, is_in, item, time};
 use crate::columns::text::{end_of, finished, Names, Texts, Words};
 
@@ -40,7 +41,7 @@ enum Column {
     ListOfCounts(Lists, Texts, Numbers),
     /// Columns among those of the record.
     Flat(Group),
-    Struct(Group, NullBufferBuilder, Columns),
+    Struct(Structs),
     ListOfStructs(Lists, Group, Columns),
 }
 
@@ -60,8 +61,9 @@ impl Group {
         }
     }
 
-    fn push_null(&mut self) {
-        self.columns.iter_mut().for_each(Column::push_null);
+    fn push_nulls(&mut self, count: usize) {
+        let columns = self.columns.iter_mut();
+        columns.for_each(|column| column.push_nulls(count));
     }
 
     /// Returns the number of bytes of text, which has no fixed size.
@@ -107,7 +109,7 @@ impl Column {
             Kind::Group(fields) if field.is_flat => Self::Flat(Group::new(fields, extra)),
             Kind::Group(fields) => {
                 let (group, columns) = group(fields);
-                Self::Struct(group, NullBufferBuilder::new(0), columns)
+                Self::Struct(Structs::new(group, columns))
             }
             Kind::List(fields) => {
                 let (group, columns) = group(fields);
@@ -116,23 +118,20 @@ impl Column {
         }
     }
 
-    fn push_null(&mut self) {
+    fn push_nulls(&mut self, count: usize) {
         match self {
             Self::Absent => {}
-            Self::Numbers(numbers) | Self::Times(numbers) => numbers.push_null(),
-            Self::Truths(truths) => truths.push_null(),
-            Self::Words(words) | Self::Devices(words, _) => words.push_null(),
-            Self::Texts(texts) => texts.push_null(),
-            Self::Names(names) => names.push_null(),
+            Self::Numbers(numbers) | Self::Times(numbers) => numbers.push_nulls(count),
+            Self::Truths(truths) => truths.push_nulls(count),
+            Self::Words(words) | Self::Devices(words, _) => words.push_nulls(count),
+            Self::Texts(texts) => texts.push_nulls(count),
+            Self::Names(names) => names.push_nulls(count),
             Self::ListOfTexts(lists, _)
             | Self::ListOfNumbers(lists, _)
             | Self::ListOfCounts(lists, ..)
-            | Self::ListOfStructs(lists, ..) => lists.push_null(),
-            Self::Flat(group) => group.push_null(),
-            Self::Struct(group, nulls, _) => {
-                group.push_null();
-                nulls.append_null();
-            }
+            | Self::ListOfStructs(lists, ..) => lists.push_nulls(count),
+            Self::Flat(group) => group.push_nulls(count),
+            Self::Struct(structs) => structs.push_nulls(count),
         }
     }
 
@@ -142,9 +141,9 @@ impl Column {
                 texts.bytes()
             }
             Self::Names(names) => names.bytes(),
-            Self::Flat(group) | Self::Struct(group, ..) | Self::ListOfStructs(_, group, _) => {
-                group.text_bytes()
-            }
+            Self::Flat(group)
+            | Self::Struct(Structs { group, .. })
+            | Self::ListOfStructs(_, group, _) => group.text_bytes(),
             _ => 0,
         }
     }
@@ -168,11 +167,7 @@ impl Column {
                 lists.finish_structs(&count_columns(), arrays)
             }
             Self::Flat(group) => return arrays.extend(group.finish()),
-            Self::Struct(group, nulls, columns) => {
-                let nulls = nulls.finish();
-                let arrays = group.finish();
-                Arc::new(StructArray::new(columns.clone(), arrays, nulls))
-            }
+            Self::Struct(structs) => structs.finish(),
             Self::ListOfStructs(lists, group, columns) => {
                 lists.finish_structs(columns, group.finish())
             }
@@ -201,9 +196,10 @@ impl Visit for Row<'_> {
         };
         match (column, value) {
             (Column::Absent, _) => {}
-            (Column::Numbers(numbers), Value::Null) => numbers.push_null(),
-            (Column::Words(words), Value::Null) => words.push_null(),
-            (column, Value::Null) => column.push_null(),
+            (Column::Numbers(numbers), Value::Null) => numbers.push_nulls(1),
+            (Column::Words(words), Value::Null) => words.push_nulls(1),
+            (Column::Struct(structs), Value::Null) => structs.push_nulls(1),
+            (column, Value::Null) => column.push_nulls(1),
             (Column::Numbers(numbers), Value::Number(number) | Value::Decimal(number)) => {
                 numbers.push(number);
             }
@@ -247,10 +243,7 @@ impl Visit for Row<'_> {
         match self.columns.next() {
             Some(Column::Absent) => {}
             Some(Column::Flat(group)) => record.visit(&mut group.row()),
-            Some(Column::Struct(group, nulls, _)) => {
-                record.visit(&mut group.row());
-                nulls.append_non_null();
-            }
+            Some(Column::Struct(structs)) => record.visit(&mut structs.push()),
             _ => Self::no_column(field),
         }
     }
@@ -270,33 +263,47 @@ impl Visit for Row<'_> {
 #[derive(Debug)]
 struct Numbers {
     values: Vec<i64>,
-    nulls: NullBufferBuilder,
+    /// Number of nulls at the end that are not stored yet: many columns have little else.
+    owed: usize,
+    nulls: Nulls,
 }
 
 impl Numbers {
     fn new() -> Self {
         Self {
             values: Vec::new(),
-            nulls: NullBufferBuilder::new(0),
+            owed: 0,
+            nulls: Nulls::default(),
         }
     }
 
     #[inline]
     fn push(&mut self, number: u64) {
+        if self.owed > 0 {
+            self.pay();
+        }
         self.values.push(number as i64);
-        self.nulls.append_non_null();
     }
 
     #[inline]
-    fn push_null(&mut self) {
-        self.values.push(0);
-        self.nulls.append_null();
+    fn push_nulls(&mut self, count: usize) {
+        self.owed += count;
+    }
+
+    #[cold]
+    fn pay(&mut self) {
+        let (start, end) = (self.values.len(), self.values.len() + self.owed);
+        self.nulls.extend(start..end);
+        self.values.resize(end, 0);
+        self.owed = 0;
     }
 
     fn finish<T: ArrowPrimitiveType<Native = i64>>(&mut self, data_type: DataType) -> ArrayRef {
+        self.pay();
         let values = std::mem::take(&mut self.values);
         self.values.reserve(values.len());
-        let array = PrimitiveArray::<T>::new(values.into(), self.nulls.finish());
+        let nulls = self.nulls.finish(values.len());
+        let array = PrimitiveArray::<T>::new(values.into(), nulls);
         Arc::new(array.with_data_type(data_type))
     }
 }
@@ -305,30 +312,84 @@ impl Numbers {
 #[derive(Debug)]
 struct Truths {
     values: BooleanBufferBuilder,
-    nulls: NullBufferBuilder,
+    nulls: Nulls,
 }
 
 impl Truths {
     fn new() -> Self {
         Self {
             values: BooleanBufferBuilder::new(0),
-            nulls: NullBufferBuilder::new(0),
+            nulls: Nulls::default(),
         }
     }
 
     #[inline]
     fn push(&mut self, truth: bool) {
         self.values.append(truth);
-        self.nulls.append_non_null();
     }
 
-    fn push_null(&mut self) {
-        self.values.append(false);
-        self.nulls.append_null();
+    fn push_nulls(&mut self, count: usize) {
+        let start = self.values.len();
+        self.nulls.extend(start..start + count);
+        self.values.append_n(count, false);
     }
 
     fn finish(&mut self) -> ArrayRef {
-        Arc::new(BooleanArray::new(self.values.finish(), self.nulls.finish()))
+        let nulls = self.nulls.finish(self.values.len());
+        Arc::new(BooleanArray::new(self.values.finish(), nulls))
+    }
+}
+
+/// Column of groups.
+#[derive(Debug)]
+struct Structs {
+    group: Group,
+    columns: Columns,
+    count: usize,
+    /// Number of nulls at the end that are not stored yet.
+    owed: usize,
+    nulls: Nulls,
+}
+
+impl Structs {
+    fn new(group: Group, columns: Columns) -> Self {
+        Self {
+            group,
+            columns,
+            count: 0,
+            owed: 0,
+            nulls: Nulls::default(),
+        }
+    }
+
+    /// Returns the visitor that appends a group.
+    fn push(&mut self) -> Row<'_> {
+        if self.owed > 0 {
+            self.pay();
+        }
+        self.count += 1;
+        self.group.row()
+    }
+
+    #[inline]
+    fn push_nulls(&mut self, count: usize) {
+        self.owed += count;
+    }
+
+    #[cold]
+    fn pay(&mut self) {
+        let end = self.count + self.owed;
+        self.nulls.extend(self.count..end);
+        self.group.push_nulls(self.owed);
+        (self.count, self.owed) = (end, 0);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        self.pay();
+        let nulls = self.nulls.finish(self.count);
+        self.count = 0;
+        let arrays = self.group.finish();
+        Arc::new(StructArray::new(self.columns.clone(), arrays, nulls))
     }
 }
 
@@ -338,7 +399,7 @@ struct Lists {
     /// End of each list in the items.
     ends: Vec<i32>,
     count: usize,
-    nulls: NullBufferBuilder,
+    nulls: Nulls,
 }
 
 impl Lists {
@@ -346,7 +407,7 @@ impl Lists {
         Self {
             ends: vec![0],
             count: 0,
-            nulls: NullBufferBuilder::new(0),
+            nulls: Nulls::default(),
         }
     }
 
@@ -356,12 +417,12 @@ impl Lists {
             self.count += 1;
         }
         self.ends.push(end_of(self.count));
-        self.nulls.append_non_null();
     }
 
-    fn push_null(&mut self) {
-        self.ends.push(end_of(self.count));
-        self.nulls.append_null();
+    fn push_nulls(&mut self, count: usize) {
+        let start = self.ends.len() - 1;
+        self.nulls.extend(start..start + count);
+        self.ends.resize(start + count + 1, end_of(self.count));
     }
 
     fn finish(&mut self, data_type: DataType, items: ArrayRef) -> ArrayRef {

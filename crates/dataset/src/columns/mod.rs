@@ -21,6 +21,7 @@
 
 mod arrays;
 mod builder;
+mod nulls;
 mod rows;
 mod schema;
 mod stored;

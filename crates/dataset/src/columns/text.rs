@@ -8,7 +8,9 @@ use arrow_array::types::{ArrowDictionaryKeyType, Int32Type, Int8Type};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, DictionaryArray, PrimitiveArray, StringArray,
 };
-use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+
+use crate::columns::nulls::Nulls;
 
 /// Column of texts.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub(super) struct Texts {
     text: Vec<u8>,
     /// End of each text.
     ends: Vec<i32>,
-    nulls: NullBufferBuilder,
+    nulls: Nulls,
 }
 
 impl Texts {
@@ -24,7 +26,7 @@ impl Texts {
         Self {
             text: Vec::new(),
             ends: vec![0],
-            nulls: NullBufferBuilder::new(0),
+            nulls: Nulls::default(),
         }
     }
 
@@ -35,12 +37,14 @@ impl Texts {
     #[inline]
     pub(super) fn push(&mut self, text: &str) {
         self.text.extend_from_slice(text.as_bytes());
-        self.end(true);
+        self.end();
     }
 
     #[inline]
-    pub(super) fn push_null(&mut self) {
-        self.end(false);
+    pub(super) fn push_nulls(&mut self, count: usize) {
+        let start = self.ends.len() - 1;
+        self.nulls.extend(start..start + count);
+        self.ends.resize(start + count + 1, end_of(self.text.len()));
     }
 
     fn last(&self) -> &[u8] {
@@ -52,9 +56,8 @@ impl Texts {
     }
 
     #[inline]
-    fn end(&mut self, is_valid: bool) {
+    fn end(&mut self) {
         self.ends.push(end_of(self.text.len()));
-        self.nulls.append(is_valid);
     }
 
     pub(super) fn finish(&mut self) -> ArrayRef {
@@ -71,9 +74,11 @@ impl Texts {
 #[derive(Debug)]
 pub(super) struct Names {
     texts: Texts,
+    /// Bytes of the names that are not UTF-8, and the index and the end of each.
     bytes: Vec<u8>,
-    ends: Vec<i32>,
-    nulls: NullBufferBuilder,
+    others: Vec<(usize, i32)>,
+    /// Number of times that the last text follows itself, not stored yet.
+    run: usize,
 }
 
 impl Names {
@@ -81,62 +86,77 @@ impl Names {
         Self {
             texts: Texts::new(),
             bytes: Vec::new(),
-            ends: vec![0],
-            nulls: NullBufferBuilder::new(0),
+            others: Vec::new(),
+            run: 0,
         }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.texts.bytes() + self.bytes.len()
+        self.texts.bytes() + self.bytes.len() + self.run * self.texts.last().len()
     }
 
     /// Appends a name; an empty one is null.
     #[inline]
     pub(super) fn push(&mut self, name: &[u8]) {
         // Records of one mapping follow each other.
-        if !name.is_empty() && name == self.texts.last() {
-            let start = self.texts.text.len() - name.len();
-            self.texts.text.extend_from_within(start..);
-            self.texts.end(true);
-            self.end(false);
+        if !name.is_empty() && is_same(name, self.texts.last()) {
+            self.run += 1;
         } else {
+            self.end_run();
             self.push_other(name);
         }
     }
 
+    #[cold]
+    fn end_run(&mut self) {
+        let start = self.texts.text.len() - self.texts.last().len();
+        let end = self.texts.text.len();
+        self.texts.text.reserve(self.run * (end - start));
+        for _ in 0..self.run {
+            self.texts.text.extend_from_within(start..end);
+            self.texts.end();
+        }
+        self.run = 0;
+    }
+
+    #[cold]
     fn push_other(&mut self, name: &[u8]) {
         match std::str::from_utf8(name) {
-            Ok("") => self.push_null(),
-            Ok(text) => {
-                self.texts.push(text);
-                self.end(false);
-            }
+            Ok("") => self.push_nulls(1),
+            Ok(text) => self.texts.push(text),
             Err(_) => {
-                self.texts.push(&String::from_utf8_lossy(name));
                 self.bytes.extend_from_slice(name);
-                self.end(true);
+                let index = self.texts.ends.len() - 1;
+                self.others.push((index, end_of(self.bytes.len())));
+                self.texts.push(&String::from_utf8_lossy(name));
             }
         }
     }
 
     #[inline]
-    pub(super) fn push_null(&mut self) {
-        self.texts.push_null();
-        self.end(false);
-    }
-
-    #[inline]
-    fn end(&mut self, is_valid: bool) {
-        self.ends.push(end_of(self.bytes.len()));
-        self.nulls.append(is_valid);
+    pub(super) fn push_nulls(&mut self, count: usize) {
+        self.end_run();
+        self.texts.push_nulls(count);
     }
 
     pub(super) fn finish(&mut self) -> [ArrayRef; 2] {
+        self.end_run();
         let text = self.texts.finish();
-        let ends = std::mem::replace(&mut self.ends, vec![0]);
-        let nulls = std::mem::replace(&mut self.nulls, NullBufferBuilder::new(0));
+        let count = text.len();
+        if self.others.is_empty() {
+            return [text, Arc::new(BinaryArray::new_null(count))];
+        }
+        let (mut ends, mut nulls, mut end) = (vec![0], Nulls::default(), 0);
+        let mut others = self.others.drain(..).peekable();
+        for index in 0..count {
+            match others.next_if(|(other, _)| *other == index) {
+                Some((_, its_end)) => end = its_end,
+                None => nulls.extend(index..index + 1),
+            }
+            ends.push(end);
+        }
+        drop(others);
         let (ends, nulls) = finished(ends, nulls);
-        self.ends.reserve(ends.len());
         let bytes = Buffer::from(std::mem::take(&mut self.bytes));
         [text, Arc::new(BinaryArray::new(ends, bytes, nulls))]
     }
@@ -146,7 +166,9 @@ impl Names {
 #[derive(Debug)]
 pub(super) struct Words {
     keys: Vec<i32>,
-    nulls: NullBufferBuilder,
+    /// Key that the latest rows have, and their number, which are not stored yet.
+    run: (i32, usize),
+    nulls: Nulls,
     /// Latest word, and its key.
     last: (String, i32),
     dictionary: HashMap<Box<str>, i32>,
@@ -159,12 +181,15 @@ pub(super) struct Words {
 impl Words {
     /// Largest number of words that the next batch still has from the ones before.
     const KEPT: usize = 1024;
+    /// In place of the key of a null.
+    const NULL: i32 = -1;
 
     /// A column of words that are not known yet.
     pub(super) fn open() -> Self {
         Self {
             keys: Vec::new(),
-            nulls: NullBufferBuilder::new(0),
+            run: (Self::NULL, 0),
+            nulls: Nulls::default(),
             last: (String::new(), -1),
             dictionary: HashMap::new(),
             values: None,
@@ -184,13 +209,10 @@ impl Words {
 
     #[inline]
     pub(super) fn push(&mut self, word: &str) {
-        if self.last.1 < 0 || self.last.0 != word {
-            self.last.1 = self.key(word);
-            self.last.0.clear();
-            self.last.0.push_str(word);
+        if self.last.1 < 0 || !is_same(self.last.0.as_bytes(), word.as_bytes()) {
+            self.set_last(word);
         }
-        self.keys.push(self.last.1);
-        self.nulls.append_non_null();
+        self.push_key(self.last.1, 1);
     }
 
     /// Appends the latest word again, if there is one.
@@ -198,19 +220,43 @@ impl Words {
     pub(super) fn push_again(&mut self) -> bool {
         let is_there = self.last.1 >= 0;
         if is_there {
-            self.keys.push(self.last.1);
-            self.nulls.append_non_null();
+            self.push_key(self.last.1, 1);
         }
         is_there
     }
 
     #[inline]
-    pub(super) fn push_null(&mut self) {
-        self.keys.push(0);
-        self.nulls.append_null();
+    pub(super) fn push_nulls(&mut self, count: usize) {
+        self.push_key(Self::NULL, count);
+    }
+
+    #[inline]
+    fn push_key(&mut self, key: i32, count: usize) {
+        if self.run.0 != key {
+            self.end_run();
+            self.run.0 = key;
+        }
+        self.run.1 += count;
     }
 
     #[cold]
+    fn end_run(&mut self) {
+        let (key, count) = self.run;
+        let (start, end) = (self.keys.len(), self.keys.len() + count);
+        if key == Self::NULL {
+            self.nulls.extend(start..end);
+        }
+        self.keys.resize(end, key.max(0));
+        self.run.1 = 0;
+    }
+
+    #[cold]
+    fn set_last(&mut self, word: &str) {
+        self.last.1 = self.key(word);
+        self.last.0.clear();
+        self.last.0.push_str(word);
+    }
+
     fn key(&mut self, word: &str) -> i32 {
         if let Some(&key) = self.dictionary.get(word) {
             return key;
@@ -223,9 +269,10 @@ impl Words {
     }
 
     pub(super) fn finish(&mut self) -> ArrayRef {
+        self.end_run();
         let keys = std::mem::take(&mut self.keys);
         self.keys.reserve(keys.len());
-        let nulls = self.nulls.finish();
+        let nulls = self.nulls.finish(keys.len());
         let words = self.values.get_or_insert_with(|| {
             let mut words: Vec<_> = self.dictionary.iter().collect();
             words.sort_unstable_by_key(|(_, key)| **key);
@@ -253,6 +300,26 @@ fn dictionary<K: ArrowDictionaryKeyType>(
     Arc::new(DictionaryArray::new(keys, words))
 }
 
+/// Returns whether two texts are equal, without a call for those of up to 64 bytes.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    /// First and last bytes, which overlap if there are less than twice as many.
+    fn ends<const SIZE: usize>(text: &[u8]) -> Option<([u8; SIZE], [u8; SIZE])> {
+        Some((*text.first_chunk()?, *text.last_chunk()?))
+    }
+    one.len() == other.len()
+        && match one.len() {
+            0 => true,
+            1 => one[0] == other[0],
+            2 | 3 => ends::<2>(one) == ends(other),
+            4..=7 => ends::<4>(one) == ends(other),
+            8..=16 => ends::<8>(one) == ends(other),
+            17..=32 => ends::<16>(one) == ends(other),
+            33..=64 => ends::<32>(one) == ends(other),
+            _ => one == other,
+        }
+}
+
 /// Returns where a text ends. Batches end long before 2 GiB, see `Builder::is_full`.
 #[inline]
 pub(super) fn end_of(length: usize) -> i32 {
@@ -261,7 +328,8 @@ pub(super) fn end_of(length: usize) -> i32 {
 
 pub(super) fn finished(
     ends: Vec<i32>,
-    mut nulls: NullBufferBuilder,
+    mut nulls: Nulls,
 ) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
-    (OffsetBuffer::new(ends.into()), nulls.finish())
+    let nulls = nulls.finish(ends.len() - 1);
+    (OffsetBuffer::new(ends.into()), nulls)
 }
