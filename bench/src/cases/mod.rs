@@ -9,10 +9,12 @@ mod growth;
 mod huge;
 mod latency;
 mod memory;
+mod output;
 mod peers;
 pub(crate) mod processes;
 pub(crate) mod snapshots;
 mod sparse;
+mod start;
 
 use crate::session::Session;
 
@@ -28,6 +30,8 @@ pub(crate) fn run(session: &mut Session) {
     memory::run(session);
     growth::run(session);
     latency::run(session);
+    output::run(session);
+    start::run(session);
     peers::run(session);
     processes::run(session);
     snapshots::run(session);
