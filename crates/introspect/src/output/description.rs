@@ -84,6 +84,21 @@ fn of_machine(host: Host, page_size: PageSize) -> Facts {
     facts
 }
 
+/// Returns the facts of this program.
+fn of_tool() -> Facts {
+    vec![
+        ("tool", "introspect".to_owned()),
+        ("tool_version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+}
+
+/// Returns the description of the files of a snapshot of this machine.
+pub(crate) fn of_snapshot(host: Host) -> Vec<(String, String)> {
+    let page_size = host.page_size;
+    let facts = of_machine(host, page_size).into_iter().chain(of_tool());
+    facts.map(|(key, text)| (key.to_owned(), text)).collect()
+}
+
 /// Returns the description of records of these ranges of a source, or of other records, that
 /// are read from now on.
 pub(crate) fn of(source: Option<&dyn Described>, ranges: &[AddrRange]) -> HashMap<String, String> {
@@ -91,8 +106,7 @@ pub(crate) fn of(source: Option<&dyn Described>, ranges: &[AddrRange]) -> HashMa
         Some(source) => source.facts(),
         None => of_machine(Host::read(), PageSize::base()),
     };
-    texts.push(("tool", "introspect".to_owned()));
-    texts.push(("tool_version", env!("CARGO_PKG_VERSION").to_owned()));
+    texts.extend(of_tool());
     if !ranges.is_empty() {
         let ranges = ranges.iter().map(|range| {
             let (start, end) = (range.start().as_u64(), range.end().as_u64());

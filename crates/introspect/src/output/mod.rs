@@ -2,7 +2,7 @@
 //! error. Must not know any command, and opens no process.
 
 pub(crate) mod deferred;
-mod description;
+pub(crate) mod description;
 pub(crate) mod destination;
 pub(crate) mod fold;
 pub(crate) mod hex_dump;

@@ -30,6 +30,7 @@ use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::from::as_user;
 use crate::options::mounts::MountOptions;
 use crate::options::pid::TargetText;
+use crate::output::description;
 use crate::output::progress::Progress;
 use crate::text::processes;
 
@@ -181,17 +182,15 @@ impl Arguments {
         interruption: &Interruption,
     ) -> Result<Written, Failure> {
         let (taken_at, begun) = (SystemTime::now(), Instant::now());
-        let host = Host::read_in(mounts);
-        let name = host.name.clone().unwrap_or_default();
-        let name = match redaction {
-            Some(redaction) => redaction.text(name.as_bytes()),
-            None => name,
-        };
+        let mut host = Host::read_in(mounts);
+        if let (Some(redaction), Some(name)) = (redaction, &mut host.name) {
+            *name = redaction.text(name.as_bytes());
+        }
         let start = Start {
-            host: name.clone().into_bytes(),
+            host: host.name.clone().unwrap_or_default().into_bytes(),
             taken_at,
             details: self.details,
-            description: description(&host),
+            description: description::of_snapshot(host.clone()),
         };
         let (selected, hidden) = self.selected(mounts)?;
         let freeze = match (&self.pids[..], self.freeze.freeze) {
@@ -206,7 +205,7 @@ impl Arguments {
             redaction,
             boot_time: host.boot_time,
             mounts,
-            row: snapshot_row(&host, name),
+            row: snapshot_row(&host),
             failed: None,
         };
         let progress = Progress::over_processes();
@@ -349,20 +348,8 @@ fn swap_areas(mounts: &Mounts, redaction: Option<&Redaction>) -> Result<Vec<Stri
     Ok(paths.collect())
 }
 
-/// Returns the description of the data, for the metadata of its files.
-fn description(host: &Host) -> Vec<(String, String)> {
-    let texts = [
-        ("tool_version", Some(env!("CARGO_PKG_VERSION").to_owned())),
-        ("kernel", host.kernel.clone()),
-        ("page_size", Some(host.page_size.bytes().to_string())),
-        ("boot_id", host.boot_id.clone()),
-    ];
-    let known = |(key, text): (&str, Option<String>)| Some((key.to_owned(), text?));
-    texts.into_iter().filter_map(known).collect()
-}
-
 /// Returns what is known of a snapshot before it is taken.
-fn snapshot_row(host: &Host, name: String) -> SnapshotRow {
+fn snapshot_row(host: &Host) -> SnapshotRow {
     let pressure = host.memory_pressure.as_ref();
     let hundredths = |percent: f64| (percent * 100.0).round() as u64;
     let micros = |time: Duration| time.as_micros() as u64;
@@ -390,7 +377,7 @@ fn snapshot_row(host: &Host, name: String) -> SnapshotRow {
         memory_full_avg10: pressure.map(|pressure| hundredths(pressure.full.avg10)),
         memory_some_total: pressure.map(|pressure| micros(pressure.some.total)),
         memory_full_total: pressure.map(|pressure| micros(pressure.full.total)),
-        host_name: NameBuf(name.into_bytes()),
+        host_name: NameBuf(host.name.clone().unwrap_or_default().into_bytes()),
         ..SnapshotRow::default()
     }
 }
