@@ -27,7 +27,8 @@ record! {
     pub struct SnapshotRecord<'a> {
         /// Id.
         pub snapshot_id: &'a str = text(0, "SNAPSHOT", 36),
-        /// Time at which it began; to the millisecond if its row cannot be read.
+        /// Time at which it began. If the row cannot be read, it is that of the id, in
+        /// milliseconds.
         pub taken_at: Time = text(1, "TAKEN", 20),
         /// Host.
         pub host: Name<'a> = text(4, "HOST", 0).null("if the machine had no name"),

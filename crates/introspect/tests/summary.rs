@@ -188,11 +188,11 @@ fn a_name_of_several_processes_means_all_of_them() {
         3,
         "{frozen:?}"
     );
-    // What is about one process needs a process.
+    // Extents that contain a page are of one process: a name of three is refused.
     let said = run(&["extents", &name, "1000"]);
     assert_eq!(said.status, 1, "{said:?}");
     assert!(said.stderr.contains("3 processes are named"), "{said:?}");
-    // If one process has the name, there is a screen.
+    // If one process has the name, its picture is printed.
     of_name.truncate(1);
     assert!(succeed(&["summary", &name]).stdout.contains("EXTENTS"));
     let none = fail(&["summary", "nobody has this name"]);

@@ -153,7 +153,7 @@ fn types_of_our_own_pages_or_skip(test: &str) -> Option<Vec<&'static str>> {
     let expected: Vec<Option<MemoryType>> = truth
         .iter()
         .map(|name| match *name {
-            // What is left as it is may have any type in its mapping.
+            // Pages whose type the module does not change may have any type in the mapping.
             "write-back" => None,
             name => MemoryType::from_name(name.as_bytes()),
         })

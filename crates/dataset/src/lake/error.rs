@@ -17,7 +17,7 @@ pub enum LakeError {
         /// Error of the system.
         error: io::Error,
     },
-    /// A file is no table, or does not contain what its snapshot needs.
+    /// A file is not a Parquet file, or lacks columns, rows or values of its table.
     Damaged {
         /// The file.
         path: PathBuf,

@@ -12,8 +12,8 @@ use crate::lake::list::Lake;
 use crate::lake::path::{id_of_partial, SnapshotId};
 use crate::tables::Table;
 
-/// Age from which files without a snapshot's row are the remains of an interrupted writer,
-/// not of one that is at work.
+/// Age from which files without their snapshot's row are removed. Younger ones may belong to
+/// a writer that still runs.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Snapshots that are kept.

@@ -14,7 +14,8 @@ pub(crate) struct Selected {
     target: Target,
     /// Its name in messages.
     name: TargetText,
-    /// Of a process that is one of several of a name: it can have ended, or be unreadable.
+    /// Unique PID, if the name belongs to several processes. Such a process may end or be
+    /// unreadable without failing the command.
     listed: Option<UniquePid>,
 }
 

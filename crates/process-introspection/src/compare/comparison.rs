@@ -168,8 +168,8 @@ enum Link {
     Waiting,
 }
 
-/// Rows of mappings. At most three are open: of the current mappings of both times, and one
-/// that is complete apart from pages that are gone.
+/// Rows of mappings. At most three are open: those of the current mappings of both times, and
+/// one that only lacks its pages that are gone.
 struct Rows<F> {
     each: F,
     total: MemoryChanges,

@@ -81,7 +81,7 @@ impl Reader {
         let details = Details::open(self.details, process)?;
         let mut mappings = Vec::<Arc<Mapping>>::new();
         let mut rows = Vec::with_capacity(PART);
-        // What is resident by huge entries follows from parts of one size only.
+        // Readers compute the memory of huge entries from parts that have one page size each.
         let mut walk = process
             .walk(..)
             .memory_types()
