@@ -64,7 +64,7 @@ fn add(session: &mut Session, name: &str, bound: Bound, write: impl Fn(&[Physica
 }
 
 fn all<'a>(records: &'a [PhysicalRecord<'a>]) -> impl Iterator<Item = &'a PhysicalRecord<'a>> {
-    (0..TIMES).flat_map(|_| records)
+    std::iter::repeat_n(records, TIMES).flatten()
 }
 
 /// Returns a record as of a walk, of a page that is next to none of the others in physical

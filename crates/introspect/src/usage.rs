@@ -23,9 +23,16 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
     }
 }
 
-/// Prints a usage error that clap did not find, and returns the exit status.
+/// Prints a usage error that clap did not find, with the usage of the subcommand, and returns
+/// the exit status.
 pub(crate) fn end_by_wrong_usage(error: clap::Error) -> ExitCode {
-    end(error.format(&mut CommandLine::command()))
+    let mut command = CommandLine::command();
+    command.build();
+    let name = std::env::args_os().nth(1).unwrap_or_default();
+    match command.find_subcommand_mut(&name) {
+        Some(subcommand) => end(error.format(subcommand)),
+        None => end(error.format(&mut command)),
+    }
 }
 
 /// Prints the text of clap's result, and returns the exit status.

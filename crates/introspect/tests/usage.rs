@@ -23,6 +23,10 @@ fn wrong_usage_is_reported() {
         ),
         (&["physical", "self", "10+0"], "'[RANGE]': it holds no byte"),
         (
+            &["physical", "1,2", "--freeze"],
+            "--freeze is for one process\n\nUsage: introspect physical",
+        ),
+        (
             &["physical", "self", "10", "20"],
             "unexpected argument '20'",
         ),
