@@ -1,5 +1,5 @@
 //! Facts that the kernel reports of page frames, whoever uses them: flags and mapcounts.
-//! Owns `/proc/kpageflags` and `/proc/kpagecount`; knows no process.
+//! Owns `/proc/kpageflags`, `/proc/kpagecount` and `/proc/kpagecgroup`; knows no process.
 
 use std::fmt;
 use std::fs::File;
@@ -163,6 +163,8 @@ impl fmt::Debug for FrameFlags {
 pub struct Frames {
     flags: File,
     counts: File,
+    /// `None` if the kernel has no memory cgroups.
+    cgroups: Option<File>,
     tells_merged: bool,
 }
 
@@ -201,6 +203,8 @@ impl Frames {
             tells_merged: tells_merged(&flags),
             flags,
             counts: open("kpagecount")?,
+            // Root's as well (fs/proc/page.c, 5.10 to 6.18).
+            cgroups: File::open(mounts.proc().join("kpagecgroup")).ok(),
         })
     }
 
@@ -253,6 +257,22 @@ impl Frames {
     /// Errors of the system.
     pub fn read_mapcounts(&self, first: Pfn, counts: &mut [u64]) -> Result<usize, Error> {
         read_words(&self.counts, first, counts)
+    }
+
+    /// Reads the memory cgroups that pay for consecutive frames from `first` on, as the inode
+    /// numbers of their folders, and returns the number of frames read; `None` if the kernel
+    /// has no memory cgroups (`/proc/kpagecgroup`, CONFIG_MEMCG, Linux 4.3).
+    ///
+    /// The number is 0 for a frame for which no cgroup pays: free, the kernel's, or of a
+    /// folio that is not on the lists of reclaim. Slab pages have 0 since their objects are
+    /// paid for one by one (5.9). For a cgroup that was removed the kernel reports its
+    /// nearest ancestor that is online (mm/memcontrol.c `page_cgroup_ino`, 5.10 to 6.18).
+    ///
+    /// # Errors
+    /// Errors of the system.
+    pub fn read_cgroups(&self, first: Pfn, inodes: &mut [u64]) -> Result<Option<usize>, Error> {
+        let file = self.cgroups.as_ref();
+        file.map(|file| read_words(file, first, inodes)).transpose()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Physical memory of the machine: frames, resources, nodes, memory types, swap areas and
 //! settings. Knows processes only as far as reading requires it.
 
+pub(crate) mod census;
+pub(crate) mod cgroups;
+pub(crate) mod frame_use;
 pub(crate) mod frames;
 pub(crate) mod host;
 pub(crate) mod huge_pages;
@@ -9,3 +12,4 @@ pub(crate) mod page_use;
 pub(crate) mod physical_map;
 pub(crate) mod range;
 pub(crate) mod swap_areas;
+pub(crate) mod zones;

@@ -12,6 +12,8 @@ use std::path::Path;
 use process_introspection_core::{Operation, PageSize, PhysAddr};
 
 use crate::error::Error;
+use crate::machine::range::PhysRange;
+use crate::machine::zones::Zone;
 use crate::process::mounts::Mounts;
 use nodes::{Candidates, Piece};
 use resources::Resources;
@@ -94,7 +96,10 @@ impl PhysicalMap {
         let candidates = candidates(&sys.join("devices/system"))?;
         let spans = if candidates.need_spans() {
             let text = available(fs::read(proc.join("zoneinfo")))?.unwrap_or_default();
-            nodes::spans(&String::from_utf8_lossy(&text), PageSize::base().bytes())
+            nodes::spans(
+                &Zone::parse(&String::from_utf8_lossy(&text)),
+                PageSize::base(),
+            )
         } else {
             Vec::new()
         };
@@ -122,6 +127,16 @@ impl PhysicalMap {
         let ram = self.resources.as_ref()?.system_ram();
         let last = ram.iter().map(|&(_, last)| last).max();
         last.map(PhysAddr::new)
+    }
+
+    /// Returns the ranges of the machine's RAM, ascending; `None` if this caller may not see
+    /// the resources.
+    pub fn ram(&self) -> Option<Vec<PhysRange>> {
+        let ram = self.resources.as_ref()?.system_ram().into_iter();
+        let range = |(first, last): (u64, u64)| {
+            PhysRange::new(PhysAddr::new(first), PhysAddr::new(last.saturating_add(1)))
+        };
+        Some(ram.filter_map(range).collect())
     }
 
     /// Returns the last byte that any resource claims; `None` if this caller may not see

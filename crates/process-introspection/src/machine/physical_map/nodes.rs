@@ -4,6 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use process_introspection_core::PageSize;
+
+use crate::machine::zones::Zone;
+
 /// Addresses of one node, `end` exclusive.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -12,39 +16,19 @@ pub(super) struct Piece {
     pub(super) node: u32,
 }
 
-/// Returns the spans in the text of `/proc/zoneinfo`, for this base page size: the addresses
-/// of each zone, from its first page to its last. Zones of several nodes can interleave;
-/// every page of a node is in a span of that node. Zones without pages have none
-/// (mm/vmstat.c `zoneinfo_show_print`, 5.10 to 6.18).
-pub(super) fn spans(text: &str, page: u64) -> Vec<Piece> {
-    let mut spans = Vec::new();
-    let (mut node, mut pages) = (None, None);
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next()) {
-            (Some("Node"), Some(number)) => {
-                node = number.trim_end_matches(',').parse::<u32>().ok();
-                pages = None;
-            }
-            (Some("spanned"), Some(number)) => pages = number.parse::<u64>().ok(),
-            (Some("start_pfn:"), Some(number)) => {
-                let start = number
-                    .parse()
-                    .ok()
-                    .and_then(|frame: u64| frame.checked_mul(page));
-                let size = pages.and_then(|pages| pages.checked_mul(page));
-                let (Some(node), Some(start), Some(size)) = (node, start, size) else {
-                    continue;
-                };
-                let end = start.saturating_add(size);
-                if start < end {
-                    spans.push(Piece { start, end, node });
-                }
-            }
-            _ => {}
-        }
-    }
-    spans
+/// Returns the addresses of zones, from the first page of each to its last. Zones of several
+/// nodes can interleave; every page of a node is in a span of that node.
+pub(super) fn spans(zones: &[Zone], page: PageSize) -> Vec<Piece> {
+    let span = |zone: &Zone| {
+        let range = zone.range(page);
+        let (start, end) = (range.start().as_u64(), range.end().as_u64());
+        (start < end).then_some(Piece {
+            start,
+            end,
+            node: zone.node,
+        })
+    };
+    zones.iter().filter_map(span).collect()
 }
 
 /// RAM that the kernel manages, as far as is known.
