@@ -3,6 +3,7 @@
 mod address;
 mod areas;
 mod attributes;
+mod census;
 mod dense;
 mod details;
 mod growth;
@@ -26,6 +27,7 @@ pub(crate) fn run(session: &mut Session) {
     huge::run(session);
     attributes::run(session);
     details::run(session);
+    census::run(session);
     address::run(session);
     memory::run(session);
     growth::run(session);
