@@ -9,13 +9,13 @@ use super::kernels::{
 };
 use super::row::{Row, Work};
 use super::test_names::{
-    AREA_QUERY, AS_IT_IS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP, COMPACTED, DAX_COPIES,
-    DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED, DEVICE, FRAMEBUFFER,
-    GIGANTIC, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST,
-    LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE, LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE, MARKED,
-    MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE, MOVING_HUGETLB, NODES, NODES_BY_KIND, PAGE_SCAN,
-    PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM, THROUGH,
-    TYPED, UIO, VFIO, WIDER,
+    AREA_QUERY, AS_IT_IS, CENSUS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP, COMPACTED,
+    DAX_COPIES, DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED, DEVICE,
+    FRAMEBUFFER, GIGANTIC, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT,
+    LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE, LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE,
+    MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE, MOVING_HUGETLB, NODES, NODES_BY_KIND,
+    PAGE_SCAN, PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM,
+    THROUGH, TYPED, UIO, VFIO, WIDER,
 };
 
 const PLAIN: Row = Row {
@@ -62,7 +62,7 @@ const PERSISTENT: Row = Row {
     memory: 1536,
     persistent: Some([1024, 1152, 1280]),
     work: Work::NamedTests,
-    also: &["persistent"],
+    also: &["census", "persistent"],
     runs: &[
         DAX_SHARED,
         DAX_PRIVATE,
@@ -71,6 +71,7 @@ const PERSISTENT: Row = Row {
         DAX_HUGE,
         DAX_DEVICES,
         DAX_OWNER,
+        CENSUS,
     ],
     ..PLAIN
 };
@@ -81,7 +82,7 @@ const POISON: Row = Row {
     memory: 3072,
     command_line: "hugepagesz=1G hugepages=1 transparent_hugepage=madvise",
     work: Work::NamedTests,
-    also: &["owners", "poison"],
+    also: &["census", "owners", "poison"],
     runs: &[
         LOST,
         LOST_SMALL,
@@ -89,6 +90,7 @@ const POISON: Row = Row {
         LOST_OF_FILE,
         LOST_HUGETLB,
         SOFTLY_OFFLINE,
+        CENSUS,
     ],
     ..PLAIN
 };
@@ -189,6 +191,7 @@ pub(crate) const ROWS: &[Row] = &[
         command_line: "numa_balancing=disable transparent_hugepage=madvise",
         work: Work::TestsOfTheMachine,
         also: &[
+            "census",
             "changes",
             "migration",
             "page_facts",
@@ -208,6 +211,7 @@ pub(crate) const ROWS: &[Row] = &[
             MOVING_HUGETLB,
             CHANGED_NODE,
             COMPACTED,
+            CENSUS,
         ],
         ..PLAIN
     },
@@ -219,6 +223,7 @@ pub(crate) const ROWS: &[Row] = &[
                        hugepagesz=1G hugepages=1 transparent_hugepage=always",
         work: Work::TestsOfTheMachine,
         also: &[
+            "census",
             "changes",
             "churn",
             "huge_policy",
@@ -236,6 +241,7 @@ pub(crate) const ROWS: &[Row] = &[
             MARKED,
             MARKED_HUGETLB,
             CHANGED_SIZE,
+            CENSUS,
         ],
         ..PLAIN
     },

@@ -17,6 +17,8 @@ pub(crate) const CHANGED_NODE: &str = "changes::pages_that_are_moved_to_another_
 pub(crate) const CHANGED_SIZE: &str =
     "changes::collapsed_and_split_pages_become_huge_and_stop_being_huge";
 pub(crate) const COMPACTED: &str = "changes::pages_that_compaction_moves_are_moved";
+pub(crate) const CENSUS: &str =
+    "census::the_frames_of_each_zone_are_those_that_the_kernel_calls_present";
 pub(crate) const MOVING: &str =
     "migration::small_pages_on_the_move_are_where_they_were_seen_or_on_the_move";
 pub(crate) const MOVING_HUGE: &str =
