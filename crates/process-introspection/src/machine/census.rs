@@ -454,7 +454,7 @@ mod tests {
         };
         let zones = [zone(0, 10, 20), zone(1, 25, PIECE * 2)];
         let all = 0..PIECE + 5;
-        let pieces = pieces(&[all.clone()], &zones, PageSize::SIZE_4K);
+        let pieces = pieces(std::slice::from_ref(&all), &zones, PageSize::SIZE_4K);
         let found: Vec<_> = pieces
             .iter()
             .map(|piece| (piece.frames.clone(), piece.zone))
