@@ -297,7 +297,9 @@ fn memory_that_grows_and_is_freed_is_what_the_program_did() {
         (3 * page(), 4 * page())
     );
     assert_eq!(all.changed, 7 * page());
-    assert!(!place.change(|| ()).0.differ());
+    // The kernel can move pages meanwhile, but not always.
+    let rests = (0..10).any(|_| !place.change(|| ()).0.differ());
+    assert!(rests, "memory differs without a change");
 }
 
 #[test]

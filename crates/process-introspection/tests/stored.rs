@@ -156,12 +156,50 @@ fn spawn_all_kinds() -> Target {
     })
 }
 
-/// Calls `compare` until the pages of the process did not move meanwhile.
-fn while_nothing_moves(process: &Process, mut compare: impl FnMut() -> Result<(), String>) {
-    let walk = || -> Vec<_> {
-        let parts = process.walk(..).split_page_sizes().iter().unwrap();
-        parts.map(|part| part.unwrap()).collect()
+/// Returns the regions of a walk.
+fn regions(walk: Walk<'_>) -> Vec<Attributed<PhysicalRegion>> {
+    let mut regions = Vec::new();
+    let walked = walk.for_each(|region| {
+        regions.push(region.clone());
+        ControlFlow::Continue(())
+    });
+    walked.unwrap();
+    regions
+}
+
+/// Facts of a region's pages: numbers of entries that map them, flags that the kernel does
+/// not change by itself, and their number.
+type Counts = (Vec<(u64, u64)>, Vec<(u32, u64)>, u64);
+
+/// Returns regions without the facts of their pages, and these apart.
+fn counted(
+    regions: &[Attributed<PhysicalRegion>],
+) -> Vec<(Attributed<PhysicalRegion>, Option<Counts>)> {
+    let counts = |region: &Attributed<PhysicalRegion>| -> Option<Counts> {
+        let facts = region.facts.as_ref()?;
+        // Others map the pages of files too, and the kernel changes some flags.
+        if region.mapping.kind() != MappingKind::Anonymous {
+            return Some((vec![], vec![], facts.entries()));
+        }
+        let mut mapped: Vec<_> = facts.times_mapped().collect();
+        mapped.sort_unstable();
+        let kept = FrameFlags::MMAP | FrameFlags::ANON | FrameFlags::COMPOUND_TAIL;
+        let flags = facts.frame_flags();
+        let flags = flags.filter(|&(bit, _)| kept.bits() >> bit & 1 == 1);
+        Some((mapped, flags.collect(), facts.entries()))
     };
+    let plain = |region: &Attributed<PhysicalRegion>| {
+        let mut plain = region.clone();
+        plain.facts = None;
+        (plain, counts(region))
+    };
+    regions.iter().map(plain).collect()
+}
+
+/// Calls `compare` until the pages of the process did not move meanwhile, and no other
+/// process that shares them began or ended.
+fn while_nothing_moves(process: &Process, mut compare: impl FnMut() -> Result<(), String>) {
+    let walk = || counted(&regions(process.walk(..).split_page_sizes().details()));
     let mut before = walk();
     for _ in 0..100 {
         let compared = compare();
@@ -238,15 +276,9 @@ fn parts_of_one_page_size_are_parts_of_the_regions_of_a_walk() {
     let mut split = 0;
     for details in [false, true] {
         while_nothing_moves(&process, || {
-            let details = |walk: Walk<'_>| -> Vec<Attributed<PhysicalRegion>> {
-                let mut regions = Vec::new();
-                let walk = if details { walk.details() } else { walk };
-                let walked = walk.for_each(|region| {
-                    regions.push(region.clone());
-                    ControlFlow::Continue(())
-                });
-                walked.unwrap();
-                regions
+            let details = |walk: Walk<'_>| match details {
+                true => regions(walk.details()),
+                false => regions(walk),
             };
             let parts = details(walk().split_page_sizes());
             let live = details(walk().page_sizes());
@@ -259,27 +291,6 @@ fn parts_of_one_page_size_are_parts_of_the_regions_of_a_walk() {
             }
             let joined = JoinedRegions::new(parts.into_iter().map(Ok::<_, Error>));
             let joined: Vec<_> = joined.map(Result::unwrap).collect();
-            let counts = |region: &Attributed<PhysicalRegion>| {
-                let facts = region.facts.as_ref()?;
-                // Others map the pages of files too, and the kernel changes some flags.
-                if region.mapping.kind() != MappingKind::Anonymous {
-                    return Some((vec![], vec![], facts.entries()));
-                }
-                let mut mapped: Vec<_> = facts.times_mapped().collect();
-                mapped.sort_unstable();
-                let kept = FrameFlags::MMAP | FrameFlags::ANON | FrameFlags::COMPOUND_TAIL;
-                let flags = facts.frame_flags();
-                let flags = flags.filter(|&(bit, _)| kept.bits() >> bit & 1 == 1);
-                Some((mapped, flags.collect(), facts.entries()))
-            };
-            let counted = |regions: &[Attributed<PhysicalRegion>]| -> Vec<_> {
-                let plain = |region: &Attributed<PhysicalRegion>| {
-                    let mut plain = region.clone();
-                    plain.facts = None;
-                    (plain, counts(region))
-                };
-                regions.iter().map(plain).collect()
-            };
             difference(&counted(&joined), &counted(&live))
         });
     }
