@@ -26,8 +26,8 @@ pub struct Attributed<P> {
     pub page_size: Option<PageSize>,
     /// Flags of its page-map entries, as the walk read them.
     pub entries: Option<NotedEntries>,
-    /// Facts of its pages; boxed, because few walks request them and all move records.
-    pub facts: Option<Box<PageFacts>>,
+    /// Facts of its pages.
+    pub facts: Option<PageFacts>,
 }
 
 impl<P> Attributed<P> {

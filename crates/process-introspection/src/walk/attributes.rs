@@ -258,7 +258,7 @@ impl<P: Pages> Attributes<'_, P> {
             let mut record = Attributed::new(pages);
             record.memory_type = memory_type;
             record.page_size = page_size;
-            record.facts = Some(Box::new(facts));
+            record.facts = Some(facts);
             if self.single.hand_over(&mut record, each)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }

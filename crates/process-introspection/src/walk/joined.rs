@@ -71,7 +71,7 @@ fn join(before: &mut Attributed<PhysicalRegion>, next: Attributed<PhysicalRegion
     let entries = before.entries.take().zip(next.entries);
     before.entries = entries.map(|(entries, further)| entries.and(&further));
     let facts = before.facts.take().zip(next.facts);
-    before.facts = facts.map(|(facts, further)| Box::new(facts.and(&further)));
+    before.facts = facts.map(|(facts, further)| facts.and(&further));
 }
 
 impl<I, E> Iterator for JoinedRegions<I>
