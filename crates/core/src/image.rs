@@ -143,7 +143,7 @@ pub(crate) fn relocation<N: AsRef<[u8]> + AsMut<[u8]>>(
         }
     }
     vmas.seek(process, start)?;
-    // Of equal ones the last is returned: here the first candidate.
+    // `max_by_key` returns the last of equal ones: in reverse order, the first candidate.
     let candidates = candidates.into_iter().flatten().rev();
     let best = candidates.max_by_key(Candidate::rank);
     Ok(best.map(|best| best.moved))

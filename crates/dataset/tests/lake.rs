@@ -256,7 +256,7 @@ fn a_writer_that_does_not_finish_leaves_no_snapshot() {
         [other.id]
     );
     assert!(others.is_empty());
-    // What a killed writer leaves.
+    // A killed writer leaves files.
     let partial = files(root.path());
     assert_eq!(partial.len(), 7);
     drop(writer);

@@ -50,7 +50,8 @@ fn agree_once(compare: impl Fn() -> Vec<String>) {
     panic!("{different:#?}");
 }
 
-/// What a use may differ from its counter by: counters of the CPUs are added up now and then.
+/// Number of frames by which a use may differ from its counter: the kernel adds up the counters
+/// of the CPUs now and then.
 fn room(census: &FrameCensus) -> u64 {
     census.total().frames() / 50
 }

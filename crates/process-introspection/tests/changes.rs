@@ -30,7 +30,7 @@ enum Page {
     Memory { frame: u64, is_object: bool },
 }
 
-/// What a page is mapped from: device, inode, offset less address, sharing.
+/// Object that a page is mapped from: device, inode, offset less address, sharing.
 type Object = ((u32, u32), u64, u64, bool);
 
 /// Memory of this process, apart from all other.

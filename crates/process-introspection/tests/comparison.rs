@@ -171,7 +171,7 @@ fn random_times(random: &mut Random) -> [Vec<Option<Page>>; 2] {
     [before, after]
 }
 
-/// What a page has, by the words of the table of classes.
+/// Returns the word for the class of a page, as in the table of classes.
 fn word(page: Option<Page>) -> &'static str {
     match page.map(|page| page.backing) {
         Some(Backing::Ram(_) | Backing::Device(_)) => "address",

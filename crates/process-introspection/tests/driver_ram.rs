@@ -90,7 +90,8 @@ fn true_types(entries: &LeafEntries, region: &PhysicalRegion) -> Vec<&'static st
     types
 }
 
-/// What the library says of all of a region, in each way to ask.
+/// Returns the memory type of a region, after asserting that each function of the library
+/// returns the same.
 fn said(process: &Process, region: &PhysicalRegion) -> Option<MemoryType> {
     let types = MemoryTypes::new();
     let pieces: Vec<_> = types.pieces(region).collect();

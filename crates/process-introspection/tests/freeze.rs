@@ -473,7 +473,7 @@ impl Drop for Killed {
 
 #[test]
 fn the_parent_of_what_is_stopped_by_a_signal_is_told() {
-    // What the documentation says that a SIGSTOP does besides.
+    // The documentation names this effect of SIGSTOP.
     let sleeping = Killed(Command::new("sleep").arg("60").spawn().unwrap());
     let pid = sleeping.0.id() as i32;
     let frozen = Process::open(sleeping.0.id()).unwrap().freeze().unwrap();

@@ -21,7 +21,7 @@ pub enum LakeError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason, as text.
         why: String,
     },
     /// The folder has no snapshots.

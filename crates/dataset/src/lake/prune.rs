@@ -19,7 +19,7 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Snapshots that are kept.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// So many of each host, the newest.
+    /// The newest snapshots of each host, up to this number.
     Newest(usize),
     /// Those that are not older than this.
     Younger(Duration),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// What is wrong with it beside several processes.
+/// Message about the option beside several processes.
 pub(crate) const FOR_ONE_PROCESS: &str = "--freeze is for one process";
 
 #[derive(Debug, Args)]

@@ -388,14 +388,11 @@ impl<'a> Reader<'a> {
             let known = self.frames.read_mapcounts(Pfn::new(at), counts)?;
             counts[known..].fill(0);
             let payers = &mut self.payers[..size];
-            let has_payers = match self.frames.read_cgroups(Pfn::new(at), payers)? {
-                Some(known) => {
-                    payers[known..].fill(0);
-                    counted.payers.get_or_insert_default();
-                    true
-                }
-                None => false,
-            };
+            // Without cgroups nobody pays, as the buffer says from the beginning.
+            if let Some(known) = self.frames.read_cgroups(Pfn::new(at), payers)? {
+                payers[known..].fill(0);
+                counted.payers.get_or_insert_default();
+            }
             for ((&flags, &count), &inode) in flags.iter().zip(counts.iter()).zip(payers.iter()) {
                 let mut flags = FrameFlags::from_bits(flags);
                 if flags.contains(FrameFlags::COMPOUND_HEAD) {
@@ -405,7 +402,7 @@ impl<'a> Reader<'a> {
                 }
                 let frame_use = FrameUse::of(flags, count);
                 totals.add(frame_use);
-                if has_payers && inode > 0 {
+                if inode > 0 {
                     if inode != payer {
                         pay(&mut counted.payers, payer, &mut paid);
                         payer = inode;

@@ -77,11 +77,9 @@ impl Snapshots {
         };
         let mut before = as_user(|| self.before.region_pass(only))?;
         let mut after = as_user(|| self.after.region_pass(only))?;
-        let times = (
-            self.before.row().head.taken_at,
-            self.after.row().head.taken_at,
-        );
-        let mut results = Results::new(times.0, times.1);
+        let [before_at, after_at] =
+            [&self.before, &self.after].map(|snapshot| snapshot.row().head.taken_at);
+        let mut results = Results::new(before_at, after_at);
         let (count, mut unread) = (members.len(), 0);
         for (index, member) in members.into_iter().enumerate() {
             sink.passed_processes(index, count);

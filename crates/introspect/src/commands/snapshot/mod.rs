@@ -124,7 +124,7 @@ impl Arguments {
             let elapsed = begun.elapsed();
             let intervals = elapsed.as_nanos() / every.as_nanos().max(1) + 1;
             let next = every.saturating_mul(u32::try_from(intervals).unwrap_or(u32::MAX));
-            // What is beyond the clock is never reached.
+            // A time that the clock cannot represent is a century away.
             let next = begun.checked_add(next).unwrap_or(begun + FOREVER);
             sleep_until(next, || interruption.check())?;
         }
