@@ -25,6 +25,8 @@ const ODD: &[&[u8]] = &[
     b"@SUM(1)",
     "+\u{202e}right to left, \u{9b}31m, \u{e0041}".as_bytes(),
     "\u{ff1d}1".as_bytes(),
+    // Between characters that upset terminals, but plain punctuation: hyphen, dash, ellipsis.
+    "/a\u{2010}b\u{2013}c\u{2026}".as_bytes(),
 ];
 
 /// Returns a field of text as a reader of CSV takes it.
@@ -238,7 +240,13 @@ fn check_name(name: &[u8]) {
 
     let lines = written(Format::JsonLines, None, &records);
     assert_eq!(lines.matches('\n').count(), 2, "{lines:?}");
-    let upsets = |c: char| c != '\n' && c.is_control() || matches!(c, '\u{200b}'..='\u{202e}');
+    // Characters of Unicode's categories Cc, Cf, Zl and Zp: invisible, or of another direction.
+    let upsets = |c: char| {
+        c != '\n' && c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{feff}')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
+    };
     assert!(!lines.contains(upsets), "{lines:?}");
     let record: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!(record["path"].as_str().unwrap_or_default(), lossy);
