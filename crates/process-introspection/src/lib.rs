@@ -84,9 +84,16 @@ pub use error::Error;
 pub use facts::page_facts::{EntryFlags, NotedEntries, PageFacts, PageFactsReader};
 pub use facts::thread_stacks::ThreadStacks;
 pub use facts::vm_flags::VmFlags;
-pub use machine::census::{FrameCensus, PayerCensus, UseTotals, ZoneCensus};
+pub use machine::balance::{CountedUse, MemoryBalance, UnflaggedPart, UseCounter};
+pub use machine::blocks::BlockCensus;
+pub use machine::buddy::FreeBlocks;
+pub use machine::census::{
+    FrameCensus, FrameTally, PayerCensus, StateTotals, UseTotals, ZoneCensus,
+};
 pub use machine::cgroups::MemoryCgroups;
-pub use machine::frame_use::FrameUse;
+pub use machine::counters::{MemoryCounter, MemoryCounters};
+pub use machine::frame_runs::{FrameRun, FrameRuns};
+pub use machine::frame_use::{FrameState, FrameUse};
 pub use machine::frames::{FrameFlags, Frames};
 pub use machine::host::{machine_id, Host, MemoryPressure, Pressure};
 pub use machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};

@@ -1,22 +1,12 @@
 //! Census of the machine's RAM, beside the kernel's own counts.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use process_introspection::{FrameCensus, FrameUse, MemoryCgroups, PageSize, Zone};
+use process_introspection::{FrameCensus, FrameRuns, FrameUse, MemoryBalance, MemoryCgroups, Zone};
 use testkit::machine::is_root_or_skip;
-
-/// Lines of meminfo, in pages.
-fn meminfo() -> BTreeMap<String, u64> {
-    let text = fs::read_to_string("/proc/meminfo").unwrap();
-    let lines = text.lines().filter_map(|line| {
-        let (name, rest) = line.split_once(':')?;
-        let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
-        Some((name.to_owned(), kib * 1024 / PageSize::base().bytes()))
-    });
-    lines.collect()
-}
 
 #[test]
 fn the_frames_of_each_zone_are_those_that_the_kernel_calls_present() {
@@ -61,43 +51,93 @@ fn uses_are_what_the_counters_of_the_kernel_say() {
     if !is_root_or_skip("uses_are_what_the_counters_of_the_kernel_say") {
         return;
     }
-    const FILES: [FrameUse; 3] = [
-        FrameUse::Shmem,
-        FrameUse::PageCacheMapped,
-        FrameUse::PageCacheUnmapped,
-    ];
-    const HUGETLB: [FrameUse; 2] = [FrameUse::HugetlbMapped, FrameUse::HugetlbUnmapped];
-    let counters: [(&[FrameUse], &[&str]); 7] = [
-        (&[FrameUse::Free], &["MemFree"]),
-        (&[FrameUse::Anonymous], &["AnonPages"]),
-        (&[FrameUse::Shmem], &["Shmem"]),
-        (&FILES, &["Cached", "Buffers"]),
-        (&[FrameUse::Slab], &["Slab"]),
-        (&[FrameUse::PageTable], &["PageTables", "SecPageTables"]),
-        (&HUGETLB, &["Hugetlb"]),
-    ];
     agree_once(|| {
-        let before = meminfo();
-        let census = FrameCensus::take().unwrap();
-        let after = meminfo();
-        let total = census.total();
+        let balance = MemoryBalance::take().unwrap();
+        let census = balance.census();
+        let room = room(census) * census.page_size().bytes();
         let mut different = Vec::new();
-        for (uses, counters) in counters {
-            let counted: u64 = uses.iter().map(|&one| total[one]).sum();
-            let of = |info: &BTreeMap<String, u64>| -> u64 {
-                counters
-                    .iter()
-                    .filter_map(|&counter| info.get(counter))
-                    .sum()
+        for counted in balance.uses() {
+            let (Some(counter), Some((before, after))) = (counted.counter, counted.counted) else {
+                continue;
             };
-            let (one, other) = (of(&before), of(&after));
-            let least = one.min(other).saturating_sub(room(&census));
-            if !(least..=one.max(other) + room(&census)).contains(&counted) {
-                different.push(format!("{counters:?} {one} then {other}: {counted}"));
+            let total = census.total();
+            let frames: u64 = counter.uses.iter().map(|&one| total[one]).sum();
+            let bytes = frames * census.page_size().bytes();
+            let least = before.min(after).saturating_sub(room);
+            if !(least..=before.max(after) + room).contains(&bytes) {
+                different.push(format!("{counter:?} {before} then {after}: {bytes}"));
             }
         }
         different
     });
+}
+
+/// Memory that is not initialized yet is the largest part where there is any: the test holds
+/// that it is told apart.
+#[test]
+fn memory_that_no_flag_explains_is_explained_by_counters() {
+    if !is_root_or_skip("memory_that_no_flag_explains_is_explained_by_counters") {
+        return;
+    }
+    agree_once(|| {
+        let balance = MemoryBalance::take().unwrap();
+        let census = balance.census();
+        assert_eq!(
+            balance.present(),
+            census.total().frames() * census.page_size().bytes()
+        );
+        let room = room(census) * census.page_size().bytes();
+        match balance.unexplained().unsigned_abs() <= room {
+            true => Vec::new(),
+            false => vec![format!(
+                "{} bytes, with {:?} and {:?}",
+                balance.unexplained(),
+                balance.unflagged(),
+                balance.uses()
+            )],
+        }
+    });
+}
+
+#[test]
+fn blocks_are_those_of_their_frames() {
+    if !is_root_or_skip("blocks_are_those_of_their_frames") {
+        return;
+    }
+    let runs = FrameRuns::open().unwrap();
+    let page = runs.page_size().bytes();
+    // Uses of the frames of each block of 2 MiB that is wholly RAM of one zone.
+    let naive = || {
+        let (mut blocks, mut seen) = (0, HashMap::<_, u64>::new());
+        let visited = runs.visit(|run| {
+            for frame in run.pfn.as_u64()..run.pfn.as_u64() + run.pages {
+                let key = (frame * page / (2 << 20), run.zone);
+                let frames = seen.entry(key).or_default();
+                *frames += 1;
+                if *frames == (2 << 20) / page {
+                    blocks += 1;
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        visited.unwrap();
+        blocks
+    };
+    let census = FrameCensus::take().unwrap();
+    let Some(small) = census.blocks().first().filter(|one| one.size == 2 << 20) else {
+        println!("skipped: frames are larger than 2 MiB");
+        return;
+    };
+    assert_eq!(small.blocks, naive());
+    for block in census.blocks() {
+        assert!(block.free + block.unflagged + block.unmovable <= block.blocks);
+        let prevented: u64 = FrameUse::ALL
+            .iter()
+            .map(|&one| block.prevented_by(one))
+            .sum();
+        assert!(prevented <= block.unmovable, "{block:?}");
+        assert!(block.containing(FrameUse::Free) >= block.free);
+    }
 }
 
 /// Bytes of anonymous memory, files and shmem of a group, by its own counters.

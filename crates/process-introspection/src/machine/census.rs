@@ -1,25 +1,17 @@
 //! Census of the machine's RAM: each frame counted once, by its use, and by its zone and the
-//! cgroup that pays for it. Reads the kernel's facts of frames; knows no process and no counter
-//! of the kernel.
+//! cgroup that pays for it; and the aligned blocks that they form. Consumes runs of frames, of
+//! this machine or stored ones; knows no process and no counter of the kernel.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fs;
-use std::io;
-use std::num::NonZero;
-use std::ops::{AddAssign, Index, Range};
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::ops::{AddAssign, Index};
 
-use process_introspection_core::{Operation, PageSize, Pfn};
+use process_introspection_core::PageSize;
 
 use crate::error::Error;
-use crate::machine::frame_use::FrameUse;
-use crate::machine::frames::{FrameFlags, Frames};
-use crate::machine::physical_map::PhysicalMap;
-use crate::machine::range::PhysRange;
-use crate::machine::zones::Zone;
+use crate::machine::blocks::{BlockCensus, BlockTally};
+use crate::machine::frame_runs::{FrameRun, FrameRuns};
+use crate::machine::frame_use::{FrameState, FrameUse};
 use crate::process::mounts::Mounts;
 
 /// Frames of each use.
@@ -37,8 +29,8 @@ impl UseTotals {
         FrameUse::ALL.into_iter().zip(self.0)
     }
 
-    fn add(&mut self, frame_use: FrameUse) {
-        self.0[frame_use as usize] += 1;
+    fn add(&mut self, frame_use: FrameUse, frames: u64) {
+        self.0[frame_use as usize] += frames;
     }
 }
 
@@ -58,6 +50,31 @@ impl AddAssign<&UseTotals> for UseTotals {
     }
 }
 
+/// Frames of each use by their state in reclaim.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub struct StateTotals([[u64; FrameState::ALL.len()]; FrameUse::ALL.len()]);
+
+impl StateTotals {
+    /// Returns the number of frames of this use in this state.
+    pub fn get(&self, frame_use: FrameUse, state: FrameState) -> u64 {
+        self.0[frame_use as usize][state as usize]
+    }
+
+    fn add(&mut self, run: &FrameRun) {
+        let totals = &mut self.0[run.frame_use as usize];
+        for (total, state) in totals.iter_mut().zip(FrameState::ALL) {
+            *total += u64::from(state.is_of(run.flags)) * run.pages;
+        }
+    }
+}
+
+impl AddAssign<&StateTotals> for StateTotals {
+    fn add_assign(&mut self, other: &StateTotals) {
+        let totals = self.0.iter_mut().flatten().zip(other.0.iter().flatten());
+        totals.for_each(|(total, &frames)| *total += frames);
+    }
+}
+
 /// Frames of a zone by their uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -68,6 +85,8 @@ pub struct ZoneCensus {
     pub zone: Option<String>,
     /// Frames of each use.
     pub uses: UseTotals,
+    /// Frames of each use by their state.
+    pub states: StateTotals,
 }
 
 /// Frames for which a memory cgroup pays, by their uses.
@@ -88,16 +107,11 @@ pub struct FrameCensus {
     page: PageSize,
     zones: Vec<ZoneCensus>,
     payers: Option<Vec<PayerCensus>>,
+    blocks: Vec<BlockCensus>,
 }
 
 impl FrameCensus {
     /// Counts all frames, by as many threads as there are CPUs for this process.
-    ///
-    /// | facts | source | required |
-    /// |---|---|---|
-    /// | RAM | System RAM of `/proc/iomem`, without the blocks of `/sys/devices/system/memory` that are offline | CAP_SYS_ADMIN in the initial user namespace |
-    /// | flags, mapcounts, payers | `/proc/kpageflags`, `/proc/kpagecount`, `/proc/kpagecgroup` | root |
-    /// | zones | `/proc/zoneinfo` | nothing |
     ///
     /// ```
     /// use process_introspection::{FrameCensus, FrameUse};
@@ -112,8 +126,7 @@ impl FrameCensus {
     /// ```
     ///
     /// # Errors
-    /// [`Error::is_permission_denied`] for callers who may not see the resources or open
-    /// root's files; [`Error::is_unsupported`] where the files are missing.
+    /// As [`FrameRuns::open`].
     pub fn take() -> Result<Self, Error> {
         Self::take_in(&Mounts::new())
     }
@@ -123,39 +136,14 @@ impl FrameCensus {
     /// # Errors
     /// As [`FrameCensus::take`].
     pub fn take_in(mounts: &Mounts) -> Result<Self, Error> {
-        let page = PageSize::base();
-        let frames = Frames::open_in(mounts)?;
-        let hidden = || Error::of_io(&io::ErrorKind::PermissionDenied.into(), READ_MAP);
-        let ram = PhysicalMap::read_in(mounts)?.ram().ok_or_else(hidden)?;
-        let offline = offline_blocks(&mounts.sys().join("devices/system/memory"))
-            .map_err(|error| Error::of_io(&error, READ_MAP))?;
-        let zones = Zone::read_all_in(mounts)?;
-        let ram: Vec<_> = ram.iter().map(|range| whole_frames(*range, page)).collect();
-        let offline: Vec<_> = offline
-            .iter()
-            .map(|range| whole_frames(*range, page))
-            .collect();
-        let pieces = pieces(&without(&ram, &offline), &zones, page);
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let counted = count(&frames, &pieces, zones.len() + 1, threads)?;
-        let named = zones
-            .into_iter()
-            .map(|zone| (Some(zone.node), Some(zone.name)));
-        let zones = named.chain([(None, None)]).zip(counted.zones);
-        let zones = zones.map(|((node, zone), uses)| ZoneCensus { node, zone, uses });
-        let has_frames = |zone: &ZoneCensus| zone.node.is_some() || zone.uses.frames() > 0;
-        Ok(Self {
-            page,
-            zones: zones.filter(has_frames).collect(),
-            payers: counted.payers.map(|payers| {
-                let payers = payers.into_iter();
-                let mut payers: Vec<_> = payers
-                    .map(|(inode, uses)| PayerCensus { inode, uses })
-                    .collect();
-                payers.sort_by_key(|payer| (Reverse(payer.uses.frames()), payer.inode));
-                payers
-            }),
-        })
+        let runs = FrameRuns::open_in(mounts)?;
+        let zones = runs.zones().iter();
+        let zones: Vec<_> = zones.map(|zone| (zone.node, zone.name.clone())).collect();
+        let new = || FrameTally::new(runs.page_size(), zones.clone(), runs.has_payers());
+        let mut tallies = runs.fold(new, FrameTally::add)?.into_iter();
+        let mut all = tallies.next().unwrap_or_else(new);
+        tallies.for_each(|tally| all.add_all(tally));
+        Ok(all.finish())
     }
 
     /// Returns the size of a frame.
@@ -175,294 +163,130 @@ impl FrameCensus {
         self.payers.as_deref()
     }
 
+    /// Returns the frames for which no cgroup pays by their uses; `None` if the kernel has no
+    /// memory cgroups.
+    pub fn unpaid(&self) -> Option<UseTotals> {
+        let mut unpaid = self.total();
+        for payer in self.payers()? {
+            for (total, frames) in unpaid.0.iter_mut().zip(payer.uses.0) {
+                *total -= frames;
+            }
+        }
+        Some(unpaid)
+    }
+
+    /// Returns the aligned blocks of 2 MiB, 4 MiB, 32 MiB and 1 GiB, those larger than a frame.
+    pub fn blocks(&self) -> &[BlockCensus] {
+        &self.blocks
+    }
+
     /// Returns the frames of the machine by their uses.
     pub fn total(&self) -> UseTotals {
         let mut total = UseTotals::default();
         self.zones.iter().for_each(|zone| total += &zone.uses);
         total
     }
-}
 
-const READ_MAP: Operation = Operation::ReadPhysicalMap;
-
-/// Returns the memory blocks that are offline. A kernel without memory hotplug has no blocks
-/// (drivers/base/memory.c, 5.10 to 6.18).
-fn offline_blocks(folder: &Path) -> io::Result<Vec<PhysRange>> {
-    let Ok(size) = fs::read_to_string(folder.join("block_size_bytes")) else {
-        return Ok(Vec::new());
-    };
-    let size = u64::from_str_radix(size.trim(), 16).unwrap_or(0);
-    let mut offline = Vec::new();
-    for block in fs::read_dir(folder)? {
-        let block = block?;
-        let name = block.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix("memory"));
-        let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
-            continue;
-        };
-        if matches!(fs::read_to_string(block.path().join("online")), Ok(text) if text.trim() == "0")
-        {
-            let start = number.saturating_mul(size);
-            let end = start.saturating_add(size);
-            offline.extend(PhysRange::new(start.into(), end.into()));
-        }
+    /// Returns the frames of the machine by their uses and states.
+    pub fn states(&self) -> StateTotals {
+        let mut total = StateTotals::default();
+        self.zones.iter().for_each(|zone| total += &zone.states);
+        total
     }
-    offline.sort_unstable();
-    Ok(offline)
 }
 
-/// Returns the frames that are wholly in a range.
-fn whole_frames(range: PhysRange, page: PageSize) -> Range<u64> {
-    let start = range.start().as_u64().div_ceil(page.bytes());
-    start..(range.end().as_u64() >> page.shift()).max(start)
-}
-
-/// Returns what is in the first ranges and not in the second; both ascend.
-fn without(ranges: &[Range<u64>], holes: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut rest = Vec::new();
-    for range in ranges {
-        let mut at = range.start;
-        for hole in holes {
-            if hole.end > at && hole.start < range.end {
-                rest.push(at..hole.start.max(at));
-                at = hole.end.min(range.end);
-            }
-        }
-        rest.push(at..range.end);
-    }
-    rest.retain(|range| !range.is_empty());
-    rest
-}
-
-/// Frames that one thread counts at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Piece {
-    frames: Range<u64>,
-    /// Index of the zone, or the number of zones if it is not known.
-    zone: usize,
-}
-
-/// Largest number of frames of a piece. Pieces begin at multiples of it, where no large folio
-/// has begun before: the largest is 16 GiB with base pages of 64 KiB, 1 GiB with 4 KiB.
-const PIECE: u64 = 1 << 18;
-
-/// Returns the frames of ranges in pieces of one zone.
-fn pieces(ranges: &[Range<u64>], zones: &[Zone], page: PageSize) -> Vec<Piece> {
-    let spans: Vec<_> = zones
-        .iter()
-        .map(|zone| whole_frames(zone.range(page), page))
-        .collect();
-    let mut borders: Vec<u64> = spans
-        .iter()
-        .flat_map(|span| [span.start, span.end])
-        .collect();
-    borders.sort_unstable();
-    let mut pieces = Vec::new();
-    for range in ranges {
-        let mut at = range.start;
-        while at < range.end {
-            let border = borders[borders.partition_point(|&border| border <= at)..].first();
-            let end = border.map_or(range.end, |&border| border.min(range.end));
-            let end = end.min((at / PIECE + 1) * PIECE);
-            let mut around = (0..spans.len()).filter(|&zone| spans[zone].contains(&at));
-            let zone = match (around.next(), around.next()) {
-                (Some(zone), None) => zone,
-                // Zones of several nodes can interleave.
-                _ => zones.len(),
-            };
-            pieces.push(Piece {
-                frames: at..end,
-                zone,
-            });
-            at = end;
-        }
-    }
-    pieces
-}
-
-/// Frames that were counted.
-struct Counted {
-    zones: Vec<UseTotals>,
+/// Counts frames from runs that ascend, each frame in one of them.
+#[derive(Clone, Debug)]
+pub struct FrameTally {
+    page: PageSize,
+    names: Vec<(u32, String)>,
+    /// One more than there are names: frames whose zone is not known.
+    zones: Vec<(UseTotals, StateTotals)>,
     /// By the inode number of the cgroup.
     payers: Option<HashMap<u64, UseTotals>>,
+    /// Payer of the last runs, and what it pays of them: frames of one payer follow each other.
+    last_payer: (u64, UseTotals),
+    blocks: BlockTally,
 }
 
-impl Counted {
-    fn new(zones: usize) -> Self {
+impl FrameTally {
+    /// Returns a tally of no frames. Runs name their zone by its index in `zones`, nodes and
+    /// names; `has_payers` tells whether the kernel has memory cgroups.
+    pub fn new(page: PageSize, zones: Vec<(u32, String)>, has_payers: bool) -> Self {
         Self {
-            zones: vec![UseTotals::default(); zones],
-            payers: None,
+            page,
+            zones: vec![Default::default(); zones.len() + 1],
+            names: zones,
+            payers: has_payers.then(HashMap::new),
+            last_payer: Default::default(),
+            blocks: BlockTally::new(page.bytes()),
         }
     }
 
-    fn add(&mut self, other: &Self) {
-        for (total, more) in self.zones.iter_mut().zip(&other.zones) {
-            *total += more;
-        }
-        for (&inode, more) in other.payers.iter().flatten() {
-            *self
-                .payers
-                .get_or_insert_default()
-                .entry(inode)
-                .or_default() += more;
-        }
-    }
-}
-
-/// Counts the frames of pieces by some threads.
-fn count(
-    frames: &Frames,
-    pieces: &[Piece],
-    zones: usize,
-    threads: usize,
-) -> Result<Counted, Error> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut counted = Counted::new(zones);
-        let mut reader = Reader::new(frames);
-        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            reader.count(piece, &mut counted)?;
-        }
-        Ok(counted)
-    };
-    thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.clamp(1, pieces.len().max(1)))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let mut counted = work()?;
-        for other in others {
-            let other: Result<Counted, Error> = match other.join() {
-                Ok(other) => other,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            counted.add(&other?);
-        }
-        Ok(counted)
-    })
-}
-
-/// Frames that one call reads.
-const BATCH: usize = 8 << 10;
-
-/// Flags that kernels before 6.10 set on the first frame of a large folio only, and that
-/// determine its use (fs/proc/page.c `stable_page_flags`, 5.10: bits copied from the frame's
-/// own flags).
-const OF_FOLIO: FrameFlags = FrameFlags::from_bits(
-    FrameFlags::LRU.bits()
-        | FrameFlags::UPTODATE.bits()
-        | FrameFlags::SWAPBACKED.bits()
-        | FrameFlags::SWAPCACHE.bits()
-        | FrameFlags::UNEVICTABLE.bits(),
-);
-
-/// Reader of one thread.
-struct Reader<'a> {
-    frames: &'a Frames,
-    flags: Vec<u64>,
-    counts: Vec<u64>,
-    payers: Vec<u64>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(frames: &'a Frames) -> Self {
-        Self {
-            frames,
-            flags: vec![0; BATCH],
-            counts: vec![0; BATCH],
-            payers: vec![0; BATCH],
-        }
-    }
-
-    fn count(&mut self, piece: &Piece, counted: &mut Counted) -> Result<(), Error> {
-        let Piece { frames, zone } = piece;
-        let (mut at, mut of_head) = (frames.start, 0);
-        let totals = &mut counted.zones[*zone];
-        // Frames of one payer follow each other.
-        let (mut payer, mut paid) = (0, UseTotals::default());
-        while at < frames.end {
-            let size = (frames.end - at).min(BATCH as u64) as usize;
-            let (flags, counts) = (&mut self.flags[..size], &mut self.counts[..size]);
-            let known = self.frames.read_flag_words(Pfn::new(at), flags)?;
-            // What lies behind the last frame that the kernel has is unknown to it.
-            flags[known..].fill(0);
-            let known = self.frames.read_mapcounts(Pfn::new(at), counts)?;
-            counts[known..].fill(0);
-            let payers = &mut self.payers[..size];
-            // Without cgroups nobody pays, as the buffer says from the beginning.
-            if let Some(known) = self.frames.read_cgroups(Pfn::new(at), payers)? {
-                payers[known..].fill(0);
-                counted.payers.get_or_insert_default();
+    /// Adds the frames of a run.
+    pub fn add(&mut self, run: &FrameRun) {
+        let unknown = self.names.len();
+        let (uses, states) = &mut self.zones[run.zone.map_or(unknown, |zone| zone.min(unknown))];
+        uses.add(run.frame_use, run.pages);
+        states.add(run);
+        self.blocks.add(run);
+        if let Some(inode) = run.cgroup {
+            if inode != self.last_payer.0 {
+                self.pay();
+                self.last_payer.0 = inode;
             }
-            for ((&flags, &count), &inode) in flags.iter().zip(counts.iter()).zip(payers.iter()) {
-                let mut flags = FrameFlags::from_bits(flags);
-                if flags.contains(FrameFlags::COMPOUND_HEAD) {
-                    of_head = flags.bits() & OF_FOLIO.bits();
-                } else if flags.contains(FrameFlags::COMPOUND_TAIL) {
-                    flags = flags | FrameFlags::from_bits(of_head);
-                }
-                let frame_use = FrameUse::of(flags, count);
-                totals.add(frame_use);
-                if inode > 0 {
-                    if inode != payer {
-                        pay(&mut counted.payers, payer, &mut paid);
-                        payer = inode;
-                    }
-                    paid.add(frame_use);
-                }
-            }
-            at += size as u64;
+            self.last_payer.1.add(run.frame_use, run.pages);
         }
-        pay(&mut counted.payers, payer, &mut paid);
-        Ok(())
-    }
-}
-
-/// Adds frames to those of a payer, 0 if there is none.
-fn pay(payers: &mut Option<HashMap<u64, UseTotals>>, inode: u64, paid: &mut UseTotals) {
-    if inode > 0 {
-        *payers.get_or_insert_default().entry(inode).or_default() += paid;
-        *paid = UseTotals::default();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_without_holes_have_what_is_in_no_hole() {
-        let rest = without(&[0..10, 20..30], &[0..2, 4..6, 9..22, 29..40]);
-        assert_eq!(rest, [2..4, 6..9, 22..29]);
-        assert_eq!(without(&[1..3, 5..6], &[]), [1..3, 5..6]);
-        assert!(without(&[1..3, 5..6], &[0..2, 1..9]).is_empty());
     }
 
-    #[test]
-    fn a_piece_is_of_one_zone_or_of_none_and_ends_at_its_border() {
-        let zone = |node, start, spanned| Zone {
+    /// Adds what the last payer pays to the map.
+    fn pay(&mut self) {
+        let (inode, uses) = std::mem::take(&mut self.last_payer);
+        if inode > 0 {
+            let payers = self.payers.get_or_insert_default();
+            *payers.entry(inode).or_default() += &uses;
+        }
+    }
+
+    /// Adds the frames of another tally of the same zones.
+    fn add_all(&mut self, mut other: Self) {
+        other.pay();
+        for ((uses, states), (more_uses, more_states)) in self.zones.iter_mut().zip(&other.zones) {
+            *uses += more_uses;
+            *states += more_states;
+        }
+        for (inode, more) in other.payers.into_iter().flatten() {
+            let payers = self.payers.get_or_insert_default();
+            *payers.entry(inode).or_default() += &more;
+        }
+        self.blocks.add_all(&other.blocks);
+    }
+
+    /// Returns the census of all frames that were added.
+    pub fn finish(mut self) -> FrameCensus {
+        self.pay();
+        let named = self.names.into_iter();
+        let named = named.map(|(node, name)| (Some(node), Some(name)));
+        let zones = named.chain([(None, None)]).zip(self.zones);
+        let zones = zones.map(|((node, zone), (uses, states))| ZoneCensus {
             node,
-            name: "Normal".to_owned(),
-            start: Pfn::new(start),
-            spanned,
-            present: 0,
-            managed: 0,
-            free: 0,
-            per_cpu: 0,
-        };
-        let zones = [zone(0, 10, 20), zone(1, 25, PIECE * 2)];
-        let all = 0..PIECE + 5;
-        let pieces = pieces(std::slice::from_ref(&all), &zones, PageSize::SIZE_4K);
-        let found: Vec<_> = pieces
-            .iter()
-            .map(|piece| (piece.frames.clone(), piece.zone))
-            .collect();
-        let expected = [
-            (0..10, 2),
-            (10..25, 0),
-            (25..30, 2),
-            (30..PIECE, 1),
-            (PIECE..PIECE + 5, 1),
-        ];
-        assert_eq!(found, expected);
+            zone,
+            uses,
+            states,
+        });
+        let has_frames = |zone: &ZoneCensus| zone.node.is_some() || zone.uses.frames() > 0;
+        FrameCensus {
+            page: self.page,
+            zones: zones.filter(has_frames).collect(),
+            payers: self.payers.map(|payers| {
+                let payers = payers.into_iter();
+                let mut payers: Vec<_> = payers
+                    .map(|(inode, uses)| PayerCensus { inode, uses })
+                    .collect();
+                payers.sort_by_key(|payer| (Reverse(payer.uses.frames()), payer.inode));
+                payers
+            }),
+            blocks: self.blocks.finish(),
+        }
     }
 }

@@ -77,3 +77,66 @@ impl FrameUse {
         }
     }
 }
+
+impl FrameUse {
+    /// Returns whether the kernel can move the contents to another frame, as far as the use
+    /// shows that: memory of processes, files and hugetlb, and free memory. Pinned pages are
+    /// unknown, and unflagged memory, which can be free in a list of a CPU, counts as unmovable.
+    pub const fn is_movable(self) -> bool {
+        match self {
+            Self::Anonymous
+            | Self::Shmem
+            | Self::PageCacheMapped
+            | Self::PageCacheUnmapped
+            | Self::SwapCache
+            | Self::HugetlbMapped
+            | Self::HugetlbUnmapped
+            | Self::Free => true,
+            Self::Slab
+            | Self::PageTable
+            | Self::Zero
+            | Self::Reserved
+            | Self::Offline
+            | Self::Poisoned
+            | Self::Kernel
+            | Self::Unflagged => false,
+        }
+    }
+}
+
+named_values! {
+    /// State of a frame in reclaim. A frame can be in several.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum FrameState {
+        /// On a list of memory in use.
+        Active = "active",
+        /// On a list of memory that reclaim looks at first.
+        Inactive = "inactive",
+        /// Locked, or of a file system in memory: reclaim leaves it alone.
+        Unevictable = "unevictable",
+        /// Changed since it was written to its file or to swap.
+        Dirty = "dirty",
+        /// Being written.
+        Writeback = "writeback",
+    }
+    /// All states, in the order of outputs.
+    pub const ALL;
+    /// Returns the name in every output.
+    pub const fn name;
+}
+
+impl FrameState {
+    /// Returns whether a frame with these flags is in the state.
+    pub const fn is_of(self, flags: FrameFlags) -> bool {
+        use FrameFlags as F;
+        let is_listed = flags.contains(F::LRU) && !flags.contains(F::UNEVICTABLE);
+        match self {
+            Self::Active => is_listed && flags.contains(F::ACTIVE),
+            Self::Inactive => is_listed && !flags.contains(F::ACTIVE),
+            Self::Unevictable => flags.contains(F::UNEVICTABLE),
+            Self::Dirty => flags.contains(F::DIRTY),
+            Self::Writeback => flags.contains(F::WRITEBACK),
+        }
+    }
+}

@@ -276,6 +276,13 @@ impl Frames {
     }
 }
 
+impl Frames {
+    /// Returns whether the kernel has memory cgroups.
+    pub(crate) fn has_cgroups(&self) -> bool {
+        self.cgroups.is_some()
+    }
+}
+
 /// Finds out [`Frames::tells_merged`] with a page of the caller.
 fn tells_merged(flags: &File) -> bool {
     let Ok(process) = Process::current() else {

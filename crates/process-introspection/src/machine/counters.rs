@@ -1,0 +1,215 @@
+//! Counters of the kernel about the machine's memory, as they were at one moment. Knows no
+//! frame.
+
+use std::fs;
+use std::path::Path;
+
+use process_introspection_core::PageSize;
+
+use crate::error::Error;
+use crate::machine::buddy::FreeBlocks;
+use crate::machine::zones::Zone;
+use crate::named::named_values;
+use crate::process::mounts::Mounts;
+
+named_values! {
+    /// Counter of the kernel, in bytes.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum MemoryCounter {
+        /// Memory that the kernel manages (`/proc/meminfo`).
+        MemTotal = "MemTotal",
+        /// Free memory, some of which may not be initialized yet (`/proc/meminfo`).
+        MemFree = "MemFree",
+        /// Anonymous memory that is mapped (`/proc/meminfo`).
+        AnonPages = "AnonPages",
+        /// Shared memory and tmpfs (`/proc/meminfo`).
+        Shmem = "Shmem",
+        /// Page cache of files, and shared memory (`/proc/meminfo`).
+        Cached = "Cached",
+        /// Page cache of block devices (`/proc/meminfo`).
+        Buffers = "Buffers",
+        /// Slabs, and memory of kmalloc that is larger than a slab (`/proc/meminfo`).
+        Slab = "Slab",
+        /// Page tables (`/proc/meminfo`).
+        PageTables = "PageTables",
+        /// Page tables of virtual machines and of IOMMUs (`/proc/meminfo`, Linux 6.1).
+        SecPageTables = "SecPageTables",
+        /// hugetlb pages of all sizes, in use or not (`/proc/meminfo`, Linux 4.15).
+        Hugetlb = "Hugetlb",
+        /// Memory in which the hardware reported errors (`/proc/meminfo`).
+        HardwareCorrupted = "HardwareCorrupted",
+        /// Memory in balloons (`/proc/meminfo`, Linux 6.17).
+        Balloon = "Balloon",
+        /// Memory that the firmware has not accepted yet (`/proc/meminfo`, Linux 6.5).
+        Unaccepted = "Unaccepted",
+        /// Memory of vmalloc: modules, BPF, and kernel stacks on most architectures
+        /// (`/proc/meminfo`).
+        VmallocUsed = "VmallocUsed",
+        /// Kernel stacks (`/proc/meminfo`).
+        KernelStack = "KernelStack",
+        /// Data of each CPU (`/proc/meminfo`).
+        Percpu = "Percpu",
+        /// Pools of zswap and zram (`/proc/vmstat`).
+        Zsmalloc = "nr_zspages",
+        /// Memory of drivers that they give back under pressure (`/proc/vmstat`).
+        MiscReclaimable = "nr_kernel_misc_reclaimable",
+        /// Arrays of frames that were allocated after boot (`/proc/vmstat`, Linux 6.11).
+        Memmap = "nr_memmap_pages",
+        /// Memory in use by GPUs (`/proc/vmstat`, Linux 7.0).
+        GpuActive = "nr_gpu_active",
+        /// Memory that GPU drivers keep for use (`/proc/vmstat`, Linux 7.0).
+        GpuReclaim = "nr_gpu_reclaim",
+        /// Memory of drivers in regions for contiguous allocations (`/sys/kernel/mm/cma`,
+        /// Linux 6.9: allocated less released).
+        CmaAllocated = "cma_allocated",
+    }
+    /// All counters.
+    pub const ALL;
+    /// Returns the kernel's name, in every output.
+    pub const fn name;
+}
+
+/// Counters of the kernel about the machine's memory at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryCounters {
+    values: [Option<u64>; MemoryCounter::ALL.len()],
+    zones: Vec<Zone>,
+    free_blocks: Vec<FreeBlocks>,
+    /// Whether kernel stacks are memory of vmalloc.
+    stacks_in_vmalloc: bool,
+}
+
+impl MemoryCounters {
+    /// Reads the counters from `/proc/meminfo`, `/proc/vmstat`, `/proc/zoneinfo`,
+    /// `/proc/buddyinfo`, `/proc/vmallocinfo` and `/sys/kernel/mm/cma`.
+    ///
+    /// # Errors
+    /// Errors of the system. A counter that the kernel does not have is no error.
+    pub fn read() -> Result<Self, Error> {
+        Self::read_in(&Mounts::new())
+    }
+
+    /// Reads the counters below other mounts of proc and sysfs.
+    ///
+    /// # Errors
+    /// As [`MemoryCounters::read`].
+    pub fn read_in(mounts: &Mounts) -> Result<Self, Error> {
+        let page = PageSize::base().bytes();
+        let text = |name| fs::read_to_string(mounts.proc().join(name)).unwrap_or_default();
+        let (meminfo, vmstat) = (text("meminfo"), text("vmstat"));
+        let value = |counter: MemoryCounter| match counter {
+            MemoryCounter::CmaAllocated => cma_pages(&mounts.sys().join("kernel/mm/cma"))
+                .map(|pages| pages.saturating_mul(page)),
+            _ => of_meminfo(&meminfo, counter.name())
+                .or_else(|| of_vmstat(&vmstat, counter.name())?.checked_mul(page)),
+        };
+        Ok(Self {
+            values: MemoryCounter::ALL.map(value),
+            zones: Zone::read_all_in(mounts)?,
+            free_blocks: FreeBlocks::read_all_in(mounts)?,
+            stacks_in_vmalloc: has_stacks(&text("vmallocinfo")),
+        })
+    }
+
+    /// Returns the value in bytes; `None` if this kernel does not have the counter.
+    pub fn get(&self, counter: MemoryCounter) -> Option<u64> {
+        self.values[counter as usize]
+    }
+
+    /// Returns the zones with their counts.
+    pub fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    /// Returns the free blocks of each zone.
+    pub fn free_blocks(&self) -> &[FreeBlocks] {
+        &self.free_blocks
+    }
+
+    /// Returns a count of all zones in bytes.
+    pub(crate) fn frames_of_zones(&self, count: impl Fn(&Zone) -> u64) -> u64 {
+        let frames: u64 = self.zones.iter().map(count).sum();
+        frames * PageSize::base().bytes()
+    }
+
+    /// Returns whether kernel stacks are memory of vmalloc, which then counts them, too; true
+    /// also if this is not known.
+    pub fn stacks_in_vmalloc(&self) -> bool {
+        self.stacks_in_vmalloc
+    }
+}
+
+/// Returns a line of meminfo in bytes.
+fn of_meminfo(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|&(key, _)| key == name)?;
+    let kib: u64 = value.split_whitespace().next()?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// Returns a line of vmstat.
+fn of_vmstat(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, value) = lines.find(|&(key, _)| key == name)?;
+    value.parse().ok()
+}
+
+/// Returns the pages that drivers hold in all CMA regions; `None` before Linux 6.9, which does
+/// not count what they give back (mm/cma_sysfs.c).
+fn cma_pages(folder: &Path) -> Option<u64> {
+    let mut pages = 0;
+    for region in fs::read_dir(folder).ok()?.flatten() {
+        let read = |name: &str| -> Option<u64> {
+            let text = fs::read_to_string(region.path().join(name)).ok()?;
+            text.trim().parse().ok()
+        };
+        let released = read("release_pages_success")?;
+        pages += read("alloc_pages_success")?.saturating_sub(released);
+    }
+    Some(pages)
+}
+
+/// Returns whether `/proc/vmallocinfo` has stacks of tasks. It names the function that
+/// allocated, which is the one into which kernel/fork.c `alloc_thread_stack_node` was inlined.
+/// Without the file they are taken for vmalloc's: their memory is not counted twice then.
+fn has_stacks(vmallocinfo: &str) -> bool {
+    const CALLERS: [&str; 5] = [
+        "alloc_thread_stack_node+",
+        "dup_task_struct+",
+        "copy_process+",
+        "kernel_clone+",
+        "fork_idle+",
+    ];
+    let mut callers = vmallocinfo.lines();
+    vmallocinfo.is_empty()
+        || callers.any(|line| {
+            let mut words = line.split_whitespace();
+            words.any(|word| CALLERS.iter().any(|caller| word.starts_with(caller)))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_the_number_behind_its_whole_name() {
+        let meminfo = "Slab:  12 kB\nShmemHugePages: 4 kB\nShmem: 3 kB\nHugePages_Total: 7\n";
+        assert_eq!(of_meminfo(meminfo, "Shmem"), Some(3072));
+        assert_eq!(of_meminfo(meminfo, "Cached"), None);
+        let vmstat = "nr_zspages 5\nnr_memmap_boot_pages 9\n";
+        assert_eq!(of_vmstat(vmstat, "nr_zspages"), Some(5));
+        assert_eq!(of_vmstat(vmstat, "nr_memmap_pages"), None);
+    }
+
+    #[test]
+    fn stacks_are_known_by_the_function_that_allocated_them() {
+        let line = |name: &str| format!("0x0-0x1 20480 {name}+0x1/0x2 pages=4 vmalloc N0=4\n");
+        assert!(has_stacks(
+            &(line("htab_map_alloc") + &line("kernel_clone"))
+        ));
+        assert!(!has_stacks(&line("htab_map_alloc")));
+        assert!(has_stacks(""));
+    }
+}
