@@ -58,6 +58,8 @@ pub mod field;
 mod huge_advice;
 mod huge_pages;
 mod json;
+mod machine;
+mod machine_picture;
 mod name;
 mod number;
 mod object;
@@ -69,6 +71,7 @@ mod physical;
 mod process;
 mod record;
 mod resident;
+mod screen;
 mod snapshot;
 mod state;
 mod summary;
@@ -90,8 +93,13 @@ pub use field::{
     Source, StoredType, Unit, Visit,
 };
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
+pub use machine::{
+    BlockRecord, BlockUseRecord, FrameGroupRecord, FrameGrouping, FrameUseRecord, FreeRecord,
+    MachineNodeRecord, MachineRecord, PayerRecord, UnflaggedRecord, ZoneRecord,
+};
+pub use machine_picture::MachinePicture;
 pub use name::{Name, NameBuf};
-pub use number::{DeviceNumber, Hex, SignedHex, Time};
+pub use number::{DeviceNumber, Hex, Real, SignedHex, Time};
 pub use object::ObjectRecord;
 pub use order::{SortField, SortKey, UnknownColumn};
 pub use owner::{NamedBy, OwnedPages, OwnerKind, OwnerRecord, Searched};

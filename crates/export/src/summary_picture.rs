@@ -9,6 +9,7 @@ use crate::huge_pages::HugePagesRecord;
 use crate::name::Name;
 use crate::number::rough;
 use crate::record::{Layout, Record};
+use crate::screen::{or_dash, percent, Screen};
 use crate::summary::{ContiguityRecord, NodeRecord, SummaryRecord, UsageRecord};
 
 /// Summary as a picture in tables; in other formats the summary itself.
@@ -41,67 +42,13 @@ impl Record for SummaryPicture<'_> {
     }
 
     fn picture(&self, width: Option<usize>) -> String {
-        let mut page = Page {
-            text: String::new(),
-            width: width.unwrap_or(WIDTH).clamp(60, 100),
-            ascii: self.ascii,
-        };
-        page.draw(self);
-        page.text
+        let mut screen = Screen::new(width, self.ascii);
+        screen.draw(self);
+        screen.into_text()
     }
 }
 
-/// Width of a picture if the terminal's is unknown.
-const WIDTH: usize = 80;
-
-struct Page {
-    text: String,
-    width: usize,
-    ascii: bool,
-}
-
-/// Returns a part of a whole as `12%`; `<1%` is more than nothing, and 100% is all.
-fn percent(part: u64, whole: u64) -> String {
-    match (u128::from(part) * 100).checked_div(u128::from(whole)) {
-        None => "-".to_owned(),
-        Some(0) if part > 0 => "<1%".to_owned(),
-        Some(share) => format!("{share}%"),
-    }
-}
-
-/// Returns a rounded size, `-` if it is unknown.
-fn or_dash(bytes: Option<u64>) -> String {
-    bytes.map_or("-".to_owned(), rough)
-}
-
-impl Page {
-    fn line(&mut self, text: &str) {
-        self.text.push_str(text.trim_end());
-        self.text.push('\n');
-    }
-
-    /// Appends phrases in as many lines as they need, the further ones indented.
-    fn phrases(&mut self, indent: &str, separator: &str, phrases: impl Iterator<Item = String>) {
-        let mut line = String::new();
-        for phrase in phrases {
-            let used = line.chars().count() + separator.len() + phrase.chars().count();
-            if line.is_empty() {
-                line = format!("{indent}{phrase}");
-            } else if used <= self.width {
-                line = line + separator + &phrase;
-            } else {
-                self.line(&line);
-                line = format!("{indent}  {phrase}");
-            }
-        }
-        self.line(&line);
-    }
-
-    /// Appends text, broken between words.
-    fn prose(&mut self, indent: &str, text: &str) {
-        self.phrases(indent, " ", text.split(' ').map(str::to_owned));
-    }
-
+impl Screen {
     fn draw(&mut self, picture: &SummaryPicture<'_>) {
         let SummaryPicture {
             record, missing, ..
@@ -240,30 +187,6 @@ impl Page {
             self.line(&row(kind.kind, cells(&kind.usage)));
         }
         self.line(&row(&all, cells(&record.total)));
-    }
-
-    /// Appends a name, bytes, their part of a whole, and a bar.
-    fn bar_line(&mut self, name: &str, bytes: u64, whole: u64, more: &str) {
-        let start = format!(
-            "  {name:<20}{:>6} {:>5}{more} ",
-            rough(bytes),
-            percent(bytes, whole)
-        );
-        let room = self.width.saturating_sub(start.chars().count()).min(40);
-        let bar = self.bar(bytes, whole, room);
-        self.line(&(start + &bar));
-    }
-
-    fn bar(&self, part: u64, whole: u64, room: usize) -> String {
-        const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-        let eighths = u128::from(part) * room as u128 * 8;
-        let eighths = eighths.checked_div(u128::from(whole)).unwrap_or(0) as usize;
-        // More than nothing is visible.
-        let eighths = if part > 0 { eighths.max(1) } else { 0 };
-        match self.ascii {
-            true => "#".repeat(eighths.div_ceil(8)),
-            false => "█".repeat(eighths / 8) + EIGHTHS[eighths % 8],
-        }
     }
 
     fn pages(&mut self, record: &SummaryRecord) {

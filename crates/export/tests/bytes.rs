@@ -6,7 +6,8 @@ mod samples;
 use std::fmt::Write as _;
 
 use process_introspection_export::{
-    Extra, Folded, Format, PhysicalRecord, ProcessLine, Record, State, SummaryPicture,
+    Extra, Folded, Format, MachinePicture, PhysicalRecord, ProcessLine, Record, State,
+    SummaryPicture,
 };
 
 const NAMES: [&[u8]; 3] = [
@@ -103,6 +104,16 @@ fn add_all(text: &mut String) {
         unknown.process = process;
         add_with(extra, "resident of processes", &[unknown], text);
         add("snapshots", &samples::snapshots(name), text);
+        let machine = [true, false].map(|whole| samples::machine::machine(name, whole));
+        add("machine", &machine, text);
+        let picture = |ascii| {
+            machine
+                .each_ref()
+                .map(|record| MachinePicture { record, ascii })
+        };
+        add("machine picture", &picture(false), text);
+        add("machine picture in ASCII", &picture(true), text);
+        add("machine group", &samples::machine::frame_groups(name), text);
         let mut object = samples::object(name);
         (object.build_id, object.linked_vaddr, object.relocation) = (None, None, None);
         add("object", &[samples::object(name), object], text);
@@ -121,6 +132,7 @@ fn add_all(text: &mut String) {
         ];
         add("owner", &records, text);
     });
+    add("machine use", &samples::machine::frame_uses(), text);
     add("extents", &[samples::extent()], text);
     let addresses = [samples::address(), samples::hidden_address()];
     add("address", &addresses, text);

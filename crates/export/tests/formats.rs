@@ -332,8 +332,10 @@ fn csv_and_json_have_the_same_fields() {
         check_same_fields(&[samples::virtual_region(name)]);
         check_same_fields(&[samples::resident(name)]);
         check_same_fields(&samples::snapshots(name));
+        check_same_fields(&samples::machine::frame_groups(name));
         check_same_fields(&[samples::object(name)]);
     }
+    check_same_fields(&samples::machine::frame_uses());
     check_same_fields(&[samples::extent()]);
 }
 

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use process_introspection::MappingKind;
 use process_introspection_export::{
-    AddressRecord, ChangeRecord, ExtentRecord, Field, Kind, Layout, MappingUsageRecord,
-    ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
-    SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
+    AddressRecord, ChangeRecord, ExtentRecord, Field, FrameGroupRecord, FrameUseRecord, Kind,
+    Layout, MachineRecord, MappingUsageRecord, ObjectRecord, OwnerRecord, PageTableRecord,
+    PhysicalRecord, Record, ResidentRecord, SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
 };
 use serde_json::{json, Map, Value};
 
@@ -30,7 +30,7 @@ fn described<R: Record>(name: &'static str, command: &'static str) -> Described 
     }
 }
 
-fn all() -> [Described; 12] {
+fn all() -> [Described; 15] {
     [
         described::<PhysicalRecord<'_>>("physical", "physical"),
         described::<PageTableRecord<'_>>("pagetable", "pagetable"),
@@ -40,6 +40,9 @@ fn all() -> [Described; 12] {
         described::<ObjectRecord<'_>>("object", "object"),
         described::<AddressRecord>("frame", "frame"),
         described::<OwnerRecord<'_>>("owner", "owner"),
+        described::<MachineRecord>("machine", "machine"),
+        described::<FrameUseRecord>("machine-use", "machine --by use"),
+        described::<FrameGroupRecord>("machine-group", "machine --by cgroup"),
         described::<SnapshotRecord<'_>>("snapshots", "snapshots"),
         described::<ChangeRecord<'_>>("diff", "diff"),
         described::<SummaryRecord>("summary", "summary"),
@@ -105,6 +108,7 @@ impl Definitions {
         let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
         match field.kind {
             Kind::Number => self.number(field),
+            Kind::Real => json!({"type": "number"}),
             Kind::Hex => self.refer("hex", || {
                 json!({
                     "description": "Number in hexadecimal. It is a string because JSON numbers \
@@ -260,6 +264,7 @@ fn type_name(field: &Field) -> String {
             Unit::Bytes => "number of bytes",
             Unit::Pages => "number of base pages",
         },
+        Kind::Real => "real number",
         Kind::Hex => "hexadecimal number",
         Kind::SignedHex => "signed hexadecimal number",
         Kind::Decimal => "number as text",

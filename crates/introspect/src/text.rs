@@ -43,3 +43,15 @@ mod tests {
         assert_eq!(shortened(&long[2..]), "é".repeat(100));
     }
 }
+
+/// Returns whether the locale has block characters.
+pub(crate) fn has_utf8() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = set("LC_ALL")
+        .or_else(|| set("LC_CTYPE"))
+        .or_else(|| set("LANG"));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}

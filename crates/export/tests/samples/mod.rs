@@ -3,6 +3,8 @@
 // Each test program uses a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod machine;
+
 use process_introspection::{BuildId, Device, FrameFlags, HugePolicy};
 use process_introspection_export::{
     AddressRecord, AtLeastRecord, ContiguityRecord, Decimal, Details, DeviceNumber,

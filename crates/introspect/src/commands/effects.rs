@@ -93,7 +93,9 @@ fn is_wrong_for_snapshot(given: &Given, is_live: bool) -> bool {
 fn value(subcommand: &str, option: &str) -> Option<&'static str> {
     Some(match option {
         "sort" if subcommand == "snapshots" => "size",
+        "sort" if subcommand == "machine" => "bytes",
         "sort" => "pid",
+        "by" => "zone",
         "format" => "json",
         "output" | "from-log" | "redact-key" => "file",
         "mapping" | "host" => "name",
@@ -261,6 +263,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
                 || given.has("interval") && !given.has("watch")
                 || is_wrong_for_snapshot(given, is_live)
         },
+    },
+    Subcommand {
+        name: "machine",
+        forms: &[Form::Bare],
+        options: "by sort top format output procfs sysfs",
+        is_wrong: |_, given| given.count(&["sort", "top"]) > 0 && !given.has("by"),
     },
     Subcommand {
         name: "read",

@@ -7,6 +7,7 @@ mod details;
 mod diff;
 mod extents;
 mod frame;
+mod machine;
 mod man;
 mod mappings;
 mod object;
@@ -40,6 +41,7 @@ Examples:
   introspect extents 1234 7f0000000000+2M --contiguous --align 2M
   introspect resident 1234
   introspect owner 11c183000
+  introspect machine
 
 The manual pages describe PID, RANGE, privileges and exit statuses: introspect(1).";
 
@@ -65,6 +67,7 @@ pub(crate) enum Command {
     Object(object::Arguments),
     Frame(frame::Arguments),
     Owner(owner::Arguments),
+    Machine(machine::Arguments),
     Read(read::Arguments),
     Snapshot(snapshot::Arguments),
     Snapshots(snapshots::Arguments),
@@ -87,6 +90,7 @@ impl Command {
             Self::Snapshots(snapshots) => snapshots.check(),
             Self::Owner(owner) => owner.check(),
             Self::Diff(diff) => diff.check(),
+            Self::Machine(machine) => machine.check(),
             _ => Ok(()),
         }
     }
@@ -104,6 +108,7 @@ impl Command {
             Self::Read(read) => Some(&read.process.target.pid),
             Self::Snapshot(snapshot) => snapshot.target(),
             Self::Frame(_)
+            | Self::Machine(_)
             | Self::Snapshots(_)
             | Self::Diff(_)
             | Self::Prune(_)
@@ -127,6 +132,7 @@ impl Command {
             Self::Object(object) => object.run(),
             Self::Frame(frame) => frame.run(),
             Self::Owner(owner) => owner.run(),
+            Self::Machine(machine) => machine.run(),
             Self::Read(read) => read.run(),
             Self::Snapshot(snapshot) => snapshot.run(),
             Self::Snapshots(snapshots) => snapshots.run(),
@@ -151,6 +157,7 @@ fn manual(subcommand: &str) -> &'static str {
         "object" => object::MANUAL,
         "frame" => frame::MANUAL,
         "owner" => owner::MANUAL,
+        "machine" => machine::MANUAL,
         "read" => read::MANUAL,
         "snapshot" => snapshot::MANUAL,
         "snapshots" => snapshots::MANUAL,

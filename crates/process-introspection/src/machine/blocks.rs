@@ -17,12 +17,12 @@ pub struct BlockCensus {
     pub blocks: u64,
     /// Number of blocks of which all frames are free in the page allocator.
     pub free: u64,
-    /// Number of blocks of which the kernel reports nothing: not initialized yet, or its own
-    /// memory in large blocks.
-    pub unflagged: u64,
-    /// Number of other blocks with a frame that the kernel cannot move, as far as flags show
-    /// that: see [`FrameUse::is_movable`].
+    /// Number of blocks with a frame that the kernel cannot move, as far as flags show that:
+    /// see [`FrameUse::is_movable`].
     pub unmovable: u64,
+    /// Number of other blocks with an unflagged frame: whether they can be freed is unknown. The
+    /// frame can be free in a list of a CPU, not initialized yet, or the kernel's.
+    pub unflagged: u64,
     /// Number of blocks with a frame of each use.
     containing: [u64; FrameUse::ALL.len()],
     /// Number of unmovable blocks with one such use only, by that use.
@@ -35,8 +35,8 @@ impl BlockCensus {
             size,
             blocks: 0,
             free: 0,
-            unflagged: 0,
             unmovable: 0,
+            unflagged: 0,
             containing: Default::default(),
             prevented: Default::default(),
         }
@@ -56,13 +56,10 @@ impl BlockCensus {
     fn add(&mut self, uses: Uses) {
         self.blocks += 1;
         self.free += u64::from(uses == Uses::of(FrameUse::Free));
-        let is_unflagged = uses == Uses::of(FrameUse::Unflagged);
-        self.unflagged += u64::from(is_unflagged);
-        let unmovable = match is_unflagged {
-            true => Uses::default(),
-            false => uses.without_movable(),
-        };
+        let unmovable = uses.without(|one| one.is_movable() != Some(false));
         self.unmovable += u64::from(unmovable != Uses::default());
+        let is_unknown = unmovable == Uses::default() && uses.contains(FrameUse::Unflagged);
+        self.unflagged += u64::from(is_unknown);
         for frame_use in FrameUse::ALL {
             let index = frame_use as usize;
             self.containing[index] += u64::from(uses.contains(frame_use));
@@ -99,10 +96,10 @@ impl Uses {
         self.0 & Self::of(frame_use).0 != 0
     }
 
-    fn without_movable(self) -> Self {
-        let movable = FrameUse::ALL.into_iter().filter(|one| one.is_movable());
-        let movable = movable.fold(0, |set, one| set | Self::of(one).0);
-        Self(self.0 & !movable)
+    fn without(self, is_out: impl Fn(&FrameUse) -> bool) -> Self {
+        let out = FrameUse::ALL.into_iter().filter(is_out);
+        let out = out.fold(0, |set, one| set | Self::of(one).0);
+        Self(self.0 & !out)
     }
 }
 
@@ -233,22 +230,23 @@ mod tests {
 
     #[test]
     fn a_block_that_only_one_use_keeps_is_counted_for_it() {
-        use FrameUse::{Anonymous, Free, Slab, Unflagged};
+        use FrameUse::{Anonymous, Free, PageTable, Slab, Unflagged};
         let found = counted(&[
             run(0, 511, Anonymous, 0),
             run(511, 1, Slab, 0),
             run(512, 512, Free, 0),
             run(1024, 100, Slab, 0),
-            run(1124, 412, Unflagged, 0),
+            run(1124, 412, PageTable, 0),
             run(1536, 512, Anonymous, 0),
-            run(2048, 512, Unflagged, 0),
+            run(2048, 511, Anonymous, 0),
+            run(2559, 1, Unflagged, 0),
         ]);
         let small = &found[0];
         assert_eq!((small.blocks, small.free, small.unmovable), (5, 1, 2));
         assert_eq!(small.unflagged, 1);
         assert_eq!((small.containing(Slab), small.prevented_by(Slab)), (2, 1));
-        assert_eq!(small.prevented_by(Unflagged), 0);
-        assert_eq!(small.containing(Anonymous), 2);
+        assert_eq!(small.prevented_by(PageTable), 0);
+        assert_eq!(small.containing(Anonymous), 3);
         let large = &found[1];
         assert_eq!((large.blocks, large.free, large.unmovable), (2, 0, 2));
         assert_eq!((large.prevented_by(Slab), large.containing(Free)), (1, 1));

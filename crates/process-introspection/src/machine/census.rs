@@ -29,6 +29,14 @@ impl UseTotals {
         FrameUse::ALL.into_iter().zip(self.0)
     }
 
+    /// Returns the frames of the uses for which `is_wanted` is true.
+    pub fn only(&self, is_wanted: impl Fn(FrameUse) -> bool) -> Self {
+        let mut only = Self::default();
+        let wanted = self.iter().filter(|&(frame_use, _)| is_wanted(frame_use));
+        wanted.for_each(|(frame_use, frames)| only.add(frame_use, frames));
+        only
+    }
+
     fn add(&mut self, frame_use: FrameUse, frames: u64) {
         self.0[frame_use as usize] += frames;
     }

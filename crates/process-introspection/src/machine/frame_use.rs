@@ -80,9 +80,9 @@ impl FrameUse {
 
 impl FrameUse {
     /// Returns whether the kernel can move the contents to another frame, as far as the use
-    /// shows that: memory of processes, files and hugetlb, and free memory. Pinned pages are
-    /// unknown, and unflagged memory, which can be free in a list of a CPU, counts as unmovable.
-    pub const fn is_movable(self) -> bool {
+    /// shows that: memory of processes, files and hugetlb, and free memory. `None` for unflagged
+    /// memory, which can be free in a list of a CPU. Pinned pages are unknown to it.
+    pub const fn is_movable(self) -> Option<bool> {
         match self {
             Self::Anonymous
             | Self::Shmem
@@ -91,15 +91,15 @@ impl FrameUse {
             | Self::SwapCache
             | Self::HugetlbMapped
             | Self::HugetlbUnmapped
-            | Self::Free => true,
+            | Self::Free => Some(true),
             Self::Slab
             | Self::PageTable
             | Self::Zero
             | Self::Reserved
             | Self::Offline
             | Self::Poisoned
-            | Self::Kernel
-            | Self::Unflagged => false,
+            | Self::Kernel => Some(false),
+            Self::Unflagged => None,
         }
     }
 }

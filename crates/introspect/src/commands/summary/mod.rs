@@ -5,7 +5,6 @@ mod several;
 mod stored;
 
 use std::cmp::Reverse;
-use std::env;
 use std::slice;
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ use crate::options::pid::TargetText;
 use crate::options::selection::MappingOption;
 use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
+use crate::text::has_utf8;
 
 const USAGE: &str = "\
 introspect summary [OPTIONS] <PID>...
@@ -304,16 +304,4 @@ fn missing(summary: &SummaryRecord) -> Vec<String> {
         missing.push("this kernel does not report huge pages (Linux 6.7 does)".to_owned());
     }
     missing
-}
-
-/// Returns whether the locale has block characters.
-fn has_utf8() -> bool {
-    let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    let locale = set("LC_ALL")
-        .or_else(|| set("LC_CTYPE"))
-        .or_else(|| set("LANG"));
-    locale.is_some_and(|locale| {
-        let locale = locale.to_ascii_lowercase();
-        locale.contains("utf-8") || locale.contains("utf8")
-    })
 }

@@ -1,0 +1,130 @@
+//! `introspect machine`: the memory of the whole machine, each frame in one use and with one
+//! payer.
+
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use process_introspection::{MemoryBalance, MemoryCgroups};
+use process_introspection_export::{
+    Fields, FrameGroupRecord, FrameGrouping, FrameUseRecord, Layout, MachinePicture, MachineRecord,
+    Record,
+};
+
+use crate::control::launch::WalkContext;
+use crate::failure::Failure;
+use crate::options::mounts::MountOptions;
+use crate::options::output::OutputOptions;
+use crate::options::sorting::SortOptions;
+use crate::output::sink::Sink;
+use crate::text::has_utf8;
+
+const EXAMPLES: &str = "\
+Examples:
+  introspect machine
+  introspect machine --by use
+  introspect machine --by unit --top 10
+  introspect machine --format json | jq '.[] | [.present, .unexplained]'
+  introspect machine --by zone --format csv";
+
+pub(crate) const MANUAL: &str = include_str!("manual/machine.txt");
+
+/// Show what the machine's memory is used for, and who pays for it
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// List frames by their use, payer or place
+    #[arg(long, value_name = "GROUP", value_enum)]
+    by: Option<Grouping>,
+    #[command(flatten)]
+    sorting: SortOptions,
+    #[command(flatten)]
+    mounts: MountOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Grouping {
+    /// Use, beside the kernel's counter
+    Use,
+    /// Cgroup that pays
+    Cgroup,
+    /// systemd unit of that cgroup
+    Unit,
+    /// Container of that cgroup
+    Container,
+    /// NUMA node
+    Node,
+    /// Zone
+    Zone,
+}
+
+impl Grouping {
+    /// Returns the groups of payers or places; `None` for uses.
+    fn of_frames(self) -> Option<FrameGrouping> {
+        match self {
+            Self::Use => None,
+            Self::Cgroup => Some(FrameGrouping::Cgroup),
+            Self::Unit => Some(FrameGrouping::Unit),
+            Self::Container => Some(FrameGrouping::Container),
+            Self::Node => Some(FrameGrouping::Node),
+            Self::Zone => Some(FrameGrouping::Zone),
+        }
+    }
+}
+
+impl Arguments {
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        if self.by.is_none() && self.sorting.is_present() {
+            let message = "--sort and --top are for lists: use them with --by";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        self.sorting.check(self.layout().fields)
+    }
+
+    fn layout(&self) -> Layout {
+        match self.by {
+            None => MachineRecord::LAYOUT,
+            Some(Grouping::Use) => FrameUseRecord::LAYOUT,
+            Some(_) => FrameGroupRecord::LAYOUT,
+        }
+    }
+
+    /// Runs the subcommand.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let mounts = self.mounts.mounts()?;
+        let context = WalkContext::default();
+        let mut sink = Sink::open(&self.output, &self.layout(), None, &[], context)?;
+        let balance = MemoryBalance::take_in(&mounts)?;
+        let cgroups = MemoryCgroups::read_in(&mounts);
+        let cgroup = |inode| cgroups.get(inode);
+        let Some(by) = self.by else {
+            let record = MachineRecord::new(&balance, cgroup);
+            sink.write(&MachinePicture {
+                record: &record,
+                ascii: !has_utf8(),
+            })?;
+            return sink.finish();
+        };
+        match by.of_frames() {
+            None => self.list(MachineRecord::uses(&balance), sink),
+            Some(grouping) => {
+                let groups = FrameGroupRecord::all(&balance, grouping, cgroup);
+                let groups = groups.ok_or_else(|| {
+                    Failure::Message(
+                        "this kernel has no memory cgroups, which pay for frames: list by use, \
+                         node or zone"
+                            .to_owned(),
+                    )
+                })?;
+                self.list(groups, sink)
+            }
+        }
+    }
+
+    fn list<R: Record + Fields>(&self, mut records: Vec<R>, mut sink: Sink) -> Result<(), Failure> {
+        self.sorting.arrange(&mut records)?;
+        records.iter().try_for_each(|record| sink.write(record))?;
+        sink.finish()
+    }
+}
