@@ -49,6 +49,7 @@ pub(crate) fn enlarge(root: &Path, regions: u64, moved: Option<u64>) -> Result<(
         host: of.entry().host().to_vec(),
         taken_at: SystemTime::now(),
         details: false,
+        frames: false,
         description: Vec::new(),
     };
     let process = of.processes().map_err(text)?.pop().ok_or("no process")?;

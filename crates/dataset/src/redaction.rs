@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use process_introspection_export::{Details, NameBuf};
 use sha2::Sha256;
 
+use crate::tables::frames::FrameRow;
 use crate::tables::mappings::MappingRow;
 use crate::tables::processes::ProcessRow;
 
@@ -75,6 +76,11 @@ impl Redaction {
         if !KERNELS.contains(&&row.path.0[..]) {
             self.replace(&mut row.path);
         }
+    }
+
+    /// Redacts a run of frames: the path of its cgroup.
+    pub fn frame(&self, row: &mut FrameRow) {
+        self.replace(&mut row.cgroup);
     }
 
     /// Redacts the details of a region: the path of its swap area.

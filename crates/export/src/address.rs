@@ -16,7 +16,7 @@ record! {
         /// Page frame number: the address divided by the base page size.
         pub pfn: u64 = pages(),
         /// Kind of the resource at the address, by /proc/iomem; hidden if the caller may
-        /// not see it.
+        /// not see it, or a snapshot has no frame there.
         pub kind: &'static str = one_of(places).text(1, "KIND", 17),
         /// Names in /proc/iomem of the ranges that contain the address, outermost first;
         /// empty if it is unclaimed or hidden.
@@ -71,6 +71,29 @@ impl AddressRecord {
             node: place.node,
             flags: flags.map(FlagNames),
             mapcount: mapcount.filter(|_| flags.is_some_and(is_counted)),
+        }
+    }
+}
+
+impl AddressRecord {
+    /// Returns the record of an address in a snapshot, which has no resources: the node, the
+    /// flags and the mapcount of its frame, `None` if it has no such frame of RAM.
+    pub fn stored(
+        address: PhysAddr,
+        frame: Option<(Option<u32>, FrameFlags, u64)>,
+        base: PageSize,
+    ) -> Self {
+        let kind = frame.map(|_| PhysicalKind::SystemRam.name());
+        Self {
+            paddr: address.into(),
+            pfn: address.pfn(base).as_u64(),
+            kind: kind.unwrap_or("hidden"),
+            resources: Vec::new(),
+            first: None,
+            last: None,
+            node: frame.and_then(|(node, ..)| node),
+            flags: frame.map(|(_, flags, _)| FlagNames(flags)),
+            mapcount: frame.map(|(.., mapcount)| mapcount),
         }
     }
 }

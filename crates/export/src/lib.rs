@@ -52,6 +52,7 @@ mod change;
 mod delimited;
 mod details;
 mod extents;
+mod frame_change;
 // Public for `record!`, which other crates use, too.
 #[doc(hidden)]
 pub mod field;
@@ -92,6 +93,7 @@ pub use field::{
     read_field, Column, Extra, Field, FieldType, Fields, FromSource, Kind, MissingField, Show,
     Source, StoredType, Unit, Visit,
 };
+pub use frame_change::FrameChangeRecord;
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use machine::{
     BlockRecord, BlockUseRecord, FrameGroupRecord, FrameGrouping, FrameUseRecord, FreeRecord,

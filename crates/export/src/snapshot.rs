@@ -48,6 +48,8 @@ record! {
         pub mappings: Option<u64> = null("if its row cannot be read"),
         /// Number of regions.
         pub regions: Option<u64> = null("if its row cannot be read"),
+        /// Number of runs of frames of the machine.
+        pub frames: Option<u64> = null("without --frames, or if its row cannot be read"),
         /// Size of its files, without that of its row.
         pub size: Option<u64> = bytes().rough(3, "SIZE", 5).null("if its row cannot be read"),
         /// Whether all processes were requested.

@@ -133,6 +133,8 @@ fn add_all(text: &mut String) {
         add("owner", &records, text);
     });
     add("machine use", &samples::machine::frame_uses(), text);
+    let changes = samples::machine::frame_changes();
+    add("frame change", &changes, text);
     add("extents", &[samples::extent()], text);
     let addresses = [samples::address(), samples::hidden_address()];
     add("address", &addresses, text);

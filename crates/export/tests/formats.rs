@@ -336,6 +336,7 @@ fn csv_and_json_have_the_same_fields() {
         check_same_fields(&[samples::object(name)]);
     }
     check_same_fields(&samples::machine::frame_uses());
+    check_same_fields(&samples::machine::frame_changes());
     check_same_fields(&[samples::extent()]);
 }
 

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use process_introspection::MappingKind;
 use process_introspection_export::{
-    AddressRecord, ChangeRecord, ExtentRecord, Field, FrameGroupRecord, FrameUseRecord, Kind,
-    Layout, MachineRecord, MappingUsageRecord, ObjectRecord, OwnerRecord, PageTableRecord,
-    PhysicalRecord, Record, ResidentRecord, SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
+    AddressRecord, ChangeRecord, ExtentRecord, Field, FrameChangeRecord, FrameGroupRecord,
+    FrameUseRecord, Kind, Layout, MachineRecord, MappingUsageRecord, ObjectRecord, OwnerRecord,
+    PageTableRecord, PhysicalRecord, Record, ResidentRecord, SnapshotRecord, SummaryRecord, Unit,
+    VirtualRecord,
 };
 use serde_json::{json, Map, Value};
 
@@ -30,7 +31,7 @@ fn described<R: Record>(name: &'static str, command: &'static str) -> Described 
     }
 }
 
-fn all() -> [Described; 15] {
+fn all() -> [Described; 16] {
     [
         described::<PhysicalRecord<'_>>("physical", "physical"),
         described::<PageTableRecord<'_>>("pagetable", "pagetable"),
@@ -45,6 +46,7 @@ fn all() -> [Described; 15] {
         described::<FrameGroupRecord>("machine-group", "machine --by cgroup"),
         described::<SnapshotRecord<'_>>("snapshots", "snapshots"),
         described::<ChangeRecord<'_>>("diff", "diff"),
+        described::<FrameChangeRecord>("diff-frames", "diff --frames"),
         described::<SummaryRecord>("summary", "summary"),
         described::<MappingUsageRecord<'_>>("summary-mapping", "summary --by-mapping"),
     ]

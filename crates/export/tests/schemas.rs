@@ -167,6 +167,7 @@ fn every_kind_of_record_is_as_its_schema_says() {
         let unknown = mapping_usage(name, false);
         check_with(&[Extra::Pid], "summary-mapping", &[unknown]);
     }
+    check("diff-frames", &samples::machine::frame_changes());
     check("machine-use", &samples::machine::frame_uses());
     check("extents", &[samples::extent()]);
     check("frame", &[address(), hidden_address()]);
@@ -357,7 +358,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 15] = [
+const SCHEMAS: [&str; 16] = [
     "physical",
     "pagetable",
     "extents",
@@ -371,6 +372,7 @@ const SCHEMAS: [&str; 15] = [
     "machine-group",
     "snapshots",
     "diff",
+    "diff-frames",
     "summary",
     "summary-mapping",
 ];

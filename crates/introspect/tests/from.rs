@@ -374,6 +374,7 @@ fn write_changed(from: &Snapshot, root: &Path, version: u32, host: &str, is_unre
         host: host.as_bytes().to_vec(),
         taken_at: std::time::SystemTime::now(),
         details: false,
+        frames: false,
         description: Vec::new(),
     };
     let mut writer = SnapshotWriter::begin(root, start).unwrap();

@@ -76,6 +76,7 @@ mod walk;
 
 pub use compare::changes::MemoryChanges;
 pub use compare::comparison::{compare_regions, MappingChanges};
+pub use compare::frames::{compare_frames, FrameChange};
 pub use compare::recording::{RecordedRegions, Recorder, Recording};
 pub use compare::source::{IteratedRegions, NoRegions, RegionSource};
 pub use control::freeze::Frozen;

@@ -11,6 +11,7 @@
 mod entry;
 mod error;
 mod list;
+mod machine;
 mod parts;
 mod pass;
 mod path;
@@ -22,6 +23,7 @@ mod write;
 pub use entry::{Entry, State};
 pub use error::LakeError;
 pub use list::{Lake, When};
+pub use machine::StoredMachine;
 pub use parts::{joined, StoredRegion};
 pub use pass::{ProcessRegions, RegionPass};
 pub use path::SnapshotId;

@@ -77,12 +77,10 @@ impl Entry {
     /// Returns whether the tables of the snapshot are there, by their sizes.
     fn state(&self, head: &SnapshotHead) -> State {
         for table in Table::PARTS {
-            let path = self.place.file(&self.root, table);
-            let expected = match table {
-                Table::Processes => head.processes_bytes,
-                Table::Mappings => head.mappings_bytes,
-                _ => head.regions_bytes,
+            let Some(expected) = head.bytes_of(table) else {
+                continue;
             };
+            let path = self.place.file(&self.root, table);
             let why = match fs::metadata(&path) {
                 Ok(metadata) if metadata.len() == expected => continue,
                 Ok(metadata) => format!("has {} bytes instead of {expected}", metadata.len()),

@@ -24,7 +24,9 @@ use process_introspection_export::{Extra, Fields};
 use crate::columns::Builder;
 use crate::lake::error::LakeError;
 use crate::lake::path::{partial_name, Place, SnapshotId};
+use crate::tables::frames::FrameRow;
 use crate::tables::mappings::MappingRow;
+use crate::tables::metrics::MetricRow;
 use crate::tables::processes::ProcessRow;
 use crate::tables::regions::RegionRow;
 use crate::tables::snapshots::SnapshotRow;
@@ -45,6 +47,8 @@ pub struct Start {
     pub taken_at: SystemTime,
     /// Whether regions have details.
     pub details: bool,
+    /// Whether it has the frames of the machine.
+    pub frames: bool,
     /// Description of the data, in the metadata of each file, beside the versions.
     pub description: Vec<(String, String)>,
 }
@@ -68,6 +72,8 @@ pub struct SnapshotWriter {
     processes: TableFile,
     mappings: TableFile,
     regions: TableFile,
+    /// Tables frames and metrics.
+    machine: Option<(TableFile, TableFile)>,
 }
 
 impl SnapshotWriter {
@@ -88,6 +94,10 @@ impl SnapshotWriter {
             processes: table(Table::Processes, &[])?,
             mappings: table(Table::Mappings, &[])?,
             regions: table(Table::Regions, extra)?,
+            machine: match start.frames {
+                true => Some((table(Table::Frames, &[])?, table(Table::Metrics, &[])?)),
+                false => None,
+            },
             root: root.to_owned(),
             place,
             description,
@@ -123,6 +133,30 @@ impl SnapshotWriter {
         self.regions.push(row)
     }
 
+    /// Adds a run of frames.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`].
+    ///
+    /// # Panics
+    /// If the snapshot began without frames.
+    pub fn frame(&mut self, row: &FrameRow) -> Result<(), LakeError> {
+        let (frames, _) = self.machine.as_mut().expect("a snapshot with frames");
+        frames.push(row)
+    }
+
+    /// Adds a number of the machine.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`].
+    ///
+    /// # Panics
+    /// If the snapshot began without frames.
+    pub fn metric(&mut self, row: &MetricRow) -> Result<(), LakeError> {
+        let (_, metrics) = self.machine.as_mut().expect("a snapshot with frames");
+        metrics.push(row)
+    }
+
     /// Completes the snapshot. The rows and sizes of its tables are added to `row`.
     ///
     /// # Errors
@@ -135,15 +169,25 @@ impl SnapshotWriter {
             mut processes,
             mut mappings,
             mut regions,
+            mut machine,
         } = self;
         let head = &mut row.head;
         (head.processes_rows, head.processes_bytes) = processes.complete()?;
         (head.mappings_rows, head.mappings_bytes) = mappings.complete()?;
         (head.regions_rows, head.regions_bytes) = regions.complete()?;
+        if let Some((frames, metrics)) = &mut machine {
+            let (rows, bytes) = frames.complete()?;
+            (head.frames_rows, head.frames_bytes) = (Some(rows), Some(bytes));
+            let (rows, bytes) = metrics.complete()?;
+            (head.metrics_rows, head.metrics_bytes) = (Some(rows), Some(bytes));
+        }
         let mut snapshots = TableFile::create(&root, &place, Table::Snapshots, &[], &description)?;
         snapshots.push(&row)?;
         snapshots.complete()?;
-        let mut all = [processes, mappings, regions, snapshots];
+        let mut all = vec![processes, mappings, regions];
+        all.extend(machine.into_iter().flat_map(<[TableFile; 2]>::from));
+        // Behind all others.
+        all.push(snapshots);
         for table in &mut all {
             table.publish()?;
         }

@@ -2,6 +2,8 @@
 
 use process_introspection_export::{record, NameBuf, Time};
 
+use crate::tables::Table;
+
 record! {
     /// What lists of snapshots show of each.
     #[derive(Default)]
@@ -42,6 +44,28 @@ record! {
         pub regions_rows: u64,
         /// Size of the file of table regions.
         pub regions_bytes: u64 = bytes(),
+        /// Rows of table frames.
+        pub frames_rows: Option<u64> = null("without --frames"),
+        /// Size of the file of table frames.
+        pub frames_bytes: Option<u64> = bytes().null("without --frames"),
+        /// Rows of table metrics.
+        pub metrics_rows: Option<u64> = null("without --frames"),
+        /// Size of the file of table metrics.
+        pub metrics_bytes: Option<u64> = bytes().null("without --frames"),
+    }
+}
+
+impl SnapshotHead {
+    /// Returns the size of the file of a table; `None` if the snapshot does not have the table.
+    pub fn bytes_of(&self, table: Table) -> Option<u64> {
+        match table {
+            Table::Snapshots => None,
+            Table::Processes => Some(self.processes_bytes),
+            Table::Mappings => Some(self.mappings_bytes),
+            Table::Regions => Some(self.regions_bytes),
+            Table::Frames => self.frames_bytes,
+            Table::Metrics => self.metrics_bytes,
+        }
     }
 }
 

@@ -173,6 +173,7 @@ pub(crate) fn begin(root: &Path, host: &[u8], seconds: u64, details: bool) -> Sn
         host: host.to_vec(),
         taken_at: time(seconds),
         details,
+        frames: false,
         description: vec![("tool".to_owned(), "test".to_owned())],
     };
     SnapshotWriter::begin(root, start).expect("a writer")

@@ -1,8 +1,9 @@
 //! Samples of records of the machine.
 
 use process_introspection_export::{
-    BlockRecord, BlockUseRecord, FrameGroupRecord, FrameUseRecord, FreeRecord, MachineNodeRecord,
-    MachineRecord, NameBuf, PayerRecord, Real, UnflaggedRecord, ZoneRecord,
+    BlockRecord, BlockUseRecord, FrameChangeRecord, FrameGroupRecord, FrameUseRecord, FreeRecord,
+    Hex, MachineNodeRecord, MachineRecord, NameBuf, PayerRecord, Real, Time, UnflaggedRecord,
+    ZoneRecord,
 };
 
 /// A use that the kernel counts, and one that it does not.
@@ -34,6 +35,25 @@ pub(crate) fn frame_uses() -> [FrameUseRecord; 2] {
         writeback: 0,
     };
     [counted, uncounted]
+}
+
+/// Frames that were freed, and memory that was added.
+pub(crate) fn frame_changes() -> [FrameChangeRecord; 2] {
+    let freed = FrameChangeRecord {
+        before_at: Time(1_790_000_000_000_000),
+        after_at: Time(1_790_000_002_000_000),
+        use_before: "anonymous",
+        use_after: "free",
+        bytes: 3 << 30,
+        runs: 70_000,
+        largest_paddr: Hex(0x11c183000),
+        largest_bytes: 4 << 20,
+    };
+    let added = FrameChangeRecord {
+        use_before: "absent",
+        ..freed
+    };
+    [freed, added]
 }
 
 /// A cgroup, and a zone of a node.

@@ -173,11 +173,15 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "snapshot",
         forms: &[Form::Named(&["1"]), Form::Bare],
-        options: "all output details every count redact redact-key deadline freeze procfs \
+        options: "all frames output details every count redact redact-key deadline freeze procfs \
             sysfs",
         is_wrong: |form, given| {
-            let is_all = given.has("all") != (form == Form::Bare);
-            is_all
+            let is_named = form != Form::Bare;
+            let is_nothing = !is_named && given.count(&["all", "frames"]) == 0;
+            let of_processes = given.count(&["details", "deadline", "freeze"]);
+            is_nothing
+                || is_named && given.has("all")
+                || !is_named && !given.has("all") && of_processes > 0
                 || !given.has("output")
                 || given.has("all") && given.has("freeze")
                 || given.has("count") && !given.has("every")
@@ -193,13 +197,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "diff",
         forms: &[Form::Named(&["1"]), Form::Named(&["lake", "lake"])],
-        options: "every count pid host exit-code format output procfs sysfs",
+        options: "every count pid frames host exit-code format output procfs sysfs",
         is_wrong: |form, given| {
-            let of_snapshots = given.count(&["pid", "host"]) > 0;
+            let of_snapshots = given.count(&["pid", "frames", "host"]) > 0;
             let of_process = given.count(&["every", "count", "procfs", "sysfs"]) > 0;
             match form {
                 Form::Named([_]) => !given.has("every") || of_snapshots,
-                _ => of_process,
+                _ => of_process || given.has("pid") && given.has("frames"),
             }
         },
     },
@@ -248,8 +252,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "frame",
         forms: &[Form::Named(&["1000"])],
-        options: "format output procfs sysfs",
-        is_wrong: |_, _| false,
+        options: "from host format output procfs sysfs",
+        is_wrong: |_, given| is_wrong_for_snapshot(given, false),
     },
     Subcommand {
         name: "owner",
@@ -267,8 +271,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "machine",
         forms: &[Form::Bare],
-        options: "by sort top format output procfs sysfs",
-        is_wrong: |_, given| given.count(&["sort", "top"]) > 0 && !given.has("by"),
+        options: "by sort top from host format output procfs sysfs",
+        is_wrong: |_, given| {
+            given.count(&["sort", "top"]) > 0 && !given.has("by")
+                || is_wrong_for_snapshot(given, false)
+        },
     },
     Subcommand {
         name: "read",

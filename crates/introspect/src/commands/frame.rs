@@ -1,12 +1,15 @@
 //! `introspect frame`: what is at physical addresses of this machine.
 
 use clap::Args;
-use process_introspection::{Error, FrameFlags, Frames, PageSize, Pfn, PhysicalMap};
+use process_introspection::{Error, FrameFlags, Frames, PageSize, Pfn, PhysAddr, PhysicalMap};
+use process_introspection_dataset::lake::Snapshot;
+use process_introspection_dataset::tables::frames::FrameRow;
 use process_introspection_export::{AddressRecord, Record};
 
 use crate::commands::address_check;
 use crate::control::launch::WalkContext;
 use crate::failure::Failure;
+use crate::options::from::{as_user, no_frames, FromOptions};
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::range::PhysicalText;
@@ -15,17 +18,21 @@ use crate::output::sink::Sink;
 const EXAMPLES: &str = "\
 Examples:
   introspect frame 11c183000
-  introspect frame 0xfee00000 pfn:1163651 --format json";
+  introspect frame 0xfee00000 pfn:1163651 --format json
+  introspect frame 11c183000 --from lake";
 
 pub(crate) const MANUAL: &str = include_str!("manual/frame.txt");
 
 /// Show what is at physical addresses: RAM, device, flags, mapcount
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES,
+    mut_arg("from", |from| from.conflicts_with_all(["procfs", "sysfs"])))]
 pub(crate) struct Arguments {
     /// Physical address in hexadecimal, or page frame pfn:N
     #[arg(value_name = "PADDR", required = true)]
     addresses: Vec<PhysicalText>,
+    #[command(flatten)]
+    from: FromOptions,
     #[command(flatten)]
     mounts: MountOptions,
     #[command(flatten)]
@@ -35,10 +42,11 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if let Some(snapshot) = self.from.open()? {
+            return self.stored(&snapshot);
+        }
         let base = PageSize::base();
-        let addresses = self.addresses.iter().map(|text| text.resolve(base));
-        let addresses: Option<Vec<_>> = addresses.collect();
-        let addresses = addresses.ok_or_else(address_check::no_such_frame)?;
+        let addresses = self.addresses(base)?;
         let mounts = self.mounts.mounts()?;
         let map = PhysicalMap::read_in(&mounts)?;
         address_check::warn(&map, addresses.iter().copied(), []);
@@ -62,6 +70,46 @@ impl Arguments {
             ));
         }
         frames.map(|_| ()).map_err(Failure::from)
+    }
+}
+
+impl Arguments {
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.from.check([])
+    }
+
+    fn addresses(&self, base: PageSize) -> Result<Vec<PhysAddr>, Failure> {
+        let addresses = self.addresses.iter().map(|text| text.resolve(base));
+        let addresses: Option<Vec<_>> = addresses.collect();
+        addresses.ok_or_else(address_check::no_such_frame)
+    }
+
+    /// Writes the frames of a snapshot.
+    fn stored(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let base = snapshot.page_size()?;
+        let addresses = self.addresses(base)?;
+        let context = WalkContext::default();
+        let layout = &AddressRecord::LAYOUT;
+        let mut sink = Sink::open(&self.output, layout, Some(snapshot), &[], context)?;
+        for address in addresses {
+            let pfn = address.pfn(base).as_u64();
+            let frame = as_user(|| {
+                let Some(mut rows) = snapshot.frames(pfn..=pfn)? else {
+                    return Ok(None);
+                };
+                let has = |row: &FrameRow| (row.pfn..row.pfn + row.pages).contains(&pfn);
+                let found = rows.find(|row| row.as_ref().is_ok_and(has) || row.is_err());
+                Ok(Some(found.transpose()?))
+            });
+            let frame = frame?.ok_or_else(|| no_frames(snapshot))?;
+            let frame = frame.map(|row| {
+                let flags = FrameFlags::from_bits(row.flags.0);
+                (row.node, flags, row.mapcount)
+            });
+            sink.write(&AddressRecord::stored(address, frame, base))?;
+        }
+        sink.finish()
     }
 }
 

@@ -3,7 +3,8 @@
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use process_introspection::{MemoryBalance, MemoryCgroups};
+use process_introspection::{Cgroup, MemoryBalance, MemoryCgroups};
+use process_introspection_dataset::lake::StoredMachine;
 use process_introspection_export::{
     Fields, FrameGroupRecord, FrameGrouping, FrameUseRecord, Layout, MachinePicture, MachineRecord,
     Record,
@@ -11,9 +12,11 @@ use process_introspection_export::{
 
 use crate::control::launch::WalkContext;
 use crate::failure::Failure;
+use crate::options::from::{as_user, no_frames, FromOptions};
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::sorting::SortOptions;
+use crate::output::description::Described;
 use crate::output::sink::Sink;
 use crate::text::has_utf8;
 
@@ -22,20 +25,23 @@ Examples:
   introspect machine
   introspect machine --by use
   introspect machine --by unit --top 10
-  introspect machine --format json | jq '.[] | [.present, .unexplained]'
-  introspect machine --by zone --format csv";
+  introspect machine --from lake@2026-11-25T18:00:00Z
+  introspect machine --format json | jq '.[] | [.present, .unexplained]'";
 
 pub(crate) const MANUAL: &str = include_str!("manual/machine.txt");
 
 /// Show what the machine's memory is used for, and who pays for it
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES,
+    mut_arg("from", |from| from.conflicts_with_all(["procfs", "sysfs"])))]
 pub(crate) struct Arguments {
     /// List frames by their use, payer or place
     #[arg(long, value_name = "GROUP", value_enum)]
     by: Option<Grouping>,
     #[command(flatten)]
     sorting: SortOptions,
+    #[command(flatten)]
+    from: FromOptions,
     #[command(flatten)]
     mounts: MountOptions,
     #[command(flatten)]
@@ -75,6 +81,7 @@ impl Grouping {
 impl Arguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        self.from.check([])?;
         if self.by.is_none() && self.sorting.is_present() {
             let message = "--sort and --top are for lists: use them with --by";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
@@ -92,14 +99,32 @@ impl Arguments {
 
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if let Some(snapshot) = self.from.open()? {
+            let machine = as_user(|| snapshot.machine())?;
+            let StoredMachine { balance, cgroups } = machine.ok_or_else(|| no_frames(&snapshot))?;
+            let sink = self.sink(Some(&snapshot))?;
+            return self.write(&balance, |inode| cgroups.get(&inode).cloned(), sink);
+        }
         let mounts = self.mounts.mounts()?;
-        let context = WalkContext::default();
-        let mut sink = Sink::open(&self.output, &self.layout(), None, &[], context)?;
+        let sink = self.sink(None)?;
         let balance = MemoryBalance::take_in(&mounts)?;
         let cgroups = MemoryCgroups::read_in(&mounts);
-        let cgroup = |inode| cgroups.get(inode);
+        self.write(&balance, |inode| cgroups.get(inode), sink)
+    }
+
+    fn sink(&self, source: Option<&dyn Described>) -> Result<Sink, Failure> {
+        let context = WalkContext::default();
+        Sink::open(&self.output, &self.layout(), source, &[], context)
+    }
+
+    fn write(
+        &self,
+        balance: &MemoryBalance,
+        cgroup: impl Fn(u64) -> Option<Cgroup>,
+        mut sink: Sink,
+    ) -> Result<(), Failure> {
         let Some(by) = self.by else {
-            let record = MachineRecord::new(&balance, cgroup);
+            let record = MachineRecord::new(balance, cgroup);
             sink.write(&MachinePicture {
                 record: &record,
                 ascii: !has_utf8(),
@@ -107,9 +132,9 @@ impl Arguments {
             return sink.finish();
         };
         match by.of_frames() {
-            None => self.list(MachineRecord::uses(&balance), sink),
+            None => self.list(MachineRecord::uses(balance), sink),
             Some(grouping) => {
-                let groups = FrameGroupRecord::all(&balance, grouping, cgroup);
+                let groups = FrameGroupRecord::all(balance, grouping, cgroup);
                 let groups = groups.ok_or_else(|| {
                     Failure::Message(
                         "this kernel has no memory cgroups, which pay for frames: list by use, \

@@ -39,7 +39,6 @@ Examples:
   introspect physical 1234
   introspect summary sshd
   introspect extents 1234 7f0000000000+2M --contiguous --align 2M
-  introspect resident 1234
   introspect owner 11c183000
   introspect machine
 
@@ -91,6 +90,8 @@ impl Command {
             Self::Owner(owner) => owner.check(),
             Self::Diff(diff) => diff.check(),
             Self::Machine(machine) => machine.check(),
+            Self::Snapshot(snapshot) => snapshot.check(),
+            Self::Frame(frame) => frame.check(),
             _ => Ok(()),
         }
     }

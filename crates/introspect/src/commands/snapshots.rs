@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use process_introspection_dataset::lake::{heads, Entry, Lake, LakeError, State};
 use process_introspection_dataset::tables::snapshots::SnapshotHead;
+use process_introspection_dataset::tables::Table;
 use process_introspection_export::{Fields, Name, Record, SnapshotRecord, SnapshotState, Text};
 
 use crate::control::launch::WalkContext;
@@ -148,7 +149,13 @@ fn record<'a>(
         unread: head.map(unread),
         mappings: head.map(|head| head.mappings_rows),
         regions: head.map(|head| head.regions_rows),
-        size: head.map(|head| head.processes_bytes + head.mappings_bytes + head.regions_bytes),
+        frames: head.and_then(|head| head.frames_rows),
+        size: head.map(|head| {
+            Table::ALL
+                .into_iter()
+                .filter_map(|one| head.bytes_of(one))
+                .sum()
+        }),
         all_processes: head.map(|head| head.all_processes),
         details: head.map(|head| head.details),
         redacted: head.map(|head| head.redacted),

@@ -79,6 +79,14 @@ pub(crate) fn open_snapshot(text: &Path, host: Option<&OsStr>) -> Result<Snapsho
     }
 }
 
+/// Returns the failure of a snapshot without frames.
+pub(crate) fn no_frames(snapshot: &Snapshot) -> Failure {
+    Failure::Message(format!(
+        "snapshot {} has no frames of the machine: introspect snapshot --frames stores them",
+        snapshot.entry().id()
+    ))
+}
+
 /// Calls `act`, which uses files of a lake, with the user's own rights.
 pub(crate) fn as_user<T>(act: impl FnOnce() -> Result<T, LakeError>) -> Result<T, Failure> {
     let acted = with_user_rights(|| Ok(act()));

@@ -4,5 +4,6 @@
 
 pub(crate) mod changes;
 pub(crate) mod comparison;
+pub(crate) mod frames;
 pub(crate) mod recording;
 pub(crate) mod source;

@@ -11,7 +11,6 @@ use crate::process::mounts::Mounts;
 /// Free blocks of one zone. A block of order k is 2^k consecutive base pages at an address
 /// that is a multiple of its size. Free pages in the lists of CPUs are not in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct FreeBlocks {
     /// NUMA node.
     pub node: u32,

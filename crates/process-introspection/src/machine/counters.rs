@@ -78,6 +78,7 @@ pub struct MemoryCounters {
     free_blocks: Vec<FreeBlocks>,
     /// Whether kernel stacks are memory of vmalloc.
     stacks_in_vmalloc: bool,
+    page: PageSize,
 }
 
 impl MemoryCounters {
@@ -95,7 +96,8 @@ impl MemoryCounters {
     /// # Errors
     /// As [`MemoryCounters::read`].
     pub fn read_in(mounts: &Mounts) -> Result<Self, Error> {
-        let page = PageSize::base().bytes();
+        let base = PageSize::base();
+        let page = base.bytes();
         let text = |name| fs::read_to_string(mounts.proc().join(name)).unwrap_or_default();
         let (meminfo, vmstat) = (text("meminfo"), text("vmstat"));
         let value = |counter: MemoryCounter| match counter {
@@ -109,7 +111,25 @@ impl MemoryCounters {
             zones: Zone::read_all_in(mounts)?,
             free_blocks: FreeBlocks::read_all_in(mounts)?,
             stacks_in_vmalloc: has_stacks(&text("vmallocinfo")),
+            page: base,
         })
+    }
+
+    /// Returns counters with these values, of a machine with this base page size.
+    pub fn from_parts(
+        value: impl Fn(MemoryCounter) -> Option<u64>,
+        zones: Vec<Zone>,
+        free_blocks: Vec<FreeBlocks>,
+        stacks_in_vmalloc: bool,
+        page: PageSize,
+    ) -> Self {
+        Self {
+            values: MemoryCounter::ALL.map(value),
+            zones,
+            free_blocks,
+            stacks_in_vmalloc,
+            page,
+        }
     }
 
     /// Returns the value in bytes; `None` if this kernel does not have the counter.
@@ -130,7 +150,7 @@ impl MemoryCounters {
     /// Returns a count of all zones in bytes.
     pub(crate) fn frames_of_zones(&self, count: impl Fn(&Zone) -> u64) -> u64 {
         let frames: u64 = self.zones.iter().map(count).sum();
-        frames * PageSize::base().bytes()
+        frames * self.page.bytes()
     }
 
     /// Returns whether kernel stacks are memory of vmalloc, which then counts them, too; true

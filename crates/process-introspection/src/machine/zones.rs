@@ -114,6 +114,32 @@ impl Zone {
         zones
     }
 
+    /// Returns its numbers, each with its name, for storage.
+    pub fn counts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("start", self.start.as_u64()),
+            ("spanned", self.spanned),
+            ("present", self.present),
+            ("managed", self.managed),
+            ("free", self.free),
+            ("per_cpu", self.per_cpu),
+        ]
+    }
+
+    /// Returns the zone with these numbers, by the names of [`Zone::counts`].
+    pub fn from_counts(node: u32, name: String, count: impl Fn(&str) -> u64) -> Self {
+        Self {
+            node,
+            name,
+            start: Pfn::new(count("start")),
+            spanned: count("spanned"),
+            present: count("present"),
+            managed: count("managed"),
+            free: count("free"),
+            per_cpu: count("per_cpu"),
+        }
+    }
+
     /// Returns the addresses from the first frame to the last.
     pub fn range(&self, page: PageSize) -> PhysRange {
         let start = self.start.as_u64();

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{value_parser, Args, ValueHint};
-use process_introspection_export::{ChangeRecord, Record};
+use process_introspection_export::{ChangeRecord, FrameChangeRecord, Record};
 
 use crate::failure::Failure;
 use crate::options::from::open_snapshot;
@@ -28,8 +28,8 @@ const EXAMPLES: &str = "\
 Examples:
   introspect diff lake@2026-11-25T18:00:00Z lake
   introspect diff lake@2026-11-25T18:00:00Z lake --pid postgres
+  introspect diff lake@2026-11-25T18:00:00Z lake --frames
   introspect diff 1234 --every 2s
-  introspect diff 1234 --every 10s --count 1 --exit-code
   introspect diff 1234 --every 1s --format jsonl | jq 'select(.moved > 0)'";
 
 pub(crate) const MANUAL: &str = include_str!("../manual/diff.txt");
@@ -59,6 +59,9 @@ pub(crate) struct Arguments {
     /// Compare this process of the snapshots; repeatable
     #[arg(long, value_name = "PID", conflicts_with = "every", value_hint = ValueHint::Other)]
     pid: Vec<TargetText>,
+    /// List the uses of frames that changed, in place of processes
+    #[arg(long, conflicts_with_all = ["every", "pid"])]
+    frames: bool,
     /// Snapshots of this host
     #[arg(long, value_name = "NAME", conflicts_with = "every", value_hint = ValueHint::Other)]
     host: Option<OsString>,
@@ -101,6 +104,13 @@ impl Arguments {
             let second = second.unwrap_or(first);
             let snapshots = Snapshots::new(open(first)?, open(second)?)?;
             let described = snapshots.second();
+            if self.frames {
+                let layout = &FrameChangeRecord::LAYOUT;
+                let mut sink = Sink::open_for_processes(&self.output, layout, Some(described))?;
+                let is_different = snapshots.compare_frames(&mut sink)?;
+                sink.finish()?;
+                return Ok(is_different);
+            }
             let layout = &ChangeRecord::LAYOUT;
             let mut sink = Sink::open_for_processes(&self.output, layout, Some(described))?;
             let is_different = snapshots.compare(&self.pid, &mut sink)?;

@@ -1,13 +1,13 @@
 //! Two snapshots of one boot, compared in one pass over both. Must not know running
 //! processes.
 
-use process_introspection::{NoRegions, PageSize};
+use process_introspection::{compare_frames, NoRegions, PageSize};
 use process_introspection_dataset::lake::{LakeError, RegionPass, Snapshot};
-use process_introspection_export::ChangeKind;
+use process_introspection_export::{ChangeKind, FrameChangeRecord};
 
 use super::results::{Checked, Compared, Results};
 use crate::failure::{warn, Failure};
-use crate::options::from::as_user;
+use crate::options::from::{as_user, no_frames};
 use crate::options::pid::TargetText;
 use crate::output::sink::Sink;
 use crate::source::stored::is_named;
@@ -66,6 +66,31 @@ impl Snapshots {
     /// Returns the second snapshot.
     pub(super) fn second(&self) -> &Snapshot {
         &self.after
+    }
+
+    /// Writes the uses of frames that changed, and returns whether any did.
+    pub(super) fn compare_frames(&self, sink: &mut Sink) -> Result<bool, Failure> {
+        let runs = |snapshot: &Snapshot| {
+            let rows = as_user(|| snapshot.frames(0..=u64::MAX))?;
+            let rows = rows.ok_or_else(|| no_frames(snapshot))?;
+            let id = snapshot.entry().id();
+            let sink = &*sink;
+            Ok::<_, Failure>(rows.map(move |row| {
+                sink.check()?;
+                row?.run(None).ok_or_else(|| {
+                    Failure::Message(format!("snapshot {id} has frames of an unknown use"))
+                })
+            }))
+        };
+        let changes = compare_frames(runs(&self.before)?, runs(&self.after)?)?;
+        sink.end_progress();
+        let [before_at, after_at] =
+            [&self.before, &self.after].map(|snapshot| snapshot.row().head.taken_at);
+        for change in &changes {
+            let record = FrameChangeRecord::new(change, before_at, after_at, self.base);
+            sink.write(&record)?;
+        }
+        Ok(!changes.is_empty())
     }
 
     /// Writes what differs, and returns whether anything does.

@@ -1,5 +1,6 @@
 //! `introspect snapshot`: the memory of processes, written into a lake.
 
+mod frames;
 mod process;
 
 use std::fs;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::error::ErrorKind;
 use clap::{Args, ValueHint};
 use process_introspection::{
     machine_id, stream_processes, with_user_rights, AdviceReading, Error, Frames, Host, Mounts,
@@ -36,16 +38,20 @@ use crate::text::processes;
 
 const USAGE: &str = "\
 introspect snapshot [OPTIONS] <PID>... -o <ROOT>
-       introspect snapshot [OPTIONS] --all -o <ROOT>";
+       introspect snapshot [OPTIONS] --all -o <ROOT>
+       introspect snapshot [OPTIONS] --frames -o <ROOT>";
 
 const EXAMPLES: &str = "\
 Examples:
   introspect snapshot 1234 -o /var/lib/introspect
-  introspect snapshot --all -o lake
+  introspect snapshot --all --frames -o lake
   introspect snapshot postgres --details --every 10s --count 30 -o lake
   introspect snapshot --all --redact --redact-key key -o lake";
 
 pub(crate) const MANUAL: &str = include_str!("../manual/snapshot.txt");
+
+/// Time without progress after which a process is given up, unless another one is given.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Longest time for which snapshots are repeated: a century.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -57,13 +63,16 @@ pub(crate) struct Arguments {
     /// Processes: PID, unique PID, `self`, or exact name
     #[arg(
         value_name = "PID",
-        required_unless_present = "all",
+        required_unless_present_any = ["all", "frames"],
         conflicts_with = "all"
     )]
     pids: Vec<TargetText>,
     /// Store every process
     #[arg(long, conflicts_with = "freeze")]
     all: bool,
+    /// Store the frames of the machine, their uses and payers
+    #[arg(long)]
+    frames: bool,
     /// Folder of the lake; created if there is none
     #[arg(short, long, value_name = "ROOT", value_hint = ValueHint::DirPath)]
     output: PathBuf,
@@ -83,10 +92,9 @@ pub(crate) struct Arguments {
     /// Key of the hashes [default: random]
     #[arg(long, value_name = "FILE", requires = "redact", value_hint = ValueHint::FilePath)]
     redact_key: Option<PathBuf>,
-    /// Give up a process without progress
-    #[arg(long, value_name = "TIME", default_value = "5s",
-        value_parser = humantime::parse_duration)]
-    deadline: Duration,
+    /// Give up a process without progress [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    deadline: Option<Duration>,
     #[command(flatten)]
     freeze: FreezeOption,
     #[command(flatten)]
@@ -100,6 +108,18 @@ impl Arguments {
             [one] => Some(one),
             _ => None,
         }
+    }
+
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        let is_machine = self.pids.is_empty() && !self.all;
+        if is_machine && (self.details || self.freeze.freeze || self.deadline.is_some()) {
+            let message =
+                "--details, --freeze and --deadline are for processes: give PIDs or --all \
+                           beside --frames";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        Ok(())
     }
 
     /// Runs the subcommand.
@@ -190,15 +210,20 @@ impl Arguments {
             host: host.name.clone().unwrap_or_default().into_bytes(),
             taken_at,
             details: self.details,
+            frames: self.frames,
             description: description::of_snapshot(host.clone()),
         };
         let (selected, hidden) = self.selected(mounts)?;
+        let mut writer = as_user(|| SnapshotWriter::begin(&self.output, start))?;
+        if self.frames {
+            frames::write(mounts, redaction, &mut writer, || interruption.check())?;
+        }
+        // Behind the frames, which take longer than a process.
         let freeze = match (&self.pids[..], self.freeze.freeze) {
             ([name], true) => freeze(&self.freeze, &name.open(mounts)?, name)?,
             (_, true) => return Err(Failure::Message(FOR_ONE_PROCESS.to_owned())),
             _ => None,
         };
-        let writer = as_user(|| SnapshotWriter::begin(&self.output, start))?;
         let has_frames = Frames::open_in(mounts).is_ok();
         let mut pass = Pass {
             writer,
@@ -221,7 +246,7 @@ impl Arguments {
         let pids: Vec<_> = selected.iter().map(|&(unique, _)| unique).collect();
         // A walk starts threads of its own, and this thread writes.
         let options = PassOptions::new().threads(1).mounts(mounts);
-        let options = options.deadline(self.deadline);
+        let options = options.deadline(self.deadline.unwrap_or(DEADLINE));
         let look =
             move |process: Process, parts: &mut Parts<'_, Part>| reader.read(&process, parts);
         stream_processes(pids, &options, look, |event| {

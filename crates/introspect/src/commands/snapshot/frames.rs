@@ -1,0 +1,50 @@
+//! Frames of the machine in a snapshot. Must not know processes.
+
+use std::os::unix::ffi::OsStrExt;
+
+use process_introspection::{FrameRuns, MemoryCgroups, MemoryCounters, Mounts};
+use process_introspection_dataset::lake::SnapshotWriter;
+use process_introspection_dataset::redaction::Redaction;
+use process_introspection_dataset::tables::frames::FrameRow;
+use process_introspection_dataset::tables::metrics::{MetricRow, Moment};
+
+use crate::failure::{continue_unless, Failure};
+
+/// Writes all frames, and the counters before them and after them. `check` fails if a signal
+/// ended the command.
+pub(super) fn write(
+    mounts: &Mounts,
+    redaction: Option<&Redaction>,
+    writer: &mut SnapshotWriter,
+    check: impl Fn() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let runs = FrameRuns::open_in(mounts)?;
+    let cgroups = MemoryCgroups::read_in(mounts);
+    let before = MemoryCounters::read_in(mounts)?;
+    // Frames of one payer follow each other.
+    let mut last = (None, Vec::new());
+    let mut failed = None;
+    runs.visit(|run| {
+        if last.0 != run.cgroup {
+            let cgroup = run.cgroup.and_then(|inode| cgroups.get(inode));
+            let path = cgroup.map(|cgroup| cgroup.path.as_bytes().to_vec());
+            last = (run.cgroup, path.unwrap_or_default());
+        }
+        let zone = run.zone.map(|zone| &runs.zones()[zone]);
+        let zone = zone.map(|zone| (zone.node, &*zone.name));
+        let mut row = FrameRow::new(run, zone, &last.1);
+        if let Some(redaction) = redaction {
+            redaction.frame(&mut row);
+        }
+        let written = writer.frame(&row).map_err(Failure::from);
+        continue_unless(&mut failed, written.and_then(|()| check()))
+    })?;
+    failed.map_or(Ok(()), Err)?;
+    let after = MemoryCounters::read_in(mounts)?;
+    for (counters, moment) in [(before, Moment::Before), (after, Moment::After)] {
+        for row in MetricRow::of_counters(&counters, moment) {
+            writer.metric(&row)?;
+        }
+    }
+    Ok(())
+}
