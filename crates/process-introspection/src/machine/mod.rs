@@ -1,11 +1,13 @@
 //! Physical memory of the machine: frames, resources, nodes, memory types, swap areas and
 //! settings. Knows processes only as far as reading requires it.
 
+pub(crate) mod buddy;
 pub(crate) mod census;
 pub(crate) mod cgroups;
 pub(crate) mod frame_use;
 pub(crate) mod frames;
 pub(crate) mod host;
+pub(crate) mod huge_page_activity;
 pub(crate) mod huge_pages;
 pub(crate) mod memory_types;
 pub(crate) mod page_use;
