@@ -16,6 +16,7 @@ fn type_name(field: &Field) -> &'static str {
         Kind::Truth => "boolean",
         Kind::Word if field.words.is_some() => "word",
         Kind::Word | Kind::Device | Kind::Text | Kind::Name => "text",
+        Kind::Real => "double",
         Kind::Time => "timestamp",
         Kind::Texts | Kind::Flags => "list of text",
         Kind::Numbers => "list of int64",

@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use process_introspection::Device;
 use process_introspection_dataset::columns::{Builder, Rows};
 use process_introspection_export::{
-    record, DeviceNumber, Fields, FlagCounts, Hex, NameBuf, NodeRecord, Swap, Time,
+    record, DeviceNumber, Fields, FlagCounts, Hex, NameBuf, NodeRecord, Real, Swap, Time,
 };
 
 record! {
@@ -17,6 +17,10 @@ record! {
         number: u64,
         /// Small number.
         small: u32,
+        /// Number that need not be whole.
+        real: Real,
+        /// Such a number or null.
+        ratio: Option<Real>,
         /// Address.
         address: Hex,
         /// Number or null.
@@ -57,6 +61,8 @@ fn some(path: &[u8]) -> Everything {
     Everything {
         number: u64::MAX,
         small: u32::MAX,
+        real: Real::thousandths(-500),
+        ratio: Real::ratio(1, 3),
         address: Hex(0xffff_8000_0000_0000),
         maybe: Some(0),
         truth: true,
@@ -84,6 +90,7 @@ fn some(path: &[u8]) -> Everything {
 
 fn none() -> Everything {
     Everything {
+        ratio: None,
         maybe: None,
         doubt: None,
         word: "one",

@@ -162,6 +162,7 @@ impl Visit for Lines<'_> {
             Value::Number(number) | Value::Decimal(number) => {
                 self.plain(decimal(number, &mut [0; 21]));
             }
+            Value::Real(number) => self.plain(number.to_string()),
             Value::Hex(number) => self.plain(number.prefixed(&mut [0; 18])),
             Value::SignedHex(number) => self.plain(number.text()),
             Value::Truth(true) => self.plain("true"),

@@ -44,6 +44,8 @@ pub struct Field {
 pub enum Kind {
     /// Number.
     Number,
+    /// Number that need not be whole.
+    Real,
     /// Number that is written in hexadecimal.
     Hex,
     /// Signed number that is written in hexadecimal.
@@ -295,7 +297,7 @@ impl<R: Fields> FieldType for Vec<R> {
 /// Stored record, as a format that can be read sees it. Each method returns `None` for
 /// null, and for a field that is not stored.
 pub trait Source {
-    /// Returns a number of any kind; its bits, if it is signed.
+    /// Returns a number of any kind; its bits, if it is signed or need not be whole.
     fn number(&mut self, field: &'static Field) -> Option<u64>;
 
     /// Returns a truth value.

@@ -128,6 +128,7 @@ impl Visit for Object<'_> {
         match value {
             Value::Null => self.line.extend_from_slice(b"null"),
             Value::Number(number) => push_number(number, self.line),
+            Value::Real(number) => self.line.extend_from_slice(number.to_string().as_bytes()),
             Value::Hex(number) => self.plain(number.prefixed(&mut [0; 18])),
             Value::SignedHex(number) => self.plain(number.text()),
             Value::Decimal(number) => self.plain(decimal(number, &mut [0; 21])),

@@ -58,6 +58,7 @@ pub mod field;
 mod huge_advice;
 mod huge_pages;
 mod json;
+mod metric;
 mod name;
 mod number;
 mod object;
@@ -74,6 +75,7 @@ mod state;
 mod summary;
 mod summary_picture;
 mod table;
+mod thp;
 mod types;
 mod value;
 mod virtual_regions;
@@ -90,8 +92,9 @@ pub use field::{
     Source, StoredType, Unit, Visit,
 };
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
+pub use metric::{Metric, MetricRecord, MetricSource, MetricUnit};
 pub use name::{Name, NameBuf};
-pub use number::{DeviceNumber, Hex, SignedHex, Time};
+pub use number::{DeviceNumber, Hex, Real, SignedHex, Time};
 pub use object::ObjectRecord;
 pub use order::{SortField, SortKey, UnknownColumn};
 pub use owner::{NamedBy, OwnedPages, OwnerKind, OwnerRecord, Searched};
@@ -109,6 +112,7 @@ pub use summary::{
 };
 pub use summary_picture::SummaryPicture;
 pub use table::{Notes, Row};
+pub use thp::{CounterRecord, KhugepagedRecord, ThpRecord, ThpSizeRecord};
 pub use value::{Decimal, FlagCounts, FlagNames, Text, Value};
 pub use virtual_regions::VirtualRecord;
 pub use writer::{Format, UnknownFormat, Writer};

@@ -54,6 +54,63 @@ impl SignedHex {
     }
 }
 
+/// Finite number that need not be whole. Whole numbers are exact up to 2^53.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Real(f64);
+
+impl Real {
+    /// Wraps a number; `None` unless it is finite.
+    pub fn new(number: f64) -> Option<Self> {
+        // Equal numbers have equal bits, as 0 and -0 have not.
+        number.is_finite().then_some(Self(number + 0.0))
+    }
+
+    /// Returns a part of a whole, 0 to 1; `None` if the whole is 0.
+    pub fn ratio(part: u64, whole: u64) -> Option<Self> {
+        Self::new(part as f64 / whole as f64)
+    }
+
+    /// Returns a number of thousandths.
+    pub fn thousandths(number: i32) -> Self {
+        Self(f64::from(number) / 1000.0)
+    }
+
+    /// Returns the number.
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+
+    /// Returns its bits in the order of the numbers.
+    pub(crate) fn rank(self) -> u64 {
+        let bits = self.0.to_bits();
+        match self.0 < 0.0 {
+            true => !bits,
+            false => bits | 1 << 63,
+        }
+    }
+}
+
+impl From<u64> for Real {
+    fn from(number: u64) -> Self {
+        Self(number as f64)
+    }
+}
+
+impl PartialEq for Real {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for Real {}
+
+/// Prints the fewest digits that are this number, without an exponent.
+impl fmt::Display for Real {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Number of the device that contains an object, as in the kernel's `maps` file: `fe:00`;
 /// `00:00` without an object.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]

@@ -140,6 +140,7 @@ impl Key {
     fn of(value: Value<'_>) -> Self {
         match value {
             Value::Number(number) | Value::Decimal(number) => Self::Number(Reverse(number)),
+            Value::Real(number) => Self::Number(Reverse(number.rank())),
             Value::Hex(number) => Self::Address(number.0),
             Value::SignedHex(number) => Self::Offset(number.0),
             Value::Truth(truth) => Self::Truth(Reverse(truth)),

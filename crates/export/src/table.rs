@@ -154,6 +154,7 @@ impl Row<'_> {
             Value::Number(number) | Value::Decimal(number) => {
                 self.put(column, decimal(number, &mut [0; 21]));
             }
+            Value::Real(number) => self.put(column, number.to_string().as_bytes()),
             Value::Hex(number) => self.put(column, number.plain(&mut [0; 18])),
             Value::SignedHex(number) => self.put(column, number.text().as_bytes()),
             Value::Truth(true) => self.put(column, b"yes"),

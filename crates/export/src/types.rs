@@ -4,7 +4,7 @@ use process_introspection::{BuildId, HugePolicy};
 
 use crate::field::{missing, Field, FieldType, Kind, MissingField, Source, StoredType, Visit};
 use crate::name::{Name, NameBuf};
-use crate::number::{DeviceNumber, Hex, SignedHex, Time};
+use crate::number::{DeviceNumber, Hex, Real, SignedHex, Time};
 use crate::value::{Decimal, FlagCounts, FlagNames, Text, Value};
 
 /// Implements [`FieldType`] for a type whose values are of one kind.
@@ -26,6 +26,7 @@ field_type! {
     u32: Number, self => u64::from(*self);
     u8: Number, self => u64::from(*self);
     bool: Truth, self => *self;
+    Real: Real, self => *self;
     Hex: Hex, self => *self;
     SignedHex: SignedHex, self => *self;
     Decimal: Decimal, self => self.0;
@@ -86,6 +87,7 @@ narrow_type! {
     u32, field, source => source.number(field).map(|number| number.try_into().ok());
     u8, field, source => source.number(field).map(|number| number.try_into().ok());
     DeviceNumber, field, source => source.text(field).map(Self::from_text);
+    Real, field, source => source.number(field).map(|bits| Self::new(f64::from_bits(bits)));
 }
 
 /// A word of a closed list.

@@ -3,7 +3,7 @@
 use process_introspection::FrameFlags;
 
 use crate::name::Name;
-use crate::number::{DeviceNumber, Hex, SignedHex, Time};
+use crate::number::{DeviceNumber, Hex, Real, SignedHex, Time};
 
 /// Value of a field.
 #[derive(Copy, Clone, Debug)]
@@ -12,6 +12,8 @@ pub enum Value<'a> {
     Null,
     /// Number.
     Number(u64),
+    /// Number that need not be whole.
+    Real(Real),
     /// Number that is written in hexadecimal.
     Hex(Hex),
     /// Signed number that is written in hexadecimal.

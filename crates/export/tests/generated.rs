@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use process_introspection::MappingKind;
 use process_introspection_export::{
     AddressRecord, ChangeRecord, ExtentRecord, Field, Kind, Layout, MappingUsageRecord,
-    ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
-    SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
+    MetricRecord, ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record,
+    ResidentRecord, SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
 };
 use serde_json::{json, Map, Value};
 
@@ -30,7 +30,7 @@ fn described<R: Record>(name: &'static str, command: &'static str) -> Described 
     }
 }
 
-fn all() -> [Described; 12] {
+fn all() -> [Described; 13] {
     [
         described::<PhysicalRecord<'_>>("physical", "physical"),
         described::<PageTableRecord<'_>>("pagetable", "pagetable"),
@@ -44,6 +44,7 @@ fn all() -> [Described; 12] {
         described::<ChangeRecord<'_>>("diff", "diff"),
         described::<SummaryRecord>("summary", "summary"),
         described::<MappingUsageRecord<'_>>("summary-mapping", "summary --by-mapping"),
+        described::<MetricRecord<'_>>("metrics", "summary --contiguity"),
     ]
 }
 
@@ -105,6 +106,7 @@ impl Definitions {
         let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
         match field.kind {
             Kind::Number => self.number(field),
+            Kind::Real => json!({"type": "number"}),
             Kind::Hex => self.refer("hex", || {
                 json!({
                     "description": "Number in hexadecimal. It is a string because JSON numbers \
@@ -260,6 +262,7 @@ fn type_name(field: &Field) -> String {
             Unit::Bytes => "number of bytes",
             Unit::Pages => "number of base pages",
         },
+        Kind::Real => "real number",
         Kind::Hex => "hexadecimal number",
         Kind::SignedHex => "signed hexadecimal number",
         Kind::Decimal => "number as text",

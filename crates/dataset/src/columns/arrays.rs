@@ -4,7 +4,7 @@
 use std::slice::IterMut;
 use std::sync::Arc;
 
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, ListArray, PrimitiveArray, StructArray,
 };
@@ -30,6 +30,8 @@ enum Column {
     /// None: the output does not contain the field.
     Absent,
     Numbers(Numbers),
+    /// Bits of numbers that need not be whole.
+    Reals(Numbers),
     Times(Numbers),
     Truths(Truths),
     Words(Words),
@@ -94,6 +96,7 @@ impl Column {
             Kind::Number | Kind::Hex | Kind::SignedHex | Kind::Decimal => {
                 Self::Numbers(Numbers::new())
             }
+            Kind::Real => Self::Reals(Numbers::new()),
             Kind::Time => Self::Times(Numbers::new()),
             Kind::Truth => Self::Truths(Truths::new()),
             Kind::Word => Self::Words(match field.words {
@@ -121,7 +124,9 @@ impl Column {
     fn push_nulls(&mut self, count: usize) {
         match self {
             Self::Absent => {}
-            Self::Numbers(numbers) | Self::Times(numbers) => numbers.push_nulls(count),
+            Self::Numbers(numbers) | Self::Reals(numbers) | Self::Times(numbers) => {
+                numbers.push_nulls(count);
+            }
             Self::Truths(truths) => truths.push_nulls(count),
             Self::Words(words) | Self::Devices(words, _) => words.push_nulls(count),
             Self::Texts(texts) => texts.push_nulls(count),
@@ -152,6 +157,10 @@ impl Column {
         let array: ArrayRef = match self {
             Self::Absent => return,
             Self::Numbers(numbers) => numbers.finish::<Int64Type>(DataType::Int64),
+            Self::Reals(reals) => {
+                let bits = reals.array::<Int64Type>();
+                Arc::new(bits.unary::<_, Float64Type>(|bits| f64::from_bits(bits as u64)))
+            }
             Self::Times(times) => times.finish::<TimestampMicrosecondType>(time()),
             Self::Truths(truths) => truths.finish(),
             Self::Words(words) | Self::Devices(words, _) => words.finish(),
@@ -207,6 +216,7 @@ impl Visit for Row<'_> {
             (Column::Numbers(numbers), Value::SignedHex(number)) => {
                 numbers.push(number.0 as u64);
             }
+            (Column::Reals(reals), Value::Real(real)) => reals.push(real.get().to_bits()),
             (Column::Times(times), Value::Time(time)) => times.push(time.0 as u64),
             (Column::Truths(truths), Value::Truth(truth)) => truths.push(truth),
             (Column::Words(words), Value::Word(word)) => words.push(word),
@@ -299,12 +309,15 @@ impl Numbers {
     }
 
     fn finish<T: ArrowPrimitiveType<Native = i64>>(&mut self, data_type: DataType) -> ArrayRef {
+        Arc::new(self.array::<T>().with_data_type(data_type))
+    }
+
+    fn array<T: ArrowPrimitiveType<Native = i64>>(&mut self) -> PrimitiveArray<T> {
         self.pay();
         let values = std::mem::take(&mut self.values);
         self.values.reserve(values.len());
         let nulls = self.nulls.finish(values.len());
-        let array = PrimitiveArray::<T>::new(values.into(), nulls);
-        Arc::new(array.with_data_type(data_type))
+        PrimitiveArray::<T>::new(values.into(), nulls)
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) fn columns(
 pub(super) fn data_type(field: &Field, extra: &'static [Extra]) -> DataType {
     match field.kind {
         Kind::Number | Kind::Hex | Kind::SignedHex | Kind::Decimal => DataType::Int64,
+        Kind::Real => DataType::Float64,
         Kind::Time => time(),
         Kind::Truth => DataType::Boolean,
         Kind::Word if field.words.is_some() => dictionary(DataType::Int8),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowDictionaryKeyType, Int32Type, Int64Type, Int8Type, TimestampMicrosecondType,
+    ArrowDictionaryKeyType, Float64Type, Int32Type, Int64Type, Int8Type, TimestampMicrosecondType,
 };
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, ListArray, StringArray,
@@ -42,7 +42,7 @@ impl std::error::Error for WrongType {}
 pub(super) enum Stored {
     /// Not stored: its values are null.
     Absent,
-    /// Also times of day.
+    /// Also times of day, and bits of numbers that need not be whole.
     Numbers(Int64Array),
     Truths(BooleanArray),
     Texts(Texts),
@@ -155,6 +155,9 @@ impl Stored {
         };
         Ok(match kind {
             Kind::Number | Kind::Hex | Kind::SignedHex | Kind::Decimal => numbers(array),
+            Kind::Real => array
+                .as_primitive_opt::<Float64Type>()
+                .map(|reals| Self::Numbers(reals.unary(|real| real.to_bits() as i64))),
             Kind::Time => array
                 .as_primitive_opt::<TimestampMicrosecondType>()
                 .map(|times| Self::Numbers(times.reinterpret_cast())),
