@@ -42,7 +42,7 @@ word_list! {
         HugeCoverage = "huge_page_coverage_ratio",
         /// Folios mapped whole at a multiple of their size, by PTEs.
         ThpAlignedPte = "thp_aligned_pte_bytes",
-        /// The same, by PMD entries.
+        /// Folios mapped whole at a multiple of their size, by PMD entries.
         ThpAlignedPmd = "thp_aligned_pmd_bytes",
         /// Folios mapped whole and consecutively at other addresses.
         ThpUnaligned = "thp_unaligned_bytes",
@@ -50,11 +50,11 @@ word_list! {
         ThpPartial = "thp_partial_bytes",
         /// Aligned blocks of consecutive frames of one folio, mapped by PTEs.
         ContPte = "cont_pte_bytes",
-        /// The same, by PMD entries.
+        /// Aligned blocks of consecutive frames of one folio, mapped by PMD entries.
         ContPmd = "cont_pmd_bytes",
-        /// Share of such blocks in the resident memory of their kind.
+        /// Share of blocks mapped by PTEs in the resident memory of their kind.
         ContPteShare = "cont_pte_ratio",
-        /// The same, by PMD entries.
+        /// Share of blocks mapped by PMD entries in the resident memory of their kind.
         ContPmdShare = "cont_pmd_ratio",
         /// Share of a zone's free memory in blocks smaller than an order.
         UnusableFreeSpace = "unusable_free_space_ratio",

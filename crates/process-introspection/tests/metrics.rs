@@ -252,7 +252,7 @@ fn huge_pages_are_aligned_unaligned_or_partial_as_their_pages_say() {
     });
 }
 
-/// What thpmaps prints of a process, in bytes, without what is 0.
+/// Numbers that thpmaps prints of a process, in bytes, without those that are 0.
 fn thpmaps(script: &str, pid: u32) -> BTreeMap<String, u64> {
     let mut command = Command::new(std::env::var("PYTHON").unwrap_or("python3".to_owned()));
     command.arg(script).args(["--rollup", "--inc-empty"]);
@@ -275,7 +275,7 @@ fn sizes_of_blocks() -> impl Iterator<Item = u64> {
     (1..=(huge() / page()).ilog2()).map(|order| page() << order)
 }
 
-/// The same of our metrics.
+/// Metrics under the names of thpmaps.
 fn as_thpmaps(layout: &FolioLayout) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     for (kind, folios) in [("anon", &layout.anonymous), ("file", &layout.file)] {

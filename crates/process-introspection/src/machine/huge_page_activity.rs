@@ -8,7 +8,8 @@ use crate::machine::huge_pages::{chosen, DIRECTORY};
 use crate::process::mounts::Mounts;
 
 /// Settings and statistics of transparent huge pages of the machine, beside
-/// [`HugePageSettings`](crate::HugePageSettings). What cannot be read is `None` or missing.
+/// [`HugePageSettings`](crate::HugePageSettings). Numbers that cannot be
+/// read are `None` or missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HugePageActivity {
