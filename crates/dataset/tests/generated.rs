@@ -13,10 +13,10 @@ const MARKS: [&str; 2] = ["<!-- tables: begin -->\n", "<!-- tables: end -->"];
 fn type_name(field: &Field) -> &'static str {
     match field.kind {
         Kind::Number | Kind::Hex | Kind::SignedHex | Kind::Decimal => "int64",
-        Kind::Real => "double",
         Kind::Truth => "boolean",
         Kind::Word if field.words.is_some() => "word",
         Kind::Word | Kind::Device | Kind::Text | Kind::Name => "text",
+        Kind::Real => "double",
         Kind::Time => "timestamp",
         Kind::Texts | Kind::Flags => "list of text",
         Kind::Numbers => "list of int64",

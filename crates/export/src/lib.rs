@@ -61,6 +61,7 @@ mod huge_pages;
 mod json;
 mod machine;
 mod machine_picture;
+mod metric;
 mod name;
 mod number;
 mod object;
@@ -78,6 +79,7 @@ mod state;
 mod summary;
 mod summary_picture;
 mod table;
+mod thp;
 mod types;
 mod value;
 mod virtual_regions;
@@ -100,6 +102,7 @@ pub use machine::{
     MachineNodeRecord, MachineRecord, PayerRecord, UnflaggedRecord, ZoneRecord,
 };
 pub use machine_picture::MachinePicture;
+pub use metric::{Metric, MetricRecord, MetricSource, MetricUnit};
 pub use name::{Name, NameBuf};
 pub use number::{DeviceNumber, Hex, Real, SignedHex, Time};
 pub use object::ObjectRecord;
@@ -119,6 +122,7 @@ pub use summary::{
 };
 pub use summary_picture::SummaryPicture;
 pub use table::{Notes, Row};
+pub use thp::{CounterRecord, KhugepagedRecord, ThpRecord, ThpSizeRecord};
 pub use value::{Decimal, FlagCounts, FlagNames, Text, Value};
 pub use virtual_regions::VirtualRecord;
 pub use writer::{Format, UnknownFormat, Writer};

@@ -92,7 +92,9 @@ impl Screen {
     pub(crate) fn bar(&self, part: u64, whole: u64, room: usize) -> String {
         const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
         let eighths = u128::from(part) * room as u128 * 8;
-        let eighths = eighths.checked_div(u128::from(whole)).unwrap_or(0) as usize;
+        let eighths = eighths.checked_div(u128::from(whole)).unwrap_or(0);
+        // A part that was counted at another time can be more than the whole.
+        let eighths = eighths.min(room as u128 * 8) as usize;
         // More than nothing is visible.
         let eighths = if part > 0 { eighths.max(1) } else { 0 };
         match self.ascii {

@@ -14,6 +14,7 @@ use crate::number::{rough, Hex};
 use crate::page::protection_name;
 use crate::record::{Layout, Record};
 use crate::table::Row;
+use crate::thp::ThpRecord;
 use crate::value::Text;
 use crate::words::{mapping_kinds, BYTES, PROTECTION};
 
@@ -185,6 +186,8 @@ record! {
         /// the reasons why they do not map the rest.
         pub huge_pages: Option<HugePagesRecord>
             = null("if the kernel does not export it (before Linux 6.7)"),
+        /// Settings and statistics of transparent huge pages of the machine.
+        pub thp: Option<ThpRecord> = null("in lists of several processes, and from snapshots"),
         /// Contiguity of the memory in both address spaces.
         pub contiguity: Option<ContiguityRecord> = null("without addresses"),
         /// Memory of all extents by NUMA node.
@@ -296,6 +299,7 @@ impl SummaryRecord {
             kinds: kinds.collect(),
             page_sizes: knows.frames.then(|| pages.collect()),
             huge_pages: HugePagesRecord::of(summary),
+            thp: None,
             contiguity,
             nodes,
         }
@@ -347,6 +351,28 @@ impl Record for SummaryRecord {
             }
             for (name, pages) in huge.settings.numbers() {
                 rows.numbers("huge_setting", name, None, pages, None);
+            }
+        }
+        if let Some(thp) = &self.thp {
+            for (name, number) in thp.khugepaged.numbers() {
+                rows.numbers("khugepaged", name, None, Some(number), None);
+            }
+            for size in &thp.sizes {
+                let bytes = Some(size.size);
+                for (name, word) in [
+                    ("enabled", &size.enabled),
+                    ("shmem_enabled", &size.shmem_enabled),
+                ] {
+                    if let Some(word) = word {
+                        rows.numbers("thp_size", &format!("{name}={word}"), bytes, None, None);
+                    }
+                }
+                for counter in &size.statistics {
+                    rows.numbers("thp_size", &counter.name, bytes, Some(counter.count), None);
+                }
+            }
+            for counter in &thp.events {
+                rows.numbers("thp_event", &counter.name, None, Some(counter.count), None);
             }
         }
         if let Some(contiguity) = &self.contiguity {

@@ -11,6 +11,7 @@ use crate::number::rough;
 use crate::record::{Layout, Record};
 use crate::screen::{or_dash, percent, Screen};
 use crate::summary::{ContiguityRecord, NodeRecord, SummaryRecord, UsageRecord};
+use crate::thp::ThpRecord;
 
 /// Summary as a picture in tables; in other formats the summary itself.
 #[derive(Clone, Debug)]
@@ -71,7 +72,7 @@ impl Screen {
         self.usage(record);
         self.pages(record);
         if let Some(huge) = &record.huge_pages {
-            self.huge_pages(huge, record.total.resident);
+            self.huge_pages(huge, record.thp.as_ref(), record.total.resident);
         }
         if let Some(contiguity) = &record.contiguity {
             self.contiguity(contiguity);
@@ -207,7 +208,7 @@ impl Screen {
         }
     }
 
-    fn huge_pages(&mut self, huge: &HugePagesRecord, resident: u64) {
+    fn huge_pages(&mut self, huge: &HugePagesRecord, thp: Option<&ThpRecord>, resident: u64) {
         self.line("");
         let (size, mapped) = (rough(huge.size), rough(huge.mapped));
         if resident == 0 {
@@ -245,8 +246,15 @@ impl Screen {
             self.prose("  ", &line);
         }
         let settings = huge_advice::settings(&huge.settings);
-        if huge.missed().iter().any(|&(_, bytes)| bytes > 0) && !settings.is_empty() {
+        if huge.missed().iter().all(|&(_, bytes)| bytes == 0) {
+            return;
+        }
+        if !settings.is_empty() {
             self.prose("  ", &format!("set: {settings}"));
+        }
+        let more = thp.map(ThpRecord::settings).unwrap_or_default();
+        if !more.is_empty() {
+            self.prose("  ", &more);
         }
     }
 

@@ -136,6 +136,12 @@ fn add_all(text: &mut String) {
     let changes = samples::machine::frame_changes();
     add("frame change", &changes, text);
     add("extents", &[samples::extent()], text);
+    let mut metrics = samples::metrics();
+    add("metrics", &metrics, text);
+    add_with(&[Extra::Node], "metrics of zones", &metrics, text);
+    metrics[0].process = Some(samples::identity(b"comm"));
+    let extra = &[Extra::Process];
+    add_with(extra, "metrics of processes", &metrics[..1], text);
     let addresses = [samples::address(), samples::hidden_address()];
     add("address", &addresses, text);
     let mut total = samples::summary(true);

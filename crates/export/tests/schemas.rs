@@ -170,6 +170,10 @@ fn every_kind_of_record_is_as_its_schema_says() {
     check("diff-frames", &samples::machine::frame_changes());
     check("machine-use", &samples::machine::frame_uses());
     check("extents", &[samples::extent()]);
+    check("metrics", &samples::metrics());
+    let mut of_several = samples::metrics().remove(0);
+    of_several.process = Some(samples::identity(b"comm"));
+    check_with(&[Extra::Process], "metrics", &[of_several]);
     check("frame", &[address(), hidden_address()]);
     for name in [b"/bin/x".as_slice(), b"/caf\xe9", b""] {
         check(
@@ -358,7 +362,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 16] = [
+const SCHEMAS: [&str; 17] = [
     "physical",
     "pagetable",
     "extents",
@@ -375,6 +379,7 @@ const SCHEMAS: [&str; 16] = [
     "diff-frames",
     "summary",
     "summary-mapping",
+    "metrics",
 ];
 
 /// Returns the first cells of the table in docs/KERNELS.md: the fields, and the text behind a

@@ -193,6 +193,7 @@ fn a_picture_shows_what_is_known_and_says_what_is_not() {
         "  shmem_enabled=never  2.75M   22% ",
         "shmem_enabled=never: 2.50M would be eligible with shmem_enabled=always",
         "set: enabled=madvise shmem_enabled=never defrag=defer max_ptes_none=511",
+        "  khugepaged: defrag=1 pages_to_scan=4096 scan_sleep_millisecs=10000; sizes:\n    64K=always 2M=inherit,shmem:advise\n",
         "unknown: 4M 28%   1: 10M 71%",
     ] {
         assert!(known.contains(part), "{part} is not in\n{known}");

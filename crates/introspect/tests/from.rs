@@ -90,13 +90,14 @@ fn compare(root: &Path, pids: &[&str], commands: &[Vec<&str>], formats: &[&str])
     panic!("the pages of {pids:?} never come to rest");
 }
 
-/// Removes numbers that other processes change: those of pages that they map as well.
+/// Removes numbers that other processes change, those of pages that they map as well, and
+/// those of the machine, which a snapshot does not have.
 fn without_shares(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
                 match &name[..] {
-                    "pss" | "uss" => *field = Value::Null,
+                    "pss" | "uss" | "thp" => *field = Value::Null,
                     _ => without_shares(field),
                 }
             }

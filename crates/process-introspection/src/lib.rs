@@ -65,6 +65,7 @@ mod error;
 mod facts;
 mod handover;
 mod machine;
+mod metrics;
 mod named;
 mod owners;
 mod passes;
@@ -97,6 +98,7 @@ pub use machine::frame_runs::{FrameRun, FrameRuns};
 pub use machine::frame_use::{FrameState, FrameUse};
 pub use machine::frames::{FrameFlags, Frames};
 pub use machine::host::{machine_id, Host, MemoryPressure, Pressure};
+pub use machine::huge_page_activity::{HugePageActivity, HugePageSize, Khugepaged};
 pub use machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
 pub use machine::memory_types::MemoryTypes;
 pub use machine::page_use::{PageRun, PageUse, PageUses};
@@ -104,6 +106,9 @@ pub use machine::physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resour
 pub use machine::range::PhysRange;
 pub use machine::swap_areas::{SwapArea, SwapAreas};
 pub use machine::zones::Zone;
+pub use metrics::{
+    ContiguityMetrics, ContiguityMetricsAccumulator, FolioLayout, FoliosOfKind, HugeBytes, ThpBytes,
+};
 pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerSearch, PassedProcess, WantedFrames};
 pub use passes::{for_each_process, stream_processes, Parts, PassEvent, PassOptions};
 pub use process::cgroup::Cgroup;

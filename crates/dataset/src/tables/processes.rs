@@ -113,6 +113,7 @@ impl ProcessRow {
             kinds: self.kinds.clone()?,
             page_sizes: self.page_sizes.clone(),
             huge_pages: self.huge_pages.clone(),
+            thp: None,
             contiguity: self.contiguity.clone(),
             nodes: self.memory_by_node.clone(),
         })

@@ -5,14 +5,15 @@
 
 pub(crate) mod machine;
 
-use process_introspection::{BuildId, Device, FrameFlags, HugePolicy};
+use process_introspection::{BuildId, Device, FrameFlags, HugePolicy, PageSize};
 use process_introspection_export::{
-    AddressRecord, AtLeastRecord, ContiguityRecord, Decimal, Details, DeviceNumber,
+    AddressRecord, AtLeastRecord, ContiguityRecord, CounterRecord, Decimal, Details, DeviceNumber,
     ExtentClassRecord, ExtentRecord, Extra, FlagCounts, FlagNames, Format, Hex, HugePagesRecord,
-    HugeSettingsRecord, KindRecord, MappingUsageRecord, Name, NamedBy, NodeRecord, ObjectRecord,
-    OwnerKind, OwnerRecord, PageTableRecord, PagesRecord, PhysicalRecord, PolicyRecord,
-    ProcessIdentity, Record, ResidentRecord, Searched, SignedHex, SnapshotRecord, SnapshotState,
-    Span, State, SummaryRecord, Swap, Text, Time, UsageRecord, VirtualRecord, Writer,
+    HugeSettingsRecord, KhugepagedRecord, KindRecord, MappingUsageRecord, Metric, MetricRecord,
+    Name, NamedBy, NodeRecord, ObjectRecord, OwnerKind, OwnerRecord, PageTableRecord, PagesRecord,
+    PhysicalRecord, PolicyRecord, ProcessIdentity, Real, Record, ResidentRecord, Searched,
+    SignedHex, SnapshotRecord, SnapshotState, Span, State, SummaryRecord, Swap, Text, ThpRecord,
+    ThpSizeRecord, Time, UsageRecord, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -431,6 +432,54 @@ pub(crate) fn policy(reason: HugePolicy, setting: &str, bytes: u64, eligible: u6
     }
 }
 
+/// Settings and statistics of the machine's huge pages, with what some kernels do not have.
+pub(crate) fn thp() -> ThpRecord {
+    let counter = |name: &str, count| CounterRecord {
+        name: name.to_owned(),
+        count,
+    };
+    let size = |size, enabled: &str, shmem_enabled: Option<&str>| ThpSizeRecord {
+        size,
+        enabled: Some(enabled.to_owned()),
+        shmem_enabled: shmem_enabled.map(str::to_owned),
+        statistics: vec![counter("anon_fault_alloc", size >> 16)],
+    };
+    ThpRecord {
+        khugepaged: KhugepagedRecord {
+            defrag: Some(true),
+            pages_to_scan: Some(4096),
+            scan_sleep_ms: Some(10_000),
+            alloc_sleep_ms: Some(60_000),
+            pages_collapsed: Some(0),
+            full_scans: None,
+        },
+        sizes: vec![
+            size(16 << 10, "never", None),
+            size(64 << 10, "always", Some("never")),
+            size(2 << 20, "inherit", Some("advise")),
+        ],
+        events: vec![counter("thp_fault_alloc", 6)],
+    }
+}
+
+/// Metrics of a process and of a zone.
+pub(crate) fn metrics() -> Vec<MetricRecord<'static>> {
+    let page = PageSize::SIZE_4K;
+    let mut of_zone = MetricRecord::new(Metric::FragmentationIndex, Some(Real::thousandths(-1000)))
+        .of_order(9, page);
+    (of_zone.node, of_zone.zone) = (Some(1), Some("Normal".to_owned()));
+    let mut blocks =
+        MetricRecord::new(Metric::ContPte, Some((3u64 << 20).into())).of_order(4, page);
+    blocks.kind = Some("anon");
+    vec![
+        MetricRecord::new(Metric::RmmRanges, Some(1540u64.into())),
+        MetricRecord::new(Metric::RmmCoverage32, Real::ratio(1, 3)),
+        MetricRecord::new(Metric::SpotOffsets, None),
+        blocks,
+        of_zone,
+    ]
+}
+
 /// Summary with all privileges, or with none.
 pub(crate) fn summary(known: bool) -> SummaryRecord {
     SummaryRecord {
@@ -491,6 +540,7 @@ pub(crate) fn summary(known: bool) -> SummaryRecord {
                 advice_read: true,
             },
         }),
+        thp: known.then(thp),
         contiguity: known.then(|| ContiguityRecord {
             bytes: 14 << 20,
             extents: 1540,

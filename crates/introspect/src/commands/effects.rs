@@ -147,24 +147,30 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: "from host all deadline by-mapping sort top mapping freeze vm-flags format output procfs \
+        options: "from host all deadline by-mapping contiguity sort top mapping freeze vm-flags format output procfs \
             sysfs at-exit after on",
         is_wrong: |form, given| {
             let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
-            let by_mapping = given.has("by-mapping") && given.has("vm-flags");
+            let by_mapping = given.count(&["by-mapping", "contiguity", "vm-flags"]) > 1;
             let all = match form {
                 Form::Bare => !given.has("all") || of_processes,
                 _ => given.has("all"),
             };
             let waits = given.has("deadline") && !given.has("all");
             let is_live = form == Form::Program || given.count(&["vm-flags", "deadline"]) > 0;
-            let of_part = given.has("from") && given.has("mapping") && !given.has("by-mapping");
+            let of_part = given.has("from")
+                && given.has("mapping")
+                && given.count(&["by-mapping", "contiguity"]) == 0;
             let is_one = form == Form::Program || form == Form::Named(&["1"]);
             let sorts = given.count(&["sort", "top"]) > 0;
             let of_no_list = sorts && is_one && !given.has("by-mapping");
+            let several = form == Form::Named(&["1", "2"]);
+            let of_metrics = given.has("contiguity")
+                && (sorts || several && given.has("freeze"));
             all || waits
                 || of_no_list
                 || by_mapping
+                || of_metrics
                 || of_part
                 || is_wrong_for_program(form, given)
                 || is_wrong_for_snapshot(given, is_live)

@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use process_introspection::{
-    AddrRange, Attributed, Extent, ExtentBacking, Mapping, Mounts, PageSize, PhysicalMap,
-    PhysicalRegion, Process, ResidentOfPhysical, ResidentRegion,
+    AddrRange, Attributed, ContiguityMetrics, ContiguityMetricsAccumulator, Extent, ExtentBacking,
+    Mapping, Mounts, PageSize, PhysicalMap, PhysicalRegion, Process, ResidentOfPhysical,
+    ResidentRegion,
 };
 use process_introspection_dataset::lake::{joined, StoredProcess};
 use process_introspection_export::Details;
@@ -104,6 +105,30 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// Computes the metrics of contiguity of these ranges. `passed` receives the addresses
+    /// that were passed, until it breaks. A snapshot does not have the flags of frames.
+    pub(crate) fn contiguity_metrics(
+        &self,
+        ranges: &[AddrRange],
+        mut passed: impl FnMut(AddrRange) -> ControlFlow<()>,
+    ) -> Result<ContiguityMetrics, Failure> {
+        let process = match self {
+            Self::Live(process) => return Ok(process.contiguity_metrics(ranges, passed)?),
+            Self::Stored(process) => process,
+        };
+        let mut metrics = ContiguityMetricsAccumulator::new(process.page_size());
+        for &range in ranges {
+            for part in parts(process, range)? {
+                let part = part?;
+                metrics.push(&part, None);
+                if passed(part.virt).is_break() {
+                    return Ok(metrics.finish());
+                }
+            }
+        }
+        Ok(metrics.finish())
+    }
+
     /// Returns which pages of a range are in memory.
     pub(crate) fn resident(&self, range: AddrRange) -> Result<Items<'a, ResidentRegion>, Failure> {
         Ok(match *self {
@@ -155,7 +180,8 @@ impl Nodes {
     }
 }
 
-/// Returns the regions of a stored process as they are stored.
+/// Returns the regions of a stored process as they are stored: in pieces of one size of
+/// page-table entries.
 fn parts<'a>(
     process: &'a StoredProcess<'a>,
     range: AddrRange,

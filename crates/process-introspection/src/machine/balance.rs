@@ -214,10 +214,14 @@ impl MemoryBalance {
     }
 
     /// Returns the bytes of frames whose use no flag shows, and what the counters say that
-    /// they are. Parts that this kernel does not count, and parts without memory, are left out.
+    /// they are: the mean of before and after. Parts that this kernel does not count, and parts without memory, are left out.
     pub fn unflagged(&self) -> Vec<(UnflaggedPart, u64)> {
         let parts = UnflaggedPart::ALL.into_iter();
-        let parts = parts.filter_map(|part| Some((part, self.part(part)?)));
+        let parts = parts.filter_map(|part| {
+            let before = self.part(part, &self.before)?;
+            let after = self.part(part, &self.after)?;
+            Some((part, before.midpoint(after)))
+        });
         parts.filter(|&(_, bytes)| bytes > 0).collect()
     }
 
@@ -233,12 +237,12 @@ impl MemoryBalance {
         self.census.total()[frame_use] * self.census.page_size().bytes()
     }
 
-    fn part(&self, part: UnflaggedPart) -> Option<u64> {
+    /// Returns the bytes of a part by counters of one moment.
+    fn part(&self, part: UnflaggedPart, counters: &MemoryCounters) -> Option<u64> {
         use MemoryCounter as C;
-        let counters = &self.after;
         match part {
             UnflaggedPart::NotInitialized => {
-                let rest = self.present() - counters.frames_of_zones(|zone| zone.managed);
+                let rest = counters.frames_of_zones(|zone| zone.present - zone.managed);
                 // Balloons take memory from what is managed, too (mm/page_alloc.c
                 // `adjust_managed_page_count`).
                 let known = [FrameUse::Reserved, FrameUse::Zero, FrameUse::Offline];

@@ -96,7 +96,7 @@ pub struct HugePageSettings {
 }
 
 /// Directory of the settings, below sysfs.
-const DIRECTORY: &str = "kernel/mm/transparent_hugepage";
+pub(super) const DIRECTORY: &str = "kernel/mm/transparent_hugepage";
 
 impl HugePageSettings {
     /// Reads the settings; `size` is the number of bytes that one PMD entry maps.
@@ -166,7 +166,7 @@ impl HugePageSettings {
 }
 
 /// Returns the word in brackets.
-fn chosen(text: &str) -> Option<&str> {
+pub(super) fn chosen(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     rest.split_once(']').map(|(word, _)| word)
 }

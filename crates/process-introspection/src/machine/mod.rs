@@ -11,6 +11,7 @@ pub(crate) mod frame_runs;
 pub(crate) mod frame_use;
 pub(crate) mod frames;
 pub(crate) mod host;
+pub(crate) mod huge_page_activity;
 pub(crate) mod huge_pages;
 pub(crate) mod memory_types;
 pub(crate) mod page_use;

@@ -90,7 +90,8 @@ impl ContiguityCounter {
         self.counted
     }
 
-    fn close(&mut self) {
+    /// Ends the last extent: what follows does not lengthen it.
+    pub(crate) fn close(&mut self) {
         if let Some(open) = self.open.take() {
             *self.counted.sizes.entry(open.size).or_default() += 1;
         }
@@ -125,6 +126,31 @@ impl Contiguity {
             )
         });
         each.take(count).collect()
+    }
+
+    /// Returns the sum of the sizes of the `count` largest extents, of all if there are
+    /// fewer.
+    pub fn bytes_in_largest(&self, count: u64) -> u64 {
+        let mut left = count;
+        let each = self.sizes.iter().rev();
+        each.map(|(size, &times)| {
+            let taken = times.min(left);
+            left -= taken;
+            size * taken
+        })
+        .sum()
+    }
+
+    /// Returns the minimum number of extents that have `bytes` in sum, which are the
+    /// largest; `None` if all have less.
+    pub fn fewest_with(&self, bytes: u64) -> Option<u64> {
+        let (mut left, mut count) = (bytes, 0);
+        for (&size, &times) in self.sizes.iter().rev() {
+            let needed = left.div_ceil(size).min(times);
+            count += needed;
+            left = left.saturating_sub(size * needed);
+        }
+        (left == 0).then_some(count)
     }
 
     /// Returns the median size, for an even number the lower one of the middle two;

@@ -2,6 +2,8 @@
 //! other machines, uses of pages by flags.
 
 mod contiguity;
+mod free_blocks;
 mod huge_page_settings;
+mod metrics;
 mod page_uses;
 mod physical_files;

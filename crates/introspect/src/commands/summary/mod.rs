@@ -1,6 +1,7 @@
 //! `introspect summary`: the composition of a process's memory. Several processes are in
-//! [`several`].
+//! [`several`], published metrics in [`metrics`].
 
+mod metrics;
 mod several;
 mod stored;
 
@@ -11,8 +12,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::Args;
 use process_introspection::{
-    AddrRange, AdviceReading, MappingSummary, PhysicalMap, Process, Summary, SummaryOptions,
-    SummaryStep,
+    AddrRange, AdviceReading, HugePageActivity, MappingSummary, PhysicalMap, Process, Summary,
+    SummaryOptions, SummaryStep,
 };
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_export::{
@@ -22,7 +23,7 @@ use process_introspection_export::{
 use crate::commands::selected::Selected;
 use crate::control::launch::{launch, WalkContext};
 use crate::failure::{continue_unless, warn, Failure};
-use crate::options::freeze::FreezeOption;
+use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
@@ -31,6 +32,7 @@ use crate::options::pid::TargetText;
 use crate::options::selection::MappingOption;
 use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
+use crate::source::Source;
 use crate::text::has_utf8;
 
 const USAGE: &str = "\
@@ -70,6 +72,9 @@ pub(crate) struct Arguments {
     /// List mappings, by PSS
     #[arg(long)]
     by_mapping: bool,
+    /// List published metrics of contiguity
+    #[arg(long, conflicts_with_all = ["by_mapping", "vm_flags"])]
+    contiguity: bool,
     /// Read huge page advice from smaps, which is slow
     #[arg(long, conflicts_with_all = ["all", "by_mapping"])]
     vm_flags: bool,
@@ -104,6 +109,7 @@ impl Arguments {
         if self.from.is_present()
             && !self.mapping.selection(None).is_everything()
             && !self.by_mapping
+            && !self.contiguity
         {
             let message = "--mapping has no effect on a summary --from a snapshot, which has the \
                            numbers of whole processes: use it with --by-mapping";
@@ -114,6 +120,16 @@ impl Arguments {
                 &self.pids[..],
                 [TargetText::This | TargetText::Number(_) | TargetText::TooLarge(_)]
             );
+        if self.sorting.is_present() && self.contiguity {
+            let message = "--sort and --top are not for --contiguity: metrics have an order";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        if self.contiguity && self.freeze.freeze && self.pids.len() > 1 {
+            return Err(clap::Error::raw(
+                ErrorKind::ArgumentConflict,
+                FOR_ONE_PROCESS,
+            ));
+        }
         if self.sorting.is_present() && is_one && !self.by_mapping {
             let message = "--sort and --top are for lists: of several processes, or with \
                            --by-mapping of mappings";
@@ -132,8 +148,14 @@ impl Arguments {
                 &self.launch,
                 &self.freeze,
                 check,
-                &mut |process, context| self.one(process, context),
+                &mut |process, context| match self.contiguity {
+                    true => metrics::one(self, &Source::Live(process), context),
+                    false => self.one(process, context),
+                },
             );
+        }
+        if self.contiguity {
+            return metrics::run(self).map(|()| 0);
         }
         if let Some(snapshot) = self.from.open()? {
             return stored::run(self, &snapshot).map(|()| 0);
@@ -175,7 +197,9 @@ impl Arguments {
         });
         drop(freeze);
         sink.end_progress();
-        self.write(&found?, map.has_several_nodes(), sink)
+        let mut found = found?;
+        found.record.thp = Some((&HugePageActivity::read_in(process.mounts())).into());
+        self.write(&found, map.has_several_nodes(), sink)
     }
 
     /// Returns the layout of the records of one process.
