@@ -1,7 +1,9 @@
 //! Records of published metrics of contiguity and fragmentation: of processes, and of the
 //! machine. `docs/METRICS.md` defines them. Knows no source of the numbers.
 
-use process_introspection::{ContiguityMetrics, FoliosOfKind, FreeBlocks, PageSize, ThpBytes};
+use process_introspection::{
+    ContiguityMetrics, FoliosOfKind, FrameUse, FreeBlocks, MemoryBalance, PageSize, ThpBytes,
+};
 
 use crate::field::{record, Extra, Fields, Show};
 use crate::number::{rough, Real};
@@ -62,6 +64,12 @@ word_list! {
         FragmentationIndex = "fragmentation_index_ratio",
         /// Share of a zone's free memory in aligned free blocks of a size.
         FreeContiguity = "free_contiguity_ratio",
+        /// Share of aligned blocks of a size with a frame that the kernel cannot move, as far as
+        /// flags show that: pinned pages are unknown.
+        UnmovableBlocks = "unmovable_blocks_ratio",
+        /// Share of other aligned blocks with a frame of which the kernel reports nothing: they
+        /// may be unmovable, too.
+        UnknownBlocks = "unknown_blocks_ratio",
     }
 }
 
@@ -133,7 +141,9 @@ impl Metric {
             | Self::ContPteShare
             | Self::ContPmdShare => MetricSource::Thpmaps,
             Self::UnusableFreeSpace | Self::FragmentationIndex => MetricSource::Vmstat,
-            Self::FreeContiguity => MetricSource::Contiguitas,
+            Self::FreeContiguity | Self::UnmovableBlocks | Self::UnknownBlocks => {
+                MetricSource::Contiguitas
+            }
         }
     }
 }
@@ -300,6 +310,32 @@ impl MetricRecord<'_> {
                 let record = Self::new(Metric::FreeContiguity, Real::ratio(pages, free));
                 all.push(of_zone(record.of_order(order, page)));
             }
+        }
+        all
+    }
+}
+
+impl MetricRecord<'_> {
+    /// Returns the metrics of the machine's memory: those of the free blocks of each zone, and
+    /// of the aligned blocks of all RAM.
+    pub fn of_machine(balance: &MemoryBalance) -> Vec<Self> {
+        let census = balance.census();
+        let page = census.page_size();
+        let zones = balance.counters().free_blocks().iter();
+        let mut all: Vec<_> = zones
+            .flat_map(|zone| Self::of_free_blocks(zone, page))
+            .collect();
+        let free = census.total()[FrameUse::Free] * page.bytes();
+        for block in census.blocks() {
+            let order = block.size.ilog2() - page.shift();
+            let values = [
+                (Metric::FreeContiguity, block.free * block.size, free),
+                (Metric::UnmovableBlocks, block.unmovable, block.blocks),
+                (Metric::UnknownBlocks, block.unflagged, block.blocks),
+            ];
+            all.extend(values.map(|(name, part, whole)| {
+                Self::new(name, Real::ratio(part, whole)).of_order(order, page)
+            }));
         }
         all
     }

@@ -5,8 +5,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use support::{as_nobody, number, succeed};
+use support::{as_nobody, fail, number, succeed};
+use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
+use testkit::memory::{self, page};
+use testkit::target::Target;
 
 fn machine() -> Value {
     succeed(&["machine", "--format", "json"]).array().remove(0)
@@ -124,6 +127,93 @@ fn without_the_right_to_read_frames_nothing_is_counted() {
     let run = as_nobody(&["machine"]);
     assert_eq!((run.status, run.stdout.as_str()), (1, ""));
     assert!(run.stderr.contains("root"), "{}", run.stderr);
+}
+
+/// The frames of a snapshot are those of its time: they are compared with each other, in all
+/// groupings, and with the snapshot's own numbers.
+#[test]
+fn a_snapshot_has_the_machine_of_its_time() {
+    if !is_root_or_skip("a_snapshot_has_the_machine_of_its_time") {
+        return;
+    }
+    let root = TempDir::new().unwrap();
+    let root = root.path().to_str().unwrap();
+    succeed(&["snapshot", "--frames", "-o", root]);
+    let listed = succeed(&["snapshots", root, "--format", "json"]).array();
+    let runs = number(&listed[0], "frames");
+    let whole = succeed(&["machine", "--from", root, "--format", "json"]).array();
+    let whole = &whole[0];
+    let present = number(whole, "present");
+    assert_eq!(number(whole, "counted"), present);
+    for field in ["uses", "zones"] {
+        let name = if field == "uses" { "bytes" } else { "present" };
+        assert_eq!(sum(&whole[field], name), present, "{field}");
+    }
+    // Less than two bytes a frame: runs, not frames, are stored.
+    assert!(runs < present / 4096, "{runs}");
+    for by in ["zone", "node"] {
+        let groups = succeed(&["machine", "--from", root, "--by", by, "--format", "json"]).array();
+        let bytes: u64 = groups.iter().map(|group| number(group, "bytes")).sum();
+        assert_eq!(bytes, present, "{by}");
+    }
+    // Counters came back, too.
+    let uses = whole["uses"].as_array().unwrap();
+    let free = uses.iter().find(|one| one["use"] == "free").unwrap();
+    assert_eq!(free["counter"], "nr_free_pages");
+    assert!(free["counter_bytes"].is_u64(), "{free}");
+    assert!(sum(&whole["free"], "blocks") > 0);
+    let metrics = [
+        "machine",
+        "--from",
+        root,
+        "--contiguity",
+        "--format",
+        "json",
+    ];
+    let metrics = succeed(&metrics).array();
+    let of_zones = metrics.iter().filter(|one| one["zone"].is_string());
+    assert!(of_zones.count() > 0);
+    // A frame of free memory of the snapshot.
+    let first = succeed(&["frame", "--from", root, "pfn:1", "--format", "json"]).array();
+    assert_eq!(first[0]["pfn"], 1);
+    // A snapshot does not differ from itself, but does from a later one.
+    let same = ["diff", root, root, "--frames", "--format", "json"];
+    assert!(succeed(&same).array().is_empty());
+    let without = TempDir::new().unwrap();
+    let without = without.path().to_str().unwrap();
+    succeed(&["snapshot", "self", "-o", without]);
+    let error = fail(&["machine", "--from", without]);
+    assert!(
+        error.contains("no frames") && error.contains("--frames"),
+        "{error}"
+    );
+}
+
+/// A process that fills 32 MiB between two snapshots.
+#[test]
+fn frames_whose_use_changed_are_those_of_a_process_that_grew() {
+    if !is_root_or_skip("frames_whose_use_changed_are_those_of_a_process_that_grew") {
+        return;
+    }
+    const SIZE: u64 = 32 << 20;
+    let root = TempDir::new().unwrap();
+    let root = root.path().to_str().unwrap();
+    let first = succeed(&["snapshot", "--frames", "-o", root]).stdout;
+    let target = Target::spawn(|| {
+        let at = memory::anonymous(SIZE);
+        memory::touch(at, SIZE / page(), 1);
+        vec![at]
+    });
+    target.stop();
+    succeed(&["snapshot", "--frames", "-o", root]);
+    let before = format!("{root}@{}", first.trim());
+    let changes = succeed(&["diff", &before, root, "--frames", "--format", "json"]).array();
+    let grown = changes.iter().filter(|one| one["use_after"] == "anonymous");
+    let grown: u64 = grown.map(|one| number(one, "bytes")).sum();
+    // Frames that were anonymous before, of other processes, can be reused.
+    assert!(grown >= SIZE / 2, "{grown}: {changes:?}");
+    let status = support::run(&["diff", &before, root, "--frames", "--exit-code"]).status;
+    assert_eq!(status, 1);
 }
 
 #[test]

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 
 use process_introspection::{FreeBlocks, MemoryCounter, MemoryCounters, PageSize, Zone};
-use process_introspection_export::{record, Real};
+use process_introspection_export::{record, MetricRecord, Real};
 
 record! {
     /// Number of the machine. Only with --frames.
     pub struct MetricRow: Readable {
         /// Name, which ends with the unit: a counter of the kernel with _bytes behind it, a
-        /// count of a zone, or a metric.
+        /// count of a zone, or a published metric (docs/METRICS.md).
         pub name: String,
         /// Value.
         pub value: Option<Real> = null("if it is unknown"),
-        /// When it was read: before the frames, or after them.
-        pub kind: Option<String> = null("if it is of no moment"),
+        /// When a counter was read: before the frames, or after them.
+        pub kind: Option<String> = null("if it is no counter"),
         /// NUMA node.
         pub node: Option<u32> = null("if it is of no single node"),
         /// Zone.
@@ -102,6 +102,19 @@ impl MetricRow {
             }));
         }
         rows
+    }
+
+    /// Returns the row of a published metric.
+    pub fn of_metric(metric: MetricRecord<'_>) -> Self {
+        Self {
+            name: metric.name.name().to_owned(),
+            value: metric.value,
+            kind: None,
+            node: metric.node,
+            zone: metric.zone,
+            page_order: metric.page_order,
+            cgroup: None,
+        }
     }
 
     /// Returns the counters that were read at a moment, from all rows of a snapshot. `page` is

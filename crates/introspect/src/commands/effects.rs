@@ -277,9 +277,10 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "machine",
         forms: &[Form::Bare],
-        options: "by sort top from host format output procfs sysfs",
+        options: "by contiguity sort top from host format output procfs sysfs",
         is_wrong: |_, given| {
             given.count(&["sort", "top"]) > 0 && !given.has("by")
+                || given.count(&["by", "contiguity"]) == 2
                 || is_wrong_for_snapshot(given, false)
         },
     },

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use process_introspection::{Cgroup, MemoryBalance, MemoryCgroups};
 use process_introspection_dataset::lake::StoredMachine;
 use process_introspection_export::{
-    Fields, FrameGroupRecord, FrameGrouping, FrameUseRecord, Layout, MachinePicture, MachineRecord,
-    Record,
+    Extra, Fields, FrameGroupRecord, FrameGrouping, FrameUseRecord, Layout, MachinePicture,
+    MachineRecord, MetricRecord, Record,
 };
 
 use crate::control::launch::WalkContext;
@@ -24,7 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   introspect machine
   introspect machine --by use
-  introspect machine --by unit --top 10
+  introspect machine --contiguity --format csv
   introspect machine --from lake@2026-11-25T18:00:00Z
   introspect machine --format json | jq '.[] | [.present, .unexplained]'";
 
@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// List frames by their use, payer or place
     #[arg(long, value_name = "GROUP", value_enum)]
     by: Option<Grouping>,
+    /// List published metrics of fragmentation and contiguity
+    #[arg(long, conflicts_with = "by")]
+    contiguity: bool,
     #[command(flatten)]
     sorting: SortOptions,
     #[command(flatten)]
@@ -91,6 +94,7 @@ impl Arguments {
 
     fn layout(&self) -> Layout {
         match self.by {
+            None if self.contiguity => MetricRecord::LAYOUT.with(&[Extra::Node]),
             None => MachineRecord::LAYOUT,
             Some(Grouping::Use) => FrameUseRecord::LAYOUT,
             Some(_) => FrameGroupRecord::LAYOUT,
@@ -123,6 +127,11 @@ impl Arguments {
         cgroup: impl Fn(u64) -> Option<Cgroup>,
         mut sink: Sink,
     ) -> Result<(), Failure> {
+        if self.contiguity {
+            let metrics = MetricRecord::of_machine(balance);
+            metrics.iter().try_for_each(|record| sink.write(record))?;
+            return sink.finish();
+        }
         let Some(by) = self.by else {
             let record = MachineRecord::new(balance, cgroup);
             sink.write(&MachinePicture {

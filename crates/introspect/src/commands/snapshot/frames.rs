@@ -2,11 +2,14 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use process_introspection::{FrameRuns, MemoryCgroups, MemoryCounters, Mounts};
+use process_introspection::{
+    FrameRuns, FrameTally, MemoryBalance, MemoryCgroups, MemoryCounters, Mounts,
+};
 use process_introspection_dataset::lake::SnapshotWriter;
 use process_introspection_dataset::redaction::Redaction;
 use process_introspection_dataset::tables::frames::FrameRow;
 use process_introspection_dataset::tables::metrics::{MetricRow, Moment};
+use process_introspection_export::MetricRecord;
 
 use crate::failure::{continue_unless, Failure};
 
@@ -24,7 +27,11 @@ pub(super) fn write(
     // Frames of one payer follow each other.
     let mut last = (None, Vec::new());
     let mut failed = None;
+    let zones = runs.zones().iter();
+    let zones = zones.map(|zone| (zone.node, zone.name.clone())).collect();
+    let mut tally = FrameTally::new(runs.page_size(), zones, runs.has_payers());
     runs.visit(|run| {
+        tally.add(run);
         if last.0 != run.cgroup {
             let cgroup = run.cgroup.and_then(|inode| cgroups.get(inode));
             let path = cgroup.map(|cgroup| cgroup.path.as_bytes().to_vec());
@@ -41,10 +48,14 @@ pub(super) fn write(
     })?;
     failed.map_or(Ok(()), Err)?;
     let after = MemoryCounters::read_in(mounts)?;
-    for (counters, moment) in [(before, Moment::Before), (after, Moment::After)] {
-        for row in MetricRow::of_counters(&counters, moment) {
+    for (counters, moment) in [(&before, Moment::Before), (&after, Moment::After)] {
+        for row in MetricRow::of_counters(counters, moment) {
             writer.metric(&row)?;
         }
+    }
+    let balance = MemoryBalance::new(tally.finish(), before, after);
+    for metric in MetricRecord::of_machine(&balance) {
+        writer.metric(&MetricRow::of_metric(metric))?;
     }
     Ok(())
 }
