@@ -180,7 +180,7 @@ fn numbers_that_are_not_whole_are_finite_and_in_order() {
     assert_eq!(Real::ratio(0, 0), None);
     assert_eq!(Real::new(-0.0), Some(Real::default()));
     assert_eq!(Real::new(-0.0).unwrap().to_string(), "0");
-    assert_eq!(Real::from(1 << 53).to_string(), "9007199254740992");
+    assert_eq!(Real::from(1u64 << 53).to_string(), "9007199254740992");
     assert_eq!(Real::thousandths(-1000).to_string(), "-1");
     assert_eq!(Real::thousandths(333).to_string(), "0.333");
 }

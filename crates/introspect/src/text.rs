@@ -31,6 +31,18 @@ pub(crate) fn shortened(line: &str) -> String {
     }
 }
 
+/// Returns whether the locale has block characters.
+pub(crate) fn has_utf8() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = set("LC_ALL")
+        .or_else(|| set("LC_CTYPE"))
+        .or_else(|| set("LANG"));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,16 +54,4 @@ mod tests {
         assert_eq!(shortened(&long), format!("{}…", "é".repeat(100)));
         assert_eq!(shortened(&long[2..]), "é".repeat(100));
     }
-}
-
-/// Returns whether the locale has block characters.
-pub(crate) fn has_utf8() -> bool {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let locale = set("LC_ALL")
-        .or_else(|| set("LC_CTYPE"))
-        .or_else(|| set("LANG"));
-    locale.is_some_and(|locale| {
-        let locale = locale.to_ascii_lowercase();
-        locale.contains("utf-8") || locale.contains("utf8")
-    })
 }

@@ -77,7 +77,6 @@ mod walk;
 
 pub use compare::changes::MemoryChanges;
 pub use compare::comparison::{compare_regions, MappingChanges};
-pub use compare::frames::{compare_frames, FrameChange};
 pub use compare::recording::{RecordedRegions, Recorder, Recording};
 pub use compare::source::{IteratedRegions, NoRegions, RegionSource};
 pub use control::freeze::Frozen;
@@ -94,6 +93,7 @@ pub use machine::census::{
 };
 pub use machine::cgroups::MemoryCgroups;
 pub use machine::counters::{MemoryCounter, MemoryCounters};
+pub use machine::frame_changes::{compare_frames, FrameChange};
 pub use machine::frame_runs::{FrameRun, FrameRuns};
 pub use machine::frame_use::{FrameState, FrameUse};
 pub use machine::frames::{FrameFlags, Frames};

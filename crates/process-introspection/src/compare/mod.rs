@@ -4,6 +4,5 @@
 
 pub(crate) mod changes;
 pub(crate) mod comparison;
-pub(crate) mod frames;
 pub(crate) mod recording;
 pub(crate) mod source;

@@ -7,6 +7,7 @@ pub(crate) mod buddy;
 pub(crate) mod census;
 pub(crate) mod cgroups;
 pub(crate) mod counters;
+pub(crate) mod frame_changes;
 pub(crate) mod frame_runs;
 pub(crate) mod frame_use;
 pub(crate) mod frames;
