@@ -114,6 +114,7 @@ impl Process {
             Err(error) => return Err(error),
         };
         let knows_frames = facts.is_some();
+        walk.accumulator.keeps_frames = options.frames && knows_frames;
         walk.physical(ranges, facts.as_mut())?;
         walk.finish(true, knows_frames)
     }
@@ -148,6 +149,7 @@ pub struct SummaryOptions<'a> {
     map: &'a PhysicalMap,
     settings: Option<&'a HugePageSettings>,
     advice: AdviceReading,
+    frames: bool,
 }
 
 impl<'a> SummaryOptions<'a> {
@@ -157,7 +159,16 @@ impl<'a> SummaryOptions<'a> {
             map,
             settings: None,
             advice: AdviceReading::default(),
+            frames: false,
         }
+    }
+
+    /// Keeps the frames of each mapping ([`MappingSummary::frames`]), for
+    /// [`MemoryGroups`](super::MemoryGroups).
+    #[must_use]
+    pub fn frames(mut self) -> Self {
+        self.frames = true;
+        self
     }
 
     /// Sets the settings of huge pages; by default they are read for each summary.
