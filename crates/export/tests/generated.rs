@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use process_introspection::MappingKind;
 use process_introspection_export::{
-    AddressRecord, ChangeRecord, ExtentRecord, Field, Kind, Layout, MappingUsageRecord,
-    ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
-    SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
+    AddressRecord, ChangeRecord, ExtentRecord, Field, GroupRecord, Kind, Layout,
+    MappingUsageRecord, ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record,
+    ResidentRecord, SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
 };
 use serde_json::{json, Map, Value};
 
@@ -30,7 +30,7 @@ fn described<R: Record>(name: &'static str, command: &'static str) -> Described 
     }
 }
 
-fn all() -> [Described; 12] {
+fn all() -> [Described; 13] {
     [
         described::<PhysicalRecord<'_>>("physical", "physical"),
         described::<PageTableRecord<'_>>("pagetable", "pagetable"),
@@ -44,6 +44,7 @@ fn all() -> [Described; 12] {
         described::<ChangeRecord<'_>>("diff", "diff"),
         described::<SummaryRecord>("summary", "summary"),
         described::<MappingUsageRecord<'_>>("summary-mapping", "summary --by-mapping"),
+        described::<GroupRecord<'_>>("summary-group", "summary --by"),
     ]
 }
 

@@ -160,6 +160,8 @@ fn every_kind_of_record_is_as_its_schema_says() {
         check("summary-mapping", &[of_mapping]);
         let unknown = mapping_usage(name, false);
         check_with(&[Extra::Pid], "summary-mapping", &[unknown]);
+        let groups = [true, false].map(|known| samples::group(name, known));
+        check("summary-group", &groups);
     }
     check("extents", &[samples::extent()]);
     check("frame", &[address(), hidden_address()]);
@@ -350,7 +352,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 12] = [
+const SCHEMAS: [&str; 13] = [
     "physical",
     "pagetable",
     "extents",
@@ -363,6 +365,7 @@ const SCHEMAS: [&str; 12] = [
     "diff",
     "summary",
     "summary-mapping",
+    "summary-group",
 ];
 
 /// Returns the first cells of the table in docs/KERNELS.md: the fields, and the text behind a
