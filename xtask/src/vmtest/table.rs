@@ -11,11 +11,11 @@ use super::row::{Row, Work};
 use super::test_names::{
     AREA_QUERY, AS_IT_IS, CENSUS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP, COMPACTED,
     DAX_COPIES, DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED, DEVICE,
-    FRAMEBUFFER, GIGANTIC, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT,
-    LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE, LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE,
-    MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE, MOVING_HUGETLB, NODES, NODES_BY_KIND,
-    PAGE_SCAN, PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM,
-    THROUGH, TYPED, UIO, VFIO, WIDER,
+    FRAMEBUFFER, GIGANTIC, GROUPS_HUGETLB, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO,
+    HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE, LOST_OF_HUGE,
+    LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE, MOVING_HUGETLB,
+    NODES, NODES_BY_KIND, PAGE_SCAN, PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE, STORM, SWAP,
+    SWAP_FACTS, SWAP_SUM, THROUGH, TYPED, UIO, VFIO, WIDER,
 };
 
 const PLAIN: Row = Row {
@@ -193,6 +193,7 @@ pub(crate) const ROWS: &[Row] = &[
         also: &[
             "census",
             "changes",
+            "groups",
             "migration",
             "page_facts",
             "parallel",
@@ -226,6 +227,7 @@ pub(crate) const ROWS: &[Row] = &[
             "census",
             "changes",
             "churn",
+            "groups",
             "huge_policy",
             "page_facts",
             "parallel",
@@ -242,6 +244,7 @@ pub(crate) const ROWS: &[Row] = &[
             MARKED_HUGETLB,
             CHANGED_SIZE,
             CENSUS,
+            GROUPS_HUGETLB,
         ],
         ..PLAIN
     },
