@@ -358,6 +358,27 @@ enum Share {
 }
 
 impl Share {
+    /// Returns the owner of a frame with this mapcount, of which a group has `times`
+    /// mappings. Flags are 0 if the mapcount is exact also in a large folio.
+    fn of_page(times: u32, count: u64, flags: u64) -> Self {
+        const LARGE: u64 = FrameFlags::COMPOUND_HEAD.bits() | FrameFlags::COMPOUND_TAIL.bits();
+        match count {
+            0 => Self::Gone,
+            _ if flags & LARGE != 0 => Self::Unknown,
+            _ => Self::of(times, count),
+        }
+    }
+
+    /// Returns the owner of a frame of hugetlb with this mapcount and these flags.
+    fn of_hugetlb(times: u32, count: u64, flags: u64) -> Self {
+        match count {
+            0 if flags & FrameFlags::MMAP.bits() == 0 => Self::Gone,
+            // The kernel exports no mapcount.
+            0 => Self::Unknown,
+            _ => Self::of(times, count),
+        }
+    }
+
     /// Returns the owner of a frame of which a group has `times` of all `count` mappings.
     fn of(times: u32, count: u64) -> Self {
         // Of mappings that have ended since they were counted a group has more than all.
@@ -388,17 +409,11 @@ impl Counter<'_> {
             is_unknown: row.has_large && !self.counts_each_page,
             ..Sum::default()
         };
-        const LARGE: u64 = FrameFlags::COMPOUND_HEAD.bits() | FrameFlags::COMPOUND_TAIL.bits();
-        const MAPPED: u64 = FrameFlags::MMAP.bits();
         let needs_flags = !self.counts_each_page;
         for (frames, [times, of_group]) in pieces([&row.several, &group.several]) {
             if times > 0 {
-                sum.resident +=
-                    self.count_frames(frames, needs_flags, &mut sum, |count, flags| match count {
-                        0 => Share::Gone,
-                        _ if flags & LARGE != 0 => Share::Unknown,
-                        _ => Share::of(of_group, count),
-                    })?;
+                let share = |count, flags| Share::of_page(of_group, count, flags);
+                sum.resident += self.count_frames(frames, needs_flags, &mut sum, share)?;
             }
         }
         let whole = self.whole;
@@ -416,16 +431,13 @@ impl Counter<'_> {
                 true => Share::of(of_group, of_whole.into()),
                 false => Share::Unknown,
             };
-            sum.hugetlb += self.count_frames(frames, true, &mut sum, |count, flags| {
-                match (count, flags & MAPPED) {
-                    (0, 0) => Share::Gone,
-                    // A mapped page for which the kernel exports no mapcount.
-                    (0, _) => by_walks,
-                    // The mapcount is that of page tables.
-                    _ if in_shared_tables > 0 => by_walks,
-                    _ => Share::of(of_group, count),
-                }
-            })?;
+            let share = |count, flags| match Share::of_hugetlb(of_group, count, flags) {
+                // The mapcount is that of page tables.
+                Share::Own | Share::Shared if in_shared_tables > 0 => by_walks,
+                Share::Unknown => by_walks,
+                known => known,
+            };
+            sum.hugetlb += self.count_frames(frames, true, &mut sum, share)?;
         }
         Ok(GroupFrames {
             own: (!sum.is_unknown).then_some(sum.own),
@@ -493,6 +505,39 @@ impl Sum {
             for (node, bytes) in map.nodes_of(PhysAddr::new(start), bytes) {
                 *self.nodes.entry(node).or_default() += bytes;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_the_groups_own_if_it_has_all_mappings_and_unknown_if_they_are_not_counted() {
+        const HEAD: u64 = FrameFlags::COMPOUND_HEAD.bits();
+        const TAIL: u64 = FrameFlags::COMPOUND_TAIL.bits();
+        for (times, count, flags, expected) in [
+            (2, 2, 0, Share::Own),
+            (3, 2, 0, Share::Own),
+            (1, 2, 0, Share::Shared),
+            (1, 0, 0, Share::Gone),
+            (2, 2, HEAD, Share::Unknown),
+            (1, 2, TAIL, Share::Unknown),
+            (1, 0, TAIL, Share::Gone),
+        ] {
+            let share = Share::of_page(times, count, flags);
+            assert_eq!(share, expected, "{times} of {count}, {flags:x}");
+        }
+        const MAPPED: u64 = FrameFlags::MMAP.bits() | HEAD;
+        for (times, count, flags, expected) in [
+            (2, 2, MAPPED, Share::Own),
+            (1, 2, MAPPED, Share::Shared),
+            (1, 0, HEAD, Share::Gone),
+            (1, 0, MAPPED, Share::Unknown),
+        ] {
+            let share = Share::of_hugetlb(times, count, flags);
+            assert_eq!(share, expected, "{times} of {count}, {flags:x}");
         }
     }
 }
