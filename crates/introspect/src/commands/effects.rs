@@ -104,6 +104,7 @@ fn value(subcommand: &str, option: &str) -> Option<&'static str> {
         "threads" | "keep" | "count" | "top" => "2",
         "every" | "older-than" | "after" | "deadline" | "interval" => "2s",
         "on" => "USR1",
+        "by" => "user",
         "align" => "2M",
         _ => return None,
     })
@@ -145,22 +146,28 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: "from host all deadline by-mapping sort top mapping freeze vm-flags format output procfs \
-            sysfs at-exit after on",
+        options: "from host all deadline by-mapping by sort top mapping freeze vm-flags format output \
+            procfs sysfs at-exit after on",
         is_wrong: |form, given| {
             let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
-            let by_mapping = given.has("by-mapping") && given.has("vm-flags");
+            let lists = given.count(&["by-mapping", "by"]);
+            let by_mapping = lists > 0 && given.has("vm-flags") || lists > 1;
             let all = match form {
                 Form::Bare => !given.has("all") || of_processes,
                 _ => given.has("all"),
             };
             let waits = given.has("deadline") && !given.has("all");
-            let is_live = form == Form::Program || given.count(&["vm-flags", "deadline"]) > 0;
+            let of_program = form == Form::Program && given.has("by");
+            let is_live = form == Form::Program || given.count(&["vm-flags", "deadline", "by"]) > 0;
             let of_part = given.has("from") && given.has("mapping") && !given.has("by-mapping");
             let is_one = form == Form::Program || form == Form::Named(&["1"]);
             let sorts = given.count(&["sort", "top"]) > 0;
-            let of_no_list = sorts && is_one && !given.has("by-mapping");
+            let of_no_list = sorts && is_one && lists == 0;
+            // Groups have no pid.
+            let of_no_column = given.has("sort") && given.has("by");
             all || waits
+                || of_program
+                || of_no_column
                 || of_no_list
                 || by_mapping
                 || of_part

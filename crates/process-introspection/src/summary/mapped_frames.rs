@@ -20,7 +20,7 @@ pub struct MappedFrames {
     pub(super) several: Vec<Range<u64>>,
     /// Frames of hugetlb.
     pub(super) hugetlb: Vec<Range<u64>>,
-    /// Those of them whose page tables several processes can share, see [`table_block`].
+    /// Those of them whose page tables several processes can share, see [`in_shared_tables`].
     pub(super) in_shared_tables: Vec<Range<u64>>,
 }
 

@@ -135,7 +135,7 @@ pub(super) fn group(
     mounts: &Mounts,
     map: &PhysicalMap,
 ) -> Result<Grouped, Failure> {
-    let are_all = is_all && unread.lines().is_empty();
+    let are_all = is_all && unread.is_complete();
     let pools = match is_all {
         true => HugePool::read_all_in(mounts),
         false => Vec::new(),
@@ -145,6 +145,18 @@ pub(super) fn group(
         memory: groups.finish(by.scope(), are_all, mounts, map)?,
         unused: unused.map(UnusedHugePages::from).collect(),
     })
+}
+
+impl Grouped {
+    /// Returns what is unknown although frames could be read, and why.
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        let rows = self.memory.rows.iter().map(|(_, memory)| memory);
+        let mut frames = rows.filter_map(|memory| memory.frames.as_ref());
+        frames.any(|frames| frames.own.is_none()).then_some(
+            "what some processes share is unknown: the kernel exports no exact mapcounts of large \
+             folios, or of hugetlb in shared page tables (see introspect-summary(1))",
+        )
+    }
 }
 
 /// Writes the rows, those with the most memory first, and in a table the sum of all.

@@ -179,7 +179,8 @@ pub(super) fn report(
     };
     sink.end_progress();
     found.sort_by_key(|found| (Reverse(rank(&found.record.total)), found.record.pid));
-    let mut lacks = Vec::new();
+    let unknown = grouped.as_ref().and_then(Grouped::missing);
+    let mut lacks: Vec<_> = unknown.map(str::to_owned).into_iter().collect();
     for what in found.iter().flat_map(|found| missing(&found.record)) {
         if !lacks.contains(&what) {
             lacks.push(what);
