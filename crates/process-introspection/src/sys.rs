@@ -38,6 +38,9 @@ pub(crate) fn bytes_of(words: &mut [u64]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size) }
 }
 
+/// Number of `include/uapi/asm-generic/mman-common.h`, which libc lacks for musl.
+const MADV_COLLAPSE: libc::c_int = 25;
+
 /// Block of own anonymous memory that one huge page maps, and that no forked child has;
 /// unmapped when dropped.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl OwnHugePage {
         own.advise(0, size, libc::MADV_DONTFORK)?;
         // SAFETY: the block lies in the mapping, to which nothing else refers.
         unsafe { own.block.cast::<u8>().write_volatile(1) };
-        own.advise(0, size, libc::MADV_COLLAPSE)?;
+        own.advise(0, size, MADV_COLLAPSE)?;
         Ok(own)
     }
 
