@@ -187,8 +187,30 @@ impl Visit for Lines<'_> {
         }
     }
 
-    /// A line has no lists of records; no declaration of one has them.
-    fn list(&mut self, field: &'static Field, _records: &[impl Fields]) {
-        debug_assert!(false, "{} is a list", field.name);
+    /// Appends a list of records as one cell: `0:4096|1:8192`.
+    fn list(&mut self, field: &'static Field, records: &[impl Fields]) {
+        if !is_in(field, self.extra) {
+            return;
+        }
+        let mut cell = Vec::new();
+        for record in records {
+            if !cell.is_empty() {
+                cell.push(b'|');
+            }
+            let mut values = Vec::new();
+            record.visit(&mut Lines {
+                text: &mut values,
+                extra: self.extra,
+                for_terminal: self.for_terminal,
+            });
+            // A comma follows each value.
+            values.pop();
+            values
+                .iter_mut()
+                .filter(|byte| **byte == b',')
+                .for_each(|byte| *byte = b':');
+            cell.append(&mut values);
+        }
+        self.quoted(&String::from_utf8_lossy(&cell));
     }
 }

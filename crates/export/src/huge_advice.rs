@@ -1,5 +1,5 @@
-//! Text about policies of huge pages: the label of a policy, and the effect of another
-//! policy. A function of the records.
+//! Text about policies of huge pages: the label of a policy, the effect of another policy,
+//! and what cannot be known. A function of the records.
 
 use process_introspection::HugePolicy;
 
@@ -34,6 +34,10 @@ pub(crate) fn advice(huge: &HugePagesRecord) -> Vec<String> {
         .filter_map(|policy| of_policy(policy, huge))
         .collect()
 }
+
+/// Limit of what is known of memory that huge pages map.
+pub(crate) const LIMIT: &str =
+    "a huge page counts whole: how much of it is used, the kernel does not export";
 
 fn of_policy(policy: &PolicyRecord, huge: &HugePagesRecord) -> Option<String> {
     let (size, some) = (rough(huge.size), rough(policy.eligible));

@@ -15,7 +15,8 @@ record! {
     pub struct HugePagesRecord: Readable {
         /// Size of a huge page.
         pub size: u64 = bytes(),
-        /// Mapped by huge entries.
+        /// Mapped by huge entries. A huge page counts whole, however little of it is used, which
+        /// the kernel does not export.
         pub mapped: u64 = bytes(),
         /// In mappings for which a policy forbids huge pages, or may forbid them: the sum of
         /// policies.

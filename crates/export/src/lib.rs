@@ -56,6 +56,7 @@ mod frame_change;
 // Public for `record!`, which other crates use, too.
 #[doc(hidden)]
 pub mod field;
+mod group;
 mod huge_advice;
 mod huge_pages;
 mod json;
@@ -96,6 +97,7 @@ pub use field::{
     Source, StoredType, Unit, Visit,
 };
 pub use frame_change::FrameChangeRecord;
+pub use group::{GroupRecord, TotalLine, UnusedHugePages};
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use machine::{
     BlockRecord, BlockUseRecord, FrameGroupRecord, FrameGrouping, FrameUseRecord, FreeRecord,

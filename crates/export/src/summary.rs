@@ -243,7 +243,7 @@ record! {
     }
 }
 
-fn node_records(nodes: &BTreeMap<Option<u32>, u64>) -> Vec<NodeRecord> {
+pub(crate) fn node_records(nodes: &BTreeMap<Option<u32>, u64>) -> Vec<NodeRecord> {
     let each = nodes.iter();
     each.map(|(&node, &bytes)| NodeRecord { node, bytes })
         .collect()
@@ -562,9 +562,5 @@ impl Record for ProcessLine<'_> {
             command: Text(&record.command),
         }
         .visit(row);
-        // No process has this number: it is the row of all.
-        if record.pid == 0 {
-            row.set("PID", "total");
-        }
     }
 }

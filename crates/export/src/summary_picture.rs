@@ -72,7 +72,7 @@ impl Screen {
         self.usage(record);
         self.pages(record);
         if let Some(huge) = &record.huge_pages {
-            self.huge_pages(huge, record.thp.as_ref(), record.total.resident);
+            self.huge_pages(huge, record.thp.as_ref(), &record.total);
         }
         if let Some(contiguity) = &record.contiguity {
             self.contiguity(contiguity);
@@ -208,20 +208,31 @@ impl Screen {
         }
     }
 
-    fn huge_pages(&mut self, huge: &HugePagesRecord, thp: Option<&ThpRecord>, resident: u64) {
+    fn huge_pages(&mut self, huge: &HugePagesRecord, thp: Option<&ThpRecord>, usage: &UsageRecord) {
         self.line("");
-        let (size, mapped) = (rough(huge.size), rough(huge.mapped));
+        let (size, resident) = (rough(huge.size), usage.resident + usage.hugetlb);
         if resident == 0 {
             self.line(&format!("HUGE PAGES of {size}: nothing is resident"));
             return;
         }
-        let share = percent(huge.mapped, resident);
-        let rest = match huge.mapped {
+        let mapped = huge.mapped + usage.hugetlb;
+        let share = format!("map {}, {}", rough(mapped), percent(mapped, resident));
+        let (pages, of_what) = match usage.hugetlb {
+            0 => (
+                format!("HUGE PAGES of {size}"),
+                "what is resident".to_owned(),
+            ),
+            hugetlb => {
+                let (hugetlb, thp) = (rough(hugetlb), rough(huge.mapped));
+                let parts = format!("memory (hugetlb {hugetlb}, THP of {size} {thp})");
+                ("HUGE PAGES".to_owned(), parts)
+            }
+        };
+        let rest = match mapped {
             all if all == resident => "",
             _ => "; the rest:",
         };
-        let told = format!("HUGE PAGES of {size} map {mapped}, {share} of what is resident{rest}");
-        self.prose("", &told);
+        self.prose("", &format!("{pages} {share} of {of_what}{rest}"));
         let mut policies: Vec<_> = huge.policies.iter().collect();
         policies.sort_by_key(|policy| Reverse(policy.bytes));
         for policy in policies {
@@ -244,6 +255,9 @@ impl Screen {
         }
         for line in huge_advice::advice(huge) {
             self.prose("  ", &line);
+        }
+        if huge.mapped > 0 {
+            self.prose("  ", huge_advice::LIMIT);
         }
         let settings = huge_advice::settings(&huge.settings);
         if huge.missed().iter().all(|&(_, bytes)| bytes == 0) {

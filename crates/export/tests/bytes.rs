@@ -121,6 +121,8 @@ fn add_all(text: &mut String) {
         add("mapping usage", &records, text);
         let extra = &[Extra::Pid];
         add_with(extra, "mapping usage of processes", &records, text);
+        let groups = [true, false].map(|known| samples::group(name, known));
+        add("groups", &groups, text);
         let records = [
             samples::owner(name),
             samples::named(name),

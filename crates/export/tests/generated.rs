@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use process_introspection::MappingKind;
 use process_introspection_export::{
     AddressRecord, ChangeRecord, ExtentRecord, Field, FrameChangeRecord, FrameGroupRecord,
-    FrameUseRecord, Kind, Layout, MachineRecord, MappingUsageRecord, MetricRecord, ObjectRecord,
-    OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord, SnapshotRecord,
-    SummaryRecord, Unit, VirtualRecord,
+    FrameUseRecord, GroupRecord, Kind, Layout, MachineRecord, MappingUsageRecord, MetricRecord,
+    ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
+    SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
 };
 use serde_json::{json, Map, Value};
 
@@ -31,7 +31,7 @@ fn described<R: Record>(name: &'static str, command: &'static str) -> Described 
     }
 }
 
-fn all() -> [Described; 17] {
+fn all() -> [Described; 18] {
     [
         described::<PhysicalRecord<'_>>("physical", "physical"),
         described::<PageTableRecord<'_>>("pagetable", "pagetable"),
@@ -50,6 +50,7 @@ fn all() -> [Described; 17] {
         described::<SummaryRecord>("summary", "summary"),
         described::<MappingUsageRecord<'_>>("summary-mapping", "summary --by-mapping"),
         described::<MetricRecord<'_>>("metrics", "summary --contiguity"),
+        described::<GroupRecord<'_>>("summary-group", "summary --by"),
     ]
 }
 

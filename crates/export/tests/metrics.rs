@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use process_introspection::{
     AddrRange, Attributed, Backing, ContiguityMetrics, ContiguityMetricsAccumulator, Device,
-    FrameFlags, FreeBlocks, Mapping, MappingKind, MappingParts, PageSize, PhysAddr, PhysicalRegion,
-    Protection, Unlisted,
+    FrameFlags, FrameRun, FrameTally, FrameUse, FreeBlocks, Mapping, MappingKind, MappingParts,
+    MemoryBalance, MemoryCounters, PageSize, Pfn, PhysAddr, PhysicalRegion, Protection, Unlisted,
 };
 use process_introspection_export::{Metric, MetricRecord, MetricUnit, Real};
 
@@ -113,11 +113,56 @@ fn unknown_numbers_are_null_and_every_metric_is_there() {
         Metric::UnusableFreeSpace,
         Metric::FragmentationIndex,
         Metric::FreeContiguity,
+        Metric::UnmovableBlocks,
+        Metric::UnknownBlocks,
     ];
     for metric in Metric::ALL {
         let is_there = records.iter().any(|record| record.name == metric);
         assert_eq!(is_there, !of_machine.contains(&metric), "{metric:?}");
     }
+}
+
+/// Four blocks of 2 MiB: free, free but for a frame of slab, anonymous with an unflagged frame,
+/// anonymous.
+#[test]
+fn blocks_of_the_machine_are_free_unmovable_or_unknown() {
+    use FrameUse::{Anonymous, Free, Slab, Unflagged};
+    let mut tally = FrameTally::new(PAGE, vec![(0, "Normal".to_owned())], false);
+    let mut at = 512;
+    for (pages, frame_use) in [
+        (512, Free),
+        (511, Free),
+        (1, Slab),
+        (1, Unflagged),
+        (1023, Anonymous),
+    ] {
+        tally.add(&FrameRun {
+            pfn: Pfn::new(at),
+            pages,
+            frame_use,
+            flags: FrameFlags::default(),
+            mapcount: 0,
+            cgroup: None,
+            zone: Some(0),
+        });
+        at += pages;
+    }
+    let none = MemoryCounters::from_parts(|_| None, Vec::new(), Vec::new(), true, PAGE);
+    let balance = MemoryBalance::new(tally.finish(), none.clone(), none);
+    let records = MetricRecord::of_machine(&balance);
+    let value = |metric, order| {
+        let mut records = records.iter();
+        let found = records.find(|one| one.name == metric && one.page_order == Some(order));
+        found.and_then(|one| one.value).map(Real::get)
+    };
+    assert_eq!(value(Metric::FreeContiguity, 9), Some(512.0 / 1023.0));
+    assert_eq!(value(Metric::UnmovableBlocks, 9), Some(0.25));
+    assert_eq!(value(Metric::UnknownBlocks, 9), Some(0.25));
+    // The only aligned block of 4 MiB has the second and the third one.
+    assert_eq!(value(Metric::UnmovableBlocks, 10), Some(1.0));
+    assert_eq!(value(Metric::FreeContiguity, 10), Some(0.0));
+    // There is none of 1 GiB.
+    assert_eq!(value(Metric::UnmovableBlocks, 18), None);
 }
 
 #[test]

@@ -166,6 +166,8 @@ fn every_kind_of_record_is_as_its_schema_says() {
         check("summary-mapping", &[of_mapping]);
         let unknown = mapping_usage(name, false);
         check_with(&[Extra::Pid], "summary-mapping", &[unknown]);
+        let groups = [true, false].map(|known| samples::group(name, known));
+        check("summary-group", &groups);
     }
     check("diff-frames", &samples::machine::frame_changes());
     check("machine-use", &samples::machine::frame_uses());
@@ -362,7 +364,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 17] = [
+const SCHEMAS: [&str; 18] = [
     "physical",
     "pagetable",
     "extents",
@@ -380,6 +382,7 @@ const SCHEMAS: [&str; 17] = [
     "summary",
     "summary-mapping",
     "metrics",
+    "summary-group",
 ];
 
 /// Returns the first cells of the table in docs/KERNELS.md: the fields, and the text behind a

@@ -3,9 +3,10 @@
 
 mod samples;
 
-use process_introspection::HugePolicy;
+use process_introspection::{GroupFrames, GroupMemory, HugePolicy};
 use process_introspection_export::{
-    Format, KindRecord, NodeRecord, ProcessLine, Record, SummaryPicture, SummaryRecord,
+    Format, KindRecord, NodeRecord, ProcessLine, Record, SummaryPicture, SummaryRecord, TotalLine,
+    UnusedHugePages, Writer,
 };
 use samples::{policy, summary, usage, written};
 use serde_json::{json, Value};
@@ -161,6 +162,42 @@ fn columns_of_usage_stand_below_their_titles_however_many_mappings_there_are() {
 }
 
 #[test]
+fn the_sum_of_a_table_counts_each_page_once_and_shows_unused_pools_below() {
+    let mut record = summary(true);
+    record.command = "2 processes".to_owned();
+    let mut frames = GroupFrames::default();
+    (frames.own, frames.shared) = (Some(9 << 20), Some(1 << 20));
+    (frames.resident, frames.hugetlb) = (8 << 20, 2 << 20);
+    let mut memory = GroupMemory::default();
+    memory.frames = Some(frames);
+    let table = |memory| {
+        let layout = &TotalLine::LAYOUT;
+        let mut writer = Writer::begin(Format::Table, Vec::new(), layout, Some(80)).unwrap();
+        let record = &record;
+        writer.write(&TotalLine { record, memory }).unwrap();
+        let unused = UnusedHugePages {
+            size: 2 << 20,
+            unused: 24 << 20,
+            reserved: 4 << 20,
+        };
+        writer.write(&unused).unwrap();
+        String::from_utf8(writer.finish().unwrap()).unwrap()
+    };
+    let expected = "    \
+    PID RESIDENT   PSS   USS  SWAP HUGETLB HUGE EXTENTS COMMAND
+  total       8M 9.00M    8M    4K      2M  33%    1540 2 processes
+    of their own: 9M, shared with others: 1M, each page once
+      -        -     -     -     -     24M    -       - unused hugetlb
+    pages of 2M that are set aside and not used; reserved by mappings: 4M
+";
+    assert_eq!(table(Some(&memory)), expected);
+    let unknown = table(None);
+    let total = unknown.lines().nth(1).unwrap();
+    let expected = "  total        - 9.00M    8M    4K       -  33%    1540 2 processes";
+    assert_eq!(total, expected);
+}
+
+#[test]
 fn a_process_without_memory_has_no_tables_of_nothing() {
     let mut record = summary(true);
     record.mappings = 0;
@@ -168,9 +205,16 @@ fn a_process_without_memory_has_no_tables_of_nothing() {
     let expected =
         "4711 database --port 1\n  (it has no memory: it belongs to the kernel, or has ended)\n";
     assert_eq!(text, expected);
-    // Mappings of which nothing is in memory.
+    // hugetlb is memory, too.
     let mut record = summary(true);
     record.total.resident = 0;
+    let huge_pages = record.huge_pages.as_mut().unwrap();
+    huge_pages.mapped = 0;
+    let text = picture(&record, Some(80), true);
+    let expected = "HUGE PAGES map 2M, 100% of memory (hugetlb 2M, THP of 2M 0)\n";
+    assert!(text.contains(expected), "{text}");
+    // Mappings of which nothing is in memory.
+    record.total.hugetlb = 0;
     let text = picture(&record, Some(80), true);
     assert!(
         text.contains("HUGE PAGES of 2M: nothing is resident"),
@@ -185,12 +229,13 @@ fn a_picture_shows_what_is_known_and_says_what_is_not() {
         "4711 database --port 1",
         "anon              300M      12M    9.00M       8M       4K       8K       2M",
         "64K folio               2M   14%",
-        "map 4M, 33% of what is resident",
+        "HUGE PAGES map 6M, 42% of memory (hugetlb 2M, THP of 2M 4M); the rest:",
+        "a huge page counts whole: how much of it is used, the kernel does not export\n",
         "EXTENTS 1540 (scatter-gather descriptors for all 14M)",
         "largest 4M 4M 4K",
         "at least 64K: 8M (57%)",
         "4M-8M                   8M   57%       2x ####",
-        "  shmem_enabled=never  2.75M   22% ",
+        "  shmem_enabled=never  2.75M   19% ",
         "shmem_enabled=never: 2.50M would be eligible with shmem_enabled=always",
         "set: enabled=madvise shmem_enabled=never defrag=defer max_ptes_none=511",
         "  khugepaged: defrag=1 pages_to_scan=4096 scan_sleep_millisecs=10000; sizes:\n    64K=always 2M=inherit,shmem:advise\n",

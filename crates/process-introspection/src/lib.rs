@@ -100,6 +100,7 @@ pub use machine::frames::{FrameFlags, Frames};
 pub use machine::host::{machine_id, Host, MemoryPressure, Pressure};
 pub use machine::huge_page_activity::{HugePageActivity, HugePageSize, Khugepaged};
 pub use machine::huge_pages::{AnonymousMode, HugePageSettings, SharedMode};
+pub use machine::huge_pools::HugePool;
 pub use machine::memory_types::MemoryTypes;
 pub use machine::page_use::{PageRun, PageUse, PageUses};
 pub use machine::physical_map::{PhysicalKind, PhysicalMap, PhysicalPlace, Resource};
@@ -122,9 +123,10 @@ pub use process::object::Object;
 pub use process::user_rights::with_user_rights;
 pub use process::{Addresses, Process, UniquePid};
 pub use summary::{
-    AdviceReading, Contiguity, ContiguityCounter, ExtentClass, HugeCoverage, HugePolicy,
-    MappingSummary, PageClass, PolicyBytes, Summary, SummaryAccumulator, SummaryOptions,
-    SummaryStep, Usage,
+    AdviceReading, Contiguity, ContiguityCounter, ExtentClass, GroupFrames, GroupMemory, GroupPart,
+    GroupScope, GroupedMemory, HugeCoverage, HugePolicy, MappedFrames, MappingSummary,
+    MemoryGroups, PageClass, PolicyBytes, Summary, SummaryAccumulator, SummaryOptions, SummaryStep,
+    Usage,
 };
 pub use walk::attributed::Attributed;
 pub use walk::backed::Backed;

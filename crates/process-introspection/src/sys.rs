@@ -1,5 +1,6 @@
 //! All operations that need unsafe code: a forked child, ptrace, own code between fork and
-//! exec, another handle's descriptor, words that are read as bytes, a signal's disposition.
+//! exec, another handle's descriptor, words that are read as bytes, a signal's disposition,
+//! memory of a given page size.
 //! Knows nothing of their purpose.
 #![allow(unsafe_code)]
 
@@ -35,6 +36,72 @@ pub(crate) fn bytes_of(words: &mut [u64]) -> &mut [u8] {
     // SAFETY: the same memory, borrowed for as long; bytes need no alignment, and any
     // values of them are valid words.
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size) }
+}
+
+/// Number of `include/uapi/asm-generic/mman-common.h`, which libc lacks for musl.
+const MADV_COLLAPSE: libc::c_int = 25;
+
+/// Block of own anonymous memory that one huge page maps, and that no forked child has;
+/// unmapped when dropped.
+#[derive(Debug)]
+pub(crate) struct OwnHugePage {
+    mapped: *mut libc::c_void,
+    block: *mut libc::c_void,
+    size: usize,
+}
+
+impl OwnHugePage {
+    /// Makes a block of `size` bytes, a power of two, and collapses it to a huge page
+    /// (MADV_COLLAPSE, Linux 6.1), whatever the settings of huge pages are.
+    pub(crate) fn new(size: usize) -> io::Result<Self> {
+        let (kind, access) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_READ);
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let mapped = unsafe {
+            let access = access | libc::PROT_WRITE;
+            libc::mmap(std::ptr::null_mut(), 2 * size, access, kind, -1, 0)
+        };
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let block = mapped.wrapping_byte_add(mapped.align_offset(size));
+        let own = Self {
+            mapped,
+            block,
+            size,
+        };
+        // A child would map it too, and keep its pages.
+        own.advise(0, size, libc::MADV_DONTFORK)?;
+        // SAFETY: the block lies in the mapping, to which nothing else refers.
+        unsafe { own.block.cast::<u8>().write_volatile(1) };
+        own.advise(0, size, MADV_COLLAPSE)?;
+        Ok(own)
+    }
+
+    /// Returns its address.
+    pub(crate) fn start(&self) -> u64 {
+        self.block as u64
+    }
+
+    /// Unmaps the memory from `offset` to its end.
+    pub(crate) fn discard_from(&self, offset: usize) -> io::Result<()> {
+        self.advise(offset, self.size - offset, libc::MADV_DONTNEED)
+    }
+
+    fn advise(&self, offset: usize, size: usize, advice: libc::c_int) -> io::Result<()> {
+        let start = self.block.wrapping_byte_add(offset);
+        // SAFETY: the range lies in the own mapping, whose contents nobody reads.
+        match unsafe { libc::madvise(start, size, advice) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for OwnHugePage {
+    fn drop(&mut self) {
+        // SAFETY: the mapping of `new`, to which nothing else refers.
+        unsafe { libc::munmap(self.mapped, 2 * self.size) };
+    }
 }
 
 /// Forks a child that runs `child` and ends, with all signals blocked. Its end raises no

@@ -11,7 +11,7 @@ use super::row::{Row, Work};
 use super::test_names::{
     AREA_QUERY, AS_IT_IS, CENSUS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP, COMPACTED,
     DAX_COPIES, DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED, DEVICE,
-    FRAMEBUFFER, FREE_INDICES, GIGANTIC, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO,
+    FRAMEBUFFER, FREE_INDICES, GIGANTIC, GROUPS_HUGETLB, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO,
     HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE, LOST_OF_HUGE,
     LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE, MOVING_HUGETLB,
     NODES, NODES_BY_KIND, PAGE_SCAN, PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE, STORM, SWAP,
@@ -193,6 +193,7 @@ pub(crate) const ROWS: &[Row] = &[
         also: &[
             "census",
             "changes",
+            "groups",
             "metrics",
             "migration",
             "page_facts",
@@ -228,6 +229,7 @@ pub(crate) const ROWS: &[Row] = &[
             "census",
             "changes",
             "churn",
+            "groups",
             "huge_policy",
             "metrics",
             "page_facts",
@@ -246,6 +248,7 @@ pub(crate) const ROWS: &[Row] = &[
             CHANGED_SIZE,
             CENSUS,
             FREE_INDICES,
+            GROUPS_HUGETLB,
         ],
         ..PLAIN
     },

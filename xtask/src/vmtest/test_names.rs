@@ -20,6 +20,7 @@ pub(crate) const COMPACTED: &str = "changes::pages_that_compaction_moves_are_mov
 pub(crate) const CENSUS: &str =
     "census::the_frames_of_each_zone_are_those_that_the_kernel_calls_present";
 pub(crate) const FREE_INDICES: &str = "metrics::indices_of_free_memory_are_those_of_extfrag";
+pub(crate) const GROUPS_HUGETLB: &str = "groups::hugetlb_pages_count_once";
 pub(crate) const MOVING: &str =
     "migration::small_pages_on_the_move_are_where_they_were_seen_or_on_the_move";
 pub(crate) const MOVING_HUGE: &str =

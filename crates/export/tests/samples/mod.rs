@@ -8,12 +8,12 @@ pub(crate) mod machine;
 use process_introspection::{BuildId, Device, FrameFlags, HugePolicy, PageSize};
 use process_introspection_export::{
     AddressRecord, AtLeastRecord, ContiguityRecord, CounterRecord, Decimal, Details, DeviceNumber,
-    ExtentClassRecord, ExtentRecord, Extra, FlagCounts, FlagNames, Format, Hex, HugePagesRecord,
-    HugeSettingsRecord, KhugepagedRecord, KindRecord, MappingUsageRecord, Metric, MetricRecord,
-    Name, NamedBy, NodeRecord, ObjectRecord, OwnerKind, OwnerRecord, PageTableRecord, PagesRecord,
-    PhysicalRecord, PolicyRecord, ProcessIdentity, Real, Record, ResidentRecord, Searched,
-    SignedHex, SnapshotRecord, SnapshotState, Span, State, SummaryRecord, Swap, Text, ThpRecord,
-    ThpSizeRecord, Time, UsageRecord, VirtualRecord, Writer,
+    ExtentClassRecord, ExtentRecord, Extra, FlagCounts, FlagNames, Format, GroupRecord, Hex,
+    HugePagesRecord, HugeSettingsRecord, KhugepagedRecord, KindRecord, MappingUsageRecord, Metric,
+    MetricRecord, Name, NamedBy, NodeRecord, ObjectRecord, OwnerKind, OwnerRecord, PageTableRecord,
+    PagesRecord, PhysicalRecord, PolicyRecord, ProcessIdentity, Real, Record, ResidentRecord,
+    Searched, SignedHex, SnapshotRecord, SnapshotState, Span, State, SummaryRecord, Swap, Text,
+    ThpRecord, ThpSizeRecord, Time, UsageRecord, VirtualRecord, Writer,
 };
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
@@ -370,6 +370,29 @@ pub(crate) fn mapping_usage(name: &[u8], known: bool) -> MappingUsageRecord<'_> 
         shared: false,
         kind: "file",
         path: Name(name),
+    }
+}
+
+/// Group of processes, or of mappings of an object.
+pub(crate) fn group(name: &[u8], known: bool) -> GroupRecord<'_> {
+    let node = |node, bytes| NodeRecord { node, bytes };
+    GroupRecord {
+        group: Name(name),
+        dev: known.then_some(DEVICE),
+        ino: known.then_some(247030),
+        processes: 12,
+        mappings: 345,
+        memory: known.then_some(10 << 20),
+        shared: known.then_some(5 << 20),
+        virt: 300 << 20,
+        resident: 40 << 20,
+        pss: known.then_some(9_437_513),
+        uss: known.then_some(8 << 20),
+        swap: 4096,
+        hugetlb: known.then_some(2 << 20),
+        huge: known.then_some(4 << 20),
+        extents: known.then_some(812),
+        nodes: known.then(|| vec![node(Some(0), 9 << 20), node(None, 6 << 20)]),
     }
 }
 

@@ -95,7 +95,7 @@ fn value(subcommand: &str, option: &str) -> Option<&'static str> {
         "sort" if subcommand == "snapshots" => "size",
         "sort" if subcommand == "machine" => "bytes",
         "sort" => "pid",
-        "by" => "zone",
+        "by" if subcommand == "machine" => "zone",
         "format" => "json",
         "output" | "from-log" | "redact-key" => "file",
         "mapping" | "host" => "name",
@@ -106,6 +106,7 @@ fn value(subcommand: &str, option: &str) -> Option<&'static str> {
         "threads" | "keep" | "count" | "top" => "2",
         "every" | "older-than" | "after" | "deadline" | "interval" => "2s",
         "on" => "USR1",
+        "by" => "user",
         "align" => "2M",
         _ => return None,
     })
@@ -147,27 +148,33 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: "from host all deadline by-mapping contiguity sort top mapping freeze vm-flags format output procfs \
-            sysfs at-exit after on",
+        options: "from host all deadline by-mapping by contiguity sort top mapping freeze vm-flags \
+            format output procfs sysfs at-exit after on",
         is_wrong: |form, given| {
             let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
-            let by_mapping = given.count(&["by-mapping", "contiguity", "vm-flags"]) > 1;
+            let lists = given.count(&["by-mapping", "by", "contiguity"]);
+            let by_mapping = lists > 0 && given.has("vm-flags") || lists > 1;
             let all = match form {
                 Form::Bare => !given.has("all") || of_processes,
                 _ => given.has("all"),
             };
             let waits = given.has("deadline") && !given.has("all");
-            let is_live = form == Form::Program || given.count(&["vm-flags", "deadline"]) > 0;
+            let of_program = form == Form::Program && given.has("by");
+            let is_live = form == Form::Program || given.count(&["vm-flags", "deadline", "by"]) > 0;
             let of_part = given.has("from")
                 && given.has("mapping")
                 && given.count(&["by-mapping", "contiguity"]) == 0;
             let is_one = form == Form::Program || form == Form::Named(&["1"]);
             let sorts = given.count(&["sort", "top"]) > 0;
-            let of_no_list = sorts && is_one && !given.has("by-mapping");
+            let of_no_list = sorts && is_one && lists == 0;
+            // Groups have no pid.
+            let of_no_column = given.has("sort") && given.has("by");
             let several = form == Form::Named(&["1", "2"]);
             let of_metrics = given.has("contiguity")
                 && (sorts || several && given.has("freeze"));
             all || waits
+                || of_program
+                || of_no_column
                 || of_no_list
                 || by_mapping
                 || of_metrics

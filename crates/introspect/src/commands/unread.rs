@@ -26,6 +26,11 @@ impl Unread {
         Ok(())
     }
 
+    /// Returns whether every process was read that has not ended.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.refused == 0 && self.failed.is_empty()
+    }
+
     /// Returns a line for each reason.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = self.failed.clone();
@@ -94,5 +99,6 @@ mod tests {
             "not in the list: 2 processes that ended meanwhile"
         );
         assert_eq!(Unread::default().lines(), [""; 0]);
+        assert!(Unread::default().is_complete() && !unread(0, 0).is_complete());
     }
 }

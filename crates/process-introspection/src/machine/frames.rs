@@ -218,6 +218,37 @@ impl Frames {
         self.tells_merged
     }
 
+    /// Returns whether [`Frames::read_mapcounts`] reports the exact mapcount of each frame of
+    /// a large folio, not the average over the folio (CONFIG_NO_PAGE_MAPCOUNT, Linux 6.15).
+    /// A huge page of the caller's, of which one page is unmapped, reveals it; `None` where
+    /// the kernel does not make one (MADV_COLLAPSE, Linux 6.1), and for callers who cannot
+    /// see PFNs. Takes a huge page for less than a millisecond.
+    pub fn counts_each_page(&self) -> Option<bool> {
+        // The kernel can move or split the page meanwhile.
+        (0..3).find_map(|_| self.try_huge_page())
+    }
+
+    fn try_huge_page(&self) -> Option<bool> {
+        let process = Process::current().ok()?;
+        let page = process.page_size();
+        let size = page.pmd().bytes();
+        // Of 64 KiB pages it would take 512 MiB.
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|&size| size <= 32 << 20)?;
+        let huge_page = sys::OwnHugePage::new(size).ok()?;
+        let start = huge_page.start();
+        let head = || process.physical_address(start as *const u8).ok().flatten();
+        let first = head()?;
+        let last = first.pfn(page).as_u64() + (size >> page.shift()) as u64 - 1;
+        huge_page.discard_from(size - page.bytes() as usize).ok()?;
+        let (mut counts, mut flags) = ([0], [FrameFlags::default()]);
+        let are_read = self.read_mapcounts(Pfn::new(last), &mut counts).ok()? == 1
+            && self.read_flags(Pfn::new(last), &mut flags).ok()? == 1;
+        let is_same = head()? == first && flags[0].contains(FrameFlags::COMPOUND_TAIL);
+        (are_read && is_same).then_some(counts[0] == 0)
+    }
+
     /// Reads the flags of consecutive frames from `first` on, and returns the number of
     /// frames read. The kernel reports no frame after the last one of its memory.
     ///

@@ -14,6 +14,7 @@ pub(crate) mod frames;
 pub(crate) mod host;
 pub(crate) mod huge_page_activity;
 pub(crate) mod huge_pages;
+pub(crate) mod huge_pools;
 pub(crate) mod memory_types;
 pub(crate) mod page_use;
 pub(crate) mod physical_map;

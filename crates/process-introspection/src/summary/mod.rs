@@ -1,11 +1,16 @@
 //! Summary of memory: adds up regions. Pure except for [`walk`], which adds the regions
-//! of a live walk; nothing else here knows where regions come from.
+//! of a live walk, and [`groups`], which reads mapcounts; nothing else here knows where
+//! regions come from.
 //!
 //! Memory use is that of the result and of a batch of regions: none for each page.
 
 mod contiguity;
 mod coverage;
+mod frame_counts;
+mod groups;
 mod huge_policy;
+mod mapcounts;
+mod mapped_frames;
 mod tmpfs;
 mod usage;
 mod walk;
@@ -26,8 +31,10 @@ use crate::walk::regions::PhysicalRegion;
 
 pub use contiguity::{Contiguity, ContiguityCounter, ExtentClass};
 pub use coverage::{HugeCoverage, PolicyBytes};
+pub use groups::{GroupFrames, GroupMemory, GroupPart, GroupScope, GroupedMemory, MemoryGroups};
 pub use huge_policy::HugePolicy;
 use huge_policy::{Decision, HugeRules, MappingClass};
+pub use mapped_frames::MappedFrames;
 pub use usage::Usage;
 pub use walk::{AdviceReading, SummaryOptions, SummaryStep};
 
@@ -109,6 +116,9 @@ pub struct MappingSummary {
     pub median: Option<u64>,
     /// Size of the largest in bytes.
     pub largest: Option<u64>,
+    /// Frames that it maps; `None` unless requested ([`SummaryOptions::frames`]), and
+    /// where facts of frames cannot be read.
+    pub frames: Option<MappedFrames>,
 }
 
 /// Accumulator that makes a [`Summary`] of regions as they come, from any source.
@@ -155,6 +165,8 @@ pub struct SummaryAccumulator<'a> {
     class: MappingClass,
     /// Its extents.
     of_current: ContiguityCounter,
+    /// True if the frames of mappings are kept.
+    keeps_frames: bool,
 }
 
 /// A mapping without a decision yet.
@@ -202,6 +214,7 @@ impl<'a> SummaryAccumulator<'a> {
             kind: 0,
             class: MappingClass::Anonymous,
             of_current: ContiguityCounter::default(),
+            keeps_frames: false,
         }
     }
 
@@ -230,6 +243,7 @@ impl<'a> SummaryAccumulator<'a> {
             extents: 0,
             median: None,
             largest: None,
+            frames: self.keeps_frames.then(MappedFrames::default),
         });
         ended
     }
@@ -294,6 +308,9 @@ impl<'a> SummaryAccumulator<'a> {
         };
         let (size, page) = (pages.virt.size(), self.page.bytes());
         let usage = &mut current.usage;
+        let mut are_mapped_once = true;
+        let folios = facts.map(PageFacts::folios);
+        let is_large = folios.is_some_and(|folios| folios.part > 0 || !folios.whole.is_empty());
         usage.virt += size;
         match pages.backing {
             Backing::Ram(_) | Backing::Resident if is_hugetlb(&current.mapping) => {
@@ -310,6 +327,7 @@ impl<'a> SummaryAccumulator<'a> {
                     Some(facts) => {
                         for (times, count) in facts.times_mapped() {
                             usage.add_mapped(count, times, page);
+                            are_mapped_once &= times < 2;
                         }
                     }
                     None => usage.resident += size,
@@ -342,6 +360,22 @@ impl<'a> SummaryAccumulator<'a> {
         self.of_current.add(virt, phys, size);
         for (node, size) in self.map.nodes_of(address, size) {
             *self.nodes[self.kind].entry(node).or_default() += size;
+        }
+        if let Some(MappingSummary {
+            mapping,
+            frames: Some(frames),
+            ..
+        }) = &mut self.current
+        {
+            let first = address.pfn(self.page).as_u64();
+            let run = first..first + (size >> self.page.shift());
+            match is_hugetlb(mapping) {
+                true => frames.add_hugetlb(run, pages.virt, mapping, self.page),
+                false if are_mapped_once => {
+                    frames.add_once(self.map.nodes_of(address, size), is_large);
+                }
+                false => frames.add(run),
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use process_introspection_core::AddrRange;
 use super::huge_policy::HugeRules;
 use super::{is_hugetlb, MappingSummary, Summary, SummaryAccumulator};
 use crate::error::Error;
-use crate::facts::page_facts::PageFactsReader;
+use crate::facts::page_facts::{NotedEntries, PageFactsReader};
 use crate::machine::frames::Frames;
 use crate::machine::huge_pages::HugePageSettings;
 use crate::machine::physical_map::PhysicalMap;
@@ -114,6 +114,7 @@ impl Process {
             Err(error) => return Err(error),
         };
         let knows_frames = facts.is_some();
+        walk.accumulator.keeps_frames = options.frames && knows_frames;
         walk.physical(ranges, facts.as_mut())?;
         walk.finish(true, knows_frames)
     }
@@ -148,6 +149,7 @@ pub struct SummaryOptions<'a> {
     map: &'a PhysicalMap,
     settings: Option<&'a HugePageSettings>,
     advice: AdviceReading,
+    frames: bool,
 }
 
 impl<'a> SummaryOptions<'a> {
@@ -157,7 +159,16 @@ impl<'a> SummaryOptions<'a> {
             map,
             settings: None,
             advice: AdviceReading::default(),
+            frames: false,
         }
+    }
+
+    /// Keeps the frames of each mapping ([`MappingSummary::frames`]), for
+    /// [`MemoryGroups`](super::MemoryGroups).
+    #[must_use]
+    pub fn frames(mut self) -> Self {
+        self.frames = true;
+        self
     }
 
     /// Sets the settings of huge pages; by default they are read for each summary.
@@ -194,12 +205,17 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         let mut huge = HugeRuns::new();
         let mut failed = None;
         let walk = self.process.walk_ranges(ranges.iter().copied());
+        // Frames that an entry shows to be mapped once need no mapcount.
+        let walk = match facts {
+            Some(_) => walk.entry_flags(),
+            None => walk,
+        };
         walk.threads(0).for_each(|region| {
-            batch.push(region.pages.clone());
+            batch.push((region.pages.clone(), region.entries.clone()));
             if batch.len() < BATCH {
                 return ControlFlow::Continue(());
             }
-            let added = self.add_batch(&batch, facts.as_deref_mut(), &mut huge);
+            let added = self.add_batch(&mut batch, facts.as_deref_mut(), &mut huge);
             batch.clear();
             added.unwrap_or_else(|error| {
                 failed = Some(error);
@@ -209,33 +225,33 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         match failed {
             Some(error) => Err(error),
             // Empty if `watch` broke.
-            None => self.add_batch(&batch, facts, &mut huge).map(|_| ()),
+            None => self.add_batch(&mut batch, facts, &mut huge).map(|_| ()),
         }
     }
 
     fn add_batch(
         &mut self,
-        batch: &[PhysicalRegion],
+        batch: &mut [(PhysicalRegion, Option<NotedEntries>)],
         facts: Option<&mut PageFactsReader<'_>>,
         huge: &mut HugeRuns,
     ) -> Result<ControlFlow<()>, Error> {
         let mut facts = match facts {
             Some(reader) => {
-                for region in batch {
+                for (region, noted) in batch.iter_mut() {
                     // Other regions need no facts: hugetlb does not count in PSS, and
                     // the zero page belongs to no process.
                     let backing = match region.backing {
                         Backing::Ram(_) if !is_hugetlb(&region.mapping) => region.backing,
                         _ => Backing::NotPresent,
                     };
-                    reader.add(region.virt, backing, None);
+                    reader.add(region.virt, backing, noted.take());
                 }
                 Some(reader.read()?)
             }
             None => None,
         };
         let mut runs = Vec::new();
-        for region in batch {
+        for (region, _) in batch.iter() {
             let facts = facts.as_mut().and_then(Iterator::next);
             runs.clear();
             if matches!(region.backing, Backing::Ram(_)) && !is_hugetlb(&region.mapping) {
@@ -247,7 +263,8 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                 }
             }
         }
-        let passed = batch.last().map(|last| SummaryStep::Passed(last.virt));
+        let passed = batch.last();
+        let passed = passed.map(|(last, _)| SummaryStep::Passed(last.virt));
         Ok(passed.map_or(ControlFlow::Continue(()), &mut self.watch))
     }
 

@@ -1,6 +1,7 @@
 //! `introspect summary`: the composition of a process's memory. Several processes are in
-//! [`several`], published metrics in [`metrics`].
+//! [`several`], groups of them in [`groups`], published metrics in [`metrics`].
 
+mod groups;
 mod metrics;
 mod several;
 mod stored;
@@ -17,7 +18,7 @@ use process_introspection::{
 };
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_export::{
-    Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
+    GroupRecord, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord, UsageRecord,
 };
 
 use crate::commands::selected::Selected;
@@ -34,6 +35,7 @@ use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
 use crate::source::Source;
 use crate::text::has_utf8;
+use groups::By;
 
 const USAGE: &str = "\
 introspect summary [OPTIONS] <PID>...
@@ -44,8 +46,8 @@ const EXAMPLES: &str = "\
 Examples:
   introspect summary 1234
   introspect summary --all --format json | jq '.[] | [.pid, .total.pss]'
-  introspect summary redis-server postgres --freeze
   introspect summary 1234 --by-mapping --sort swap --top 10
+  introspect summary --all --by unit
   introspect summary --after 2s -- qemu-system-x86_64";
 
 pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
@@ -55,13 +57,14 @@ pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
 #[command(override_usage = USAGE, after_help = EXAMPLES,
     mut_arg("from", |from| from.conflicts_with_all([
         "deadline", "vm_flags", "freeze", "procfs", "sysfs", "at_exit", "after", "on", "command",
+        "by",
     ])))]
 pub(crate) struct Arguments {
     /// Processes: PID, unique PID, `self`, or exact name
     #[arg(value_name = "PID", required_unless_present_any = ["all", "command"],
         conflicts_with_all = ["all", "command", "at_exit", "after", "on"])]
     pids: Vec<TargetText>,
-    /// List every process, by PSS
+    /// List every process, by PSS and hugetlb
     #[arg(long,
         conflicts_with_all = ["command", "by_mapping", "mapping", "freeze", "at_exit", "after", "on"])]
     all: bool,
@@ -69,14 +72,18 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", conflicts_with_all = ["pids", "command"], default_value = "5s",
         value_parser = humantime::parse_duration)]
     deadline: Duration,
-    /// List mappings, by PSS
+    /// List each mapping, by PSS and hugetlb
     #[arg(long)]
     by_mapping: bool,
     /// List published metrics of contiguity
-    #[arg(long, conflicts_with_all = ["by_mapping", "vm_flags"])]
+    #[arg(long, conflicts_with_all = ["by_mapping", "by", "vm_flags"])]
     contiguity: bool,
+    /// Sum by cgroup, unit, container, command, user, ...
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "GROUP",
+        conflicts_with_all = ["by_mapping", "command"])]
+    by: Option<By>,
     /// Read huge page advice from smaps, which is slow
-    #[arg(long, conflicts_with_all = ["all", "by_mapping"])]
+    #[arg(long, conflicts_with_all = ["all", "by_mapping", "by"])]
     vm_flags: bool,
     #[command(flatten)]
     sorting: SortOptions,
@@ -130,12 +137,16 @@ impl Arguments {
                 FOR_ONE_PROCESS,
             ));
         }
-        if self.sorting.is_present() && is_one && !self.by_mapping {
+        if self.sorting.is_present() && is_one && !self.by_mapping && self.by.is_none() {
             let message = "--sort and --top are for lists: of several processes, or with \
-                           --by-mapping of mappings";
+                           --by-mapping or --by of mappings or groups";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
-        self.sorting.check(self.layout().fields)?;
+        let fields = match self.by {
+            Some(_) => GroupRecord::LAYOUT.fields,
+            None => self.layout().fields,
+        };
+        self.sorting.check(fields)?;
         self.launch.check(&self.freeze, &self.mounts)
     }
 
@@ -166,7 +177,7 @@ impl Arguments {
         }
         let selected = Selected::named(&mounts, &self.pids)?;
         match &selected[..] {
-            [one] => {
+            [one] if self.by.is_none() => {
                 let (process, freeze) = one.open(&mounts, &self.freeze)?;
                 self.one(&process, freeze.into())
             }
@@ -175,9 +186,19 @@ impl Arguments {
         .map(|()| 0)
     }
 
+    /// Returns by what memory of several processes is summed: as requested; in the table of
+    /// processes in one row.
+    fn summed_by(&self) -> Option<By> {
+        let is_table = self.output.is_table() && !self.by_mapping;
+        self.by.or(is_table.then_some(By::All))
+    }
+
     /// Returns when advice about huge pages is read: never if it is not shown.
     fn advice(&self, is_shown: bool) -> AdviceReading {
-        match (self.vm_flags, is_shown && !self.by_mapping) {
+        match (
+            self.vm_flags,
+            is_shown && !self.by_mapping && self.by.is_none(),
+        ) {
             (true, _) => AdviceReading::Always,
             (false, true) => AdviceReading::WhereCheap,
             (false, false) => AdviceReading::Never,
@@ -275,9 +296,14 @@ fn write_mappings(all: &[Found], sorting: &SortOptions, sink: &mut Sink) -> Resu
 fn sort_by_size(records: &mut [MappingUsageRecord<'_>]) {
     records.sort_by_key(|record| {
         let usage = &record.usage;
-        let sizes = (usage.pss, usage.resident + usage.hugetlb, usage.virt);
-        (Reverse(sizes), record.vaddr.0)
+        (Reverse(rank(usage)), record.vaddr.0)
     });
+}
+
+/// Returns the rank of memory in lists: by PSS and hugetlb, then by other sizes.
+fn rank(usage: &UsageRecord) -> (Option<u64>, u64, u64) {
+    let mapped = usage.resident + usage.hugetlb;
+    (usage.pss.map(|pss| pss + usage.hugetlb), mapped, usage.virt)
 }
 
 /// Summarizes a process.

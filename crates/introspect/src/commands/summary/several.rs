@@ -3,15 +3,16 @@
 use std::cmp::Reverse;
 
 use process_introspection::{
-    for_each_process, AddrRange, AdviceReading, HugePageSettings, Mounts, PageSize, PassOptions,
-    PhysicalMap, Process, SummaryOptions,
+    for_each_process, AddrRange, AdviceReading, GroupPart, HugePageSettings, MemoryGroups, Mounts,
+    PageSize, PassOptions, PhysicalMap, Process, SummaryOptions,
 };
 use process_introspection_export::{
-    Extra, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record, SummaryRecord,
-    UsageRecord,
+    Extra, GroupRecord, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record,
+    SummaryRecord, TotalLine, UsageRecord,
 };
 
-use super::{missing, summarize, write_mappings, Arguments, Found};
+use super::groups::{self, By, GroupKey, Grouped};
+use super::{missing, rank, summarize, write_mappings, Arguments, Found, Mappings};
 use crate::commands::selected::Selected;
 use crate::commands::unread::Unread;
 use crate::failure::{continue_unless, warn, Failure};
@@ -23,6 +24,8 @@ use crate::text::{processes, shortened};
 pub(super) struct Summaries {
     pub(super) found: Vec<Found>,
     pub(super) unread: Unread,
+    /// Memory of all of them by rows.
+    groups: MemoryGroups<GroupKey>,
     /// Error that ended the walk early.
     failed: Option<Failure>,
 }
@@ -30,12 +33,33 @@ pub(super) struct Summaries {
 impl Summaries {
     /// Adds the summary of a process, `None` if it has no memory. Returns an error that
     /// is not the process's own.
-    fn add(&mut self, found: Result<Option<Found>, Failure>) -> Result<(), Failure> {
+    fn add(&mut self, found: Result<Option<Summed>, Failure>) -> Result<(), Failure> {
         match found {
-            Ok(found) => self.found.extend(found),
+            Ok(Some(Summed { found, parts })) => {
+                self.groups.add_process(parts);
+                self.found.push(found);
+            }
+            Ok(None) => {}
             Err(failure) => self.unread.add(failure)?,
         }
         Ok(())
+    }
+}
+
+/// Summary of a process, and the rows of groups in which its memory counts.
+struct Summed {
+    found: Found,
+    parts: Vec<(GroupKey, GroupPart)>,
+}
+
+impl Summed {
+    /// Sums a summary, if requested; its mappings are then gone.
+    fn new(mut found: Found, process: &Process, by: Option<By>) -> Result<Self, Failure> {
+        let mut parts = Vec::new();
+        if let (Some(by), Mappings::Live(summary, mappings)) = (by, &mut found.mappings) {
+            parts = by.parts(process, summary, std::mem::take(mappings))?;
+        }
+        Ok(Self { found, parts })
     }
 }
 
@@ -44,23 +68,26 @@ pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure>
     let processes = mounts.all_pids()?;
     let map = PhysicalMap::read_in(mounts)?;
     let settings = HugePageSettings::read_in(mounts, PageSize::base().pmd().bytes());
-    let is_table = arguments.output.is_table();
+    let (is_table, by) = (arguments.output.is_table(), arguments.summed_by());
     let sink = Sink::open_for_processes(&arguments.output, &layout(arguments), None)?;
+    let of_all = map.clone();
     let look = move |process: Process| {
         // Kernel threads, and processes that have ended.
         if process.virtual_regions(..)?.next().is_none() {
             return Ok(None);
         }
-        // The table does not show kinds.
-        let process = match is_table {
+        // The table does not show kinds, nor do groups.
+        let process = match is_table || by.is_some() {
             true => process.without_file_contents(),
             false => process,
         };
         // Advice is not read: that would hold mmap locks.
-        let options = SummaryOptions::new(&map)
+        let options = options(&map, by)
             .settings(&settings)
             .advice(AdviceReading::Never);
-        summarize(&process, &options, &[AddrRange::ALL], false, |_| Ok(())).map(Some)
+        let ranges = [AddrRange::ALL];
+        let found = summarize(&process, &options, &ranges, by.is_some(), |_| Ok(()))?;
+        Summed::new(found, &process, by).map(Some)
     };
     // A walk starts threads of its own.
     let options = PassOptions::new().threads(1).mounts(mounts);
@@ -79,8 +106,17 @@ pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure>
         continue_unless(&mut summaries.failed, sink.check().and(added))
     });
     match summaries.failed {
-        None => report(arguments, summaries, sink),
+        None => report(arguments, summaries, Some((mounts, &of_all)), sink),
         Some(failure) => Err(failure),
+    }
+}
+
+/// Returns the options of a walk whose memory is summed.
+fn options(map: &PhysicalMap, by: Option<By>) -> SummaryOptions<'_> {
+    let options = SummaryOptions::new(map);
+    match by {
+        Some(_) => options.frames(),
+        None => options,
     }
 }
 
@@ -106,10 +142,13 @@ pub(super) fn several(
     let map = PhysicalMap::read_in(mounts)?;
     let sink = Sink::open_for_processes(&arguments.output, &layout(arguments), None)?;
     let summaries = summarize_each(arguments, mounts, selected, &map, &sink)?;
-    report(arguments, summaries, sink)
+    report(arguments, summaries, Some((mounts, &map)), sink)
 }
 
 pub(super) fn layout(arguments: &Arguments) -> Layout {
+    if arguments.by.is_some() {
+        return GroupRecord::LAYOUT;
+    }
     match (arguments.by_mapping, arguments.output.is_table()) {
         (true, _) => MappingUsageRecord::LAYOUT.with(&[Extra::Pid]),
         (false, true) => ProcessLine::LAYOUT,
@@ -117,32 +156,43 @@ pub(super) fn layout(arguments: &Arguments) -> Layout {
     }
 }
 
-/// Writes the summaries, and warns of processes that were not read.
+/// Writes the summaries, and warns of processes that were not read. Live processes come with
+/// the files below these mounts and the map.
 pub(super) fn report(
     arguments: &Arguments,
     summaries: Summaries,
+    live: Option<(&Mounts, &PhysicalMap)>,
     mut sink: Sink,
 ) -> Result<(), Failure> {
     let Summaries {
         mut found,
         unread,
+        groups,
         failed,
     } = summaries;
+    let grouped = match live.zip(arguments.summed_by()) {
+        Some(((mounts, map), by)) => {
+            let is_all = arguments.all;
+            Some(groups::group(by, groups, is_all, &unread, mounts, map)?)
+        }
+        None => None,
+    };
     sink.end_progress();
-    found.sort_by_key(|found| {
-        let usage = &found.record.total;
-        let sizes = (usage.pss, usage.resident, usage.virt);
-        (Reverse(sizes), found.record.pid)
-    });
-    let mut lacks = Vec::new();
+    found.sort_by_key(|found| (Reverse(rank(&found.record.total)), found.record.pid));
+    let unknown = grouped.as_ref().and_then(Grouped::missing);
+    let mut lacks: Vec<_> = unknown.map(str::to_owned).into_iter().collect();
     for what in found.iter().flat_map(|found| missing(&found.record)) {
         if !lacks.contains(&what) {
             lacks.push(what);
         }
     }
-    match arguments.by_mapping {
-        true => write_mappings(&found, &arguments.sorting, &mut sink)?,
-        false => write_processes(found, arguments, &mut sink)?,
+    match (&grouped, arguments.by) {
+        (Some(grouped), Some(_)) => {
+            let is_table = arguments.output.is_table();
+            groups::write(grouped, &arguments.sorting, is_table, &mut sink)?;
+        }
+        _ if arguments.by_mapping => write_mappings(&found, &arguments.sorting, &mut sink)?,
+        _ => write_processes(found, grouped.as_ref(), arguments, &mut sink)?,
     }
     if let Some(failure) = failed {
         return Err(failure);
@@ -160,7 +210,7 @@ fn summarize_each(
     sink: &Sink,
 ) -> Result<Summaries, Failure> {
     let mut summaries = Summaries::default();
-    let mut settings = None;
+    let (mut settings, by) = (None, arguments.summed_by());
     // The table does not show it.
     let shows_advice = !arguments.output.is_table();
     for (done, one) in selected.iter().enumerate() {
@@ -186,14 +236,15 @@ fn summarize_each(
                 let size = process.page_size().pmd().bytes();
                 let settings =
                     settings.get_or_insert_with(|| HugePageSettings::read_in(mounts, size));
-                let options = SummaryOptions::new(map)
+                let options = options(map, by)
                     .settings(settings)
                     .advice(arguments.advice(shows_advice));
-                let found = summarize(&process, &options, &ranges, arguments.by_mapping, |_| {
+                let keeps_mappings = arguments.by_mapping || by.is_some();
+                let found = summarize(&process, &options, &ranges, keeps_mappings, |_| {
                     sink.check()
                 });
                 drop(freeze);
-                found.map(Some)
+                Summed::new(found?, &process, by).map(Some)
             });
         match summary {
             Err(failure) if one.is_required() => {
@@ -208,7 +259,12 @@ fn summarize_each(
 
 /// Writes the summaries in the requested order, and the sum of all, also of those that are not
 /// listed.
-fn write_processes(all: Vec<Found>, arguments: &Arguments, sink: &mut Sink) -> Result<(), Failure> {
+fn write_processes(
+    all: Vec<Found>,
+    grouped: Option<&Grouped>,
+    arguments: &Arguments,
+    sink: &mut Sink,
+) -> Result<(), Failure> {
     let is_table = arguments.output.is_table();
     let records = all.into_iter().map(|found| {
         let mut record = found.record;
@@ -226,10 +282,16 @@ fn write_processes(all: Vec<Found>, arguments: &Arguments, sink: &mut Sink) -> R
             false => sink.write(record)?,
         }
     }
-    match total {
-        Some(total) => sink.write(&ProcessLine(&total)),
-        None => Ok(()),
-    }
+    let Some(record) = total else {
+        return Ok(());
+    };
+    let memory = grouped.map(|grouped| &grouped.memory.total);
+    sink.write(&TotalLine {
+        record: &record,
+        memory,
+    })?;
+    let unused = grouped.into_iter().flat_map(|grouped| &grouped.unused);
+    unused.into_iter().try_for_each(|row| sink.write(row))
 }
 
 /// Returns the sum of all processes, without the fields that have no sum.

@@ -66,7 +66,7 @@ fn several(
             summaries.found.extend(found(arguments, snapshot, row)?);
         }
     }
-    report(arguments, summaries, sink)
+    report(arguments, summaries, None, sink)
 }
 
 /// Returns the summary of a process, with its mappings if they are requested.

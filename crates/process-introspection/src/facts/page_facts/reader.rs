@@ -81,7 +81,7 @@ impl<'a> PageFactsReader<'a> {
         let shift = self.page.shift();
         let count = virt.size() >> shift;
         let has_entries = backing.is_backed() || matches!(backing, Backing::Swapped(_));
-        let noted = noted.filter(|_| has_entries && self.with_entries);
+        let noted = noted.filter(|_| has_entries);
         let run = |start: u64| Run {
             start,
             end: start.saturating_add(count),
@@ -95,6 +95,7 @@ impl<'a> PageFactsReader<'a> {
             self.pages.push(run(virt.start().as_u64() >> shift));
         }
         self.frame_facts.push();
+        let noted = noted.filter(|_| self.with_entries);
         let noted = noted.map_or_else(WordCounts::default, |noted| noted.0);
         self.entries.push(noted);
     }
