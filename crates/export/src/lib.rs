@@ -55,6 +55,7 @@ mod extents;
 // Public for `record!`, which other crates use, too.
 #[doc(hidden)]
 pub mod field;
+mod file;
 mod huge_advice;
 mod huge_pages;
 mod json;
@@ -89,6 +90,7 @@ pub use field::{
     read_field, Column, Extra, Field, FieldType, Fields, FromSource, Kind, MissingField, Show,
     Source, StoredType, Unit, Visit,
 };
+pub use file::{FileKind, FileRecord};
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use name::{Name, NameBuf};
 pub use number::{DeviceNumber, Hex, SignedHex, Time};

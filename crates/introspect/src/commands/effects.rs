@@ -92,7 +92,7 @@ fn is_wrong_for_snapshot(given: &Given, is_live: bool) -> bool {
 /// Returns a value for an option that takes one.
 fn value(subcommand: &str, option: &str) -> Option<&'static str> {
     Some(match option {
-        "sort" if subcommand == "snapshots" => "size",
+        "sort" if ["snapshots", "files"].contains(&subcommand) => "size",
         "sort" => "pid",
         "format" => "json",
         "output" | "from-log" | "redact-key" => "file",
@@ -261,6 +261,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
                 || given.has("interval") && !given.has("watch")
                 || is_wrong_for_snapshot(given, is_live)
         },
+    },
+    Subcommand {
+        name: "files",
+        forms: &[Form::Bare],
+        options: "all deadline sort top procfs format output",
+        is_wrong: |_, given| given.has("all") && given.has("top"),
     },
     Subcommand {
         name: "read",

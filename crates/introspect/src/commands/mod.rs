@@ -6,6 +6,7 @@ mod completions;
 mod details;
 mod diff;
 mod extents;
+mod files;
 mod frame;
 mod man;
 mod mappings;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Object(object::Arguments),
     Frame(frame::Arguments),
     Owner(owner::Arguments),
+    Files(files::Arguments),
     Read(read::Arguments),
     Snapshot(snapshot::Arguments),
     Snapshots(snapshots::Arguments),
@@ -86,6 +88,7 @@ impl Command {
             Self::Resident(resident) => resident.check(),
             Self::Snapshots(snapshots) => snapshots.check(),
             Self::Owner(owner) => owner.check(),
+            Self::Files(files) => files.check(),
             Self::Diff(diff) => diff.check(),
             _ => Ok(()),
         }
@@ -108,6 +111,7 @@ impl Command {
             | Self::Diff(_)
             | Self::Prune(_)
             | Self::Owner(_)
+            | Self::Files(_)
             | Self::Completions(_)
             | Self::Man(_) => None,
         }
@@ -127,6 +131,7 @@ impl Command {
             Self::Object(object) => object.run(),
             Self::Frame(frame) => frame.run(),
             Self::Owner(owner) => owner.run(),
+            Self::Files(files) => files.run(),
             Self::Read(read) => read.run(),
             Self::Snapshot(snapshot) => snapshot.run(),
             Self::Snapshots(snapshots) => snapshots.run(),
@@ -151,6 +156,7 @@ fn manual(subcommand: &str) -> &'static str {
         "object" => object::MANUAL,
         "frame" => frame::MANUAL,
         "owner" => owner::MANUAL,
+        "files" => files::MANUAL,
         "read" => read::MANUAL,
         "snapshot" => snapshot::MANUAL,
         "snapshots" => snapshots::MANUAL,
