@@ -175,7 +175,7 @@ impl<'a> FileRecord<'a> {
             FileKind::File | FileKind::Shared => String::new(),
             FileKind::MoreFiles => format!("{files} more {noun}"),
             FileKind::MoreShared => format!("shared memory: {files} more {noun}"),
-            FileKind::OtherFiles => "block devices, files not in use or not counted".to_owned(),
+            FileKind::OtherFiles => "other files, block devices".to_owned(),
             FileKind::OtherShared => "other shared memory".to_owned(),
         }
     }

@@ -102,6 +102,8 @@ fn add_all(text: &mut String) {
         add_with(extra, "virtual of processes", &[mapping], text);
         unknown.process = process;
         add_with(extra, "resident of processes", &[unknown], text);
+        add("owner by process", &samples::owner_totals(name), text);
+        add("files", &samples::files(name), text);
         add("snapshots", &samples::snapshots(name), text);
         let mut object = samples::object(name);
         (object.build_id, object.linked_vaddr, object.relocation) = (None, None, None);

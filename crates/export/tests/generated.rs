@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use process_introspection::MappingKind;
 use process_introspection_export::{
-    AddressRecord, ChangeRecord, ExtentRecord, Field, Kind, Layout, MappingUsageRecord,
-    ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
-    SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
+    AddressRecord, ChangeRecord, ExtentRecord, Field, FileRecord, Kind, Layout, MappingUsageRecord,
+    ObjectRecord, OwnerRecord, OwnerTotalRecord, PageTableRecord, PhysicalRecord, Record,
+    ResidentRecord, SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
 };
 use serde_json::{json, Map, Value};
 
@@ -30,7 +30,7 @@ fn described<R: Record>(name: &'static str, command: &'static str) -> Described 
     }
 }
 
-fn all() -> [Described; 12] {
+fn all() -> [Described; 14] {
     [
         described::<PhysicalRecord<'_>>("physical", "physical"),
         described::<PageTableRecord<'_>>("pagetable", "pagetable"),
@@ -40,6 +40,8 @@ fn all() -> [Described; 12] {
         described::<ObjectRecord<'_>>("object", "object"),
         described::<AddressRecord>("frame", "frame"),
         described::<OwnerRecord<'_>>("owner", "owner"),
+        described::<OwnerTotalRecord<'_>>("owner-by-process", "owner --by-process"),
+        described::<FileRecord<'_>>("files", "files"),
         described::<SnapshotRecord<'_>>("snapshots", "snapshots"),
         described::<ChangeRecord<'_>>("diff", "diff"),
         described::<SummaryRecord>("summary", "summary"),

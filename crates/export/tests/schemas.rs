@@ -154,6 +154,8 @@ fn every_kind_of_record_is_as_its_schema_says() {
         let mut of_several = samples::resident(name);
         of_several.process = process;
         check_with(&[Extra::Process], "resident", &[of_several]);
+        check("owner-by-process", &samples::owner_totals(name));
+        check("files", &samples::files(name));
         check("snapshots", &samples::snapshots(name));
         check("object", &[samples::object(name)]);
         let of_mapping = mapping_usage(name, true);
@@ -350,7 +352,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 12] = [
+const SCHEMAS: [&str; 14] = [
     "physical",
     "pagetable",
     "extents",
@@ -359,6 +361,8 @@ const SCHEMAS: [&str; 12] = [
     "object",
     "frame",
     "owner",
+    "owner-by-process",
+    "files",
     "snapshots",
     "diff",
     "summary",

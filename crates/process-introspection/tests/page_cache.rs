@@ -79,7 +79,8 @@ fn partly_cached(path: &Path) -> File {
         .truncate(true)
         .open(path)
         .unwrap();
-    file.write_all_at(&vec![1; 64 * page() as usize], 0).unwrap();
+    file.write_all_at(&vec![1; 64 * page() as usize], 0)
+        .unwrap();
     file.sync_all().unwrap();
     // SAFETY: advice about an open file.
     unsafe {
@@ -149,16 +150,11 @@ fn shared_memory_without_a_path_is_found_and_told_from_files() {
     let at = memory::map(16 * page(), libc::MAP_SHARED, fd);
     memory::touch(at, 5, 1);
     let inode = fs::metadata(format!("/proc/self/fd/{fd}")).unwrap().ino();
-    let mapped = memory::map(
-        8 * page(),
-        libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-        -1,
-    );
+    let mapped = memory::map(8 * page(), libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1);
     memory::touch(mapped, 3, 1);
     let found = found();
-    let is_memfd = |file: &&CachedFile| {
-        file.inode == inode && file.path.as_bytes().starts_with(b"/memfd:")
-    };
+    let is_memfd =
+        |file: &&CachedFile| file.inode == inode && file.path.as_bytes().starts_with(b"/memfd:");
     let memfd: Vec<_> = found.files.iter().filter(is_memfd).collect();
     let [memfd] = memfd[..] else {
         panic!("{memfd:?}");
@@ -218,7 +214,10 @@ fn a_file_with_two_names_and_two_users_is_one() {
     fs::remove_file(&path).unwrap();
     fs::remove_file(&other).unwrap();
     let found = self::found();
-    let deleted = found.files.iter().find(|seen| seen.inode == inode && is(seen));
+    let deleted = found
+        .files
+        .iter()
+        .find(|seen| seen.inode == inode && is(seen));
     assert!(deleted.unwrap().is_deleted);
 }
 
@@ -241,9 +240,8 @@ impl Opens {
     fn is_empty(&self) -> bool {
         let mut event = [0u8; 4096];
         // SAFETY: a live buffer.
-        let read = unsafe {
-            libc::read(self.0.as_raw_fd(), event.as_mut_ptr().cast(), event.len())
-        };
+        let read =
+            unsafe { libc::read(self.0.as_raw_fd(), event.as_mut_ptr().cast(), event.len()) };
         read < 0
     }
 }
@@ -256,18 +254,26 @@ fn fifos_and_times_are_left_alone() {
     let name = CString::new(fifo.as_os_str().as_bytes()).unwrap();
     // SAFETY: a live string.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    let both = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let both = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&fifo)
+        .unwrap();
     let path = folder.path().join("file");
     let file = partly_cached(&path);
     let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-    file.set_times(fs::FileTimes::new().set_accessed(long_ago)).unwrap();
+    file.set_times(fs::FileTimes::new().set_accessed(long_ago))
+        .unwrap();
     let opens = Opens::of(&fifo);
     let seen_opens = Opens::of(&path);
     let found = found();
     assert!(opens.is_empty(), "the FIFO was opened");
     assert!(!seen_opens.is_empty(), "no watch");
     one(&found, &path);
-    assert!(!found.files.iter().any(|file| file.path == *fifo.as_os_str()));
+    assert!(!found
+        .files
+        .iter()
+        .any(|file| file.path == *fifo.as_os_str()));
     assert_eq!(file.metadata().unwrap().accessed().unwrap(), long_ago);
     drop(both);
 }
@@ -291,7 +297,11 @@ fn a_lease_is_not_broken() {
     // While a lease is being broken, this is the type that it must become.
     assert_eq!(lease(libc::F_GETLEASE, 0), libc::F_WRLCK);
     let is = |files: &&UncountedFiles| files.reason == UncountedReason::Leased;
-    assert!(found.uncounted.iter().any(|files| is(&files)), "{:?}", found.uncounted);
+    assert!(
+        found.uncounted.iter().any(|files| is(&files)),
+        "{:?}",
+        found.uncounted
+    );
     assert!(with_identity(&found, &path).is_empty());
 }
 
@@ -309,11 +319,19 @@ fn files_of_fuse_are_not_opened_and_delay_nobody() {
     let path = files.file();
     let _target = Target::spawn(move || {
         let file = File::open(path).unwrap();
-        let at = memory::try_map(page(), libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0);
+        let at = memory::try_map(
+            page(),
+            libc::PROT_READ,
+            libc::MAP_PRIVATE,
+            file.as_raw_fd(),
+            0,
+        );
         std::mem::forget(file);
         vec![at.unwrap()]
     });
-    Request::ALL.into_iter().for_each(|request| files.stop_answering(request));
+    Request::ALL
+        .into_iter()
+        .for_each(|request| files.stop_answering(request));
     let began = Instant::now();
     let found = found();
     assert!(began.elapsed() < LONG);
@@ -325,7 +343,10 @@ fn files_of_fuse_are_not_opened_and_delay_nobody() {
     let uncounted: Vec<_> = of_mount(&found, point).collect();
     assert_eq!(uncounted.len(), 1, "{uncounted:?}");
     assert_eq!(uncounted[0].reason, UncountedReason::Served);
-    assert_eq!((uncounted[0].count, &*uncounted[0].example), (1, path.as_os_str()));
+    assert_eq!(
+        (uncounted[0].count, &*uncounted[0].example),
+        (1, path.as_os_str())
+    );
 }
 
 fn of_mount<'a>(
@@ -360,7 +381,10 @@ impl Mount {
         };
         match mounted {
             0 => Some(Self(at)),
-            _ => skip(test, &format!("cannot mount: {}", io::Error::last_os_error())),
+            _ => skip(
+                test,
+                &format!("cannot mount: {}", io::Error::last_os_error()),
+            ),
         }
     }
 }
@@ -497,7 +521,9 @@ fn a_file_of_a_common_layer_of_overlays_is_one() {
     let below = |name: &str| {
         let is = |file: &&CachedFile| {
             let path = Path::new(&file.path);
-            [one_mount, two_mount].iter().any(|mount| path == mount.0.join(name))
+            [one_mount, two_mount]
+                .iter()
+                .any(|mount| path == mount.0.join(name))
         };
         found.files.iter().filter(is).collect::<Vec<_>>()
     };

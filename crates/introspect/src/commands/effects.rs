@@ -252,12 +252,15 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "owner",
         forms: &[Form::Named(&["1000"]), Form::Bare],
-        options: "from host from-log kmsg watch interval unread threads deadline format output \
-            procfs sysfs",
+        options: "from host from-log kmsg watch interval unread by-process sort top threads \
+            deadline format output procfs sysfs",
         is_wrong: |form, given| {
             let is_nothing = form == Form::Bare && given.count(&["from-log", "kmsg"]) == 0;
             let is_live = given.count(&["watch", "threads", "deadline"]) > 0;
+            let sorts = given.count(&["sort", "top"]) > 0;
             is_nothing
+                || sorts && !given.has("by-process")
+                || given.has("watch") && given.has("by-process")
                 || given.has("interval") && !given.has("watch")
                 || is_wrong_for_snapshot(given, is_live)
         },

@@ -93,9 +93,8 @@ impl Arguments {
             sink.write(record)?;
         }
         for is_shared in [false, true] {
-            let is_meant = |record: &&FileRecord<'_>| {
-                (record.record == FileKind::Shared) == is_shared
-            };
+            let is_meant =
+                |record: &&FileRecord<'_>| (record.record == FileKind::Shared) == is_shared;
             let more: Vec<_> = more.iter().filter(is_meant).cloned().collect();
             if !more.is_empty() {
                 sink.write(&FileRecord::more(&more, is_shared))?;
@@ -130,9 +129,7 @@ fn uncounted(files: &UncountedFiles, deadline: Duration) -> String {
     let verb = if files.count == 1 { "is" } else { "are" };
     let why = match files.reason {
         UncountedReason::Silent => format!("the file system did not answer within {deadline:?}"),
-        UncountedReason::Served => {
-            "opening a file of a FUSE server can drop its pages".to_owned()
-        }
+        UncountedReason::Served => "opening a file of a FUSE server can drop its pages".to_owned(),
         UncountedReason::UnknownFileSystem => {
             "what opening a file does there is not known".to_owned()
         }

@@ -157,6 +157,10 @@ pub struct PageRun {
     /// Least and greatest mapcount of a frame, see [`Frames::read_mapcounts`]; `None` if
     /// the kernel reports none for one of them.
     pub mapcount: Option<(u64, u64)>,
+    /// Memory cgroup that pays for all of the pages, by its inode number
+    /// ([`crate::MemoryCgroups`]), in runs of [`PageUses::visit_with_payers`]; `None` if no
+    /// cgroup pays, and if the pages are not of the page cache.
+    pub payer: Option<u64>,
 }
 
 /// Number of frames that one call reads.
@@ -173,6 +177,7 @@ pub struct PageUses {
     page: PageSize,
     flags: Vec<FrameFlags>,
     counts: Vec<u64>,
+    payers: Vec<u64>,
 }
 
 impl PageUses {
@@ -195,6 +200,7 @@ impl PageUses {
             page: PageSize::base(),
             flags: vec![FrameFlags::default(); PIECE],
             counts: vec![0; PIECE],
+            payers: vec![0; PIECE],
         })
     }
 
@@ -232,6 +238,28 @@ impl PageUses {
     pub fn visit(
         &mut self,
         range: PhysRange,
+        each: impl FnMut(&PageRun) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit_runs(range, false, each)
+    }
+
+    /// Passes runs as [`PageUses::visit`] does, which also have one payer if they are of the
+    /// page cache: memory that no process need map, so that nothing else shows whose it is.
+    ///
+    /// # Errors
+    /// Errors of the system.
+    pub fn visit_with_payers(
+        &mut self,
+        range: PhysRange,
+        each: impl FnMut(&PageRun) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit_runs(range, true, each)
+    }
+
+    fn visit_runs(
+        &mut self,
+        range: PhysRange,
+        with_payers: bool,
         mut each: impl FnMut(&PageRun) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let Some(last) = range.last() else {
@@ -247,6 +275,8 @@ impl PageUses {
             let counted = self
                 .frames
                 .read_mapcounts(first, &mut self.counts[..known])?;
+            // Number of payers that are read, once a page needs one.
+            let mut paid = None;
             let mut done = 0;
             while done < size {
                 let frame = at + done as u64;
@@ -259,8 +289,16 @@ impl PageUses {
                     false => self.map.uniform_pages_from(self.address(frame), self.page),
                 };
                 let frames = frame..frame.saturating_add(pages).min(end);
+                let mut page = self.page_run(&frames, flags, count);
+                if with_payers && page.page_use == PageUse::PageCache {
+                    let paid = match paid {
+                        Some(paid) => paid,
+                        None => *paid.insert(self.read_payers(first, known)?),
+                    };
+                    let payer = self.payers[..paid].get(done).copied();
+                    page.payer = payer.filter(|&inode| inode != 0);
+                }
                 done += (frames.end - frame) as usize;
-                let page = self.page_run(&frames, flags, count);
                 if run.as_mut().is_some_and(|run| run.joins(&page)) {
                     continue;
                 }
@@ -275,6 +313,12 @@ impl PageUses {
             let _ = each(&run);
         }
         Ok(())
+    }
+
+    /// Reads the payers of frames, and returns of how many they are known.
+    fn read_payers(&mut self, first: Pfn, count: usize) -> Result<usize, Error> {
+        let payers = &mut self.payers[..count];
+        Ok(self.frames.read_cgroups(first, payers)?.unwrap_or(0))
     }
 
     fn address(&self, frame: u64) -> PhysAddr {
@@ -298,6 +342,7 @@ impl PageUses {
             flags: flags.filter(|_| has_page),
             // For a frame without a `struct page` the kernel reports 0.
             mapcount: count.filter(|_| has_page).map(|count| (count, count)),
+            payer: None,
         }
     }
 }
@@ -307,6 +352,7 @@ impl PageRun {
     fn joins(&mut self, next: &Self) -> bool {
         let same = self.page_use == next.page_use
             && self.node == next.node
+            && self.payer == next.payer
             && self.flags.is_some() == next.flags.is_some()
             && self.range.end() == next.range.start();
         let has_frames = self.flags.is_some();
@@ -338,6 +384,7 @@ mod tests {
             node: Some(0),
             flags: Some(flags),
             mapcount: Some((count, count)),
+            payer: Some(7),
         };
         let mut run = page(1, F::ANON | F::LRU, 1);
         assert!(run.joins(&page(2, F::ANON | F::DIRTY, 3)));
@@ -349,5 +396,10 @@ mod tests {
             ..page(3, F::ANON, 1)
         };
         assert!(!run.joins(&other_node));
+        let other_payer = PageRun {
+            payer: None,
+            ..page(3, F::ANON, 1)
+        };
+        assert!(!run.joins(&other_payer));
     }
 }

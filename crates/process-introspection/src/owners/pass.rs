@@ -142,6 +142,9 @@ fn open(
     match opened {
         Ok(process) => {
             passed.command = process.comm();
+            if process.has_memory() {
+                passed.cgroup = process.cgroup();
+            }
             Ok((Arc::new(passed), process))
         }
         Err(error) => Err((passed, error)),

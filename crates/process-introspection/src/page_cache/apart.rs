@@ -228,12 +228,7 @@ fn reap_abandoned() {
 
 /// Runs in the child until all files are counted, or nobody takes the answers. It allocates
 /// nothing.
-fn work(
-    answers: BorrowedFd<'_>,
-    files: &[Wanted],
-    resident: &mut [u8],
-    page: usize,
-) {
+fn work(answers: BorrowedFd<'_>, files: &[Wanted], resident: &mut [u8], page: usize) {
     // If it is refused, a child that waits for a server outlives this process.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::thread::set_name(c"introspect-file");

@@ -114,7 +114,10 @@ impl Candidates {
         };
         let devices: Vec<_> = groups.keys().copied().collect();
         let wanted: Vec<_> = groups.values().map(|group| group.wanted.clone()).collect();
-        let mut answered: Vec<_> = wanted.iter().map(|wanted| vec![false; wanted.len()]).collect();
+        let mut answered: Vec<_> = wanted
+            .iter()
+            .map(|wanted| vec![false; wanted.len()])
+            .collect();
         let ended = apart::count(
             &wanted,
             deadline,
@@ -172,7 +175,9 @@ impl Candidates {
                 // Another file of the kernel's own, or of a file system that was detached.
                 None => (device, Access::Unknown),
             };
-            let is_leased = device.zip(file.inode).is_some_and(|it| leased.contains(&it));
+            let is_leased = device
+                .zip(file.inode)
+                .is_some_and(|it| leased.contains(&it));
             match access {
                 Access::Count if is_leased => {
                     uncounted.add(UncountedReason::Leased, device, &file.name);
@@ -282,7 +287,10 @@ impl Merged<'_> {
         let with_users = |(mut file, mut users): (CachedFile, Vec<usize>)| {
             users.sort_unstable();
             users.dedup();
-            file.users = users.into_iter().map(|user| Arc::clone(&all[user])).collect();
+            file.users = users
+                .into_iter()
+                .map(|user| Arc::clone(&all[user]))
+                .collect();
             file
         };
         let mut files: Vec<_> = self.files.into_iter().map(with_users).collect();

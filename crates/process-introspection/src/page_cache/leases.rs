@@ -20,7 +20,10 @@ pub(super) fn read(mounts: &Mounts) -> HashSet<(Device, u64)> {
 /// remains, and is not broken again.
 fn parse(text: &str) -> HashSet<(Device, u64)> {
     let leased = |line: &str| {
-        let mut fields = line.split_whitespace().skip(1).skip_while(|&field| field == "->");
+        let mut fields = line
+            .split_whitespace()
+            .skip(1)
+            .skip_while(|&field| field == "->");
         let kind = fields.next()?;
         let (state, access) = (fields.next()?, fields.next()?);
         if !matches!(kind, "LEASE" | "DELEG") || state != "ACTIVE" || access != "WRITE" {

@@ -130,12 +130,7 @@ fn mount_and_inode(process: BorrowedFd<'_>, descriptor: u32) -> (Option<u64>, Op
     (value(b"mnt_id:"), value(b"ino:"))
 }
 
-fn add(
-    found: &mut HashMap<FileName, Reference>,
-    file: FileName,
-    link: Link,
-    mount: Option<u64>,
-) {
+fn add(found: &mut HashMap<FileName, Reference>, file: FileName, link: Link, mount: Option<u64>) {
     found.entry(file).or_insert_with_key(|file| Reference {
         file: file.clone(),
         link,
