@@ -187,6 +187,7 @@ fn help_and_version_are_no_errors() {
         "pagetable",
         "object",
         "frame",
+        "files",
         "read",
     ];
     for subcommand in every {
@@ -210,6 +211,7 @@ fn the_help_fits_a_screen_and_ends_with_at_most_five_examples() {
         "object",
         "frame",
         "owner",
+        "files",
         "read",
         "completions",
         "man",

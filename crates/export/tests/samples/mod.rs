@@ -224,7 +224,7 @@ pub(crate) fn files(name: &[u8]) -> [FileRecord<'_>; 6] {
         ..file.clone()
     };
     let more = FileRecord::more(&[file.clone(), file.clone()], false);
-    let more_shared = FileRecord::more(&[shared.clone()], true);
+    let more_shared = FileRecord::more(std::slice::from_ref(&shared), true);
     let rest = FileRecord::rest(Some(1 << 30), false);
     [
         file,

@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   introspect files
   introspect files --sort dirty --top 5
-  introspect files --all --format json | jq '.[] | select(.deleted) | [.cached, .path]'
+  introspect files --all --format json | jq '.[] | select(.deleted).path'
   introspect files --all --format csv -o files.csv";
 
 /// Number of files that are listed by default.
@@ -30,7 +30,8 @@ pub(crate) const MANUAL: &str = include_str!("manual/files.txt");
 
 /// List the files that fill the page cache, and who uses them
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, mut_arg("top", |top| top.help("List the first N only [default: 20]")))]
+#[command(after_help = EXAMPLES, mut_arg("top", |top| top.help("List the first N only [default: 20]")),
+    mut_arg("sort", |sort| sort.help("Sort by a field of JSON, such as dirty or path")))]
 pub(crate) struct Arguments {
     /// List every file
     #[arg(long, conflicts_with = "top")]

@@ -233,8 +233,8 @@ impl<'a> Prober<'a> {
             None => *self.magic.insert(fstatfs(&path_only)?.f_type as u64),
         };
         answer.magic = magic;
-        // `maps` has another number than `stat` for the files of overlay file systems up to
-        // Linux 6.7 (file_user_inode is of 6.8).
+        // For files of overlay file systems older kernels write the number of the layer's file
+        // in `maps`.
         if magic != OVERLAY && inode.is_some_and(|inode| inode != status.stx_ino) {
             return Ok(Outcome::Gone);
         }

@@ -42,7 +42,6 @@ Examples:
   introspect owner pfn:1163651 100000+2M --format json
   introspect owner 11c183000 --watch --interval 100ms
   introspect owner 100000000+1G --by-process --top 10
-  introspect owner --kmsg
   introspect owner --from-log /var/log/kern.log.2.gz --unread
   ras-mc-ctl --errors | introspect owner --from-log -";
 
@@ -51,6 +50,8 @@ pub(crate) const MANUAL: &str = include_str!("../manual/owner.txt");
 /// List the processes that map physical memory, and its use
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("sort", |sort| sort.help("Sort sums by a field of JSON, such as pid")),
+    mut_arg("top", |top| top.help("List the first N sums only")),
     mut_arg("from", |from| from.conflicts_with_all([
         "watch", "interval", "threads", "deadline", "procfs", "sysfs",
     ])))]
