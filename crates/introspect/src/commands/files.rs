@@ -18,7 +18,7 @@ use crate::text::{counted, printable};
 
 const EXAMPLES: &str = "\
 Examples:
-  introspect files
+  introspect files --top 50
   introspect files --sort dirty --top 5
   introspect files --all --format json | jq '.[] | select(.deleted).path'
   introspect files --all --format csv -o files.csv";

@@ -284,7 +284,7 @@ impl Listing {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Writes a record for each run of one use and one payer in memory that no process maps.
+    /// Writes a record for each run of one use in memory that no process maps, with the payer.
     fn write_unmapped(
         &mut self,
         range: PhysRange,

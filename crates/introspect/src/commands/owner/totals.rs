@@ -125,7 +125,7 @@ impl Totals {
     ) -> Result<(), Failure> {
         self.searched = Some(searched);
         let (mut failed, unmapped) = (None, &mut self.unmapped);
-        uses.visit_with_payers(range, |run| {
+        uses.visit_by_payer(range, |run| {
             let record = OwnerRecord::unmapped(run, searched, PageSize::base());
             let key = Unmapped {
                 is_sure: record.record == OwnerKind::Unmapped,
