@@ -397,9 +397,10 @@ impl Drop for Mount {
     }
 }
 
-/// Lets every open of a file of this mount wait until the result is dropped.
-fn hold_opens(mount: &Path) -> Result<OwnedFd, io::Error> {
-    let path = CString::new(mount.as_os_str().as_bytes()).unwrap();
+/// Lets every open of this file, or of a file of this mount, wait until the result is
+/// dropped.
+fn hold_opens(of: &Path, is_mount: bool) -> Result<OwnedFd, io::Error> {
+    let path = CString::new(of.as_os_str().as_bytes()).unwrap();
     // SAFETY: a new descriptor, and a live string.
     unsafe {
         let fd = libc::fanotify_init(libc::FAN_CLASS_CONTENT | libc::FAN_CLOEXEC, 0);
@@ -407,7 +408,8 @@ fn hold_opens(mount: &Path) -> Result<OwnedFd, io::Error> {
             return Err(io::Error::last_os_error());
         }
         let held = OwnedFd::from_raw_fd(fd);
-        let flags = libc::FAN_MARK_ADD | libc::FAN_MARK_MOUNT;
+        let of_mount = if is_mount { libc::FAN_MARK_MOUNT } else { 0 };
+        let flags = libc::FAN_MARK_ADD | of_mount;
         let marked = libc::fanotify_mark(
             fd,
             flags,
@@ -449,7 +451,7 @@ fn a_file_system_that_does_not_answer_delays_no_other() {
     let _silent = partly_cached(&mount.0.join("silent"));
     let path = folder.path().join("file");
     let file = partly_cached(&path);
-    let held = match hold_opens(&mount.0) {
+    let held = match hold_opens(&mount.0, true) {
         Ok(held) => held,
         Err(error) => return skip(TEST, &format!("needs fanotify: {error}")).unwrap_or(()),
     };
@@ -471,6 +473,41 @@ fn a_file_system_that_does_not_answer_delays_no_other() {
         assert!(ended.elapsed() < LONG, "{:?}", children());
         found_within(Duration::from_millis(100));
     }
+}
+
+#[test]
+fn a_file_that_keeps_waiting_is_left_out_alone() {
+    let _alone = alone();
+    const TEST: &str = "a file without an answer";
+    if !is_root_or_skip(TEST) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let Some(mount) = Mount::or_skip(TEST, folder.path().join("mount"), "tmpfs", "") else {
+        return;
+    };
+    let [silent, first, last] = ["b", "a", "c"].map(|name| mount.0.join(name));
+    let files = [&silent, &first, &last].map(|path| partly_cached(path));
+    // Files are tried in the order of their names, those with most users first.
+    let held = match hold_opens(&silent, false) {
+        Ok(held) => held,
+        Err(error) => return skip(TEST, &format!("needs fanotify: {error}")).unwrap_or(()),
+    };
+    let found = found_within(Duration::from_millis(500));
+    for (path, file) in [(&first, &files[1]), (&last, &files[2])] {
+        assert_eq!(one(&found, path).cached, mincore(file));
+    }
+    let uncounted: Vec<_> = of_mount(&found, mount.0.as_os_str()).collect();
+    assert_eq!(uncounted.len(), 1, "{uncounted:?}");
+    assert_eq!(
+        (
+            uncounted[0].reason,
+            uncounted[0].count,
+            &*uncounted[0].example
+        ),
+        (UncountedReason::Silent, 1, silent.as_os_str())
+    );
+    drop(held);
 }
 
 #[test]

@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_millis(50);
 const KILLING: Duration = Duration::from_millis(20);
 /// Number of pages that one call of `mincore` looks at.
 const VECTOR: usize = 64 << 10;
+/// Maximum number of files of one file system that are left out because they keep a child
+/// waiting while the file system answers about others.
+const MOST_SILENT: usize = 8;
 /// Size of an answer in bytes.
 const SIZE: usize = WORDS * 8;
 
@@ -41,7 +44,7 @@ pub(super) struct Wanted {
     pub(super) inode: Option<u64>,
 }
 
-/// Why the files of a file system have no answer, from the first one on.
+/// Why files of a file system have no answer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// All files have an answer.
@@ -61,6 +64,9 @@ struct Child {
     answers: UnixStream,
     /// Index of the file system.
     index: usize,
+    /// Index of the next file to be answered about.
+    next: usize,
+    has_answered: bool,
     /// Time of the last answer.
     since: Instant,
     /// Part of an answer.
@@ -69,7 +75,8 @@ struct Child {
 
 /// Counts the pages of the files of several file systems, and passes the answers with the
 /// index of the file system to `each`. A file system that has not answered for `deadline` is
-/// given up. Returns how each ended; `None` if `tick`, which is called about twenty times a
+/// given up; if it has answered before, only the file is, which can keep a child waiting for
+/// another reason: the mmap lock of the process whose link is followed. Returns how each ended; `None` if `tick`, which is called about twenty times a
 /// second, broke off.
 pub(super) fn count(
     file_systems: &[Vec<Wanted>],
@@ -80,10 +87,11 @@ pub(super) fn count(
     reap_abandoned();
     let mut ended = vec![Ended::Failed; file_systems.len()];
     let mut children = Children(Vec::new());
+    let mut silent = vec![0; file_systems.len()];
     let mut next = 0;
     loop {
         while children.0.len() < MOST && next < file_systems.len() {
-            if let Ok(child) = Child::start(next, &file_systems[next]) {
+            if let Ok(child) = Child::start(next, &file_systems[next], 0) {
                 children.0.push(child);
             }
             next += 1;
@@ -105,8 +113,15 @@ pub(super) fn count(
                 continue;
             }
             let child = children.0.swap_remove(at);
-            let index = child.index;
+            let Child { index, next, .. } = child;
+            let goes_on = is_silent && child.has_answered && silent[index] < MOST_SILENT;
             ended[index] = child.end(is_silent);
+            if goes_on {
+                silent[index] += 1;
+                if let Ok(child) = Child::start(index, &file_systems[index], next + 1) {
+                    children.0.push(child);
+                }
+            }
         }
     }
 }
@@ -135,19 +150,22 @@ fn wait(children: &[Child]) {
 }
 
 impl Child {
-    fn start(index: usize, files: &[Wanted]) -> io::Result<Self> {
+    /// Starts a child for the files from this one on.
+    fn start(index: usize, files: &[Wanted], from: usize) -> io::Result<Self> {
         let (answers, its_end) = UnixStream::pair()?;
         answers.set_nonblocking(true)?;
         // Written here, so that the child has the pages already.
         let mut resident = vec![1; VECTOR];
         let page = PageSize::base().bytes() as usize;
         let pid = sys::fork_unseen(|| {
-            work(its_end.as_fd(), files, &mut resident, page);
+            work(its_end.as_fd(), files, from, &mut resident, page);
         })?;
         Ok(Self {
             pid,
             answers,
             index,
+            next: from,
+            has_answered: false,
             since: Instant::now(),
             rest: Vec::new(),
         })
@@ -171,6 +189,8 @@ impl Child {
                 sys::bytes_of(&mut words).copy_from_slice(bytes);
                 let answer = Answer::from_words(&words);
                 if !answer.is_sign_of_life() {
+                    self.next += 1;
+                    self.has_answered = true;
                     each(self.index, &answer);
                 }
             }
@@ -228,7 +248,7 @@ fn reap_abandoned() {
 
 /// Runs in the child until all files are counted, or nobody takes the answers. It allocates
 /// nothing.
-fn work(answers: BorrowedFd<'_>, files: &[Wanted], resident: &mut [u8], page: usize) {
+fn work(answers: BorrowedFd<'_>, files: &[Wanted], from: usize, resident: &mut [u8], page: usize) {
     // If it is refused, a child that waits for a server outlives this process.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::thread::set_name(c"introspect-file");
@@ -246,12 +266,12 @@ fn work(answers: BorrowedFd<'_>, files: &[Wanted], resident: &mut [u8], page: us
         true
     };
     let mut prober = Prober::new(page, resident);
-    for (index, file) in (0..).zip(files) {
+    for (index, file) in files.iter().enumerate().skip(from) {
         let links = file.links.iter().map(CString::as_c_str);
         let alive = || {
             send(&Answer::sign_of_life());
         };
-        let answer = prober.count(index, links, file.inode, alive);
+        let answer = prober.count(index as u64, links, file.inode, alive);
         if !send(&answer) {
             return;
         }

@@ -138,8 +138,8 @@ impl Candidates {
         )?;
         for ((system, ended), answered) in ended.iter().enumerate().zip(&answered) {
             let reason = match ended {
-                Ended::Silent => UncountedReason::Silent,
-                Ended::Complete | Ended::Failed => UncountedReason::Failed,
+                Ended::Complete | Ended::Silent => UncountedReason::Silent,
+                Ended::Failed => UncountedReason::Failed,
             };
             let device = devices[system];
             for (name, answered) in groups[&device].names.iter().zip(answered) {
@@ -165,7 +165,11 @@ impl Candidates {
     ) -> BTreeMap<Option<Device>, Group<'_>> {
         let leased = leases::read(mounts);
         let mut groups = BTreeMap::<_, Group<'_>>::new();
-        for (file, named) in &self.files {
+        // Those with most users first: a file that keeps the child waiting is then known to be
+        // the only one. The order is the same each time.
+        let mut files: Vec<_> = self.files.iter().collect();
+        files.sort_unstable_by_key(|(file, named)| (Reverse(named.users.len()), &file.name));
+        for (file, named) in files {
             let of_mount = || named.mount.and_then(|mount| table.device_of(mount));
             let device = file.device.or_else(of_mount);
             let mounted = device.and_then(|device| table.get(device));
