@@ -158,11 +158,8 @@ fn files_are_in_order_with_the_names_of_their_processes() {
         .lines()
         .filter(|line| !line.starts_with("    "))
         .count();
-    // The header, twenty files, and what is not listed.
-    assert!(
-        (23..=25).contains(&rows) || table.lines().count() < 45,
-        "{table}"
-    );
+    // The header, at most twenty files, and what is not listed.
+    assert!(rows <= 25, "{table}");
 }
 
 #[test]
@@ -173,12 +170,10 @@ fn without_privileges_ones_own_files_are_listed_and_the_others_said() {
     let run = as_nobody(&["files", "--all", "--format", "json"]);
     assert_eq!(run.status, 0, "{run:?}");
     assert!(run.stderr.contains("is refused to this user"), "{run:?}");
-    // Its own program is root's.
-    let own = run
-        .array()
-        .into_iter()
-        .filter(|record| is(record, &["file"]));
-    for record in own {
-        assert_ne!(record["path"], "/proc/self/exe", "{record}");
+    assert!(run.stderr.contains("may not know their pages"), "{run:?}");
+    // Of root's files, which it maps, it may not know the pages.
+    for record in run.array() {
+        let path = record["path"].as_str().unwrap_or_default();
+        assert!(!path.contains("/libc"), "{record}");
     }
 }

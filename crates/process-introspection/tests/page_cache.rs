@@ -132,7 +132,7 @@ fn dirty_pages_are_counted() {
         let Some(states) = seen.states else {
             return skip("dirty pages", "needs cachestat (Linux 6.5)").unwrap_or(());
         };
-        if seen.is_shared_memory {
+        if seen.device.major == 0 {
             return skip("dirty pages", "needs a file system on a disk").unwrap_or(());
         }
         last = Some(states);
@@ -456,7 +456,7 @@ fn a_file_system_that_does_not_answer_delays_no_other() {
         Err(error) => return skip(TEST, &format!("needs fanotify: {error}")).unwrap_or(()),
     };
     let began = Instant::now();
-    let found = found_within(Duration::from_millis(700));
+    let found = found_within(Duration::from_secs(2));
     assert!(began.elapsed() < LONG);
     assert_eq!(one(&found, &path).cached, mincore(&file));
     let uncounted: Vec<_> = of_mount(&found, mount.0.as_os_str()).collect();
@@ -493,7 +493,7 @@ fn a_file_that_keeps_waiting_is_left_out_alone() {
         Ok(held) => held,
         Err(error) => return skip(TEST, &format!("needs fanotify: {error}")).unwrap_or(()),
     };
-    let found = found_within(Duration::from_millis(500));
+    let found = found_within(Duration::from_secs(2));
     for (path, file) in [(&first, &files[1]), (&last, &files[2])] {
         assert_eq!(one(&found, path).cached, mincore(file));
     }

@@ -201,7 +201,7 @@ pub enum PageCacheStep {
 /// let second = Duration::from_secs(1);
 /// let found = page_cache(PassOptions::new(), second, |_| ControlFlow::Continue(()))?;
 /// for file in found.expect("was not broken off").files.iter().take(3) {
-///     println!("{} pages of {}", file.cached, file.path.display());
+///     println!("{} pages of {:?}", file.cached, file.path);
 /// }
 /// # Ok::<(), process_introspection::Error>(())
 /// ```
