@@ -5,12 +5,12 @@ mod support;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{chown, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{as_nobody, number, run, schema, Waiting};
+use support::{copy_into, finish, number, of_nobody, run, schema, Waiting, NOBODY};
 use tempfile::TempDir;
 use testkit::machine::{is_root_or_skip, skip};
 use testkit::memory::page;
@@ -167,8 +167,18 @@ fn without_privileges_ones_own_files_are_listed_and_the_others_said() {
     if !is_root_or_skip("files without privileges") {
         return;
     }
-    let run = as_nobody(&["files", "--all", "--format", "json"]);
+    // A program that belongs to its user, and that no process has open.
+    let folder = TempDir::new().unwrap();
+    let program = copy_into(&folder);
+    chown(&program, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = of_nobody(&program);
+    command.args(["files", "--all", "--format", "json"]);
+    let run = finish(command);
     assert_eq!(run.status, 0, "{run:?}");
+    let is_own = |record: &&Value| record["path"] == *program.to_str().unwrap();
+    let own = run.array().into_iter().find(|record| is_own(&record));
+    let own = own.unwrap_or_else(|| panic!("{run:?}"));
+    assert!(number(&own, "cached") > 0, "{own}");
     assert!(run.stderr.contains("is refused to this user"), "{run:?}");
     assert!(run.stderr.contains("may not know their pages"), "{run:?}");
     // Of root's files, which it maps, it may not know the pages.

@@ -5,7 +5,6 @@
 //! Threads cannot replace the children. A process with a thread that waits for a server
 //! without limit cannot end, killed or not.
 
-use std::ffi::CString;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,7 +18,7 @@ use rustix::process::{
     kill_process, set_parent_process_death_signal, waitpid, Pid, Signal, WaitOptions,
 };
 
-use super::probe::{Answer, Prober, WORDS};
+use super::probe::{Answer, Prober, Wanted, WORDS};
 use crate::sys;
 
 /// Maximum number of children at a time.
@@ -32,17 +31,9 @@ const KILLING: Duration = Duration::from_millis(20);
 const VECTOR: usize = 64 << 10;
 /// Maximum number of files of one file system that are left out because they keep a child
 /// waiting while the file system answers about others.
-const MOST_SILENT: usize = 8;
+const MOST_SILENT: usize = 2;
 /// Size of an answer in bytes.
 const SIZE: usize = WORDS * 8;
-
-/// File to count, by the links that may lead to it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) links: Vec<CString>,
-    /// Inode number, if it is known.
-    pub(super) inode: Option<u64>,
-}
 
 /// Why files of a file system have no answer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -76,8 +67,10 @@ struct Child {
 /// Counts the pages of the files of several file systems, and passes the answers with the
 /// index of the file system to `each`. A file system that has not answered for `deadline` is
 /// given up; if it has answered before, only the file is, which can keep a child waiting for
-/// another reason: the mmap lock of the process whose link is followed. Returns how each ended; `None` if `tick`, which is called about twenty times a
-/// second, broke off.
+/// another reason: the mmap lock of the process whose link is followed.
+///
+/// Returns how each ended; `None` if `tick`, which is called about twenty times a second,
+/// broke off.
 pub(super) fn count(
     file_systems: &[Vec<Wanted>],
     deadline: Duration,
@@ -267,11 +260,10 @@ fn work(answers: BorrowedFd<'_>, files: &[Wanted], from: usize, resident: &mut [
     };
     let mut prober = Prober::new(page, resident);
     for (index, file) in files.iter().enumerate().skip(from) {
-        let links = file.links.iter().map(CString::as_c_str);
         let alive = || {
             send(&Answer::sign_of_life());
         };
-        let answer = prober.count(index as u64, links, file.inode, alive);
+        let answer = prober.count(index as u64, file, alive);
         if !send(&answer) {
             return;
         }

@@ -6,16 +6,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, OsStr, OsString};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use process_introspection_core::vma::Device;
 
-use super::apart::{self, Ended, Wanted};
+use super::apart::{self, Ended};
 use super::leases;
 use super::mount_table::{is_unmounted_shared_memory, Access, MountTable};
-use super::probe::{Answer, Outcome};
+use super::probe::{Answer, Outcome, Wanted};
 use super::references::{FileName, Link, Reference};
 use super::{CacheStates, CachedFile, FileUser, UncountedFiles, UncountedReason};
 use crate::process::mounts::Mounts;
@@ -189,10 +188,7 @@ impl Candidates {
                 Access::Count => {
                     let group = groups.entry(device).or_default();
                     group.names.push(file);
-                    group.wanted.push(Wanted {
-                        links: links(mounts, file, named),
-                        inode: file.inode,
-                    });
+                    group.wanted.push(wanted(mounts, file, named));
                 }
                 Access::NoCache => {}
                 Access::Served => uncounted.add(UncountedReason::Served, device, &file.name),
@@ -205,24 +201,27 @@ impl Candidates {
     }
 }
 
-/// Returns the paths of the links to a file.
-fn links(mounts: &Mounts, file: &FileName, named: &Named) -> Vec<CString> {
-    let mut paths = Vec::new();
-    let mut add = |path: &Path| paths.extend(CString::new(path.as_os_str().as_bytes()).ok());
+/// Returns how a file can be reached.
+fn wanted(mounts: &Mounts, file: &FileName, named: &Named) -> Wanted {
+    let mut wanted = Wanted {
+        inode: file.inode,
+        ..Wanted::default()
+    };
+    let c_path = |path: &OsStr| CString::new(path.as_bytes()).ok();
     for (pid, link) in &named.links {
         let process = mounts.proc().join(pid.to_string());
-        match link {
-            Link::Descriptor(descriptor) => add(&process.join(format!("fd/{descriptor}"))),
+        let link = match link {
+            Link::Descriptor(descriptor) => process.join(format!("fd/{descriptor}")),
             Link::Mapping(start, end) => {
-                add(&process.join(format!("map_files/{start:x}-{end:x}")));
-                // For callers who may not follow that one.
                 let mut below = process.join("root").into_os_string();
                 below.push(OsStr::from_bytes(&file.name));
-                add(Path::new(&below));
+                wanted.path = wanted.path.or_else(|| c_path(&below));
+                process.join(format!("map_files/{start:x}-{end:x}"))
             }
-        }
+        };
+        wanted.links.extend(c_path(link.as_os_str()));
     }
-    paths
+    wanted
 }
 
 /// Returns `None` for a file that was counted, otherwise the reason why it was not, if it

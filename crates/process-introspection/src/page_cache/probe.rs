@@ -2,7 +2,7 @@
 //! system calls only, and neither allocates nor takes a lock. Opens regular files alone, and
 //! without any effect on them.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -12,6 +12,16 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::sys::{self, FileHandle};
+
+/// File to count, by the links that may lead to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) links: Vec<CString>,
+    /// Path that may lead to it, for callers who may not follow the links.
+    pub(super) path: Option<CString>,
+    /// Inode number, if it is known.
+    pub(super) inode: Option<u64>,
+}
 
 /// Outcome of counting a file.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -183,32 +193,36 @@ impl<'a> Prober<'a> {
         }
     }
 
-    /// Counts the pages of the file with this inode number that one of the links leads to.
-    /// `alive` is called a few times a second.
-    pub(super) fn count<'p>(
-        &mut self,
-        index: u64,
-        links: impl Iterator<Item = &'p CStr>,
-        inode: Option<u64>,
-        mut alive: impl FnMut(),
-    ) -> Answer {
+    /// Counts the pages of a file. `alive` is called a few times a second.
+    pub(super) fn count(&mut self, index: u64, file: &Wanted, mut alive: impl FnMut()) -> Answer {
         let mut answer = Answer {
             index,
             ..Answer::default()
         };
         let mut outcome = Outcome::Gone;
-        for link in links {
-            let counted = self.try_count(&mut answer, link, inode, &mut alive);
-            outcome = match counted {
-                Ok(outcome) => outcome,
-                Err(errno) => Outcome::of(errno),
-            };
+        for link in &file.links {
+            outcome = self.count_at(&mut answer, link, file.inode, &mut alive);
             if !matches!(outcome, Outcome::Gone | Outcome::Refused) {
                 break;
             }
         }
+        // Not if the links lead nowhere: a path can cross other file systems, and mount some.
+        if let (Outcome::Refused, Some(path)) = (outcome, &file.path) {
+            outcome = self.count_at(&mut answer, path, file.inode, &mut alive);
+        }
         answer.outcome = outcome as u64;
         answer
+    }
+
+    fn count_at(
+        &mut self,
+        answer: &mut Answer,
+        link: &CStr,
+        inode: Option<u64>,
+        alive: &mut dyn FnMut(),
+    ) -> Outcome {
+        let counted = self.try_count(answer, link, inode, alive);
+        counted.unwrap_or_else(Outcome::of)
     }
 
     fn try_count(
@@ -424,11 +438,18 @@ mod tests {
         let mut resident = [0; 8];
         let mut prober = Prober::new(4096, &mut resident);
         // An open would wait for a terminal, or fail without one.
+        let mut outcome = |link: &CStr| {
+            let file = Wanted {
+                links: vec![link.to_owned()],
+                // Only for what is refused.
+                path: Some(c"/dev/null".to_owned()),
+                inode: None,
+            };
+            prober.count(0, &file, || {}).outcome()
+        };
         for path in [c"/dev/tty", c"/proc", c"/dev/null"] {
-            let answer = prober.count(0, [path].into_iter(), None, || {});
-            assert_eq!(answer.outcome(), Outcome::NoCache, "{path:?}");
+            assert_eq!(outcome(path), Outcome::NoCache, "{path:?}");
         }
-        let nowhere = prober.count(0, [c"/nowhere"].into_iter(), None, || {});
-        assert_eq!(nowhere.outcome(), Outcome::Gone);
+        assert_eq!(outcome(c"/nowhere"), Outcome::Gone);
     }
 }
