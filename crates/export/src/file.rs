@@ -27,11 +27,11 @@ word_list! {
         /// Pages of other files, and of block devices.
         OtherFiles = "other-files",
         /// Shared memory.
-        Shared = "shared-memory",
+        Shared = "shm",
         /// Shared memory that `--top` leaves out.
-        MoreShared = "more-shared-memory",
+        MoreShared = "more-shm",
         /// Other shared memory.
-        OtherShared = "other-shared-memory",
+        OtherShared = "other-shm",
     }
 }
 
@@ -46,11 +46,11 @@ record! {
     /// file explains.
     pub struct FileRecord<'a> {
         /// Statement of the record: pages of a file (file) or shared memory of tmpfs, memfd,
-        /// System V or a shared anonymous mapping (shared-memory); pages of those that --top
-        /// leaves out (more-files, more-shared-memory); the rest of the machine's page cache,
+        /// System V or a shared anonymous mapping (shm); pages of those that --top
+        /// leaves out (more-files, more-shm); the rest of the machine's page cache,
         /// which belongs to block devices, to files that no process maps or has open, and to
         /// files that could not be counted (other-files), and the rest of its shared memory
-        /// (other-shared-memory). The sum of cached
+        /// (other-shm). The sum of cached
         /// over file, more-files and other-files is the machine's page cache, that over the
         /// others its shared memory.
         pub record: FileKind,

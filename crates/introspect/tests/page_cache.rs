@@ -93,7 +93,7 @@ fn the_sums_are_those_of_the_machine() {
     };
     let kinds = [
         ["file", "more-files", "other-files"],
-        ["shared-memory", "more-shared-memory", "other-shared-memory"],
+        ["shm", "more-shm", "other-shm"],
     ];
     // Other programs read and write files meanwhile.
     for _ in 0..10 {
@@ -101,8 +101,8 @@ fn the_sums_are_those_of_the_machine() {
         let found = files(&["--top", "3"]);
         let after = counters();
         let of = |kind: &str| found.iter().filter(|record| is(record, &[kind])).count();
-        assert_eq!(of("file") + of("shared-memory"), 3, "{found:?}");
-        assert_eq!((of("other-files"), of("other-shared-memory")), (1, 1));
+        assert_eq!(of("file") + of("shm"), 3, "{found:?}");
+        assert_eq!((of("other-files"), of("other-shm")), (1, 1));
         let sums = kinds.each_ref().map(|kinds| {
             let meant = found.iter().filter(|record| is(record, kinds));
             meant
@@ -125,7 +125,7 @@ fn the_sums_are_those_of_the_machine() {
 fn files_are_in_order_with_the_names_of_their_processes() {
     let waiting = [0; 2].map(|_| Waiting::named("cat"));
     let found = files(&["--all"]);
-    let listed = |record: &&Value| is(record, &["file", "shared-memory"]);
+    let listed = |record: &&Value| is(record, &["file", "shm"]);
     let cached: Vec<_> = found
         .iter()
         .filter(listed)
