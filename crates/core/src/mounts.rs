@@ -12,7 +12,7 @@ use crate::vma::Device;
 /// for ever, even a killed one: a request that a FUSE server has taken is waited for
 /// without limit (fs/fuse/dev.c `request_wait_answer`, Linux 6.12; seen on 6.18). A
 /// signal ends the wait for NFS, CIFS or 9p.
-fn has_server(file_system: &[u8]) -> bool {
+pub(crate) fn has_server(file_system: &[u8]) -> bool {
     // The type can have a subtype: fuse.sshfs.
     file_system == b"virtiofs"
         || file_system

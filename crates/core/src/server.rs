@@ -36,6 +36,12 @@ pub(crate) fn is_of_server(process: &ProcessHandle, vma: &Vma, name: VmaName<'_>
     Ok(is.unwrap_or_else(|| has_path(vma, name.bytes)))
 }
 
+/// Returns whether file systems of this type, as `mountinfo` has it, are FUSE: their files
+/// belong to a server that can keep a caller waiting for ever.
+pub fn has_server(file_system: &[u8]) -> bool {
+    mounts::has_server(file_system)
+}
+
 /// Returns whether a path to the object may be followed and its attributes read without
 /// waiting for ever: `false` if it is a file of a server that does not answer, which only
 /// a process that is [leaving servers alone](ProcessHandle::leaving_servers_alone) finds

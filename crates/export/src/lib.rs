@@ -56,6 +56,7 @@ mod frame_change;
 // Public for `record!`, which other crates use, too.
 #[doc(hidden)]
 pub mod field;
+mod file;
 mod group;
 mod huge_advice;
 mod huge_pages;
@@ -68,6 +69,7 @@ mod number;
 mod object;
 mod order;
 mod owner;
+mod owner_total;
 mod page;
 mod page_table;
 mod physical;
@@ -96,6 +98,7 @@ pub use field::{
     read_field, Column, Extra, Field, FieldType, Fields, FromSource, Kind, MissingField, Show,
     Source, StoredType, Unit, Visit,
 };
+pub use file::{FileKind, FileRecord};
 pub use frame_change::FrameChangeRecord;
 pub use group::{GroupRecord, TotalLine, UnusedHugePages};
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
@@ -110,6 +113,7 @@ pub use number::{DeviceNumber, Hex, Real, SignedHex, Time};
 pub use object::ObjectRecord;
 pub use order::{SortField, SortKey, UnknownColumn};
 pub use owner::{NamedBy, OwnedPages, OwnerKind, OwnerRecord, Searched};
+pub use owner_total::OwnerTotalRecord;
 pub use page::{protection_name, Swap};
 pub use page_table::PageTableRecord;
 pub use physical::{Folded, PhysicalRecord};

@@ -2,12 +2,13 @@
 //! place.
 
 use process_introspection::{
-    Coverage, FrameFlags, Owner, PageRun, PageSize, PageUse, PassedProcess, PhysAddr, PhysRange,
+    Cgroup, Coverage, FrameFlags, Owner, PageRun, PageSize, PageUse, PassedProcess, PhysAddr,
+    PhysRange,
 };
 
 use crate::details::Details;
 use crate::field::{record, Fields, Show};
-use crate::name::Name;
+use crate::name::{Name, NameBuf};
 use crate::number::Hex;
 use crate::page::protection_name;
 use crate::record::Record;
@@ -109,6 +110,13 @@ record! {
         /// Its comm: the first 15 bytes of its program's name, or the name that it gave
         /// itself. Bytes that are not UTF-8 are replaced.
         pub command: Name<'a> = text(6, "COMMAND", 0).null("if it could not be read"),
+        /// Its cgroup: the path of the one that pays for its memory. Bytes that are not UTF-8
+        /// are replaced.
+        pub cgroup: Name<'a> = null("without a process, and if it is unknown"),
+        /// Innermost systemd unit of its cgroup that is not a slice.
+        pub unit: Option<Text<'a>> = null("if it is in none, and as for cgroup"),
+        /// Identifier of its innermost container.
+        pub container: Option<Text<'a>> = null("if it is in none, and as for cgroup"),
         /// First virtual address.
         pub vaddr: Option<Hex> = number(5, "VADDR", 12).null("without a process"),
         /// State of the memory there.
@@ -131,6 +139,13 @@ record! {
         /// read (namespace); those of a snapshot (snapshot, with --from). A record is unmapped also if not all were read, where the
         /// kernel counts mappings of such pages and the count is 0.
         pub searched: Option<Searched> = null("in other records"),
+        /// Cgroup that pays for page cache that no process maps, by its path. Bytes that are not
+        /// UTF-8 are replaced.
+        pub payer: NameBuf = null("in other records, if no cgroup pays, several do or it is unknown, and in records of a snapshot"),
+        /// Innermost systemd unit of that cgroup that is not a slice.
+        pub payer_unit: Option<String> = null("if it is in none, and as for payer"),
+        /// Identifier of the innermost container of that cgroup.
+        pub payer_container: Option<String> = null("if it is in none, and as for payer"),
         /// Process that could not be read, which is no owner.
         pub unread_pid: Option<u32> = also(4, Show::Right).null("in other records"),
         /// Its comm.
@@ -263,6 +278,20 @@ impl<'a> OwnerRecord<'a> {
         }
     }
 
+    /// Returns the record with the cgroup that pays for its pages.
+    #[must_use]
+    pub fn paid_by(self, payer: Option<Cgroup>) -> Self {
+        let Some(payer) = payer else {
+            return self;
+        };
+        Self {
+            payer: NameBuf(payer.path.into_encoded_bytes()),
+            payer_unit: payer.unit,
+            payer_container: payer.container,
+            ..self
+        }
+    }
+
     /// Returns the record of pages that a process maps, which are a part of the owner's
     /// memory.
     pub fn mapped(owner: &'a Owner, pages: &OwnedPages, base: PageSize) -> Self {
@@ -343,6 +372,7 @@ impl<'a> OwnerRecord<'a> {
     fn with_owner_from(self, owner: &'a Owner, first: PhysAddr, start: PhysAddr) -> Self {
         let (process, region) = (&owner.process, &owner.region);
         let mapping = &*region.mapping;
+        let cgroup = process.cgroup.as_ref();
         let into = start.as_u64().saturating_sub(first.as_u64());
         let at = region.virt.start().as_u64() + into;
         let offset = match mapping.has_object() {
@@ -362,6 +392,11 @@ impl<'a> OwnerRecord<'a> {
                 .unique_pid
                 .map(|pid| Decimal(pid.as_i64().unsigned_abs())),
             command: Name(process.command().as_encoded_bytes()),
+            cgroup: cgroup_path(process),
+            unit: cgroup.and_then(|cgroup| cgroup.unit.as_deref()).map(Text),
+            container: cgroup
+                .and_then(|cgroup| cgroup.container.as_deref())
+                .map(Text),
             ..self
         }
     }
@@ -375,10 +410,16 @@ impl<'a> OwnerRecord<'a> {
             (OwnerKind::NotFound, _) if self.searched == Some(Searched::Snapshot) => {
                 "mapped by no process of the snapshot"
             }
+            (OwnerKind::NotFound, Some("unclaimed")) => {
+                "not found; no memory and no device is known there"
+            }
             (OwnerKind::NotFound, _) => "not found; not all processes were read",
             (OwnerKind::Unread, _) => "could not be read",
             (OwnerKind::Unmapped, Some("page-cache")) => {
                 "mapped by no process; the kernel does not tell of which file"
+            }
+            (OwnerKind::Unmapped, Some("unclaimed")) => {
+                "mapped by no process; no memory and no device is known there"
             }
             (OwnerKind::Unmapped, Some("kernel-or-free")) => {
                 "mapped by no process; the kernel's own, or free and kept for a CPU"
@@ -389,6 +430,29 @@ impl<'a> OwnerRecord<'a> {
             (OwnerKind::Unmapped, _) => "mapped by no process",
             _ => "",
         }
+    }
+}
+
+/// Returns the path of a process's cgroup.
+pub(crate) fn cgroup_path(process: &PassedProcess) -> Name<'_> {
+    let path = process
+        .cgroup
+        .as_ref()
+        .map(|cgroup| cgroup.path.as_encoded_bytes());
+    Name(path.unwrap_or_default())
+}
+
+/// Appends the names of a unit and of a container to notes; a container by as many digits
+/// as its tools show.
+pub(crate) fn note_places(notes: &mut Notes<'_>, unit: Option<&str>, container: Option<&str>) {
+    let printable = |text: &str| Name(text.as_bytes()).printable();
+    // The scope of a container repeats its identifier.
+    if let Some(unit) = unit.filter(|unit| container.is_none_or(|it| !unit.contains(it))) {
+        notes.phrase(&format!("unit {}", printable(unit)));
+    }
+    if let Some(container) = container {
+        let short = container.get(..12).unwrap_or(container);
+        notes.phrase(&format!("container {}", printable(short)));
     }
 }
 
@@ -422,6 +486,16 @@ impl Record for OwnerRecord<'_> {
             (Some(least), Some(most)) => {
                 notes.phrase(&format!("mapcount {least}-{most}"));
             }
+        }
+        let [unit, container] = [self.unit, self.container].map(|name| name.map(|Text(name)| name));
+        note_places(notes, unit, container);
+        if !self.payer.0.is_empty() {
+            notes.phrase(&format!("paid by {}", Name(&self.payer.0).printable()));
+            note_places(
+                notes,
+                self.payer_unit.as_deref(),
+                self.payer_container.as_deref(),
+            );
         }
         if self.record == OwnerKind::Lost {
             notes.phrase("had it; lost to a memory error");

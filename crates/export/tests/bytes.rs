@@ -103,6 +103,8 @@ fn add_all(text: &mut String) {
         add_with(extra, "virtual of processes", &[mapping], text);
         unknown.process = process;
         add_with(extra, "resident of processes", &[unknown], text);
+        add("owner by process", &samples::owner_totals(name), text);
+        add("files", &samples::files(name), text);
         add("snapshots", &samples::snapshots(name), text);
         let machine = [true, false].map(|whole| samples::machine::machine(name, whole));
         add("machine", &machine, text);

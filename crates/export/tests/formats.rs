@@ -42,21 +42,34 @@ fn an_owner_stands_in_a_row_and_its_mapping_below() {
     };
     let row = "  11c183000     4K page-cache        0    4711 7f44236fc000 x";
     let below = "    r-xp elf /bin/x offset 1000 mapcount 1-2";
-    assert_eq!(written(&samples::owner(b"/bin/x")), [row, below]);
+    let elsewhere = OwnerRecord {
+        unit: None,
+        container: None,
+        ..samples::owner(b"/bin/x")
+    };
+    assert_eq!(written(&elsewhere), [row, below]);
+    let below = [
+        &*format!("{below} unit ssh.service"),
+        "    container 9ec39b91f3d7",
+    ];
+    assert_eq!(
+        written(&samples::owner(b"/bin/x")),
+        [&[row], &below[..]].concat()
+    );
     let named = written(&samples::named(b"/bin/x"));
     let by = "    named by kern.log:12 (memory-failure) and 2 more";
-    assert_eq!(named, [row, below, by]);
+    assert_eq!(named, [&[row], &below[..], &[by]].concat());
     let lost = written(&samples::lost(b"/bin/x"));
     assert!(lost[0].contains(" poisoned "), "{lost:?}");
-    assert!(
-        lost[1].ends_with("had it; lost to a memory error"),
-        "{lost:?}"
-    );
+    let last = lost.last().unwrap();
+    assert!(last.ends_with("had it; lost to a memory error"), "{lost:?}");
     let alone = written(&samples::unmapped());
     assert!(
         alone[1].starts_with("    mapped by no process; the kernel does not tell"),
         "{alone:?}"
     );
+    let paid = "paid by /system.slice/a.service unit a.service";
+    assert!(alone.last().unwrap().ends_with(paid), "{alone:?}");
     let not_found = written(&samples::not_found());
     assert!(
         not_found[1].starts_with("    not found in this PID namespace; processes outside"),
@@ -67,7 +80,10 @@ fn an_owner_stands_in_a_row_and_its_mapping_below() {
     assert_eq!(unread[1..], ["    could not be read", "    it has ended"]);
     let gone = written(&samples::gone(b"/bin/x"));
     assert!(gone[0].contains(" swapped "), "{gone:?}");
-    assert!(gone[1].ends_with("was at 11c183000"), "{gone:?}");
+    assert!(
+        gone.last().unwrap().ends_with("was at 11c183000"),
+        "{gone:?}"
+    );
 }
 
 #[test]
@@ -316,9 +332,19 @@ fn check_same_fields<R: Record>(records: &[R]) {
                     assert_eq!(unmarked(text), unmarked(&value), "{field}");
                     continue;
                 }
+                Some(Value::Array(list)) => {
+                    let texts = list.iter().map(|one| one.as_str().map(str::to_owned));
+                    match texts.collect::<Option<Vec<_>>>() {
+                        Some(texts) => texts.join(" > "),
+                        None => {
+                            let numbers: Vec<_> = list.iter().map(Value::to_string).collect();
+                            numbers.join("|")
+                        }
+                    }
+                }
                 Some(other) => other.to_string(),
             };
-            assert_eq!(text, value, "{field}");
+            assert_eq!(unmarked(text), value, "{field}");
         }
         assert!(record.is_empty(), "only in JSON: {record:?}");
     }
@@ -331,6 +357,8 @@ fn csv_and_json_have_the_same_fields() {
         check_same_fields(&[samples::page_table(name)]);
         check_same_fields(&[samples::virtual_region(name)]);
         check_same_fields(&[samples::resident(name)]);
+        check_same_fields(&samples::owner_totals(name));
+        check_same_fields(&samples::files(name));
         check_same_fields(&samples::snapshots(name));
         check_same_fields(&samples::machine::frame_groups(name));
         check_same_fields(&[samples::object(name)]);
@@ -359,7 +387,7 @@ fn no_text_that_anybody_chose_is_a_formula_in_csv() {
         let mut object = samples::object(name.as_bytes());
         object.open_path = Name(name.as_bytes());
         for (text, fields) in [
-            (written(Format::Csv, None, &[owner]), 2),
+            (written(Format::Csv, None, &[owner]), 3),
             (written(Format::Csv, None, &[object]), 3),
         ] {
             let mut reader = csv::Reader::from_reader(text.as_bytes());

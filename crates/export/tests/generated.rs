@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use process_introspection::MappingKind;
 use process_introspection_export::{
-    AddressRecord, ChangeRecord, ExtentRecord, Field, FrameChangeRecord, FrameGroupRecord,
-    FrameUseRecord, GroupRecord, Kind, Layout, MachineRecord, MappingUsageRecord, MetricRecord,
-    ObjectRecord, OwnerRecord, PageTableRecord, PhysicalRecord, Record, ResidentRecord,
-    SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
+    AddressRecord, ChangeRecord, ExtentRecord, Field, FileRecord, FrameChangeRecord,
+    FrameGroupRecord, FrameUseRecord, GroupRecord, Kind, Layout, MachineRecord, MappingUsageRecord,
+    MetricRecord, ObjectRecord, OwnerRecord, OwnerTotalRecord, PageTableRecord, PhysicalRecord,
+    Record, ResidentRecord, SnapshotRecord, SummaryRecord, Unit, VirtualRecord,
 };
 use serde_json::{json, Map, Value};
 
@@ -31,7 +31,7 @@ fn described<R: Record>(name: &'static str, command: &'static str) -> Described 
     }
 }
 
-fn all() -> [Described; 18] {
+fn all() -> [Described; 20] {
     [
         described::<PhysicalRecord<'_>>("physical", "physical"),
         described::<PageTableRecord<'_>>("pagetable", "pagetable"),
@@ -44,6 +44,8 @@ fn all() -> [Described; 18] {
         described::<MachineRecord>("machine", "machine"),
         described::<FrameUseRecord>("machine-use", "machine --by use"),
         described::<FrameGroupRecord>("machine-group", "machine --by cgroup"),
+        described::<OwnerTotalRecord<'_>>("owner-by-process", "owner --by-process"),
+        described::<FileRecord<'_>>("files", "files"),
         described::<SnapshotRecord<'_>>("snapshots", "snapshots"),
         described::<ChangeRecord<'_>>("diff", "diff"),
         described::<FrameChangeRecord>("diff-frames", "diff --frames"),

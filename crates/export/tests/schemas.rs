@@ -157,6 +157,8 @@ fn every_kind_of_record_is_as_its_schema_says() {
         let mut of_several = samples::resident(name);
         of_several.process = process;
         check_with(&[Extra::Process], "resident", &[of_several]);
+        check("owner-by-process", &samples::owner_totals(name));
+        check("files", &samples::files(name));
         check("snapshots", &samples::snapshots(name));
         let machine = [true, false].map(|whole| samples::machine::machine(name, whole));
         check("machine", &machine);
@@ -364,7 +366,7 @@ fn the_schemas_tie_addresses_to_states() {
 }
 
 /// All schemas; a summary is one object, the others are arrays of records.
-const SCHEMAS: [&str; 18] = [
+const SCHEMAS: [&str; 20] = [
     "physical",
     "pagetable",
     "extents",
@@ -376,6 +378,8 @@ const SCHEMAS: [&str; 18] = [
     "machine",
     "machine-use",
     "machine-group",
+    "owner-by-process",
+    "files",
     "snapshots",
     "diff",
     "diff-frames",

@@ -135,7 +135,7 @@ fn a_picture_fits_the_terminal_and_one_screen() {
                 } else {
                     0
                 };
-                let lines = 40 + narrow + if policies > 3 { 4 * policies } else { 0 };
+                let lines = 42 + narrow + if policies > 3 { 4 * policies } else { 0 };
                 assert!(text.lines().count() < lines, "{text}");
             }
         }

@@ -16,6 +16,7 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect-completions.1",
         "introspect-diff.1",
         "introspect-extents.1",
+        "introspect-files.1",
         "introspect-frame.1",
         "introspect-machine.1",
         "introspect-object.1",

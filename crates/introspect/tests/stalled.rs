@@ -273,6 +273,14 @@ fn a_pass_is_complete_beside_a_server_that_does_not_answer() {
                 );
             }
         }
+        let listed = run(&["files", "--all"]);
+        assert_eq!(listed.status, 0, "{listed:?}");
+        let name = files.file();
+        let said = format!(
+            "such as {}: opening a file of a FUSE server",
+            name.display()
+        );
+        assert!(listed.stderr.contains(&said), "{request:?} {listed:?}");
         assert!(!files.keeps_waiting(request), "{request:?}");
     }
 }
@@ -328,6 +336,20 @@ fn a_pass_leaves_a_process_that_does_not_answer_and_says_so() {
     assert!(pids.contains(&json!(other.pid())), "{all:?}");
     assert!(!pids.contains(&json!(pid)), "{all:?}");
     let line = format!("not in the list: process {pid}: cannot read the process: {reason}");
+    // Newer kernels show mappings without the lock.
+    let listed = run(&["files", "--deadline", "300ms", "--all", "--format", "json"]);
+    assert_eq!(listed.status, 0, "{listed:?}");
+    let is_used = |record: &Value| {
+        let pids = record["pids"].as_array().into_iter().flatten();
+        pids.into_iter().any(|it| *it == pid)
+    };
+    let is_said = listed.stderr.contains(&line);
+    assert_ne!(
+        listed.array().iter().any(is_used),
+        is_said,
+        "{}",
+        listed.stderr
+    );
     assert!(all.stderr.contains(&line), "{all:?}");
     for list in ["physical", "virtual", "resident"] {
         let all = [list, "--all", "--mapping", "[heap]", "--deadline", "300ms"];

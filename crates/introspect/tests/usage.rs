@@ -177,7 +177,7 @@ fn no_suggestion_names_what_is_hidden_or_starts_a_program() {
 fn help_and_version_are_no_errors() {
     assert!(succeed(&["--help"])
         .stdout
-        .contains("introspect resident 1234"));
+        .contains("introspect owner 11c183000"));
     assert!(succeed(&["--version"]).stdout.starts_with("introspect "));
     let every = [
         "physical",
@@ -187,6 +187,7 @@ fn help_and_version_are_no_errors() {
         "pagetable",
         "object",
         "frame",
+        "files",
         "read",
     ];
     for subcommand in every {
@@ -210,6 +211,7 @@ fn the_help_fits_a_screen_and_ends_with_at_most_five_examples() {
         "object",
         "frame",
         "owner",
+        "files",
         "read",
         "completions",
         "man",

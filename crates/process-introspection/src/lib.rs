@@ -45,6 +45,7 @@
 //! | facts of a process ([`Process::info`], [`Mounts::process_info`]) | nothing; for the path of its program the right to read it with ptrace |
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
 //! | resources and nodes of physical addresses ([`PhysicalMap`]) | the same |
+//! | pages of files in the page cache ([`page_cache`]) | the right to read the processes that use them, and to own the files or write to them |
 //! | processes that map physical memory ([`owners`]) | the same, and the right to read each of them |
 //! | facts of page frames ([`Frames`], [`PageUses`]) | the right to open root's files `/proc/kpageflags` and `/proc/kpagecount` |
 //!
@@ -68,6 +69,7 @@ mod machine;
 mod metrics;
 mod named;
 mod owners;
+mod page_cache;
 mod passes;
 mod process;
 mod summary;
@@ -111,6 +113,10 @@ pub use metrics::{
     ContiguityMetrics, ContiguityMetricsAccumulator, FolioLayout, FoliosOfKind, HugeBytes, ThpBytes,
 };
 pub use owners::{owners, Coverage, Owner, OwnerEvent, OwnerSearch, PassedProcess, WantedFrames};
+pub use page_cache::{
+    page_cache, CacheCounters, CacheStates, CachedFile, FileUser, PageCache, PageCacheStep,
+    UncountedFiles, UncountedReason,
+};
 pub use passes::{for_each_process, stream_processes, Parts, PassEvent, PassOptions};
 pub use process::cgroup::Cgroup;
 pub use process::find::{

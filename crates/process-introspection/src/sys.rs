@@ -279,3 +279,111 @@ pub(crate) fn is_ignored(signal: i32) -> bool {
     };
     action.sa_sigaction == libc::SIG_IGN
 }
+
+/// Number of the system call on all architectures of this library
+/// (include/uapi/asm-generic/unistd.h, Linux 6.5).
+const CACHESTAT: libc::c_long = 451;
+
+/// Returns the numbers of the pages of `length` bytes of a file (0: to its end) that are in
+/// the page cache, dirty, in writeback, evicted, and evicted recently, see cachestat(2).
+pub(crate) fn cachestat(file: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<[u64; 5]> {
+    let (range, mut counts) = ([offset, length], [0u64; 5]);
+    // SAFETY: `range` is a `struct cachestat_range` and `counts` a `struct cachestat`: two and
+    // five `__u64`. The call reads the one and fills the other.
+    let made = unsafe {
+        libc::syscall(
+            CACHESTAT,
+            file.as_raw_fd(),
+            range.as_ptr(),
+            counts.as_mut_ptr(),
+            0,
+        )
+    };
+    match made {
+        0 => Ok(counts),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Stores for each page of a file from `offset` on whether it is in the page cache, in bit 0
+/// of its byte, see mincore(2). `offset` is a multiple of the page size, which is `page`.
+pub(crate) fn mincore(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    page: usize,
+    resident: &mut [u8],
+) -> io::Result<()> {
+    let size = resident.len() * page;
+    let offset = offset
+        .try_into()
+        .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+    // SAFETY: a new mapping at an address of the kernel's choice, which is never accessed.
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size,
+            libc::PROT_NONE,
+            libc::MAP_PRIVATE,
+            file.as_raw_fd(),
+            offset,
+        )
+    };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call stores a byte for each of the mapping's pages, as many as `resident`
+    // has.
+    let made = unsafe { libc::mincore(at, size, resident.as_mut_ptr()) };
+    let error = io::Error::last_os_error();
+    // SAFETY: the mapping was made above, and nothing refers to it.
+    unsafe { libc::munmap(at, size) };
+    match made {
+        0 => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Largest file handle, in bytes (`MAX_HANDLE_SZ`, include/linux/exportfs.h).
+const HANDLE_SIZE: usize = 128;
+/// `AT_HANDLE_FID` of include/uapi/linux/fcntl.h: a handle that only identifies (Linux 6.5).
+const AT_HANDLE_FID: i32 = 0x200;
+
+/// Handle by which a file system identifies a file, as 64-bit words: type, size, and the
+/// bytes of the handle.
+pub(crate) type FileHandle = [u64; 2 + HANDLE_SIZE / 8];
+
+/// Returns the handle of an open file, see name_to_handle_at(2).
+pub(crate) fn file_handle(file: BorrowedFd<'_>) -> io::Result<FileHandle> {
+    #[repr(C)]
+    struct Handle {
+        size: u32,
+        kind: i32,
+        bytes: [u64; HANDLE_SIZE / 8],
+    }
+    let mut handle = Handle {
+        size: HANDLE_SIZE as u32,
+        kind: 0,
+        bytes: [0; HANDLE_SIZE / 8],
+    };
+    let mut mount = 0i32;
+    // SAFETY: `handle` is a `struct file_handle` with room for as many bytes as it says; the
+    // call fills it and `mount`. The path is an empty string.
+    let made = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            std::ptr::from_mut(&mut handle),
+            std::ptr::from_mut(&mut mount),
+            libc::AT_EMPTY_PATH | AT_HANDLE_FID,
+        )
+    };
+    if made != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut words = [0; 2 + HANDLE_SIZE / 8];
+    words[0] = u64::from(handle.kind.unsigned_abs());
+    words[1] = u64::from(handle.size);
+    words[2..].copy_from_slice(&handle.bytes);
+    Ok(words)
+}

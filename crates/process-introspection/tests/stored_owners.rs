@@ -35,8 +35,9 @@ fn stored(ranges: &[PhysRange], pids: &[u32]) -> (Vec<Owner>, Vec<PhysRange>) {
         let process = Process::open(pid).unwrap();
         let unique = UniquePid::of(pid).unwrap();
         let unique = UniquePid::from_i64(unique.as_i64()).unwrap();
-        let command = process.info().unwrap().command;
-        let passed = Arc::new(PassedProcess::new(pid, Some(unique), command));
+        let info = process.info().unwrap();
+        let passed = PassedProcess::new(pid, Some(unique), info.command);
+        let passed = Arc::new(passed.with_cgroup(info.cgroup));
         let parts = process.walk(..).split_page_sizes().iter().unwrap();
         let parts = parts.map(|part| {
             let part = part?.pages;

@@ -11,7 +11,7 @@ pub(crate) fn or_skip(can_run: bool, test: &str, why: &str) -> bool {
 }
 
 /// Prints that a test is skipped, and why; returns `None`.
-pub(crate) fn skip<T>(test: &str, why: &str) -> Option<T> {
+pub fn skip<T>(test: &str, why: &str) -> Option<T> {
     or_skip(false, test, why);
     None
 }

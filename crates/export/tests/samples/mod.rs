@@ -5,16 +5,19 @@
 
 pub(crate) mod machine;
 
-use process_introspection::{BuildId, Device, FrameFlags, HugePolicy, PageSize};
+use process_introspection::{BuildId, Cgroup, Device, FrameFlags, HugePolicy, PageSize};
 use process_introspection_export::{
     AddressRecord, AtLeastRecord, ContiguityRecord, CounterRecord, Decimal, Details, DeviceNumber,
-    ExtentClassRecord, ExtentRecord, Extra, FlagCounts, FlagNames, Format, GroupRecord, Hex,
-    HugePagesRecord, HugeSettingsRecord, KhugepagedRecord, KindRecord, MappingUsageRecord, Metric,
-    MetricRecord, Name, NamedBy, NodeRecord, ObjectRecord, OwnerKind, OwnerRecord, PageTableRecord,
-    PagesRecord, PhysicalRecord, PolicyRecord, ProcessIdentity, Real, Record, ResidentRecord,
-    Searched, SignedHex, SnapshotRecord, SnapshotState, Span, State, SummaryRecord, Swap, Text,
-    ThpRecord, ThpSizeRecord, Time, UsageRecord, VirtualRecord, Writer,
+    ExtentClassRecord, ExtentRecord, Extra, FileKind, FileRecord, FlagCounts, FlagNames, Format,
+    GroupRecord, Hex, HugePagesRecord, HugeSettingsRecord, KhugepagedRecord, KindRecord,
+    MappingUsageRecord, Metric, MetricRecord, Name, NameBuf, NamedBy, NodeRecord, ObjectRecord,
+    OwnerKind, OwnerRecord, OwnerTotalRecord, PageTableRecord, PagesRecord, PhysicalRecord,
+    PolicyRecord, ProcessIdentity, Real, Record, ResidentRecord, Searched, SignedHex,
+    SnapshotRecord, SnapshotState, Span, State, SummaryRecord, Swap, Text, ThpRecord,
+    ThpSizeRecord, Time, UsageRecord, VirtualRecord, Writer,
 };
+
+const CONTAINER: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
 
 const DEVICE: DeviceNumber = DeviceNumber(Device {
     major: 0xfe,
@@ -188,6 +191,56 @@ pub(crate) fn snapshots(name: &[u8]) -> [SnapshotRecord<'_>; 2] {
     [complete, unreadable]
 }
 
+/// A file, shared memory that was counted with `mincore`, and what is not listed.
+pub(crate) fn files(name: &[u8]) -> [FileRecord<'_>; 6] {
+    let file = FileRecord {
+        record: FileKind::File,
+        cached: Some(3 << 20),
+        dirty: Some(8192),
+        writeback: Some(0),
+        evicted: Some(4096),
+        size: Some((3 << 20) + 17),
+        files: Some(1),
+        processes: Some(9),
+        commands: Some(
+            ["=x", "cat", "sh", "a", "b", "c", "d\u{1b}"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
+        pids: Some(vec![1, 22, 333]),
+        file_system: Some("ext4".to_owned()),
+        dev: Some(DeviceNumber(Device {
+            major: 0xfe,
+            minor: 1,
+        })),
+        ino: Some(77),
+        deleted: Some(false),
+        path: Name(name),
+    };
+    let shared = FileRecord {
+        record: FileKind::Shared,
+        dirty: None,
+        writeback: None,
+        evicted: None,
+        processes: Some(1),
+        commands: Some(vec!["cat".to_owned()]),
+        pids: Some(vec![22]),
+        file_system: None,
+        ..file.clone()
+    };
+    let more = FileRecord::more(&[file.clone(), file.clone()], false);
+    let more_shared = FileRecord::more(std::slice::from_ref(&shared), true);
+    let rest = FileRecord::rest(Some(1 << 30), false);
+    [
+        file,
+        shared,
+        more,
+        more_shared,
+        rest,
+        FileRecord::rest(None, true),
+    ]
+}
+
 pub(crate) fn extent() -> ExtentRecord {
     ExtentRecord {
         vaddr: Hex(0x7f44236fc010),
@@ -252,6 +305,9 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
         pid: Some(4711),
         unique_pid: Some(Decimal(3515005530021069)),
         command: Name(b"x"),
+        cgroup: Name(name),
+        unit: Some(Text("ssh.service")),
+        container: Some(Text(CONTAINER)),
         vaddr: Some(Hex(0x7f44236fc000)),
         state: Some(State::Ram),
         prot: Some("r-x"),
@@ -261,6 +317,9 @@ pub(crate) fn owner(name: &[u8]) -> OwnerRecord<'_> {
         path: Name(name),
         moved_from: None,
         searched: None,
+        payer: NameBuf(Vec::new()),
+        payer_unit: None,
+        payer_container: None,
         unread_pid: None,
         unread_command: None,
         reason: None,
@@ -293,6 +352,9 @@ pub(crate) fn unmapped() -> OwnerRecord<'static> {
         mapcount_max: mapped.mapcount_max,
         flags: mapped.flags,
         searched: Some(Searched::Some),
+        payer: NameBuf(b"/system.slice/a.service".to_vec()),
+        payer_unit: Some("a.service".to_owned()),
+        payer_container: None,
         ..OwnerRecord::empty(OwnerKind::Unmapped)
     }
 }
@@ -304,6 +366,34 @@ pub(crate) fn not_found() -> OwnerRecord<'static> {
         searched: Some(Searched::Namespace),
         ..unmapped()
     }
+}
+
+/// Sums: a process, memory that none maps, and a process that was not read.
+pub(crate) fn owner_totals(name: &[u8]) -> [OwnerTotalRecord<'_>; 3] {
+    let process = OwnerTotalRecord {
+        record: OwnerKind::Mapped,
+        size: Some(9 << 20),
+        lost: Some(4096),
+        pid: Some(4711),
+        unique_pid: Some(Decimal(3515005530021069)),
+        command: Name(name),
+        cgroup: Name(name),
+        unit: Some(Text("ssh.service")),
+        container: Some(Text(CONTAINER)),
+        ..OwnerTotalRecord::default()
+    };
+    let payer = Cgroup::of_path("/system.slice/a.service");
+    let (use_, size) = (Some("page-cache"), 5 << 20);
+    let kind = OwnerKind::Unmapped;
+    let unmapped = OwnerTotalRecord::unmapped(kind, use_, size, Searched::Some, Some(payer));
+    let unread = OwnerTotalRecord {
+        record: OwnerKind::Unread,
+        unread_pid: Some(7),
+        unread_command: Some("x".to_owned()),
+        reason: Some("it has ended".to_owned()),
+        ..OwnerTotalRecord::default()
+    };
+    [process, unmapped, unread]
 }
 
 pub(crate) fn unread() -> OwnerRecord<'static> {

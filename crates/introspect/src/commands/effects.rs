@@ -92,8 +92,8 @@ fn is_wrong_for_snapshot(given: &Given, is_live: bool) -> bool {
 /// Returns a value for an option that takes one.
 fn value(subcommand: &str, option: &str) -> Option<&'static str> {
     Some(match option {
-        "sort" if subcommand == "snapshots" => "size",
         "sort" if subcommand == "machine" => "bytes",
+        "sort" if ["snapshots", "files"].contains(&subcommand) => "size",
         "sort" => "pid",
         "by" if subcommand == "machine" => "zone",
         "format" => "json",
@@ -271,12 +271,15 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "owner",
         forms: &[Form::Named(&["1000"]), Form::Bare],
-        options: "from host from-log kmsg watch interval unread threads deadline format output \
-            procfs sysfs",
+        options: "from host from-log kmsg watch interval unread by-process sort top threads \
+            deadline format output procfs sysfs",
         is_wrong: |form, given| {
             let is_nothing = form == Form::Bare && given.count(&["from-log", "kmsg"]) == 0;
             let is_live = given.count(&["watch", "threads", "deadline"]) > 0;
+            let sorts = given.count(&["sort", "top"]) > 0;
             is_nothing
+                || sorts && !given.has("by-process")
+                || given.has("watch") && given.has("by-process")
                 || given.has("interval") && !given.has("watch")
                 || is_wrong_for_snapshot(given, is_live)
         },
@@ -290,6 +293,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
                 || given.count(&["by", "contiguity"]) == 2
                 || is_wrong_for_snapshot(given, false)
         },
+    },
+    Subcommand {
+        name: "files",
+        forms: &[Form::Bare],
+        options: "all deadline sort top procfs format output",
+        is_wrong: |_, given| given.has("all") && given.has("top"),
     },
     Subcommand {
         name: "read",

@@ -6,6 +6,7 @@ mod completions;
 mod details;
 mod diff;
 mod extents;
+mod files;
 mod frame;
 mod machine;
 mod man;
@@ -67,6 +68,7 @@ pub(crate) enum Command {
     Frame(frame::Arguments),
     Owner(owner::Arguments),
     Machine(machine::Arguments),
+    Files(files::Arguments),
     Read(read::Arguments),
     Snapshot(snapshot::Arguments),
     Snapshots(snapshots::Arguments),
@@ -88,6 +90,7 @@ impl Command {
             Self::Resident(resident) => resident.check(),
             Self::Snapshots(snapshots) => snapshots.check(),
             Self::Owner(owner) => owner.check(),
+            Self::Files(files) => files.check(),
             Self::Diff(diff) => diff.check(),
             Self::Machine(machine) => machine.check(),
             Self::Snapshot(snapshot) => snapshot.check(),
@@ -114,6 +117,7 @@ impl Command {
             | Self::Diff(_)
             | Self::Prune(_)
             | Self::Owner(_)
+            | Self::Files(_)
             | Self::Completions(_)
             | Self::Man(_) => None,
         }
@@ -134,6 +138,7 @@ impl Command {
             Self::Frame(frame) => frame.run(),
             Self::Owner(owner) => owner.run(),
             Self::Machine(machine) => machine.run(),
+            Self::Files(files) => files.run(),
             Self::Read(read) => read.run(),
             Self::Snapshot(snapshot) => snapshot.run(),
             Self::Snapshots(snapshots) => snapshots.run(),
@@ -159,6 +164,7 @@ fn manual(subcommand: &str) -> &'static str {
         "frame" => frame::MANUAL,
         "owner" => owner::MANUAL,
         "machine" => machine::MANUAL,
+        "files" => files::MANUAL,
         "read" => read::MANUAL,
         "snapshot" => snapshot::MANUAL,
         "snapshots" => snapshots::MANUAL,

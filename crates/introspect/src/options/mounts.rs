@@ -14,10 +14,16 @@ use crate::failure::Failure;
 const VARIABLE: &str = "HOST_PROC";
 
 #[derive(Debug, Args)]
-pub(crate) struct MountOptions {
+pub(crate) struct ProcOption {
     /// Read processes of the proc at DIR [env: HOST_PROC]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     procfs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MountOptions {
+    #[command(flatten)]
+    proc: ProcOption,
     /// Read devices and nodes from the sysfs at DIR
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     sysfs: Option<PathBuf>,
@@ -26,15 +32,24 @@ pub(crate) struct MountOptions {
 impl MountOptions {
     /// Returns whether an option names a mount.
     pub(crate) fn is_present(&self) -> bool {
-        self.procfs.is_some() || self.sysfs.is_some()
+        self.proc.procfs.is_some() || self.sysfs.is_some()
     }
 
     /// Opens the mounts with the user's own rights. A line on standard error says so if
     /// the environment names one.
     pub(crate) fn mounts(&self) -> Result<Mounts, Failure> {
-        let refused = |what: &str, directory: &Path, error: &io::Error| {
-            Failure::Message(format!("{what} {}: {error}", directory.display()))
-        };
+        let mut mounts = self.proc.mounts()?;
+        if let Some(directory) = &self.sysfs {
+            mounts = with_user_rights(|| mounts.sysfs(directory))
+                .map_err(|error| refused("--sysfs", directory, &error))?;
+        }
+        Ok(mounts)
+    }
+}
+
+impl ProcOption {
+    /// Opens the mount as [`MountOptions::mounts`] does.
+    pub(crate) fn mounts(&self) -> Result<Mounts, Failure> {
         let mut mounts = Mounts::new();
         let variable = env::var_os(VARIABLE).filter(|directory| !directory.is_empty());
         if let Some(directory) = &self.procfs {
@@ -50,10 +65,10 @@ impl MountOptions {
                 directory.display()
             );
         }
-        if let Some(directory) = &self.sysfs {
-            mounts = with_user_rights(|| mounts.sysfs(directory))
-                .map_err(|error| refused("--sysfs", directory, &error))?;
-        }
         Ok(mounts)
     }
+}
+
+fn refused(what: &str, directory: &Path, error: &io::Error) -> Failure {
+    Failure::Message(format!("{what} {}: {error}", directory.display()))
 }

@@ -26,14 +26,26 @@ impl SortOptions {
         self.field(fields).map(drop)
     }
 
+    /// Returns the length of the list, if there is one.
+    pub(crate) fn top(&self) -> Option<usize> {
+        let top = self.top?;
+        Some(usize::try_from(top).unwrap_or(usize::MAX))
+    }
+
     /// Brings records, which are in the usual order, into the requested one, and removes those
     /// that are not wanted.
     pub(crate) fn arrange<R: Fields>(&self, records: &mut Vec<R>) -> Result<(), clap::Error> {
+        self.order(records)?;
+        if let Some(top) = self.top() {
+            records.truncate(top);
+        }
+        Ok(())
+    }
+
+    /// Brings records, which are in the usual order, into the requested one.
+    pub(crate) fn order<R: Fields>(&self, records: &mut [R]) -> Result<(), clap::Error> {
         if let Some(field) = self.field(R::FIELDS)? {
             records.sort_by_cached_key(|record| field.key(record));
-        }
-        if let Some(top) = self.top {
-            records.truncate(usize::try_from(top).unwrap_or(usize::MAX));
         }
         Ok(())
     }

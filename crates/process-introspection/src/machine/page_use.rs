@@ -157,6 +157,22 @@ pub struct PageRun {
     /// Least and greatest mapcount of a frame, see [`Frames::read_mapcounts`]; `None` if
     /// the kernel reports none for one of them.
     pub mapcount: Option<(u64, u64)>,
+    /// Memory cgroup that pays for all of the pages, by its inode number
+    /// ([`crate::MemoryCgroups`]), in runs of [`PageUses::visit_with_payers`] and
+    /// [`PageUses::visit_by_payer`]; `None` if no cgroup or several pay, and if the pages are
+    /// not of the page cache.
+    pub payer: Option<u64>,
+}
+
+/// What a visit reads of the cgroups that pay for page cache.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Payers {
+    /// Nothing.
+    Unread,
+    /// The cgroup that pays for a whole run.
+    OfRuns,
+    /// The cgroup that pays for each page; a run has one.
+    OfPages,
 }
 
 /// Number of frames that one call reads.
@@ -173,6 +189,7 @@ pub struct PageUses {
     page: PageSize,
     flags: Vec<FrameFlags>,
     counts: Vec<u64>,
+    payers: Vec<u64>,
 }
 
 impl PageUses {
@@ -195,6 +212,7 @@ impl PageUses {
             page: PageSize::base(),
             flags: vec![FrameFlags::default(); PIECE],
             counts: vec![0; PIECE],
+            payers: vec![0; PIECE],
         })
     }
 
@@ -232,6 +250,41 @@ impl PageUses {
     pub fn visit(
         &mut self,
         range: PhysRange,
+        each: impl FnMut(&PageRun) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit_runs(range, Payers::Unread, each)
+    }
+
+    /// Passes the same runs as [`PageUses::visit`] with their payers, if they are of the page
+    /// cache: memory that no process need map, so that nothing else shows whose it is.
+    ///
+    /// # Errors
+    /// Errors of the system.
+    pub fn visit_with_payers(
+        &mut self,
+        range: PhysRange,
+        each: impl FnMut(&PageRun) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit_runs(range, Payers::OfRuns, each)
+    }
+
+    /// Passes runs as [`PageUses::visit`] does, of which each also has one payer, or none, if
+    /// it is of the page cache. These can be many more.
+    ///
+    /// # Errors
+    /// Errors of the system.
+    pub fn visit_by_payer(
+        &mut self,
+        range: PhysRange,
+        each: impl FnMut(&PageRun) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit_runs(range, Payers::OfPages, each)
+    }
+
+    fn visit_runs(
+        &mut self,
+        range: PhysRange,
+        payers: Payers,
         mut each: impl FnMut(&PageRun) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let Some(last) = range.last() else {
@@ -240,6 +293,7 @@ impl PageUses {
         let mut at = range.start().pfn(self.page).as_u64();
         let end = last.pfn(self.page).as_u64() + 1;
         let mut run: Option<PageRun> = None;
+        let mut nodes = NodeCache::default();
         while at < end {
             let size = (end - at).min(PIECE as u64) as usize;
             let first = Pfn::new(at);
@@ -247,6 +301,8 @@ impl PageUses {
             let counted = self
                 .frames
                 .read_mapcounts(first, &mut self.counts[..known])?;
+            // Number of payers that are read, once a page needs one.
+            let mut paid = None;
             let mut done = 0;
             while done < size {
                 let frame = at + done as u64;
@@ -259,22 +315,66 @@ impl PageUses {
                     false => self.map.uniform_pages_from(self.address(frame), self.page),
                 };
                 let frames = frame..frame.saturating_add(pages).min(end);
+                let node = nodes.get(&self.map, self.address(frame));
+                let mut page = self.page_run(&frames, node, flags, count);
+                if payers == Payers::OfPages && page.page_use == PageUse::PageCache {
+                    let paid = match paid {
+                        Some(paid) => paid,
+                        None => *paid.insert(self.read_payers(first, known)?),
+                    };
+                    let payer = self.payers[..paid].get(done).copied();
+                    page.payer = payer.filter(|&inode| inode != 0);
+                }
                 done += (frames.end - frame) as usize;
-                let page = self.page_run(&frames, flags, count);
                 if run.as_mut().is_some_and(|run| run.joins(&page)) {
                     continue;
                 }
-                if run.replace(page).is_some_and(|run| each(&run).is_break()) {
-                    return Ok(());
+                if let Some(run) = run.replace(page) {
+                    if each(&self.with_payer(run, payers)?).is_break() {
+                        return Ok(());
+                    }
                 }
             }
             at += done as u64;
         }
         if let Some(run) = run {
             // This is the last run.
-            let _ = each(&run);
+            let _ = each(&self.with_payer(run, payers)?);
         }
         Ok(())
+    }
+
+    /// Returns a run with the cgroup that pays for all of it, if that is wanted.
+    fn with_payer(&mut self, run: PageRun, payers: Payers) -> Result<PageRun, Error> {
+        if payers != Payers::OfRuns || run.page_use != PageUse::PageCache {
+            return Ok(run);
+        }
+        let pages = run.range.size() >> self.page.shift();
+        let (first, mut at, mut common) = (run.range.start().pfn(self.page), 0, None);
+        while at < pages {
+            // The first pages show of most runs that several pay.
+            let most = if at == 0 { 16 } else { PIECE as u64 };
+            let inodes = &mut self.payers[..(pages - at).min(most) as usize];
+            let read = self
+                .frames
+                .read_cgroups(Pfn::new(first.as_u64() + at), inodes)?;
+            if read != Some(inodes.len()) {
+                return Ok(run);
+            }
+            let is_same = |&inode: &u64| *common.get_or_insert(inode) == inode;
+            if !inodes.iter().all(is_same) {
+                return Ok(run);
+            }
+            at += inodes.len() as u64;
+        }
+        let payer = common.filter(|&inode| inode != 0);
+        Ok(PageRun { payer, ..run })
+    }
+
+    /// Reads the payers of frames, and returns of how many they are known.
+    fn read_payers(&mut self, first: Pfn, count: usize) -> Result<usize, Error> {
+        let payers = &mut self.payers[..count];
+        Ok(self.frames.read_cgroups(first, payers)?.unwrap_or(0))
     }
 
     fn address(&self, frame: u64) -> PhysAddr {
@@ -284,13 +384,13 @@ impl PageUses {
     fn page_run(
         &self,
         frames: &Range<u64>,
+        node: Option<u32>,
         flags: Option<FrameFlags>,
         count: Option<u64>,
     ) -> PageRun {
         let range = PhysRange::of_frames(frames, self.page);
         let page_use = PageUse::of(flags, || self.map.at(range.start()).kind);
         let has_page = !matches!(page_use, PageUse::NotRam(_) | PageUse::Unknown);
-        let node = self.map.node_of(range.start(), 1);
         PageRun {
             range,
             page_use,
@@ -298,7 +398,28 @@ impl PageUses {
             flags: flags.filter(|_| has_page),
             // For a frame without a `struct page` the kernel reports 0.
             mapcount: count.filter(|_| has_page).map(|count| (count, count)),
+            payer: None,
         }
+    }
+}
+
+/// Node of consecutive addresses, which is looked up where it can change.
+#[derive(Debug, Default)]
+struct NodeCache {
+    node: Option<u32>,
+    range: PhysRange,
+}
+
+impl NodeCache {
+    /// Returns the node of an address.
+    fn get(&mut self, map: &PhysicalMap, address: PhysAddr) -> Option<u32> {
+        if !(self.range.start()..self.range.end()).contains(&address) {
+            let (node, size) = map.nodes_of(address, LONGEST).next().unwrap_or_default();
+            let end = PhysAddr::new(address.as_u64().saturating_add(size));
+            self.range = PhysRange::new(address, end).unwrap_or_default();
+            self.node = node;
+        }
+        self.node
     }
 }
 
@@ -307,6 +428,7 @@ impl PageRun {
     fn joins(&mut self, next: &Self) -> bool {
         let same = self.page_use == next.page_use
             && self.node == next.node
+            && self.payer == next.payer
             && self.flags.is_some() == next.flags.is_some()
             && self.range.end() == next.range.start();
         let has_frames = self.flags.is_some();
@@ -338,6 +460,7 @@ mod tests {
             node: Some(0),
             flags: Some(flags),
             mapcount: Some((count, count)),
+            payer: Some(7),
         };
         let mut run = page(1, F::ANON | F::LRU, 1);
         assert!(run.joins(&page(2, F::ANON | F::DIRTY, 3)));
@@ -349,5 +472,10 @@ mod tests {
             ..page(3, F::ANON, 1)
         };
         assert!(!run.joins(&other_node));
+        let other_payer = PageRun {
+            payer: None,
+            ..page(3, F::ANON, 1)
+        };
+        assert!(!run.joins(&other_payer));
     }
 }

@@ -21,6 +21,7 @@ use process_introspection_core::{PageSize, PhysAddr};
 use crate::error::Error;
 use crate::machine::range::PhysRange;
 use crate::passes::PassOptions;
+use crate::process::cgroup::Cgroup;
 use crate::process::{find, Process, UniquePid};
 use crate::walk::regions::PhysicalRegion;
 use pass::Found;
@@ -38,6 +39,8 @@ pub struct PassedProcess {
     /// Its `comm`: the first 15 bytes of the name of its program, or the name that the
     /// process has set. Empty if it could not be read.
     pub command: OsString,
+    /// Its cgroup; `None` if the kernel has none or it cannot be read.
+    pub cgroup: Option<Cgroup>,
 }
 
 impl PassedProcess {
@@ -48,16 +51,19 @@ impl PassedProcess {
             pid,
             unique_pid,
             command,
+            cgroup: None,
         }
+    }
+
+    /// Returns the process with its cgroup.
+    #[must_use]
+    pub fn with_cgroup(self, cgroup: Option<Cgroup>) -> Self {
+        Self { cgroup, ..self }
     }
 
     /// Returns a process of which only the PID is known.
     fn of(pid: u32) -> Self {
-        Self {
-            pid,
-            unique_pid: None,
-            command: OsString::new(),
-        }
+        Self::new(pid, None, OsString::new())
     }
 
     /// Returns its `comm`.

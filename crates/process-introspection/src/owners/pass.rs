@@ -97,7 +97,7 @@ pub(super) fn over(
                     });
                 walked.map_or_else(|error| Outcome::Unread(passed, error), |()| Outcome::Read)
             }
-            Err((passed, error)) => Outcome::Unread(Arc::new(passed), error),
+            Err((passed, error)) => Outcome::Unread(passed, error),
         })
     };
     let (mut opened, mut done) = (None::<Arc<PassedProcess>>, 0);
@@ -133,7 +133,7 @@ pub(super) fn over(
 fn open(
     mounts: &Mounts,
     pid: u32,
-) -> Result<(Arc<PassedProcess>, Process), (PassedProcess, Error)> {
+) -> Result<(Arc<PassedProcess>, Process), (Arc<PassedProcess>, Error)> {
     let mut passed = PassedProcess::of(pid);
     let opened = mounts.unique_pid(pid).and_then(|unique| {
         passed.unique_pid = Some(unique);
@@ -142,9 +142,12 @@ fn open(
     match opened {
         Ok(process) => {
             passed.command = process.comm();
+            if process.has_memory() {
+                passed.cgroup = process.cgroup();
+            }
             Ok((Arc::new(passed), process))
         }
-        Err(error) => Err((passed, error)),
+        Err(error) => Err((Arc::new(passed), error)),
     }
 }
 

@@ -53,6 +53,15 @@ impl Cgroup {
         })
     }
 
+    /// Makes a cgroup of known parts, such as stored ones.
+    pub fn new(path: impl Into<OsString>, unit: Option<String>, container: Option<String>) -> Self {
+        Self {
+            path: path.into(),
+            unit,
+            container,
+        }
+    }
+
     /// Returns the cgroup with this path, with what its names say.
     pub fn of_path(path: impl AsRef<OsStr>) -> Self {
         let path = path.as_ref();

@@ -18,7 +18,7 @@ use crate::process::cgroup::Cgroup;
 use crate::process::mounts::{Mounts, PF_KTHREAD};
 use crate::process::{Process, UniquePid};
 use crate::sys;
-use crate::text_files::read_at;
+use crate::text_files::{read_at, read_of};
 
 /// Clock ticks per second in `/proc/PID/stat`: the same on every architecture that this
 /// library supports (`USER_HZ`, include/asm-generic/param.h, Linux 5.10 to 7.2).
@@ -112,6 +112,12 @@ impl Process {
     /// (`hidepid`).
     pub fn info(&self) -> Result<ProcessInfo, Error> {
         ProcessInfo::read(sys::directory(self.as_core()), &self.mounts, self.target)
+    }
+
+    /// Returns the cgroup; `None` if the kernel has none or it cannot be read.
+    pub(crate) fn cgroup(&self) -> Option<Cgroup> {
+        let text = read_of(self.as_core(), "cgroup").ok()?;
+        Cgroup::parse(&text)
     }
 }
 

@@ -1,18 +1,22 @@
 //! `introspect owner`: the processes that map physical memory, and the use of its pages.
 
 mod log;
+mod payers;
 mod stored;
+mod totals;
 mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{value_parser, Args};
 use process_introspection::{
-    owners, Coverage, Owner, OwnerEvent, PageRun, PageSize, PageUses, PassOptions, PhysRange,
-    Process,
+    owners, Coverage, OwnerEvent, PageRun, PageSize, PageUses, PassOptions, PhysRange, Process,
 };
-use process_introspection_export::{OwnerRecord, Record, Searched};
+use process_introspection_export::{
+    Fields, Layout, OwnerRecord, OwnerTotalRecord, Record, Searched,
+};
 
 use crate::commands::address_check;
 use crate::failure::{continue_unless, warn, Failure};
@@ -20,9 +24,12 @@ use crate::options::from::FromOptions;
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::range::PhysicalRangeText;
+use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
 use crate::text::counted;
 use log::{Log, NamedPages};
+use payers::Payers;
+use totals::Totals;
 use watch::Watch;
 
 const USAGE: &str = "\
@@ -34,7 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   introspect owner pfn:1163651 100000+2M --format json
   introspect owner 11c183000 --watch --interval 100ms
-  introspect owner --kmsg
+  introspect owner 100000000+1G --by-process --top 10
   introspect owner --from-log /var/log/kern.log.2.gz --unread
   ras-mc-ctl --errors | introspect owner --from-log -";
 
@@ -43,6 +50,8 @@ pub(crate) const MANUAL: &str = include_str!("../manual/owner.txt");
 /// List the processes that map physical memory, and its use
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
+    mut_arg("sort", |sort| sort.help("Sort sums by a field of JSON, such as pid")),
+    mut_arg("top", |top| top.help("List the first N sums only")),
     mut_arg("from", |from| from.conflicts_with_all([
         "watch", "interval", "threads", "deadline", "procfs", "sysfs",
     ])))]
@@ -66,6 +75,11 @@ pub(crate) struct Arguments {
     /// List processes that could not be read
     #[arg(long)]
     unread: bool,
+    /// Sum by process, largest first
+    #[arg(long, conflicts_with_all = ["watch", "interval"])]
+    by_process: bool,
+    #[command(flatten)]
+    sorting: SortOptions,
     /// Number of threads, at most 64; 0 chooses [default: 0]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
         value_parser = value_parser!(u8).range(..=64))]
@@ -85,7 +99,13 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
-        self.from.check([])
+        self.from.check([])?;
+        if self.sorting.is_present() && !self.by_process {
+            let message = "--sort and --top are for sums (--by-process): other records are \
+                           written as they are found";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        self.sorting.check(OwnerTotalRecord::FIELDS)
     }
 
     /// Runs the subcommand.
@@ -96,57 +116,46 @@ impl Arguments {
         // Before a log is read, which can take long.
         Process::current()?.require_frames()?;
         let mounts = self.mounts.mounts()?;
-        let mut uses = PageUses::open_in(&mounts)?;
+        let uses = PageUses::open_in(&mounts)?;
         let page = PageSize::base();
         let (memory, named, log_failure) = self.memory(page)?;
         let given = self.memory.iter().filter_map(|text| text.first(page));
         address_check::warn(uses.map(), given, named.pages(page).map(PhysRange::start));
-        let mut sink = Sink::open_for_processes(&self.output, &OwnerRecord::LAYOUT, None)?;
+        let mut sink = Sink::open_for_processes(&self.output, self.layout(), None)?;
         if memory.is_empty() {
             // The log names no memory, which was reported.
             sink.finish()?;
             return log_failure.map_or(Ok(()), Err);
         }
-        let mut watch = self.watch.then(|| Watch::new(self.interval, &mounts));
+        let mut listing = Listing {
+            unread: self.unread,
+            named,
+            uses,
+            payers: Payers::new(&mounts),
+            watch: self.watch.then(|| Watch::new(self.interval, &mounts)),
+            totals: self.by_process.then(Totals::default),
+        };
         let mut failed = None;
         let options = PassOptions::new()
             .threads(usize::from(self.threads))
             .mounts(&mounts)
             .deadline(self.deadline);
         let coverage = owners(&memory, options, |event| {
-            let written = sink.check().and_then(|()| match event {
-                OwnerEvent::Owner(owner) => {
-                    mapped(&owner, &named, &mut uses, &mut sink, watch.as_mut())
-                }
-                OwnerEvent::Lost(owner, first) => {
-                    let end = first.checked_add(owner.region.size());
-                    let range = end.and_then(|end| PhysRange::new(first, end));
-                    write_runs(
-                        range.unwrap_or_default(),
-                        &named,
-                        &mut uses,
-                        &mut sink,
-                        |run| OwnerRecord::lost(&owner, first, run, page),
-                    )
-                }
-                OwnerEvent::Unread(process, error) if self.unread => {
-                    sink.write(&OwnerRecord::unread(&process, reason(&error.to_string())))
-                }
-                OwnerEvent::Progress { done, of } => {
-                    sink.passed_processes(done, of);
-                    Ok(())
-                }
-                OwnerEvent::Unmapped(range, coverage) => {
-                    let searched = Searched::from(coverage);
-                    write_runs(range, &named, &mut uses, &mut sink, |run| {
-                        OwnerRecord::unmapped(run, searched, page)
-                    })
-                }
-                _ => Ok(()),
-            });
+            let written = sink.check().and_then(|()| listing.take(event, &mut sink));
             continue_unless(&mut failed, written)
         })?;
         failed.map_or(Ok(()), Err)?;
+        let Listing {
+            mut uses,
+            payers,
+            watch,
+            totals,
+            ..
+        } = listing;
+        if let Some(totals) = totals {
+            sink.end_progress();
+            totals.write(&self.sorting, &payers, &mut sink)?;
+        }
         match watch {
             Some(watch) => {
                 sink.flush()?;
@@ -160,6 +169,14 @@ impl Arguments {
             }
         }
         log_failure.map_or(Ok(()), Err)
+    }
+
+    /// Returns the layout of the records.
+    fn layout(&self) -> &'static Layout {
+        match self.by_process {
+            false => &OwnerRecord::LAYOUT,
+            true => &OwnerTotalRecord::LAYOUT,
+        }
     }
 
     /// Returns the memory to search for, the lines of logs that name it, and the error
@@ -187,42 +204,104 @@ impl Arguments {
     }
 }
 
-/// Writes a record for each run of one use in memory that a process maps.
-fn mapped(
-    owner: &Owner,
-    named: &NamedPages,
-    uses: &mut PageUses,
-    sink: &mut Sink,
-    watch: Option<&mut Watch>,
-) -> Result<(), Failure> {
-    let range = owner.region.backing.address().and_then(|start| {
-        let end = start.checked_add(owner.region.size())?;
-        PhysRange::new(start, end)
-    });
-    if let Some(range) = range {
-        write_runs(range, named, uses, sink, |run| {
-            OwnerRecord::mapped(owner, &run.into(), PageSize::base())
-        })?;
-    }
-    watch.map_or(Ok(()), |watch| watch.add(owner))
+/// List of owners, or sums, while the pass goes on.
+struct Listing {
+    /// Processes that could not be read are listed.
+    unread: bool,
+    named: NamedPages,
+    uses: PageUses,
+    payers: Payers,
+    watch: Option<Watch>,
+    totals: Option<Totals>,
 }
 
-/// Writes a record for each run of one use.
-fn write_runs<'a>(
-    range: PhysRange,
-    named: &'a NamedPages,
-    uses: &mut PageUses,
-    sink: &mut Sink,
-    record: impl Fn(&PageRun) -> OwnerRecord<'a>,
-) -> Result<(), Failure> {
-    let mut failed = None;
-    uses.visit(range, |run| {
-        let written = sink
-            .check()
-            .and_then(|()| sink.write(&record(run).named_by(named.by(run.range))));
-        continue_unless(&mut failed, written)
-    })?;
-    failed.map_or(Ok(()), Err)
+impl Listing {
+    /// Writes the records of an event, or adds it to the sums.
+    fn take(&mut self, event: OwnerEvent, sink: &mut Sink) -> Result<(), Failure> {
+        if let OwnerEvent::Progress { done, of } = event {
+            sink.passed_processes(done, of);
+            return Ok(());
+        }
+        if let OwnerEvent::Unread(process, error) = event {
+            let why = reason(&error.to_string());
+            return match &mut self.totals {
+                _ if !self.unread => Ok(()),
+                Some(totals) => {
+                    totals.add_unread(process, why);
+                    Ok(())
+                }
+                None => sink.write(&OwnerRecord::unread(&process, why)),
+            };
+        }
+        if let Some(totals) = &mut self.totals {
+            return totals.take(event, &mut self.uses, sink);
+        }
+        let base = PageSize::base();
+        match event {
+            OwnerEvent::Owner(owner) => {
+                let range = owner.region.backing.address().and_then(|start| {
+                    let end = start.checked_add(owner.region.size())?;
+                    PhysRange::new(start, end)
+                });
+                if let Some(range) = range {
+                    self.write(range, sink, |run| {
+                        OwnerRecord::mapped(&owner, &run.into(), base)
+                    })?;
+                }
+                match &mut self.watch {
+                    Some(watch) => watch.add(&owner),
+                    None => Ok(()),
+                }
+            }
+            OwnerEvent::Lost(owner, first) => {
+                let end = first.checked_add(owner.region.size());
+                let range = end.and_then(|end| PhysRange::new(first, end));
+                self.write(range.unwrap_or_default(), sink, |run| {
+                    OwnerRecord::lost(&owner, first, run, base)
+                })
+            }
+            OwnerEvent::Unmapped(range, coverage) => {
+                self.write_unmapped(range, coverage.into(), sink)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a record for each run of one use.
+    fn write<'a>(
+        &'a mut self,
+        range: PhysRange,
+        sink: &mut Sink,
+        record: impl Fn(&PageRun) -> OwnerRecord<'a>,
+    ) -> Result<(), Failure> {
+        let (mut failed, named) = (None, &self.named);
+        self.uses.visit(range, |run| {
+            let written = sink
+                .check()
+                .and_then(|()| sink.write(&record(run).named_by(named.by(run.range))));
+            continue_unless(&mut failed, written)
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Writes a record for each run of one use in memory that no process maps, with the payer.
+    fn write_unmapped(
+        &mut self,
+        range: PhysRange,
+        searched: Searched,
+        sink: &mut Sink,
+    ) -> Result<(), Failure> {
+        let (mut failed, named, payers) = (None, &self.named, &self.payers);
+        self.uses.visit_with_payers(range, |run| {
+            let record = OwnerRecord::unmapped(run, searched, PageSize::base());
+            let record = record.paid_by(payers.get(run.payer));
+            let written = sink
+                .check()
+                .and_then(|()| sink.write(&record.named_by(named.by(run.range))));
+            continue_unless(&mut failed, written)
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
 }
 
 /// Returns why a process could not be read, without its name, which the record has.

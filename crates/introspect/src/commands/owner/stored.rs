@@ -5,12 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use process_introspection::{
-    Owner, OwnerSearch, PageSize, PassedProcess, PhysRange, UniquePid, VirtAddr,
+    Cgroup, Mounts, Owner, OwnerSearch, PageSize, PassedProcess, PhysRange, UniquePid, VirtAddr,
 };
 use process_introspection_dataset::lake::{joined, LakeError, Snapshot, StoredRegion};
 use process_introspection_dataset::tables::processes::ProcessRow;
-use process_introspection_export::{Details, OwnedPages, OwnerRecord, Record};
+use process_introspection_export::{Details, OwnedPages, OwnerRecord};
 
+use super::payers::Payers;
+use super::totals::Totals;
 use super::{reason, Arguments};
 use crate::failure::{continue_unless, warn, Failure};
 use crate::options::from::as_user;
@@ -54,8 +56,7 @@ fn unique(process: &PassedProcess) -> u64 {
 pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Failure> {
     let page = snapshot.page_size()?;
     let (memory, named, log_failure) = arguments.memory(page)?;
-    let mut sink =
-        Sink::open_for_processes(&arguments.output, &OwnerRecord::LAYOUT, Some(snapshot))?;
+    let mut sink = Sink::open_for_processes(&arguments.output, arguments.layout(), Some(snapshot))?;
     if memory.is_empty() {
         // The log names no memory, which was reported.
         sink.finish()?;
@@ -65,22 +66,40 @@ pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Fail
     let mut found = find(snapshot, page, &mut search, &sink)?;
     found.sort_by_key(Found::order);
     let mut has_all = true;
+    let mut totals = arguments.by_process.then(Totals::default);
     for found in &found {
         match found {
             Found::Pages(owner, pages) => {
+                if let Some(totals) = &mut totals {
+                    totals.add_stored(owner, pages);
+                    continue;
+                }
                 has_all &= pages.page_use.is_some();
                 let record = OwnerRecord::mapped(owner, pages, page);
                 sink.write(&record.named_by(named.by(pages.range)))?;
             }
             Found::Unread(process, why) if arguments.unread => {
+                if let Some(totals) = &mut totals {
+                    totals.add_unread(Arc::clone(process), why.clone());
+                    continue;
+                }
                 sink.write(&OwnerRecord::unread(process, why.clone()))?;
             }
             Found::Unread(..) => {}
         }
     }
     for range in search.unmapped() {
+        if let Some(totals) = &mut totals {
+            totals.add_not_in_snapshot(range);
+            continue;
+        }
         let record = OwnerRecord::not_in_snapshot(range, page);
         sink.write(&record.named_by(named.by(range)))?;
+    }
+    if let Some(totals) = totals {
+        sink.end_progress();
+        // A snapshot does not have who pays.
+        totals.write(&arguments.sorting, &Payers::new(&Mounts::new()), &mut sink)?;
     }
     sink.finish()?;
     let unread = found
@@ -122,11 +141,15 @@ fn add(
     found: &mut Vec<Found>,
 ) -> Result<(), LakeError> {
     let unique = i64::try_from(process.unique_pid).ok();
-    let passed = Arc::new(PassedProcess::new(
+    let passed = PassedProcess::new(
         process.pid,
         unique.and_then(UniquePid::from_i64),
         OsStr::from_bytes(&process.name.0),
-    ));
+    );
+    let cgroup = OsStr::from_bytes(&process.cgroup.0);
+    let cgroup = (!cgroup.is_empty())
+        .then(|| Cgroup::new(cgroup, process.unit.clone(), process.container.clone()));
+    let passed = Arc::new(passed.with_cgroup(cgroup));
     // A live search does not split regions where the memory type changes.
     let parts = parts.map(|part| {
         let (mut region, details) = part?;
