@@ -56,6 +56,7 @@ mod elf;
 pub mod elf_file;
 mod features;
 pub mod image;
+pub mod lock_time;
 mod mounts;
 pub mod names;
 mod object;

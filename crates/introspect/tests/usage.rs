@@ -240,3 +240,17 @@ fn the_help_fits_a_screen_and_ends_with_at_most_five_examples() {
         );
     }
 }
+
+#[test]
+fn stats_print_for_how_long_locks_were_held() {
+    let with = run(&["virtual", "self", "--stats"]);
+    let without = succeed(&["virtual", "self"]);
+    assert_eq!(with.status, 0, "{with:?}");
+    // Each is another process, with other addresses.
+    assert_eq!(with.stdout.lines().next(), without.stdout.lines().next());
+    let mut words = with.stderr.split(' ');
+    let calls = words.nth(1).and_then(|calls| calls.parse().ok());
+    assert!(calls > Some(0u64), "{with:?}");
+    assert!(with.stderr.contains("held locks"), "{with:?}");
+    assert!(with.stderr.ends_with(" ms in all\n"), "{with:?}");
+}

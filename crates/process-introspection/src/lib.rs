@@ -151,6 +151,7 @@ pub use process_introspection_core::backing::{
 };
 pub use process_introspection_core::flags::QnxFlags;
 pub use process_introspection_core::image::BuildId;
+pub use process_introspection_core::lock_time::{count_lock_time, lock_time, LockTime};
 pub use process_introspection_core::mapping::MappingKind;
 pub use process_introspection_core::memtype::MemoryType;
 pub use process_introspection_core::threads::Thread;

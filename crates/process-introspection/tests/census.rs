@@ -3,16 +3,26 @@
 use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use process_introspection::{FrameCensus, FrameRuns, FrameUse, MemoryBalance, MemoryCgroups, Zone};
 use testkit::machine::is_root_or_skip;
+
+/// Locked by the test that takes memory offline; the others share it.
+static MEMORY: RwLock<()> = RwLock::new(());
+
+/// Returns the lock of tests that leave memory as it is.
+fn same_memory() -> RwLockReadGuard<'static, ()> {
+    MEMORY.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 #[test]
 fn the_frames_of_each_zone_are_those_that_the_kernel_calls_present() {
     if !is_root_or_skip("the_frames_of_each_zone_are_those_that_the_kernel_calls_present") {
         return;
     }
+    let _same = same_memory();
     let census = FrameCensus::take().unwrap();
     let zones = Zone::read_all().unwrap();
     for (counted, zone) in census.zones().iter().zip(&zones) {
@@ -51,6 +61,7 @@ fn uses_are_what_the_counters_of_the_kernel_say() {
     if !is_root_or_skip("uses_are_what_the_counters_of_the_kernel_say") {
         return;
     }
+    let _same = same_memory();
     agree_once(|| {
         let balance = MemoryBalance::take().unwrap();
         let census = balance.census();
@@ -79,6 +90,8 @@ fn memory_that_no_flag_explains_is_explained_by_counters() {
     if !is_root_or_skip("memory_that_no_flag_explains_is_explained_by_counters") {
         return;
     }
+    let _same = same_memory();
+    print_balance();
     agree_once(|| {
         let balance = MemoryBalance::take().unwrap();
         let census = balance.census();
@@ -99,11 +112,85 @@ fn memory_that_no_flag_explains_is_explained_by_counters() {
     });
 }
 
+/// Prints the memory of the machine: docs/KERNELS.md has the numbers of each row of guests.
+fn print_balance() {
+    let balance = MemoryBalance::take().unwrap();
+    let kib = |bytes: u64| bytes >> 10;
+    println!("present {} KiB", kib(balance.present()));
+    for one in balance.uses() {
+        let counter = one.counter.map_or("no counter", |counter| counter.name);
+        let (before, after) = one.counted.unwrap_or_default();
+        println!(
+            "use {} {} KiB, {counter} {} then {}",
+            one.frame_use.name(),
+            kib(one.bytes),
+            kib(before),
+            kib(after)
+        );
+    }
+    for (part, bytes) in balance.unflagged() {
+        println!("unflagged {} {} KiB", part.name(), kib(bytes));
+    }
+    println!("unexplained {} KiB", balance.unexplained() >> 10);
+}
+
+/// Variable that allows this test to take memory offline: only guests do.
+const TAKE_OFFLINE: &str = "INTROSPECTION_TAKE_OFFLINE";
+
+/// Block of memory that is online again when this is dropped.
+struct Offline(PathBuf);
+
+impl Offline {
+    /// Takes a block of ZONE_MOVABLE offline; `None` if there is none, or the kernel cannot.
+    fn take() -> Option<Self> {
+        let blocks = fs::read_dir("/sys/devices/system/memory").ok()?.flatten();
+        let blocks = blocks.map(|block| block.path());
+        let is_movable = |block: &PathBuf| {
+            let zones = fs::read_to_string(block.join("valid_zones")).unwrap_or_default();
+            zones.contains("Movable")
+        };
+        let mut blocks = blocks.filter(is_movable);
+        blocks
+            .find(|block| fs::write(block.join("state"), "offline").is_ok())
+            .map(Self)
+    }
+}
+
+impl Drop for Offline {
+    fn drop(&mut self) {
+        // A guest that ends soon needs no memory.
+        let _ = fs::write(self.0.join("state"), "online_movable");
+    }
+}
+
+#[test]
+fn memory_that_is_offline_is_no_part() {
+    if !is_root_or_skip("memory_that_is_offline_is_no_part") {
+        return;
+    }
+    if std::env::var_os(TAKE_OFFLINE).is_none() {
+        println!("skipped: takes memory offline, which only guests allow ({TAKE_OFFLINE})");
+        return;
+    }
+    let _alone = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
+    let before = MemoryBalance::take().unwrap().present();
+    let offline = Offline::take().expect("a block of ZONE_MOVABLE that can be taken offline");
+    let size = fs::read_to_string("/sys/devices/system/memory/block_size_bytes").unwrap();
+    let size = u64::from_str_radix(size.trim(), 16).unwrap();
+    let balance = MemoryBalance::take().unwrap();
+    let counted = balance.census().total().frames() * balance.census().page_size().bytes();
+    assert_eq!(balance.present(), before - size);
+    assert_eq!(counted, before - size);
+    drop(offline);
+    assert_eq!(MemoryBalance::take().unwrap().present(), before);
+}
+
 #[test]
 fn blocks_are_those_of_their_frames() {
     if !is_root_or_skip("blocks_are_those_of_their_frames") {
         return;
     }
+    let _same = same_memory();
     let runs = FrameRuns::open().unwrap();
     let page = runs.page_size().bytes();
     // Uses of the frames of each block of 2 MiB that is wholly RAM of one zone.

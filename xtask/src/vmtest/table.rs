@@ -11,11 +11,11 @@ use super::row::{Row, Work};
 use super::test_names::{
     AREA_QUERY, AS_IT_IS, CENSUS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP, COMPACTED,
     DAX_COPIES, DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED, DEVICE,
-    FRAMEBUFFER, FREE_INDICES, GIGANTIC, GROUPS_HUGETLB, HIGH, HUGE, HUGETLB, HUGE_WALK, HUGE_ZERO,
-    HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE, LOST_OF_HUGE,
-    LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE, MOVING_HUGETLB,
-    NODES, NODES_BY_KIND, PAGE_SCAN, PROC_PCI, RESERVATION, RINGS, SOFTLY_OFFLINE, STORM, SWAP,
-    SWAP_FACTS, SWAP_SUM, THROUGH, TYPED, UIO, VFIO, WIDER,
+    EXPLAINED, FRAMEBUFFER, FREE_INDICES, GIGANTIC, GROUPS_HUGETLB, HIGH, HUGE, HUGETLB, HUGE_WALK,
+    HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE,
+    LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE,
+    MOVING_HUGETLB, NODES, NODES_BY_KIND, OFFLINE, PAGE_SCAN, PROC_PCI, RESERVATION, RINGS,
+    SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM, THROUGH, TYPED, UIO, VFIO, WIDER,
 };
 
 const PLAIN: Row = Row {
@@ -250,6 +250,33 @@ pub(crate) const ROWS: &[Row] = &[
             FREE_INDICES,
             GROUPS_HUGETLB,
         ],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-zones",
+        machine:
+            "ZONE_MOVABLE, memory that was added and goes offline, a device that gives memory \
+                  in parts (virtio-mem), CMA, reserved for a crash kernel",
+        kernel: K6_12_WHOLE,
+        options: &[
+            "-m",
+            "slots=4,maxmem=4G",
+            "-object",
+            "memory-backend-ram,id=added,size=256M",
+            "-device",
+            "pc-dimm,memdev=added",
+            "-object",
+            "memory-backend-ram,id=parts,size=512M",
+            "-device",
+            "virtio-mem-pci,memdev=parts,requested-size=200M",
+        ],
+        command_line: "movablecore=128M crashkernel=64M cma=32M \
+                       memhp_default_state=online_movable transparent_hugepage=madvise",
+        modules: &["drivers/virtio/virtio_mem.ko"],
+        work: Work::NamedTests,
+        also: &["census", "machines"],
+        environment: &[("INTROSPECTION_TAKE_OFFLINE", "1")],
+        runs: &[CENSUS, EXPLAINED, OFFLINE],
         ..PLAIN
     },
     Row {

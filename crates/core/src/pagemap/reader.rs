@@ -9,6 +9,7 @@ use super::scan::{Found, Ranges, Span, HUGE, HUGE_PAGES, NOT_EMPTY, RANGES};
 use crate::addr::PageSize;
 use crate::entry::Entry;
 use crate::error::{CoreError, Errno, Operation, Result};
+use crate::lock_time::timed;
 use crate::process::{process_error, ProcessHandle};
 use crate::sys;
 
@@ -347,7 +348,8 @@ pub fn read_entries(
     entries: &mut [u64],
 ) -> Result<usize> {
     let offset = (at >> page.shift()) * size_of::<u64>() as u64;
-    let count = sys::pread_u64(process.pagemap()?, entries, offset)
+    let pagemap = process.pagemap()?;
+    let count = timed(|| sys::pread_u64(pagemap, entries, offset))
         .map_err(|errno| process_error(errno, Operation::ReadPagemap))?;
     if count == 0 {
         // The kernel returns no bytes for a memory that has gone away.

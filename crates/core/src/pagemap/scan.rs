@@ -5,6 +5,7 @@
 
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::features;
+use crate::lock_time;
 use crate::process::ProcessHandle;
 use crate::{sys, uapi};
 
@@ -184,7 +185,7 @@ impl<const N: usize> Ranges<N> {
             return_mask: uapi::SCAN_PRESENT | uapi::SCAN_HUGE,
         };
         let len = loop {
-            match sys::pagemap_scan(pagemap, &mut arg, &mut self.found) {
+            match lock_time::timed(|| sys::pagemap_scan(pagemap, &mut arg, &mut self.found)) {
                 Ok(len) => break len,
                 // Only a fatal signal interrupts the scan.
                 Err(Errno::EINTR) => {}

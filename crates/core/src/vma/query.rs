@@ -8,6 +8,7 @@ use super::{Device, Protection, Vma};
 use crate::addr::{AddrRange, PageSize};
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::features;
+use crate::lock_time::timed;
 use crate::process::ProcessHandle;
 use crate::{sys, uapi};
 
@@ -40,11 +41,11 @@ pub(super) fn next_from(process: &ProcessHandle, address: u64, name: &mut [u8]) 
         build_id_addr: 0,
     };
     let mut complete = true;
-    let mut result = sys::procmap_query(process.maps(), &mut query, name);
+    let mut result = timed(|| sys::procmap_query(process.maps(), &mut query, name));
     if result == Err(Errno::ENAMETOOLONG) {
         // A name that is too long fails the whole call.
         complete = false;
-        result = sys::procmap_query(process.maps(), &mut query, &mut []);
+        result = timed(|| sys::procmap_query(process.maps(), &mut query, &mut []));
     }
     match result {
         Ok(()) => {}

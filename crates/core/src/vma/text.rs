@@ -5,6 +5,7 @@ use super::{Device, Protection, Vma};
 use crate::addr::AddrRange;
 use crate::descriptor::OwnedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
+use crate::lock_time::timed;
 use crate::process::{process_error, ProcessHandle};
 use crate::sys;
 
@@ -274,7 +275,7 @@ impl Reader {
             let buffer = &mut buffer[..most];
             // An end is accepted when it is seen twice: a list must not end early.
             for _ in 0..2 {
-                let read = sys::read(file, buffer)
+                let read = timed(|| sys::read(file, buffer))
                     .map_err(|errno| process_error(errno, Operation::ReadMaps))?;
                 if read > 0 {
                     return Ok(read);

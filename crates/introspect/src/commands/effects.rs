@@ -82,7 +82,7 @@ fn is_wrong_for_processes(form: Form, given: &Given) -> bool {
 /// Returns whether options are wrong usage about a snapshot; `is_live` if there are others
 /// that need the process.
 fn is_wrong_for_snapshot(given: &Given, is_live: bool) -> bool {
-    let is_live = is_live || given.count(&["freeze", "procfs", "sysfs"]) > 0;
+    let is_live = is_live || given.count(&["stats", "freeze", "procfs", "sysfs"]) > 0;
     match given.has("from") {
         true => is_live,
         false => given.has("host"),
@@ -127,7 +127,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: "from host all deadline mapping freeze backed vm-flags thread-stacks threads details fold \
+        options: "stats from host all deadline mapping freeze backed vm-flags thread-stacks threads details fold \
             no-fold format output procfs sysfs at-exit after on",
         is_wrong: |form, given| {
             // In JSON no records are joined.
@@ -148,7 +148,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
             Form::Program,
             Form::Bare,
         ],
-        options: "from host all deadline by-mapping by contiguity sort top mapping freeze vm-flags \
+        options: "stats from host all deadline by-mapping by contiguity sort top mapping freeze vm-flags \
             format output procfs sysfs at-exit after on",
         is_wrong: |form, given| {
             let of_processes = given.count(&["by-mapping", "mapping", "freeze", "vm-flags"]) > 0;
@@ -186,12 +186,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "snapshot",
         forms: &[Form::Named(&["1"]), Form::Bare],
-        options: "all frames output details every count redact redact-key deadline freeze procfs \
+        options: "stats all frames output details every count redact redact-key deadline freeze procfs \
             sysfs",
         is_wrong: |form, given| {
             let is_named = form != Form::Bare;
             let is_nothing = !is_named && given.count(&["all", "frames"]) == 0;
-            let of_processes = given.count(&["details", "deadline", "freeze"]);
+            let of_processes = given.count(&["stats", "details", "deadline", "freeze"]);
             is_nothing
                 || is_named && given.has("all")
                 || !is_named && !given.has("all") && of_processes > 0
@@ -210,10 +210,10 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "diff",
         forms: &[Form::Named(&["1"]), Form::Named(&["lake", "lake"])],
-        options: "every count pid frames host exit-code format output procfs sysfs",
+        options: "stats every count pid frames host exit-code format output procfs sysfs",
         is_wrong: |form, given| {
             let of_snapshots = given.count(&["pid", "frames", "host"]) > 0;
-            let of_process = given.count(&["every", "count", "procfs", "sysfs"]) > 0;
+            let of_process = given.count(&["stats", "every", "count", "procfs", "sysfs"]) > 0;
             match form {
                 Form::Named([_]) => !given.has("every") || of_snapshots,
                 _ => of_process || given.has("pid") && given.has("frames"),
@@ -229,13 +229,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "extents",
         forms: &[PAGE],
-        options: "from host mapping freeze contiguous align format output procfs sysfs",
+        options: "stats from host mapping freeze contiguous align format output procfs sysfs",
         is_wrong: |_, given| is_wrong_for_snapshot(given, false),
     },
     Subcommand {
         name: "virtual",
         forms: &[Form::Named(&["1"]), PAGE, SEVERAL, RANGE, Form::Bare],
-        options: "from host all deadline mapping freeze thread-stacks format output procfs sysfs",
+        options: "stats from host all deadline mapping freeze thread-stacks format output procfs sysfs",
         is_wrong: |form, given| {
             let is_live = given.count(&["thread-stacks", "deadline"]) > 0;
             is_wrong_for_processes(form, given) || is_wrong_for_snapshot(given, is_live)
@@ -244,7 +244,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "resident",
         forms: &[Form::Named(&["1"]), PAGE, SEVERAL, RANGE, Form::Bare],
-        options: "from host all deadline mapping freeze backed format output procfs sysfs",
+        options: "stats from host all deadline mapping freeze backed format output procfs sysfs",
         is_wrong: |form, given| {
             is_wrong_for_processes(form, given)
                 || is_wrong_for_snapshot(given, given.has("deadline"))
@@ -253,7 +253,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "pagetable",
         forms: &[PAGE],
-        options: "mapping freeze backed details format output procfs sysfs",
+        options: "stats mapping freeze backed details format output procfs sysfs",
         is_wrong: |_, _| false,
     },
     Subcommand {
@@ -271,7 +271,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "owner",
         forms: &[Form::Named(&["1000"]), Form::Bare],
-        options: "from host from-log kmsg watch interval unread by-process sort top threads \
+        options: "stats from host from-log kmsg watch interval unread by-process sort top threads \
             deadline format output procfs sysfs",
         is_wrong: |form, given| {
             let is_nothing = form == Form::Bare && given.count(&["from-log", "kmsg"]) == 0;

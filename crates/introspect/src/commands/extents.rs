@@ -12,6 +12,7 @@ use crate::options::from::FromOptions;
 use crate::options::output::OutputOptions;
 use crate::options::process::ProcessArguments;
 use crate::options::range::Size;
+use crate::options::stats::StatsOption;
 use crate::output::sink::Sink;
 use crate::source::Source;
 use conditions::Conditions;
@@ -33,7 +34,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/extents.txt");
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
     mut_arg("range", |range| range.required_unless_present("mapping")),
-    mut_arg("from", |from| from.conflicts_with_all(["freeze", "procfs", "sysfs"])))]
+    mut_arg("from", |from| from.conflicts_with_all(["stats", "freeze", "procfs", "sysfs"])))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) process: ProcessArguments,
@@ -45,6 +46,8 @@ pub(crate) struct Arguments {
     align: Option<Size>,
     #[command(flatten)]
     from: FromOptions,
+    #[command(flatten)]
+    pub(crate) stats: StatsOption,
     #[command(flatten)]
     output: OutputOptions,
 }

@@ -15,6 +15,7 @@ use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::processes::ProcessesArguments;
 use crate::options::selection::Selection;
+use crate::options::stats::StatsOption;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
 use crate::source::Source;
@@ -36,6 +37,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/virtual.txt");
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
     mut_arg("from", |from| from.conflicts_with_all([
+        "stats",
         "thread_stacks", "freeze", "procfs", "sysfs", "deadline",
     ])))]
 pub(crate) struct Arguments {
@@ -46,6 +48,8 @@ pub(crate) struct Arguments {
     thread_stacks: bool,
     #[command(flatten)]
     from: FromOptions,
+    #[command(flatten)]
+    pub(crate) stats: StatsOption,
     #[command(flatten)]
     output: OutputOptions,
 }

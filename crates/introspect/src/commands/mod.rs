@@ -34,6 +34,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::options::pid::TargetText;
+use crate::options::stats::StatsOption;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -123,9 +124,32 @@ impl Command {
         }
     }
 
+    /// Returns the option to print for how long locks were held.
+    fn stats(&self) -> Option<&StatsOption> {
+        Some(match self {
+            Self::Physical(physical) => &physical.stats,
+            Self::Summary(summary) => &summary.stats,
+            Self::Extents(extents) => &extents.stats,
+            Self::Virtual(mappings) => &mappings.stats,
+            Self::Resident(resident) => &resident.stats,
+            Self::Pagetable(pagetable) => &pagetable.stats,
+            Self::Owner(owner) => &owner.stats,
+            Self::Snapshot(snapshot) => &snapshot.stats,
+            Self::Diff(diff) => &diff.stats,
+            _ => return None,
+        })
+    }
+
     /// Runs the subcommand and returns the exit status.
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         self.check()?;
+        match self.stats() {
+            Some(stats) => stats.print(|| self.run_checked()),
+            None => self.run_checked(),
+        }
+    }
+
+    fn run_checked(&self) -> Result<u8, Failure> {
         match self {
             Self::Physical(physical) => return physical.run(),
             Self::Summary(summary) => return summary.run(),

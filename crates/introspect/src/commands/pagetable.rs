@@ -9,6 +9,7 @@ use crate::control::freeze::freeze;
 use crate::failure::Failure;
 use crate::options::output::OutputOptions;
 use crate::options::process::ProcessArguments;
+use crate::options::stats::StatsOption;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
 use crate::source::Source;
@@ -38,6 +39,8 @@ pub(crate) struct Arguments {
     /// Add page flags and mapcounts
     #[arg(long)]
     details: bool,
+    #[command(flatten)]
+    pub(crate) stats: StatsOption,
     #[command(flatten)]
     output: OutputOptions,
 }

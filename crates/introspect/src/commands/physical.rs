@@ -20,6 +20,7 @@ use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::processes::ProcessesArguments;
 use crate::options::selection::Selection;
+use crate::options::stats::StatsOption;
 use crate::output::fold::Fold;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
@@ -44,6 +45,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/physical.txt");
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
     mut_arg("from", |from| from.conflicts_with_all([
+        "stats",
         "freeze", "vm_flags", "thread_stacks", "threads", "procfs", "sysfs", "at_exit", "after",
         "on", "command", "deadline",
     ])),
@@ -73,7 +75,7 @@ pub(crate) struct Arguments {
     /// Find thread stacks by the stack pointers
     #[arg(long)]
     thread_stacks: bool,
-    /// Number of threads, at most 64; 0 chooses [default: 0]
+    /// Threads, at most 64; 0 chooses [default: 0]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
         value_parser = value_parser!(u8).range(..=64))]
     threads: u8,
@@ -82,6 +84,8 @@ pub(crate) struct Arguments {
     details: bool,
     #[command(flatten)]
     from: FromOptions,
+    #[command(flatten)]
+    pub(crate) stats: StatsOption,
     #[command(flatten)]
     output: OutputOptions,
     #[command(flatten)]

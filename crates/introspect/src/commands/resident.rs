@@ -12,6 +12,7 @@ use crate::options::from::FromOptions;
 use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::processes::ProcessesArguments;
+use crate::options::stats::StatsOption;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
 use crate::source::Source;
@@ -31,7 +32,7 @@ pub(crate) const MANUAL: &str = include_str!("manual/resident.txt");
 /// List what is in memory, without physical addresses
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
-    mut_arg("from", |from| from.conflicts_with_all(["freeze", "procfs", "sysfs", "deadline"])))]
+    mut_arg("from", |from| from.conflicts_with_all(["stats", "freeze", "procfs", "sysfs", "deadline"])))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     process: ProcessesArguments,
@@ -40,6 +41,8 @@ pub(crate) struct Arguments {
     backed: bool,
     #[command(flatten)]
     from: FromOptions,
+    #[command(flatten)]
+    pub(crate) stats: StatsOption,
     #[command(flatten)]
     output: OutputOptions,
 }

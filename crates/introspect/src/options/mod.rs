@@ -12,4 +12,5 @@ pub(crate) mod processes;
 pub(crate) mod range;
 pub(crate) mod selection;
 pub(crate) mod sorting;
+pub(crate) mod stats;
 pub(crate) mod target;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 
 use process_introspection_core::backing::{Backing, UnknownReason, Unlisted};
+use process_introspection_core::lock_time::timed;
 use process_introspection_core::{CoreError, Operation};
 
 use crate::error::{errno_of_process, Error};
@@ -92,13 +93,23 @@ impl Process {
             "/proc/thread-self/fd/{}/smaps",
             self.as_core().directory().raw()
         );
-        let text = BufReader::with_capacity(64 << 10, File::open(path).map_err(failed)?);
+        let file = Timed(File::open(path).map_err(failed)?);
+        let text = BufReader::with_capacity(64 << 10, file);
         let flags = VmFlags::parse(text).map_err(failed)?;
         // The file is bound to the memory that the process had when the file was opened.
         self.as_core()
             .check_same_memory()
             .map_err(|error| self.error(error))?;
         Ok(flags)
+    }
+}
+
+/// File whose reads hold the mmap lock of the target.
+struct Timed(File);
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        timed(|| self.0.read(buffer))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::options::from::open_snapshot;
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
+use crate::options::stats::StatsOption;
 use crate::output::sink::Sink;
 use stored::Snapshots;
 
@@ -71,16 +72,18 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     mounts: MountOptions,
     #[command(flatten)]
+    pub(crate) stats: StatsOption,
+    #[command(flatten)]
     output: OutputOptions,
 }
 
 impl Arguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
-        if self.every.is_none() && self.mounts.is_present() {
+        if self.every.is_none() && (self.mounts.is_present() || self.stats.is_present()) {
             return Err(clap::Error::raw(
                 clap::error::ErrorKind::ArgumentConflict,
-                "--procfs and --sysfs are for a running process: with --every",
+                "--procfs, --sysfs and --stats are for a running process: with --every",
             ));
         }
         Ok(())

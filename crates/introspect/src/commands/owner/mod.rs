@@ -25,6 +25,7 @@ use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::range::PhysicalRangeText;
 use crate::options::sorting::SortOptions;
+use crate::options::stats::StatsOption;
 use crate::output::sink::Sink;
 use crate::text::counted;
 use log::{Log, NamedPages};
@@ -53,6 +54,7 @@ pub(crate) const MANUAL: &str = include_str!("../manual/owner.txt");
     mut_arg("sort", |sort| sort.help("Sort sums by a field of JSON, such as pid")),
     mut_arg("top", |top| top.help("List the first N sums only")),
     mut_arg("from", |from| from.conflicts_with_all([
+        "stats",
         "watch", "interval", "threads", "deadline", "procfs", "sysfs",
     ])))]
 pub(crate) struct Arguments {
@@ -80,7 +82,7 @@ pub(crate) struct Arguments {
     by_process: bool,
     #[command(flatten)]
     sorting: SortOptions,
-    /// Number of threads, at most 64; 0 chooses [default: 0]
+    /// Threads, at most 64; 0 chooses [default: 0]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
         value_parser = value_parser!(u8).range(..=64))]
     threads: u8,
@@ -92,6 +94,8 @@ pub(crate) struct Arguments {
     from: FromOptions,
     #[command(flatten)]
     mounts: MountOptions,
+    #[command(flatten)]
+    pub(crate) stats: StatsOption,
     #[command(flatten)]
     output: OutputOptions,
 }

@@ -32,6 +32,7 @@ use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::from::as_user;
 use crate::options::mounts::MountOptions;
 use crate::options::pid::TargetText;
+use crate::options::stats::StatsOption;
 use crate::output::description;
 use crate::output::progress::Progress;
 use crate::text::processes;
@@ -98,6 +99,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     freeze: FreezeOption,
     #[command(flatten)]
+    pub(crate) stats: StatsOption,
+    #[command(flatten)]
     mounts: MountOptions,
 }
 
@@ -113,10 +116,13 @@ impl Arguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         let is_machine = self.pids.is_empty() && !self.all;
-        if is_machine && (self.details || self.freeze.freeze || self.deadline.is_some()) {
-            let message =
-                "--details, --freeze and --deadline are for processes: give PIDs or --all \
-                           beside --frames";
+        let of_processes = self.details
+            || self.freeze.freeze
+            || self.deadline.is_some()
+            || self.stats.is_present();
+        if is_machine && of_processes {
+            let message = "--details, --freeze, --deadline and --stats are for processes: give \
+                           PIDs or --all beside --frames";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
         Ok(())

@@ -32,6 +32,7 @@ use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::selection::MappingOption;
 use crate::options::sorting::SortOptions;
+use crate::options::stats::StatsOption;
 use crate::output::sink::Sink;
 use crate::source::Source;
 use crate::text::has_utf8;
@@ -56,6 +57,7 @@ pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
     mut_arg("from", |from| from.conflicts_with_all([
+        "stats",
         "deadline", "vm_flags", "freeze", "procfs", "sysfs", "at_exit", "after", "on", "command",
         "by",
     ])))]
@@ -68,7 +70,7 @@ pub(crate) struct Arguments {
     #[arg(long,
         conflicts_with_all = ["command", "by_mapping", "mapping", "freeze", "at_exit", "after", "on"])]
     all: bool,
-    /// With --all: give up a process without progress
+    /// Give up a process without progress
     #[arg(long, value_name = "TIME", conflicts_with_all = ["pids", "command"], default_value = "5s",
         value_parser = humantime::parse_duration)]
     deadline: Duration,
@@ -95,6 +97,8 @@ pub(crate) struct Arguments {
     from: FromOptions,
     #[command(flatten)]
     mounts: MountOptions,
+    #[command(flatten)]
+    pub(crate) stats: StatsOption,
     #[command(flatten)]
     output: OutputOptions,
     #[command(flatten)]
