@@ -6,10 +6,11 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use process_introspection::{
-    all_processes, AddrRange, AdviceReading, HugePageSettings, PageSize, PhysicalMap, Process,
-    SummaryOptions,
+    all_processes, AddrRange, AdviceReading, FrameUse, HugePageSettings, PageSize, PhysicalMap,
+    Process, SummaryOptions,
 };
 use process_introspection_dataset::tables::Table;
 use tempfile::TempDir;
@@ -26,6 +27,8 @@ use crate::targets::{self, Memory, GIB};
 const SIZE: &str = "a snapshot's bytes for each region, scattered memory";
 const ALL: &str = "snapshot --all of 200 processes";
 const ALL_PEAK: &str = "snapshot --all of 200 processes, peak memory";
+const SUMMARY_ALL: &str = "summary --all of 200 processes";
+const FRAMES: &str = "a snapshot's bytes for each frame in use";
 const SPARSE_PEAK: &str = "snapshot of 100 GiB, 262,144 pages touched, peak memory";
 const LIST: &str = "snapshots of a lake with 10,000";
 const SUMMARY: &str = "summary --from, 10 million regions";
@@ -52,6 +55,10 @@ pub(crate) fn run(session: &mut Session) {
         add(session, case, Unit::Bytes, bytes_of_a_region);
     }
     all(session);
+    if session.wants(&[FRAMES]) {
+        let case = Case::new(FRAMES, "nothing: the file of frames", Bound::AtMost(1.2));
+        add(session, case, Unit::Bytes, bytes_of_a_frame);
+    }
     if session.wants(&[SPARSE_PEAK]) {
         let case = Case::new(SPARSE_PEAK, NOTHING, MOST);
         add(session, case, Unit::Kibibytes, |session, case| {
@@ -143,7 +150,7 @@ fn bytes_of_a_region(session: &mut Session, case: Case) -> Result<(Case, Vec<f64
 
 /// Snapshots of all processes, beside a pass that reads the same.
 fn all(session: &mut Session) {
-    if !session.wants(&[ALL, ALL_PEAK]) {
+    if !session.wants(&[ALL, ALL_PEAK, SUMMARY_ALL]) {
         return;
     }
     let count = super::processes::COUNT;
@@ -157,6 +164,21 @@ fn all(session: &mut Session) {
     )
     .note(&note);
     let peak = Case::new(ALL_PEAK, NOTHING, MOST).note(&note);
+    let summary = Case::new(
+        SUMMARY_ALL,
+        "read of each smaps_rollup, which knows no frame",
+        Bound::AtMost(2.5),
+    )
+    .note(&note);
+    if session.wants(&[SUMMARY_ALL]) {
+        match summaries(session) {
+            Ok(pairs) => session.add_pairs(summary, pairs),
+            Err(why) => session.absent(summary, why),
+        }
+    }
+    if !session.wants(&[ALL, ALL_PEAK]) {
+        return;
+    }
     // Seconds of theirs, and our run.
     let measure = || -> Result<Vec<(f64, Run)>, String> {
         let bench = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -183,6 +205,44 @@ fn all(session: &mut Session) {
             session.absent(peak, why);
         }
     }
+}
+
+/// Returns the seconds of reading all files of sums, and of the command.
+fn summaries(session: &Session) -> Result<Vec<(f64, f64)>, String> {
+    let read = || -> Result<f64, String> {
+        let begun = Instant::now();
+        for named in all_processes().map_err(|error| error.to_string())? {
+            // A process may end meanwhile.
+            let path = format!("/proc/{}/smaps_rollup", named.pid());
+            black_box(fs::read(path).ok());
+        }
+        Ok(begun.elapsed().as_secs_f64())
+    };
+    let ours = || command::run(&session.command, &["summary", "--all"]);
+    // Runs that are not counted: the first are slower.
+    (read()?, ours()?);
+    (0..session.rounds)
+        .map(|_| Ok((read()?, ours()?.seconds)))
+        .collect()
+}
+
+/// Stores the frames of the machine with 1 GiB of a process, and what else runs.
+fn bytes_of_a_frame(session: &mut Session, case: Case) -> Result<(Case, Vec<f64>), String> {
+    let _memory = targets::dense(GIB);
+    let lake = TempDir::new().map_err(|error| error.to_string())?;
+    let arguments = ["snapshot", "--frames", "-o", text(lake.path())];
+    let run = command::run(&session.command, &arguments)?;
+    let snapshot = lakes::newest(lake.path())?;
+    let machine = snapshot.machine().map_err(|error| error.to_string())?;
+    let census = machine.ok_or("a snapshot without frames")?.balance;
+    let total = census.census().total();
+    let unused = total[FrameUse::Free] + total[FrameUse::Unflagged];
+    let in_use = total.frames() - unused;
+    let bytes = lakes::bytes(lake.path(), Table::Frames)?;
+    let case = case
+        .note(format!("{in_use} frames in use of {}", total.frames()))
+        .note(format!("the command took {:.2} s", run.seconds));
+    Ok((case, vec![bytes as f64 / in_use as f64]))
 }
 
 /// Runs in the process that reads all processes and drops what it reads.

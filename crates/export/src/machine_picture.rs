@@ -174,10 +174,11 @@ impl Screen {
         let all: u64 = sizes.iter().map(|(size, blocks)| size * blocks).sum();
         self.line("");
         self.line(&format!("FREE {} by size of block", rough(all)));
-        for (size, blocks) in sizes {
-            let count = format!("{:>9}", format!("{blocks}x"));
-            self.bar_line(&rough(size), size * blocks, all, &count);
-        }
+        let sizes = sizes.into_iter().map(|(size, blocks)| {
+            let bytes = size * blocks;
+            format!("{}: {} {}", rough(size), rough(bytes), percent(bytes, all))
+        });
+        self.phrases("  ", "   ", sizes);
     }
 
     fn blocks(&mut self, blocks: &[BlockRecord]) {
