@@ -53,6 +53,7 @@ mod delimited;
 mod details;
 mod extents;
 mod frame_change;
+mod frame_group;
 // Public for `record!`, which other crates use, too.
 #[doc(hidden)]
 pub mod field;
@@ -100,11 +101,12 @@ pub use field::{
 };
 pub use file::{FileKind, FileRecord};
 pub use frame_change::FrameChangeRecord;
+pub use frame_group::{FrameGroupRecord, FrameGrouping};
 pub use group::{GroupRecord, TotalLine, UnusedHugePages};
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use machine::{
-    BlockRecord, BlockUseRecord, FrameGroupRecord, FrameGrouping, FrameUseRecord, FreeRecord,
-    MachineNodeRecord, MachineRecord, PayerRecord, UnflaggedRecord, ZoneRecord,
+    BlockRecord, BlockUseRecord, FrameUseRecord, FreeRecord, MachineNodeRecord, MachineRecord,
+    PayerRecord, UnflaggedRecord, ZoneRecord,
 };
 pub use machine_picture::MachinePicture;
 pub use metric::{Metric, MetricRecord, MetricSource, MetricUnit};

@@ -140,6 +140,25 @@ def by_duckdb(root, pid, pfn):
     return {"rows": counts, "resident": dict(resident), "extents": extents, "owners": owners}
 
 
+def uses(root):
+    """Returns the bytes of each use of frames, and the counter MemTotal; None without frames."""
+    if not (pathlib.Path(root) / "frames").exists():
+        return None
+    engine = duckdb.connect()
+    table = lambda name: (
+        f"read_parquet('{root}/{name}/*/*/*.parquet', hive_partitioning=true, union_by_name=true)"
+    )
+    rows = engine.sql(
+        f"""SELECT page_use, (sum(pages) * any_value(page_size))::BIGINT
+        FROM {table("frames")} JOIN {table("snapshots")} USING (snapshot_id) GROUP BY page_use"""
+    ).fetchall()
+    (total,) = engine.sql(
+        f"""SELECT value FROM {table("metrics")}
+        WHERE name = 'MemTotal_bytes' AND kind = 'after'"""
+    ).fetchone()
+    return {"uses": dict(rows), "mem_total": total}
+
+
 def in_order(answers):
     """Makes the answers of all engines comparable."""
     for name in ("extents", "owners"):
@@ -185,6 +204,7 @@ def main(root, pid, pfn, document):
         answers["document"] = run(document, root, compact) + run(document, compact, again)
         arguments = (compact, int(pid), int(pfn))
         answers["compacted"] = in_order(by_duckdb(*arguments))
+    answers["machine"] = uses(root)
     json.dump(answers, sys.stdout)
 
 

@@ -134,7 +134,7 @@ fn engines_compute_what_the_command_prints() {
     let root = TempDir::new().unwrap();
     let lake = root.path().join("lake");
     let lake = lake.to_str().unwrap();
-    let run = support::run(&["snapshot", &pid, &other, "-o", lake]);
+    let run = support::run(&["snapshot", &pid, &other, "--frames", "-o", lake]);
     assert_eq!(run.status, 0, "{run:?}");
 
     let answers = answers(&python, lake, target.pid(), pfn);
@@ -156,6 +156,23 @@ fn engines_compute_what_the_command_prints() {
         assert_eq!(answers["rows"]["regions"], count("regions"), "{engine}");
         assert_eq!(answers["rows"]["mappings"], count("mappings"), "{engine}");
     }
+    let machine = ["machine", "--from", lake, "--format", "json"];
+    let machine = succeed(&machine).array().remove(0);
+    let uses = machine["uses"].as_array().unwrap().iter();
+    let uses: serde_json::Map<_, _> = uses
+        .filter(|one| one["bytes"] != 0)
+        .map(|one| {
+            (
+                one["use"].as_str().unwrap().to_owned(),
+                one["bytes"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(answers["machine"]["uses"], Value::Object(uses));
+    assert_eq!(
+        answers["machine"]["mem_total"].as_f64(),
+        machine["mem_total"].as_f64()
+    );
     // Three programs, before and after compaction, with one answer.
     let document = answers["document"].as_array().unwrap();
     assert_eq!(document.len(), 6);

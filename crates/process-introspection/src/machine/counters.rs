@@ -39,7 +39,7 @@ named_values! {
         Hugetlb = "Hugetlb",
         /// Memory in which the hardware reported errors (`/proc/meminfo`).
         HardwareCorrupted = "HardwareCorrupted",
-        /// Memory in balloons (`/proc/meminfo`, Linux 6.17).
+        /// Memory in balloons (`/proc/meminfo`; 6.18 has it, 6.12 does not).
         Balloon = "Balloon",
         /// Memory that the firmware has not accepted yet (`/proc/meminfo`, Linux 6.5).
         Unaccepted = "Unaccepted",
@@ -56,9 +56,9 @@ named_values! {
         MiscReclaimable = "nr_kernel_misc_reclaimable",
         /// Arrays of frames that were allocated after boot (`/proc/vmstat`, Linux 6.11).
         Memmap = "nr_memmap_pages",
-        /// Memory in use by GPUs (`/proc/vmstat`, Linux 7.0).
+        /// Memory in use by GPUs (`/proc/vmstat`, Linux 7.1).
         GpuActive = "nr_gpu_active",
-        /// Memory that GPU drivers keep for use (`/proc/vmstat`, Linux 7.0).
+        /// Memory that GPU drivers keep for use (`/proc/vmstat`, Linux 7.1).
         GpuReclaim = "nr_gpu_reclaim",
         /// Memory of drivers in regions for contiguous allocations (`/sys/kernel/mm/cma`,
         /// Linux 6.9: allocated less released).
