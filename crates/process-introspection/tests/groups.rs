@@ -416,8 +416,9 @@ fn counted(pids: &[u32]) -> (u64, u64) {
         }
     });
     let (mut own, mut shared) = (0, 0);
-    // NOPAGE, ZERO_PAGE, RESERVED: none of them is memory of a process.
-    const NONE: u64 = 1 << 20 | 1 << 24 | 1 << 32;
+    // NOPAGE, ZERO_PAGE: neither is memory of a process. The page of the vDSO is, though it is
+    // reserved: every process of a 32-bit kernel calls it.
+    const NONE: u64 = 1 << 20 | 1 << 24;
     for (frame, times) in times {
         let count = counts(frame);
         if flags(frame) & NONE != 0 || count == 0 {
