@@ -188,7 +188,12 @@ impl Candidates {
                 Access::Count => {
                     let group = groups.entry(device).or_default();
                     group.names.push(file);
-                    group.wanted.push(wanted(mounts, file, named));
+                    let mut wanted = wanted(mounts, file, named);
+                    if file.inode.is_none() {
+                        let of_device = leased.iter().filter(|(of, _)| Some(*of) == device);
+                        wanted.leased = of_device.map(|&(_, inode)| inode).collect();
+                    }
+                    group.wanted.push(wanted);
                 }
                 Access::NoCache => {}
                 Access::Served => uncounted.add(UncountedReason::Served, device, &file.name),

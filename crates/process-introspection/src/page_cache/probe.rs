@@ -21,6 +21,9 @@ pub(super) struct Wanted {
     pub(super) path: Option<CString>,
     /// Inode number, if it is known.
     pub(super) inode: Option<u64>,
+    /// Inode numbers of files of its file system that have a lease, if its own is not known:
+    /// the kernel names it in `fdinfo` since Linux 5.14.
+    pub(super) leased: Vec<u64>,
 }
 
 /// Outcome of counting a file.
@@ -201,14 +204,14 @@ impl<'a> Prober<'a> {
         };
         let mut outcome = Outcome::Gone;
         for link in &file.links {
-            outcome = self.count_at(&mut answer, link, file.inode, &mut alive);
+            outcome = self.count_at(&mut answer, link, file, &mut alive);
             if !matches!(outcome, Outcome::Gone | Outcome::Refused) {
                 break;
             }
         }
         // Not if the links lead nowhere: a path can cross other file systems, and mount some.
         if let (Outcome::Refused, Some(path)) = (outcome, &file.path) {
-            outcome = self.count_at(&mut answer, path, file.inode, &mut alive);
+            outcome = self.count_at(&mut answer, path, file, &mut alive);
         }
         answer.outcome = outcome as u64;
         answer
@@ -218,10 +221,10 @@ impl<'a> Prober<'a> {
         &mut self,
         answer: &mut Answer,
         link: &CStr,
-        inode: Option<u64>,
+        file: &Wanted,
         alive: &mut dyn FnMut(),
     ) -> Outcome {
-        let counted = self.try_count(answer, link, inode, alive);
+        let counted = self.try_count(answer, link, file, alive);
         counted.unwrap_or_else(Outcome::of)
     }
 
@@ -229,7 +232,7 @@ impl<'a> Prober<'a> {
         &mut self,
         answer: &mut Answer,
         link: &CStr,
-        inode: Option<u64>,
+        wanted: &Wanted,
         alive: &mut dyn FnMut(),
     ) -> Result<Outcome, Errno> {
         // Opens nothing: the file's own operation is not called.
@@ -249,8 +252,11 @@ impl<'a> Prober<'a> {
         answer.magic = magic;
         // For files of overlay file systems older kernels write the number of the layer's file
         // in `maps`.
-        if magic != OVERLAY && inode.is_some_and(|inode| inode != status.stx_ino) {
+        if magic != OVERLAY && wanted.inode.is_some_and(|inode| inode != status.stx_ino) {
             return Ok(Outcome::Gone);
+        }
+        if wanted.leased.contains(&status.stx_ino) {
+            return Ok(Outcome::Leased);
         }
         answer.device = (
             u64::from(status.stx_dev_major),
@@ -444,6 +450,7 @@ mod tests {
                 // Only for what is refused.
                 path: Some(c"/dev/null".to_owned()),
                 inode: None,
+                ..Wanted::default()
             };
             prober.count(0, &file, || {}).outcome()
         };
