@@ -297,7 +297,7 @@ impl SummaryRecord {
             mappings: summary.mappings,
             total: UsageRecord::new(&summary.total, knows),
             kinds: kinds.collect(),
-            page_sizes: knows.frames.then(|| pages.collect()),
+            page_sizes: (knows.frames && summary.knows_page_classes).then(|| pages.collect()),
             huge_pages: HugePagesRecord::of(summary),
             thp: None,
             contiguity,

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::process::Command;
 
 use process_introspection::{
-    all_processes, PageClass, PhysicalMap, Process, Summary, SummaryStep, Usage,
+    all_processes, AddrRange, PageClass, PhysicalMap, Process, Summary, SummaryOptions,
+    SummaryStep, Usage,
 };
 use testkit::machine::{is_root_or_skip, HugePages};
 use testkit::memory::{self, huge, page};
@@ -67,6 +68,27 @@ fn summary(pid: u32) -> Summary {
     process.summary(.., &PhysicalMap::read().unwrap()).unwrap()
 }
 
+/// The summary without classes of pages, which reads fewer facts.
+fn amounts(pid: u32) -> Summary {
+    let process = Process::open(pid).unwrap();
+    let map = PhysicalMap::read().unwrap();
+    let options = SummaryOptions::new(&map).without_page_classes();
+    let watch = |_| ControlFlow::Continue(());
+    let summary = process
+        .summary_with(&[AddrRange::ALL], &options, watch)
+        .unwrap();
+    assert!(!summary.knows_page_classes && summary.pages.is_empty());
+    summary
+}
+
+/// What differs of both summaries of a process.
+fn differences(rollup: &Rollup, whole: &Summary, pid: u32) -> Vec<String> {
+    let mut differences = rollup.differences(whole);
+    let of_amounts = rollup.differences(&amounts(pid)).into_iter();
+    differences.extend(of_amounts.map(|one| format!("without classes: {one}")));
+    differences
+}
+
 /// What always holds within one summary.
 fn check_within(summary: &Summary, name: &str) {
     let mut kinds = Usage::default();
@@ -108,10 +130,10 @@ fn reconcile(target: &Target, name: &str) -> Summary {
     for _ in 0..100 {
         let before = Rollup::read(target.pid()).unwrap();
         let summary = summary(target.pid());
+        let differences = differences(&before, &summary, target.pid());
         if Rollup::read(target.pid()).unwrap() != before {
             continue;
         }
-        let differences = before.differences(&summary);
         let shown = format!("/proc/{}/status", target.pid());
         let status = fs::read_to_string(shown).unwrap();
         let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
@@ -136,12 +158,16 @@ fn reconcile(target: &Target, name: &str) -> Summary {
     panic!("{name}: never stands still");
 }
 
+fn differences_of(rollup: &Rollup, pid: u32) -> Vec<String> {
+    differences(rollup, &summary(pid), pid)
+}
+
 /// Whether a second look finds no such difference: two changes of other
 /// processes that cancel each other out between two readings.
 fn is_passing(target: &Target, differences: &[String]) -> bool {
     (0..5).any(|_| {
         let before = Rollup::read(target.pid()).unwrap();
-        let now = before.differences(&summary(target.pid()));
+        let now = differences_of(&before, target.pid());
         now.is_empty() || now != differences
     })
 }

@@ -5,6 +5,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use process_introspection_core::{PageSize, PhysAddr};
 use rustix::system::uname;
@@ -335,7 +336,13 @@ fn empty() -> GroupMemory {
 }
 
 /// Returns whether the kernel is known to count the mappings of each page of a large folio.
-fn counts_each_page(frames: &Frames) -> bool {
+pub(super) fn counts_each_page(frames: &Frames) -> bool {
+    /// It does not change while the kernel runs, and trying takes a huge page.
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| try_counts_each_page(frames))
+}
+
+fn try_counts_each_page(frames: &Frames) -> bool {
     let release = uname();
     let release = release.release().to_string_lossy();
     let mut numbers = release.split(|character: char| !character.is_ascii_digit());

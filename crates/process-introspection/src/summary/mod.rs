@@ -80,6 +80,9 @@ pub struct Summary {
     /// True if flags and mapcounts of frames could be read: without them there is no
     /// PSS and no USS, and device memory mapped as pages counts as resident.
     pub knows_frames: bool,
+    /// True if [`Summary::pages`] has all classes that [`Summary::knows_frames`] allows: not left
+    /// out on request ([`SummaryOptions::without_page_classes`]).
+    pub knows_page_classes: bool,
     /// True if addresses could be read: without them the zero page counts as resident,
     /// and migrating pages as swapped.
     pub knows_addresses: bool,
@@ -119,6 +122,17 @@ pub struct MappingSummary {
     /// Frames that it maps; `None` unless requested ([`SummaryOptions::frames`]), and
     /// where facts of frames cannot be read.
     pub frames: Option<MappedFrames>,
+}
+
+/// How often the pages of a region are mapped.
+#[derive(Copy, Clone)]
+enum PagesMapped<'a> {
+    /// As these facts say.
+    By(&'a PageFacts),
+    /// Each by this process alone, once.
+    Once,
+    /// Unknown.
+    Unknown,
 }
 
 /// Accumulator that makes a [`Summary`] of regions as they come, from any source.
@@ -297,18 +311,32 @@ impl<'a> SummaryAccumulator<'a> {
         facts: Option<&PageFacts>,
         huge: &[AddrRange],
     ) -> Option<MappingSummary> {
+        let facts = facts.map_or(PagesMapped::Unknown, PagesMapped::By);
+        self.push_mapped(region, facts, huge)
+    }
+
+    fn push_mapped(
+        &mut self,
+        region: &PhysicalRegion,
+        mapped: PagesMapped<'_>,
+        huge: &[AddrRange],
+    ) -> Option<MappingSummary> {
         let ended = self.begin(&region.mapping);
-        self.add(region, facts, huge);
+        self.add(region, mapped, huge);
         ended
     }
 
-    fn add(&mut self, pages: &PhysicalRegion, facts: Option<&PageFacts>, huge: &[AddrRange]) {
+    fn add(&mut self, pages: &PhysicalRegion, mapped: PagesMapped<'_>, huge: &[AddrRange]) {
         let Some(current) = &mut self.current else {
             return;
         };
         let (size, page) = (pages.virt.size(), self.page.bytes());
         let usage = &mut current.usage;
         let mut are_mapped_once = true;
+        let facts = match mapped {
+            PagesMapped::By(facts) => Some(facts),
+            PagesMapped::Once | PagesMapped::Unknown => None,
+        };
         let folios = facts.map(PageFacts::folios);
         let is_large = folios.is_some_and(|folios| folios.part > 0 || !folios.whole.is_empty());
         usage.virt += size;
@@ -323,14 +351,15 @@ impl<'a> SummaryAccumulator<'a> {
             }
             Backing::Ram(_) | Backing::Resident => {
                 let before = usage.resident;
-                match facts {
-                    Some(facts) => {
+                match mapped {
+                    PagesMapped::By(facts) => {
                         for (times, count) in facts.times_mapped() {
                             usage.add_mapped(count, times, page);
                             are_mapped_once &= times < 2;
                         }
                     }
-                    None => usage.resident += size,
+                    PagesMapped::Once => usage.add_mapped(size / page, 1, page),
+                    PagesMapped::Unknown => usage.resident += size,
                 }
                 if usage.resident == before {
                     // Frames without a `struct page` are not memory of the kernel.
@@ -460,6 +489,7 @@ impl<'a> SummaryAccumulator<'a> {
             nodes: Some(nodes),
             nodes_of_kinds: Some(of_kinds.map(|(nodes, _)| nodes).collect()),
             knows_frames: true,
+            knows_page_classes: true,
             knows_addresses: true,
         }
     }

@@ -7,8 +7,9 @@ use process_introspection_core::backing::Backing;
 use process_introspection_core::pagemap::HugeRuns;
 use process_introspection_core::AddrRange;
 
+use super::groups::counts_each_page;
 use super::huge_policy::HugeRules;
-use super::{is_hugetlb, MappingSummary, Summary, SummaryAccumulator};
+use super::{is_hugetlb, MappingSummary, PagesMapped, Summary, SummaryAccumulator};
 use crate::error::Error;
 use crate::facts::page_facts::{NotedEntries, PageFactsReader};
 use crate::machine::frames::Frames;
@@ -103,20 +104,29 @@ impl Process {
             watch,
             tells_huge: true,
             advice: options.advice,
+            trusts_entries: false,
         };
         if !self.sees_frames() {
             walk.resident(ranges)?;
             return walk.finish(false, false);
         }
         let mut facts = match Frames::open() {
-            Ok(_) => Some(self.page_facts()?.of_frames_only()),
+            Ok(frames) => {
+                walk.trusts_entries = !options.page_classes && counts_each_page(&frames);
+                Some(self.page_facts()?.of_frames_only())
+            }
             Err(error) if error.is_permission_denied() || error.is_unsupported() => None,
             Err(error) => return Err(error),
         };
         let knows_frames = facts.is_some();
         walk.accumulator.keeps_frames = options.frames && knows_frames;
         walk.physical(ranges, facts.as_mut())?;
-        walk.finish(true, knows_frames)
+        let mut summary = walk.finish(true, knows_frames)?;
+        if !options.page_classes {
+            summary.pages.clear();
+            summary.knows_page_classes = false;
+        }
+        Ok(summary)
     }
 }
 
@@ -150,6 +160,7 @@ pub struct SummaryOptions<'a> {
     settings: Option<&'a HugePageSettings>,
     advice: AdviceReading,
     frames: bool,
+    page_classes: bool,
 }
 
 impl<'a> SummaryOptions<'a> {
@@ -160,7 +171,17 @@ impl<'a> SummaryOptions<'a> {
             settings: None,
             advice: AdviceReading::default(),
             frames: false,
+            page_classes: true,
         }
+    }
+
+    /// Leaves out the classes of pages ([`Summary::pages`]). The kernel's facts are then not read
+    /// of frames that their entries show to be mapped once, where it counts the mappings of each
+    /// page: memory of one process costs less than half.
+    #[must_use]
+    pub fn without_page_classes(mut self) -> Self {
+        self.page_classes = false;
+        self
     }
 
     /// Keeps the frames of each mapping ([`MappingSummary::frames`]), for
@@ -193,6 +214,8 @@ struct Walk<'a, W> {
     /// True if the kernel reports which pages huge entries map.
     tells_huge: bool,
     advice: AdviceReading,
+    /// True if no facts are read of frames that an entry shows to be mapped once.
+    trusts_entries: bool,
 }
 
 impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
@@ -235,13 +258,19 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         facts: Option<&mut PageFactsReader<'_>>,
         huge: &mut HugeRuns,
     ) -> Result<ControlFlow<()>, Error> {
+        let mut are_exclusive = vec![false; batch.len()];
         let mut facts = match facts {
             Some(reader) => {
-                for (region, noted) in batch.iter_mut() {
+                for ((region, noted), is_exclusive) in batch.iter_mut().zip(&mut are_exclusive) {
+                    *is_exclusive = self.trusts_entries
+                        && matches!(region.backing, Backing::Ram(_))
+                        && noted.as_ref().is_some_and(NotedEntries::are_exclusive);
                     // Other regions need no facts: hugetlb does not count in PSS, and
                     // the zero page belongs to no process.
                     let backing = match region.backing {
-                        Backing::Ram(_) if !is_hugetlb(&region.mapping) => region.backing,
+                        Backing::Ram(_) if !is_hugetlb(&region.mapping) && !*is_exclusive => {
+                            region.backing
+                        }
                         _ => Backing::NotPresent,
                     };
                     reader.add(region.virt, backing, noted.take());
@@ -251,13 +280,18 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
             None => None,
         };
         let mut runs = Vec::new();
-        for (region, _) in batch.iter() {
+        for ((region, _), is_exclusive) in batch.iter().zip(are_exclusive) {
             let facts = facts.as_mut().and_then(Iterator::next);
+            let facts = match (is_exclusive, facts.as_ref()) {
+                (true, _) => PagesMapped::Once,
+                (false, Some(facts)) => PagesMapped::By(facts),
+                (false, None) => PagesMapped::Unknown,
+            };
             runs.clear();
             if matches!(region.backing, Backing::Ram(_)) && !is_hugetlb(&region.mapping) {
                 self.find_huge(region, huge, &mut runs)?;
             }
-            if let Some(mapping) = self.accumulator.push(region, facts.as_ref(), &runs) {
+            if let Some(mapping) = self.accumulator.push_mapped(region, facts, &runs) {
                 if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }

@@ -85,6 +85,10 @@ pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure>
         let options = options(&map, by)
             .settings(&settings)
             .advice(AdviceReading::Never);
+        let options = match is_table || by.is_some() {
+            true => options.without_page_classes(),
+            false => options,
+        };
         let ranges = [AddrRange::ALL];
         let found = summarize(&process, &options, &ranges, by.is_some(), |_| Ok(()))?;
         Summed::new(found, &process, by).map(Some)

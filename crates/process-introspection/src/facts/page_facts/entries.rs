@@ -158,7 +158,7 @@ impl NotedEntries {
     }
 
     /// Returns whether all entries mark their mapping of the frame as the only one.
-    pub(super) fn are_exclusive(&self) -> bool {
+    pub(crate) fn are_exclusive(&self) -> bool {
         let exclusive = EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0;
         let mut words = self.0.words();
         words.all(|(word, pages)| word & exclusive == exclusive || pages == 0)
