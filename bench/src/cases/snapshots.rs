@@ -220,7 +220,8 @@ fn summaries(session: &Session) -> Result<Vec<(f64, f64)>, String> {
     };
     let ours = || command::run(&session.command, &["summary", "--all"]);
     // Runs that are not counted: the first are slower.
-    (read()?, ours()?);
+    read()?;
+    ours()?;
     (0..session.rounds)
         .map(|_| Ok((read()?, ours()?.seconds)))
         .collect()

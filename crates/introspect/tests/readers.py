@@ -152,10 +152,10 @@ def uses(root):
         f"""SELECT page_use, (sum(pages) * any_value(page_size))::BIGINT
         FROM {table("frames")} JOIN {table("snapshots")} USING (snapshot_id) GROUP BY page_use"""
     ).fetchall()
-    (total,) = engine.sql(
+    ((total,),) = engine.sql(
         f"""SELECT value FROM {table("metrics")}
         WHERE name = 'MemTotal_bytes' AND kind = 'after'"""
-    ).fetchone()
+    ).fetchall()
     return {"uses": dict(rows), "mem_total": total}
 
 
