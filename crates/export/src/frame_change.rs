@@ -5,11 +5,13 @@ use process_introspection::{FrameChange, FrameUse, PageSize};
 use crate::field::record;
 use crate::number::{Hex, Time};
 use crate::record::Record;
+use crate::words::frame_uses;
 
 /// Returns the names of uses, and that of memory that is none.
 fn uses_or_absent() -> Vec<&'static str> {
-    let uses = FrameUse::ALL.into_iter().map(FrameUse::name);
-    uses.chain(["absent"]).collect()
+    let mut uses = frame_uses();
+    uses.push("absent");
+    uses
 }
 
 record! {

@@ -13,11 +13,7 @@ use crate::name::{Name, NameBuf};
 use crate::number::Real;
 use crate::record::{Layout, Record};
 use crate::value::Text;
-
-/// Returns the names of uses of frames.
-fn frame_uses() -> Vec<&'static str> {
-    FrameUse::ALL.map(FrameUse::name).to_vec()
-}
+use crate::words::frame_uses;
 
 /// Returns the names of parts of unflagged memory.
 fn unflagged_parts() -> Vec<&'static str> {

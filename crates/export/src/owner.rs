@@ -16,7 +16,7 @@ use crate::state::State;
 use crate::table::{Notes, Row};
 use crate::types::word_list;
 use crate::value::{Decimal, FlagNames, Text};
-use crate::words::{mapping_kinds, PROTECTION};
+use crate::words::{mapping_kinds, page_uses, PROTECTION};
 
 word_list! {
     /// Statement of a record.
@@ -86,7 +86,7 @@ record! {
         /// Use of the pages. kernel-or-free: the kernel marks neither its own pages nor free
         /// pages on the list of a CPU. The words from not-managed on are no RAM that the
         /// kernel manages.
-        pub page_use: Option<&'static str> = named("use").one_of(uses).text(2, "USE", 14)
+        pub page_use: Option<&'static str> = named("use").one_of(page_uses).text(2, "USE", 14)
             .null("without memory, and where a snapshot does not have it"),
         /// NUMA node of the memory.
         pub node: Option<u32> = number(3, "NODE", 4)
@@ -163,10 +163,6 @@ record! {
         /// Number of such lines.
         pub log_lines: Option<u64> = null("as for log"),
     }
-}
-
-fn uses() -> Vec<&'static str> {
-    PageUse::all().map(PageUse::name).collect()
 }
 
 /// Facts of pages that an owner's record shows. What a snapshot does not have is `None`.
@@ -456,6 +452,19 @@ pub(crate) fn note_places(notes: &mut Notes<'_>, unit: Option<&str>, container: 
     }
 }
 
+/// Appends the cgroup that pays to notes, if one does.
+pub(crate) fn note_payer(
+    notes: &mut Notes<'_>,
+    payer: &NameBuf,
+    unit: Option<&str>,
+    container: Option<&str>,
+) {
+    if !payer.0.is_empty() {
+        notes.phrase(&format!("paid by {}", Name(&payer.0).printable()));
+        note_places(notes, unit, container);
+    }
+}
+
 impl Record for OwnerRecord<'_> {
     fn row(&self, row: &mut Row<'_>) {
         self.visit(row);
@@ -489,14 +498,8 @@ impl Record for OwnerRecord<'_> {
         }
         let [unit, container] = [self.unit, self.container].map(|name| name.map(|Text(name)| name));
         note_places(notes, unit, container);
-        if !self.payer.0.is_empty() {
-            notes.phrase(&format!("paid by {}", Name(&self.payer.0).printable()));
-            note_places(
-                notes,
-                self.payer_unit.as_deref(),
-                self.payer_container.as_deref(),
-            );
-        }
+        let (unit, container) = (self.payer_unit.as_deref(), self.payer_container.as_deref());
+        note_payer(notes, &self.payer, unit, container);
         if self.record == OwnerKind::Lost {
             notes.phrase("had it; lost to a memory error");
         }

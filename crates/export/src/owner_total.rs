@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use process_introspection::{Cgroup, PageUse, PassedProcess};
+use process_introspection::{Cgroup, PassedProcess};
 
 use crate::field::{record, Fields, Show};
 use crate::name::{Name, NameBuf};
-use crate::owner::{cgroup_path, note_places, OwnerKind, Searched};
+use crate::owner::{cgroup_path, note_payer, note_places, OwnerKind, Searched};
 use crate::record::Record;
 use crate::table::{Notes, Row};
 use crate::value::{Decimal, Text};
+use crate::words::page_uses;
 
 record! {
     /// Sum of the memory in question that a process maps, or that no process maps.
@@ -26,7 +27,7 @@ record! {
         pub lost: Option<u64> = bytes().rough(1, "LOST", 5)
             .null("without a process"),
         /// Use of memory that no process maps.
-        pub page_use: Option<&'static str> = named("use").one_of(uses).text(2, "USE", 14)
+        pub page_use: Option<&'static str> = named("use").one_of(page_uses).text(2, "USE", 14)
             .null("in records of processes, and where a snapshot does not have it"),
         /// Process.
         pub pid: Option<u32> = number(3, "PID", 7)
@@ -59,10 +60,6 @@ record! {
         /// Reason for which the process could not be read.
         pub reason: Option<String> = null("in other records"),
     }
-}
-
-fn uses() -> Vec<&'static str> {
-    PageUse::all().map(PageUse::name).collect()
 }
 
 fn kinds() -> Vec<&'static str> {
@@ -143,14 +140,8 @@ impl Record for OwnerTotalRecord<'_> {
     fn notes(&self, notes: &mut Notes<'_>) {
         let [unit, container] = [self.unit, self.container].map(|name| name.map(|Text(name)| name));
         note_places(notes, unit, container);
-        if !self.payer.0.is_empty() {
-            notes.phrase(&format!("paid by {}", Name(&self.payer.0).printable()));
-            note_places(
-                notes,
-                self.payer_unit.as_deref(),
-                self.payer_container.as_deref(),
-            );
-        }
+        let (unit, container) = (self.payer_unit.as_deref(), self.payer_container.as_deref());
+        note_payer(notes, &self.payer, unit, container);
         if let Some(reason) = &self.reason {
             notes.phrase(reason);
         }

@@ -1,6 +1,6 @@
 //! Closed lists of words, and forms of text, that several records have.
 
-use process_introspection::{MappingKind, MemoryType, UnknownReason};
+use process_introspection::{FrameUse, MappingKind, MemoryType, PageUse, UnknownReason};
 
 use crate::state::State;
 
@@ -25,6 +25,16 @@ pub fn unknown_reasons() -> Vec<&'static str> {
         .iter()
         .map(|known| known.name())
         .collect()
+}
+
+/// Returns the names of uses of pages, whoever uses them.
+pub fn page_uses() -> Vec<&'static str> {
+    PageUse::all().map(PageUse::name).collect()
+}
+
+/// Returns the names of uses of frames, as totals count them.
+pub fn frame_uses() -> Vec<&'static str> {
+    FrameUse::ALL.map(FrameUse::name).to_vec()
 }
 
 /// States of memory that is mapped, with addresses.

@@ -1,12 +1,7 @@
 //! Table of runs of frames of the machine's RAM.
 
 use process_introspection::{FrameFlags, FrameRun, FrameUse, Pfn};
-use process_introspection_export::{record, Hex, NameBuf};
-
-/// Returns the names of uses.
-fn frame_uses() -> Vec<&'static str> {
-    FrameUse::ALL.map(FrameUse::name).to_vec()
-}
+use process_introspection_export::{record, words, Hex, NameBuf};
 
 record! {
     /// Run of consecutive frames of RAM with equal facts. Only with --frames.
@@ -16,7 +11,7 @@ record! {
         /// Number of frames.
         pub pages: u64 = pages().least(1),
         /// Use of each frame.
-        pub page_use: &'static str = one_of(frame_uses),
+        pub page_use: &'static str = one_of(words::frame_uses),
         /// Flags of each frame, as bits of /proc/kpageflags. A frame of a large folio has the
         /// folio's flags that determine its use and its state in reclaim.
         pub flags: Hex,

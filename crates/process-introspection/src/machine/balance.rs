@@ -55,7 +55,7 @@ impl UseCounter {
             all.get(MemoryCounter::HardwareCorrupted)
         }),
         Self::of("nr_free_pages", &[FrameUse::Free], |all| {
-            Some(all.frames_of_zones(|zone| zone.free))
+            Some(all.bytes_of_zones(|zone| zone.free))
         }),
     ];
 
@@ -190,7 +190,7 @@ impl MemoryBalance {
 
     /// Returns the memory that exists, in bytes, as zoneinfo has it.
     pub fn present(&self) -> u64 {
-        self.after.frames_of_zones(|zone| zone.present)
+        self.after.bytes_of_zones(|zone| zone.present)
     }
 
     /// Returns the memory of each use that has any.
@@ -214,7 +214,8 @@ impl MemoryBalance {
     }
 
     /// Returns the bytes of frames whose use no flag shows, and what the counters say that
-    /// they are: the mean of before and after. Parts that this kernel does not count, and parts without memory, are left out.
+    /// they are: the mean of before and after. Parts that this kernel does not count, and parts
+    /// without memory, are left out.
     pub fn unflagged(&self) -> Vec<(UnflaggedPart, u64)> {
         let parts = UnflaggedPart::ALL.into_iter();
         let parts = parts.filter_map(|part| {
@@ -242,7 +243,7 @@ impl MemoryBalance {
         use MemoryCounter as C;
         match part {
             UnflaggedPart::NotInitialized => {
-                let rest = counters.frames_of_zones(|zone| zone.present - zone.managed);
+                let rest = counters.bytes_of_zones(|zone| zone.present - zone.managed);
                 // Balloons take memory from what is managed, too (mm/page_alloc.c
                 // `adjust_managed_page_count`).
                 let known = [FrameUse::Reserved, FrameUse::Zero, FrameUse::Offline];
@@ -250,7 +251,7 @@ impl MemoryBalance {
                 Some(rest.saturating_sub(known))
             }
             UnflaggedPart::Unaccepted => counters.get(C::Unaccepted),
-            UnflaggedPart::PerCpuLists => Some(counters.frames_of_zones(|zone| zone.per_cpu)),
+            UnflaggedPart::PerCpuLists => Some(counters.bytes_of_zones(|zone| zone.per_cpu)),
             UnflaggedPart::Vmalloc => counters.get(C::VmallocUsed),
             UnflaggedPart::KernelStacks => {
                 let stacks = counters.get(C::KernelStack);

@@ -145,9 +145,7 @@ impl FrameCensus {
     /// As [`FrameCensus::take`].
     pub fn take_in(mounts: &Mounts) -> Result<Self, Error> {
         let runs = FrameRuns::open_in(mounts)?;
-        let zones = runs.zones().iter();
-        let zones: Vec<_> = zones.map(|zone| (zone.node, zone.name.clone())).collect();
-        let new = || FrameTally::new(runs.page_size(), zones.clone(), runs.has_payers());
+        let new = || FrameTally::of(&runs);
         let mut tallies = runs.fold(new, FrameTally::add)?.into_iter();
         let mut all = tallies.next().unwrap_or_else(new);
         tallies.for_each(|tally| all.add_all(tally));
@@ -229,6 +227,13 @@ impl FrameTally {
             last_payer: Default::default(),
             blocks: BlockTally::new(page.bytes()),
         }
+    }
+
+    /// Returns a tally of no frames, for the runs of this machine.
+    pub fn of(runs: &FrameRuns) -> Self {
+        let zones = runs.zones().iter();
+        let zones = zones.map(|zone| (zone.node, zone.name.clone())).collect();
+        Self::new(runs.page_size(), zones, runs.has_payers())
     }
 
     /// Adds the frames of a run.

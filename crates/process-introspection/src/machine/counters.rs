@@ -148,7 +148,7 @@ impl MemoryCounters {
     }
 
     /// Returns a count of all zones in bytes.
-    pub(crate) fn frames_of_zones(&self, count: impl Fn(&Zone) -> u64) -> u64 {
+    pub(crate) fn bytes_of_zones(&self, count: impl Fn(&Zone) -> u64) -> u64 {
         let frames: u64 = self.zones.iter().map(count).sum();
         frames * self.page.bytes()
     }

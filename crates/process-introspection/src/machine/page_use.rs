@@ -164,7 +164,7 @@ pub struct PageRun {
     pub payer: Option<u64>,
 }
 
-/// What a visit reads of the cgroups that pay for page cache.
+/// Cgroups that pay for page cache, as far as a visit reads them.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Payers {
     /// Nothing.

@@ -246,7 +246,7 @@ impl<'a> Prober<'a> {
         }
         let magic = match self.magic {
             Some(magic) => magic,
-            // The same for all files of a device.
+            // All files of a device have the same.
             None => *self.magic.insert(fstatfs(&path_only)?.f_type as u64),
         };
         answer.magic = magic;

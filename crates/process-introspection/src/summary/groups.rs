@@ -388,7 +388,7 @@ impl Share {
 
     /// Returns the owner of a frame of which a group has `times` of all `count` mappings.
     fn of(times: u32, count: u64) -> Self {
-        // Of mappings that have ended since they were counted a group has more than all.
+        // A group has more than all if mappings have ended since they were counted.
         match u64::from(times) >= count {
             true => Self::Own,
             false => Self::Shared,

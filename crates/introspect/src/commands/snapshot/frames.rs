@@ -27,9 +27,7 @@ pub(super) fn write(
     // Frames of one payer follow each other.
     let mut last = (None, Vec::new());
     let mut failed = None;
-    let zones = runs.zones().iter();
-    let zones = zones.map(|zone| (zone.node, zone.name.clone())).collect();
-    let mut tally = FrameTally::new(runs.page_size(), zones, runs.has_payers());
+    let mut tally = FrameTally::of(&runs);
     runs.visit(|run| {
         tally.add(run);
         if last.0 != run.cgroup {
