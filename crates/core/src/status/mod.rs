@@ -149,28 +149,15 @@ fn since_epoch(since_boot: Duration) -> Option<Duration> {
     Some(Duration::from_nanos(sys::boot_time_nanos()?) + since_boot)
 }
 
-/// Size of a buffer for `stat`: 52 fields, the first 41 of which fill fewer than 700 bytes
+/// Size of a buffer for all of `stat` that is needed: of 52 fields the first 41 fill fewer than 700 bytes
 /// with the largest numbers and the longest name (64 bytes of a worker of the kernel).
 const STAT: usize = 1024;
 
-/// Text of a `stat` file.
-struct StatText {
-    text: [u8; STAT],
-    len: usize,
-}
-
-impl StatText {
-    fn read(dir: BorrowedFd<'_>, path: &[u8]) -> Result<Self> {
-        let mut text = [0; STAT];
-        let file = open(dir, path)?;
-        let len = sys::pread_all(file.borrow(), &mut text, 0).map_err(failed)?;
-        Ok(Self { text, len })
-    }
-
-    /// Returns the fields; ESRCH if the file was empty or had no end.
-    fn parse(&self) -> Result<Stat<'_>> {
-        Stat::parse(&self.text[..self.len]).ok_or(CUT)
-    }
+/// Reads a `stat` file into a buffer and returns its fields; ESRCH if the file was empty.
+fn read_stat<'a>(dir: BorrowedFd<'_>, text: &'a mut [u8]) -> Result<Stat<'a>> {
+    let file = open(dir, b"stat\0")?;
+    let len = sys::pread_all(file.borrow(), text, 0).map_err(failed)?;
+    Stat::parse(&text[..len]).ok_or(CUT)
 }
 
 /// Error of a text that lacks a field.
@@ -247,7 +234,10 @@ mod tests {
         assert_eq!(of(0, 0, 3).effective_real_time_priority, 0);
         let fifo = of(-51, 50, 1);
         assert_eq!(fifo.policy, Policy::Fifo);
-        assert_eq!((fifo.real_time_priority, fifo.effective_real_time_priority), (50, 50));
+        assert_eq!(
+            (fifo.real_time_priority, fifo.effective_real_time_priority),
+            (50, 50)
+        );
         // Boosted by a mutex.
         let boosted = of(-91, 0, 0);
         assert_eq!(boosted.real_time_priority, 0);
