@@ -77,7 +77,9 @@ pub fn read(process: &ProcessDirectory, tid: u32) -> Result<Registers> {
     if !process.has_own_numbers() {
         return Err(CoreError::new(Errno::EINVAL, Operation::ReadRegisters));
     }
-    let thread = Threads::open(process)?.open_thread(tid)?;
+    let thread = Threads::open(process)?
+        .open_thread(tid)
+        .map_err(|error| CoreError::new(error.errno(), Operation::ReadRegisters))?;
     let registers = match traced(process, tid) {
         Err(Errno::EPERM) if is_traced(thread.borrow()) => Err(Errno::EBUSY),
         Err(Errno::EIO) => Err(Errno::ESRCH),

@@ -8,6 +8,7 @@
 pub mod process;
 pub mod thread;
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use crate::descriptor::{BorrowedFd, OwnedFd};
@@ -146,7 +147,23 @@ fn ticks(stat: &Stat<'_>, field: usize) -> Option<Duration> {
 /// Returns the time since the Epoch of a time since boot; `None` where the clocks cannot
 /// be read.
 fn since_epoch(since_boot: Duration) -> Option<Duration> {
-    Some(Duration::from_nanos(sys::boot_time_nanos()?) + since_boot)
+    Some(Duration::from_nanos(boot_time()?) + since_boot)
+}
+
+/// Time of the boot that was computed last, 0 before; in nanoseconds since the Epoch.
+static BOOT_TIME: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the nanoseconds from the Epoch to the boot. Two clocks are read one after the
+/// other, so that each result is a little different: the first one is kept until it is
+/// wrong by a tick, as after the clock was set. Threads may compute it at once.
+fn boot_time() -> Option<u64> {
+    let now = sys::boot_time_nanos()?;
+    let known = BOOT_TIME.load(Ordering::Relaxed);
+    if u128::from(known.abs_diff(now)) < TICK.as_nanos() {
+        return Some(known);
+    }
+    BOOT_TIME.store(now, Ordering::Relaxed);
+    Some(now)
 }
 
 /// Size of a buffer for all of `stat` that is needed: of 52 fields the first 41 fill fewer than 700 bytes

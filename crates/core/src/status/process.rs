@@ -60,7 +60,7 @@ pub struct ProcessStatus {
     /// Word size of its program; `None` without a program, and without the right to read
     /// the process.
     pub word_size: Option<WordSize>,
-    /// File mode creation mask (Linux 4.7); `None` for kernel threads and zombies.
+    /// File mode creation mask (Linux 4.7); `None` for zombies.
     pub umask: Option<u32>,
     /// Address of its program's ELF header; `None` where it is not mapped, and without the
     /// right to read the process.
@@ -84,8 +84,8 @@ pub struct ProcessStatus {
     pub timers: Option<u32>,
     /// Time of the start since boot, suspended time included, exact to 10 ms.
     pub started: Duration,
-    /// Time of the start since the Epoch, by the clock's time now; `None` where the clock
-    /// cannot be read.
+    /// Time of the start since the Epoch; `None` where the clock cannot be read. Equal in all
+    /// calls of one process, unless the clock was set.
     pub started_since_epoch: Option<Duration>,
     /// CPU time in user mode, exact to 10 ms.
     pub user_time: Duration,
