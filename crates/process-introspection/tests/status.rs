@@ -249,7 +249,10 @@ fn the_status_is_that_of_the_files_whatever_the_process_is_called() {
     let files = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
     assert_eq!(status.descriptors, Some(files as u32));
     if let Ok(timers) = fs::read_to_string(format!("/proc/{process}/timers")) {
-        let count = timers.lines().filter(|line| line.starts_with("ID:")).count();
+        let count = timers
+            .lines()
+            .filter(|line| line.starts_with("ID:"))
+            .count();
         assert_eq!(count, 1);
         assert_eq!(status.timers, Some(1));
     }

@@ -235,6 +235,14 @@ fn read_lines(thread: BorrowedFd<'_>, status: &mut ThreadStatus) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether a thread has ended and was not waited for.
+#[inline(never)]
+pub(crate) fn has_ended(thread: BorrowedFd<'_>) -> Result<bool> {
+    let mut text = [0; 128];
+    let stat = read_stat(thread, &mut text)?;
+    Ok(RunState::of(stat.state().ok_or(CUT)?) == RunState::Ended)
+}
+
 /// Returns whether another process traces a thread.
 pub(crate) fn is_traced(thread: BorrowedFd<'_>) -> Result<bool> {
     let mut is_traced = false;
