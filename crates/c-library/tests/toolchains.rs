@@ -376,7 +376,7 @@ fn the_manual_covers_every_function_and_is_well_formed() {
         let own = manual.join(format!("{name}.3"));
         let source = fs::read_to_string(&own).unwrap_or_else(|error| panic!("{own:?}: {error}"));
         let is_of = |page: &&str| own.ends_with(page) || source == format!(".so man3/{page}\n");
-        assert!(pages.iter().any(|page| is_of(&page)), "{own:?}");
+        assert!(pages.iter().any(is_of), "{own:?}");
     }
     assert!(functions >= 20);
     for (flag, _) in header
