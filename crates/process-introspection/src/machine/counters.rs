@@ -39,7 +39,8 @@ named_values! {
         Hugetlb = "Hugetlb",
         /// Memory in which the hardware reported errors (`/proc/meminfo`).
         HardwareCorrupted = "HardwareCorrupted",
-        /// Memory in balloons (`/proc/meminfo`; 6.18 has it, 6.12 does not).
+        /// Memory in balloons (`/proc/meminfo`; 6.18 has it, 6.12 does not: there
+        /// `/proc/vmstat`, inflated less deflated, without those of Xen and Hyper-V).
         Balloon = "Balloon",
         /// Memory that the firmware has not accepted yet (`/proc/meminfo`, Linux 6.5).
         Unaccepted = "Unaccepted",
@@ -103,6 +104,8 @@ impl MemoryCounters {
         let value = |counter: MemoryCounter| match counter {
             MemoryCounter::CmaAllocated => cma_pages(&mounts.sys().join("kernel/mm/cma"))
                 .map(|pages| pages.saturating_mul(page)),
+            MemoryCounter::Balloon => of_meminfo(&meminfo, counter.name())
+                .or_else(|| balloon_pages(&vmstat)?.checked_mul(page)),
             _ => of_meminfo(&meminfo, counter.name())
                 .or_else(|| of_vmstat(&vmstat, counter.name())?.checked_mul(page)),
         };
@@ -175,6 +178,13 @@ fn of_vmstat(text: &str, name: &str) -> Option<u64> {
     value.parse().ok()
 }
 
+/// Returns the pages in balloons by the events of mm/balloon_compaction.c, 5.10 and 6.12, which
+/// do not count a page that moves.
+fn balloon_pages(vmstat: &str) -> Option<u64> {
+    let taken = of_vmstat(vmstat, "balloon_inflate")?;
+    taken.checked_sub(of_vmstat(vmstat, "balloon_deflate")?)
+}
+
 /// Returns the pages that drivers hold in all CMA regions; `None` before Linux 6.9, which does
 /// not count what they give back (mm/cma_sysfs.c).
 fn cma_pages(folder: &Path) -> Option<u64> {
@@ -221,6 +231,18 @@ mod tests {
         let vmstat = "nr_zspages 5\nnr_memmap_boot_pages 9\n";
         assert_eq!(of_vmstat(vmstat, "nr_zspages"), Some(5));
         assert_eq!(of_vmstat(vmstat, "nr_memmap_pages"), None);
+    }
+
+    #[test]
+    fn a_balloon_has_what_it_took_and_did_not_give_back() {
+        let vmstat = "balloon_inflate 7\nballoon_deflate 4\nballoon_migrate 9\n";
+        assert_eq!(balloon_pages(vmstat), Some(3));
+        assert_eq!(balloon_pages("balloon_inflate 7\n"), None);
+        // The events of the CPUs are added up one after another.
+        assert_eq!(
+            balloon_pages("balloon_inflate 7\nballoon_deflate 8\n"),
+            None
+        );
     }
 
     #[test]
