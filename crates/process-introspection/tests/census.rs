@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use process_introspection::{
-    FrameCensus, FrameRuns, FrameUse, MemoryBalance, MemoryCgroups, MemoryCounter, UnflaggedPart,
-    Zone,
+    FrameCensus, FrameRuns, FrameUse, MemoryBalance, MemoryCgroups, MemoryCounter, Mounts,
+    UnflaggedPart, Zone,
 };
 use testkit::balloon::{taken, Balloon};
 use testkit::machine::is_root_or_skip;
@@ -37,6 +37,23 @@ fn the_frames_of_each_zone_are_those_that_the_kernel_calls_present() {
     let present: u64 = zones.iter().map(|zone| zone.present).sum();
     assert_eq!(census.total().frames(), present);
     assert_eq!(census.zones().len(), zones.len(), "{:?}", census.zones());
+}
+
+#[test]
+fn the_progress_of_a_census_ends_with_all_frames() {
+    if !is_root_or_skip("the_progress_of_a_census_ends_with_all_frames") {
+        return;
+    }
+    let _same = same_memory();
+    let passed = Mutex::new(Vec::new());
+    let take = FrameCensus::take_with_progress(&Mounts::new(), |done, of| {
+        passed.lock().unwrap().push((done, of));
+    });
+    let all = take.unwrap().total().frames();
+    let mut passed = passed.into_inner().unwrap();
+    passed.sort_unstable();
+    assert_eq!(passed.last(), Some(&(all, all)));
+    assert!(passed.iter().all(|&(done, of)| done > 0 && of == all));
 }
 
 /// Number of censuses of which one must agree with the counters: the machine is at work.
