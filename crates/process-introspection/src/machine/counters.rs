@@ -11,6 +11,7 @@ use crate::machine::buddy::FreeBlocks;
 use crate::machine::zones::Zone;
 use crate::named::named_values;
 use crate::process::mounts::Mounts;
+use crate::text_files::{bytes_of_kib, number_in};
 
 named_values! {
     /// Counter of the kernel, in bytes.
@@ -104,9 +105,9 @@ impl MemoryCounters {
         let value = |counter: MemoryCounter| match counter {
             MemoryCounter::CmaAllocated => cma_pages(&mounts.sys().join("kernel/mm/cma"))
                 .map(|pages| pages.saturating_mul(page)),
-            MemoryCounter::Balloon => of_meminfo(&meminfo, counter.name())
+            MemoryCounter::Balloon => bytes_of_kib(meminfo.as_bytes(), counter.name())
                 .or_else(|| balloon_pages(&vmstat)?.checked_mul(page)),
-            _ => of_meminfo(&meminfo, counter.name())
+            _ => bytes_of_kib(meminfo.as_bytes(), counter.name())
                 .or_else(|| of_vmstat(&vmstat, counter.name())?.checked_mul(page)),
         };
         Ok(Self {
@@ -163,14 +164,6 @@ impl MemoryCounters {
     }
 }
 
-/// Returns a line of meminfo in bytes.
-fn of_meminfo(text: &str, name: &str) -> Option<u64> {
-    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    let (_, value) = lines.find(|&(key, _)| key == name)?;
-    let kib: u64 = value.split_whitespace().next()?.parse().ok()?;
-    kib.checked_mul(1024)
-}
-
 /// Returns a line of vmstat.
 fn of_vmstat(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
@@ -190,10 +183,7 @@ fn balloon_pages(vmstat: &str) -> Option<u64> {
 fn cma_pages(folder: &Path) -> Option<u64> {
     let mut pages = 0;
     for region in fs::read_dir(folder).ok()?.flatten() {
-        let read = |name: &str| -> Option<u64> {
-            let text = fs::read_to_string(region.path().join(name)).ok()?;
-            text.trim().parse().ok()
-        };
+        let read = |name: &str| -> Option<u64> { number_in(&region.path().join(name)) };
         let released = read("release_pages_success")?;
         pages += read("alloc_pages_success")?.saturating_sub(released);
     }
@@ -225,9 +215,6 @@ mod tests {
 
     #[test]
     fn a_counter_is_the_number_behind_its_whole_name() {
-        let meminfo = "Slab:  12 kB\nShmemHugePages: 4 kB\nShmem: 3 kB\nHugePages_Total: 7\n";
-        assert_eq!(of_meminfo(meminfo, "Shmem"), Some(3072));
-        assert_eq!(of_meminfo(meminfo, "Cached"), None);
         let vmstat = "nr_zspages 5\nnr_memmap_boot_pages 9\n";
         assert_eq!(of_vmstat(vmstat, "nr_zspages"), Some(5));
         assert_eq!(of_vmstat(vmstat, "nr_memmap_pages"), None);
