@@ -106,19 +106,20 @@ impl Arguments {
         if let Some(snapshot) = self.from.open()? {
             let machine = as_user(|| snapshot.machine())?;
             let StoredMachine { balance, cgroups } = machine.ok_or_else(|| no_frames(&snapshot))?;
-            let sink = self.sink(Some(&snapshot))?;
+            let context = WalkContext::default();
+            let source: &dyn Described = &snapshot;
+            let sink = Sink::open(&self.output, &self.layout(), Some(source), &[], context)?;
             return self.write(&balance, |inode| cgroups.get(&inode).cloned(), sink);
         }
         let mounts = self.mounts.mounts()?;
-        let sink = self.sink(None)?;
-        let balance = MemoryBalance::take_in(&mounts)?;
+        let mut sink = Sink::open_for_frames(&self.output, &self.layout())?;
+        let progress = sink.progress();
+        let balance = MemoryBalance::take_with_progress(&mounts, |done, of| {
+            progress.passed_of(done, of);
+        })?;
+        sink.end_progress();
         let cgroups = MemoryCgroups::read_in(&mounts);
         self.write(&balance, |inode| cgroups.get(inode), sink)
-    }
-
-    fn sink(&self, source: Option<&dyn Described>) -> Result<Sink, Failure> {
-        let context = WalkContext::default();
-        Sink::open(&self.output, &self.layout(), source, &[], context)
     }
 
     fn write(
