@@ -262,7 +262,8 @@ pub(crate) fn newest_status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
 }
 
 fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
-    let status = statx(fd, b"\0", k::AT_EMPTY_PATH | sync, k::STATX_BASIC_STATS)?;
+    let mut status = zeroed_statx();
+    statx(fd, b"\0", k::AT_EMPTY_PATH | sync, &mut status)?;
     Ok(FileStatus {
         mode: status.stx_mode,
         dev: (status.stx_dev_major, status.stx_dev_minor),
@@ -273,19 +274,25 @@ fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
 }
 
 #[inline]
-fn statx(dir: BorrowedFd<'_>, path: &[u8], flags: u32, wanted: u32) -> Sys<k::statx> {
+fn zeroed_statx() -> k::statx {
+    // SAFETY: zeroed is a valid value of this struct of integers.
+    unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
+}
+
+/// Fills in the basic attributes of a file.
+#[inline]
+fn statx(dir: BorrowedFd<'_>, path: &[u8], flags: u32, to: &mut k::statx) -> Sys<()> {
     if path.last() != Some(&0) {
         return Err(Errno::EINVAL);
     }
-    let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
-    let (path, to) = (path.as_ptr(), buffer.as_mut_ptr());
+    let (path, to): (_, *mut k::statx) = (path.as_ptr(), to);
+    let wanted = k::STATX_BASIC_STATS;
     retry(|| {
-        // SAFETY: a live, NUL-terminated string, and the kernel fills a live, exclusive
-        // struct.
+        // SAFETY: a live, NUL-terminated string, and the kernel writes integers into a live,
+        // exclusive struct.
         check(unsafe { syscall!(Sysno::statx, dir.raw(), path, flags, wanted, to) })
     })?;
-    // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.
-    Ok(unsafe { buffer.assume_init() })
+    Ok(())
 }
 
 /// Returns the magic number of the file system that contains an open file, by `fstatfs`.
@@ -477,7 +484,9 @@ pub(crate) fn readlinkat(dir: BorrowedFd<'_>, path: &[u8], buffer: &mut [u8]) ->
 /// Returns the size that `stat` reports of a file below a directory.
 #[inline(never)] // Keeps its buffer out of its callers' stack frames.
 pub(crate) fn size_of_file(dir: BorrowedFd<'_>, path: &[u8]) -> Sys<u64> {
-    Ok(statx(dir, path, k::AT_STATX_DONT_SYNC, k::STATX_SIZE)?.stx_size)
+    let mut status = zeroed_statx();
+    statx(dir, path, k::AT_STATX_DONT_SYNC, &mut status)?;
+    Ok(status.stx_size)
 }
 
 /// Returns the nanoseconds between the Epoch and the boot of the machine, suspended time

@@ -12,7 +12,7 @@ use crate::{regions, Result};
 const LONGEST: usize = 4096;
 /// Size of the longest path that fits the promised stack together with everything that
 /// classifies an object. A longer path is read again on its own.
-const LONG: usize = 3008;
+const LONG: usize = 2944;
 /// Offset of `path` in `struct _procfs_debug_info`.
 const PATH: usize = size_of::<u64>();
 
