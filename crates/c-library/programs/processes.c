@@ -397,6 +397,8 @@ static void without_rights(void) {
     pid_t child = of_root;
     CHECK(setgid(65534) == 0);
     CHECK(setuid(65534) == 0);
+    /* As a program of that user is. */
+    CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
     debug_process_t info;
     CHECK_EQ(introspection_get_proc_info(child, &info), EOK);
     CHECK_EQ(info.parent, getppid());

@@ -20,14 +20,22 @@ impl ListedPid {
         self.0
     }
 
-    /// Returns the unique PID; `None` if the process has ended meanwhile.
+    /// Returns the unique PID; `None` if the process has ended meanwhile, or if its start
+    /// time is needed (before Linux 6.9) and hidden.
     ///
     /// # Errors
-    /// EPERM if the start time is needed and hidden; errors for lack of descriptors.
+    /// EPERM if pidfds are refused; errors for lack of descriptors.
     pub fn unique_pid(self) -> Result<Option<i64>> {
+        let is_of_process = |error: &CoreError| {
+            matches!(
+                error.operation(),
+                Operation::FindProcess | Operation::OpenProcess
+            )
+        };
         match unique_pid(self.0) {
             Ok(unique) => Ok(Some(unique)),
             Err(error) if error.errno() == Errno::ESRCH => Ok(None),
+            Err(error) if error.errno() == Errno::EPERM && is_of_process(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
