@@ -15,7 +15,10 @@ fn check(name: &str, picture: &str) {
         return fs::write(path, picture).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == picture, "{name} differs: run cargo xtask generate");
+    assert!(
+        committed == picture,
+        "{name} differs: run cargo xtask generate"
+    );
 }
 
 #[test]

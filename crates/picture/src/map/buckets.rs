@@ -46,7 +46,9 @@ impl Buckets {
     /// Returns the blocks that have any units, ascending: the number of the block, and the
     /// units of each class.
     pub fn blocks(&self) -> impl Iterator<Item = (u64, &[u64])> {
-        self.blocks.iter().map(|(&block, counts)| (block, &**counts))
+        self.blocks
+            .iter()
+            .map(|(&block, counts)| (block, &**counts))
     }
 
     /// Adds units of one class.
@@ -126,7 +128,9 @@ impl Buckets {
             };
             let cell = cells.entry(places.start >> shift);
             let cell = cell.or_insert_with(|| vec![0; self.classes].into());
-            cell.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            cell.iter_mut()
+                .zip(counts)
+                .for_each(|(sum, count)| *sum += count);
         }
         cells
     }

@@ -36,11 +36,7 @@ impl Space {
 
     /// Returns the line of these ranges, as [`Space::new`], in which places keep their
     /// alignment also up to `frames`, a power of two.
-    pub fn aligned(
-        page: u64,
-        frames: u64,
-        ranges: impl IntoIterator<Item = Range<u64>>,
-    ) -> Self {
+    pub fn aligned(page: u64, frames: u64, ranges: impl IntoIterator<Item = Range<u64>>) -> Self {
         let unit = (UNIT / page).max(1).max(frames);
         let mut pieces = Vec::<Piece>::new();
         for range in ranges.into_iter().filter(|range| !range.is_empty()) {

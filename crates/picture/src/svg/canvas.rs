@@ -102,7 +102,10 @@ impl Canvas {
             Align::Right => " text-anchor=\"end\"",
         };
         let (x, y, class) = (Decimal(x), Decimal(y), style.class());
-        let _ = write!(self.body, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\"{anchor}>");
+        let _ = write!(
+            self.body,
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\"{anchor}>"
+        );
         text::push_escaped(words, &mut self.body);
         self.body.push_str("</text>\n");
     }
@@ -189,7 +192,11 @@ impl Canvas {
         );
         for style in Style::ALL {
             let (class, size) = (style.class(), style.size());
-            let weight = if style.is_bold() { ";font-weight:600" } else { "" };
+            let weight = if style.is_bold() {
+                ";font-weight:600"
+            } else {
+                ""
+            };
             let family = match style.is_fixed() {
                 true => format!(";font-family:{FIXED}"),
                 false => String::new(),

@@ -203,10 +203,7 @@ impl Canvas {
             self.text(x, baseline, Style::Muted, Align::Right, &part);
             x += 8.0;
             let room = column.right() - x;
-            self.fill(
-                Rect::new(x, top + 3.0, room, 12.0),
-                &crate::palette::TRACK,
-            );
+            self.fill(Rect::new(x, top + 3.0, room, 12.0), &crate::palette::TRACK);
             let long = share(row.bytes, whole, room);
             if row.bytes > 0 {
                 // More than nothing is visible.

@@ -89,13 +89,22 @@ fn description(record: &MachineRecord, uses: &[(&Class, u64)]) -> String {
         most.collect::<Vec<_>>().join(", ")
     );
     words += &match record.unexplained.get() {
-        less if less < 0.0 => format!("; counters have {} more than the frames", rough(-less as u64)),
-        more => format!("; {} is explained by no flag and no counter", rough(more as u64)),
+        less if less < 0.0 => format!(
+            "; counters have {} more than the frames",
+            rough(-less as u64)
+        ),
+        more => format!(
+            "; {} is explained by no flag and no counter",
+            rough(more as u64)
+        ),
     };
     let huge = record.contiguity.iter().find(|block| block.blocks > 0);
     if let Some(huge) = huge {
         let free = percent(huge.free, huge.blocks);
-        words += &format!("; {free} of the blocks of {} are free as a whole", rough(huge.size));
+        words += &format!(
+            "; {free} of the blocks of {} are free as a whole",
+            rough(huge.size)
+        );
     }
     words + "."
 }
@@ -138,7 +147,10 @@ impl Canvas {
                 Column::LEFT,
                 y,
                 Style::Muted,
-                &format!("Counters have {} more than the frames.", rough(-unexplained as u64)),
+                &format!(
+                    "Counters have {} more than the frames.",
+                    rough(-unexplained as u64)
+                ),
             ),
             false => y,
         }
@@ -256,7 +268,11 @@ impl Canvas {
             ];
             let name = format!("{} of {}", block.blocks, rough(block.size));
             let share = |count| percent(count, block.blocks);
-            let words = format!("{} free, {} unmovable", share(block.free), share(block.unmovable));
+            let words = format!(
+                "{} free, {} unmovable",
+                share(block.free),
+                share(block.unmovable)
+            );
             y = self.stack_row(column, y, &name, &words, &parts, block.blocks);
             is_drawn = true;
         }
@@ -267,7 +283,11 @@ impl Canvas {
             (unknown.into(), "unknown"),
         ];
         match is_drawn {
-            true => self.legend(column, y, &legend.map(|(fill, word)| (fill, word.to_owned()))),
+            true => self.legend(
+                column,
+                y,
+                &legend.map(|(fill, word)| (fill, word.to_owned())),
+            ),
             false => y,
         }
     }

@@ -4,11 +4,46 @@
 mod canvas;
 mod chart;
 pub mod machine;
+pub mod physical;
+pub mod resident;
+mod rows;
 mod square;
+mod stretches;
+pub mod summary;
 mod text;
+mod usage_rows;
+
+use process_introspection_export::{ProcessIdentity, State};
 
 use crate::palette;
 use canvas::Fill;
+
+/// Process that a picture is about.
+#[derive(Clone, Debug)]
+struct Owner {
+    pid: u32,
+    command: Vec<u8>,
+}
+
+impl Owner {
+    fn of(process: ProcessIdentity<'_>) -> Self {
+        Self {
+            pid: process.pid,
+            command: process.command.0.to_vec(),
+        }
+    }
+
+    /// Returns a title that begins with `what`.
+    fn title(&self, what: &str) -> String {
+        format!("{what} of process {}", self.pid)
+    }
+}
+
+/// Returns the place of a state in the order of [`palette::STATES`].
+fn index_of(state: State) -> usize {
+    let found = State::ALL.iter().position(|&one| one == state);
+    found.expect("each state is one of all")
+}
 
 /// Returns the colour of a size on the scale that begins at the smallest one and has a step for
 /// each power of two.

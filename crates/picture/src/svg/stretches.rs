@@ -19,7 +19,8 @@ pub(crate) struct Piece<'a> {
     /// Whether it counts as memory.
     pub(crate) is_memory: bool,
     pub(crate) kind: &'static str,
-    pub(crate) prot: &'static str,
+    /// Protection, and whether the mapping is shared.
+    pub(crate) prot: (&'static str, bool),
     pub(crate) name: &'a [u8],
 }
 
@@ -36,8 +37,8 @@ pub(crate) struct Stretch {
     pub(crate) stretches: u64,
     /// Kinds of its mappings, without repetitions.
     pub(crate) kinds: Vec<&'static str>,
-    /// Protection, if there is one only.
-    pub(crate) prot: Option<&'static str>,
+    /// Protection and sharing, if there is one only.
+    pub(crate) prot: Option<(&'static str, bool)>,
     pub(crate) name: Vec<u8>,
     /// Bytes of each class.
     pub(crate) classes: Vec<u64>,
@@ -81,7 +82,10 @@ impl Stretches {
 
     /// Adds a piece, which is behind the ones before.
     pub(crate) fn add(&mut self, piece: &Piece<'_>) {
-        let continues = self.all.last().is_some_and(|last| last.is_continued_by(piece));
+        let continues = self
+            .all
+            .last()
+            .is_some_and(|last| last.is_continued_by(piece));
         if !continues {
             if self.all.len() >= MOST {
                 self.join(KEPT);
@@ -133,10 +137,17 @@ impl Stretches {
         order.sort_by_key(|&index| {
             let stretch = &self.all[index];
             // One that was joined stays so.
-            (stretch.strip.is_none(), Reverse((stretch.memory, stretch.bytes)), index)
+            (
+                stretch.strip.is_none(),
+                Reverse((stretch.memory, stretch.bytes)),
+                index,
+            )
         });
         let mut is_kept = vec![false; self.all.len()];
-        order.iter().take(kept).for_each(|&index| is_kept[index] = self.all[index].strip.is_some());
+        order
+            .iter()
+            .take(kept)
+            .for_each(|&index| is_kept[index] = self.all[index].strip.is_some());
         let mut joined = Vec::<Stretch>::new();
         let mut is_after_joined = false;
         for (stretch, is_kept) in std::mem::take(&mut self.all).into_iter().zip(is_kept) {
@@ -208,7 +219,7 @@ mod tests {
             class,
             is_memory: class > 0,
             kind: "file",
-            prot: "rw-",
+            prot: ("rw-", false),
             name,
         }
     }
@@ -216,11 +227,20 @@ mod tests {
     #[test]
     fn mappings_of_one_object_are_a_stretch_and_a_far_one_is_another() {
         let mut stretches = Stretches::new(4096, 2);
-        for (start, name) in [(0, &b"a"[..]), (2, b"a"), (10, b"a"), (20, b"b"), (9000, b"b")] {
+        for (start, name) in [
+            (0, &b"a"[..]),
+            (2, b"a"),
+            (10, b"a"),
+            (20, b"b"),
+            (9000, b"b"),
+        ] {
             stretches.add(&piece(start, 2, 1, name));
         }
         let all = stretches.finish(9);
-        let ends: Vec<_> = all.iter().map(|one| (one.start / 4096, one.end / 4096)).collect();
+        let ends: Vec<_> = all
+            .iter()
+            .map(|one| (one.start / 4096, one.end / 4096))
+            .collect();
         assert_eq!(ends, [(0, 12), (20, 22), (9000, 9002)]);
         assert_eq!(all[0].bytes, 6 * 4096);
         assert_eq!(all[0].cells(4096).len(), 6);
@@ -233,7 +253,11 @@ mod tests {
         let mut at = 0;
         let mut memory = 0;
         for (index, name) in (0u64..).zip(&names) {
-            let pages = if index % 1000 == 7 { 5000 + index } else { 1 + index % 7 };
+            let pages = if index % 1000 == 7 {
+                5000 + index
+            } else {
+                1 + index % 7
+            };
             let class = u8::from(index % 3 == 1);
             stretches.add(&piece(at, pages, class, name.as_bytes()));
             memory += if class == 1 { pages * 4096 } else { 0 };
@@ -244,7 +268,10 @@ mod tests {
         let all = stretches.finish(2);
         assert!(all.len() <= 5, "{}", all.len());
         let kept: Vec<_> = all.iter().filter(|one| one.stretches == 1).collect();
-        let names: Vec<_> = kept.iter().map(|one| String::from_utf8_lossy(&one.name)).collect();
+        let names: Vec<_> = kept
+            .iter()
+            .map(|one| String::from_utf8_lossy(&one.name))
+            .collect();
         assert_eq!(names, ["1007", "4007"]);
         assert_eq!(all.iter().map(|one| one.memory).sum::<u64>(), memory);
         assert_eq!(all.iter().map(|one| one.stretches).sum::<u64>(), 5000);

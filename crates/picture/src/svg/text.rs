@@ -139,25 +139,57 @@ pub(crate) fn name(name: &[u8]) -> String {
     tame(&Name(start).printable()) + "…" + &tame(&Name(end).printable())
 }
 
+/// Returns the bytes of a command line from the fields of a record.
+pub(crate) fn command_bytes(command: &str, hex: Option<&str>) -> Vec<u8> {
+    let bytes = hex.and_then(|hex| {
+        let digits = (0..hex.len() / 2).map(|at| hex.get(2 * at..2 * at + 2));
+        let bytes = digits.map(|digits| u8::from_str_radix(digits?, 16).ok());
+        bytes.collect::<Option<Vec<u8>>>()
+    });
+    bytes.unwrap_or_else(|| command.as_bytes().to_vec())
+}
+
+/// Returns a command line in so many columns: its end is cut off, but first the program's
+/// directory, if the program's name does not fit behind it.
+pub(crate) fn command(command: &[u8], columns: usize) -> String {
+    let shown = name(command);
+    let program = shown.split(' ').next().unwrap_or_default();
+    let shown = match program.rfind('/') {
+        Some(slash) if program.chars().count() >= columns => format!("…{}", &shown[slash..]),
+        _ => shown,
+    };
+    match columns_of(&shown) <= columns {
+        true => shown,
+        false => beginning(&mut shown.chars(), columns.saturating_sub(1)) + "…",
+    }
+}
+
+fn columns_of(text: &str) -> usize {
+    let widths = text.chars().map(|character| character.width().unwrap_or(0));
+    widths.sum()
+}
+
+/// Returns the first characters that fit in so many columns.
+fn beginning(characters: &mut dyn Iterator<Item = char>, columns: usize) -> String {
+    let mut left = columns;
+    let fitting = characters.map_while(|character| {
+        left = left.checked_sub(character.width().unwrap_or(0))?;
+        Some(character)
+    });
+    fitting.collect()
+}
+
 /// Returns the start and the end of text in so many columns, with an ellipsis between. The
 /// end, where a file's name is, gets the larger half.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
-    let of = |text: &str| -> usize { text.chars().map(|one| one.width().unwrap_or(0)).sum() };
-    if of(text) <= columns {
+    if columns_of(text) <= columns {
         return text.to_owned();
     }
     let room = columns.saturating_sub(1);
-    let fits = |characters: &mut dyn Iterator<Item = char>, room: usize| -> usize {
-        let mut left = room;
-        let taken = characters.map_while(|character| {
-            left = left.checked_sub(character.width().unwrap_or(0))?;
-            Some(character.len_utf8())
-        });
-        taken.sum()
-    };
-    let start = fits(&mut text.chars(), room / 2);
-    let end = fits(&mut text.chars().rev(), room - room / 2);
-    format!("{}…{}", &text[..start], &text[text.len() - end..])
+    let start = beginning(&mut text.chars(), room / 2);
+    let end = beginning(&mut text.chars().rev(), room - room / 2);
+    let end: String = end.chars().rev().collect();
+    format!("{start}…{end}")
 }
 
 /// Returns the beginning of text that fits in a width, with an ellipsis if that is not all.
@@ -204,7 +236,10 @@ mod tests {
         assert_eq!(cut("abc", 0), "…");
         assert_eq!(cut("漢字漢字", 5), "漢…字");
         let shown = fitting("mmmmmmmmmm", 60.0, Style::Plain);
-        assert!(shown.ends_with('…') && width(&shown, Style::Plain) <= 60.0, "{shown}");
+        assert!(
+            shown.ends_with('…') && width(&shown, Style::Plain) <= 60.0,
+            "{shown}"
+        );
     }
 
     #[test]

@@ -35,13 +35,38 @@ pub(crate) fn runs() -> Vec<(u64, u64, FrameUse)> {
     fill(0, MIB, 64, &[Reserved, Unflagged]);
     fill(MIB, 32 * MIB, 4096, &[Reserved, Kernel, Unflagged]);
     fill(32 * MIB, GIB, 512, &[Slab, PageCacheUnmapped, Kernel, Free]);
-    fill(GIB, 2 * GIB, 3000, &[PageCacheUnmapped, PageCacheUnmapped, PageCacheMapped]);
-    fill(2 * GIB, 3 * GIB, 700, &[Anonymous, Anonymous, Free, PageTable]);
+    fill(
+        GIB,
+        2 * GIB,
+        3000,
+        &[PageCacheUnmapped, PageCacheUnmapped, PageCacheMapped],
+    );
+    fill(
+        2 * GIB,
+        3 * GIB,
+        700,
+        &[Anonymous, Anonymous, Free, PageTable],
+    );
     fill(4 * GIB, 8 * GIB, 32768, &[HugetlbMapped]);
     fill(8 * GIB, 9 * GIB, 32768, &[HugetlbUnmapped]);
-    fill(9 * GIB, 11 * GIB, 512, &[Anonymous, Anonymous, PageCacheUnmapped, Slab]);
-    fill(11 * GIB, 12 * GIB, 90, &[Shmem, Anonymous, PageTable, Unflagged]);
-    fill(12 * GIB, 15 * GIB, 9000, &[PageCacheUnmapped, PageCacheMapped, Anonymous]);
+    fill(
+        9 * GIB,
+        11 * GIB,
+        512,
+        &[Anonymous, Anonymous, PageCacheUnmapped, Slab],
+    );
+    fill(
+        11 * GIB,
+        12 * GIB,
+        90,
+        &[Shmem, Anonymous, PageTable, Unflagged],
+    );
+    fill(
+        12 * GIB,
+        15 * GIB,
+        9000,
+        &[PageCacheUnmapped, PageCacheMapped, Anonymous],
+    );
     fill(15 * GIB, 17 * GIB, 60000, &[Free, Free, Free, Anonymous]);
     runs
 }
@@ -96,7 +121,11 @@ pub(crate) fn record() -> MachineRecord {
     };
     let paid = [
         payer("cgroup", "/system.slice/postgresql.service", 2 << 30),
-        payer("cgroup", "/user.slice/user-1000.slice/session-3.scope", 900 << 20),
+        payer(
+            "cgroup",
+            "/user.slice/user-1000.slice/session-3.scope",
+            900 << 20,
+        ),
         payer("cgroup", "/system.slice/docker-5e1f0c.scope", 610 << 20),
         payer("cgroup", "/system.slice/systemd-journald.service", 88 << 20),
         payer("kernel", "", of(FrameUse::Slab) + hidden),
@@ -153,7 +182,9 @@ pub(crate) fn record() -> MachineRecord {
         counted: present,
         mem_total: Some(present - (300 << 20)),
         uses: uses.collect(),
-        unflagged: parts.map(|(part, bytes)| UnflaggedRecord { part, bytes }).to_vec(),
+        unflagged: parts
+            .map(|(part, bytes)| UnflaggedRecord { part, bytes })
+            .to_vec(),
         unexplained: Real::from(hidden - explained),
         payers: Some(payers),
         nodes: vec![MachineNodeRecord {
