@@ -27,3 +27,17 @@ fn the_picture_of_a_machine_is_the_committed_one() {
     let picture = svg::machine::draw(&samples::machine::record(), Some(&square));
     check("machine.svg", &picture);
 }
+
+#[test]
+fn the_picture_of_a_process_is_the_committed_one() {
+    let parts = samples::process::database();
+    check(
+        "physical.svg",
+        &samples::process::physical(&parts, b"postgres"),
+    );
+}
+
+#[test]
+fn the_picture_of_the_classes_is_the_committed_one() {
+    check("classes.svg", &svg::classes::draw());
+}

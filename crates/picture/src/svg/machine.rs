@@ -13,14 +13,12 @@ use crate::palette::{self, Class};
 use crate::svg::canvas::{Canvas, Fill};
 use crate::svg::chart::{BarRow, Column, Part};
 use crate::svg::square::{self, SIDE};
-use crate::svg::text::Style;
+use crate::svg::text::{self, Style};
 
 /// Number of payers that have a row.
 const PAYERS: usize = 8;
 /// Number of zones that have a row.
 const ZONES: usize = 8;
-/// Number of sizes of free blocks that have a row.
-const FREE: usize = 16;
 
 /// Returns the picture of a machine's memory, and of the uses of its frames if they are known.
 /// The classes of the square are [`FrameUse::ALL`].
@@ -211,7 +209,7 @@ impl Canvas {
         let all = sizes.iter().map(|(size, blocks)| size * blocks).sum();
         let words = format!("{} by size of block", rough(all));
         let y = self.heading(Column::RIGHT, top, "Free memory", &words);
-        let sizes: Vec<_> = sizes.into_iter().take(FREE).collect();
+        let sizes: Vec<_> = sizes.into_iter().collect();
         let smallest = sizes.first().map_or(1, |&(size, _)| size);
         let rows = sizes.iter().map(|&(size, blocks)| {
             let fill = super::size_fill(size, smallest);
@@ -237,7 +235,7 @@ impl Canvas {
                 Part::new("", Fill::new(used, used), zone.present - unused),
                 Part::new("", free, unused),
             ];
-            let name = format!("node {} {}", zone.node, zone.zone);
+            let name = format!("node {} {}", zone.node, text::tame(&zone.zone));
             let words = format!("{}, {} free", rough(zone.present), rough(unused));
             y = self.stack_row(Column::LEFT, y, &name, &words, &parts, largest.unwrap_or(0));
         }

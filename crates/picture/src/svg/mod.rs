@@ -3,6 +3,7 @@
 
 mod canvas;
 mod chart;
+pub mod classes;
 pub mod machine;
 pub mod physical;
 pub mod resident;
@@ -43,6 +44,14 @@ impl Owner {
 fn index_of(state: State) -> usize {
     let found = State::ALL.iter().position(|&one| one == state);
     found.expect("each state is one of all")
+}
+
+/// Returns the width of text that has this class in the style sheets of pictures, at least as
+/// large as in the fonts in which it is shown; `None` if there is no such class.
+pub fn width_of(class: &str, words: &str) -> Option<f64> {
+    let mut styles = text::Style::ALL.into_iter();
+    let style = styles.find(|style| style.class() == class)?;
+    Some(text::width(words, style))
 }
 
 /// Returns the colour of a size on the scale that begins at the smallest one and has a step for

@@ -272,7 +272,7 @@ mod tests {
             .iter()
             .map(|one| String::from_utf8_lossy(&one.name))
             .collect();
-        assert_eq!(names, ["1007", "4007"]);
+        assert_eq!(names, ["7", "3007"]);
         assert_eq!(all.iter().map(|one| one.memory).sum::<u64>(), memory);
         assert_eq!(all.iter().map(|one| one.stretches).sum::<u64>(), 5000);
         let bytes: u64 = all.iter().map(|one| one.bytes).sum();

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 
 use process_introspection::{FrameUse, MappingKind};
 use process_introspection_export::{
-    percent, policy_label, rough, ContiguityRecord, HugePagesRecord, KindRecord, PagesRecord,
-    State, SummaryRecord, UsageRecord,
+    percent, policy_label, rough, ContiguityRecord, HugePagesRecord, KindRecord, NodeRecord,
+    PagesRecord, State, SummaryRecord, UsageRecord,
 };
 
 use crate::palette;
@@ -45,17 +45,7 @@ pub fn draw(record: &SummaryRecord, missing: &[String]) -> String {
     }
     let nodes = record.nodes.as_deref().unwrap_or_default();
     if nodes.len() > 1 {
-        let all = nodes.iter().map(|node| node.bytes).sum();
-        right = canvas.heading(Column::RIGHT, right, "Nodes", "");
-        let rows = nodes.iter().take(NODES).zip(palette::SERIES.iter().cycle());
-        let rows = rows.map(|(node, &color)| {
-            let name = match node.node {
-                Some(node) => format!("node {node}"),
-                None => "unknown".to_owned(),
-            };
-            BarRow::word(name, Fill::new(color, color), node.bytes)
-        });
-        right = canvas.bars(Column::RIGHT, right, &rows.collect::<Vec<_>>(), all);
+        right = canvas.nodes(nodes, right);
     }
     y = left.max(right);
     canvas.finish(y + 14.0, &title, &description(record))
@@ -256,6 +246,32 @@ impl Canvas {
         let y = self.bars(Column::LEFT, y, &rows, whole);
         let words = "Grey: why small entries map it.";
         self.prose(Column::LEFT, y - 2.0, Style::Muted, words) + 8.0
+    }
+
+    /// Draws the memory on each node.
+    fn nodes(&mut self, nodes: &[NodeRecord], top: f64) -> f64 {
+        let all = nodes.iter().map(|node| node.bytes).sum();
+        let y = self.heading(Column::RIGHT, top, "Nodes", "");
+        let colors = palette::SERIES.iter().cycle();
+        let mut rows: Vec<_> = nodes
+            .iter()
+            .take(NODES)
+            .zip(colors)
+            .map(|(node, &color)| {
+                let name = match node.node {
+                    Some(node) => format!("node {node}"),
+                    None => "unknown".to_owned(),
+                };
+                BarRow::word(name, Fill::new(color, color), node.bytes)
+            })
+            .collect();
+        let rest = nodes.get(NODES..).unwrap_or_default();
+        if !rest.is_empty() {
+            let bytes = rest.iter().map(|node| node.bytes).sum();
+            let words = format!("{} others", rest.len());
+            rows.push(BarRow::word(words, &palette::OTHER, bytes));
+        }
+        self.bars(Column::RIGHT, y, &rows, all)
     }
 
     fn contiguity(&mut self, contiguity: &ContiguityRecord, top: f64) -> f64 {

@@ -10,7 +10,7 @@ use crate::svg::text::{self, Style};
 /// Place of the line of text in a row.
 const BASELINE: f64 = 13.0;
 /// Ends of the columns of numbers of a kind.
-const KIND: [f64; 5] = [176.0, 238.0, 292.0, 346.0, 398.0];
+const KIND: [f64; 5] = [170.0, 244.0, 296.0, 348.0, 400.0];
 /// Ends of the columns of numbers of a process, and the beginning of its command.
 const PROCESS: [f64; 4] = [84.0, 140.0, 196.0, 252.0];
 const COMMAND: f64 = 262.0;

@@ -5,6 +5,8 @@
 #![allow(dead_code)]
 
 pub(crate) mod machine;
+pub(crate) mod process;
+pub(crate) mod summary;
 
 /// Source of numbers that are the same in each run (xorshift).
 pub(crate) struct Numbers(u64);
