@@ -272,11 +272,11 @@ fn the_size_is_bounded_whatever_the_machine() {
         free: 0,
         per_cpu: 0,
     });
-    let free = (0..5000 * 40).map(|index| FreeRecord {
-        node: index / 40,
+    let free = (0..5000 * 20).map(|index| FreeRecord {
+        node: index / 20,
         zone: "Normal".to_owned(),
-        page_order: index % 40,
-        size: 4096 << (index % 40),
+        page_order: index % 20,
+        size: 4096 << (index % 20),
         blocks: 3,
     });
     let machine = MachineRecord {

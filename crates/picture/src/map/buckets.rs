@@ -56,6 +56,15 @@ impl Buckets {
     /// # Panics
     /// If there is no such class.
     pub fn add(&mut self, units: Range<u64>, class: u8) {
+        // So many blocks at least are in the range alone.
+        let blocks = units.end.saturating_sub(units.start) >> self.shift;
+        if let Some(excess) = (blocks / self.most as u64).checked_ilog2() {
+            let mut shift = self.shift + excess;
+            while (units.end - units.start) >> shift > self.most as u64 {
+                shift += 1;
+            }
+            self.coarsen(shift);
+        }
         let mut at = units.start;
         while at < units.end {
             let block = at >> self.shift;

@@ -135,7 +135,7 @@ impl Picture {
         let y = canvas.prose(Column::ALL, y - 6.0, Style::Muted, words) + 8.0;
         let rows = Rows {
             page: self.page,
-            memory: "RAM",
+            memory: "MEMORY",
             fills: &fills,
             space: Some(&space),
         };

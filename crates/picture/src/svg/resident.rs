@@ -108,7 +108,7 @@ impl Picture {
         let y = canvas.prose(Column::ALL, y - 6.0, Style::Muted, words) + 8.0;
         let rows = Rows {
             page: self.page,
-            memory: "RES",
+            memory: "MEMORY",
             fills: &fills,
             space: None,
         };
