@@ -220,6 +220,21 @@ mod tests {
         }
     }
 
+    /// Strips have both at full height: RAM by the size of its runs, and device memory.
+    #[test]
+    fn sizes_differ_from_device_memory_for_every_eye() {
+        let device = of_state(State::Device);
+        for (color, sizes) in [(device.light, SIZES_LIGHT), (device.dark, SIZES_DARK)] {
+            for (size, eye) in sizes
+                .iter()
+                .flat_map(|size| Eye::ALL.map(|eye| (size, eye)))
+            {
+                let distance = color.distance(*size, eye);
+                assert!(distance > 0.05, "{size} {eye:?}: {distance}");
+            }
+        }
+    }
+
     #[test]
     fn text_is_legible_on_both_backgrounds() {
         for (class, least) in [(TEXT, 7.0), (MUTED, 4.5)] {

@@ -57,7 +57,7 @@ const SVG: &str = "svg";
 pub(crate) fn with_pictures(format: Arg) -> Arg {
     format
         .value_parser(FormatParser { draws: true })
-        .help("Output format: table (default), json, jsonl, csv, arrow or svg")
+        .help("Format: table (default), json, jsonl, csv, arrow or svg")
 }
 
 /// Parser of the name of a format.

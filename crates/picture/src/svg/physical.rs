@@ -129,7 +129,8 @@ impl Picture {
         let stretches = self.stretches.finish(rows::KEPT);
         let space = rows::space_of(&stretches, self.page);
         let y = canvas.heading(Column::ALL, left.max(right), "Address space", "");
-        let words = "Left: the state at each address; RAM has the colour of the size of its runs. \
+        let words =
+            "Left: RAM in the colour of the size of its runs, other states at half height. \
                      Right: how much of the row is in each part of physical memory. Rows of \
                      several mappings have one state behind the other.";
         let y = canvas.prose(Column::ALL, y - 6.0, Style::Muted, words) + 8.0;
@@ -137,6 +138,7 @@ impl Picture {
             page: self.page,
             memory: "MEMORY",
             fills: &fills,
+            is_low: &|class| class >= SIZES && class != SIZES + index_of(State::Device),
             space: Some(&space),
         };
         let y = rows.draw(&mut canvas, y, &stretches);

@@ -110,6 +110,7 @@ impl Picture {
             page: self.page,
             memory: "MEMORY",
             fills: &fills,
+            is_low: &|_| false,
             space: None,
         };
         let y = rows.draw(&mut canvas, y, &stretches);

@@ -30,13 +30,15 @@ const GAP: f64 = 14.0;
 const CELL: f64 = 2.0;
 
 /// Rows of an address space.
-#[derive(Debug)]
 pub(crate) struct Rows<'a> {
     pub(crate) page: u64,
     /// Title of the column of memory.
     pub(crate) memory: &'a str,
     /// Colours of classes.
     pub(crate) fills: &'a [Fill],
+    /// Classes that are drawn at half height, so that they need not differ from others in
+    /// colour alone.
+    pub(crate) is_low: &'a dyn Fn(usize) -> bool,
     /// Frames in a line, if addresses are known.
     pub(crate) space: Option<&'a Space>,
 }
@@ -170,7 +172,8 @@ impl Rows<'_> {
         canvas.fill(strip, &palette::TRACK);
         let mut cells = vec![Vec::new(); self.fills.len()];
         let mut push = |class: usize, from: f64, to: f64| {
-            let rect = Rect::new(STRIPS + from, top, to - from, STRIP);
+            let height = STRIP / if (self.is_low)(class) { 2.0 } else { 1.0 };
+            let rect = Rect::new(STRIPS + from, top + STRIP - height, to - from, height);
             let cells: &mut Vec<Rect> = &mut cells[class];
             match cells.last_mut() {
                 Some(last) if (last.x + last.width - rect.x).abs() < 0.01 => {
