@@ -87,7 +87,7 @@ impl TypedValueParser for FormatParser {
             let message = "--format svg is a picture, which only physical, resident, summary and \
                            machine draw";
             let error = clap::Error::raw(ErrorKind::ArgumentConflict, message);
-            return Err(error.with_cmd(command));
+            return Err(error.format(&mut command.clone()));
         }
         let names = PossibleValuesParser::new(self.names());
         let parser = names.try_map(|name| match &*name {

@@ -246,9 +246,12 @@ fn cells_of(stretch: &Stretch, space: &Space, count: usize) -> Vec<Vec<f64>> {
             // Where in the block the frames are is not known: they are spread over it.
             let at = |place: u64| place as f64 / places * count as f64;
             let (start, end) = (at(range.start), at(range.end));
-            for index in start as usize..(end.ceil() as usize).min(count) {
+            let touched = start as usize..(end.ceil() as usize).min(count);
+            let first = touched.start;
+            let touched = cells.get_mut(touched).into_iter().flatten();
+            for (index, cell) in (first..).zip(touched) {
                 let part = (end.min(index as f64 + 1.0) - start.max(index as f64)) / (end - start);
-                for (sum, &frames) in cells[index].iter_mut().zip(counts) {
+                for (sum, &frames) in cell.iter_mut().zip(counts) {
                     *sum += frames as f64 * part;
                 }
             }
