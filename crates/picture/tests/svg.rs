@@ -224,7 +224,7 @@ fn the_size_is_bounded_whatever_the_process() {
     let mut numbers = Numbers::new();
     let kinds = ["anon", "file", "elf", "shm"];
     let (mut parts, mut vpn) = (Vec::new(), 16);
-    for mapping in 0..6000u64 {
+    for mapping in 0..2000u64 {
         let name = format!(
             "/mapping/{mapping}{}",
             "x".repeat(numbers.below(300) as usize)
@@ -280,7 +280,7 @@ fn the_size_is_bounded_whatever_the_machine() {
         blocks: 3,
     });
     let machine = MachineRecord {
-        payers: Some(vec![payer; 50_000]),
+        payers: Some(vec![payer; 3000]),
         zones: zones.collect(),
         free: free.collect(),
         ..machine
@@ -309,7 +309,7 @@ fn the_size_is_bounded_whatever_the_number_of_processes_and_nodes() {
     check("summary", &svg::summary::draw(&record, &[]));
     check(
         "summaries",
-        &svg::summary::draw_several(&vec![record; 2000]),
+        &svg::summary::draw_several(&vec![record; 300]),
     );
 }
 
