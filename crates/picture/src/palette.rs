@@ -33,6 +33,13 @@ pub const LIGHT: Color = Color(0xffffff);
 /// Dark background of pictures.
 pub const DARK: Color = Color(0x16181d);
 
+/// Text and lines of pictures.
+pub const TEXT: Class = class("text", 0x1f2328, 0xe6edf3, 'x');
+/// Text of less weight.
+pub const MUTED: Class = class("muted", 0x59636e, 0x9aa4af, 'x');
+/// Places of bars and strips that nothing fills.
+pub const TRACK: Class = class("track", 0xf0f2f5, 0x22252b, ' ');
+
 /// Uses of frames, in the order of [`FrameUse::ALL`].
 pub const USES: [Class; FrameUse::ALL.len()] = [
     class(FrameUse::Anonymous.name(), 0x5176e0, 0x3a76ef, 'A'),
@@ -210,6 +217,29 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Strips have both at full height: RAM by the size of its runs, and device memory.
+    #[test]
+    fn sizes_differ_from_device_memory_for_every_eye() {
+        let device = of_state(State::Device);
+        for (color, sizes) in [(device.light, SIZES_LIGHT), (device.dark, SIZES_DARK)] {
+            for (size, eye) in sizes
+                .iter()
+                .flat_map(|size| Eye::ALL.map(|eye| (size, eye)))
+            {
+                let distance = color.distance(*size, eye);
+                assert!(distance > 0.05, "{size} {eye:?}: {distance}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_legible_on_both_backgrounds() {
+        for (class, least) in [(TEXT, 7.0), (MUTED, 4.5)] {
+            assert!(class.light.contrast(LIGHT) >= least, "{}", class.word);
+            assert!(class.dark.contrast(DARK) >= least, "{}", class.word);
         }
     }
 

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 
-use process_introspection::{Cgroup, FrameTally, MemoryBalance};
+use process_introspection::{Cgroup, FrameRun, FrameTally, MemoryBalance};
 
 use crate::lake::error::LakeError;
 use crate::lake::read::Snapshot;
@@ -67,6 +67,18 @@ impl Snapshot {
     /// # Errors
     /// [`LakeError::Io`], [`LakeError::Damaged`].
     pub fn machine(&self) -> Result<Option<StoredMachine>, LakeError> {
+        self.machine_with(|_| ())
+    }
+
+    /// Returns the memory of the machine as [`Snapshot::machine`], and passes each run of its
+    /// frames to `each`, ascending.
+    ///
+    /// # Errors
+    /// As [`Snapshot::machine`].
+    pub fn machine_with(
+        &self,
+        mut each: impl FnMut(&FrameRun),
+    ) -> Result<Option<StoredMachine>, LakeError> {
         let Some(frames) = self.frames(0..=u64::MAX)? else {
             return Ok(None);
         };
@@ -88,6 +100,7 @@ impl Snapshot {
             let run = row.run(zone);
             let run = run.ok_or_else(|| LakeError::damaged(&path, "it has an unknown use"))?;
             tally.add(&run);
+            each(&run);
             if let Some(inode) = row.cgroup_ino {
                 if !row.cgroup.0.is_empty() {
                     let name = OsStr::from_bytes(&row.cgroup.0);

@@ -121,7 +121,7 @@ impl<'a> Tally<'a> {
 
 impl Cell {
     /// Returns the cell with these numbers of frames of each class.
-    fn of(counts: &[u64]) -> Self {
+    pub(crate) fn of(counts: &[u64]) -> Self {
         let all: u64 = counts.iter().sum();
         let mut most = 0;
         for (class, &count) in counts.iter().enumerate() {

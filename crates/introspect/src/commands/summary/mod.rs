@@ -20,6 +20,7 @@ use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_export::{
     GroupRecord, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord, UsageRecord,
 };
+use process_introspection_picture::svg;
 
 use crate::commands::selected::Selected;
 use crate::control::launch::{launch, WalkContext};
@@ -28,7 +29,7 @@ use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
-use crate::options::output::OutputOptions;
+use crate::options::output::{with_pictures, OutputOptions};
 use crate::options::pid::TargetText;
 use crate::options::selection::MappingOption;
 use crate::options::sorting::SortOptions;
@@ -59,7 +60,8 @@ pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
     mut_arg("from", |from| from.conflicts_with_all([
         "stats",
         "deadline", "vm_flags", "freeze", "procfs", "sysfs", "at_exit", "after", "on", "command",
-    ])))]
+    ])),
+    mut_arg("format", with_pictures))]
 pub(crate) struct Arguments {
     /// Processes: PID, unique PID, `self`, or exact name
     #[arg(value_name = "PID", required_unless_present_any = ["all", "command"],
@@ -131,6 +133,11 @@ impl Arguments {
         {
             let message = "--mapping has no effect on a summary --from a snapshot, which has the \
                            numbers of whole processes: use it with --by-mapping";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        if self.output.is_picture() && (self.by_mapping || self.contiguity || self.by.is_some()) {
+            let message = "--format svg shows one process, or several beside each other: it is \
+                           not for --by-mapping, --by and --contiguity";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
         let is_one = self.launch.is_present()
@@ -252,6 +259,9 @@ impl Arguments {
         }
         match self.by_mapping {
             true => write_mappings(slice::from_ref(found), &self.sorting, &mut sink)?,
+            false if self.output.is_picture() => {
+                sink.draw(&svg::summary::draw(record, &missing))?;
+            }
             false => sink.write(&SummaryPicture {
                 record,
                 missing: &missing,
