@@ -138,6 +138,10 @@ fn last() -> std::io::Error {
 
 /// Counts signals of the first real-time number, and says how many came when
 /// SIGTERM does.
+///
+/// One thread handles both signals, the first, and SIGTERM only when no other handler
+/// runs. A thread that has taken a signal from the queue has not called its handler yet:
+/// SIGTERM in another thread would end the count before that.
 fn counts() {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     static END: AtomicBool = AtomicBool::new(false);
@@ -148,10 +152,19 @@ fn counts() {
         END.store(true, Ordering::Relaxed);
     }
     let (count, end): (extern "C" fn(i32), extern "C" fn(i32)) = (count, end);
-    // SAFETY: the handlers do nothing but set an atomic.
+    // SAFETY: the structures are filled in before they are used; zero bytes are valid for
+    // them. The handlers do nothing but set an atomic.
     unsafe {
-        libc::signal(libc::SIGRTMIN(), count as libc::sighandler_t);
+        let mut counted: libc::sigaction = std::mem::zeroed();
+        counted.sa_sigaction = count as libc::sighandler_t;
+        counted.sa_flags = libc::SA_RESTART;
+        libc::sigaddset(&mut counted.sa_mask, libc::SIGTERM);
+        libc::sigaction(libc::SIGRTMIN(), &counted, std::ptr::null_mut());
         libc::signal(libc::SIGTERM, end as libc::sighandler_t);
+        let mut both: libc::sigset_t = std::mem::zeroed();
+        libc::sigaddset(&mut both, libc::SIGRTMIN());
+        libc::sigaddset(&mut both, libc::SIGTERM);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &both, std::ptr::null_mut());
     }
     let file = std::env::var(FILE).unwrap();
     fs::write(&file, "ready").unwrap();

@@ -7,7 +7,7 @@ use crate::run::{cargo, output, Result};
 
 /// Each package of the workspace with the packages of the workspace and the others that
 /// it may depend on.
-const ALLOWED: [(&str, &[&str], Others); 11] = [
+const ALLOWED: [(&str, &[&str], Others); 12] = [
     (
         "process-introspection-core",
         &[],
@@ -34,11 +34,17 @@ const ALLOWED: [(&str, &[&str], Others); 11] = [
         Others::Any,
     ),
     (
+        "process-introspection-picture",
+        &["process-introspection", "process-introspection-export"],
+        Others::Any,
+    ),
+    (
         "introspect-cli",
         &[
             "process-introspection",
             "process-introspection-export",
             "process-introspection-dataset",
+            "process-introspection-picture",
         ],
         Others::Any,
     ),
