@@ -111,7 +111,7 @@ pub use machine::{
 pub use machine_picture::MachinePicture;
 pub use metric::{Metric, MetricRecord, MetricSource, MetricUnit};
 pub use name::{Name, NameBuf};
-pub use number::{DeviceNumber, Hex, Real, SignedHex, Time};
+pub use number::{rough, DeviceNumber, Hex, Real, SignedHex, Time};
 pub use object::ObjectRecord;
 pub use order::{SortField, SortKey, UnknownColumn};
 pub use owner::{NamedBy, OwnedPages, OwnerKind, OwnerRecord, Searched};
