@@ -186,12 +186,13 @@ impl Cell {
         }
     }
 
-    /// Returns the rank of its difference to an earlier cell: what is unknown is last.
+    /// Returns the rank of its difference to an earlier cell, more or less: what is unknown is
+    /// last.
     pub(crate) fn change_rank(&self, before: Option<&Self>, has_ended: bool) -> Rank {
         match self {
             Self::Amount(..) => {
                 let change = self.change(before, has_ended);
-                Rank::Number(change.map_or(i128::MIN, |(change, _)| change))
+                Rank::Number(change.map_or(-1, |(change, _)| change.abs()))
             }
             other => other.rank(),
         }
@@ -343,7 +344,7 @@ impl Listed for ProcessRow {
             Cell::Number(row.counted.key.pid.into())
         }),
         column("UID", 5, 8, |row, _| {
-            let uid = row.info.as_ref().map(|info| info.uid.to_string());
+            let uid = row.facts.as_ref().map(|facts| facts.uid.to_string());
             Cell::Text(uid.unwrap_or_default())
         }),
         column("RESIDENT", 8, 1, |row, _| bytes(row.resident())),
@@ -370,7 +371,7 @@ impl Listed for ProcessRow {
             Cell::Amount(Unit::Count, amount)
         }),
         column("AGE", 6, 3, |row, now| Cell::Age(row.age(now))),
-        column("COMMAND", 10, 0, |row, _| {
+        column("COMMAND", 14, 0, |row, _| {
             Cell::Text(printable_bytes(&row.counted.command))
         }),
     ];
@@ -446,7 +447,7 @@ impl Listed for GroupRow {
             Cell::Amount(Unit::Count, amount)
         }),
         column("AGE", 6, 3, |row, now| Cell::Age(row.age(now))),
-        column("GROUP", 10, 0, |row, _| Cell::Text(group_name(&row.name))),
+        column("GROUP", 16, 0, |row, _| Cell::Text(group_name(&row.name))),
     ];
 
     fn id(&self) -> RowId {
@@ -484,7 +485,7 @@ impl Listed for MappingRow {
         column("KIND", 9, 8, |row, _| {
             Cell::Class(palette::of_kind(row.kind))
         }),
-        column("NAME", 10, 0, |row, _| Cell::Text(row.name.clone())),
+        column("NAME", 16, 0, |row, _| Cell::Text(row.name.clone())),
     ];
 
     fn id(&self) -> RowId {

@@ -76,7 +76,12 @@ impl FrameMap {
             counts.copy_from_slice(tally.counts(cell));
             counts
         };
-        let cells = (0..used).map(counts).collect();
+        let mut cells: Vec<_> = (0..used).map(counts).collect();
+        // The line of places can be longer than RAM.
+        let last = cells
+            .iter()
+            .rposition(|counts| counts.iter().any(|&count| count > 0));
+        cells.truncate(last.map_or(0, |last| last + 1));
         Ok(Self {
             space,
             shift,

@@ -43,10 +43,10 @@ pub(crate) fn word(property: Property) -> &'static str {
 
 /// Returns the name of a process's group; `None` if it is not known yet.
 pub(crate) fn name(property: Property, row: &ProcessRow) -> Option<Cow<'_, [u8]>> {
-    match (property, &row.info) {
+    match (property, &row.facts) {
         (Property::Command, _) => Some(Cow::Borrowed(&row.counted.command)),
         (_, None) => None,
-        (_, Some(info)) => Some(Cow::Owned(property.name(info))),
+        (_, Some(facts)) => Some(Cow::Owned(facts.group(property))),
     }
 }
 
@@ -123,8 +123,8 @@ impl<'a> Members<'a> {
 
     /// Returns the paths of the cgroups of the processes.
     fn cgroups(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        let infos = self.0.iter().filter_map(|row| row.info.as_ref());
-        let cgroups = infos.filter_map(|info| info.cgroup.as_ref());
+        let facts = self.0.iter().filter_map(|row| row.facts.as_ref());
+        let cgroups = facts.filter_map(|facts| facts.cgroup.as_ref());
         cgroups.map(|cgroup| cgroup.path.as_bytes())
     }
 }

@@ -47,6 +47,11 @@ pub(crate) fn press(state: &mut State, key: KeyEvent) -> Effect {
             _ => Effect::None,
         };
     }
+    if key.modifiers.contains(KeyModifiers::ALT) {
+        // Esc and a key that came together: terminals send the same for both.
+        press(state, KeyCode::Esc.into());
+        return press(state, key.code.into());
+    }
     if state.is_filtering {
         type_filter(state, key.code);
         return Effect::None;

@@ -84,7 +84,11 @@ impl List {
             Move::Last => last,
         }
         .min(last);
-        self.selected = self.ids.get(self.at).cloned();
+        // At the top, the selection stays at the top.
+        self.selected = match to {
+            Move::First => None,
+            _ => self.ids.get(self.at).cloned(),
+        };
         self.scroll();
     }
 

@@ -2,9 +2,10 @@
 //! out, nor how they are shown.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
-use process_introspection::{MappingKind, ProcessInfo};
+use process_introspection::{Cgroup, MappingKind, ProcessInfo};
 use process_introspection_export::{MachineRecord, State as PageState};
 
 use crate::grouping::Property;
@@ -30,6 +31,31 @@ pub(crate) struct Counted {
     pub(crate) virt: u64,
     /// Estimate of the resident bytes.
     pub(crate) resident: u64,
+}
+
+/// Facts of a process by which it can be grouped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) command: OsString,
+    pub(crate) uid: u32,
+    pub(crate) cgroup: Option<Cgroup>,
+}
+
+impl Facts {
+    /// Returns the name of the group of the process; empty if it is in none.
+    pub(crate) fn group(&self, property: Property) -> Vec<u8> {
+        property.name(&self.command, self.uid, self.cgroup.as_ref())
+    }
+}
+
+impl From<ProcessInfo> for Facts {
+    fn from(info: ProcessInfo) -> Self {
+        Self {
+            command: info.command,
+            uid: info.uid,
+            cgroup: info.cgroup,
+        }
+    }
 }
 
 /// Memory of a process, read page by page, or of several added up. In bytes.
@@ -82,7 +108,7 @@ pub(crate) enum Unread {
 pub(crate) struct ProcessRow {
     pub(crate) counted: Counted,
     /// `None` as long as it is not known.
-    pub(crate) info: Option<ProcessInfo>,
+    pub(crate) facts: Option<Facts>,
     /// Last complete reading, and its time.
     pub(crate) exact: Option<(Exact, Time)>,
     /// Reason why the last attempt to read it failed.
@@ -95,7 +121,7 @@ impl ProcessRow {
     pub(crate) fn new(counted: Counted) -> Self {
         Self {
             counted,
-            info: None,
+            facts: None,
             exact: None,
             unread: None,
             ended: None,
@@ -214,7 +240,7 @@ pub(crate) enum Update {
     /// All processes with memory that there are now, in the order of their keys.
     Counted(Vec<Counted>, Totals),
     /// Facts of processes.
-    Info(Vec<(Key, ProcessInfo)>),
+    Facts(Vec<(Key, Facts)>),
     /// Result of reading a process.
     Read(Key, Result<Exact, Unread>, Time),
     Groups(GroupReading),

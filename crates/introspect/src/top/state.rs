@@ -146,10 +146,10 @@ impl State {
                 self.totals = totals;
                 self.count(counted);
             }
-            Update::Info(infos) => {
-                for (key, info) in infos {
+            Update::Facts(all) => {
+                for (key, facts) in all {
                     if let Some(row) = self.process_mut(key) {
-                        row.info = Some(info);
+                        row.facts = Some(facts);
                     }
                 }
             }

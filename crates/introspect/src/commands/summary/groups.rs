@@ -86,7 +86,10 @@ impl By {
             return Ok(of_mappings(summary, mappings));
         }
         let name = match self.property() {
-            Some(property) => property.name(&process.info()?),
+            Some(property) => {
+                let info = process.info()?;
+                property.name(info.command(), info.uid, info.cgroup.as_ref())
+            }
             None => Vec::new(),
         };
         let key = GroupKey::named(name);

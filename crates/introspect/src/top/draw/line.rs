@@ -80,6 +80,18 @@ pub(super) fn shown(text: &str, look: Look) -> String {
     }
 }
 
+/// Returns a name in at most `width` columns. The end of a path says more than its beginning.
+pub(super) fn fitted_name(text: &str, width: u16, look: Look) -> String {
+    let text = shown(text, look);
+    if !text.starts_with('/') || Span::raw(&*text).width() <= usize::from(width) || width == 0 {
+        return fitted(&text, width, look);
+    }
+    let mark = if look.ascii { '<' } else { '…' };
+    let places = text.char_indices().map(|(place, _)| &text[place..]);
+    let mut ends = places.filter(|end| Span::raw(*end).width() < usize::from(width));
+    format!("{mark}{}", ends.next().unwrap_or_default())
+}
+
 /// Returns the beginning of a text, with a mark if its end is cut off.
 pub(super) fn fitted(text: &str, width: u16, look: Look) -> String {
     let text = shown(text, look);

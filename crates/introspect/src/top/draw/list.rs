@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
-use super::line::{fitted, Line};
+use super::line::{fitted_name, Line};
 use super::take_line;
 use crate::top::columns::CellText;
 use crate::top::look::Look;
@@ -101,13 +101,14 @@ fn draw_titles(table: &Table, columns: &[Place], look: Look, area: Rect, screen:
             (Some(true), true) => "v",
             (Some(false), true) => "^",
         };
-        // The arrow may replace the blank beside the title.
+        // The arrow may replace the blank beside a title that fills its column.
         let text = format!("{}{arrow}", column.title);
         let style = match column.order {
             Some(_) => look.inverse().add_modifier(Modifier::BOLD),
             None => look.inverse(),
         };
-        let extra = u16::from(!arrow.is_empty() && column.is_right);
+        let is_full = column.title.len() >= usize::from(place.width);
+        let extra = u16::from(!arrow.is_empty() && is_full);
         let width = place.width + extra;
         let rest = area.width.saturating_sub(place.x);
         draw_text(
@@ -182,7 +183,7 @@ fn draw_text(
     (area, x, width): (Rect, u16, u16),
     screen: &mut Buffer,
 ) {
-    let text = fitted(text, width, look);
+    let text = fitted_name(text, width, look);
     let used = Span::raw(&*text).width() as u16;
     let x = match is_right {
         true => x + width.saturating_sub(used),

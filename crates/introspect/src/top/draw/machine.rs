@@ -10,7 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::line::{fitted, Line};
+use super::line::{fitted, fitted_name, Line};
 use super::take_line;
 use crate::text::printable_bytes;
 use crate::top::frame_map::FrameMap;
@@ -211,17 +211,8 @@ impl Drawing<'_> {
             let share = percent(payer.bytes, record.counted);
             let start = format!("{:>6}{share:>5} ", rough(payer.bytes));
             let area = take_line(rest);
-            // The end of a path says more than its beginning.
-            let room = usize::from(area.width).saturating_sub(start.len());
-            let long = name.chars().count().saturating_sub(room);
-            let name = match long {
-                0 => name,
-                _ => {
-                    let mark = if self.look.ascii { "<" } else { "…" };
-                    let end: String = name.chars().skip(long + 1).collect();
-                    format!("{mark}{end}")
-                }
-            };
+            let room = area.width.saturating_sub(start.len() as u16);
+            let name = fitted_name(&name, room, self.look);
             self.text(&format!("{start}{name}"), Style::new(), area);
         }
     }
@@ -268,7 +259,7 @@ impl Drawing<'_> {
         }
         let width = 1usize << room.ilog2();
         let (cells, size) = map.cells(width * usize::from(rest.height));
-        let text = format!("MAP: a letter is the most frequent use in {}", rough(size));
+        let text = format!("MAP of the most frequent uses, {} a letter", rough(size));
         self.text(&text, self.look.title(), title);
         for row in cells.chunks(width) {
             let area = take_line(&mut rest);

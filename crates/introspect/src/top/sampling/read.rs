@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use process_introspection::{
-    for_each_process, AddrRange, Error, GroupScope, HugePageSettings, MemoryGroups, PageSize,
-    PassOptions, PhysicalMap, Process, ProcessInfo, UniquePid,
+    for_each_process, AddrRange, Error, GroupMemory, GroupScope, HugePageSettings, MemoryGroups,
+    PageSize, PassOptions, PhysicalMap, Process,
 };
 
 use super::order::Order;
@@ -17,7 +17,7 @@ use super::process::{self, Reading};
 use super::{machine, Board, Common};
 use crate::grouping::Property;
 use crate::top::model::{
-    GroupReading, Key, Machine, Mappings, Regions, Shown, Time, Unread, Update,
+    Facts, GroupReading, Key, Machine, Mappings, Regions, Shown, Time, Unread, Update,
 };
 
 /// Time without progress after which a process is given up for now.
@@ -41,7 +41,7 @@ pub(super) fn run(common: &Arc<Common>, updates: &Sender<Update>) {
         map: Arc::new(PhysicalMap::read_in(mounts).ok()),
         settings: Arc::new(HugePageSettings::read_in(mounts, huge)),
         tried: HashMap::new(),
-        infos: HashMap::new(),
+        facts: HashMap::new(),
         page: None,
         round: None,
         is_turn_of_visible: true,
@@ -65,7 +65,7 @@ struct Reader<'a> {
     map: Arc<Option<PhysicalMap>>,
     settings: Arc<HugePageSettings>,
     tried: HashMap<Key, Time>,
-    infos: HashMap<Key, ProcessInfo>,
+    facts: HashMap<Key, Facts>,
     /// List or picture that was read as a whole, and when.
     page: Option<(Shown, Time)>,
     round: Option<Round>,
@@ -158,7 +158,7 @@ impl Reader<'_> {
         let processes = &board.processes;
         if self.tried.len() > 2 * processes.counted.len() + TOGETHER {
             self.tried.retain(|&key, _| processes.find(key).is_some());
-            self.infos.retain(|&key, _| processes.find(key).is_some());
+            self.facts.retain(|&key, _| processes.find(key).is_some());
         }
         if let Some(round) = &mut self.round {
             round.lacking.retain(|&key| processes.find(key).is_some());
@@ -177,26 +177,29 @@ impl Reader<'_> {
         let visible = board.interest.visible.iter().copied();
         let unknown = visible
             .chain(all)
-            .filter(|key| !self.infos.contains_key(key));
+            .filter(|key| !self.facts.contains_key(key));
         let unknown: Vec<_> = unknown.take(TOGETHER).collect();
         let mounts = &self.common.settings.mounts;
         let found = unknown.iter().filter_map(|&key| {
             let (_, info) = board.processes.find(key)?.identify(mounts).ok()?;
-            Some((key, info))
+            Some((key, Facts::from(info)))
         });
         let found: Vec<_> = found.collect();
         if found.is_empty() {
             return Ok(false);
         }
-        self.infos.extend(found.iter().cloned());
+        self.facts.extend(found.iter().cloned());
         self.publish_cgroups();
-        self.updates.send(Update::Info(found))?;
+        self.updates.send(Update::Facts(found))?;
         Ok(true)
     }
 
     /// Hands the cgroups of all processes to the thread that reads what they pay for.
     fn publish_cgroups(&self) {
-        let cgroups = self.infos.values().filter_map(|info| info.cgroup.as_ref());
+        let cgroups = self
+            .facts
+            .values()
+            .filter_map(|facts| facts.cgroup.as_ref());
         let cgroups: BTreeMap<_, _> = cgroups.map(|cgroup| (&cgroup.path, cgroup)).collect();
         let cgroups = cgroups.into_values().cloned().collect();
         self.common.board().cgroups = Arc::new(cgroups);
@@ -244,10 +247,10 @@ impl Reader<'_> {
         let found = match found {
             // Something else is shown: it is tried again.
             Some(Ok((_, None))) => return Ok(()),
-            Some(Ok((info, Some(reading)))) => {
-                self.infos.insert(key, info.clone());
-                self.updates.send(Update::Info(vec![(key, info.clone())]))?;
-                Ok((info, reading))
+            Some(Ok((facts, Some(reading)))) => {
+                self.facts.insert(key, facts.clone());
+                self.updates.send(Update::Facts(vec![(key, facts)]))?;
+                Ok(reading)
             }
             Some(Err(error)) if error.is_permission_denied() => Err(Some(Unread::Denied)),
             Some(Err(error)) if error.is_silent() => Err(Some(Unread::Silent)),
@@ -256,12 +259,9 @@ impl Reader<'_> {
             Some(Err(_)) | None => Err(None),
         };
         self.tried.insert(key, at);
-        self.add_to_round(
-            key,
-            found.as_ref().ok().map(|(info, one)| (info, &one.part)),
-        );
+        self.add_to_round(key, found.as_ref().ok());
         match found {
-            Ok((_, reading)) => {
+            Ok(reading) => {
                 if with_mappings {
                     let rows = reading.mappings;
                     self.updates
@@ -301,9 +301,9 @@ impl Reader<'_> {
         board: &Board,
         key: Key,
         look: impl Fn(Process) -> Result<T, Error> + Send + Sync + 'static,
-    ) -> Option<Result<(ProcessInfo, T), Error>> {
+    ) -> Option<Result<(Facts, T), Error>> {
         let mounts = &self.common.settings.mounts;
-        let (unique, info): (UniquePid, _) = match board.processes.find(key)?.identify(mounts) {
+        let (unique, info) = match board.processes.find(key)?.identify(mounts) {
             Ok(identified) => identified,
             Err(error) => return Some(Err(error)),
         };
@@ -314,26 +314,25 @@ impl Reader<'_> {
             ControlFlow::Continue(())
         });
         let result = result?.and_then(|looked| looked);
-        Some(result.map(|found| (info, found)))
+        Some(result.map(|found| (info.into(), found)))
     }
 
     /// Adds a process to the sum over groups, without memory if it could not be read.
-    fn add_to_round(
-        &mut self,
-        key: Key,
-        found: Option<(&ProcessInfo, &process_introspection::GroupPart)>,
-    ) {
+    fn add_to_round(&mut self, key: Key, found: Option<&Reading>) {
         let Some(round) = &mut self.round else { return };
         if !round.lacking.remove(&key) {
             return;
         }
-        match (found, self.infos.get(&key)) {
-            (Some((info, part)), _) => {
-                let name = round.property.name(info);
-                round.groups.add_process([(name, part.clone())]);
-            }
-            (None, Some(info)) => _ = round.incomplete.insert(round.property.name(info)),
-            (None, None) => {}
+        let Some(name) = self
+            .facts
+            .get(&key)
+            .map(|facts| facts.group(round.property))
+        else {
+            return;
+        };
+        match found {
+            Some(reading) => round.groups.add_process([(name, reading.part.clone())]),
+            None => _ = round.incomplete.insert(name),
         }
     }
 
@@ -348,7 +347,7 @@ impl Reader<'_> {
         let Ok(found) = round.groups.finish(GroupScope::Rows, are_all, mounts, map) else {
             return Ok(());
         };
-        let own = |(name, memory): (Vec<u8>, process_introspection::GroupMemory)| {
+        let own = |(name, memory): (Vec<u8>, GroupMemory)| {
             let own = memory.frames.and_then(|frames| frames.own);
             let own = own.filter(|_| !round.incomplete.contains(&name));
             (name, own)
