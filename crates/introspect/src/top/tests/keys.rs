@@ -148,9 +148,9 @@ const TABLE: &[(&str, &str)] = &[
     // The mark and changes.
     ("Space", "processes PSSv at 310 mark 30"),
     ("k", "processes PSSv at 310 mark 30"),
-    ("k d", "processes PSSv at 310 mark 30 changes"),
+    ("k d", "processes PSSv at 1 mark 30 changes"),
     ("k d d", "processes PSSv at 310 mark 30"),
-    ("d", "processes PSSv at 310 mark 30 changes"),
+    ("Down d", "processes PSSv at 5000 mark 30 changes"),
     // The help is on top of everything.
     ("?", "processes PSSv at 310 help 0"),
     ("F1", "processes PSSv at 310 help 0"),

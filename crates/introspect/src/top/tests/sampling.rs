@@ -53,18 +53,44 @@ fn a_reading_is_the_summary_and_the_sums_of_the_kernel() {
     }
     let target = target();
     let process = Process::open(target.pid()).unwrap();
-    let summary = process.summary(.., &PhysicalMap::read().unwrap()).unwrap();
-    let Reading {
-        exact, mappings, ..
-    } = read_target(target.pid());
-    let total = &summary.total;
+    let map = PhysicalMap::read().unwrap();
+    let summarize = || {
+        let summary = process.summary(.., &map).unwrap();
+        let extents = summary.contiguity.as_ref().map(|one| one.extents());
+        let huge = summary.coverage.map(|coverage| coverage.huge);
+        (
+            summary.total,
+            extents,
+            huge,
+            process.memory_rollup().unwrap(),
+        )
+    };
+    // Pages are shared with the parent and with other tests, and the kernel moves some: equal
+    // summaries before and after a reading are those of the reading.
+    let (
+        summary,
+        Reading {
+            exact, mappings, ..
+        },
+    ) = loop {
+        let before = summarize();
+        let reading = read_target(target.pid());
+        if summarize() == before {
+            break (before, reading);
+        }
+    };
+    let (total, extents, huge, rollup) = summary;
     assert_eq!(exact.virt, total.virt);
     assert_eq!(exact.resident, total.resident);
+    assert_eq!(exact.pss, Some(total.proportional()));
+    assert_eq!(exact.uss, Some(total.unique));
     assert_eq!((exact.swap, exact.hugetlb), (total.swap, total.hugetlb));
-    assert_eq!(exact.huge, summary.coverage.map(|coverage| coverage.huge));
-    assert_eq!(exact.extents, summary.contiguity.map(|one| one.extents()));
-    assert_eq!(exact.resident, process.memory_rollup().unwrap().resident);
-    // Shares of other memory change whenever another test starts a process.
+    assert_eq!((exact.extents, exact.huge), (extents, huge));
+    assert_eq!(
+        (exact.resident, exact.uss),
+        (rollup.resident, Some(rollup.unique))
+    );
+    assert_eq!(exact.pss.unwrap() >> 10, rollup.proportional >> 10);
     let page = memory::page();
     let row = |index: usize| {
         let start = target.addresses()[index];
@@ -212,7 +238,7 @@ fn samplers_deliver_what_is_shown() {
         },
     );
     let found = found.unwrap();
-    let same = |exact: Exact| (exact.virt, exact.resident, exact.swap, exact.extents);
+    let same = |exact: Exact| (exact.virt, exact.resident, exact.swap);
     assert_eq!(same(found), same(reading.exact));
     assert!(found.pss.is_some() && found.uss.is_some());
     let found = first(Shown::Mappings, pid, |_, update| match update {
