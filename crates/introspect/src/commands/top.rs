@@ -29,11 +29,11 @@ pub(crate) const MANUAL: &str = include_str!("manual/top.txt");
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Process whose mappings are shown first: PID, unique PID, `self`, or exact name
+    /// Process to open: PID, unique PID, `self`, or exact name
     #[arg(value_name = "PID", value_hint = ValueHint::Other)]
     pid: Option<TargetText>,
-    /// Show groups first
-    #[arg(long, value_name = "GROUP", value_enum)]
+    /// Show groups: command, cgroup, unit, container, user
+    #[arg(long, value_name = "GROUP", value_enum, hide_possible_values = true)]
     by: Option<Property>,
     /// Read nothing again that is younger
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]

@@ -158,8 +158,8 @@ impl Drawing<'_> {
                 look.cell(class),
             );
         }
-        let name = fitted(name, 19, self.look);
-        let start = format!("{name:<19}{:>6}{:>5} ", rough(bytes), percent(bytes, all));
+        let shown = fitted(name, 19, self.look);
+        let start = format!("{shown:<19}{:>6}{:>5} ", rough(bytes), percent(bytes, all));
         let rest = Rect {
             x: area.x + 2.min(area.width),
             width: area.width.saturating_sub(2),
@@ -175,7 +175,7 @@ impl Drawing<'_> {
         };
         match self.before {
             Some(before) => {
-                let before = before.get(&*name.trim_end()).copied().unwrap_or(0);
+                let before = before.get(name).copied().unwrap_or(0);
                 let change = match bytes.cmp(&before) {
                     std::cmp::Ordering::Equal => "=".to_owned(),
                     std::cmp::Ordering::Greater => format!("+{}", rough(bytes - before)),

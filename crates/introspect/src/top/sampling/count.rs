@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::mpsc::Sender;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use process_introspection::{Error, MemoryCounter, MemoryCounters};
 use rustix::time::ClockId;
 
-use super::{cpu_time, Common, Processes};
+use super::{cpu_time, Common, Processes, Updates};
 use crate::grouping::Property;
 use crate::top::model::{Counted, Key, Shown, Totals, Update};
 
@@ -18,7 +17,7 @@ use crate::top::model::{Counted, Key, Shown, Totals, Update};
 const LOADS: usize = 8;
 
 /// Counts until nobody receives the results.
-pub(super) fn run(common: &Arc<Common>, updates: &Sender<Update>) {
+pub(super) fn run(common: &Arc<Common>, updates: &Updates) {
     let mut loads = vec![(Duration::ZERO, Duration::ZERO)];
     loop {
         let (start, began) = (cpu_time(ClockId::ThreadCPUTime), Instant::now());

@@ -54,8 +54,8 @@ impl Samplers {
             changed: Condvar::new(),
             settings,
         });
-        let spawn = |name: &str, run: fn(&Arc<Common>, &Sender<Update>)| {
-            let (common, sender) = (Arc::clone(&common), sender.clone());
+        let spawn = |name: &str, run: fn(&Arc<Common>, &Updates)| {
+            let (common, sender) = (Arc::clone(&common), Updates(sender.clone()));
             let thread = thread::Builder::new().name(name.to_owned());
             let spawned = thread.spawn(move || run(&common, &sender));
             spawned.map_err(|error| Failure::io("start a thread", &error))
@@ -86,6 +86,20 @@ impl Samplers {
             false => self.updates.recv_timeout(patience).ok(),
         };
         first.into_iter().chain(self.updates.try_iter()).collect()
+    }
+}
+
+/// Sending side of the news.
+#[derive(Debug)]
+struct Updates(Sender<Update>);
+
+/// Nobody receives the news any more: the view has ended.
+#[derive(Copy, Clone, Debug)]
+struct Unreceived;
+
+impl Updates {
+    fn send(&self, update: Update) -> Result<(), Unreceived> {
+        self.0.send(update).map_err(|_| Unreceived)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use std::sync::mpsc::{SendError, Sender};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use process_introspection::{
 
 use super::order::Order;
 use super::process::{self, Reading};
-use super::{machine, Board, Common};
+use super::{machine, Board, Common, Unreceived, Updates};
 use crate::grouping::Property;
 use crate::top::model::{
     Facts, GroupReading, Key, Machine, Mappings, Regions, Shown, Time, Unread, Update,
@@ -29,10 +28,10 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// Processes whose facts are read together.
 const TOGETHER: usize = 64;
 
-type Sent = Result<(), SendError<Update>>;
+type Sent = Result<(), Unreceived>;
 
 /// Reads until nobody receives the results.
-pub(super) fn run(common: &Arc<Common>, updates: &Sender<Update>) {
+pub(super) fn run(common: &Arc<Common>, updates: &Updates) {
     let mounts = &common.settings.mounts;
     let huge = PageSize::base().pmd().bytes();
     let mut reader = Reader {
@@ -44,6 +43,7 @@ pub(super) fn run(common: &Arc<Common>, updates: &Sender<Update>) {
         facts: HashMap::new(),
         page: None,
         round: None,
+        last_round: None,
         is_turn_of_visible: true,
     };
     while reader.step().is_ok() {}
@@ -56,11 +56,12 @@ struct Round {
     lacking: HashSet<Key>,
     /// Groups with a process that could not be read.
     incomplete: HashSet<Vec<u8>>,
+    are_all_incomplete: bool,
 }
 
 struct Reader<'a> {
     common: Arc<Common>,
-    updates: &'a Sender<Update>,
+    updates: &'a Updates,
     /// Map of physical addresses; `None` if it cannot be read.
     map: Arc<Option<PhysicalMap>>,
     settings: Arc<HugePageSettings>,
@@ -69,6 +70,8 @@ struct Reader<'a> {
     /// List or picture that was read as a whole, and when.
     page: Option<(Shown, Time)>,
     round: Option<Round>,
+    /// Property and end of the last sum over groups.
+    last_round: Option<(Property, Time)>,
     is_turn_of_visible: bool,
 }
 
@@ -167,7 +170,7 @@ impl Reader<'_> {
 
     /// Reads facts of some processes whose facts are shown and not known. Returns whether there
     /// were such.
-    fn read_facts(&mut self, board: &Board) -> Result<bool, SendError<Update>> {
+    fn read_facts(&mut self, board: &Board) -> Result<bool, Unreceived> {
         let needs_all = match board.interest.shown {
             Shown::Groups(property) => property != Property::Command,
             _ => false,
@@ -215,12 +218,17 @@ impl Reader<'_> {
             .round
             .as_ref()
             .is_some_and(|round| round.property == property);
-        if !is_running && !board.processes.counted.is_empty() {
+        let now = self.common.now();
+        let is_due = self.last_round.is_none_or(|(of, at)| {
+            of != property || now.saturating_sub(at) >= self.common.settings.interval
+        });
+        if !is_running && is_due && !board.processes.counted.is_empty() {
             self.round = Some(Round {
                 property,
                 groups: MemoryGroups::new(),
                 lacking: board.processes.counted.iter().map(|one| one.key).collect(),
                 incomplete: HashSet::new(),
+                are_all_incomplete: false,
             });
         }
     }
@@ -259,7 +267,7 @@ impl Reader<'_> {
             Some(Err(_)) | None => Err(None),
         };
         self.tried.insert(key, at);
-        self.add_to_round(key, found.as_ref().ok());
+        self.add_to_round(key, &found);
         match found {
             Ok(reading) => {
                 if with_mappings {
@@ -317,22 +325,22 @@ impl Reader<'_> {
         Some(result.map(|found| (info.into(), found)))
     }
 
-    /// Adds a process to the sum over groups, without memory if it could not be read.
-    fn add_to_round(&mut self, key: Key, found: Option<&Reading>) {
+    /// Adds a process to the sum over groups. One that could not be read makes its group
+    /// incomplete, or all groups if it is not known which that is; one that has ended does not.
+    fn add_to_round(&mut self, key: Key, found: &Result<Reading, Option<Unread>>) {
         let Some(round) = &mut self.round else { return };
         if !round.lacking.remove(&key) {
             return;
         }
-        let Some(name) = self
-            .facts
-            .get(&key)
-            .map(|facts| facts.group(round.property))
-        else {
-            return;
-        };
-        match found {
-            Some(reading) => round.groups.add_process([(name, reading.part.clone())]),
-            None => _ = round.incomplete.insert(name),
+        let name = self.facts.get(&key);
+        let name = name.map(|facts| facts.group(round.property));
+        match (found, name) {
+            (Ok(reading), Some(name)) => {
+                round.groups.add_process([(name, reading.part.clone())]);
+            }
+            (Err(None), _) => {}
+            (_, Some(name)) => _ = round.incomplete.insert(name),
+            (_, None) => round.are_all_incomplete = true,
         }
     }
 
@@ -341,15 +349,17 @@ impl Reader<'_> {
         let Some(round) = self.round.take_if(|round| round.lacking.is_empty()) else {
             return Ok(());
         };
+        self.last_round = Some((round.property, self.common.now()));
         let Some(map) = &*self.map else { return Ok(()) };
         let mounts = &self.common.settings.mounts;
-        let are_all = round.incomplete.is_empty();
+        let are_all = round.incomplete.is_empty() && !round.are_all_incomplete;
         let Ok(found) = round.groups.finish(GroupScope::Rows, are_all, mounts, map) else {
             return Ok(());
         };
         let own = |(name, memory): (Vec<u8>, GroupMemory)| {
             let own = memory.frames.and_then(|frames| frames.own);
-            let own = own.filter(|_| !round.incomplete.contains(&name));
+            let is_complete = !round.are_all_incomplete && !round.incomplete.contains(&name);
+            let own = own.filter(|_| is_complete);
             (name, own)
         };
         self.updates.send(Update::Groups(GroupReading {
@@ -366,7 +376,7 @@ impl Reader<'_> {
         key: Key,
         start: u64,
         end: u64,
-    ) -> Result<Option<String>, SendError<Update>> {
+    ) -> Result<Option<String>, Unreceived> {
         let Some(range) = AddrRange::new(start, end) else {
             return Ok(Some("the range is empty".to_owned()));
         };

@@ -216,7 +216,7 @@ fn the_selection_stays_on_its_process_or_at_its_place() {
     };
     assert_eq!(selected(&mut state), 5000);
     // The order changes.
-    let result = Ok(exact(80 * MIB, 1 * MIB));
+    let result = Ok(exact(80 * MIB, MIB));
     state.update(Update::Read(key(5000), result, seconds(31)), seconds(31));
     assert_eq!(selected(&mut state), 5000);
     assert_eq!(state.interest().visible.len(), 3);
