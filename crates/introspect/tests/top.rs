@@ -223,7 +223,7 @@ fn exact_numbers_arrive_and_lists_are_opened() {
     pane.wait_for("mappings again", |seen| seen.starts_with(&title));
     pane.press(&["m"]);
     pane.wait_for("the machine", |seen| {
-        seen.contains("USES OF") && seen.contains("MAP of")
+        seen.contains("USES OF") && seen.contains("MAP:")
     });
     pane.press(&["q"]);
     pane.end("0");

@@ -89,6 +89,12 @@ impl FrameMap {
         })
     }
 
+    /// Returns the address of the first frame of the last of the finest cells.
+    pub(crate) fn last_address(&self) -> u64 {
+        let place = (self.cells.len().saturating_sub(1) as u64) << self.shift;
+        self.space.frame_at(place).unwrap_or_default() * self.space.page()
+    }
+
     /// Returns at most `most` cells in the order of addresses, and the bytes of each, a power of
     /// two.
     pub(crate) fn cells(&self, most: usize) -> (Vec<MapCell>, u64) {

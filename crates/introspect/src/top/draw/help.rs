@@ -29,19 +29,20 @@ const NOTES: &[&str] = &[
 
 /// Draws the help from its first line on the screen.
 pub(super) fn draw(state: &mut State, look: Look, area: Rect, screen: &mut Buffer) {
-    let missing = state.missing.iter().map(|(long, _)| long.as_str());
     let mut lines = Vec::new();
+    let missing = state.missing.iter().map(|(long, _)| long.as_str());
     for text in missing {
         wrap(text, usize::from(area.width), &mut lines);
+        lines.push(String::new());
     }
-    let is_wide = area.width >= 60;
+    let width = usize::from(area.width);
     for (key, meaning) in KEYS {
-        lines.push(match is_wide {
-            true => format!("{key:<30} {meaning}"),
-            false => format!("{key}: {meaning}"),
-        });
+        match area.width {
+            60.. => lines.push(format!("{key:<30} {meaning}")),
+            _ => wrap(&format!("{key}: {meaning}"), width, &mut lines),
+        }
     }
-    lines.extend(NOTES.iter().map(|&note| note.to_owned()));
+    NOTES.iter().for_each(|note| wrap(note, width, &mut lines));
     let most = lines.len().saturating_sub(usize::from(area.height));
     let first = state.help.unwrap_or(0).min(most);
     state.help = Some(first);
@@ -58,13 +59,14 @@ pub(super) fn draw(state: &mut State, look: Look, area: Rect, screen: &mut Buffe
 fn wrap(text: &str, width: usize, lines: &mut Vec<String>) {
     let mut line = String::new();
     for word in text.split(' ') {
+        // Further lines are indented.
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(std::mem::take(&mut line));
+            lines.push(std::mem::replace(&mut line, " ".to_owned()));
         }
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
     }
-    lines.extend([line, String::new()]);
+    lines.push(line);
 }

@@ -19,7 +19,7 @@ use crate::top::model::MachineContent;
 use crate::top::state::{Panel, State};
 
 /// Width of the uses beside the map.
-const USES: u16 = 38;
+const USES: u16 = 36;
 
 /// Draws the machine.
 pub(super) fn draw(state: &State, look: Look, area: Rect, screen: &mut Buffer) {
@@ -246,25 +246,29 @@ impl Drawing<'_> {
         }
     }
 
-    /// Draws the most frequent use of the frames of each part of RAM, in rows of a power of
-    /// two behind the address of the first.
+    /// Draws the most frequent use of the frames of each part of RAM, in rows behind the address
+    /// of the first.
     fn map(&mut self, map: &FrameMap, area: Rect) {
-        /// Width of an address, and a blank.
-        const ADDRESS: u16 = 13;
         let mut rest = area;
         let title = take_line(&mut rest);
-        let room = rest.width.saturating_sub(ADDRESS);
-        if room == 0 || rest.height == 0 {
+        let digits = format!("{:x}", map.last_address()).len() as u16;
+        let room = rest.width.saturating_sub(digits + 1);
+        // Rows begin with round addresses, unless that would leave much of a narrow screen empty.
+        let width = match room {
+            0..4 => return,
+            4..64 => room / 4 * 4,
+            _ => 1 << room.ilog2(),
+        };
+        if rest.height == 0 {
             return;
         }
-        let width = 1usize << room.ilog2();
-        let (cells, size) = map.cells(width * usize::from(rest.height));
-        let text = format!("MAP of the most frequent uses, {} a letter", rough(size));
+        let (cells, size) = map.cells(usize::from(width) * usize::from(rest.height));
+        let text = format!("MAP: most frequent use of each {}", rough(size));
         self.text(&text, self.look.title(), title);
-        for row in cells.chunks(width) {
+        for row in cells.chunks(usize::from(width)) {
             let area = take_line(&mut rest);
             let address = row.first().map_or(0, |cell| cell.address);
-            let label = format!("{address:>12x}");
+            let label = format!("{address:>0$x}", usize::from(digits));
             self.text(&label, self.look.faint(), area);
             for (column, cell) in (0u16..).zip(row) {
                 let Some(one) = cell.most else { continue };
@@ -273,7 +277,7 @@ impl Drawing<'_> {
                 if !cell.is_pure {
                     style = style.add_modifier(Modifier::ITALIC);
                 }
-                let x = area.x + ADDRESS + column;
+                let x = area.x + digits + 1 + column;
                 self.screen
                     .set_string(x, area.y, class.letter.to_string(), style);
             }

@@ -58,6 +58,10 @@ fn take_line(area: &mut Rect) -> Rect {
 /// Draws what is shown, of how much, and the sums of the machine.
 fn draw_header(state: &State, look: Look, area: Rect, screen: &mut Buffer) {
     let mut line = Line::new(area.width, look);
+    if state.help.is_some() {
+        line.styled("introspect top: keys and words", look.title());
+        return line.draw(area, screen);
+    }
     line.styled(&state.title(), look.title());
     let (alive, read) = state.counts();
     if let Shown::Processes | Shown::Groups(_) = state.page().shown {
