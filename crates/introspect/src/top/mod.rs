@@ -34,7 +34,7 @@ use state::State;
 use terminal::Terminal;
 
 /// Time within which the first screen is drawn, whatever is known by then.
-const FIRST_SCREEN: Duration = Duration::from_millis(120);
+const FIRST_SCREEN: Duration = Duration::from_millis(150);
 
 /// Time between two drawings of news. Keys are drawn at once.
 const NEWS: Duration = Duration::from_millis(250);

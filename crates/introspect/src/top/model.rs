@@ -230,8 +230,6 @@ pub(crate) enum MachineContent {
 pub(crate) struct Totals {
     pub(crate) memory: Option<u64>,
     pub(crate) free: Option<u64>,
-    /// Number of threads of the kernel and ended processes, which have no memory.
-    pub(crate) without_memory: usize,
 }
 
 /// News of a sampler.

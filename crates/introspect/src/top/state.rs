@@ -65,6 +65,8 @@ pub(crate) struct State {
     /// In the order of their keys.
     processes: Vec<ProcessRow>,
     pub(crate) totals: Totals,
+    /// Whether processes were listed at all.
+    pub(crate) has_processes: bool,
     groups: GroupReadings,
     mappings: Option<Mappings>,
     regions: Option<Regions>,
@@ -97,6 +99,7 @@ impl State {
             now: Time::ZERO,
             processes: Vec::new(),
             totals: Totals::default(),
+            has_processes: false,
             groups: GroupReadings::default(),
             mappings: None,
             regions: None,
@@ -144,6 +147,7 @@ impl State {
         match update {
             Update::Counted(counted, totals) => {
                 self.totals = totals;
+                self.has_processes = true;
                 self.count(counted);
             }
             Update::Facts(all) => {

@@ -34,6 +34,7 @@ pub(super) fn draw(state: &mut State, look: Look, area: Rect, screen: &mut Buffe
     if table.rows.is_empty() && rest.height > 0 {
         let (_, all) = table.count;
         let text = match (all, state.page().list.filter.is_empty()) {
+            _ if !state.has_processes => "reading ...",
             (0, _) | (_, true) => "nothing to show",
             _ => "the filter lets nothing through (Esc removes it)",
         };

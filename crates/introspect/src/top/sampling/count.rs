@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use process_introspection::{Error, MemoryCounter, MemoryCounters};
+use process_introspection::{Cgroup, Error, PageSize, Zone};
 use rustix::time::ClockId;
 
 use super::{cpu_time, Common, Processes, Updates};
@@ -49,10 +49,9 @@ pub(super) fn run(common: &Arc<Common>, updates: &Updates) {
 
 fn count(common: &Common) -> Result<Update, Error> {
     let mounts = &common.settings.mounts;
-    let (with, without): (Vec<_>, Vec<_>) = mounts
-        .process_counters()?
-        .into_iter()
-        .partition(|process| process.virt > 0);
+    // Threads of the kernel and processes that have ended have no memory.
+    let mut with = mounts.process_counters()?;
+    with.retain(|process| process.virt > 0);
     let counted: Vec<_> = with
         .iter()
         .map(|process| Counted {
@@ -71,12 +70,16 @@ fn count(common: &Common) -> Result<Update, Error> {
     };
     common.board().processes = Arc::new(processes);
     common.changed.notify_all();
-    let counters = MemoryCounters::read_in(mounts);
-    let counter = |one| counters.as_ref().ok().and_then(|all| all.get(one));
+    // A small file; others that have these sums take longer than all processes.
+    let zones = Zone::read_all_in(mounts).unwrap_or_default();
+    let page = PageSize::base().bytes();
+    let sum = |pages: fn(&Zone) -> u64| {
+        let sum = zones.iter().map(pages).sum::<u64>() * page;
+        Some(sum).filter(|_| !zones.is_empty())
+    };
     let totals = Totals {
-        memory: counter(MemoryCounter::MemTotal),
-        free: counter(MemoryCounter::MemFree),
-        without_memory: without.len(),
+        memory: sum(|zone| zone.managed),
+        free: sum(|zone| zone.free + zone.per_cpu),
     };
     Ok(Update::Counted(counted, totals))
 }
@@ -90,7 +93,7 @@ fn charges(common: &Common) -> Option<BTreeMap<Vec<u8>, u64>> {
     let Shown::Groups(Property::Cgroup | Property::Unit | Property::Container) = shown else {
         return None;
     };
-    let charge = |cgroup: &process_introspection::Cgroup| {
+    let charge = |cgroup: &Cgroup| {
         let charged = cgroup.charged_memory(&common.settings.mounts)?;
         Some((cgroup.path.as_bytes().to_vec(), charged))
     };

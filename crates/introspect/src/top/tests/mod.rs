@@ -85,7 +85,6 @@ fn state() -> State {
     let totals = Totals {
         memory: Some(16 << 30),
         free: Some(3 << 30),
-        without_memory: 90,
     };
     state.update(Update::Counted(processes(), totals), seconds(1));
     let postgres = "/system.slice/postgresql.service";

@@ -200,6 +200,7 @@ fn mappings_and_regions_are_opened() {
         after_keys(state, "\n")
     });
     check("not_read_yet", || after_keys(state(), "\n"));
+    check("nothing_known", || State::new(None, None));
     check("failure", || {
         let mut state = after_keys(state(), "\n");
         let shown = state.page().shown;
