@@ -29,6 +29,7 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect-snapshot.1",
         "introspect-snapshots.1",
         "introspect-summary.1",
+        "introspect-top.1",
         "introspect-virtual.1",
         "introspect.1",
     ];

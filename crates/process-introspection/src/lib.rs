@@ -119,6 +119,7 @@ pub use page_cache::{
 };
 pub use passes::{for_each_process, stream_processes, Parts, PassEvent, PassOptions};
 pub use process::cgroup::Cgroup;
+pub use process::counters::{MemoryRollup, ProcessCounters};
 pub use process::find::{
     all_pids, all_processes, is_process_name, processes_named, ListedProcess, NamedProcess,
 };

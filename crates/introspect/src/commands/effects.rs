@@ -106,6 +106,7 @@ fn value(subcommand: &str, option: &str) -> Option<&'static str> {
         "threads" | "keep" | "count" | "top" => "2",
         "every" | "older-than" | "after" | "deadline" | "interval" => "2s",
         "on" => "USR1",
+        "budget" => "2%",
         "by" => "user",
         "align" => "2M",
         _ => return None,
@@ -293,6 +294,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
                 || given.count(&["by", "contiguity"]) == 2
                 || is_wrong_for_snapshot(given, false)
         },
+    },
+    Subcommand {
+        name: "top",
+        forms: &[Form::Named(&["1"]), Form::Bare],
+        options: "by interval budget procfs sysfs",
+        is_wrong: |_, _| false,
     },
     Subcommand {
         name: "files",

@@ -25,6 +25,7 @@ mod snapshot;
 mod snapshots;
 mod sources;
 mod summary;
+mod top;
 mod unread;
 
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub(crate) enum Command {
     Frame(frame::Arguments),
     Owner(owner::Arguments),
     Machine(machine::Arguments),
+    Top(top::Arguments),
     Files(files::Arguments),
     Read(read::Arguments),
     Snapshot(snapshot::Arguments),
@@ -112,6 +114,7 @@ impl Command {
             Self::Object(object) => Some(&object.target.pid),
             Self::Read(read) => Some(&read.process.target.pid),
             Self::Snapshot(snapshot) => snapshot.target(),
+            Self::Top(top) => top.target(),
             Self::Frame(_)
             | Self::Machine(_)
             | Self::Snapshots(_)
@@ -162,6 +165,7 @@ impl Command {
             Self::Frame(frame) => frame.run(),
             Self::Owner(owner) => owner.run(),
             Self::Machine(machine) => machine.run(),
+            Self::Top(top) => top.run(),
             Self::Files(files) => files.run(),
             Self::Read(read) => read.run(),
             Self::Snapshot(snapshot) => snapshot.run(),
@@ -188,6 +192,7 @@ fn manual(subcommand: &str) -> &'static str {
         "frame" => frame::MANUAL,
         "owner" => owner::MANUAL,
         "machine" => machine::MANUAL,
+        "top" => top::MANUAL,
         "files" => files::MANUAL,
         "read" => read::MANUAL,
         "snapshot" => snapshot::MANUAL,
