@@ -2,15 +2,25 @@
 //
 // A part is {name, value, style, exact?, letter?}. Values are bytes unless `text` says otherwise.
 
+/** Returns the letter of a class: one visible character, whatever the data says. */
+function letterOf({ letter }) {
+  return [...shown(letter ?? '')][0] ?? '';
+}
+
 /** Makes the colour of a class, with its letter. */
 function swatch({ style, letter }) {
-  return make('span', { class: `swatch ${style}`, 'aria-hidden': 'true' }, letter ?? '');
+  return make('span', { class: `swatch ${style}`, 'aria-hidden': 'true' }, letterOf({ letter }));
 }
 
 /** Returns a part of a class that is named by its word. */
 function partOf(key, word, value, exactText = null) {
   const index = classOf(key, word);
   return { name: word, value, style: styleOf(key, index), letter: classesOf(key)[index]?.letter, exact: exactText };
+}
+
+/** Makes the title of a figure, with a note behind it. */
+function titleOf(tag, title, note, ...more) {
+  return make(tag, {}, make('span', { class: 'of-figure' }, shown(title)), note ? make('span', { class: 'note' }, ` ${shown(note)}`) : null, ...more);
 }
 
 /**
@@ -29,7 +39,7 @@ function stack({ title, parts, whole, note, text = size, precise = exact, isQuie
     const name = shortened(part.name, 28);
     const piece = make('span', { class: `piece ${part.style}`, 'data-exact': described(part) });
     piece.style.flexGrow = String(share);
-    if (share > 0.045) piece.append(make('span', { class: 'of-piece' }, share > 0.1 ? name : part.letter ?? name));
+    if (share > 0.025) piece.append(make('span', { class: 'of-piece' }, share > 0.16 ? [name, ' ', make('b', {}, text(part.value)), ` ${percent(part.value, all)}`] : share > 0.09 ? name : letterOf(part)));
     bar.append(piece);
     list.append(make('li', { 'data-exact': described(part), tabindex: '-1' },
       swatch(part), make('span', { class: 'name' }, name), ' ',
@@ -42,7 +52,7 @@ function stack({ title, parts, whole, note, text = size, precise = exact, isQuie
   }
   roving(list, 'li');
   return make('figure', { class: isQuiet ? 'quiet' : null },
-    make('figcaption', {}, make('span', { class: 'of-figure' }, title), note ? make('span', { class: 'note' }, ` ${note}`) : null), bar, list);
+    titleOf('figcaption', title, note), bar, list);
 }
 
 /** Makes a table with one bar for each part, for numbers that are no parts of one whole. */
@@ -58,7 +68,7 @@ function bars({ title, note, rows, text = size, precise = exact }) {
   });
   const body = make('tbody', {}, lines);
   roving(body, 'th, td.number', () => 2);
-  return make('figure', { class: 'bars' }, make('table', {}, make('caption', {}, title, note ? make('span', { class: 'note' }, ` ${note}`) : null), body));
+  return make('figure', { class: 'bars' }, make('table', {}, titleOf('caption', title, note), body));
 }
 
 /**
@@ -69,7 +79,7 @@ function histogram({ title, note, columns, curve }) {
   const width = Math.max(240, columns.length * 46), height = 150, base = 126, top = 14;
   const most = Math.max(...columns.map((column) => column.value), 1);
   const sum = columns.reduce((total, column) => total + column.value, 0) || 1;
-  const picture = draw('svg', { viewBox: `0 0 ${width} ${height}`, class: 'histogram', role: 'group', 'aria-label': title });
+  const picture = draw('svg', { viewBox: `0 0 ${width} ${height}`, class: 'histogram', role: 'group', 'aria-label': shown(title) });
   const step = width / columns.length;
   let below = 0;
   const points = columns.map((column, index) => {
@@ -90,8 +100,9 @@ function histogram({ title, note, columns, curve }) {
   picture.append(draw('line', { x1: 0, x2: width, y1: base, y2: base, class: 'axis' }));
   if (curve && columns.length > 1) {
     picture.append(draw('polyline', { points: points.join(' '), class: 'curve' }));
-    picture.append(draw('text', { x: width - 4, y: 10, 'text-anchor': 'end', class: 'of-curve' }, curve));
   }
+  picture.style.maxInlineSize = `${width * 1.3}px`;
   roving(picture, '.column');
-  return make('figure', {}, make('figcaption', {}, make('span', { class: 'of-figure' }, title), note ? make('span', { class: 'note' }, ` ${note}`) : null), picture);
+  const ofCurve = curve && columns.length > 1 ? make('span', { class: 'note of-curve' }, ` ${curve}`) : null;
+  return make('figure', {}, titleOf('figcaption', title, note, ofCurve), picture);
 }

@@ -105,7 +105,8 @@ function unseen(section = null) {
 
 /** Returns a short name of a payer's record: of its unit, container or cgroup. */
 function payerName(payer) {
-  return payer.unit ?? payer.container ?? payer.cgroup ?? (payer.payer === 'cgroup' ? 'unknown cgroup' : payer.payer);
+  const cgroup = payer.cgroup?.split('/').filter(Boolean).pop() ?? payer.cgroup;
+  return payer.unit ?? payer.container ?? cgroup ?? (payer.payer === 'cgroup' ? 'unknown cgroup' : payer.payer);
 }
 
 /** Returns style and letter of a payer's record: of its class on the map, or of the use. */

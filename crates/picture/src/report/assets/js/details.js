@@ -39,7 +39,7 @@ function preventedBars(machine) {
 function metricsTable(rows) {
   if (!rows?.length) return null;
   return new Table({
-    id: 'metrics', kind: 'metric', caption: 'Published metrics', rows, sort: '', search: ['name', 'kind', 'zone', 'cgroup', 'source', 'command', 'pid'],
+    id: 'metrics', kind: 'metric', caption: 'Published metrics', rows, sort: '', firstRows: 8, search: ['name', 'kind', 'zone', 'cgroup', 'source', 'command', 'pid'],
     columns: [
       { path: 'name', isHeader: true }, { path: 'pid', isNumber: true }, { path: 'kind' }, { path: 'node', isNumber: true }, { path: 'zone' }, { path: 'size' }, { path: 'cgroup', length: 40 },
       { path: 'value', isNumber: true, text: (row) => metricText(row), exact: (row) => (row.value === null ? '' : `${row.value} ${row.unit}`) }, { path: 'unit' }, { path: 'source', length: 50 },
@@ -125,7 +125,7 @@ function thpTables(thp) {
   }
   if (thp.events?.length) {
     made.push(new Table({
-      id: 'thp-events', kind: 'summary.thp.events', caption: 'Events since boot', rows: thp.events, sort: '-count', search: ['name'],
+      id: 'thp-events', kind: 'summary.thp.events', caption: 'Events since boot', rows: thp.events, sort: '-count', firstRows: 8, search: ['name'],
       columns: [{ path: 'name', isHeader: true }, { path: 'count' }],
     }).element);
   }

@@ -36,6 +36,7 @@ function showHeader() {
     const list = make('ul', {}, sentences.map((text) => make('li', {}, shown(text))));
     const details = make('details', { open: sentences.length <= 2 }, make('summary', {}, `Not seen: ${plural(sentences.length, 'fact')}`), list);
     document.getElementById('unseen').append(details);
+    addEventListener('beforeprint', () => { details.open = true; });
   }
   document.getElementById('footer').append(`introspect ${shown(header.tool_version ?? '')}. Everything is in this file; it loads nothing. Sizes are in units of 1024; exact values appear under the pointer and with the focus.`);
 }
@@ -72,10 +73,17 @@ function follow(event, id) {
   goTo(id);
 }
 
-function goTo(id) {
+/** Section to which a link led: it stays the current one as long as any of it is visible. */
+let followed = null;
+let followedAt = 0;
+
+function goTo(id, behavior = 'auto') {
   const section = SECTIONS.find((one) => one.id === id);
   if (!section) return;
-  section.element.scrollIntoView();
+  followed = section;
+  followedAt = performance.now();
+  markCurrent(id);
+  section.element.scrollIntoView({ behavior });
   document.getElementById(`heading-${id}`).focus({ preventScroll: true });
 }
 
@@ -90,17 +98,25 @@ async function fill(section) {
   section.body.append(...(sentences.length ? sentences : [section.missing]).map((text) => make('p', { class: 'why' }, shown(text))));
 }
 
+function markCurrent(id) {
+  document.querySelectorAll('#sections a').forEach((link) => {
+    if (link.dataset.section === id) link.setAttribute('aria-current', 'true');
+    else link.removeAttribute('aria-current');
+  });
+}
+
 /** Marks the link of the section that is read, and keeps it in the state. */
 function watchSections() {
   const visible = new Set();
   const observer = new IntersectionObserver((entries) => {
     entries.forEach(({ target, isIntersecting }) => (isIntersecting ? visible.add(target.id) : visible.delete(target.id)));
+    const box = followed?.element.getBoundingClientRect();
+    const isOnTheWay = performance.now() - followedAt < 1500;
+    if (box && (isOnTheWay || (box.bottom > 60 && box.top < innerHeight))) return;
     const current = SECTIONS.find(({ id }) => visible.has(id))?.id;
     if (!current) return;
-    document.querySelectorAll('#sections a').forEach((link) => {
-      if (link.dataset.section === current) link.setAttribute('aria-current', 'true');
-      else link.removeAttribute('aria-current');
-    });
+    followed = null;
+    markCurrent(current);
     STATE.set({ section: current === SECTIONS[0].id ? null : current });
   }, { rootMargin: '-25% 0px -60% 0px' });
   SECTIONS.forEach(({ element }) => observer.observe(element));
@@ -125,8 +141,9 @@ async function start() {
     await fill(section);
     await nextTask();
   }
+  await nextTask();
   const wanted = STATE.get('section');
-  if (wanted) goTo(wanted);
+  if (wanted) goTo(wanted, 'instant');
   STATE.onChange(() => STATE.get('section') && goTo(STATE.get('section')));
   watchSections();
   document.documentElement.dataset.ready = 'yes';

@@ -70,17 +70,16 @@ class MapView {
     this.listed = make('div');
     this.details = make('details', { id: 'map-table', toggle: () => this.list() }, make('summary', {}, 'Table of what the map shows'), this.listed);
     const layers = [...data.layers.values()];
-    this.layerChoice = choice('Layer', layers.map(({ name, title }) => [name, title ?? name]), this.layer(), (name) => {
+    this.layerChoice = choice('Layer', layers.map(({ name, title }) => [name, shown(title ?? name)]), this.layer(), (name) => {
       STATE.set({ layer: name === layers[0].name ? null : name, only: null }, true);
       this.draw();
     });
     this.element = make('div', { class: 'map-section' },
       make('div', { class: 'tools' }, this.layerChoice, this.buttons()),
       make('nav', { 'aria-label': 'Zoom of the map' }, this.path),
-      make('div', { class: 'map-and-legend' }, this.box, make('div', { class: 'beside-map' }, this.readout, this.legend)),
-      make('p', { class: 'note help', id: 'map-help' }, 'The line of addresses runs on a Hilbert curve: what is near in memory is near on the map, and each square of the next level is one range. '
+      make('div', { class: 'map-and-legend' }, this.box, make('div', { class: 'beside-map' }, this.readout, this.legend, make('p', { class: 'note help', id: 'map-help' }, 'The line of addresses runs on a Hilbert curve: what is near in memory is near on the map, and each square of the next level is one range. '
         + 'A cell has the colour of its most frequent class, paler the more it is mixed. Click keeps a cell, double click zooms in, the wheel zooms while the map has the focus or with Ctrl. '
-        + 'Keys: arrows move (with Shift by 8), + and Enter zoom in, − and Backspace zoom out, 0 shows all.'),
+        + 'Keys: arrows move (with Shift by 8), + and Enter zoom in, − and Backspace zoom out, 0 shows all. Hatched parts have no memory.'))),
       this.details);
     STATE.onChange(() => this.draw());
     THEME.onChange(() => this.paint());
@@ -180,7 +179,7 @@ class MapView {
       if (!one || (only && !only.has(index))) return;
       context.fillStyle = inkOn(isDark ? one.dark : one.light);
       context.globalAlpha = 0.75;
-      context.fillText(one.letter, ((pixels[place] % side) + 0.5) * cell, (Math.floor(pixels[place] / side) + 0.5) * cell);
+      context.fillText(letterOf(one), ((pixels[place] % side) + 0.5) * cell, (Math.floor(pixels[place] / side) + 0.5) * cell);
     });
     context.globalAlpha = 1;
   }
@@ -212,12 +211,12 @@ class MapView {
 
   showLegend() {
     const key = this.classKey(), { block, cells } = this.drawn, classes = classesOf(key);
-    const inView = new Array(256).fill(0), everywhere = new Set();
+    const inView = new Array(256).fill(0);
     block.classes.forEach((index) => { inView[index] += 1; });
-    cells.classes.forEach((index) => everywhere.add(index));
+    cells.present ??= new Set(cells.classes);
     const drawn = block.classes.length - inView[NO_CLASS];
     const only = this.only();
-    const known = classes.map((one, index) => ({ one, index })).filter(({ index }) => everywhere.has(index));
+    const known = classes.map((one, index) => ({ one, index })).filter(({ index }) => cells.present.has(index));
     const isScale = key === 'size';
     if (!isScale) known.sort((left, right) => inView[right.index] - inView[left.index]);
     const buttons = known.map(({ one, index }) => {
@@ -230,7 +229,7 @@ class MapView {
     });
     const focused = document.activeElement?.dataset?.word;
     const hadFocus = this.legend.contains(document.activeElement);
-    this.legend.replaceChildren(make('h4', {}, 'Classes ', make('span', { class: 'note' }, 'part of the cells; choose to see one alone')), ...buttons);
+    this.legend.replaceChildren(make('p', { class: 'of-legend' }, make('b', {}, 'Classes'), ' ', make('span', { class: 'note' }, 'part of the cells; choose to see one alone')), ...buttons);
     if (hadFocus) buttons.find((button) => button.dataset.word === focused)?.focus();
   }
 
@@ -458,7 +457,7 @@ class MapView {
       if (!range) return null;
       const one = classesOf(key)[index];
       return make('li', {}, swatch({ style: styleOf(key, index), letter: one?.letter }),
-        make('span', { class: 'code' }, `${hex(range.start)}–${hex(range.end - 1)}`), ` ${size(range.end - range.start)} ${one?.word ?? '?'}`);
+        make('span', { class: 'code' }, `${hex(range.start)}–${hex(range.end - 1)}`), ` ${size(range.end - range.start)} ${shown(one?.word ?? '?')}`);
     });
     const isCut = runs.length > MOST_LISTED_RUNS;
     return [make('p', { class: 'note' }, isCut ? `The first ${MOST_LISTED_RUNS} runs, exact:` : 'Exact runs:'), make('ul', { class: 'runs' }, items)];

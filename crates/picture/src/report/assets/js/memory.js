@@ -115,11 +115,10 @@ function unflaggedBar(machine) {
   const uses = machine.uses.filter(({ use }) => ['unflagged', 'kernel'].includes(use));
   const whole = uses.reduce((sum, use) => sum + use.bytes, 0);
   if (!machine.unflagged?.length || whole === 0) return null;
-  const rows = machine.unflagged.map((part) => ({ name: part.part, value: part.bytes, style: 'class-use-unflagged' }));
+  const rows = machine.unflagged.map((part) => ({ name: part.part, value: part.bytes, style: 'class-accent' }));
   const rest = machine.unexplained;
   rows.push({
     name: rest < 0 ? 'counted more than once' : 'unexplained', value: rest, style: 'class-none', meaning: meaningOf('machine', 'unexplained'),
-    text: size(Math.abs(rest)),
   });
   const note = `${size(whole)} for which the kernel exports no flag, by counters`;
   return bars({ title: 'Kernel and unflagged', note, rows });
@@ -130,7 +129,7 @@ function payersTable(machine) {
   return new Table({
     id: 'payers', kind: 'machine.payers', caption: 'Payers', rows: machine.payers, sort: '-bytes', search: ['cgroup', 'unit', 'container', 'payer'],
     columns: [
-      { path: 'payer', isHeader: true, title: 'payer', text: payerName, isComputed: true, exact: (row) => shown(row.cgroup ?? row.payer), length: 60,
+      { path: 'payer', isHeader: true, title: 'payer', text: (row) => shortened(payerName(row), 60), isComputed: true, exact: (row) => shown(row.cgroup ?? row.payer), length: 60,
         swatch: payerLook },
       { path: 'bytes', title: 'memory', bar: () => machine.present, style: (row) => payerLook(row).style },
       { path: 'cgroup', length: 70, isCode: true }, { path: 'unit', length: 40 }, { path: 'container', length: 24 },
@@ -171,7 +170,7 @@ function buildMemory() {
   if (!machine) return [make('h3', {}, 'Processes of this report'), ...spaces];
   const sentence = make('p', { class: 'lead' }, make('b', { 'data-exact': exact(machine.present), tabindex: '0' }, size(machine.present)), ' of RAM are present',
     machine.mem_total ? [', ', make('b', { 'data-exact': exact(machine.mem_total), tabindex: '0' }, size(machine.mem_total)), ' are managed by the kernel (MemTotal)'] : '',
-    '. Each bar is all of it.');
+    '. Each bar of this part is all of it.');
   const parts = [sentence, ...machineBars(machine), processBar(machine.present)];
   if (spaces.length) parts.push(make('h3', {}, 'Processes of this report'), ...spaces);
   parts.push(make('h3', {}, 'Exact amounts'), usesTable(machine), unflaggedBar(machine), payersTable(machine), nodeBars(machine), nodesTable(machine));

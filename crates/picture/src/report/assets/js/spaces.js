@@ -3,6 +3,12 @@
 /** Mappings that a space shows before all are asked for. */
 const FIRST_MAPPINGS = 60;
 
+/** Colours of the small map: memory, places of the process, places that are pointed at. */
+const OVERVIEW = {
+  light: { memory: '#e3e7ec', own: '#5b8bd6', pointed: '#b5320f' },
+  dark: { memory: '#2c323b', own: '#6f9fe8', pointed: '#ff9d70' },
+};
+
 /** Returns cells of a mapping: [class of state, part of 255]. */
 function cellsOf(row) {
   const bytes = typeof row.cells === 'string' ? unbase64(row.cells) : (row.cells ?? []).flat();
@@ -84,7 +90,7 @@ class SpaceView {
       .map(([index, number]) => `${classesOf('state')[index].word} ${percent(number, cells.length)}`);
     const name = row.name ?? `[${classesOf('kind')[row.kind]?.word ?? 'anonymous'}]`;
     const ofCell = row.cell ? `, cells of ${size(row.cell)}` : '';
-    const described = `${row.start}–${hex(row.last - 1)}, ${exact(bytes)}, ${classesOf('kind')[row.kind]?.word ?? ''}, ${shown(name)}${ofCell}: ${parts.join(', ')}`;
+    const described = shown(`${row.start}–${hex(row.last - 1)}, ${exact(bytes)}, ${classesOf('kind')[row.kind]?.word ?? ''}, ${name}${ofCell}: ${parts.join(', ')}`);
     const picture = draw('svg', { class: 'cells', viewBox: `0 0 ${cells.length} 1`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
     let from = 0;
     cells.forEach(([index, part], at) => {
@@ -121,10 +127,9 @@ class SpaceView {
     if (!canvas) return;
     const level = Math.min(7, map.level), side = 2 ** level, each = map.placesOf(level);
     fitCanvas(canvas, side);
-    const context = canvas.getContext('2d'), cell = canvas.width / side;
-    const style = getComputedStyle(canvas);
+    const context = canvas.getContext('2d'), cell = canvas.width / side, colors = OVERVIEW[THEME.isDark() ? 'dark' : 'light'];
     context.clearRect(0, 0, canvas.width, canvas.height);
-    context.fillStyle = style.getPropertyValue('--ground');
+    context.fillStyle = colors.memory;
     for (let place = 0; place * each < map.places; place += 1) {
       const { x, y } = cellAt(level, place);
       context.fillRect(x * cell, y * cell, cell, cell);
@@ -139,8 +144,8 @@ class SpaceView {
       return cells.size;
     };
     this.own ??= this.rows.flatMap((row) => (row.places ?? []).filter((place) => place >= 0));
-    fill(this.own, style.getPropertyValue('--own'), 0);
-    if (places) fill(places, style.getPropertyValue('--pointed'), cell * 0.6);
+    fill(this.own, colors.own, 0);
+    if (places) fill(places, colors.pointed, cell * 0.6);
     const spots = (places ?? this.own).slice(0, 3).map((place) => map.addresses(place, place + 1)[0]).filter(Boolean).map(({ start }) => hex(start));
     const all = places ?? this.own;
     this.said.textContent = all.length === 0 ? 'No addresses are known.'
@@ -170,7 +175,7 @@ function mappingsTable(space, pid) {
 function stateKey() {
   const used = new Set((DATA.spaces ?? []).flatMap((space) => (space.space?.rows ?? []).flatMap((row) => cellsOf(row).map(([index]) => index))));
   const items = classesOf('state').map((one, index) => ({ one, index })).filter(({ index }) => used.has(index))
-    .map(({ one, index }) => make('li', {}, swatch({ style: styleOf('state', index), letter: one.letter }), make('span', { class: 'name' }, one.word)));
+    .map(({ one, index }) => make('li', {}, swatch({ style: styleOf('state', index), letter: one.letter }), make('span', { class: 'name' }, shown(one.word))));
   return make('ul', { class: 'key' }, items);
 }
 
@@ -180,7 +185,7 @@ function buildSpaces() {
   const parts = [stateKey()];
   for (const space of spaces) {
     const { pid = space.pid, command = space.command } = space.summary ?? {};
-    parts.push(make('h3', {}, `${programOf(command)} (${pid})`), make('p', { class: 'note code' }, shortened(command ?? '', 200)));
+    parts.push(make('h3', {}, shown(`${programOf(command)} (${pid})`)), make('p', { class: 'note code' }, shortened(command ?? '', 200)));
     if (space.space?.rows?.length) parts.push(new SpaceView(space, MAP_DATA).element);
     parts.push(mappingsTable(space, pid));
   }

@@ -1,9 +1,13 @@
 // Owns the state of the view, which is in the fragment of the address: section, layer, zoom,
 // sorting, filters, searches and theme. Knows no section.
 
+/** Time after which changes are written to the address: browsers paint late while they do that. */
+const WRITE_AFTER = 120;
+
 const STATE = {
   values: new Map(),
   listeners: [],
+  pending: null,
 
   /** Returns a value of the view; null if it has its default. */
   get(name) {
@@ -18,6 +22,18 @@ const STATE = {
       if (value === null || value === '') this.values.delete(name);
       else this.values.set(name, String(value));
     }
+    if (isStep && this.pending?.isStep) this.write();
+    clearTimeout(this.pending?.timer);
+    const timer = setTimeout(() => this.write(), WRITE_AFTER);
+    this.pending = { timer, isStep: isStep || Boolean(this.pending?.isStep) };
+  },
+
+  /** Writes what was changed to the address. */
+  write() {
+    if (!this.pending) return;
+    const { timer, isStep } = this.pending;
+    clearTimeout(timer);
+    this.pending = null;
     const fragment = '#' + new URLSearchParams([...this.values]);
     if (fragment === location.hash || (fragment === '#' && location.hash === '')) return;
     history[isStep ? 'pushState' : 'replaceState'](null, '', fragment);
@@ -25,6 +41,8 @@ const STATE = {
 
   /** Reads the fragment. */
   read() {
+    clearTimeout(this.pending?.timer);
+    this.pending = null;
     this.values = new Map(new URLSearchParams(location.hash.slice(1)));
   },
 
@@ -41,6 +59,7 @@ const STATE = {
     };
     addEventListener('popstate', changed);
     addEventListener('hashchange', changed);
+    addEventListener('pagehide', () => this.write());
   },
 };
 

@@ -1,10 +1,14 @@
 // Owns tables of records: columns, sorting, filters, exact values, CSV. Knows no kind of record:
 // columns are paths of fields, whose titles, units and meanings come from their declarations.
 
-/** Rows that a table shows before all are asked for. */
+/** Rows that a table shows at first, and rows of a page after that: so few that sorting stays quick. */
 const FIRST_ROWS = 20;
+const PAGE_ROWS = 50;
 /** First characters that make a spreadsheet take a cell for a formula, as the command's CSV has them. */
 const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20']/;
+
+/** Fields that are names rather than amounts: their digits are not grouped. */
+const NUMBERS_OF_THINGS = new Set(['pid', 'ino', 'node', 'user']);
 
 const TABLES = new Map();
 
@@ -18,12 +22,17 @@ const TABLES = new Map();
 class Table {
   constructor(options) {
     Object.assign(this, { sort: '', search: [], tools: [], rest: null, isSmall: false, firstRows: FIRST_ROWS, ...options });
+    this.caption = shown(this.caption);
     const isKnown = (column) => this.rows.length === 0 || this.rows.some((row) => at(row, column.path) !== null);
     this.columns = this.columns.filter((column) => column.isComputed || isKnown(column));
     this.columns.forEach((column) => this.complete(column));
     this.body = make('tbody');
     this.status = make('p', { class: 'status', role: 'status' });
-    this.more = make('button', { type: 'button', click: () => this.showAll() });
+    const button = (text, action) => make('button', { type: 'button', 'aria-label': `${text}: ${this.caption}`, click: action }, text);
+    this.previous = button('Previous', () => this.turn(-1));
+    this.next = button('Next', () => this.turn(1));
+    this.more = button('Show more', () => this.turn(1));
+    this.fewer = button('Show fewer', () => this.turnTo(0));
     this.element = make('div', { class: 'table', id: `table-${this.id}` }, this.controls(), this.frame(), this.foot());
     roving(this.body, 'td, th', () => this.columns.length);
     TABLES.set(this.id, this);
@@ -49,7 +58,7 @@ class Table {
     });
     this.heads = heads;
     const head = make('thead', {}, make('tr', {}, heads));
-    this.captionElement = make('caption', {}, this.caption);
+    this.captionElement = make('caption', { class: 'unseen' }, this.caption);
     const table = make('table', {}, this.captionElement, head, this.body);
     this.scroller = make('div', { class: 'scroller' }, table);
     return this.scroller;
@@ -58,14 +67,15 @@ class Table {
   controls() {
     const csv = make('button', { type: 'button', class: 'small', 'data-csv': this.id, click: () => this.save() }, 'CSV');
     csv.setAttribute('aria-label', `Save as CSV: ${this.caption}`);
-    if (this.isSmall) return make('div', { class: 'tools' }, this.tools, csv);
+    this.title = make('span', { class: 'of-figure', 'aria-hidden': 'true' }, this.caption);
+    if (this.isSmall) return make('div', { class: 'tools' }, this.title, this.tools, csv);
     const id = newId('find');
     this.input = make('input', {
       type: 'search', id, spellcheck: 'false', autocomplete: 'off', placeholder: this.example(),
       input: () => this.filterBy(this.input.value),
     });
     const label = make('label', { for: id, class: 'unseen' }, `Filter: ${this.caption}`);
-    return make('div', { class: 'tools' }, this.tools, label, this.input, csv);
+    return make('div', { class: 'tools' }, this.title, this.tools, label, this.input, csv);
   }
 
   example() {
@@ -74,7 +84,7 @@ class Table {
   }
 
   foot() {
-    return make('div', { class: 'foot' }, this.status, this.more);
+    return make('div', { class: 'foot' }, this.status, this.more, this.previous, this.next, this.fewer);
   }
 
   /** Name of a value of this table in the fragment. */
@@ -87,20 +97,37 @@ class Table {
     const isFirstDown = column.isNumber;
     const next = path === column.path ? !isDown : isFirstDown;
     const value = (next ? '-' : '') + column.path;
-    STATE.set({ [this.key('sort')]: value === this.sort ? null : value });
+    STATE.set({ [this.key('sort')]: value === this.sort ? null : value, ...this.toFirstPage() });
     this.update();
     announce(`Sorted by ${column.title}, ${next ? 'descending' : 'ascending'}`);
   }
 
   filterBy(text) {
-    STATE.set({ [this.key('find')]: text });
+    STATE.set({ [this.key('find')]: text, ...this.toFirstPage() });
     this.update();
   }
 
-  showAll() {
-    const isAll = STATE.get(this.key('rows')) === 'all';
-    STATE.set({ [this.key('rows')]: isAll ? null : 'all' });
+  /** Returns the page that is shown, from 1; 0 for the first rows alone. */
+  page(rows) {
+    const page = Math.trunc(Number(STATE.get(this.key('page')))) || 0;
+    return rows <= this.firstRows ? 0 : Math.max(0, Math.min(page, Math.ceil(rows / PAGE_ROWS)));
+  }
+
+  turn(step) {
+    this.turnTo(this.page(this.matching().length) + step);
+  }
+
+  turnTo(page) {
+    const focused = document.activeElement;
+    STATE.set({ [this.key('page')]: page > 0 ? page : null });
     this.update();
+    const buttons = [this.next, this.previous, this.more, this.fewer];
+    if (buttons.includes(focused) && (focused.hidden || focused.disabled)) buttons.find((button) => !button.hidden && !button.disabled)?.focus();
+  }
+
+  /** Returns the change of the state that goes back to the first page. */
+  toFirstPage() {
+    return STATE.get(this.key('page')) === null ? {} : { [this.key('page')]: 1 };
   }
 
   order() {
@@ -128,18 +155,19 @@ class Table {
   /** Shows other rows. */
   replace(rows, caption) {
     this.rows = rows;
-    this.caption = this.captionElement.textContent = caption;
+    this.caption = this.captionElement.textContent = this.title.textContent = shown(caption);
     this.update();
   }
 
   update() {
     const rows = this.matching();
-    const isAll = STATE.get(this.key('rows')) === 'all';
-    const limit = isAll ? rows.length : this.firstRows;
-    const visible = rows.slice(0, limit);
+    const page = this.page(rows.length);
+    const from = page === 0 ? 0 : (page - 1) * PAGE_ROWS;
+    const visible = rows.slice(from, from + (page === 0 ? this.firstRows : PAGE_ROWS));
     this.body.replaceChildren(...visible.map((row) => this.line(row)));
     const isWhole = visible.length === rows.length && rows.length === this.rows.length;
-    if (this.rest && isWhole) this.body.append(this.lastLine());
+    const isLast = from + visible.length === rows.length;
+    if (this.rest && isLast) this.body.append(this.lastLine());
     this.body.querySelector('td, th')?.setAttribute('tabindex', '0');
     const [path, isDown] = this.order();
     this.heads.forEach((head) => {
@@ -150,16 +178,17 @@ class Table {
       this.input.value = STATE.get(this.key('find')) ?? '';
     }
     const notAll = rows.length < this.rows.length ? ` that match, of ${count(this.rows.length)}` : '';
-    this.status.textContent = isWhole ? '' : `${count(visible.length)} of ${plural(rows.length, 'row')}${notAll}`;
-    this.more.hidden = rows.length <= this.firstRows;
-    this.more.textContent = isAll ? `Show ${this.firstRows} rows` : `Show all ${count(rows.length)} rows`;
-    this.shown?.(visible);
+    this.status.textContent = isWhole ? '' : `${visible.length ? `${count(from + 1)}–${count(from + visible.length)}` : '0'} of ${plural(rows.length, 'row')}${notAll}`;
+    this.more.hidden = page > 0 || rows.length <= this.firstRows;
+    this.fewer.hidden = page === 0;
+    this.previous.hidden = this.next.hidden = page === 0 || rows.length <= PAGE_ROWS;
+    this.previous.disabled = page <= 1;
+    this.next.disabled = isLast;
   }
 
   line(row) {
     const line = make('tr');
     this.columns.forEach((column, index) => line.append(this.cell(row, column, index === this.headerIndex())));
-    this.decorate?.(line, row);
     return line;
   }
 
@@ -255,9 +284,9 @@ function textOf(value) {
 function formatted(value, column) {
   if (value === null) return '–';
   if (column.unit === 'bytes' && typeof value === 'number') return size(value);
-  if (typeof value === 'number') return count(value);
+  if (typeof value === 'number') return NUMBERS_OF_THINGS.has(shortPath(column.path ?? '')) ? String(value) : count(value);
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  const text = Array.isArray(value) ? joined(value) : shown(value);
+  const text = Array.isArray(value) ? joined(value, ', ') : shown(value);
   return column.length ? shortened(text, column.length) : text;
 }
 
@@ -266,18 +295,18 @@ function preciseOf(value, column) {
   if (value === null) return column.meaning && /Unknown/.test(column.meaning) ? column.meaning.replace(/.*(Unknown)/, '$1') : '';
   if (column.unit === 'bytes' && typeof value === 'number') return exact(value);
   if (typeof value === 'string') return shown(value);
-  return Array.isArray(value) ? joined(value) : '';
+  return Array.isArray(value) ? joined(value, ', ') : '';
 }
 
-/** Returns a list in one line, as the command's CSV has it: 0:4096|1:8192. */
-function joined(value) {
+/** Returns a list in one line; records in it as 0:4096. */
+function joined(value, separator) {
   return value.map((one) => {
-    if (Array.isArray(one)) return joined(one);
+    if (Array.isArray(one)) return joined(one, ' ');
     return one && typeof one === 'object' ? Object.values(one).map((inner) => (inner === null ? '' : shown(inner))).join(':') : shown(one);
-  }).join('|');
+  }).join(separator);
 }
 
-/** Returns a cell of CSV. */
+/** Returns a cell of CSV, a list as the command's CSV has it: 0:4096|1:8192. */
 function csvCell(value) {
   if (value === null) return '';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
