@@ -3,6 +3,7 @@
 
 mod address_check;
 mod cached_files;
+mod comparison;
 mod completions;
 mod details;
 mod diff;

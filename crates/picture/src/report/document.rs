@@ -6,10 +6,11 @@ use process_introspection_export::{
     MappingUsageRecord, MetricRecord, SummaryRecord, ThpRecord,
 };
 
-use crate::palette::{Class, KINDS, STATES, USES};
+use crate::palette::{Class, KINDS, SERIES, STATES, USES};
 use crate::report::fields;
 use crate::report::json::{write_record, write_records, List};
 use crate::report::layers::MapPicture;
+use crate::report::owners::series;
 use crate::report::records::{cut_payers, ClassRecord, HeaderRecord, ProcessRecord};
 use crate::report::spaces::SpacePicture;
 use crate::report::template;
@@ -182,6 +183,10 @@ impl Document {
             ("use", records(&USES)),
             ("kind", records(&KINDS)),
             ("state", records(&STATES)),
+            (
+                "series",
+                series([const { String::new() }; SERIES.len()]).collect(),
+            ),
         ];
         let layers = self.map.iter().flat_map(|map| &map.layers);
         let layers = layers.filter(|layer| layer.name != "use");

@@ -64,7 +64,8 @@ impl<'a> FrameLayers<'a> {
         let class = class_of(run.frame_use);
         self.uses.add(start..end, class);
         let sizes = &mut self.sizes;
-        self.folios.add(run, |frames, class| sizes.add(frames, class));
+        self.folios
+            .add(run, |frames, class| sizes.add(frames, class));
         let shift = self.uses.shift();
         for places in self.space.places_of(start..end) {
             self.runs.add(places.clone(), class);

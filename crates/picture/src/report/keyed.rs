@@ -69,7 +69,10 @@ impl<K: Copy + Eq + Hash + Ord> Keyed<K> {
             .collect();
         let mut left = all.to_vec();
         for (at, &(cell, begin)) in self.cells.iter().enumerate() {
-            let end = self.cells.get(at + 1).map_or(self.counts.len(), |next| next.1);
+            let end = self
+                .cells
+                .get(at + 1)
+                .map_or(self.counts.len(), |next| next.1);
             for &(index, frames) in &self.counts[begin..end] {
                 tally.add_to_cell(cell as usize, frames, of_index[index as usize]);
                 left[cell as usize] -= frames;

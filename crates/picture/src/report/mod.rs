@@ -2,6 +2,7 @@
 //! fixed template with a block of data; a script in it draws. Must not know where records come
 //! from.
 
+pub mod changes;
 pub mod document;
 mod encode;
 mod fields;

@@ -17,15 +17,18 @@ pub(super) fn series<'a>(
     names: impl IntoIterator<Item = String> + 'a,
 ) -> impl Iterator<Item = ClassRecord> + 'a {
     let colors = SERIES.into_iter().zip(LETTERS);
-    names.into_iter().zip(colors).map(|(name, (color, letter))| {
-        let class = Class {
-            word: "",
-            light: color,
-            dark: color,
-            letter,
-        };
-        ClassRecord::named(name, &class)
-    })
+    names
+        .into_iter()
+        .zip(colors)
+        .map(|(name, (color, letter))| {
+            let class = Class {
+                word: "",
+                light: color,
+                dark: color,
+                letter,
+            };
+            ClassRecord::named(name, &class)
+        })
 }
 
 /// Process with frames of its own.

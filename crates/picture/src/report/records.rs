@@ -32,8 +32,42 @@ record! {
         pub snapshot: Option<String> = null("if memory was read now"),
         /// Snapshot with which it is compared.
         pub against: Option<AgainstRecord> = null("if it is compared with none"),
-        /// Facts that could not be seen: why, and what to do.
-        pub unseen: Vec<String>,
+        /// Facts that could not be seen.
+        pub unseen: Vec<UnseenRecord>,
+    }
+}
+
+/// Returns the names of sections.
+fn sections() -> Vec<&'static str> {
+    vec![
+        "memory",
+        "map",
+        "processes",
+        "spaces",
+        "contiguity",
+        "huge",
+        "files",
+        "changes",
+    ]
+}
+
+record! {
+    /// Fact that a report lacks.
+    pub struct UnseenRecord {
+        /// Section that lacks it.
+        pub section: Option<&'static str> = one_of(sections).null("if several do"),
+        /// Sentence that says what is unknown, why, and what to do.
+        pub text: String,
+    }
+}
+
+impl HeaderRecord {
+    /// Adds a fact that a section lacks.
+    pub fn lacks(&mut self, section: Option<&'static str>, text: impl Into<String>) {
+        self.unseen.push(UnseenRecord {
+            section,
+            text: text.into(),
+        });
     }
 }
 

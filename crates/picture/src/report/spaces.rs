@@ -15,6 +15,9 @@ use crate::report::json::{write_record, List};
 /// Cells of all mappings of an address space, unless it has more mappings.
 const MOST_CELLS: u64 = 4096;
 
+/// Cells of one mapping, and one that its borders add.
+const MOST_OF_MAPPING: u64 = 128;
+
 /// Mapping of an address space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpaceMapping {
@@ -53,10 +56,9 @@ pub struct AddressSpace {
     /// Ascending.
     mappings: Vec<SpaceMapping>,
     page: u64,
-    /// Size of a cell in bytes, a power of two. Cells are aligned to it.
-    cell: u64,
-    /// First cell of each mapping.
-    first: Vec<usize>,
+    /// For each mapping the size of its cells in bytes, a power of two to which they are
+    /// aligned, and the number of the first.
+    strips: Vec<(u64, usize)>,
     cells: Vec<Counts>,
 }
 
@@ -64,23 +66,34 @@ impl AddressSpace {
     /// Returns an address space of these mappings, which ascend, in a process with pages of
     /// `page` bytes.
     pub fn new(page: u64, mappings: Vec<SpaceMapping>) -> Self {
-        let count = |cell: u64| -> u64 { mappings.iter().map(|one| cells_of(&one.range, cell)).sum() };
+        // The same size for all shows how large mappings are, as far as one has not too many.
+        let cell_of = |range: &Range<u64>, least: u64| {
+            let mut cell = least;
+            while cells_of(range, cell) > MOST_OF_MAPPING && cell < 1 << 62 {
+                cell *= 2;
+            }
+            cell
+        };
+        let count = |least: u64| -> u64 {
+            let cells = mappings.iter().map(|one| &one.range);
+            let cells = cells.map(|range| cells_of(range, cell_of(range, least)));
+            cells.sum()
+        };
         let most = MOST_CELLS.max(2 * mappings.len() as u64);
-        let mut cell = page;
-        while count(cell) > most && cell < 1 << 62 {
-            cell *= 2;
+        let mut least = page;
+        while count(least) > most && least < 1 << 62 {
+            least *= 2;
         }
         let mut end = 0;
-        let first = mappings.iter().map(|one| {
-            let first = end;
+        let strips = mappings.iter().map(|one| {
+            let (cell, first) = (cell_of(&one.range, least), end);
             end += cells_of(&one.range, cell) as usize;
-            first
+            (cell, first)
         });
-        let first = first.collect();
+        let strips = strips.collect();
         Self {
             page,
-            cell,
-            first,
+            strips,
             cells: vec![Counts::default(); end],
             mappings,
         }
@@ -90,18 +103,21 @@ impl AddressSpace {
     pub fn add(&mut self, range: Range<u64>, state: State, pfn: Option<u64>) {
         let class = State::ALL.iter().position(|one| *one == state);
         let class = class.unwrap_or_default();
-        let from = self.mappings.partition_point(|one| one.range.end <= range.start);
+        let from = self
+            .mappings
+            .partition_point(|one| one.range.end <= range.start);
         for (index, mapping) in self.mappings.iter().enumerate().skip(from) {
             if mapping.range.start >= range.end {
                 break;
             }
             let end = range.end.min(mapping.range.end);
             let mut at = range.start.max(mapping.range.start);
+            let (size, first) = self.strips[index];
             while at < end {
-                let cell = at / self.cell;
-                let next = end.min((cell + 1).saturating_mul(self.cell));
-                let place = cell - mapping.range.start / self.cell;
-                let counts = &mut self.cells[self.first[index] + place as usize];
+                let cell = at / size;
+                let next = end.min((cell + 1).saturating_mul(size));
+                let place = cell - mapping.range.start / size;
+                let counts = &mut self.cells[first + place as usize];
                 counts.states[class] += next - at;
                 if let (Some(pfn), None) = (pfn, counts.pfn) {
                     counts.pfn = Some(pfn + (at - range.start) / self.page);
@@ -129,7 +145,7 @@ impl AddressSpace {
         let mut texts: Vec<_> = texts.take(MOST_ROWS).collect();
         texts.sort_by_key(|(index, _)| *index);
         let shown = texts.len();
-        let mut object = format!("{{\"cell\":{},\"rows\":[", self.cell).into_bytes();
+        let mut object = b"{\"rows\":[".to_vec();
         let mut end = None;
         for (index, text) in texts {
             let range = &self.mappings[index].range;
@@ -146,7 +162,13 @@ impl AddressSpace {
 
     /// Returns the bytes of a mapping that are in memory or in swap.
     fn present(&self, index: usize) -> u64 {
-        let absent = [State::NotPresent, State::Guard, State::Marker, State::Unmapped, State::Unknown];
+        let absent = [
+            State::NotPresent,
+            State::Guard,
+            State::Marker,
+            State::Unmapped,
+            State::Unknown,
+        ];
         let present = self.cells_at(index).iter().flat_map(|cell| {
             let states = State::ALL.iter().zip(cell.states);
             states.filter(|(state, _)| !absent.contains(state))
@@ -155,8 +177,9 @@ impl AddressSpace {
     }
 
     fn cells_at(&self, index: usize) -> &[Counts] {
-        let end = self.first.get(index + 1).copied().unwrap_or(self.cells.len());
-        &self.cells[self.first[index]..end]
+        let end = self.strips.get(index + 1);
+        let end = end.map_or(self.cells.len(), |&(_, first)| first);
+        &self.cells[self.strips[index].1..end]
     }
 
     /// Returns the members of a row but the gap before it.
@@ -174,6 +197,7 @@ impl AddressSpace {
             start: Hex(mapping.range.start),
             end: Hex(mapping.range.end),
             kind: mapping.kind.into(),
+            cell: self.strips[index].0,
             name: Name(&mapping.name),
         };
         let mut row = Vec::new();
@@ -218,6 +242,8 @@ record! {
         end: Hex,
         /// Class of its kind.
         kind: u64,
+        /// Size of its cells.
+        cell: u64 = bytes(),
         /// Name.
         name: Name<'a> = null("if it has none"),
     }

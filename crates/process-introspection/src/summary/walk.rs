@@ -370,7 +370,10 @@ impl<W: FnMut(SummaryStep<'_>) -> ControlFlow<()>> Walk<'_, W> {
                         return Ok(());
                     }
                 }
-                for step in [SummaryStep::Region(&region), SummaryStep::Passed(region.virt)] {
+                for step in [
+                    SummaryStep::Region(&region),
+                    SummaryStep::Passed(region.virt),
+                ] {
                     if (self.watch)(step).is_break() {
                         return Ok(());
                     }

@@ -14,12 +14,16 @@ use process_introspection_picture::report::records::ProcessFacts;
 const PROPERTIES: [(&str, fn(&ProcessFacts) -> Vec<u8>); 5] = [
     ("command", |facts| facts.name.clone()),
     ("cgroup", |facts| facts.cgroup.clone()),
-    ("unit", |facts| facts.unit.clone().unwrap_or_default().into()),
+    ("unit", |facts| {
+        facts.unit.clone().unwrap_or_default().into()
+    }),
     ("container", |facts| {
         facts.container.clone().unwrap_or_default().into()
     }),
     ("user", |facts| {
-        facts.user.map_or(Vec::new(), |user| user.to_string().into())
+        facts
+            .user
+            .map_or(Vec::new(), |user| user.to_string().into())
     }),
 ];
 

@@ -69,9 +69,9 @@ pub(super) fn collect(
             frames = Some(read_frames(&runs, layers, mounts, task, &mut document)?);
         }
         Err(error) if error.is_permission_denied() || error.is_unsupported() => {
-            document.header.unseen.push(format!(
-                "the memory of the machine and its map are not known: {error}"
-            ));
+            for section in ["memory", "map", "contiguity"] {
+                document.header.lacks(Some(section), error.to_string());
+            }
         }
         Err(error) => return Err(error.into()),
     }
@@ -110,7 +110,7 @@ pub(super) fn collect(
 }
 
 /// Sets title and scope.
-fn set_scope(header: &mut HeaderRecord, scope: String) {
+pub(super) fn set_scope(header: &mut HeaderRecord, scope: String) {
     let host = header.host.as_deref().unwrap_or("an unnamed machine");
     header.title = format!("Memory of {scope} on {host}");
     header.scope = scope;
@@ -211,8 +211,7 @@ fn files(
         unattributed: found.rest(false),
     });
     let lacks = cached_files::lacks(&found, deadline).into_iter();
-    let lacks = lacks.map(|lack| format!("files: {lack}"));
-    document.header.unseen.extend(lacks);
+    lacks.for_each(|lack| document.header.lacks(Some("files"), lack));
     Ok(())
 }
 
@@ -371,7 +370,8 @@ impl Walk<'_> {
         // A walk starts threads of its own, and this thread adds up.
         let options = PassOptions::new().threads(1).mounts(self.mounts);
         let options = options.deadline(self.deadline);
-        let look = move |process: Process, parts: &mut Parts<'_, Part>| reader.read(&process, parts);
+        let look =
+            move |process: Process, parts: &mut Parts<'_, Part>| reader.read(&process, parts);
         let pids = chosen.processes.iter().map(|&(unique, _)| unique).collect();
         let (mut rows, mut groups) = (Processes::default(), LiveGroups::default());
         let (mut unread, mut failed, mut lacks) = (Unread::default(), None, Vec::new());
@@ -441,12 +441,10 @@ impl Walk<'_> {
         groups.finish(are_all, self.mounts, &map, document)?;
         rows.finish(document);
         let unseen = unread.lines().into_iter().chain(lacks);
-        document.header.unseen.extend(unseen);
+        unseen.for_each(|lack| document.header.lacks(Some("processes"), lack));
         if !self.is_all && count > MOST_SPACES {
-            document.header.unseen.push(format!(
-                "{count} processes were named: the address spaces of the first {MOST_SPACES} are \
-                 shown"
-            ));
+            let text = format!("{count} processes were named: the first {MOST_SPACES} are shown");
+            document.header.lacks(Some("spaces"), text);
         }
         let scope = match (&names[..], self.is_all) {
             (_, true) => "all processes".to_owned(),

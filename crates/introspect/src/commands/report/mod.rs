@@ -4,6 +4,7 @@
 mod groups;
 mod live;
 mod processes;
+mod stored;
 mod task;
 
 use std::io::Write;
@@ -13,8 +14,9 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, ValueHint};
 
+use crate::commands::comparison::stored::Snapshots;
 use crate::failure::Failure;
-use crate::options::from::FromOptions;
+use crate::options::from::{open_snapshot, FromOptions};
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputFile;
 use crate::options::pid::TargetText;
@@ -111,6 +113,9 @@ impl Arguments {
 
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        let from = self.from.open()?;
+        let against = self.against.as_deref();
+        let against = against.map(|text| open_snapshot(text, self.from.host()));
         let place = Place::of(self.output.output.as_deref(), false);
         let opened = Destination::open(&place);
         let mut out = opened.map_err(|error| place.open(&error))?;
@@ -120,9 +125,18 @@ impl Arguments {
             ));
         }
         let task = Task::new(out.interruption());
-        let mounts = self.mounts.mounts()?;
-        let deadline = self.deadline.unwrap_or(DEADLINE);
-        let document = live::collect(self.scope(), &mounts, deadline, &task)?;
+        let document = match (from, against.transpose()?) {
+            (Some(snapshot), Some(before)) => {
+                let snapshots = Snapshots::new(before, snapshot)?;
+                stored::compare(self.scope(), &snapshots, &task)?
+            }
+            (Some(snapshot), None) => stored::collect(self.scope(), &snapshot, &task)?,
+            (None, _) => {
+                let mounts = self.mounts.mounts()?;
+                let deadline = self.deadline.unwrap_or(DEADLINE);
+                live::collect(self.scope(), &mounts, deadline, &task)?
+            }
+        };
         let written = out.write_all(&document.html()).and_then(|()| out.keep());
         written.map_err(|error| place.write(&error))
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use process_introspection::AddrRange;
 
+use crate::commands::comparison::Watch;
 use crate::control::interruption::Interruption;
 use crate::failure::Failure;
 use crate::output::progress::Progress;
@@ -64,5 +65,16 @@ impl Task {
     pub(super) fn check(&self) -> Result<(), Failure> {
         let interruption = self.interruption.as_ref();
         interruption.map_or(Ok(()), Interruption::check)
+    }
+}
+
+impl Watch for Task {
+    fn check(&self) -> Result<(), Failure> {
+        self.check()
+    }
+
+    fn passed_processes(&self, done: usize, of: usize) {
+        // The next check fails if this does.
+        let _ = self.passed_processes(done, of);
     }
 }
