@@ -11,7 +11,10 @@ use crate::report::fields;
 use crate::report::json::{write_record, write_records, List};
 use crate::report::layers::MapPicture;
 use crate::report::owners::series;
-use crate::report::records::{cut_payers, ClassRecord, HeaderRecord, ProcessRecord};
+use crate::report::records::{
+    beginning, cut_payers, cut_places, cut_unseen, ClassRecord, HeaderRecord, MorePayersRecord,
+    ProcessRecord,
+};
 use crate::report::spaces::SpacePicture;
 use crate::report::template;
 
@@ -26,6 +29,9 @@ pub const MOST_SPACES: usize = 8;
 
 /// Bytes of all address spaces with their mappings.
 const SPACES_BYTES: usize = 700_000;
+
+/// Longest title in bytes.
+const LONGEST_TITLE: usize = 500;
 
 /// List of records with an amount that is in none of them.
 #[derive(Clone, Debug)]
@@ -104,14 +110,23 @@ impl Document {
 
     /// Returns the file.
     pub fn html(self) -> Vec<u8> {
-        let title = self.header.title.clone();
+        let title = beginning(&self.header.title, LONGEST_TITLE);
         let room = MOST_BYTES.saturating_sub(template::size(&title));
         template::file(&title, &self.json(room))
     }
 
     /// Returns the data in at most so many bytes, if all but the map fits.
     pub fn json(mut self, most: usize) -> Vec<u8> {
-        let more_payers = self.machine.as_mut().map(cut_payers).unwrap_or_default();
+        let mut more_payers = MorePayersRecord::default();
+        if let Some(machine) = &mut self.machine {
+            more_payers = cut_payers(machine);
+            let places = cut_places(machine);
+            if places > 0 {
+                let text = format!("{places} nodes, zones and sizes of free blocks are left out");
+                self.header.lacks(Some("memory"), text);
+            }
+        }
+        cut_unseen(&mut self.header);
         let mut text = b"{\"schema_version\":1,\"header\":".to_vec();
         write_record(&self.header, &mut text);
         text.extend_from_slice(b",\"fields\":{");

@@ -28,14 +28,15 @@ impl List {
     /// Adds a record. Returns false if there is no room for it, nor for any later one: the first
     /// records are those that are kept.
     pub fn push(&mut self, record: &impl Fields) -> bool {
+        if self.left_out > 0 || self.rows == self.most_rows {
+            self.left_out += 1;
+            return false;
+        }
         let mut object = Vec::new();
         push_object(record, &mut object);
         let object = escaped(&object);
         let separator = usize::from(self.rows > 0);
-        let is_full = self.left_out > 0
-            || self.rows == self.most_rows
-            || self.text.len() + separator + object.len() > self.most_bytes;
-        if is_full {
+        if self.text.len() + separator + object.len() > self.most_bytes {
             self.left_out += 1;
             return false;
         }

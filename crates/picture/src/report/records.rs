@@ -97,6 +97,9 @@ record! {
     }
 }
 
+/// Longest word of a class in bytes.
+const LONGEST_WORD: usize = 128;
+
 impl From<&Class> for ClassRecord {
     fn from(class: &Class) -> Self {
         Self::named(class.word, class)
@@ -107,7 +110,7 @@ impl ClassRecord {
     /// Returns a class with the colours of another one.
     pub fn named(word: impl Into<String>, class: &Class) -> Self {
         Self {
-            word: word.into(),
+            word: beginning(&word.into(), LONGEST_WORD),
             light: class.light.to_string(),
             dark: class.dark.to_string(),
             letter: class.letter.to_string(),
@@ -204,14 +207,19 @@ pub fn with_short_command(mut summary: SummaryRecord) -> SummaryRecord {
 
 /// Returns the beginning of a command line.
 fn cut(command: &str) -> String {
-    if command.len() <= LONGEST_COMMAND {
-        return command.to_owned();
+    beginning(command, LONGEST_COMMAND)
+}
+
+/// Returns the beginning of a text of at most so many bytes, with an ellipsis if it has more.
+pub(super) fn beginning(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
     }
-    let mut end = LONGEST_COMMAND;
-    while !command.is_char_boundary(end) {
+    let mut end = most;
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}…", &command[..end])
+    format!("{}…", &text[..end])
 }
 
 record! {
@@ -225,8 +233,10 @@ record! {
     }
 }
 
-/// Payers of a machine that a report has.
-const MOST_PAYERS: usize = 200;
+/// Payers of a machine that a report has, and the bytes of their names.
+const MOST_PAYERS: (usize, usize) = (200, 100_000);
+/// Nodes, zones, and free blocks of an order in a zone that a report has.
+const MOST_PLACES: [usize; 3] = [256, 512, 2048];
 
 /// Leaves out the smallest cgroups of a machine that has many, and returns their sum.
 pub(super) fn cut_payers(machine: &mut MachineRecord) -> MorePayersRecord {
@@ -234,10 +244,16 @@ pub(super) fn cut_payers(machine: &mut MachineRecord) -> MorePayersRecord {
     let Some(payers) = &mut machine.payers else {
         return more;
     };
-    let mut kept = 0;
+    let (mut count, mut bytes) = (0, 0);
     payers.retain(|payer: &PayerRecord| {
-        kept += usize::from(payer.payer == "cgroup");
-        let is_kept = payer.payer != "cgroup" || kept <= MOST_PAYERS;
+        if payer.payer != "cgroup" {
+            return true;
+        }
+        count += 1;
+        let names = [&payer.unit, &payer.container].into_iter().flatten();
+        let names = names.map(String::as_bytes).chain([&*payer.cgroup.0]);
+        bytes += names.map(written_size).sum::<usize>();
+        let is_kept = count <= MOST_PAYERS.0 && bytes <= MOST_PAYERS.1;
         if !is_kept {
             more.payers += 1;
             more.bytes += payer.bytes;
@@ -245,4 +261,37 @@ pub(super) fn cut_payers(machine: &mut MachineRecord) -> MorePayersRecord {
         is_kept
     });
     more
+}
+
+/// Returns at least the size of a name in the document, its bytes in hexadecimal included.
+fn written_size(name: &[u8]) -> usize {
+    let plain = |byte: &&u8| matches!(byte, b' '..=b'~') && !b"\"\\<>&".contains(byte);
+    let others = name.len() - name.iter().filter(plain).count();
+    name.len() + 8 * others
+}
+
+/// Leaves out places of a machine that has very many nodes, and returns their number.
+pub(super) fn cut_places(machine: &mut MachineRecord) -> usize {
+    fn cut<T>(list: &mut Vec<T>, most: usize) -> usize {
+        let more = list.len().saturating_sub(most);
+        list.truncate(most);
+        more
+    }
+    let [nodes, zones, free] = MOST_PLACES;
+    cut(&mut machine.nodes, nodes) + cut(&mut machine.zones, zones) + cut(&mut machine.free, free)
+}
+
+/// Facts that a report lacks, and bytes of each.
+const MOST_UNSEEN: (usize, usize) = (60, 600);
+
+/// Shortens the list of facts that a report lacks: processes that fail have one each.
+pub(super) fn cut_unseen(header: &mut HeaderRecord) {
+    let more = header.unseen.len().saturating_sub(MOST_UNSEEN.0);
+    header.unseen.truncate(MOST_UNSEEN.0);
+    for one in &mut header.unseen {
+        one.text = beginning(&one.text, MOST_UNSEEN.1);
+    }
+    if more > 0 {
+        header.lacks(None, format!("{more} more facts are not known"));
+    }
 }

@@ -3,6 +3,7 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
+use process_introspection_export::Name;
 use sha2::{Digest, Sha256};
 
 const HTML: &str = include_str!("assets/report.html");
@@ -22,7 +23,7 @@ pub(super) fn file(title: &str, data: &[u8]) -> Vec<u8> {
         hash(JS),
         hash(CSS)
     );
-    let title = markup(title);
+    let title = markup(&Name(title.as_bytes()).printable());
     let parts = [
         ("{{title}}", title.as_bytes()),
         ("{{csp}}", policy.as_bytes()),
