@@ -8,7 +8,23 @@ use sha2::{Digest, Sha256};
 
 const HTML: &str = include_str!("assets/report.html");
 const CSS: &str = include_str!("assets/report.css");
-const JS: &str = include_str!("assets/report.js");
+/// The script: its parts in the order in which they need each other.
+const JS: &str = concat!(
+    include_str!("assets/js/text.js"),
+    include_str!("assets/js/data.js"),
+    include_str!("assets/js/state.js"),
+    include_str!("assets/js/dom.js"),
+    include_str!("assets/js/hilbert.js"),
+    include_str!("assets/js/table.js"),
+    include_str!("assets/js/chart.js"),
+    include_str!("assets/js/mapdata.js"),
+    include_str!("assets/js/mapview.js"),
+    include_str!("assets/js/memory.js"),
+    include_str!("assets/js/processes.js"),
+    include_str!("assets/js/spaces.js"),
+    include_str!("assets/js/details.js"),
+    include_str!("assets/js/main.js"),
+);
 
 /// Bytes of a file with this title, without the data.
 pub(super) fn size(title: &str) -> usize {
