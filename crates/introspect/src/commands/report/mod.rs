@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     machine: bool,
     /// Compare with an earlier snapshot
-    #[arg(long, value_name = "ROOT@WHEN", requires = "from", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "ROOT@WHEN", value_hint = ValueHint::DirPath)]
     against: Option<PathBuf>,
     /// Give up a process or a file system without progress [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration,
@@ -96,6 +96,14 @@ impl Arguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         self.from.check(&self.pids)?;
+        // The option's own requirement is lost beside an option that excludes --from.
+        if self.against.is_some() && !self.from.is_present() {
+            let message =
+                "--against compares two snapshots: --from ROOT[@WHEN] names the other, and \
+                           introspect snapshot takes one now";
+            let kind = ErrorKind::MissingRequiredArgument;
+            return Err(clap::Error::raw(kind, message));
+        }
         if self.machine && self.stats.is_present() {
             let message = "--stats is about processes, and --machine reads none";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
