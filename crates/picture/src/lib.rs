@@ -5,3 +5,4 @@
 pub mod color;
 pub mod map;
 pub mod palette;
+pub mod report;

@@ -25,7 +25,10 @@ const BATCH: usize = 1024;
 /// Progress of a walk for a summary.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum SummaryStep {
+pub enum SummaryStep<'a> {
+    /// This region was added. Without addresses it is resident at most, see
+    /// [`Process::resident_regions`].
+    Region(&'a PhysicalRegion),
     /// These addresses were passed.
     Passed(AddrRange),
     /// A mapping is complete.
@@ -74,7 +77,7 @@ impl Process {
         &self,
         ranges: &[AddrRange],
         map: &PhysicalMap,
-        watch: impl FnMut(SummaryStep) -> ControlFlow<()>,
+        watch: impl FnMut(SummaryStep<'_>) -> ControlFlow<()>,
     ) -> Result<Summary, Error> {
         self.summary_with(ranges, &SummaryOptions::new(map), watch)
     }
@@ -87,7 +90,7 @@ impl Process {
         &self,
         ranges: &[AddrRange],
         options: &SummaryOptions<'_>,
-        watch: impl FnMut(SummaryStep) -> ControlFlow<()>,
+        watch: impl FnMut(SummaryStep<'_>) -> ControlFlow<()>,
     ) -> Result<Summary, Error> {
         let read;
         let settings = match options.settings {
@@ -218,7 +221,7 @@ struct Walk<'a, W> {
     trusts_entries: bool,
 }
 
-impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
+impl<W: FnMut(SummaryStep<'_>) -> ControlFlow<()>> Walk<'_, W> {
     fn physical(
         &mut self,
         ranges: &[AddrRange],
@@ -296,6 +299,9 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                     return Ok(ControlFlow::Break(()));
                 }
             }
+            if (self.watch)(SummaryStep::Region(region)).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         let passed = batch.last();
         let passed = passed.map(|(last, _)| SummaryStep::Passed(last.virt));
@@ -364,8 +370,13 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                         return Ok(());
                     }
                 }
-                if (self.watch)(SummaryStep::Passed(region.virt)).is_break() {
-                    return Ok(());
+                for step in [
+                    SummaryStep::Region(&region),
+                    SummaryStep::Passed(region.virt),
+                ] {
+                    if (self.watch)(step).is_break() {
+                        return Ok(());
+                    }
                 }
             }
         }
