@@ -14,6 +14,7 @@ const [, , command, folder] = process.argv;
 const HOSTILE = '<script>alert(1)<!--\u202e"\n\t&amp;';
 
 function introspect(...words) {
+  process.stderr.write(`+ introspect ${words.map((word) => JSON.stringify(word)).join(' ')}\n`);
   execFileSync(command, words, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
@@ -35,9 +36,10 @@ try {
   report('machine', '--machine');
   report('process', String(process.pid), String(hostile.pid));
   const lake = join(folder, 'lake');
-  introspect('snapshot', '--all', '--frames', '-o', lake);
+  const stored = [String(process.pid), String(hostile.pid), '--frames', '-o', lake];
+  introspect('snapshot', ...stored);
   const grown = Buffer.alloc(96 << 20, 2);
-  introspect('snapshot', '--all', '--frames', '-o', lake);
+  introspect('snapshot', ...stored);
   const list = execFileSync(command, ['snapshots', lake, '--format', 'json'], { encoding: 'utf8' });
   const ids = JSON.parse(list).sort((one, other) => (one.taken_at < other.taken_at ? -1 : 1)).map((one) => one.snapshot_id);
   report('snapshot', '--from', `${lake}@${ids[1]}`, '--against', `${lake}@${ids[0]}`);

@@ -209,7 +209,8 @@ class Table {
     if (column.swatch) cell.append(swatch(column.swatch(row)));
     if (column.bar) {
       const part = make('span', { class: `fill ${column.style?.(row) ?? 'class-accent'}`, 'aria-hidden': 'true' });
-      part.style.inlineSize = `${Math.max(0, Math.min(1, value / (column.bar(row) || 1))) * 100}%`;
+      part.style.inlineSize = `${Math.min(1, Math.abs(value) / (column.bar(row) || 1)) * 100}%`;
+      part.hidden = !value;
       cell.append(make('span', { class: 'amount' }, text), make('span', { class: 'track', 'aria-hidden': 'true' }, part));
     } else {
       cell.append(text);
