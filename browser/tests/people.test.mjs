@@ -170,9 +170,18 @@ test('landmarks, headings and tables are what screen readers expect', async () =
 for (const scheme of ['light', 'dark']) {
   test(`printing shows every section on white paper without controls, ${scheme} scheme`, async () => {
     const page = await open(browser, 'process', { scheme });
+    // Called after the listener of the report, which paints the map for paper.
+    await page.evaluate(() => addEventListener('beforeprint', () => {
+      const canvas = document.querySelector('#map-box canvas');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      window.printed = new Set(new Uint32Array(data.buffer));
+    }));
     const pdf = Buffer.from(await page.pdf({ format: 'A4', printBackground: true }));
     const pages = pdf.toString('latin1').match(/\/Type\s*\/Page\b/g)?.length ?? 0;
     assert.ok(pages >= 3 && pages <= 40, `${pages} pages`);
+    const { light } = dataOf('process').classes.use.find((one) => one.word === 'free');
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(light.slice(at, at + 2), 16));
+    assert.ok(await page.evaluate((pixel) => window.printed.has(pixel), ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0));
     await page.emulateMediaType('print');
     assert.ok(await lightness(page) > 0.95);
     const seen = await page.evaluate(() => ({
