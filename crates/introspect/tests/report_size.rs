@@ -15,7 +15,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::SystemTime;
 
-use decoded::{levels, words, Cell};
+use decoded::{words, Counts};
 use generated::{Machine, HOST};
 use process_introspection::FrameUse;
 use serde_json::Value;
@@ -26,47 +26,6 @@ use tempfile::TempDir;
 const FRAMES: u64 = 1 << 28;
 /// Largest memory of the command, in KiB.
 const MOST_MEMORY: i64 = 700 << 10;
-
-/// Counts of frames by class in the finest cells of a layer.
-struct Counts {
-    classes: usize,
-    counts: Vec<u64>,
-}
-
-impl Counts {
-    fn new(classes: usize, level: u64) -> Self {
-        Self {
-            classes,
-            counts: vec![0; classes << (2 * level)],
-        }
-    }
-
-    fn cells(&self) -> Vec<Cell> {
-        let cell = |counts: &[u64]| {
-            let all: u64 = counts.iter().sum();
-            let most = counts.iter().copied().max().unwrap_or(0);
-            let class = counts.iter().position(|&count| count == most);
-            match (all, class) {
-                (1.., Some(class)) => (class as u8, (most * 255 / all) as u8),
-                _ => (255, 0),
-            }
-        };
-        self.counts.chunks(self.classes).map(cell).collect()
-    }
-
-    /// The counts of the level above.
-    fn coarser(&self) -> Self {
-        let fours = self.counts.chunks(4 * self.classes);
-        let sum = |four: &[u64]| -> Vec<u64> {
-            let of_class = |class| four.iter().skip(class).step_by(self.classes).sum();
-            (0..self.classes).map(of_class).collect()
-        };
-        Self {
-            classes: self.classes,
-            counts: fours.flat_map(sum).collect(),
-        }
-    }
-}
 
 /// Runs the command in a process whose memory is measured. Returns the report and KiB.
 fn report(arguments: &[&str]) -> (Vec<u8>, i64) {
@@ -126,13 +85,12 @@ fn check(machine: Machine) {
     assert!(level >= 8, "{level}");
     // 2^28 places in 4^level cells.
     assert_eq!(map["shift"].as_u64(), Some(28 - 2 * level));
-    let bits = 28 - 2 * level;
     assert_eq!(report["machine"]["counted"].as_u64(), Some(FRAMES << 12));
     for layer in map["layers"].as_array().expect("layers") {
         let words = words(&report, layer);
         let name = layer["name"].as_str().expect("name");
         let place = |word: String| words.iter().position(|one| *one == word);
-        let mut counts = Counts::new(words.len(), level);
+        let mut counts = Counts::new(map, words.len());
         for run in 0..machine.runs() {
             let facts = machine.facts(run);
             let class = match name {
@@ -154,18 +112,9 @@ fn check(machine: Machine) {
                 "node" => Some(facts.node as usize),
                 other => panic!("layer {other}"),
             };
-            let mut at = run * machine.run;
-            while at < (run + 1) * machine.run {
-                let end = ((at >> bits) + 1) << bits;
-                let end = end.min((run + 1) * machine.run);
-                let cell = (at >> bits) as usize;
-                counts.counts[cell * words.len() + class.expect("a class")] += end - at;
-                at = end;
-            }
+            let places = run * machine.run..(run + 1) * machine.run;
+            counts.add(places, class.expect("a class") as u8);
         }
-        for (level, cells) in levels(map, layer).iter().enumerate().rev() {
-            assert!(*cells == counts.cells(), "{name} at level {level}");
-            counts = counts.coarser();
-        }
+        counts.check(map, layer);
     }
 }

@@ -6,7 +6,7 @@ mod decoded;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use decoded::{check, header, runs, words};
+use decoded::{header, runs, words, Counts};
 use process_introspection::{FrameFlags, FrameRun, FrameUse, Pfn};
 use process_introspection_picture::map::space::Space;
 use process_introspection_picture::palette::{FrameChanged, SERIES};
@@ -213,7 +213,11 @@ proptest! {
                 other => panic!("layer {other}"),
             };
             let classes: Vec<_> = places.iter().map(|(place, frames)| (*place, class(frames))).collect();
-            check(map, layer, &classes, words.len());
+            let mut counts = Counts::new(map, words.len());
+            for &(place, class) in &classes {
+                counts.add(place..place + 1, class);
+            }
+            counts.check(map, layer);
             if name == "use" {
                 let runs = runs(map);
                 let of_runs = runs.iter().flat_map(|&(start, count, class)| {
@@ -269,6 +273,10 @@ proptest! {
         let json = document.json(MOST_BYTES);
         let report: Value = serde_json::from_slice(&json).expect("JSON");
         let map = &report["map"];
-        check(map, &map["layers"][0], &classes, FrameChanged::ALL.len());
+        let mut counts = Counts::new(map, FrameChanged::ALL.len());
+        for (place, class) in classes {
+            counts.add(place..place + 1, class);
+        }
+        counts.check(map, &map["layers"][0]);
     }
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use std::io::Read;
+use std::ops::Range;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -85,35 +86,67 @@ pub(crate) fn runs(map: &Value) -> Vec<(u64, u64, u8)> {
     runs.collect()
 }
 
-/// Returns cells of one level by counting the classes of frames one by one. `of_places` contains
-/// the class of each place with a frame.
-pub(crate) fn naive(of_places: &[(u64, u8)], bits: u64, cells: usize, classes: usize) -> Vec<Cell> {
-    let mut counts = vec![vec![0u64; classes]; cells];
-    for &(place, class) in of_places {
-        counts[(place >> bits) as usize][usize::from(class)] += 1;
-    }
-    let cell = |counts: Vec<u64>| {
-        let all: u64 = counts.iter().sum();
-        let most = counts.iter().copied().max().expect("classes");
-        let class = counts
-            .iter()
-            .position(|&count| count == most)
-            .expect("most");
-        match all {
-            0 => (255, 0),
-            _ => (class as u8, (most * 255 / all) as u8),
-        }
-    };
-    counts.into_iter().map(cell).collect()
+/// Counts of frames by class in the cells of a level.
+pub(crate) struct Counts {
+    classes: usize,
+    bits: u64,
+    counts: Vec<u64>,
 }
 
-/// Compares all levels of a layer with a count of the frames one by one.
-pub(crate) fn check(map: &Value, layer: &Value, of_places: &[(u64, u8)], classes: usize) {
-    let shift = map["shift"].as_u64().expect("shift");
-    let levels = levels(map, layer);
-    for (level, cells) in levels.iter().enumerate() {
-        let bits = shift + 2 * (levels.len() - 1 - level) as u64;
-        let expected = naive(of_places, bits, cells.len(), classes);
-        assert!(*cells == expected, "{} at level {level}", layer["name"]);
+impl Counts {
+    /// Returns no frames in the finest cells of a map.
+    pub(crate) fn new(map: &Value, classes: usize) -> Self {
+        let level = map["level"].as_u64().expect("level");
+        Self {
+            classes,
+            bits: map["shift"].as_u64().expect("shift"),
+            counts: vec![0; classes << (2 * level)],
+        }
+    }
+
+    /// Adds consecutive places of one class.
+    pub(crate) fn add(&mut self, places: Range<u64>, class: u8) {
+        let mut at = places.start;
+        while at < places.end {
+            let cell = at >> self.bits;
+            let end = places.end.min((cell + 1) << self.bits);
+            self.counts[cell as usize * self.classes + usize::from(class)] += end - at;
+            at = end;
+        }
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let cell = |counts: &[u64]| {
+            let all: u64 = counts.iter().sum();
+            let most = counts.iter().copied().max().unwrap_or(0);
+            let class = counts.iter().position(|&count| count == most);
+            match (all, class) {
+                (1.., Some(class)) => (class as u8, (most * 255 / all) as u8),
+                _ => (255, 0),
+            }
+        };
+        self.counts.chunks(self.classes).map(cell).collect()
+    }
+
+    /// The counts of the level above.
+    fn coarser(&self) -> Self {
+        let fours = self.counts.chunks(4 * self.classes);
+        let sum = |four: &[u64]| -> Vec<u64> {
+            let of_class = |class| four.iter().skip(class).step_by(self.classes).sum();
+            (0..self.classes).map(of_class).collect()
+        };
+        Self {
+            classes: self.classes,
+            bits: self.bits + 2,
+            counts: fours.flat_map(sum).collect(),
+        }
+    }
+
+    /// Compares the cells of all levels of a layer with the counts.
+    pub(crate) fn check(mut self, map: &Value, layer: &Value) {
+        for (level, cells) in levels(map, layer).iter().enumerate().rev() {
+            assert!(*cells == self.cells(), "{} at level {level}", layer["name"]);
+            self = self.coarser();
+        }
     }
 }
