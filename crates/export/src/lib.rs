@@ -105,6 +105,7 @@ pub use frame_group::{FrameGroupRecord, FrameGrouping};
 pub use group::{GroupRecord, TotalLine, UnusedHugePages};
 pub use huge_advice::label as policy_label;
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
+pub use json::push_object;
 pub use machine::{
     BlockRecord, BlockUseRecord, FrameUseRecord, FreeRecord, MachineNodeRecord, MachineRecord,
     PayerRecord, UnflaggedRecord, ZoneRecord,

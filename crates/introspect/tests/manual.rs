@@ -25,6 +25,7 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect-physical.1",
         "introspect-prune.1",
         "introspect-read.1",
+        "introspect-report.1",
         "introspect-resident.1",
         "introspect-snapshot.1",
         "introspect-snapshots.1",

@@ -6,3 +6,4 @@ pub mod color;
 pub mod map;
 pub mod palette;
 pub mod svg;
+pub mod report;

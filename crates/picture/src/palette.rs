@@ -94,6 +94,70 @@ pub const STATES: [Class; State::ALL.len()] = [
     class(State::Unmapped.name(), 0xf8fbf9, 0x151615, ' '),
 ];
 
+/// Changes of frames between two times, in the order of [`FrameChanged::ALL`]. Colours are those
+/// of uses, which differ for every eye.
+pub const CHANGES: [Class; FrameChanged::ALL.len()] = [
+    class(FrameChanged::Unchanged.name(), 0xe6eaf0, 0x27282f, '.'),
+    class(FrameChanged::BecameUsed.name(), 0x5176e0, 0x3a76ef, 'U'),
+    class(FrameChanged::Freed.name(), 0xf5a627, 0xe8b64b, 'F'),
+    class(FrameChanged::ChangedUse.name(), 0x6b31a1, 0x8d1ba9, 'C'),
+    class(FrameChanged::Appeared.name(), 0x16cff6, 0x62d5fc, 'A'),
+    class(FrameChanged::Gone.name(), 0x270d0d, 0xfffeff, 'G'),
+];
+
+/// Change of a frame between two times.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum FrameChanged {
+    /// It has the same use.
+    Unchanged,
+    /// It was free.
+    BecameUsed,
+    /// It is free.
+    Freed,
+    /// It was in use and is in another use.
+    ChangedUse,
+    /// It was no RAM that is online.
+    Appeared,
+    /// It is no RAM that is online any more.
+    Gone,
+}
+
+impl FrameChanged {
+    /// All changes.
+    pub const ALL: [Self; 6] = [
+        Self::Unchanged,
+        Self::BecameUsed,
+        Self::Freed,
+        Self::ChangedUse,
+        Self::Appeared,
+        Self::Gone,
+    ];
+
+    /// Returns its word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::BecameUsed => "became used",
+            Self::Freed => "freed",
+            Self::ChangedUse => "changed use",
+            Self::Appeared => "appeared",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// Returns the change from one use to another; `None` for a use is no RAM that is online.
+    pub fn of([before, after]: [Option<FrameUse>; 2]) -> Self {
+        match (before, after) {
+            (before, after) if before == after => Self::Unchanged,
+            (None, _) => Self::Appeared,
+            (_, None) => Self::Gone,
+            (Some(FrameUse::Free), _) => Self::BecameUsed,
+            (_, Some(FrameUse::Free)) => Self::Freed,
+            _ => Self::ChangedUse,
+        }
+    }
+}
+
 /// Colours of classes that are named when a picture is made (payers, owners, nodes), on both
 /// backgrounds.
 pub const SERIES: [Color; 10] = [
@@ -206,6 +270,7 @@ mod tests {
                 of(&USES, dark),
                 of(&KINDS, dark),
                 of(&STATES, dark),
+                of(&CHANGES, dark),
                 series(dark),
             ] {
                 for (index, one) in colors.iter().enumerate() {

@@ -95,7 +95,7 @@ pub use machine::census::{
 };
 pub use machine::cgroups::MemoryCgroups;
 pub use machine::counters::{MemoryCounter, MemoryCounters};
-pub use machine::frame_changes::{compare_frames, FrameChange};
+pub use machine::frame_changes::{compare_frames, compare_frames_with, FrameChange};
 pub use machine::frame_runs::{FrameRun, FrameRuns};
 pub use machine::frame_use::{FrameState, FrameUse};
 pub use machine::frames::{FrameFlags, Frames};

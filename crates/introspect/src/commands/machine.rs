@@ -1,6 +1,8 @@
 //! `introspect machine`: the memory of the whole machine, each frame in one use and with one
 //! payer.
 
+use std::ops::ControlFlow;
+
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use process_introspection::{
@@ -117,8 +119,9 @@ impl Arguments {
         if let Some(snapshot) = self.from.open()? {
             let mut counts = self.counts();
             let machine = as_user(|| {
-                snapshot.machine_with(|run| {
+                snapshot.machine_with(|_, run| {
                     counts.iter_mut().for_each(|counts| add(counts, run));
+                    ControlFlow::Continue(())
                 })
             })?;
             let StoredMachine { balance, cgroups } = machine.ok_or_else(|| no_frames(&snapshot))?;

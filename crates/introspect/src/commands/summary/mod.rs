@@ -18,11 +18,12 @@ use process_introspection::{
 };
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_export::{
-    GroupRecord, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord, UsageRecord,
+    GroupRecord, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
 };
 use process_introspection_picture::svg;
 
 use crate::commands::selected::Selected;
+use crate::commands::summaries::{missing, rank};
 use crate::control::launch::{launch, WalkContext};
 use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
@@ -321,12 +322,6 @@ fn sort_by_size(records: &mut [MappingUsageRecord<'_>]) {
     });
 }
 
-/// Returns the rank of memory in lists: by PSS and hugetlb, then by other sizes.
-fn rank(usage: &UsageRecord) -> (Option<u64>, u64, u64) {
-    let mapped = usage.resident + usage.hugetlb;
-    (usage.pss.map(|pss| pss + usage.hugetlb), mapped, usage.virt)
-}
-
 /// Summarizes a process.
 fn summarize(
     process: &Process,
@@ -354,25 +349,4 @@ fn summarize(
         record: SummaryRecord::new(pid, &command, &summary, process.page_size().bytes()),
         mappings: Mappings::Live(Box::new(summary), mappings),
     })
-}
-
-/// Returns what a summary lacks, and why.
-fn missing(summary: &SummaryRecord) -> Vec<String> {
-    let mut missing = Vec::new();
-    if summary.total.zero.is_none() {
-        missing.push(
-            "addresses need CAP_SYS_ADMIN: without it no PSS, USS, page sizes, extents, nodes, \
-             and the zero page counts as resident"
-                .to_owned(),
-        );
-    } else if summary.total.pss.is_none() {
-        missing.push(
-            "the kernel's files on page frames are root's: without them no PSS, USS, page sizes"
-                .to_owned(),
-        );
-    }
-    if summary.huge_pages.is_none() {
-        missing.push("this kernel does not report huge pages (Linux 6.7 does)".to_owned());
-    }
-    missing
 }

@@ -13,8 +13,9 @@ use process_introspection_export::{
 use process_introspection_picture::svg;
 
 use super::groups::{self, By, GroupKey, Grouped};
-use super::{missing, rank, summarize, write_mappings, Arguments, Found, Mappings};
+use super::{summarize, write_mappings, Arguments, Found, Mappings};
 use crate::commands::selected::Selected;
+use crate::commands::summaries::{missing, rank};
 use crate::commands::unread::Unread;
 use crate::failure::{continue_unless, warn, Failure};
 use crate::output::sink::Sink;
