@@ -62,6 +62,18 @@ all_cases! {
         when_the_first_thread_has_ended,
         a_protected_page_is_read_with_the_right_to_attach_only,
         nothing_but_an_overlapping_buffer_is_written;
+    qnx_mapping:
+        a_mapping_has_the_protection_and_type_that_it_was_made_with,
+        memory_can_be_written_only_with_the_right,
+        a_protection_can_be_set_from_a_record,
+        a_file_is_mapped_at_a_fixed_address,
+        a_mapping_for_a_stack_is_made,
+        backed_memory_has_the_flags_of_its_page,
+        a_bit_that_linux_cannot_honour_is_refused,
+        a_refused_mapping_replaces_nothing,
+        the_other_names_of_these_calls_convert_too,
+        a_pointer_to_a_function_converts_too,
+        other_functions_are_linuxs;
     regions:
         touched_memory_is_backed_and_untouched_is_not,
         each_zero_page_is_a_record_at_the_same_address,
