@@ -1,7 +1,7 @@
 /*
  * <sys/introspection.h> for sources written for QNX (pkg-config:
- * introspection-qnx): with <sys/mman.h>, whose PROT_*, MAP_* and PG_* are the
- * flags of a record.
+ * introspection-qnx): with all of QNX's names, and <sys/mman.h>, whose PROT_*, MAP_*
+ * and PG_* are the flags of a record.
  */
 #ifndef INTROSPECTION_QNX_SYS_INTROSPECTION_H
 #define INTROSPECTION_QNX_SYS_INTROSPECTION_H
@@ -11,6 +11,9 @@
 
 #include <sys/mman.h>
 
+#ifndef INTROSPECTION_QNX_NAMES
+#define INTROSPECTION_QNX_NAMES
+#endif
 #include_next <sys/introspection.h>
 
 #ifdef __cplusplus
