@@ -9,6 +9,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 #endif
+#include <sys/debug.h>
+#include <sys/neutrino.h>
+#include <sys/procfs.h>
+#include <sys/states.h>
 
 /* Declarations of programs whose headers lack them. */
 #ifdef __cplusplus
@@ -57,10 +61,24 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 #error "Linux's flags are defined"
 #endif
 
+/* Values of a process's and a thread's members. */
+#if _NTO_PF_ZOMBIE != INTROSPECTION_PF_ZOMBIE || STATE_NANOSLEEP != INTROSPECTION_STATE_NANOSLEEP || \
+    _DEBUG_WHY_JOBCONTROL != INTROSPECTION_WHY_JOBCONTROL
+#error "values of members differ"
+#endif
+
 /* With the package these two come from <errno.h>. */
 #if EOK != 0 || ESRVRFAULT != 312
 #error "not QNX's errors"
 #endif
+
+/* The other names of types. */
+typedef char same_sizes[sizeof(procfs_info) == sizeof(debug_process_t) &&
+                                sizeof(procfs_status) == sizeof(debug_thread_t) &&
+                                sizeof(procfs_greg) == sizeof(debug_greg_t) &&
+                                sizeof(procfs_fpreg) == sizeof(debug_fpreg_t)
+                            ? 1
+                            : -1];
 
 static void *(*const map)(void *, size_t, int, int, int, off_t) = mmap;
 

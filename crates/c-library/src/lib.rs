@@ -23,12 +23,16 @@ use std::{env, fs, io};
 pub const SONAME: &str = "libintrospection.so.1";
 
 /// Headers for sources written for QNX.
-pub const QNX_HEADERS: [&str; 5] = [
+pub const QNX_HEADERS: [&str; 9] = [
     "asm/mman.h",
     "errno.h",
     "linux/mman.h",
+    "sys/debug.h",
     "sys/introspection.h",
     "sys/mman.h",
+    "sys/neutrino.h",
+    "sys/procfs.h",
+    "sys/states.h",
 ];
 
 /// The built files of the library.

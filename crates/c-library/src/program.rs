@@ -8,7 +8,7 @@ use crate::{run, Library};
 
 /// Programs of cases in `programs`, without `.c`: each lists its cases, and runs a
 /// case by its name. Exit status 77: it cannot be tried here.
-pub const WITH_CASES: [&str; 13] = [
+pub const WITH_CASES: [&str; 18] = [
     "buffer",
     "confined",
     "cursor",
@@ -16,7 +16,12 @@ pub const WITH_CASES: [&str; 13] = [
     "idioms",
     "objects",
     "own_memory",
+    "qnx_debugger",
+    "qnx_dumper",
+    "qnx_lister",
     "qnx_mapping",
+    "qnx_profiler",
+    "qnx_sanitizer",
     "regions",
     "safety",
     "stack",

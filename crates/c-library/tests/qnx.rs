@@ -9,8 +9,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use c_library::{cc, QNX_HEADERS};
-use programs::{library, source, Linked, Program, INCLUSIONS};
+use c_library::{cc, run, QNX_HEADERS};
+use programs::{library, root, source, Linked, Program, ALL_LINKS, INCLUSIONS};
 
 /// Compilers of other C libraries and architectures, which not every machine has.
 const OTHER_COMPILERS: [&str; 4] = [
@@ -243,4 +243,72 @@ fn what_takes_linuxs_values_does_not_compile() {
         let output = compile(compiler.as_os_str(), &options, &accepted);
         assert!(output.status.success(), "{output:?}");
     }
+}
+
+/// Compiles an example for every linkage and passes it to `check`.
+fn each_example(name: &str, check: impl Fn(&Program)) {
+    let file = root().join("examples/c").join(name);
+    for linked in ALL_LINKS {
+        check(&Program::compile(&file, linked));
+    }
+}
+
+/// Returns the lines of the children of this process in a list.
+fn listed<'a>(printed: &'a str, pid: &str) -> Vec<Vec<&'a str>> {
+    let lines = printed
+        .lines()
+        .map(|line| line.split_whitespace().collect());
+    lines
+        .filter(|words: &Vec<&str>| words.first() == Some(&pid))
+        .collect()
+}
+
+#[test]
+fn the_example_that_lists_processes_lists_this_one() {
+    let own = std::process::id().to_string();
+    let program = std::fs::read_link("/proc/self/exe").unwrap();
+    let program = program.strip_prefix("/").unwrap().to_str().unwrap();
+    each_example("qnx_processes.c", |example| {
+        let all = listed(&example.print(&[]), &own)
+            .iter()
+            .map(|words| words.last().copied().unwrap().to_owned())
+            .collect::<Vec<_>>();
+        assert_eq!(all, [program]);
+        let printed = example.print(&[&own]);
+        let tree = listed(&printed, &own);
+        assert_eq!(tree.len(), 1, "{printed}");
+        // The example itself is a child of this process.
+        let is_child = |line: &str| line.split_whitespace().nth(1) == Some(own.as_str());
+        assert!(printed.lines().any(is_child), "{printed}");
+    });
+}
+
+#[test]
+fn the_example_that_dumps_a_process_writes_a_core_file_that_others_read() {
+    let is_root = run(Command::new("id").arg("-u")).unwrap().trim() == "0";
+    if !is_root {
+        println!("skipped: needs root, frame numbers are hidden otherwise");
+        return;
+    }
+    let mut target = Command::new("sleep").arg("1000").spawn().expect("sleep");
+    let pid = target.id().to_string();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("core-{pid}"));
+    each_example("qnx_dump.c", |example| {
+        example.print(&[&pid, file.to_str().unwrap()]);
+        let mut readelf = Command::new("readelf");
+        let printed = readelf.args(["--file-header", "--segments", "--notes", "--wide"]);
+        let printed = run(printed.arg(&file)).unwrap();
+        assert!(printed.contains("CORE (Core file)"), "{printed}");
+        assert!(printed.matches("  LOAD ").count() > 3, "{printed}");
+        // Process, thread and, where there are any, its registers.
+        let expected = if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+            4
+        } else {
+            2
+        };
+        assert_eq!(printed.matches("  QNX  ").count(), expected, "{printed}");
+        std::fs::remove_file(&file).unwrap();
+    });
+    target.kill().unwrap();
+    target.wait().unwrap();
 }

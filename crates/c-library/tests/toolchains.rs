@@ -72,7 +72,12 @@ fn programs_that_clang_compiles_behave_the_same() {
         "own_memory.c",
         "idioms.c",
         "tagged.c",
+        "qnx_debugger.c",
+        "qnx_dumper.c",
+        "qnx_lister.c",
         "qnx_mapping.c",
+        "qnx_profiler.c",
+        "qnx_sanitizer.c",
     ] {
         for linked in [Linked::Shared, Linked::Archive] {
             let program = compile("clang", &["-std=gnu11", "-O2"], &source(name), linked);

@@ -6,8 +6,8 @@ use core::ops::ControlFlow;
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::proc_text::{number, Stat};
-use crate::process::{first_dirent, no_proc, process_error, unique_pid, PathBuffer};
 use crate::process::ProcessDirectory;
+use crate::process::{first_dirent, no_proc, process_error, unique_pid, PathBuffer};
 use crate::sys;
 
 /// Entry of a list: a process that existed when its directory was read.

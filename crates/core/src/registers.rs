@@ -13,10 +13,18 @@ use crate::status::thread::Threads;
 
 /// Size of the general registers in bytes: QNX's `X86_64_CPU_REGISTERS`, or
 /// `AARCH64_CPU_REGISTERS`.
-pub const GENERAL: usize = if cfg!(target_arch = "aarch64") { 272 } else { 160 };
+pub const GENERAL: usize = if cfg!(target_arch = "aarch64") {
+    272
+} else {
+    160
+};
 /// Size of the floating-point registers in bytes: the image of `fxsave`, or 32 registers of 16
 /// bytes, `fpsr` and `fpcr`.
-pub const FLOATING_POINT: usize = if cfg!(target_arch = "aarch64") { 520 } else { 512 };
+pub const FLOATING_POINT: usize = if cfg!(target_arch = "aarch64") {
+    520
+} else {
+    512
+};
 
 /// Registers of a thread in user mode, all of one moment.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -34,12 +42,20 @@ pub struct Registers {
 impl Registers {
     /// Returns the address of the next instruction.
     pub fn instruction_pointer(&self) -> u64 {
-        self.word(if cfg!(target_arch = "aarch64") { 256 } else { 120 })
+        self.word(if cfg!(target_arch = "aarch64") {
+            256
+        } else {
+            120
+        })
     }
 
     /// Returns the stack pointer.
     pub fn stack_pointer(&self) -> u64 {
-        self.word(if cfg!(target_arch = "aarch64") { 248 } else { 144 })
+        self.word(if cfg!(target_arch = "aarch64") {
+            248
+        } else {
+            144
+        })
     }
 
     fn word(&self, at: usize) -> u64 {
@@ -67,8 +83,7 @@ pub fn read(process: &ProcessDirectory, tid: u32) -> Result<Registers> {
         Err(Errno::EIO) => Err(Errno::ESRCH),
         read => read,
     };
-    let registers =
-        registers.map_err(|errno| CoreError::new(errno, Operation::ReadRegisters))?;
+    let registers = registers.map_err(|errno| CoreError::new(errno, Operation::ReadRegisters))?;
     // The ID certainly was that of this process's thread if it still is.
     crate::sys::openat(thread.borrow(), b"stat\0", crate::sys::O_PATH)
         .map_err(|_| CoreError::new(Errno::ESRCH, Operation::ReadRegisters))?;
@@ -105,7 +120,11 @@ mod layout {
 
     /// Size of the kernel's set of general registers: `struct user_regs_struct`, or `struct
     /// user_pt_regs`. A program with words of 32 bits has a smaller one.
-    const KERNEL_GENERAL: usize = if cfg!(target_arch = "aarch64") { 272 } else { 216 };
+    const KERNEL_GENERAL: usize = if cfg!(target_arch = "aarch64") {
+        272
+    } else {
+        216
+    };
 
     /// Converts the kernel's sets.
     pub(super) fn converted(

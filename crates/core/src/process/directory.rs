@@ -108,12 +108,8 @@ impl ProcessDirectory {
 
     /// Opens the directory a second time.
     pub(crate) fn reopen(&self) -> Result<OwnedFd> {
-        sys::openat(
-            self.dir.borrow(),
-            b".\0",
-            sys::O_PATH | sys::O_DIRECTORY,
-        )
-        .map_err(|errno| process_error(errno, Operation::OpenProcess))
+        sys::openat(self.dir.borrow(), b".\0", sys::O_PATH | sys::O_DIRECTORY)
+            .map_err(|errno| process_error(errno, Operation::OpenProcess))
     }
 
     /// Returns whether this is the calling process.

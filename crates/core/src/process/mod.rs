@@ -21,9 +21,9 @@ pub use directory::ProcessDirectory;
 pub use frames::VisibleFrames;
 use identity::ExecMark;
 pub(crate) use identity::{first_dirent, PathBuffer};
+pub use identity::{unique_pid, unique_pid_of_directory, Target};
 pub(crate) use program::ProgramHeaders;
 pub use program::WordSize;
-pub use identity::{unique_pid, unique_pid_of_directory, Target};
 
 /// Access that a handle is opened with. Lower access is cheaper and needs less privilege.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -103,11 +103,17 @@ mod tests {
         let words = [33u64, 0x7fff_0000, 3, 0x5555_0040, 4, 56, 5, 13, 0, 0, 3, 1];
         let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_ne_bytes).collect();
         let found = ProgramHeaders::of_vector(&bytes).unwrap();
-        assert_eq!((found.address, found.word_size), (0x5555_0040, WordSize::Bits64));
+        assert_eq!(
+            (found.address, found.word_size),
+            (0x5555_0040, WordSize::Bits64)
+        );
         let words = [32u32, 0xf7ff_0000, 3, 0x5655_5034, 4, 32, 0, 0];
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
         let found = ProgramHeaders::of_vector(&bytes).unwrap();
-        assert_eq!((found.address, found.word_size), (0x5655_5034, WordSize::Bits32));
+        assert_eq!(
+            (found.address, found.word_size),
+            (0x5655_5034, WordSize::Bits32)
+        );
         for none in [&bytes[..20], &[], &[0; 64]] {
             assert_eq!(ProgramHeaders::of_vector(none), None);
         }

@@ -247,7 +247,10 @@ mod tests {
         assert_eq!(of(0, 0, 3).effective_real_time_priority, 0);
         let fifo = of(-51, 50, 1);
         assert_eq!(fifo.policy, Policy::Fifo);
-        assert_eq!((fifo.real_time_priority, fifo.effective_real_time_priority), (50, 50));
+        assert_eq!(
+            (fifo.real_time_priority, fifo.effective_real_time_priority),
+            (50, 50)
+        );
         // Boosted by a mutex.
         let boosted = of(-91, 0, 0);
         assert_eq!(boosted.real_time_priority, 0);

@@ -295,9 +295,8 @@ fn base_address(process: &ProcessHandle, headers: &ProgramHeaders) -> Result<Opt
         return Ok(None);
     };
     let vma = VmaCursor::new([0u8; 0]).next_from(process, start)?;
-    let begins = vma.filter(|vma| {
-        vma.range.start().as_u64() == start && vma.offset == 0 && vma.has_object()
-    });
+    let begins = vma
+        .filter(|vma| vma.range.start().as_u64() == start && vma.offset == 0 && vma.has_object());
     Ok(begins.map(|_| VirtAddr::new(start)))
 }
 

@@ -91,7 +91,11 @@ impl Threads {
     ///
     /// # Errors
     /// ESRCH if the process was reaped.
-    pub fn status_from(&self, process: &ProcessDirectory, tid: u32) -> Result<Option<ThreadStatus>> {
+    pub fn status_from(
+        &self,
+        process: &ProcessDirectory,
+        tid: u32,
+    ) -> Result<Option<ThreadStatus>> {
         let mut from = tid;
         while let Some(tid) = self.next_id(from)? {
             if let Some(status) = self.status_of(process, tid)? {
@@ -263,10 +267,7 @@ fn read_place(
     status.stack = stack;
     // Numbers of calls depend on the program's word size.
     let is_own = headers.is_some_and(|headers| headers.word_size.is_own());
-    let sleeps = matches!(
-        status.state,
-        RunState::Sleeping | RunState::Uninterruptible
-    );
+    let sleeps = matches!(status.state, RunState::Sleeping | RunState::Uninterruptible);
     if let (true, true, Some(call)) = (is_own, sleeps, place.system_call) {
         status.wait = Some(match sys::wait_of(call.number, &call.arguments) {
             sys::WaitCall::Time => Wait::Time,

@@ -77,7 +77,10 @@ pub(crate) fn registers(tid: u32, permitting: bool) -> Sys<(RegisterSet, Registe
 }
 
 fn map() -> Sys<*mut u8> {
-    let (access, flags) = (k::PROT_READ | k::PROT_WRITE, k::MAP_PRIVATE | k::MAP_ANONYMOUS);
+    let (access, flags) = (
+        k::PROT_READ | k::PROT_WRITE,
+        k::MAP_PRIVATE | k::MAP_ANONYMOUS,
+    );
     // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
     let at = check(unsafe { syscall!(Sysno::mmap, 0, MAPPING, access, flags, -1isize, 0) })?;
     Ok(at as *mut u8)
@@ -237,7 +240,13 @@ fn limit_life(parent: i32) -> bool {
     // SAFETY: the kernel reads a live array. The actions are this process's own.
     let reset = check(unsafe {
         let action = default.as_ptr();
-        syscall!(Sysno::rt_sigaction, k::SIGALRM, action, 0, KERNEL_SIGSET_SIZE)
+        syscall!(
+            Sysno::rt_sigaction,
+            k::SIGALRM,
+            action,
+            0,
+            KERNEL_SIGSET_SIZE
+        )
     });
     let time = [0, 0, PATIENCE_SECONDS, 0];
     // SAFETY: the kernel reads a live `struct itimerval` of four 64-bit words.
