@@ -4,7 +4,7 @@
 use crate::descriptor::BorrowedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::process::{first_dirent, process_error, ProcessDirectory};
-use crate::status::process::ProcessStatus;
+use crate::status::process::has_program;
 use crate::sys;
 
 /// Size of a buffer for every path that the kernel reports; longer ones are cut.
@@ -25,28 +25,10 @@ pub fn read(process: &ProcessDirectory, buffer: &mut [u8; LONGEST]) -> Result<us
     };
     // Without memory: a zombie, a thread of the kernel, a first thread that has ended.
     // Without the right, too, since that is examined first.
-    let has_program = match refused.errno() {
-        Errno::ESRCH | Errno::EPERM => has_program(process)?,
-        _ => return Err(refused),
-    };
-    match has_program {
-        HasProgram::No => comm(process, buffer),
-        HasProgram::Yes if refused.errno() == Errno::EPERM => Err(refused),
-        HasProgram::Yes => of_other_threads(process, buffer),
-    }
-}
-
-enum HasProgram {
-    Yes,
-    No,
-}
-
-#[inline(never)]
-fn has_program(process: &ProcessDirectory) -> Result<HasProgram> {
-    let status = ProcessStatus::from_stat(process)?;
-    match status.is_kernel_thread || status.is_zombie() {
-        true => Ok(HasProgram::No),
-        false => Ok(HasProgram::Yes),
+    match refused.errno() {
+        Errno::ESRCH | Errno::EPERM if !has_program(process)? => comm(process, buffer),
+        Errno::ESRCH => of_other_threads(process, buffer),
+        _ => Err(refused),
     }
 }
 

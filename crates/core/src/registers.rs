@@ -9,7 +9,7 @@
 use crate::descriptor::BorrowedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::process::ProcessDirectory;
-use crate::status::thread::Threads;
+use crate::status::thread::{self, Threads};
 
 /// Size of the general registers in bytes: QNX's `X86_64_CPU_REGISTERS`, or
 /// `AARCH64_CPU_REGISTERS`.
@@ -77,9 +77,12 @@ pub fn read(process: &ProcessDirectory, tid: u32) -> Result<Registers> {
     if !process.has_own_numbers() {
         return Err(CoreError::new(Errno::EINVAL, Operation::ReadRegisters));
     }
-    let thread = Threads::open(process)?.open_thread(tid)?;
+    let thread = Threads::open(process)?
+        .open_thread(tid)
+        .map_err(|error| CoreError::new(error.errno(), Operation::ReadRegisters))?;
     let registers = match traced(process, tid) {
-        Err(Errno::EPERM) if is_traced(thread.borrow()) => Err(Errno::EBUSY),
+        Err(Errno::EPERM) => Err(reason_of_refusal(thread.borrow())),
+        // It was killed at this moment.
         Err(Errno::EIO) => Err(Errno::ESRCH),
         read => read,
     };
@@ -90,9 +93,15 @@ pub fn read(process: &ProcessDirectory, tid: u32) -> Result<Registers> {
     Ok(registers)
 }
 
-/// Returns whether another process traces the thread.
-fn is_traced(thread: BorrowedFd<'_>) -> bool {
-    crate::status::thread::is_traced(thread).unwrap_or(false)
+/// Returns the error of a thread that the kernel refuses to have traced, for which it has one
+/// number (kernel/ptrace.c, `ptrace_attach`): it has ended, it is traced, or the right is missing.
+fn reason_of_refusal(thread: BorrowedFd<'_>) -> Errno {
+    match thread::has_ended(thread) {
+        Ok(true) => Errno::ESRCH,
+        Ok(false) if thread::is_traced(thread).unwrap_or(false) => Errno::EBUSY,
+        Ok(false) => Errno::EPERM,
+        Err(error) => error.errno(),
+    }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

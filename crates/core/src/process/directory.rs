@@ -5,6 +5,7 @@ use super::identity::{PathBuffer, Target};
 use super::{exists, identity, no_proc, process_error, ProcessHandle, NO_SUCH_FILES};
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, CoreError, Errno, Operation, Result};
+use crate::proc_text::number;
 use crate::sys;
 
 /// Process whose files are read below one open directory.
@@ -65,12 +66,11 @@ impl ProcessDirectory {
         })
     }
 
-    /// Opens the directory of the process of a handle. `pid` is its number there;
-    /// `has_own_numbers` says that it is one of the caller's PID namespace.
+    /// Opens the directory of the process of a handle.
     ///
     /// # Errors
     /// ESRCH if the process was reaped.
-    pub fn of_handle(handle: &ProcessHandle, pid: u32, has_own_numbers: bool) -> Result<Self> {
+    pub fn of_handle(handle: &ProcessHandle) -> Result<Self> {
         let flags = sys::O_PATH | sys::O_DIRECTORY;
         let open = |path| sys::openat(handle.directory(), path, flags);
         // Only the directory of a process contains its threads.
@@ -81,13 +81,13 @@ impl ProcessDirectory {
             Err(errno) => Err(errno),
         };
         let dir = dir.map_err(|errno| process_error(errno, Operation::OpenProcess))?;
-        let process = Self {
+        let pid = number_of(&dir)?;
+        let has_own_numbers = is_in_own_proc(&dir, pid);
+        Ok(Self {
             dir,
             pid,
             has_own_numbers,
-        };
-        process.check_exists()?;
-        Ok(process)
+        })
     }
 
     /// Returns whether the numbers below the directory are those of the caller's PID
@@ -148,4 +148,35 @@ pub(super) fn directory_of(pidfd: BorrowedFd<'_>, unique: Option<u32>) -> Result
         identity::check_unique(pidfd, &dir, mark)?;
     }
     Ok(dir)
+}
+
+/// Returns the number of a directory's process there, the first field of `stat`.
+#[inline(never)]
+fn number_of(dir: &OwnedFd) -> Result<u32> {
+    let failed = |errno| process_error(errno, Operation::OpenProcess);
+    let stat = sys::openat(dir.borrow(), b"stat\0", 0).map_err(failed)?;
+    let mut text = [0; 16];
+    let len = sys::pread(stat.borrow(), &mut text, 0).map_err(failed)?;
+    let digits = text[..len].split(|&byte| byte == b' ').next();
+    digits.and_then(number).ok_or(NO_SUCH_FILES)
+}
+
+/// Returns whether a directory is the one with this number below `/proc`, and that is of
+/// the caller's PID namespace. A directory keeps its inode while it is held open.
+#[inline(never)]
+fn is_in_own_proc(dir: &OwnedFd, pid: u32) -> bool {
+    let mut target = [0; 16];
+    let this = sys::readlinkat(sys::CWD, b"/proc/self\0", &mut target);
+    let is_own = this.is_ok_and(|len| number(&target[..len]) == Some(sys::own_pid()));
+    let mut path = PathBuffer::new();
+    path.push(b"/proc/").push_decimal(pid.into()).push(b"\0");
+    let identity = |dir: BorrowedFd<'_>| {
+        let status = sys::status(dir).ok()?;
+        Some((status.dev, status.ino))
+    };
+    let same = || {
+        let other = sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH).ok()?;
+        Some(identity(other.borrow())? == identity(dir.borrow())?)
+    };
+    is_own && same() == Some(true)
 }

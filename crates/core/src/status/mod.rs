@@ -8,6 +8,7 @@
 pub mod process;
 pub mod thread;
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use crate::descriptor::{BorrowedFd, OwnedFd};
@@ -146,31 +147,34 @@ fn ticks(stat: &Stat<'_>, field: usize) -> Option<Duration> {
 /// Returns the time since the Epoch of a time since boot; `None` where the clocks cannot
 /// be read.
 fn since_epoch(since_boot: Duration) -> Option<Duration> {
-    Some(Duration::from_nanos(sys::boot_time_nanos()?) + since_boot)
+    Some(Duration::from_nanos(boot_time()?) + since_boot)
 }
 
-/// Size of a buffer for `stat`: 52 fields, the first 41 of which fill fewer than 700 bytes
+/// Time of the boot that was computed last, 0 before; in nanoseconds since the Epoch.
+static BOOT_TIME: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the nanoseconds from the Epoch to the boot. Two clocks are read one after the
+/// other, so that each result is a little different: the first one is kept until it is
+/// wrong by a tick, as after the clock was set. Threads may compute it at once.
+fn boot_time() -> Option<u64> {
+    let now = sys::boot_time_nanos()?;
+    let known = BOOT_TIME.load(Ordering::Relaxed);
+    if u128::from(known.abs_diff(now)) < TICK.as_nanos() {
+        return Some(known);
+    }
+    BOOT_TIME.store(now, Ordering::Relaxed);
+    Some(now)
+}
+
+/// Size of a buffer for all of `stat` that is needed: of 52 fields the first 41 fill fewer than 700 bytes
 /// with the largest numbers and the longest name (64 bytes of a worker of the kernel).
 const STAT: usize = 1024;
 
-/// Text of a `stat` file.
-struct StatText {
-    text: [u8; STAT],
-    len: usize,
-}
-
-impl StatText {
-    fn read(dir: BorrowedFd<'_>, path: &[u8]) -> Result<Self> {
-        let mut text = [0; STAT];
-        let file = open(dir, path)?;
-        let len = sys::pread_all(file.borrow(), &mut text, 0).map_err(failed)?;
-        Ok(Self { text, len })
-    }
-
-    /// Returns the fields; ESRCH if the file was empty or had no end.
-    fn parse(&self) -> Result<Stat<'_>> {
-        Stat::parse(&self.text[..self.len]).ok_or(CUT)
-    }
+/// Reads a `stat` file into a buffer and returns its fields; ESRCH if the file was empty.
+fn read_stat<'a>(dir: BorrowedFd<'_>, text: &'a mut [u8]) -> Result<Stat<'a>> {
+    let file = open(dir, b"stat\0")?;
+    let len = sys::pread_all(file.borrow(), text, 0).map_err(failed)?;
+    Stat::parse(&text[..len]).ok_or(CUT)
 }
 
 /// Error of a text that lacks a field.

@@ -4,8 +4,8 @@
 use core::time::Duration;
 
 use super::{
-    each_line, failed, if_permitted, since_epoch, ticks, RunState, Scheduling, SignalSet, StatText,
-    CUT, PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD,
+    each_line, failed, if_permitted, read_stat, since_epoch, ticks, RunState, Scheduling,
+    SignalSet, CUT, PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD, STAT,
 };
 use crate::addr::VirtAddr;
 use crate::descriptor::BorrowedFd;
@@ -55,12 +55,12 @@ pub struct ProcessStatus {
     /// True if a core dump of the process is being written (Linux 4.15).
     pub is_dumping_core: bool,
     /// True if its addresses are random (`personality`). `None` without the right to attach
-    /// to the process with ptrace.
+    /// to the process with ptrace, and of threads of the kernel.
     pub has_random_addresses: Option<bool>,
     /// Word size of its program; `None` without a program, and without the right to read
     /// the process.
     pub word_size: Option<WordSize>,
-    /// File mode creation mask (Linux 4.7); `None` for kernel threads and zombies.
+    /// File mode creation mask (Linux 4.7); `None` for zombies.
     pub umask: Option<u32>,
     /// Address of its program's ELF header; `None` where it is not mapped, and without the
     /// right to read the process.
@@ -84,8 +84,8 @@ pub struct ProcessStatus {
     pub timers: Option<u32>,
     /// Time of the start since boot, suspended time included, exact to 10 ms.
     pub started: Duration,
-    /// Time of the start since the Epoch, by the clock's time now; `None` where the clock
-    /// cannot be read.
+    /// Time of the start since the Epoch; `None` where the clock cannot be read. Equal in all
+    /// calls of one process, unless the clock was set.
     pub started_since_epoch: Option<Duration>,
     /// CPU time in user mode, exact to 10 ms.
     pub user_time: Duration,
@@ -124,9 +124,9 @@ impl ProcessStatus {
     // Each step has a function of its own, so that their buffers are not added up.
 
     #[inline(never)]
-    pub(crate) fn from_stat(process: &ProcessDirectory) -> Result<Self> {
-        let text = StatText::read(process.borrow(), b"stat\0")?;
-        let stat = text.parse()?;
+    fn from_stat(process: &ProcessDirectory) -> Result<Self> {
+        let mut text = [0; STAT];
+        let stat = read_stat(process.borrow(), &mut text)?;
         let fields = || {
             let flags = stat.flags()?;
             let state = RunState::of(stat.state()?);
@@ -203,8 +203,10 @@ impl ProcessStatus {
             timers += u32::from(name == b"ID");
         });
         self.timers = if_permitted(read)?.map(|()| timers);
-        let personality = if_permitted(read_personality(process.borrow()))?.flatten();
-        self.has_random_addresses = personality.map(|bits| bits & ADDR_NO_RANDOMIZE == 0);
+        if !self.is_kernel_thread {
+            let personality = if_permitted(read_personality(process.borrow()))?.flatten();
+            self.has_random_addresses = personality.map(|bits| bits & ADDR_NO_RANDOMIZE == 0);
+        }
         Ok(())
     }
 
@@ -228,6 +230,19 @@ impl ProcessStatus {
         }
         Ok(())
     }
+}
+
+/// Returns whether a process executes a program: it is no thread of the kernel, and not all
+/// of its threads have ended.
+#[inline(never)]
+pub(crate) fn has_program(process: &ProcessDirectory) -> Result<bool> {
+    // The first 20 fields.
+    let mut text = [0; 384];
+    let stat = read_stat(process.borrow(), &mut text)?;
+    let flags = stat.flags().ok_or(CUT)?;
+    let has_ended = RunState::of(stat.state().ok_or(CUT)?) == RunState::Ended;
+    let threads: u32 = stat.number(20).ok_or(CUT)?;
+    Ok(flags & PF_KTHREAD == 0 && (!has_ended || threads > 1))
 }
 
 /// `ADDR_NO_RANDOMIZE`, include/uapi/linux/personality.h.
@@ -304,8 +319,9 @@ fn base_address(process: &ProcessHandle, headers: &ProgramHeaders) -> Result<Opt
 /// (fs/proc/array.c, `do_task_stat`), of a thread that has memory.
 #[inline(never)]
 fn initial_stack(process: &ProcessHandle) -> Result<Option<VirtAddr>> {
-    let text = StatText::read(process.directory(), b"stat\0")?;
-    let address: u64 = text.parse()?.number(28).ok_or(CUT)?;
+    let mut text = [0; STAT];
+    let stat = read_stat(process.directory(), &mut text)?;
+    let address: u64 = stat.number(28).ok_or(CUT)?;
     Ok((address != 0).then(|| VirtAddr::new(address)))
 }
 

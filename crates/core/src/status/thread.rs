@@ -4,8 +4,8 @@
 use core::time::Duration;
 
 use super::{
-    each_line, if_permitted, open_directory, since_epoch, ticks, RunState, Scheduling, SignalSet,
-    StatText, CUT,
+    each_line, if_permitted, open_directory, read_stat, since_epoch, ticks, RunState, Scheduling,
+    SignalSet, CUT, STAT,
 };
 use crate::addr::{AddrRange, VirtAddr};
 use crate::descriptor::{BorrowedFd, OwnedFd};
@@ -43,8 +43,8 @@ pub struct ThreadStatus {
     pub pending_signals: SignalSet,
     /// Time of the start since boot, suspended time included, exact to 10 ms.
     pub started: Duration,
-    /// Time of the start since the Epoch, by the clock's time now; `None` where the clock
-    /// cannot be read.
+    /// Time of the start since the Epoch; `None` where the clock cannot be read. Equal in all
+    /// calls of one process, unless the clock was set.
     pub started_since_epoch: Option<Duration>,
     /// CPU time: exact where the kernel has `schedstat` (`CONFIG_SCHED_INFO`), else to
     /// 10 ms.
@@ -116,22 +116,35 @@ impl Threads {
     /// a new thread can have a lower ID.
     #[inline(never)]
     pub fn next_id(&self, from: u32) -> Result<Option<u32>> {
+        let mut lowest = None;
+        self.each_id(|tid| {
+            if tid >= from {
+                lowest = Some(lowest.map_or(tid, |lowest: u32| lowest.min(tid)));
+            }
+        })?;
+        Ok(lowest)
+    }
+
+    /// Calls `each` with the thread IDs of a whole pass over the directory, in no particular
+    /// order. That of a first thread that has ended is among them.
+    ///
+    /// # Errors
+    /// ESRCH if the process was reaped.
+    pub fn each_id(&self, mut each: impl FnMut(u32)) -> Result<()> {
         // The position of a directory belongs to the descriptor.
         let tasks = sys::openat(self.tasks.borrow(), b".\0", sys::O_DIRECTORY).map_err(listing)?;
-        let mut lowest = None;
         let mut entries = [0u8; 1024];
         loop {
             let len = match sys::getdents(tasks.borrow(), &mut entries) {
-                Ok(0) => return Ok(lowest),
+                Ok(0) => return Ok(()),
                 Ok(len) => len,
                 Err(errno) => return Err(listing(errno)),
             };
             let mut rest = &entries[..len];
             while let Some((name, next)) = first_dirent(rest) {
                 rest = next;
-                let tid = name.strip_suffix(b"\0").and_then(number);
-                if let Some(tid) = tid.filter(|&tid| tid >= from) {
-                    lowest = Some(lowest.map_or(tid, |lowest: u32| lowest.min(tid)));
+                if let Some(tid) = name.strip_suffix(b"\0").and_then(number) {
+                    each(tid);
                 }
             }
         }
@@ -182,8 +195,8 @@ fn listing(errno: Errno) -> CoreError {
 
 #[inline(never)]
 fn from_stat(thread: BorrowedFd<'_>, tid: u32) -> Result<Option<ThreadStatus>> {
-    let text = StatText::read(thread, b"stat\0")?;
-    let stat = text.parse()?;
+    let mut text = [0; STAT];
+    let stat = read_stat(thread, &mut text)?;
     let state = RunState::of(stat.state().ok_or(CUT)?);
     if state == RunState::Ended {
         return Ok(None);
@@ -220,6 +233,14 @@ fn read_lines(thread: BorrowedFd<'_>, status: &mut ThreadStatus) -> Result<()> {
     status.pending_signals = pending.ok_or(CUT)?;
     status.started_since_epoch = since_epoch(status.started);
     Ok(())
+}
+
+/// Returns whether a thread has ended and was not waited for.
+#[inline(never)]
+pub(crate) fn has_ended(thread: BorrowedFd<'_>) -> Result<bool> {
+    let mut text = [0; 128];
+    let stat = read_stat(thread, &mut text)?;
+    Ok(RunState::of(stat.state().ok_or(CUT)?) == RunState::Ended)
 }
 
 /// Returns whether another process traces a thread.
