@@ -160,9 +160,12 @@ impl Library {
             place(pkg_config, description.as_bytes(), 0o644)?;
         }
         for page in fs::read_dir(source.join("man"))? {
-            let page = page?;
-            let to = prefix.join("share/man/man3").join(page.file_name());
-            place(to, &fs::read(page.path())?, 0o644)?;
+            let page = page?.path();
+            let (Some(name), Some(section)) = (page.file_name(), page.extension()) else {
+                continue;
+            };
+            let directory = format!("share/man/man{}", section.to_string_lossy());
+            place(prefix.join(directory).join(name), &fs::read(&page)?, 0o644)?;
         }
         let link = libdir.join("libintrospection.so");
         if link.symlink_metadata().is_ok() {
