@@ -3,9 +3,27 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include "children.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/syscall.h>
 
 #define BITS 31
+
+/* The call that libc makes for mmap; its protection and flags are the third and the
+ * fourth argument. */
+#ifdef SYS_mmap2
+#define MAP_CALL SYS_mmap2
+#else
+#define MAP_CALL SYS_mmap
+#endif
+
+/* Errors by which the filter below tells what it saw. */
+#define AS_EXPECTED 1001
+#define DIFFERENT 1002
 
 /* Returns whether mmap and mprotect take the bit of a protection. */
 static bool is_prot(int bit) {
@@ -138,6 +156,67 @@ static void backed_memory_has_the_flags_of_its_page(void) {
     CHECK_EQ(records[0].flags & PROT_MASK, PROT_READ | PROT_WRITE);
 }
 
+/* Linux's own values. */
+static const struct {
+    int qnx, linux_value;
+} values[] = {{MAP_SHARED, 0x1}, {MAP_PRIVATE, 0x2}, {MAP_FIXED, 0x10}, {MAP_ANON, 0x20},
+              {MAP_STACK, 0x20000}, {MAP_LAZY, 0}};
+
+#define VALUES (sizeof values / sizeof *values)
+
+/* Lets each further mmap fail with an error that tells whether these are its
+ * protection and its flags. */
+static void expect(int prot, int flags) {
+/* The low half of an argument, of a machine that has it first. */
+#define ARGUMENT(n)                                                                      \
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8 * (n))
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MAP_CALL, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        ARGUMENT(2),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)prot, 0, 3),
+        ARGUMENT(3),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)flags, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | AS_EXPECTED),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | DIFFERENT),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) SKIP("needs seccomp filters");
+}
+
+static void the_kernel_gets_its_own_values(void) {
+    for (int set = 0; set < 1 << VALUES; set++) {
+        int flags = 0, linux_flags = 0, prot = protection(set % 8);
+        for (size_t i = 0; i < VALUES; i++)
+            if (set & 1 << i) {
+                flags |= values[i].qnx;
+                linux_flags |= values[i].linux_value;
+            }
+        int linux_prot = (prot & PROT_READ ? 1 : 0) | (prot & PROT_WRITE ? 2 : 0) |
+                         (prot & PROT_EXEC ? 4 : 0);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            expect(linux_prot, linux_flags);
+            CHECK(mmap(NULL, 1, prot, flags, NOFD, 0) == MAP_FAILED);
+            /* Both types at once are a third one of Linux. */
+            CHECK_EQ(errno, (flags & MAP_TYPE) == MAP_TYPE ? EINVAL : AS_EXPECTED);
+            if (set == 0) {
+                /* The filter sees a difference. */
+                CHECK(mmap(NULL, 1, PROT_EXEC, flags, NOFD, 0) == MAP_FAILED);
+                CHECK_EQ(errno, DIFFERENT);
+            }
+            _exit(0);
+        }
+        int status;
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) SKIP("needs seccomp filters");
+        CHECK_EQ(status, 0);
+    }
+}
+
 typedef void *map_function(void *, size_t, int, int, int, off_t);
 typedef int protect_function(void *, size_t, int);
 
@@ -161,7 +240,7 @@ static void check_refusals(map_function *map, protect_function *protect) {
             if (made != MAP_FAILED || errno != EINVAL) FAIL("mmap takes flags %#x", (unsigned)bit);
         }
     }
-    /* Linux has a meaning for both types at once. */
+    /* The kernel itself refuses both types of memory without a file. */
     CHECK(map(NULL, page_size(), PROT_READ, MAP_SHARED | MAP_PRIVATE | MAP_ANON, NOFD, 0) ==
           MAP_FAILED);
     CHECK_EQ(errno, EINVAL);
@@ -242,6 +321,7 @@ int main(int argc, char **argv) {
         CASE(a_protection_can_be_set_from_a_record),
         CASE(a_file_is_mapped_at_a_fixed_address),
         CASE(a_mapping_for_a_stack_is_made),
+        CASE(the_kernel_gets_its_own_values),
         CASE(backed_memory_has_the_flags_of_its_page),
         CASE(a_bit_that_linux_cannot_honour_is_refused),
         CASE(a_refused_mapping_replaces_nothing),

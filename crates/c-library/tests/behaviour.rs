@@ -85,6 +85,7 @@ all_cases! {
         a_protection_can_be_set_from_a_record,
         a_file_is_mapped_at_a_fixed_address,
         a_mapping_for_a_stack_is_made,
+        the_kernel_gets_its_own_values,
         backed_memory_has_the_flags_of_its_page,
         a_bit_that_linux_cannot_honour_is_refused,
         a_refused_mapping_replaces_nothing,
