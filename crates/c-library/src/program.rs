@@ -8,7 +8,7 @@ use crate::{run, Library};
 
 /// Programs of cases in `programs`, without `.c`: each lists its cases, and runs a
 /// case by its name. Exit status 77: it cannot be tried here.
-pub const WITH_CASES: [&str; 18] = [
+pub const WITH_CASES: [&str; 19] = [
     "buffer",
     "confined",
     "cursor",
@@ -16,6 +16,7 @@ pub const WITH_CASES: [&str; 18] = [
     "idioms",
     "objects",
     "own_memory",
+    "processes",
     "qnx_debugger",
     "qnx_dumper",
     "qnx_lister",

@@ -23,6 +23,8 @@ all_cases! {
         so_does_a_process_that_locks_its_memory,
         so_does_one_on_a_kernel_without_the_newer_calls,
         so_does_a_process_that_has_dropped_its_privilege,
+        registers_need_no_others_than_those_of_their_own_table,
+        registers_need_each_call_of_their_table,
         another_system_call_would_be_the_end;
     cursor:
         steps_of_any_size_give_the_arrays_records,
@@ -62,6 +64,20 @@ all_cases! {
         when_the_first_thread_has_ended,
         a_protected_page_is_read_with_the_right_to_attach_only,
         nothing_but_an_overlapping_buffer_is_written;
+    processes:
+        lists_have_the_unique_pids_of_all_and_of_children,
+        a_list_that_does_not_fit_is_cut_to_whole_elements,
+        allocated_lists_belong_to_the_caller,
+        without_memory_a_list_is_an_error,
+        a_name_is_the_path_without_its_slash_and_fits_or_is_empty,
+        a_short_name_is_stored_without_a_byte_more,
+        the_status_of_a_process_is_what_it_knows_of_itself,
+        a_struct_is_stored_whole_or_not_at_all,
+        threads_are_found_by_counting_up,
+        registers_are_stored_as_far_as_the_result_says,
+        registers_leave_no_child_no_descriptor_and_no_memory,
+        threads_may_read_registers_at_once,
+        without_rights_public_members_remain;
     qnx_debugger:
         objects_are_those_of_the_kernel,
         objects_have_the_addresses_that_they_were_linked_to,

@@ -9,7 +9,7 @@
 use crate::descriptor::BorrowedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::process::ProcessDirectory;
-use crate::status::thread::{self, Threads};
+use crate::status::thread::Threads;
 
 /// Size of the general registers in bytes: QNX's `X86_64_CPU_REGISTERS`, or
 /// `AARCH64_CPU_REGISTERS`.
@@ -80,45 +80,89 @@ pub fn read(process: &ProcessDirectory, tid: u32) -> Result<Registers> {
     let thread = Threads::open(process)?
         .open_thread(tid)
         .map_err(|error| CoreError::new(error.errno(), Operation::ReadRegisters))?;
-    let registers = match traced(process, tid) {
-        Err(Errno::EPERM) => Err(reason_of_refusal(thread.borrow())),
-        // It was killed at this moment.
-        Err(Errno::EIO) => Err(Errno::ESRCH),
-        read => read,
-    };
-    let registers = registers.map_err(|errno| CoreError::new(errno, Operation::ReadRegisters))?;
+    let registers = traced(process, thread.borrow(), tid)
+        .map_err(|errno| CoreError::new(errno, Operation::ReadRegisters))?;
     // The ID certainly was that of this process's thread if it still is.
     crate::sys::openat(thread.borrow(), b"stat\0", crate::sys::O_PATH)
         .map_err(|_| CoreError::new(Errno::ESRCH, Operation::ReadRegisters))?;
     Ok(registers)
 }
 
-/// Returns the error of a thread that the kernel refuses to have traced, for which it has one
-/// number (kernel/ptrace.c, `ptrace_attach`): it has ended, it is traced, or the right is missing.
-fn reason_of_refusal(thread: BorrowedFd<'_>) -> Errno {
-    match thread::has_ended(thread) {
-        Ok(true) => Errno::ESRCH,
-        Ok(false) if thread::is_traced(thread).unwrap_or(false) => Errno::EBUSY,
-        Ok(false) => Errno::EPERM,
-        Err(error) => error.errno(),
-    }
-}
-
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn traced(_: &ProcessDirectory, _: u32) -> core::result::Result<Registers, Errno> {
+fn traced(
+    _: &ProcessDirectory,
+    _: BorrowedFd<'_>,
+    _: u32,
+) -> core::result::Result<Registers, Errno> {
     Err(Errno::EOPNOTSUPP)
 }
 
+/// Maximum number of attempts at a thread whose registers other callers read, too; some 25 ms.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-fn traced(process: &ProcessDirectory, tid: u32) -> core::result::Result<Registers, Errno> {
-    use crate::sys::tracer::registers;
-    let sets = match registers(tid, false) {
-        // Yama lets only ancestors trace by default; the child is none of its parent.
-        Err(Errno::EPERM) if process.is_callers() => registers(tid, true),
-        read => read,
-    };
-    let (general, floating_point) = sets?;
-    layout::converted(&general, &floating_point)
+const ATTEMPTS: u32 = 64;
+/// Maximum number of looks at a traced thread, some 3 ms, before that is believed to stay so.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const LOOKS: u32 = 32;
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn traced(
+    process: &ProcessDirectory,
+    thread: BorrowedFd<'_>,
+    tid: u32,
+) -> core::result::Result<Registers, Errno> {
+    use crate::status::process::has_program;
+    use crate::status::thread::{has_ended, is_traced};
+    use crate::sys::{rest, tracer};
+    let mut permitting = false;
+    for attempt in 0..ATTEMPTS {
+        match tracer::registers(tid, permitting) {
+            Ok((general, floating_point)) => return layout::converted(&general, &floating_point),
+            // It was killed at this moment.
+            Err(Errno::EIO) => return Err(Errno::ESRCH),
+            // The kernel has one number for a thread that has ended, one that is traced and
+            // a missing right (kernel/ptrace.c, `ptrace_attach`).
+            Err(Errno::EPERM) => {}
+            Err(errno) => return Err(errno),
+        }
+        if has_ended(thread).map_err(CoreError::errno)? {
+            return Err(Errno::ESRCH);
+        }
+        // Threads of the kernel are never traced. Opening the memory needs the same right
+        // (fs/proc/base.c, `mem_open`).
+        if !has_program(process).map_err(CoreError::errno)?
+            || crate::sys::openat(thread, b"mem\0", 0).is_err()
+        {
+            return Err(Errno::EPERM);
+        }
+        let mut looks = 0;
+        while is_traced(thread).map_err(CoreError::errno)? {
+            looks += 1;
+            if looks == LOOKS {
+                return Err(Errno::EBUSY);
+            }
+            rest();
+        }
+        // Another caller has read its registers at that moment; or Yama, by which only
+        // ancestors may trace by default, refuses the child.
+        if let (0, Some(b'1')) = (attempt, yama_scope()) {
+            if !process.is_callers() {
+                return Err(Errno::EPERM);
+            }
+            permitting = true;
+        }
+    }
+    Err(Errno::EBUSY)
+}
+
+/// Returns the setting of the Yama security module (Linux 3.4), if that is there.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn yama_scope() -> Option<u8> {
+    use crate::sys;
+    let path = b"/proc/sys/kernel/yama/ptrace_scope\0";
+    let file = sys::openat(sys::CWD, path, 0).ok()?;
+    let mut digit = [0];
+    let read = sys::pread(file.borrow(), &mut digit, 0);
+    (read == Ok(1)).then_some(digit[0])
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
