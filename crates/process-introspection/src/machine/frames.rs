@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::sync::OnceLock;
 
 use process_introspection_core::{Operation, Pfn};
 use rustix::io::{pread, Errno};
@@ -165,7 +166,8 @@ pub struct Frames {
     counts: File,
     /// `None` if the kernel has no memory cgroups.
     cgroups: Option<File>,
-    tells_merged: bool,
+    /// Result of [`Frames::tells_merged`], once it is needed.
+    tells_merged: OnceLock<bool>,
 }
 
 impl Frames {
@@ -198,13 +200,12 @@ impl Frames {
     /// As [`Frames::open`].
     pub fn open_in(mounts: &Mounts) -> Result<Self, Error> {
         let open = |name| File::open(mounts.proc().join(name)).map_err(of_frames);
-        let flags = open("kpageflags")?;
         Ok(Self {
-            tells_merged: tells_merged(&flags),
-            flags,
+            flags: open("kpageflags")?,
             counts: open("kpagecount")?,
             // Root's as well (fs/proc/page.c, 5.10 to 6.18).
             cgroups: File::open(mounts.proc().join("kpagecgroup")).ok(),
+            tells_merged: OnceLock::new(),
         })
     }
 
@@ -215,7 +216,7 @@ impl Frames {
     /// whether a page is merged or not. It is never returned either where this caller
     /// cannot see PFNs.
     pub fn tells_merged(&self) -> bool {
-        self.tells_merged
+        *self.tells_merged.get_or_init(|| tells_merged(&self.flags))
     }
 
     /// Returns whether [`Frames::read_mapcounts`] reports the exact mapcount of each frame of
@@ -266,7 +267,7 @@ impl Frames {
     /// Reads flags as words, without flags that are unreliable.
     pub(crate) fn read_flag_words(&self, first: Pfn, words: &mut [u64]) -> Result<usize, Error> {
         let read = read_words(&self.flags, first, words)?;
-        if !self.tells_merged {
+        if !self.tells_merged() {
             for word in &mut words[..read] {
                 *word &= !FrameFlags::KSM.0;
             }

@@ -35,9 +35,15 @@ pub struct Contiguity {
 #[derive(Clone, Debug, Default)]
 pub struct ContiguityCounter {
     counted: Contiguity,
+    /// Number of extents of each small size, in units of [`UNIT`], which are not in `counted`:
+    /// most, where memory is fragmented.
+    small: [u64; 32],
     /// The last extent, which the next region can lengthen.
     open: Option<Open>,
 }
+
+/// Unit of small sizes: the smallest page of any architecture.
+const UNIT: u64 = 4096;
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 struct Open {
@@ -87,13 +93,23 @@ impl ContiguityCounter {
     /// Returns the counted extents.
     pub fn finish(mut self) -> Contiguity {
         self.close();
+        let small = (0..).zip(self.small).filter(|&(_, count)| count > 0);
+        self.counted
+            .sizes
+            .extend(small.map(|(units, count)| (units * UNIT, count)));
         self.counted
     }
 
     /// Ends the last extent: what follows does not lengthen it.
     pub(crate) fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            *self.counted.sizes.entry(open.size).or_default() += 1;
+        let Some(Open { size, .. }) = self.open.take() else {
+            return;
+        };
+        let units = usize::try_from(size / UNIT).ok();
+        let small = units.and_then(|units| self.small.get_mut(units));
+        match small.filter(|_| size % UNIT == 0) {
+            Some(count) => *count += 1,
+            None => *self.counted.sizes.entry(size).or_default() += 1,
         }
     }
 }

@@ -185,6 +185,7 @@ struct Block {
 /// Counter of the [`Layout`] of a mapping, page by page in ascending order.
 #[derive(Clone, Debug)]
 pub(crate) struct LayoutCount {
+    /// A power of two.
     block_size: u64,
     layout: Layout,
     /// Start and end of the whole blocks of the current mapping, and a flag that it is
@@ -196,6 +197,7 @@ pub(crate) struct LayoutCount {
 
 impl LayoutCount {
     pub(crate) fn new(block_size: u64) -> Self {
+        debug_assert!(block_size.is_power_of_two());
         Self {
             block_size,
             layout: Layout::default(),
@@ -245,7 +247,7 @@ impl LayoutCount {
                 at = end;
                 continue;
             }
-            let start = at - at % self.block_size;
+            let start = at & !(self.block_size - 1);
             let end = pages.end.min(start + self.block_size);
             let phys = pages.phys.map(|phys| phys + (at - pages.start));
             self.add_to_block(

@@ -25,16 +25,9 @@ pub struct MappedFrames {
 }
 
 impl MappedFrames {
-    /// Adds memory that is mapped once.
-    pub(super) fn add_once(
-        &mut self,
-        nodes: impl Iterator<Item = (Option<u32>, u64)>,
-        is_large: bool,
-    ) {
-        self.has_large |= is_large;
-        for (node, bytes) in nodes {
-            *self.once.entry(node).or_default() += bytes;
-        }
+    /// Adds memory of one node that is mapped once.
+    pub(super) fn add_once(&mut self, node: Option<u32>, bytes: u64) {
+        *self.once.entry(node).or_default() += bytes;
     }
 
     /// Adds other resident frames, without hugetlb.

@@ -16,11 +16,12 @@ mod usage;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::mapping::MappingKind;
-use process_introspection_core::{AddrRange, PageSize};
+use process_introspection_core::{AddrRange, PageSize, PhysAddr};
 
 use crate::facts::page_facts::PageFacts;
 use crate::facts::vm_flags::VmFlags;
@@ -171,6 +172,8 @@ pub struct SummaryAccumulator<'a> {
     most_small: u64,
     contiguity: ContiguityCounter,
     nodes: [BTreeMap<Option<u32>, u64>; MappingKind::ALL.len()],
+    /// Memory of the current mapping that is not in `nodes` yet.
+    on_node: OnNode,
     mappings: u64,
     current: Option<MappingSummary>,
     /// Index of its kind among all kinds.
@@ -181,6 +184,26 @@ pub struct SummaryAccumulator<'a> {
     of_current: ContiguityCounter,
     /// True if the frames of mappings are kept.
     keeps_frames: bool,
+}
+
+/// Memory of one node: what comes next is mostly of the same node.
+#[derive(Debug, Default)]
+struct OnNode {
+    node: Option<u32>,
+    /// Addresses that are known to be of this node.
+    addresses: Range<u64>,
+    bytes: u64,
+    /// Part that counts as mapped once.
+    once: u64,
+}
+
+impl OnNode {
+    fn add(&mut self, bytes: u64, are_mapped_once: bool) {
+        self.bytes += bytes;
+        if are_mapped_once {
+            self.once += bytes;
+        }
+    }
 }
 
 /// A mapping without a decision yet.
@@ -223,6 +246,7 @@ impl<'a> SummaryAccumulator<'a> {
             most_small: 0,
             contiguity: ContiguityCounter::default(),
             nodes: Default::default(),
+            on_node: OnNode::default(),
             mappings: 0,
             current: None,
             kind: 0,
@@ -264,6 +288,7 @@ impl<'a> SummaryAccumulator<'a> {
 
     /// Ends the current mapping, and returns its summary.
     pub fn end_mapping(&mut self) -> Option<MappingSummary> {
+        self.end_node();
         let mut ended = self.current.take()?;
         self.decide(&ended);
         let contiguity = std::mem::take(&mut self.of_current).finish();
@@ -387,9 +412,7 @@ impl<'a> SummaryAccumulator<'a> {
         let (virt, phys) = (pages.virt.start().as_u64(), address.as_u64());
         self.contiguity.add(virt, phys, size);
         self.of_current.add(virt, phys, size);
-        for (node, size) in self.map.nodes_of(address, size) {
-            *self.nodes[self.kind].entry(node).or_default() += size;
-        }
+        let mut counts_once = false;
         if let Some(MappingSummary {
             mapping,
             frames: Some(frames),
@@ -401,10 +424,36 @@ impl<'a> SummaryAccumulator<'a> {
             match is_hugetlb(mapping) {
                 true => frames.add_hugetlb(run, pages.virt, mapping, self.page),
                 false if are_mapped_once => {
-                    frames.add_once(self.map.nodes_of(address, size), is_large);
+                    counts_once = true;
+                    frames.has_large |= is_large;
                 }
                 false => frames.add(run),
             }
+        }
+        if self.on_node.addresses.contains(&phys) && phys + size <= self.on_node.addresses.end {
+            return self.on_node.add(size, counts_once);
+        }
+        for (node, size) in self.map.nodes_of(address, size) {
+            if node != self.on_node.node {
+                self.end_node();
+                self.on_node.node = node;
+            }
+            self.on_node.add(size, counts_once);
+        }
+        self.on_node.addresses = self.map.node_around(PhysAddr::new(phys + size - 1));
+    }
+
+    /// Adds the memory of the last node to the sums.
+    fn end_node(&mut self) {
+        let OnNode {
+            node, bytes, once, ..
+        } = std::mem::take(&mut self.on_node);
+        if bytes > 0 {
+            *self.nodes[self.kind].entry(node).or_default() += bytes;
+        }
+        let frames = self.current.as_mut().and_then(|it| it.frames.as_mut());
+        if let Some(frames) = frames.filter(|_| once > 0) {
+            frames.add_once(node, once);
         }
     }
 

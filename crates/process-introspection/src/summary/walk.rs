@@ -2,6 +2,7 @@
 //! sorted runs, and the pages that huge entries map.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use process_introspection_core::backing::Backing;
 use process_introspection_core::pagemap::HugeRuns;
@@ -11,16 +12,16 @@ use super::groups::counts_each_page;
 use super::huge_policy::HugeRules;
 use super::{is_hugetlb, MappingSummary, PagesMapped, Summary, SummaryAccumulator};
 use crate::error::Error;
-use crate::facts::page_facts::{NotedEntries, PageFactsReader};
-use crate::machine::frames::Frames;
+use crate::facts::page_facts::{EntryNotes, PageFactsReader};
 use crate::machine::huge_pages::HugePageSettings;
 use crate::machine::physical_map::PhysicalMap;
+use crate::process::mapping::Mapping;
 use crate::process::{Addresses, Process};
 use crate::walk::regions::PhysicalRegion;
 
 /// Number of regions that are kept until the facts of their frames are read; a larger
 /// number makes longer runs.
-const BATCH: usize = 1024;
+const BATCH: usize = 4096;
 
 /// Progress of a walk for a summary.
 #[derive(Debug)]
@@ -110,10 +111,13 @@ impl Process {
             walk.resident(ranges)?;
             return walk.finish(false, false);
         }
-        let mut facts = match Frames::open() {
-            Ok(frames) => {
-                walk.trusts_entries = !options.page_classes && counts_each_page(&frames);
-                Some(self.page_facts()?.of_frames_only())
+        let mut facts = match self.page_facts() {
+            Ok(facts) => {
+                walk.trusts_entries = !options.page_classes && counts_each_page(facts.source());
+                Some(match walk.trusts_entries {
+                    true => facts.of_mapcounts_only(),
+                    false => facts,
+                })
             }
             Err(error) if error.is_permission_denied() || error.is_unsupported() => None,
             Err(error) => return Err(error),
@@ -175,9 +179,9 @@ impl<'a> SummaryOptions<'a> {
         }
     }
 
-    /// Leaves out the classes of pages ([`Summary::pages`]). The kernel's facts are then not read
-    /// of frames that their entries show to be mapped once, where it counts the mappings of each
-    /// page: memory of one process costs less than half.
+    /// Leaves out the classes of pages ([`Summary::pages`]). Where the kernel counts the mappings
+    /// of each page, its facts are then not read of frames that their entries show to be mapped
+    /// once, and of others mapcounts only: memory of one process costs less than half.
     #[must_use]
     pub fn without_page_classes(mut self) -> Self {
         self.page_classes = false;
@@ -218,28 +222,67 @@ struct Walk<'a, W> {
     trusts_entries: bool,
 }
 
+/// Region that waits for the facts of its frames.
+#[derive(Debug)]
+struct Waiting {
+    virt: AddrRange,
+    backing: Backing,
+    anonymous: bool,
+    /// True for memory whose mappings count. Hugetlb does not count in PSS, and the zero page
+    /// belongs to no process.
+    is_counted: bool,
+    /// True if it is counted, and each entry shows that its frame is mapped once.
+    is_exclusive: bool,
+}
+
+impl Waiting {
+    fn needs_facts(&self, trusts_entries: bool) -> bool {
+        self.is_counted && !(trusts_entries && self.is_exclusive)
+    }
+}
+
+/// Regions that wait, in the order of addresses.
+#[derive(Debug, Default)]
+struct Batch {
+    regions: Vec<Waiting>,
+    /// Mappings of these regions, each with the number of its regions.
+    mappings: Vec<(Arc<Mapping>, usize)>,
+}
+
+impl Batch {
+    fn push(&mut self, region: &PhysicalRegion, notes: &EntryNotes) {
+        match self.mappings.last_mut() {
+            Some((last, count)) if Arc::ptr_eq(last, &region.mapping) => *count += 1,
+            _ => self.mappings.push((Arc::clone(&region.mapping), 1)),
+        }
+        let is_ram = matches!(region.backing, Backing::Ram(_));
+        let is_counted = is_ram && !is_hugetlb(&region.mapping);
+        self.regions.push(Waiting {
+            virt: region.virt,
+            backing: region.backing,
+            anonymous: region.anonymous,
+            is_counted,
+            is_exclusive: is_counted && notes.are_exclusive(region.virt),
+        });
+    }
+}
+
 impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
     fn physical(
         &mut self,
         ranges: &[AddrRange],
         mut facts: Option<&mut PageFactsReader<'_>>,
     ) -> Result<(), Error> {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Batch::default();
         let mut huge = HugeRuns::new();
         let mut failed = None;
         let walk = self.process.walk_ranges(ranges.iter().copied());
-        // Frames that an entry shows to be mapped once need no mapcount.
-        let walk = match facts {
-            Some(_) => walk.entry_flags(),
-            None => walk,
-        };
-        walk.threads(0).for_each(|region| {
-            batch.push((region.pages.clone(), region.entries.clone()));
-            if batch.len() < BATCH {
+        walk.threads(0).for_each_with_notes(|region, notes| {
+            batch.push(region, notes);
+            if batch.regions.len() < BATCH {
                 return ControlFlow::Continue(());
             }
             let added = self.add_batch(&mut batch, facts.as_deref_mut(), &mut huge);
-            batch.clear();
             added.unwrap_or_else(|error| {
                 failed = Some(error);
                 ControlFlow::Break(())
@@ -252,53 +295,56 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
         }
     }
 
+    /// Adds the regions of the batch, which is then empty.
     fn add_batch(
         &mut self,
-        batch: &mut [(PhysicalRegion, Option<NotedEntries>)],
+        batch: &mut Batch,
         facts: Option<&mut PageFactsReader<'_>>,
         huge: &mut HugeRuns,
     ) -> Result<ControlFlow<()>, Error> {
-        let mut are_exclusive = vec![false; batch.len()];
         let mut facts = match facts {
             Some(reader) => {
-                for ((region, noted), is_exclusive) in batch.iter_mut().zip(&mut are_exclusive) {
-                    *is_exclusive = self.trusts_entries
-                        && matches!(region.backing, Backing::Ram(_))
-                        && noted.as_ref().is_some_and(NotedEntries::are_exclusive);
-                    // Other regions need no facts: hugetlb does not count in PSS, and
-                    // the zero page belongs to no process.
-                    let backing = match region.backing {
-                        Backing::Ram(_) if !is_hugetlb(&region.mapping) && !*is_exclusive => {
-                            region.backing
-                        }
-                        _ => Backing::NotPresent,
-                    };
-                    reader.add(region.virt, backing, noted.take());
+                for region in &batch.regions {
+                    if region.needs_facts(self.trusts_entries) {
+                        reader.add_frames(region.virt, region.backing, region.is_exclusive);
+                    }
                 }
                 Some(reader.read()?)
             }
             None => None,
         };
+        let mut passed = None;
         let mut runs = Vec::new();
-        for ((region, _), is_exclusive) in batch.iter().zip(are_exclusive) {
-            let facts = facts.as_mut().and_then(Iterator::next);
-            let facts = match (is_exclusive, facts.as_ref()) {
-                (true, _) => PagesMapped::Once,
-                (false, Some(facts)) => PagesMapped::By(facts),
-                (false, None) => PagesMapped::Unknown,
-            };
-            runs.clear();
-            if matches!(region.backing, Backing::Ram(_)) && !is_hugetlb(&region.mapping) {
-                self.find_huge(region, huge, &mut runs)?;
-            }
-            if let Some(mapping) = self.accumulator.push_mapped(region, facts, &runs) {
-                if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
-                    return Ok(ControlFlow::Break(()));
+        let mut regions = batch.regions.drain(..);
+        for (mapping, count) in batch.mappings.drain(..) {
+            let mut region =
+                PhysicalRegion::new(AddrRange::default(), Backing::NotPresent, false, mapping);
+            for waiting in regions.by_ref().take(count) {
+                region.virt = waiting.virt;
+                region.backing = waiting.backing;
+                region.anonymous = waiting.anonymous;
+                let known = match waiting.needs_facts(self.trusts_entries) {
+                    true => facts.as_mut().and_then(Iterator::next),
+                    false => None,
+                };
+                let mapped = match &known {
+                    Some(facts) => PagesMapped::By(facts),
+                    None if waiting.is_exclusive && facts.is_some() => PagesMapped::Once,
+                    None => PagesMapped::Unknown,
+                };
+                runs.clear();
+                if waiting.is_counted {
+                    self.find_huge(&region, huge, &mut runs)?;
+                }
+                if let Some(mapping) = self.accumulator.push_mapped(&region, mapped, &runs) {
+                    if (self.watch)(SummaryStep::Mapping(mapping)).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
             }
+            passed = Some(region.virt);
         }
-        let passed = batch.last();
-        let passed = passed.map(|(last, _)| SummaryStep::Passed(last.virt));
+        let passed = passed.map(SummaryStep::Passed);
         Ok(passed.map_or(ControlFlow::Continue(()), &mut self.watch))
     }
 
@@ -311,13 +357,16 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
     ) -> Result<(), Error> {
         // Huge entries map only whole blocks that are aligned in both address spaces.
         let block = self.process.page_size().pmd().bytes();
+        if region.size() < block || !self.tells_huge {
+            return Ok(());
+        }
         let (start, end) = (region.virt.start().as_u64(), region.virt.end().as_u64());
         let Some(address) = region.backing.address() else {
             return Ok(());
         };
         let first = start.checked_next_multiple_of(block).unwrap_or(u64::MAX);
         let last = end - end % block;
-        if address.as_u64() % block != start % block || first >= last || !self.tells_huge {
+        if address.as_u64() % block != start % block || first >= last {
             return Ok(());
         }
         let mut at = first;

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use process_introspection_core::AddrRange;
 
 use crate::error::Error;
+use crate::facts::page_facts::EntryNotes;
 use crate::machine::physical_map::PhysicalMap;
 use crate::process::{Addresses, Process};
 use crate::walk::attributed::Attributed;
@@ -194,6 +195,25 @@ impl<'a> Walk<'a> {
             }
         }
         attributes.flush(&mut each).map(|_| ())
+    }
+
+    /// Walks as [`Walk::for_each`] does, without attributes. `each` also receives notes of the
+    /// region's entries.
+    pub(crate) fn for_each_with_notes(
+        self,
+        mut each: impl FnMut(&PhysicalRegion, &EntryNotes) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.process.require_frames()?;
+        for range in self.ranges? {
+            let walked =
+                parallel::walk(self.process, range, self.threads, true, |record, notes| {
+                    each(&record.pages, notes)
+                });
+            if walked?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Walks on one thread, region by region as the iterator is advanced.

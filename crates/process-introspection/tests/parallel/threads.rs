@@ -101,6 +101,53 @@ fn a_caller_that_panics_gets_its_panic_back_and_no_thread_is_left() {
     assert_eq!(walker.addresses(), [1, enough, 1, enough, 1, enough, 1]);
 }
 
+#[test]
+fn a_walk_starts_no_threads_for_cpus_that_another_walk_of_the_program_occupies() {
+    if !is_root_or_skip("walks at the same time") {
+        return;
+    }
+    if !is_alone(
+        "threads::a_walk_starts_no_threads_for_cpus_that_another_walk_of_the_program_occupies",
+    ) {
+        return;
+    }
+    let size = scaled(65_536) * page();
+    let target = Target::spawn(|| vec![fragmented(size)]);
+    let (pid, at) = (target.pid(), target.addresses()[0]);
+    let walker = Target::spawn(|| {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let process = open(pid, (false, false));
+        let walk_all = |each: &mut dyn FnMut(), threads: usize| {
+            let walked = process.walk(at..at + size).threads(threads).for_each(|_| {
+                each();
+                ControlFlow::Continue(())
+            });
+            walked.expect("a walk");
+        };
+        let most_threads = || {
+            let mut most = 0;
+            walk_all(&mut || most = threads_of_this().max(most), 0);
+            most
+        };
+        let alone = most_threads();
+        assert_eq!(threads_that_stay(), 1);
+        // The threads of the first walk stay while their regions wait.
+        let mut beside = None;
+        let mut each = || {
+            if beside.is_none() && threads_of_this() == cpus + 1 {
+                beside = Some(most_threads());
+            }
+        };
+        walk_all(&mut each, cpus + 1);
+        let numbers = [cpus, alone, beside.unwrap_or(0)];
+        numbers.map(|number| number as u64).to_vec()
+    });
+    let [cpus, alone, beside] = *walker.addresses() else {
+        panic!()
+    };
+    assert_eq!((alone, beside), (cpus.min(8), cpus + 1));
+}
+
 /// Before Linux 6.2 each thread counts up to 64 pages by itself; they are added
 /// up when it unmaps some (mm/memory.c, `TASK_RSS_EVENTS_THRESH`,
 /// `add_mm_rss_vec`, Linux 6.1).

@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use process_introspection::{PageSize, PhysAddr, PhysicalKind, PhysicalMap};
+use process_introspection::{
+    AddrRange, Backing, Device, HugePageSettings, Mapping, MappingKind, MappingParts, PageSize,
+    PhysAddr, PhysicalKind, PhysicalMap, PhysicalRegion, Protection, SummaryAccumulator, Unlisted,
+};
+use testkit::random::Random;
 
 /// Files of a machine; removed also when a test fails.
 struct Machine(tempfile::TempDir);
@@ -290,4 +295,62 @@ fn parts_are_all_of_a_range_each_with_its_own_node() {
     assert_eq!(of(block - 5, 4 * block + 12), all);
     assert_eq!(of(6 * block, 4), [(None, 4)]);
     assert_eq!(of(block, 0), []);
+}
+
+#[test]
+fn a_summary_counts_memory_on_the_node_of_each_of_its_pages() {
+    let machine = Machine::new();
+    machine.blocks(&[(0, &[0]), (1, &[1]), (2, &[1]), (4, &[0]), (5, &[2])]);
+    let (map, settings) = (machine.map(), HugePageSettings::default());
+    let mapping = |pages: u64, kind| {
+        Arc::new(Mapping::from_parts(MappingParts {
+            range: AddrRange::new(pages * page(), (pages + 1_000_000) * page()).unwrap(),
+            protection: Protection::new(true, true, false),
+            shared: false,
+            offset: 0,
+            device: Device { major: 0, minor: 0 },
+            inode: 0,
+            page_size: Some(PageSize::base()),
+            kind,
+            unlisted: Unlisted::Nothing,
+            name: Box::default(),
+        }))
+    };
+    for seed in 0..100 {
+        let mut random = Random::new(seed);
+        let mut counted = SummaryAccumulator::new(PageSize::base(), &map, &settings, None);
+        let mut expected = Vec::new();
+        for (first, kind) in [
+            (1 << 20, MappingKind::Heap),
+            (1 << 21, MappingKind::Anonymous),
+        ] {
+            let mapping = mapping(first, kind);
+            let (mut at, mut nodes) = (first, BTreeMap::<Option<u32>, u64>::new());
+            for _ in 0..random.below(40) {
+                let (frame, pages) = (random.below(0x700), 1 + random.below(300));
+                let address = |page_of_it| PhysAddr::new((frame + page_of_it) * page());
+                for node in (0..pages).map(|of_it| map.node_of(address(of_it), page())) {
+                    *nodes.entry(node).or_default() += page();
+                }
+                let virt = AddrRange::new(at * page(), (at + pages) * page()).unwrap();
+                let backing = Backing::Ram(address(0));
+                let region = PhysicalRegion::new(virt, backing, true, Arc::clone(&mapping));
+                counted.push(&region, None, &[]);
+                at += pages + random.below(2);
+            }
+            expected.extend((at > first).then_some(nodes));
+        }
+        let summary = counted.finish(None);
+        let mut of_kinds = summary.nodes_of_kinds.unwrap();
+        // Kinds have an order of their own.
+        if summary.kinds.first().map(|&(kind, _)| kind) == Some(MappingKind::Anonymous) {
+            of_kinds.reverse();
+        }
+        assert_eq!(of_kinds, expected, "seed {seed}");
+        let mut all = BTreeMap::new();
+        for (node, bytes) in expected.into_iter().flatten() {
+            *all.entry(node).or_default() += bytes;
+        }
+        assert_eq!(summary.nodes, Some(all), "seed {seed}");
+    }
 }

@@ -93,9 +93,9 @@ pub(super) fn all(arguments: &Arguments, mounts: &Mounts) -> Result<(), Failure>
         let found = summarize(&process, &options, &ranges, by.is_some(), |_| Ok(()))?;
         Summed::new(found, &process, by).map(Some)
     };
-    // A walk starts threads of its own.
-    let options = PassOptions::new().threads(1).mounts(mounts);
-    let options = options.deadline(arguments.deadline);
+    let options = PassOptions::new()
+        .mounts(mounts)
+        .deadline(arguments.deadline);
     let (mut summaries, mut done, count) = (Summaries::default(), 0, processes.len());
     sink.passed_processes(done, count);
     for_each_process(processes, &options, look, |found| {

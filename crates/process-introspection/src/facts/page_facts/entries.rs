@@ -1,5 +1,6 @@
 //! The flags of page-map entries, and notes of those that a walk has read. Pure.
 
+use std::cell::Cell;
 use std::fmt;
 
 use process_introspection_core::pagemap::count_equal;
@@ -75,6 +76,9 @@ const MOST_SPANS: usize = 1 << 16;
 pub(crate) struct EntryNotes {
     /// Spans, ascending, without overlap.
     spans: Vec<Span>,
+    /// Index of the span that was found last: the next search often ends there, or in the next
+    /// one.
+    found: Cell<usize>,
 }
 
 impl EntryNotes {
@@ -129,12 +133,37 @@ impl EntryNotes {
         self.spans.len()
     }
 
+    /// Returns whether the entries of all pages of a range were noted and mark their mapping
+    /// of the frame as the only one.
+    pub(crate) fn are_exclusive(&self, range: AddrRange) -> bool {
+        let (mut at, end) = (range.start().as_u64(), range.end().as_u64());
+        for span in self.spans_from(at) {
+            if at >= end || span.start > at || !is_exclusive(span.flags) {
+                break;
+            }
+            at = span.end;
+        }
+        at >= end
+    }
+
+    /// Returns the spans that end above an address.
+    fn spans_from(&self, at: u64) -> &[Span] {
+        let contains = |&index: &usize| {
+            let span = self.spans.get(index);
+            span.is_some_and(|span| span.start <= at && at < span.end)
+        };
+        let last = self.found.get();
+        let known = [last, last + 1].into_iter().find(contains);
+        let first = known.unwrap_or_else(|| self.spans.partition_point(|span| span.end <= at));
+        self.found.set(first);
+        &self.spans[first..]
+    }
+
     /// Returns the notes of a range; `None` unless all of its pages were noted.
     pub(crate) fn of(&self, range: AddrRange, page: PageSize) -> Option<NotedEntries> {
         let (mut at, end) = (range.start().as_u64(), range.end().as_u64());
-        let first = self.spans.partition_point(|span| span.end <= at);
         let mut counts = WordCounts::default();
-        for span in &self.spans[first..] {
+        for span in self.spans_from(at) {
             if at >= end || span.start > at {
                 break;
             }
@@ -159,10 +188,15 @@ impl NotedEntries {
 
     /// Returns whether all entries mark their mapping of the frame as the only one.
     pub(crate) fn are_exclusive(&self) -> bool {
-        let exclusive = EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0;
         let mut words = self.0.words();
-        words.all(|(word, pages)| word & exclusive == exclusive || pages == 0)
+        words.all(|(word, pages)| is_exclusive(word) || pages == 0)
     }
+}
+
+/// Returns whether an entry with these flags marks its mapping of the frame as the only one.
+const fn is_exclusive(flags: u64) -> bool {
+    const EXCLUSIVE: u64 = EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0;
+    flags & EXCLUSIVE == EXCLUSIVE
 }
 
 #[cfg(test)]
@@ -212,6 +246,24 @@ mod tests {
             assert_eq!(noted(&notes, start, end), None, "{start} {end}");
         }
         assert_eq!(noted(&notes, 8, 12), Some(vec![(1, 4)]));
+    }
+
+    #[test]
+    fn a_range_is_exclusive_if_each_of_its_entries_was_noted_as_such() {
+        let exclusive = (EntryFlags::PRESENT.0 | EntryFlags::MMAP_EXCLUSIVE.0) >> 55;
+        let shared = EntryFlags::PRESENT.0 >> 55;
+        let flags = [exclusive, exclusive | 1, exclusive, shared, exclusive];
+        let mut notes = EntryNotes::default();
+        notes.add(2 << 12, &flags.map(|flags| entry(flags, 9)), PAGE);
+        for start in 1..8 {
+            for end in start + 1..9 {
+                let range = AddrRange::new(start << 12, end << 12).unwrap();
+                let expected = notes
+                    .of(range, PAGE)
+                    .is_some_and(|noted| noted.are_exclusive());
+                assert_eq!(notes.are_exclusive(range), expected, "{start} {end}");
+            }
+        }
     }
 
     #[test]

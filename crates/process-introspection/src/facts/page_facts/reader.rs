@@ -23,8 +23,8 @@ pub struct PageFactsReader<'a> {
     process: &'a Process,
     frames: Frames,
     page: PageSize,
-    /// True if entries are read too.
-    with_entries: bool,
+    /// True if flags of frames are read also where the mapcounts are enough.
+    with_flags: bool,
     /// Flags and mapcounts of a piece of frames, or its entries.
     flags: Vec<u64>,
     words: Vec<u64>,
@@ -44,7 +44,7 @@ impl<'a> PageFactsReader<'a> {
             process,
             frames: Frames::open_in(process.mounts())?,
             page: process.page_size(),
-            with_entries: true,
+            with_flags: true,
             flags: vec![0; PIECE],
             words: vec![0; PIECE],
             runs: Vec::new(),
@@ -55,10 +55,16 @@ impl<'a> PageFactsReader<'a> {
         })
     }
 
-    /// Returns the reader without entries: it reads facts of frames only, in half of the
-    /// time.
-    pub(crate) fn of_frames_only(mut self) -> Self {
-        self.with_entries = false;
+    /// Returns the files that facts of frames come from.
+    pub(crate) fn source(&self) -> &Frames {
+        &self.frames
+    }
+
+    /// Returns the reader of frames' mapcounts only, in half of the time. Their flags are then
+    /// MMAP alone, except where the mapcount is 0: only flags distinguish frames that have
+    /// none.
+    pub(crate) fn of_mapcounts_only(mut self) -> Self {
+        self.with_flags = false;
         self
     }
 
@@ -77,27 +83,41 @@ impl<'a> PageFactsReader<'a> {
         if self.are_read {
             self.forget();
         }
-        let region = u32::try_from(self.entries.len()).expect("fewer than 2^32 regions");
-        let shift = self.page.shift();
-        let count = virt.size() >> shift;
         let has_entries = backing.is_backed() || matches!(backing, Backing::Swapped(_));
         let noted = noted.filter(|_| has_entries);
-        let run = |start: u64| Run {
-            start,
-            end: start.saturating_add(count),
-            region,
-            is_mapped_once: noted.as_ref().is_some_and(NotedEntries::are_exclusive),
-        };
-        if let Some(address) = backing.address() {
-            self.runs.push(run(address.pfn(self.page).as_u64()));
+        if noted.is_none() && has_entries {
+            let run = self.run(virt.start().as_u64() >> self.page.shift(), virt, false);
+            self.pages.push(run);
         }
-        if noted.is_none() && has_entries && self.with_entries {
-            self.pages.push(run(virt.start().as_u64() >> shift));
+        let is_exclusive = noted.as_ref().is_some_and(NotedEntries::are_exclusive);
+        self.add_frames(virt, backing, is_exclusive);
+        if let (Some(noted), Some(entries)) = (noted, self.entries.last_mut()) {
+            *entries = noted.0;
+        }
+    }
+
+    /// Adds a region as [`Self::add`] does, but reads nothing of its entries. `is_exclusive` is
+    /// true if these are known to mark their mapping of the frame as the only one.
+    pub(crate) fn add_frames(&mut self, virt: AddrRange, backing: Backing, is_exclusive: bool) {
+        if self.are_read {
+            self.forget();
+        }
+        if let Some(address) = backing.address() {
+            let run = self.run(address.pfn(self.page).as_u64(), virt, is_exclusive);
+            self.runs.push(run);
         }
         self.frame_facts.push();
-        let noted = noted.filter(|_| self.with_entries);
-        let noted = noted.map_or_else(WordCounts::default, |noted| noted.0);
-        self.entries.push(noted);
+        self.entries.push(WordCounts::default());
+    }
+
+    /// Returns the next region's run of frames or pages from `start` on.
+    fn run(&self, start: u64, virt: AddrRange, is_mapped_once: bool) -> Run {
+        Run {
+            start,
+            end: start.saturating_add(virt.size() >> self.page.shift()),
+            region: u32::try_from(self.entries.len()).expect("fewer than 2^32 regions"),
+            is_mapped_once,
+        }
     }
 
     /// Returns the facts of each region that was added since the last call, in their order.
@@ -137,14 +157,10 @@ impl<'a> PageFactsReader<'a> {
         while let Some((start, size)) = pieces.next() {
             self.process.beat();
             let first = Pfn::new(start);
-            let known = frames.read_flag_words(first, &mut self.flags[..size])?;
-            let unknown = times_unknown(pieces.parts(known), &self.flags);
-            self.words[..known].fill(1);
-            let counts = &mut self.words[unknown.clone()];
-            let at = Pfn::new(start + unknown.start as u64);
-            let known = match frames.read_mapcounts(at, counts)? {
-                read if read == unknown.len() => known,
-                read => unknown.start + read,
+            let (flags, counts) = (&mut self.flags[..size], &mut self.words[..size]);
+            let known = match self.with_flags {
+                true => read_both(frames, &pieces, first, flags, counts)?,
+                false => read_mapcounts(frames, &pieces, first, flags, counts)?,
             };
             for part in pieces.parts(known) {
                 let (flags, counts) = (&self.flags[part.at.clone()], &self.words[part.at.clone()]);
@@ -178,6 +194,44 @@ impl<'a> PageFactsReader<'a> {
         }
         Ok(())
     }
+}
+
+/// Reads the flags of a piece of frames from `first` on, and the mapcounts that do not follow
+/// from them. Returns the number of frames read.
+fn read_both(
+    frames: &Frames,
+    pieces: &Pieces<'_>,
+    first: Pfn,
+    flags: &mut [u64],
+    counts: &mut [u64],
+) -> Result<usize, Error> {
+    let known = frames.read_flag_words(first, flags)?;
+    let unknown = times_unknown(pieces.parts(known), flags);
+    counts[..known].fill(1);
+    let at = Pfn::new(first.as_u64() + unknown.start as u64);
+    Ok(
+        match frames.read_mapcounts(at, &mut counts[unknown.clone()])? {
+            read if read == unknown.len() => known,
+            read => unknown.start + read,
+        },
+    )
+}
+
+/// Reads the mapcounts of a piece of frames from `first` on, and their flags if one of them
+/// may have no mapcount. Returns the number of frames read.
+fn read_mapcounts(
+    frames: &Frames,
+    pieces: &Pieces<'_>,
+    first: Pfn,
+    flags: &mut [u64],
+    counts: &mut [u64],
+) -> Result<usize, Error> {
+    let known = frames.read_mapcounts(first, counts)?;
+    if pieces.parts(known).any(|part| counts[part.at].contains(&0)) {
+        return Ok(known.min(frames.read_flag_words(first, flags)?));
+    }
+    flags.fill(FrameFlags::MMAP.bits());
+    Ok(known)
 }
 
 /// Returns the range of frames of a piece, with these flags, that contains all whose

@@ -7,6 +7,7 @@ mod resources;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use process_introspection_core::{Operation, PageSize, PhysAddr};
@@ -186,6 +187,11 @@ impl PhysicalMap {
         size: u64,
     ) -> impl Iterator<Item = (Option<u32>, u64)> + '_ {
         nodes::parts(&self.memory, start.as_u64(), size)
+    }
+
+    /// Returns the addresses around this one that are known to be of the same node.
+    pub(crate) fn node_around(&self, address: PhysAddr) -> Range<u64> {
+        nodes::around(&self.memory, address.as_u64())
     }
 }
 

@@ -3,6 +3,7 @@
 //! resources.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use process_introspection_core::PageSize;
 
@@ -149,6 +150,14 @@ pub(super) fn node_of(pieces: &[Piece], start: u64, size: u64) -> Option<u32> {
         }
     }
     None
+}
+
+/// Returns the addresses around `address` that have the same node as it; none if that is not
+/// known.
+pub(super) fn around(pieces: &[Piece], address: u64) -> Range<u64> {
+    let piece = pieces.get(pieces.partition_point(|piece| piece.end <= address));
+    let piece = piece.filter(|piece| piece.start <= address);
+    piece.map_or(0..0, |piece| piece.start..piece.end)
 }
 
 /// Returns the nodes of `size` bytes from `start`, in pieces; `None` where the node is not

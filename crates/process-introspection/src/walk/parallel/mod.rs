@@ -14,6 +14,7 @@ mod piece;
 mod plan;
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -38,6 +39,28 @@ const ALONE: Duration = Duration::from_millis(2);
 /// Time after which other threads are started too, if the known rest will take one
 /// thread as long as [`ALONE`].
 const FIRST_LOOK: Duration = Duration::from_micros(100);
+
+/// Number of threads of this program that walk.
+static WALKING: AtomicUsize = AtomicUsize::new(0);
+
+/// Thread that walks, from its start to its end.
+struct Walking;
+
+impl Walking {
+    /// Counts a thread, unless `most` are walking.
+    fn begin(most: usize) -> Option<Self> {
+        let more = |walking| (walking < most).then(|| walking + 1);
+        let began = WALKING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        // Not made and dropped if the thread was not counted.
+        began.ok().map(|_| Self)
+    }
+}
+
+impl Drop for Walking {
+    fn drop(&mut self) {
+        WALKING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Walks with up to `threads` threads, 0 for the number that helps, and passes the
 /// regions to `each` on the calling thread, in order. The calling thread walks as the
@@ -73,8 +96,10 @@ pub(super) fn walk(
     thread::scope(|scope| {
         // Runs also if `each` panics.
         let _stop = pieces.stop_on_drop();
+        let _walking = Walking::begin(usize::MAX);
         let mut walker = walk.walker();
         let mut alone = (threads != 1).then_some(Duration::ZERO);
+        let mut most = None;
         loop {
             process.beat();
             match pieces.next(true, None) {
@@ -93,8 +118,10 @@ pub(super) fn walk(
                     pieces.finish(start, Some(walked), rest);
                     alone = alone.map(|so_far| so_far + took);
                     if alone.is_some_and(|so_far| walk.pays(so_far, bytes, took)) {
-                        alone = None;
-                        walk.start(scope, threads);
+                        let most = *most.get_or_insert_with(|| crew::size(threads));
+                        if walk.start(scope, most, threads == 0) {
+                            alone = None;
+                        }
                     }
                 }
                 Next::End | Next::Nothing => return Ok(ControlFlow::Continue(())),
@@ -162,13 +189,24 @@ impl Walk<'_, '_> {
         (so_far >= ALONE && left.is_some()) || seconds >= ALONE.as_secs_f64()
     }
 
-    /// Starts the other threads; fewer if the system does not allow more.
-    fn start<'scope, 'env>(&'env self, scope: &'scope thread::Scope<'scope, 'env>, threads: usize) {
-        for _ in 1..crew::size(threads) {
+    /// Starts the other threads; fewer if the system does not allow more. If all walks of this
+    /// program share the CPUs, returns false as long as others occupy some: more threads may
+    /// help later.
+    fn start<'scope, 'env>(
+        &'env self,
+        scope: &'scope thread::Scope<'scope, 'env>,
+        most: usize,
+        shares: bool,
+    ) -> bool {
+        while self.pace.walkers() < most as u64 {
+            let Some(walking) = Walking::begin(if shares { most } else { usize::MAX }) else {
+                return false;
+            };
             let builder = thread::Builder::new()
                 .name("walk".to_owned())
                 .stack_size(crew::STACK);
-            let others = || {
+            let others = move || {
+                let _walking = walking;
                 let mut walker = self.walker();
                 self.pieces.work(None, |piece, _| {
                     self.process.beat();
@@ -177,10 +215,11 @@ impl Walk<'_, '_> {
                 });
             };
             if builder.spawn_scoped(scope, others).is_err() {
-                return;
+                return true;
             }
             self.pace.add_walker();
         }
+        true
     }
 }
 
