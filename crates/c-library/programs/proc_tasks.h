@@ -70,20 +70,20 @@ static UNUSED unsigned own_tid(void) { return (unsigned)syscall(SYS_gettid); }
 
 static int tids_to_parent[2];
 
-static UNUSED void tell_tid(void) {
+static UNUSED void report_tid(void) {
     unsigned tid = own_tid();
     CHECK_EQ(write(tids_to_parent[1], &tid, sizeof tid), sizeof tid);
 }
 
 static UNUSED void *runs_for_ever(void *none) {
-    tell_tid();
+    report_tid();
     for (volatile unsigned turns = 0;; turns++) {}
     return none;
 }
 
-/* Also makes the third thread, whose number is told after its own. */
+/* Also makes the third thread, whose number is reported after its own. */
 static UNUSED void *sleeps_for_hours(void *none) {
-    tell_tid();
+    report_tid();
     pthread_t thread;
     CHECK_EQ(pthread_create(&thread, NULL, runs_for_ever, NULL), 0);
     struct timespec hours = {100000, 0};

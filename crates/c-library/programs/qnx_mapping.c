@@ -21,7 +21,7 @@
 #define MAP_CALL SYS_mmap
 #endif
 
-/* Errors by which the filter below tells what it saw. */
+/* Errors by which the filter below reports what it saw. */
 #define AS_EXPECTED 1001
 #define DIFFERENT 1002
 
@@ -164,7 +164,7 @@ static const struct {
 
 #define VALUES (sizeof values / sizeof *values)
 
-/* Lets each further mmap fail with an error that tells whether these are its
+/* Lets each further mmap fail with an error that reports whether these are its
  * protection and its flags. */
 static void expect(int prot, int flags) {
 /* The low half of an argument, of a machine that has it first. */
