@@ -88,33 +88,50 @@ static void no_call_allocates(void) {
     CHECK_EQ(allocations, before);
 }
 
-/* The table of docs/SAFETY.md, and the calls of the program itself. */
-static void allow_only_the_documented_calls(void) {
 #if UINTPTR_MAX > UINT32_MAX
 #define SYSTEM_CALL(name64, name32, when) __NR_##name64,
 #else
 #define SYSTEM_CALL(name64, name32, when) __NR_##name32,
 #endif
-    static const int allowed[] = {
+/* The tables of docs/SAFETY.md, and the calls of the program itself. */
+static const int documented[] = {
 #include "system_calls.h"
-        __NR_getppid, __NR_exit_group, __NR_write,
-    };
-    enum { COUNT = sizeof allowed / sizeof *allowed };
-    struct sock_filter code[COUNT * 2 + 2];
-    int at = 0;
-    code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                                              offsetof(struct seccomp_data, nr));
-    for (int i = 0; i < COUNT; i++) {
-        code[at++] =
-            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)allowed[i], 0, 1);
-        code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+};
+static const int for_registers[] = {
+#include "register_calls.h"
+};
+static const int own[] = {__NR_getppid, __NR_exit_group, __NR_write};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static struct sock_filter code[256];
+static unsigned short instructions;
+
+static void allow(const int *calls, size_t count, int but) {
+    for (size_t i = 0; i < count; i++) {
+        if (calls[i] == but) continue;
+        CHECK(instructions + 4 < (int)COUNT(code));
+        code[instructions++] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
+        code[instructions++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     }
-    code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    struct sock_fprog program = {(unsigned short)at, code};
+}
+
+static void allow_calls(int with_registers, int but) {
+    instructions = 0;
+    code[instructions++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                                        offsetof(struct seccomp_data, nr));
+    allow(documented, COUNT(documented), but);
+    allow(own, COUNT(own), but);
+    if (with_registers) allow(for_registers, COUNT(for_registers), but);
+    code[instructions++] =
+        (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    struct sock_fprog program = {instructions, code};
     CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
         SKIP("needs seccomp filters");
 }
+
+static void allow_only_the_documented_calls(void) { allow_calls(0, -1); }
 
 /* A walk that is long enough to check whether it delays the target. */
 #define LONG ((size_t)64 << 20)
@@ -138,6 +155,10 @@ static void walk_all(pid64_t pid) {
     CHECK_EQ(introspection_cursor_open(&cursor, pid, ALL, INTROSPECTION_PHYSICAL), 0);
     while (introspection_cursor_next(&cursor, some_records, 64) > 0) continue;
     introspection_cursor_close(&cursor);
+    CHECK(introspection_get_all_child_pids(pid, NULL, 0) >= 0);
+    CHECK(introspection_get_process_name(pid, some_path, sizeof some_path) > 0);
+    CHECK_EQ(introspection_get_proc_info(pid, &some_process), EOK);
+    CHECK_EQ(introspection_get_thread_status(pid, 1, &some_thread), EOK);
 }
 
 static void make_calls_and_end(void) {
@@ -186,6 +207,58 @@ static void so_does_a_process_that_locks_its_memory(void) {
     make_calls_and_end();
 }
 
+static void read_registers_and_end(void) {
+    static debug_greg_t general;
+    static debug_fpreg_t floating_point;
+    for (size_t i = 0; i < COUNT(others); i++) {
+        CHECK_EQ(introspection_get_thread_status(others[i], 1, &some_thread), EOK);
+        CHECK(introspection_get_generalpurpose_regs(others[i], some_thread.tid, &general) > 0);
+        CHECK(introspection_get_floatingpoint_regs(others[i], some_thread.tid, &floating_point) > 0);
+    }
+    CHECK_EQ(introspection_get_generalpurpose_regs(0, UINT32_MAX, &general), -ESRCH);
+    _exit(0);
+}
+
+static void need_registers(void) {
+    static debug_greg_t general;
+    if (introspection_get_generalpurpose_regs(0, (unsigned)getpid(), &general) == -ENOTSUP)
+        SKIP("registers of this processor cannot be read");
+}
+
+static void registers_need_no_others_than_those_of_their_own_table(void) {
+    need_root();
+    need_registers();
+    make_targets();
+    allow_calls(1, -1);
+    read_registers_and_end();
+}
+
+/* Runs in a child. */
+static void reads_registers_without(int call) {
+    freopen("/dev/null", "w", stderr);
+    others[0] = still_child();
+    others[1] = others[0];
+    allow_calls(1, call);
+    read_registers_and_end();
+}
+
+static void registers_need_each_call_of_their_table(void) {
+    need_root();
+    need_registers();
+    for (size_t i = 0; i < COUNT(for_registers); i++) {
+        /* Only if Yama is there; made by another thread of the test, too. */
+        if (for_registers[i] == __NR_futex) continue;
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) reads_registers_without(for_registers[i]);
+        int status;
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) SKIP("needs seccomp filters");
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+            FAIL("call %d of the table is not needed", for_registers[i]);
+    }
+}
+
 static void makes_another(void) {
     allow_only_the_documented_calls();
     syscall(__NR_getuid);
@@ -216,6 +289,9 @@ int main(int argc, char **argv) {
          so_does_one_on_a_kernel_without_the_newer_calls},
         {"so_does_a_process_that_has_dropped_its_privilege",
          so_does_a_process_that_has_dropped_its_privilege},
+        {"registers_need_no_others_than_those_of_their_own_table",
+         registers_need_no_others_than_those_of_their_own_table},
+        {"registers_need_each_call_of_their_table", registers_need_each_call_of_their_table},
         {"another_system_call_would_be_the_end", another_system_call_would_be_the_end},
         {NULL, NULL},
     };

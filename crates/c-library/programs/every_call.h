@@ -1,4 +1,4 @@
-/* Every function, called in success and in error. */
+/* Every function that is safe in signal handlers, called in success and in error. */
 #ifndef EVERY_CALL_H
 #define EVERY_CALL_H
 
@@ -6,6 +6,9 @@
 
 static procfs_mapinfo some_records[64];
 static char some_path[5000];
+static pid64_t some_pids[64];
+static debug_process_t some_process;
+static debug_thread_t some_thread;
 
 /* Calls one function, in success or in error: returns whether the result was
  * correct, or -1 past the last. */
@@ -34,11 +37,21 @@ static UNUSED int call_number(int number, introspection_cursor_t *cursor) {
     case 17: return introspection_cursor_next(cursor, some_records, 3) == -EBADF;
     case 18: return introspection_prot(0) == 0;
     case 19: return introspection_get_physical_regions(getppid(), ALL, NULL, 0) > 0;
+    case 20: return introspection_get_all_pids(some_pids, sizeof some_pids) > 0;
+    case 21: return introspection_get_all_child_pids(getppid(), some_pids, sizeof some_pids) >= 8;
+    case 22: return introspection_get_process_name(0, some_path, sizeof some_path) > 1;
+    case 23: return introspection_get_proc_info(getppid(), &some_process) == EOK;
+    case 24: return introspection_get_thread_status(0, 1, &some_thread) == EOK;
+    case 25: return introspection_get_all_pids((pid64_t *)1, 8) == -EFAULT;
+    case 26: return introspection_get_all_child_pids(-1, NULL, 0) == -ESRCH;
+    case 27: return introspection_get_process_name(-1, NULL, 0) == -ESRCH;
+    case 28: return introspection_get_proc_info(0, NULL) == EFAULT;
+    case 29: return introspection_get_thread_status(0, UINT32_MAX, &some_thread) == ESRCH;
     default: return -1;
     }
 }
 
 /* Number of calls. */
-#define CALLS 20
+#define CALLS 30
 
 #endif

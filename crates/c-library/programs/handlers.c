@@ -63,6 +63,25 @@ static void walk(void) {
     default:
         if (introspection_getpid64(0) <= 0) failed = "unique PID";
     }
+    static debug_process_t info;
+    static debug_thread_t status;
+    static pid64_t pids[8];
+    switch (signals % 5) {
+    case 0:
+        if (introspection_get_all_pids(pids, sizeof pids) <= 0) failed = "list";
+        break;
+    case 1:
+        if (introspection_get_all_child_pids(getppid(), pids, sizeof pids) < 8) failed = "children";
+        break;
+    case 2:
+        if (introspection_get_process_name(0, object.path, sizeof object.path) <= 0) failed = "name";
+        break;
+    case 3:
+        if (introspection_get_proc_info(0, &info) != EOK || info.pid != getpid()) failed = "info";
+        break;
+    default:
+        if (introspection_get_thread_status(0, 1, &status) != EOK) failed = "thread";
+    }
     if (errno != 4711) failed = "errno";
     errno = saved;
 }
@@ -177,6 +196,24 @@ static void calls_read_process_memory(void) {
     introspection_read_process_memory(0, (uintptr_t)known_memory, bytes, sizeof bytes);
 }
 static void calls_getpid64(void) { getpid64(getppid()); }
+static void calls_all_pids(void) {
+    pid64_t pids[16];
+    introspection_get_all_pids(pids, sizeof pids);
+}
+static void calls_all_child_pids(void) {
+    introspection_get_all_child_pids(getppid(), NULL, 0);
+}
+static void calls_process_name(void) {
+    introspection_get_process_name(getppid(), NULL, 0);
+}
+static void calls_proc_info(void) {
+    debug_process_t info;
+    introspection_get_proc_info(getppid(), &info);
+}
+static void calls_thread_status(void) {
+    debug_thread_t status;
+    introspection_get_thread_status(getppid(), 1, &status);
+}
 static void calls_a_cursor(void) {
     procfs_mapinfo some[4];
     introspection_cursor_open(&thread_cursor, getppid(), ALL, INTROSPECTION_PHYSICAL);
@@ -206,6 +243,14 @@ static void cancelled_in_handler(int number) {
     introspection_cursor_open(&handler_cursor, 0, at, at, INTROSPECTION_PAGETABLE);
     introspection_cursor_next(&handler_cursor, some, 1);
     introspection_cursor_close(&handler_cursor);
+    pid64_t pids[2];
+    debug_process_t info;
+    debug_thread_t status;
+    introspection_get_all_pids(pids, sizeof pids);
+    introspection_get_all_child_pids(0, pids, sizeof pids);
+    introspection_get_process_name(0, NULL, 0);
+    introspection_get_proc_info(0, &info);
+    introspection_get_thread_status(0, 1, &status);
     /* Another cancellation point. */
     struct timespec none = {0, 1};
     nanosleep(&none, NULL);
@@ -237,6 +282,11 @@ static void a_cancel_in_a_handler_waits_for_the_call_that_it_interrupts(void) {
         {"read_process_memory", calls_read_process_memory},
         {"getpid64", calls_getpid64},
         {"a cursor", calls_a_cursor},
+        {"all_pids", calls_all_pids},
+        {"all_child_pids", calls_all_child_pids},
+        {"process_name", calls_process_name},
+        {"proc_info", calls_proc_info},
+        {"thread_status", calls_thread_status},
         {NULL, NULL},
     };
     struct sigaction action;
@@ -306,6 +356,16 @@ static void memory(void) {
     if (introspection_read_process_memory(0, (uintptr_t)records, path, 8) != 8)
         failed = "memory";
 }
+static void processes(void) {
+    static debug_process_t info;
+    static debug_thread_t status;
+    static pid64_t pids[64];
+    if (introspection_get_all_pids(pids, sizeof pids) <= 0) failed = "list";
+    if (introspection_get_all_child_pids(getppid(), pids, sizeof pids) < 8) failed = "children";
+    if (introspection_get_process_name(0, path, sizeof path) <= 0) failed = "name";
+    if (introspection_get_proc_info(0, &info) != EOK) failed = "info";
+    if (introspection_get_thread_status(getppid(), 1, &status) != EOK) failed = "thread";
+}
 static void streamed(void) {
     if (introspection_cursor_open(&cursor, getppid(), ALL, INTROSPECTION_PHYSICAL) != 0)
         failed = "cursor";
@@ -331,7 +391,8 @@ static void make_alternate_stack(void) {
 static void a_walk_fits_an_alternate_stack_of_the_documented_size(void) {
     need_root();
     static void (*const calls[])(void) = {virtual_regions, physical_regions, page_table,
-                                          object_path,     memory,           streamed};
+                                          object_path,     memory,           streamed,
+                                          processes};
     make_alternate_stack();
     struct sigaction action;
     memset(&action, 0, sizeof action);

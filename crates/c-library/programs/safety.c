@@ -221,7 +221,7 @@ static void run_cancelled(int number) {
 static void a_pending_cancel_is_acted_on_at_entry(void) {
     /* No new thread may have a heap of its own. */
     CHECK(mallopt(M_ARENA_MAX, 1));
-    static const int points[] = {0, 1, 2, 3, 4, 5, 6, 8, 12, 13};
+    static const int points[] = {0, 1, 2, 3, 4, 5, 6, 8, 12, 13, 20, 21, 22, 23, 24};
     /* A thread's stack is kept for the next one. */
     run_cancelled(0);
     long pages = mapped();

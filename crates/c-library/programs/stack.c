@@ -50,6 +50,26 @@ static void virtual_cursor(void) { walk(INTROSPECTION_VIRTUAL); }
 static void physical_cursor(void) { walk(INTROSPECTION_PHYSICAL); }
 static void pagetable_cursor(void) { walk(INTROSPECTION_PAGETABLE); }
 
+static pid64_t pids[64];
+static void all_pids(void) { CHECK(introspection_get_all_pids(pids, sizeof pids) > 0); }
+static void all_child_pids(void) {
+    CHECK(introspection_get_all_child_pids(getppid(), pids, sizeof pids) >= 8);
+}
+static void process_name(void) { CHECK(introspection_get_process_name(0, path, sizeof path) > 0); }
+static void proc_info(void) {
+    static debug_process_t info;
+    CHECK_EQ(introspection_get_proc_info(0, &info), EOK);
+}
+static void thread_status(void) {
+    static debug_thread_t status;
+    CHECK_EQ(introspection_get_thread_status(getppid(), 1, &status), EOK);
+}
+static void registers(void) {
+    static debug_greg_t set;
+    int result = introspection_get_generalpurpose_regs(0, (unsigned)getpid(), &set);
+    CHECK(result > 0 || result == -ENOTSUP);
+}
+
 static char *stack;
 
 static __attribute__((noinline)) uintptr_t stack_pointer(void) {
@@ -128,6 +148,12 @@ static void every_call_stays_within_six_kib_of_stack(void) {
         {"virtual_cursor", virtual_cursor},
         {"physical_cursor", physical_cursor},
         {"pagetable_cursor", pagetable_cursor},
+        {"all_pids", all_pids},
+        {"all_child_pids", all_child_pids},
+        {"process_name", process_name},
+        {"proc_info", proc_info},
+        {"thread_status", thread_status},
+        {"registers", registers},
         {NULL, NULL},
     };
     ptrdiff_t own = used_by(nothing);

@@ -31,6 +31,23 @@ static void each_says(pid64_t pid, int expected) {
         CHECK_EQ(introspection_cursor_open(&cursor, pid, ALL, kind), expected);
 }
 
+/* And of those that need less privilege. */
+static void others_say(pid64_t pid, int expected) {
+    static debug_process_t info;
+    static debug_thread_t status;
+    static debug_greg_t registers;
+    CHECK_EQ(introspection_get_all_child_pids(pid, NULL, 0), expected);
+    CHECK_EQ(introspection_get_process_name(pid, path, sizeof path), expected);
+    CHECK_EQ(introspection_get_proc_info(pid, &info), -expected);
+    CHECK_EQ(introspection_get_thread_status(pid, 1, &status), -expected);
+    CHECK_EQ(introspection_get_generalpurpose_regs(pid, (unsigned)pid, &registers), expected);
+}
+
+static void all_say(pid64_t pid, int expected) {
+    each_says(pid, expected);
+    others_say(pid, expected);
+}
+
 static void nobodys_number_is_no_process(void) {
     need_root();
     pid64_t nobody[] = {-1,
@@ -43,7 +60,7 @@ static void nobodys_number_is_no_process(void) {
                         INT64_MAX,
                         ((pid64_t)1 << 32) | (uint32_t)getpid(),
                         -(pid64_t)getpid()};
-    for (size_t i = 0; i < sizeof nobody / sizeof *nobody; i++) each_says(nobody[i], -ESRCH);
+    for (size_t i = 0; i < sizeof nobody / sizeof *nobody; i++) all_say(nobody[i], -ESRCH);
     CHECK_EQ(introspection_getpid64(-1), -1);
     CHECK_EQ(introspection_getpid64(INT32_MAX), -1);
 }
@@ -107,7 +124,7 @@ static void a_unique_pid_ends_with_its_process(void) {
     CHECK(unique > INT32_MAX);
     CHECK(introspection_get_virtual_regions(unique, ALL, NULL, 0) > 0);
     end_child(child);
-    each_says(unique, -ESRCH);
+    all_say(unique, -ESRCH);
     CHECK_EQ(introspection_getpid64(child), -1);
     /* A living process with the mark of the dead one. */
     CHECK_EQ(introspection_get_virtual_regions((unique & ~(pid64_t)0xffffffff) | (uint32_t)getpid(),
@@ -129,7 +146,7 @@ static void a_threads_id_is_no_process(void) {
     CHECK_EQ(pthread_barrier_init(&meet, NULL, 2), 0);
     CHECK_EQ(pthread_create(&thread, NULL, thread_with_an_id, NULL), 0);
     pthread_barrier_wait(&meet);
-    each_says(thread_id, -ESRCH);
+    all_say(thread_id, -ESRCH);
     CHECK_EQ(introspection_getpid64(thread_id), -1);
     pthread_barrier_wait(&meet);
     CHECK_EQ(pthread_join(thread, NULL), 0);
@@ -192,8 +209,8 @@ static void no_file_can_be_opened(void) {
     none.rlim_cur = 3;
     for (int fd = 3; fd < 1024; fd++) close(fd);
     CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
-    each_says(0, -EMFILE);
-    each_says(getppid(), -EMFILE);
+    all_say(0, -EMFILE);
+    all_say(getppid(), -EMFILE);
     CHECK_EQ(introspection_getpid64(0), -1);
     /* Descriptors run out anywhere in a call, and none is left open. */
     int enough = 0;

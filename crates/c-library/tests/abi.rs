@@ -13,7 +13,7 @@ use process_introspection_core::flags::QnxFlags;
 use process_introspection_core::Errno;
 use programs::{library, root, source, Linked, Program, ALL_LINKS, INCLUSIONS};
 
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS_OF_1_0: [&str; 11] = [
     "getpid64",
     "introspection_cursor_close",
     "introspection_cursor_next",
@@ -25,6 +25,18 @@ const FUNCTIONS: [&str; 11] = [
     "introspection_getpid64",
     "introspection_prot",
     "introspection_read_process_memory",
+];
+
+const FUNCTIONS_OF_1_1: [&str; 9] = [
+    "introspection_allocate_and_get_all_child_pids",
+    "introspection_allocate_and_get_all_pids",
+    "introspection_get_all_child_pids",
+    "introspection_get_all_pids",
+    "introspection_get_floatingpoint_regs",
+    "introspection_get_generalpurpose_regs",
+    "introspection_get_proc_info",
+    "introspection_get_process_name",
+    "introspection_get_thread_status",
 ];
 
 fn tool(command: &mut Command) -> String {
@@ -44,17 +56,25 @@ fn only_the_documented_functions_are_exported_with_their_version() {
         .filter(|name| !name.starts_with("LIBINTROSPECTION_"))
         .collect();
     exported.sort_unstable();
-    let expected: Vec<String> = FUNCTIONS
-        .iter()
-        .map(|name| format!("{name}@@LIBINTROSPECTION_1.0"))
-        .collect();
+    let with_version = |version, names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("{name}@@{version}"))
+            .collect()
+    };
+    let expected: [Vec<String>; 2] = [
+        with_version("LIBINTROSPECTION_1.0", &FUNCTIONS_OF_1_0),
+        with_version("LIBINTROSPECTION_1.1", &FUNCTIONS_OF_1_1),
+    ];
+    let mut expected = expected.concat();
+    expected.sort_unstable();
     assert_eq!(exported, expected);
 }
 
 #[test]
 fn the_header_declares_what_is_exported() {
     let header = std::fs::read_to_string(library().include.join("sys/introspection.h")).unwrap();
-    for name in FUNCTIONS {
+    for name in FUNCTIONS_OF_1_0.iter().chain(&FUNCTIONS_OF_1_1) {
         assert!(header.contains(&format!("{name}(")), "{name}");
     }
 }
@@ -67,9 +87,12 @@ fn the_library_needs_little_of_others() {
             .arg(&library().shared),
     );
     let known = [
+        "__errno_location",
         "abort",
         "bcmp",
+        "free",
         "getpid",
+        "malloc",
         "memcmp",
         "memcpy",
         "memmove",
@@ -190,7 +213,46 @@ fn the_headers_numbers_are_rusts() {
     for (name, place) in fields {
         assert_eq!(printed.get(name), Some(&place), "{name}");
     }
-    assert_eq!(printed.len(), compared + others.len() + fields.len());
+    // The others have no counterpart in Rust's interface: QNX's names, and the members of
+    // structs that the library checks itself when it is compiled (`tests/abi.golden`).
+    let has_counterpart = |name: &str| {
+        let is_of_status = [
+            "debug_process_t",
+            "debug_thread_t",
+            "debug_greg_t",
+            "debug_fpreg_t",
+        ]
+        .iter()
+        .any(|of| name.contains(of));
+        let prefixes = ["STATE_", "_NTO_PF_", "_DEBUG_", "INTROSPECTION_REGISTER_"];
+        let prefixed = ["PF_", "STATE_", "POLICY_", "DEBUG_FLAG_", "WHY_"];
+        let short = name.strip_prefix("INTROSPECTION_").unwrap_or_default();
+        !is_of_status
+            && !prefixes.iter().any(|prefix| name.starts_with(prefix))
+            && !prefixed.iter().any(|prefix| short.starts_with(prefix))
+    };
+    let rest = printed.keys().filter(|name| has_counterpart(name)).count();
+    assert_eq!(rest, compared + others.len() + fields.len());
+    // A name of ours has the value of QNX's.
+    let mut same_names = 0;
+    for (ours, qnx) in [
+        ("INTROSPECTION_PF_", "_NTO_PF_"),
+        ("INTROSPECTION_STATE_", "STATE_"),
+        ("INTROSPECTION_DEBUG_FLAG_", "_DEBUG_FLAG_"),
+        ("INTROSPECTION_WHY_", "_DEBUG_WHY_"),
+    ] {
+        for (name, value) in &printed {
+            if let Some(rest) = name.strip_prefix(ours) {
+                assert_eq!(
+                    printed.get(format!("{qnx}{rest}").as_str()),
+                    Some(value),
+                    "{name}"
+                );
+                same_names += 1;
+            }
+        }
+    }
+    assert_eq!(same_names, 9 + 9 + 3 + 1);
 }
 
 #[test]
@@ -365,4 +427,18 @@ fn an_installation_can_be_staged() {
         !described.contains('@') && !described.contains("staged"),
         "{described}"
     );
+    // Without the package for QNX a program finds one header.
+    let include = stage.0.join("usr/local/include");
+    let names = |directory: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&include), ["introspection-qnx", "sys"]);
+    assert_eq!(names(&include.join("sys")), ["introspection.h"]);
+    let described = std::fs::read_to_string(lib.join("pkgconfig/introspection-qnx.pc")).unwrap();
+    assert!(described.contains("prefix=/usr/local\n"), "{described}");
+    assert!(!described.contains('@'), "{described}");
 }

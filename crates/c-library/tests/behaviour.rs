@@ -23,6 +23,8 @@ all_cases! {
         so_does_a_process_that_locks_its_memory,
         so_does_one_on_a_kernel_without_the_newer_calls,
         so_does_a_process_that_has_dropped_its_privilege,
+        registers_need_no_others_than_those_of_their_own_table,
+        registers_need_each_call_of_their_table,
         another_system_call_would_be_the_end;
     cursor:
         steps_of_any_size_give_the_arrays_records,
@@ -62,6 +64,62 @@ all_cases! {
         when_the_first_thread_has_ended,
         a_protected_page_is_read_with_the_right_to_attach_only,
         nothing_but_an_overlapping_buffer_is_written;
+    processes:
+        lists_have_the_unique_pids_of_all_and_of_children,
+        a_list_that_does_not_fit_is_cut_to_whole_elements,
+        allocated_lists_belong_to_the_caller,
+        without_memory_a_list_is_an_error,
+        a_name_is_the_path_without_its_slash_and_fits_or_is_empty,
+        a_short_name_is_stored_without_a_byte_more,
+        the_status_of_a_process_is_what_it_knows_of_itself,
+        a_struct_is_stored_whole_or_not_at_all,
+        threads_are_found_by_counting_up,
+        registers_are_stored_as_far_as_the_result_says,
+        registers_leave_no_child_no_descriptor_and_no_memory,
+        threads_may_read_registers_at_once,
+        without_rights_public_members_remain;
+    qnx_debugger:
+        objects_are_those_of_the_kernel,
+        objects_have_the_addresses_that_they_were_linked_to,
+        all_processes_are_those_of_proc,
+        a_zombie_is_listed_as_one,
+        threads_are_those_of_proc_in_their_states,
+        registers_are_those_of_the_call_that_a_thread_waits_in,
+        memory_is_read_up_to_the_first_hole;
+    qnx_dumper:
+        the_notes_are_of_the_process_and_all_its_threads,
+        the_segments_are_what_is_in_memory,
+        a_number_without_a_process_and_wrong_usage_are_told_and_no_file_is_made;
+    qnx_lister:
+        every_process_is_listed_as_proc_has_it,
+        a_family_is_listed_as_a_tree,
+        a_name_with_any_bytes_is_one_line,
+        a_number_without_a_process_and_wrong_usage_are_told;
+    qnx_mapping:
+        a_mapping_has_the_protection_and_type_that_it_was_made_with,
+        memory_can_be_written_only_with_the_right,
+        a_protection_can_be_set_from_a_record,
+        a_file_is_mapped_at_a_fixed_address,
+        a_mapping_for_a_stack_is_made,
+        the_kernel_gets_its_own_values,
+        backed_memory_has_the_flags_of_its_page,
+        a_bit_that_linux_cannot_honour_is_refused,
+        a_refused_mapping_replaces_nothing,
+        the_other_names_of_these_calls_convert_too,
+        a_pointer_to_a_function_converts_too,
+        other_functions_are_linuxs;
+    qnx_profiler:
+        the_code_is_that_of_the_kernel,
+        private_memory_is_that_of_the_kernel,
+        resident_memory_is_that_of_the_page_map,
+        pages_in_memory_are_those_of_mincore,
+        samples_are_of_all_threads_where_they_wait,
+        cpu_time_is_that_of_the_kernel;
+    qnx_sanitizer:
+        the_layout_is_that_of_the_kernel,
+        mappings_of_every_kind_are_in_the_layout,
+        more_mappings_than_the_first_query_counted_are_in_the_layout,
+        an_address_is_in_the_module_that_contains_it;
     regions:
         touched_memory_is_backed_and_untouched_is_not,
         each_zero_page_is_a_record_at_the_same_address,

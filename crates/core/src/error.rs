@@ -74,6 +74,8 @@ errnos! {
     EDEADLK,
     /// The operation did not finish in time.
     ETIMEDOUT,
+    /// This processor or this kind of program is not supported.
+    EOPNOTSUPP,
 }
 
 impl Errno {
@@ -129,6 +131,14 @@ pub enum Operation {
     ReadFrames,
     /// Stopping the process temporarily.
     StopProcess,
+    /// Listing processes or threads.
+    ListProcesses,
+    /// Reading the status of a process or thread.
+    ReadStatus,
+    /// Reading the name of a process's program.
+    ReadName,
+    /// Reading the registers of a thread.
+    ReadRegisters,
     /// All steps of reading a process.
     ReadProcess,
 }

@@ -45,7 +45,10 @@ pub mod pagemap;
 pub mod physical;
 pub mod proc_text;
 pub mod process;
+pub mod processes;
+pub mod program_name;
 pub mod pure;
+pub mod registers;
 pub mod threads;
 pub mod virtual_regions;
 pub mod vma;
@@ -62,6 +65,7 @@ pub mod names;
 mod object;
 mod resident;
 pub mod server;
+pub mod status;
 mod sys;
 mod uapi;
 

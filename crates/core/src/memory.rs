@@ -2,7 +2,7 @@
 
 use crate::descriptor::OwnedFd;
 use crate::error::{At, CoreError, Errno, Operation, Result};
-use crate::process::{process_error, ProcessHandle};
+use crate::process::{process_error, ProcessDirectory, ProcessHandle};
 use crate::sys;
 use crate::vma::VmaCursor;
 
@@ -21,6 +21,32 @@ use crate::vma::VmaCursor;
 pub unsafe fn check_writable(address: *mut u8) -> Result<()> {
     // SAFETY: this function's contract.
     unsafe { sys::probe_write(address) }.at(Operation::StoreResult)
+}
+
+/// As [`check_writable`], for fewer than 8 bytes: the kernel stores the beginning of a file of
+/// a process there, of any that exists.
+///
+/// # Safety
+/// If the memory is writable, the caller must be entitled to have `len` bytes of it written;
+/// their contents afterwards are unspecified.
+///
+/// # Errors
+/// EFAULT; those of opening the file.
+#[allow(unsafe_code)]
+pub unsafe fn check_few_writable(
+    process: &ProcessDirectory,
+    address: *mut u8,
+    len: usize,
+) -> Result<()> {
+    let failed = |errno| process_error(errno, Operation::StoreResult);
+    let stat = sys::openat(process.borrow(), b"stat\0", 0).map_err(failed)?;
+    // SAFETY: this function's contract.
+    let stored = unsafe { sys::pread_raw(stat.borrow(), address, len, 0) }.map_err(failed)?;
+    match stored == len {
+        true => Ok(()),
+        // Bytes in two pages, of which the second cannot be written.
+        false => Err(CoreError::new(Errno::EFAULT, Operation::StoreResult)),
+    }
 }
 
 /// Memory of a process: an open `/proc/PID/mem`.

@@ -14,6 +14,8 @@ use crate::error::Errno;
 use crate::uapi;
 
 mod child;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) mod tracer;
 
 pub(crate) use child::{close_all_but, fork, kill, memory_file, pipe, reap, wait_readable, write};
 
@@ -260,24 +262,7 @@ pub(crate) fn newest_status(fd: BorrowedFd<'_>) -> Sys<FileStatus> {
 }
 
 fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
-    let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
-    let (empty, flags) = (c"".as_ptr(), k::AT_EMPTY_PATH | sync);
-    let to = buffer.as_mut_ptr();
-    retry(|| {
-        // SAFETY: the path is an empty string, the kernel fills a live, exclusive struct.
-        check(unsafe {
-            syscall!(
-                Sysno::statx,
-                fd.raw(),
-                empty,
-                flags,
-                k::STATX_BASIC_STATS,
-                to
-            )
-        })
-    })?;
-    // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.
-    let status = unsafe { buffer.assume_init() };
+    let status = statx(fd, b"\0", k::AT_EMPTY_PATH | sync, k::STATX_BASIC_STATS)?;
     Ok(FileStatus {
         mode: status.stx_mode,
         dev: (status.stx_dev_major, status.stx_dev_minor),
@@ -285,6 +270,22 @@ fn status_as(fd: BorrowedFd<'_>, sync: u32) -> Sys<FileStatus> {
         rdev: (status.stx_rdev_major, status.stx_rdev_minor),
         dax: is_dax(status.stx_attributes, status.stx_attributes_mask),
     })
+}
+
+#[inline]
+fn statx(dir: BorrowedFd<'_>, path: &[u8], flags: u32, wanted: u32) -> Sys<k::statx> {
+    if path.last() != Some(&0) {
+        return Err(Errno::EINVAL);
+    }
+    let mut buffer = core::mem::MaybeUninit::<k::statx>::zeroed();
+    let (path, to) = (path.as_ptr(), buffer.as_mut_ptr());
+    retry(|| {
+        // SAFETY: a live, NUL-terminated string, and the kernel fills a live, exclusive
+        // struct.
+        check(unsafe { syscall!(Sysno::statx, dir.raw(), path, flags, wanted, to) })
+    })?;
+    // SAFETY: zeroed is a valid value of this struct of integers, and the kernel only writes integers.
+    Ok(unsafe { buffer.assume_init() })
 }
 
 /// Returns the magic number of the file system that contains an open file, by `fstatfs`.
@@ -333,16 +334,18 @@ pub(crate) fn pidfd_exists(pidfd: BorrowedFd<'_>) -> Option<bool> {
 /// Returns the nanoseconds of the monotonic clock; 0 where it cannot be read, so that
 /// every measured time is then 0.
 pub(crate) fn monotonic_nanos() -> u64 {
+    clock_nanos(k::CLOCK_MONOTONIC).unwrap_or(0)
+}
+
+fn clock_nanos(clock: u32) -> Sys<u64> {
     let mut time = [0i64; 2];
     #[cfg(target_pointer_width = "64")]
     let call = Sysno::clock_gettime;
     #[cfg(target_pointer_width = "32")]
     let call = Sysno::clock_gettime64;
     // SAFETY: the kernel writes two 64-bit integers into a live, exclusive array.
-    match check(unsafe { syscall!(call, k::CLOCK_MONOTONIC, time.as_mut_ptr()) }) {
-        Ok(_) => time[0] as u64 * 1_000_000_000 + time[1] as u64,
-        Err(_) => 0,
-    }
+    check(unsafe { syscall!(call, clock, time.as_mut_ptr()) })?;
+    Ok(time[0] as u64 * 1_000_000_000 + time[1] as u64)
 }
 
 /// Returns how often the calling thread has slept, waiting for something; `None` where
@@ -453,6 +456,38 @@ pub(crate) fn touch_never_written() -> u64 {
     (memory as usize + first) as u64
 }
 
+/// Returns the PID of the calling process.
+pub(crate) fn own_pid() -> u32 {
+    // SAFETY: takes no memory.
+    check(unsafe { syscall!(Sysno::getpid) }).unwrap_or(0) as u32
+}
+
+/// Reads the target of a symbolic link with `readlinkat`. A target that does not fit is
+/// cut.
+pub(crate) fn readlinkat(dir: BorrowedFd<'_>, path: &[u8], buffer: &mut [u8]) -> Sys<usize> {
+    if path.last() != Some(&0) {
+        return Err(Errno::EINVAL);
+    }
+    let (path, to, len) = (path.as_ptr(), buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: a live, NUL-terminated string, and a live, exclusive buffer of which the
+    // kernel writes at most the stated length.
+    retry(|| check(unsafe { syscall!(Sysno::readlinkat, dir.raw(), path, to, len) }))
+}
+
+/// Returns the size that `stat` reports of a file below a directory.
+#[inline(never)] // Keeps its buffer out of its callers' stack frames.
+pub(crate) fn size_of_file(dir: BorrowedFd<'_>, path: &[u8]) -> Sys<u64> {
+    Ok(statx(dir, path, k::AT_STATX_DONT_SYNC, k::STATX_SIZE)?.stx_size)
+}
+
+/// Returns the nanoseconds between the Epoch and the boot of the machine, suspended time
+/// included, by the clocks now: exact to the microseconds between two readings. `None`
+/// where the clocks cannot be read.
+pub(crate) fn boot_time_nanos() -> Option<u64> {
+    let since_boot = clock_nanos(k::CLOCK_BOOTTIME).ok()?;
+    clock_nanos(k::CLOCK_REALTIME).ok()?.checked_sub(since_boot)
+}
+
 /// Returns whether the calling thread is its process's first, whose files `/proc/self` shows.
 pub(crate) fn is_main_thread() -> bool {
     // SAFETY: takes no memory.
@@ -479,3 +514,41 @@ pub(crate) fn with_fresh_zero_page<T>(look: impl FnOnce(u64) -> T) -> Option<T> 
     let _ = unsafe { syscall!(Sysno::munmap, address, page) };
     Some(result)
 }
+
+/// Kind of wait of a thread in a system call.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WaitCall {
+    Time,
+    Signal,
+    SignalInformation,
+    InheritingLock,
+    Futex,
+    Other,
+}
+
+/// Returns the kind of wait of a system call, by this architecture's numbers.
+pub(crate) fn wait_of(number: u32, arguments: &[u64; 6]) -> WaitCall {
+    match Sysno::new(number as usize) {
+        Some(Sysno::nanosleep | Sysno::clock_nanosleep) => WaitCall::Time,
+        Some(Sysno::rt_sigsuspend) => WaitCall::Signal,
+        #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm"))]
+        Some(Sysno::pause) => WaitCall::Signal,
+        Some(Sysno::rt_sigtimedwait) => WaitCall::SignalInformation,
+        Some(Sysno::futex) => match arguments[1] as u32 & !FUTEX_OPTIONS {
+            k::FUTEX_LOCK_PI | k::FUTEX_LOCK_PI2 | k::FUTEX_WAIT_REQUEUE_PI => {
+                WaitCall::InheritingLock
+            }
+            _ => WaitCall::Futex,
+        },
+        #[cfg(target_pointer_width = "32")]
+        Some(Sysno::clock_nanosleep_time64) => WaitCall::Time,
+        #[cfg(target_pointer_width = "32")]
+        Some(Sysno::futex_time64) => WaitCall::Futex,
+        #[cfg(target_pointer_width = "32")]
+        Some(Sysno::rt_sigtimedwait_time64) => WaitCall::SignalInformation,
+        _ => WaitCall::Other,
+    }
+}
+
+/// Bits of a futex operation that do not say which it is.
+const FUTEX_OPTIONS: u32 = k::FUTEX_PRIVATE_FLAG | k::FUTEX_CLOCK_REALTIME;

@@ -5,14 +5,14 @@ use core::ops::ControlFlow;
 use crate::addr::VirtAddr;
 use crate::descriptor::OwnedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
-use crate::proc_text;
+use crate::proc_text::{self, Suspension};
 use crate::process::{first_dirent, process_error, PathBuffer, ProcessHandle};
 use crate::sys;
 
-/// Thread of a process.
+/// Thread of a process, and its stack pointer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Thread {
+pub struct ThreadStackPointer {
     /// Thread ID, in the PID namespace of the `/proc` that was used.
     pub tid: u32,
     /// Stack pointer in user mode; `None` if the thread was running at each read, or has
@@ -32,7 +32,7 @@ pub struct Thread {
 /// ENOSYS if this kernel does not report stack pointers.
 pub fn each_thread(
     process: &ProcessHandle,
-    mut each: impl FnMut(Thread) -> ControlFlow<()>,
+    mut each: impl FnMut(ThreadStackPointer) -> ControlFlow<()>,
 ) -> Result<()> {
     let tasks = open_tasks(process)?;
     let mut entries = [0u8; 512];
@@ -49,7 +49,7 @@ pub fn each_thread(
                 continue;
             };
             let stack_pointer = stack_pointer(&tasks, tid)?;
-            if each(Thread { tid, stack_pointer }).is_break() {
+            if each(ThreadStackPointer { tid, stack_pointer }).is_break() {
                 return Ok(());
             }
         }
@@ -93,10 +93,11 @@ fn stack_pointer(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
         }
         let mut text = [0u8; 256];
         match sys::pread(file.borrow(), &mut text, 0) {
-            Ok(len) => match pointer_in(&text[..len]) {
-                None => {}
-                found => return Ok(found),
-            },
+            Ok(len) => {
+                if let Some(place) = Suspension::parse(&text[..len]) {
+                    return Ok(Some(VirtAddr::new(place.stack_pointer)));
+                }
+            }
             Err(Errno::ESRCH) => return Ok(None),
             Err(errno) => return Err(failed(errno)),
         }
@@ -115,40 +116,9 @@ fn without_file(tasks: &OwnedFd, tid: u32) -> Result<Option<VirtAddr>> {
     }
 }
 
-/// Returns the last field but one: the fields are the call's number and arguments, the
-/// stack pointer, the program counter; or -1 and the latter two; or `running`
-/// (fs/proc/base.c, `proc_pid_syscall`).
-fn pointer_in(text: &[u8]) -> Option<VirtAddr> {
-    let text = core::str::from_utf8(text).ok()?;
-    let field = text.trim_end().rsplit(' ').nth(1)?;
-    let pointer = u64::from_str_radix(field.strip_prefix("0x")?, 16).ok()?;
-    // The pointer of a kernel thread is 0.
-    (pointer != 0).then(|| VirtAddr::new(pointer))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_stack_pointer_stands_before_the_program_counter() {
-        let pointer = |text: &str| pointer_in(text.as_bytes()).map(VirtAddr::as_u64);
-        let blocked = "230 0x1 0x1 0x7f3418998ab0 0x0 0x0 0x7f34 0x7f3418998a70 0x7f34190ed545\n";
-        assert_eq!(pointer(blocked), Some(0x7f34_1899_8a70));
-        assert_eq!(
-            pointer("-1 0x7ffd063d8430 0x7f34191162ec\n"),
-            Some(0x7ffd_063d_8430)
-        );
-        for none in [
-            "running\n",
-            "",
-            "0 0x0 0x0\n",
-            "-1 zz 0x1\n",
-            "-1 0x10000000000000000 0x1\n",
-        ] {
-            assert_eq!(pointer(none), None, "{none:?}");
-        }
-    }
 
     #[test]
     fn directories_of_threads_are_numbers() {

@@ -8,12 +8,17 @@
 #![no_std]
 
 mod cursor;
+mod lists;
 mod object_path;
 mod output;
+mod process_info;
+mod process_name;
 mod record;
 mod regions;
+mod registers;
+mod thread_status;
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_uint, c_void};
 
 use process_introspection_core::flags::QnxFlags;
 use process_introspection_core::memory::Memory;
@@ -24,7 +29,9 @@ use process_introspection_core::{
 
 use cursor::CursorStorage;
 use output::Output;
+use process_info::DebugProcess;
 use record::Record;
+use thread_status::DebugThread;
 
 type Result<T> = core::result::Result<T, CoreError>;
 
@@ -54,6 +61,15 @@ fn c_result(result: Result<u64>) -> c_int {
     });
     number.unwrap_or_else(|error| -c_int::from(error.errno().raw()))
 }
+
+/// Returns C's result of a call that has no other than success: 0, or the positive error
+/// number.
+fn c_error(result: Result<u64>) -> c_int {
+    result.map_or_else(|error| c_int::from(error.errno().raw()), |_| 0)
+}
+
+/// Size of `debug_greg_t` and `debug_fpreg_t`, of which as much is written as the result says.
+const REGISTER_SET: usize = 8192;
 
 /// Returns the range that C gave with its last byte.
 fn range(start: usize, last: usize) -> Result<AddrRange> {
@@ -151,6 +167,89 @@ unsafe extern "C" fn libintrospection_read_process_memory(
         Ok(bsize as u64)
     };
     c_result(read())
+}
+
+/// # Safety
+/// Those of the `bsize` bytes at `buffer` that can be written must belong to the
+/// caller.
+#[no_mangle]
+unsafe extern "C" fn libintrospection_all_pids(buffer: *mut i64, bsize: usize) -> c_int {
+    // SAFETY: this function's contract.
+    c_result(lists::all(unsafe { Output::new(buffer.cast(), bsize) }))
+}
+
+/// # Safety
+/// As [`libintrospection_all_pids`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_all_child_pids(
+    pid64: i64,
+    buffer: *mut i64,
+    bsize: usize,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(buffer.cast(), bsize) };
+    c_result(lists::children(pid64, output))
+}
+
+/// # Safety
+/// As [`libintrospection_all_pids`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_process_name(
+    pid64: i64,
+    buffer: *mut c_char,
+    bsize: usize,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(buffer.cast(), bsize) };
+    c_result(process_name::process_name(pid64, output))
+}
+
+/// # Safety
+/// Those bytes of the struct at `info` that can be written must belong to the caller.
+#[no_mangle]
+unsafe extern "C" fn libintrospection_proc_info(pid64: i64, info: *mut DebugProcess) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(info.cast(), size_of::<DebugProcess>()) };
+    c_error(process_info::process_info(pid64, output))
+}
+
+/// # Safety
+/// As [`libintrospection_proc_info`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_thread_status(
+    pid64: i64,
+    tid: c_uint,
+    status: *mut DebugThread,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(status.cast(), size_of::<DebugThread>()) };
+    c_error(thread_status::thread_status(pid64, tid, output))
+}
+
+/// # Safety
+/// As [`libintrospection_proc_info`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_general_registers(
+    pid64: i64,
+    tid: c_uint,
+    set: *mut c_void,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(set.cast(), REGISTER_SET) };
+    c_result(registers::general(pid64, tid, output))
+}
+
+/// # Safety
+/// As [`libintrospection_proc_info`].
+#[no_mangle]
+unsafe extern "C" fn libintrospection_floating_point_registers(
+    pid64: i64,
+    tid: c_uint,
+    set: *mut c_void,
+) -> c_int {
+    // SAFETY: this function's contract.
+    let output = unsafe { Output::new(set.cast(), REGISTER_SET) };
+    c_result(registers::floating_point(pid64, tid, output))
 }
 
 #[no_mangle]

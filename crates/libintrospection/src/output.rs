@@ -2,7 +2,8 @@
 //! that a bad buffer is EFAULT and no signal. Only the bytes to be written are probed.
 //! Knows nothing of the contents.
 
-use process_introspection_core::memory::check_writable;
+use process_introspection_core::memory::{check_few_writable, check_writable};
+use process_introspection_core::process::ProcessDirectory;
 use process_introspection_core::{CoreError, Errno, Operation, PageSize};
 
 use crate::Result;
@@ -55,6 +56,24 @@ impl Output {
         unsafe {
             let to = self.start.wrapping_add(offset);
             core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Stores bytes of which there may be fewer than 8, at the beginning; `process` has a file
+    /// for the probe.
+    pub(crate) fn store_few(&mut self, process: &ProcessDirectory, bytes: &[u8]) -> Result<()> {
+        if bytes.len() >= PROBE {
+            return self.store(0, bytes);
+        }
+        if bytes.len() > self.size || self.start.is_null() {
+            return Err(CoreError::new(Errno::EFAULT, Operation::StoreResult));
+        }
+        // SAFETY: the bytes are those that will be written, which is what `new`'s contract
+        // allows; just found to be writable, they are written then.
+        unsafe {
+            check_few_writable(process, self.start, bytes.len())?;
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start, bytes.len());
         }
         Ok(())
     }

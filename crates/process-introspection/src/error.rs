@@ -135,6 +135,10 @@ impl Error {
             Operation::ReadPhysicalMap => "find out what is at which physical address",
             Operation::ReadFrames => "read the facts of page frames",
             Operation::StopProcess => "stop the process",
+            Operation::ListProcesses => "list processes or threads",
+            Operation::ReadStatus => "read the status",
+            Operation::ReadName => "read the name of the program",
+            Operation::ReadRegisters => "read the registers",
             Operation::ReadProcess => "read the process",
             _ => "do this",
         }
@@ -189,6 +193,21 @@ impl Error {
                 "it may not be signalled (that needs the same user, or CAP_KILL; the first process of \
                  the system is never stopped)"
             }
+            (Errno::EPERM, O::ReadRegisters) => {
+                "access is refused (it needs the right to attach with ptrace: same user and a \
+                 kernel.yama.ptrace_scope that allows it, or CAP_SYS_PTRACE)"
+            }
+            (Errno::EBUSY, O::ReadRegisters) => "another process traces the thread",
+            (Errno::ETIMEDOUT, O::ReadRegisters) => {
+                "it did not stop within a second (it is in an uninterruptible wait, state D, or in \
+                 vfork)"
+            }
+            (Errno::EOPNOTSUPP, O::ReadRegisters) => {
+                "only registers of x86-64 and arm64 can be read, by a program of the same word size"
+            }
+            (Errno::EINVAL, O::ReadRegisters) => {
+                "the process was opened below a /proc of another PID namespace"
+            }
             (Errno::EDEADLK, O::StopProcess) => "it is the calling process itself",
             (Errno::EBUSY, O::StopProcess) => {
                 "a tracer has it running, and would take the SIGSTOP for its own affair (stop it there)"
@@ -201,7 +220,10 @@ impl Error {
                 "access is refused (it needs the right to read the process with ptrace: same user \
                  and dumpable, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
             }
-            (Errno::ESRCH, O::StopProcess) => "it has ended",
+            (Errno::ESRCH, O::StopProcess | O::ReadStatus | O::ReadName | O::ListProcesses) => {
+                "it has ended"
+            }
+            (Errno::ESRCH, O::ReadRegisters) => "there is no such thread, or it has ended",
             (Errno::EINVAL, O::StopProcess) => {
                 "it is in no PID namespace below the caller's"
             }

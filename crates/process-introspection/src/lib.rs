@@ -43,6 +43,8 @@
 //! | layout ([`Process::virtual_regions`]), residence ([`Process::resident_regions`]) of one's own process | nothing |
 //! | … of another process | the right to read it with ptrace: same user, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH |
 //! | facts of a process ([`Process::info`], [`Mounts::process_info`]) | nothing; for the path of its program the right to read it with ptrace |
+//! | status of processes and threads ([`status_of`], [`Thread::status`]), lists of processes | nothing; for some facts the right to read the process with ptrace, or to attach to it |
+//! | registers of a thread ([`Thread::registers`]) | the right to attach to its process with ptrace |
 //! | physical addresses | CAP_SYS_ADMIN in the initial user namespace as well |
 //! | resources and nodes of physical addresses ([`PhysicalMap`]) | the same |
 //! | pages of files in the page cache ([`page_cache`]) | the right to read the processes that use them, and to own the files or write to them |
@@ -127,6 +129,7 @@ pub use process::info::ProcessInfo;
 pub use process::mapping::{Mapping, MappingName, MappingParts};
 pub use process::mounts::Mounts;
 pub use process::object::Object;
+pub use process::status::{all_unique_pids, children_of, program_of, status_of, Thread};
 pub use process::user_rights::with_user_rights;
 pub use process::{Addresses, Process, UniquePid};
 pub use summary::{
@@ -155,6 +158,12 @@ pub use process_introspection_core::image::BuildId;
 pub use process_introspection_core::lock_time::{count_lock_time, lock_time, LockTime};
 pub use process_introspection_core::mapping::MappingKind;
 pub use process_introspection_core::memtype::MemoryType;
-pub use process_introspection_core::threads::Thread;
+pub use process_introspection_core::proc_text::{Suspension, SystemCall};
+pub use process_introspection_core::process::WordSize;
+pub use process_introspection_core::registers::Registers;
+pub use process_introspection_core::status::process::{Identities, ProcessStatus};
+pub use process_introspection_core::status::thread::{ThreadStatus, Wait};
+pub use process_introspection_core::status::{Policy, RunState, Scheduling, SignalSet};
+pub use process_introspection_core::threads::ThreadStackPointer;
 pub use process_introspection_core::vma::{Device, Protection};
 pub use process_introspection_core::Target;

@@ -6,8 +6,10 @@
 //! descriptor, files. Afterwards the process must still exist, and the files are opened
 //! between two equal readings of the mark that an exec changes.
 
+mod directory;
 mod frames;
 mod identity;
+mod program;
 
 use crate::addr::{PageSize, Pfn};
 use crate::descriptor::{BorrowedFd, OwnedFd};
@@ -15,10 +17,13 @@ use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::features::Features;
 use crate::sys;
 
+pub use directory::ProcessDirectory;
 pub use frames::VisibleFrames;
 use identity::ExecMark;
 pub(crate) use identity::{first_dirent, PathBuffer};
 pub use identity::{unique_pid, unique_pid_of_directory, Target};
+pub(crate) use program::ProgramHeaders;
+pub use program::WordSize;
 
 /// Access that a handle is opened with. Lower access is cheaper and needs less privilege.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -97,20 +102,7 @@ impl ProcessHandle {
     }
 
     fn open_pidfd(pidfd: BorrowedFd<'_>, unique: Option<u32>, access: Access) -> Result<Self> {
-        let number = identity::number_in_proc(pidfd)?;
-        let mut path = PathBuffer::new();
-        path.push(b"/proc/").push_decimal(number).push(b"\0");
-        let dir = match sys::openat(sys::CWD, path.as_bytes(), sys::O_PATH | sys::O_DIRECTORY) {
-            Ok(dir) => dir,
-            // A mount with hidepid=4 denies that the directory exists.
-            Err(Errno::ENOENT) if exists(pidfd)? => {
-                return Err(CoreError::new(Errno::EPERM, Operation::OpenProcess));
-            }
-            Err(errno) => return Err(process_error(errno, Operation::OpenProcess)),
-        };
-        if let Some(mark) = unique {
-            identity::check_unique(pidfd, &dir, mark)?;
-        }
+        let dir = directory::directory_of(pidfd, unique)?;
         let process = Self::from_proc_dir(dir, access);
         // The number certainly belongs to the process only while it is not reaped.
         if !exists(pidfd)? {
@@ -437,7 +429,7 @@ pub(crate) fn process_error(errno: Errno, operation: Operation) -> CoreError {
 }
 
 /// Returns the contract's errno for a failure to open a file of the caller's own.
-fn no_proc(errno: Errno) -> Errno {
+pub(crate) fn no_proc(errno: Errno) -> Errno {
     match errno {
         Errno::EACCES => Errno::EPERM,
         Errno::ENOENT | Errno::ENOTDIR => Errno::ENOSYS,

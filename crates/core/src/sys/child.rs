@@ -8,7 +8,7 @@ use super::{check, monotonic_nanos, retry, Sys, KERNEL_SIGSET_SIZE};
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::Errno;
 
-const PR_SET_PDEATHSIG: u32 = 1;
+pub(super) const PR_SET_PDEATHSIG: u32 = 1;
 
 /// Makes a pipe: the reading end and the writing end. Close-on-exec.
 pub(crate) fn pipe() -> Sys<(OwnedFd, OwnedFd)> {
@@ -26,7 +26,7 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Sys<usize> {
 }
 
 /// Sets the calling thread's signal mask and returns the one before.
-fn set_signal_mask(mask: u64) -> u64 {
+pub(super) fn set_signal_mask(mask: u64) -> u64 {
     let mut before = 0u64;
     // SAFETY: the kernel reads one live mask and writes another.
     let _ = unsafe {

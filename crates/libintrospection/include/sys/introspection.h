@@ -1,6 +1,7 @@
 /*
  * <sys/introspection.h>: the physical memory behind a range of a process's
- * addresses. Link with -lintrospection (pkg-config: introspection).
+ * addresses; lists of processes, and the status of processes and threads. Link
+ * with -lintrospection (pkg-config: introspection).
  *
  * The functions, records and flag values are those of QNX's libintrospection.
  *
@@ -32,7 +33,9 @@
  *               after the call. Only the bytes that are written are examined.
  *               Another thread must not unmap a buffer during the call. After
  *               an error the contents of a buffer are unspecified.
- *   Safety      can be called in any thread, in signal handlers, and in the
+ *   Safety      (all functions but the introspection_allocate_... and those of
+ *               registers, see there)
+ *               can be called in any thread, in signal handlers, and in the
  *               child of a fork of a threaded program: no lock, no allocation,
  *               no thread-local data, less than 6 KiB of stack. No file
  *               descriptor is left open. During a call its descriptors are
@@ -130,6 +133,75 @@ typedef struct _procfs_debug_info {
 #define PG_REFERENCED 0x00200000
 #define PG_HWMAPPED 0x00400000
 #define PG_MASK 0x00700000
+/* Of a process's flags, a thread's state, flags and reason. Which of these occur
+ * on Linux is said with the prefixed names below. */
+#define STATE_DEAD 0
+#define STATE_RUNNING 1
+#define STATE_READY 2
+#define STATE_STOPPED 3
+#define STATE_SEND 4
+#define STATE_RECEIVE 5
+#define STATE_REPLY 6
+#define STATE_WAITPAGE 9
+#define STATE_SIGSUSPEND 10
+#define STATE_SIGWAITINFO 11
+#define STATE_NANOSLEEP 12
+#define STATE_MUTEX 13
+#define STATE_CONDVAR 14
+#define STATE_JOIN 15
+#define STATE_INTR 16
+#define STATE_SEM 17
+#define STATE_WAITCTX 18
+#define STATE_MAX 63
+#define _NTO_PF_NOCLDSTOP 0x00000001u
+#define _NTO_PF_LOADING 0x00000002u
+#define _NTO_PF_TERMING 0x00000004u
+#define _NTO_PF_ZOMBIE 0x00000008u
+#define _NTO_PF_NOZOMBIE 0x00000010u
+#define _NTO_PF_FORKED 0x00000020u
+#define _NTO_PF_STOPPED 0x00000080u
+#define _NTO_PF_DEBUG_STOPPED 0x00000100u
+#define _NTO_PF_BKGND_PGRP 0x00000200u
+#define _NTO_PF_NOISYNC 0x00000400u
+#define _NTO_PF_CONTINUED 0x00000800u
+#define _NTO_PF_CHECK_INTR 0x00001000u
+#define _NTO_PF_COREDUMP 0x00002000u
+#define _NTO_PF_SLEADER 0x00010000u
+#define _NTO_PF_WAITINFO 0x00020000u
+#define _NTO_PF_NOCOREDUMP 0x00100000u
+#define _NTO_PF_WAITDONE 0x00400000u
+#define _NTO_PF_ASLR 0x01000000u
+#define _NTO_PF_EXECED 0x02000000u
+#define _NTO_PF_APP_STOPPED 0x04000000u
+#define _NTO_PF_64BIT 0x08000000u
+#define _NTO_PF_NOEXEC_STACK 0x40000000u
+#define _NTO_PF_LOADER_PERMS 0x80000000u
+#define _DEBUG_FLAG_STOPPED 0x00000001u
+#define _DEBUG_FLAG_ISTOP 0x00000002u
+#define _DEBUG_FLAG_IPINVAL 0x00000010u
+#define _DEBUG_FLAG_ISSYS 0x00000020u
+#define _DEBUG_FLAG_SSTEP 0x00000040u
+#define _DEBUG_FLAG_CURTID 0x00000080u
+#define _DEBUG_FLAG_TRACE_EXEC 0x00000100u
+#define _DEBUG_FLAG_TRACE_RD 0x00000200u
+#define _DEBUG_FLAG_TRACE_WR 0x00000400u
+#define _DEBUG_FLAG_TRACE_MODIFY 0x00000800u
+#define _DEBUG_FLAG_RLC 0x00010000u
+#define _DEBUG_FLAG_KLC 0x00020000u
+#define _DEBUG_FLAG_FORK 0x00040000u
+#define _DEBUG_FLAG_EXEC 0x00080000u
+#define _DEBUG_FLAG_MASK 0x000f0000u
+#define _DEBUG_FLAG_THREAD_EV 0x00100000u
+#define _DEBUG_FLAG_64BIT 0x00200000u
+#define _DEBUG_FLAG_EXC 0x00400000u
+#define _DEBUG_WHY_REQUESTED 0
+#define _DEBUG_WHY_SIGNALLED 1
+#define _DEBUG_WHY_FAULTED 2
+#define _DEBUG_WHY_JOBCONTROL 3
+#define _DEBUG_WHY_TERMINATED 4
+#define _DEBUG_WHY_CHILD 5
+#define _DEBUG_WHY_EXEC 6
+#define _DEBUG_WHY_THREAD 7
 #endif
 
 /* QNX's error for a fault in the target's memory; no error of Linux has this
@@ -308,6 +380,322 @@ void introspection_cursor_close(introspection_cursor_t *cursor);
  * flags, as mmap() and mprotect() take them. Cannot fail.
  */
 int introspection_prot(uint32_t flags);
+
+/*
+ * Processes and threads.
+ */
+
+/* Status of a process, of 272 bytes: QNX's debug_process_t. What Linux does not
+ * have, or this caller may not know, is 0: docs/PORTING.md lists each member. A
+ * set of signals has bit n - 1 for signal n, by Linux's numbers. */
+typedef struct introspection_debug_process {
+    pid_t pid;
+    pid_t parent;     /* 0 outside of the caller's PID namespace */
+    uint32_t flags;   /* INTROSPECTION_PF_... */
+    uint32_t umask;
+    pid_t child;      /* 0 */
+    pid_t sibling;    /* 0 */
+    pid_t pgrp;
+    pid_t sid;
+    uint64_t base_address;  /* of the program's ELF header */
+    uint64_t initial_stack; /* address of argc, below argv and the environment */
+    uid_t uid;
+    gid_t gid;
+    uid_t euid;
+    gid_t egid;
+    uid_t suid;
+    gid_t sgid;
+    uint64_t sig_ignore;
+    uint64_t sig_queue; /* 0 */
+    uint64_t sig_pending;
+    uint32_t num_chancons; /* 0 */
+    uint32_t num_fdcons;   /* open file descriptors */
+    uint32_t num_threads;  /* threads that have not ended */
+    uint32_t num_timers;   /* POSIX timers */
+    uint64_t start_time;   /* nanoseconds since the Epoch, exact to 10 ms */
+    uint64_t utime;        /* nanoseconds of CPU time, exact to 10 ms */
+    uint64_t stime;
+    uint64_t cutime; /* of children that were waited for */
+    uint64_t cstime;
+    uint8_t priority;  /* 1 to 99 of real-time policies, else 10 */
+    uint8_t crit_proc; /* 0 */
+    uint8_t reserved2[6];
+    uint64_t extsched;    /* 0 */
+    uint64_t pls;         /* 0 */
+    uint64_t sigstub;     /* 0 */
+    uint64_t canstub;     /* 0 */
+    uint64_t private_mem; /* bytes of anonymous memory, resident or in swap */
+    uint32_t appid;       /* 0 */
+    uint32_t type_id;     /* 0 */
+    uint64_t reserved[8]; /* 0 */
+} debug_process_t;
+
+/* flags of a process, with QNX's values. */
+#define INTROSPECTION_PF_TERMING 0x00000004u       /* is ending */
+#define INTROSPECTION_PF_ZOMBIE 0x00000008u        /* has ended */
+#define INTROSPECTION_PF_FORKED 0x00000020u        /* forked, executed nothing */
+#define INTROSPECTION_PF_STOPPED 0x00000080u       /* by job control */
+#define INTROSPECTION_PF_DEBUG_STOPPED 0x00000100u /* by a debugger */
+#define INTROSPECTION_PF_COREDUMP 0x00002000u      /* dumps core */
+#define INTROSPECTION_PF_SLEADER 0x00010000u       /* leads a session */
+#define INTROSPECTION_PF_ASLR 0x01000000u          /* random addresses */
+#define INTROSPECTION_PF_64BIT 0x08000000u         /* a 64-bit program */
+
+/* Status of a thread, of 272 bytes: QNX's debug_thread_t. As debug_process_t. */
+typedef struct introspection_debug_thread {
+    pid_t pid;
+    uint32_t tid;   /* Linux's thread id */
+    uint32_t flags; /* INTROSPECTION_DEBUG_FLAG_..., 0 unless it is traced */
+    uint16_t why;   /* INTROSPECTION_WHY_JOBCONTROL, or 0 */
+    uint16_t what;  /* 0 */
+    uint64_t ip;    /* of a thread that does not run, else 0; so are sp, ... */
+    uint64_t sp;
+    uint64_t stkbase; /* lowest address of the mapping that contains sp */
+    uint64_t tls;     /* 0 */
+    uint32_t stksize; /* size of that mapping, 4 GiB - 1 if larger */
+    uint32_t tid_flags;    /* 0 */
+    uint8_t priority;      /* with inheritance */
+    uint8_t real_priority; /* 1 to 99 of real-time policies, else 10 */
+    uint8_t policy;        /* INTROSPECTION_POLICY_... */
+    uint8_t state;         /* INTROSPECTION_STATE_... */
+    int16_t syscall;       /* Linux's number; -1 outside of a call, or unknown */
+    uint16_t last_cpu;
+    uint32_t timeout;   /* 0 */
+    uint32_t last_chid; /* 0 */
+    uint64_t sig_blocked;
+    uint64_t sig_pending;
+    uint8_t info32[40]; /* 0 */
+    union {
+        struct {
+            uint32_t tid;
+        } join; /* 0 */
+        struct {
+            int64_t id;    /* 0 */
+            uint64_t sync; /* the futex of INTROSPECTION_STATE_MUTEX, _CONDVAR */
+        } sync;
+        struct {
+            uint32_t nd;
+            pid_t pid;
+            int32_t coid;
+            int32_t chid;
+            int32_t scoid;
+            uint32_t flags;
+        } connect; /* 0 */
+        struct {
+            int32_t chid;
+        } channel; /* 0 */
+        struct {
+            pid_t pid;
+            uint32_t flags;
+            uint64_t vaddr;
+        } waitpage; /* 0 */
+        struct {
+            uint64_t size;
+        } stack; /* 0 */
+        struct {
+            uint32_t tid;
+        } thread_event; /* 0 */
+        struct {
+            pid_t child;
+        } fork_event; /* 0 */
+        uint64_t reserved[4];
+    } blocked;
+    uint64_t start_time; /* nanoseconds since the Epoch, exact to 10 ms */
+    uint64_t sutime;     /* nanoseconds of CPU time */
+    uint64_t extsched;         /* 0 */
+    uint64_t nsec_since_block; /* 0 */
+    struct {
+        int32_t si_signo;
+        int32_t si_code;
+        int32_t si_errno;
+        uint32_t reserved;
+        uint64_t data[4];
+    } info;               /* 0 */
+    uint64_t reserved[4]; /* 0 */
+} debug_thread_t;
+
+/* state of a thread, with QNX's values. A thread of another process whose
+ * system call this caller may not know is RUNNING, STOPPED, WAITPAGE or REPLY. */
+#define INTROSPECTION_STATE_RUNNING 1 /* runs, or is ready to run */
+#define INTROSPECTION_STATE_STOPPED 3
+#define INTROSPECTION_STATE_REPLY 6       /* waits in another system call */
+#define INTROSPECTION_STATE_WAITPAGE 9    /* waits, and cannot be interrupted */
+#define INTROSPECTION_STATE_SIGSUSPEND 10 /* pause(), sigsuspend() */
+#define INTROSPECTION_STATE_SIGWAITINFO 11
+#define INTROSPECTION_STATE_NANOSLEEP 12
+#define INTROSPECTION_STATE_MUTEX 13   /* a mutex with priority inheritance */
+#define INTROSPECTION_STATE_CONDVAR 14 /* another futex: a mutex, a condition
+                                          variable, a semaphore, a join */
+
+/* policy of a thread, with QNX's values, which are not those of <sched.h>. */
+#define INTROSPECTION_POLICY_FIFO 1
+#define INTROSPECTION_POLICY_RR 2
+#define INTROSPECTION_POLICY_OTHER 3    /* SCHED_OTHER, _BATCH, _IDLE */
+#define INTROSPECTION_POLICY_SPORADIC 4 /* SCHED_DEADLINE */
+
+/* flags of a thread that a debugger traces, and why it is stopped. */
+#define INTROSPECTION_DEBUG_FLAG_STOPPED 0x00000001u
+#define INTROSPECTION_DEBUG_FLAG_ISTOP 0x00000002u   /* by the debugger */
+#define INTROSPECTION_DEBUG_FLAG_IPINVAL 0x00000010u /* ip is unknown */
+#define INTROSPECTION_WHY_JOBCONTROL 3
+
+/* Registers of x86-64 and of arm64, general ones and those of the floating-point
+ * unit. */
+struct introspection_x86_64_registers {
+    uint64_t rdi, rsi, rdx, r10, r8, r9, rax, rbx, rbp, rcx;
+    uint64_t r11, r12, r13, r14, r15, rip;
+    uint32_t cs, rsvd1;
+    uint64_t rflags, rsp;
+    uint32_t ss, rsvd2;
+};
+struct introspection_x86_64_fxsave {
+    uint16_t fpu_control_word, fpu_status_word, fpu_tag_word, fpu_operand;
+    uint64_t fpu_rip, fpu_rdp;
+    uint32_t mxcsr, mxcsr_mask;
+    uint8_t st_regs[128];
+    uint8_t xmm_regs[256];
+    uint8_t reserved[96];
+};
+union introspection_x86_64_fpu_registers {
+    struct introspection_x86_64_fxsave fxsave_area;
+    uint8_t data[1024];
+};
+struct introspection_aarch64_registers {
+    uint64_t gpr[32]; /* x0 to x30, sp */
+    uint64_t elr, pstate;
+};
+struct introspection_aarch64_fpu_registers {
+    struct {
+        uint64_t qlo, qhi;
+    } reg[32];
+    uint32_t fpsr, fpcr;
+};
+
+#ifdef __aarch64__
+#define INTROSPECTION_REGISTER_ALIGNMENT 16
+#else
+#define INTROSPECTION_REGISTER_ALIGNMENT 8
+#endif
+
+/* The general registers of a thread, of 8192 bytes, of which a call stores as
+ * many as it returns: those of x86_64 or of aarch64. */
+typedef union introspection_debug_greg {
+    struct introspection_x86_64_registers x86_64;
+    struct introspection_aarch64_registers aarch64;
+    uint64_t padding[1024];
+} __attribute__((__aligned__(INTROSPECTION_REGISTER_ALIGNMENT))) debug_greg_t;
+
+/* The floating-point registers, likewise. */
+typedef union introspection_debug_fpreg {
+    union introspection_x86_64_fpu_registers x86_64;
+    struct introspection_aarch64_fpu_registers aarch64;
+    uint64_t padding[1024];
+} __attribute__((__aligned__(INTROSPECTION_REGISTER_ALIGNMENT))) debug_fpreg_t;
+
+/* QNX's other names of these types. */
+typedef debug_process_t procfs_info;
+typedef debug_thread_t procfs_status;
+typedef debug_greg_t procfs_greg;
+typedef debug_fpreg_t procfs_fpreg;
+
+/*
+ * Lists the unique PIDs (getpid64) of all processes that /proc shows, zombies and
+ * threads of the kernel included, in ascending order of PIDs. Processes that
+ * are hidden from this caller (hidepid) are missing, as may be one that begins
+ * during the call.
+ *
+ * Stores as many whole elements as fit in bsize bytes, and touches nothing behind
+ * them. (NULL, 0) queries the size.
+ *
+ * Returns the number of bytes that all elements need. If the result is greater
+ * than bsize, call again with a larger buffer until it is not.
+ * Errors besides those above: -EPERM if /proc is that of another PID namespace.
+ */
+int introspection_get_all_pids(pid64_t *const pids, const size_t bsize);
+
+/*
+ * Lists the unique PIDs of the children of a process, as
+ * introspection_get_all_pids; 0 if it has none.
+ */
+int introspection_get_all_child_pids(pid64_t parent, pid64_t *const pids,
+                                     const size_t bsize);
+
+/*
+ * Lists all processes, or the children of one, in memory from malloc(), which the
+ * caller frees; stores its address, never NULL, in *list, and the number of PIDs in
+ * *num_pids. After an error they are NULL and 0.
+ *
+ * Returns EOK, or an error number, which is positive: those above, ENOMEM, EAGAIN
+ * if the list grew faster than it could be read, EFAULT if a pointer is NULL.
+ * Not safe in signal handlers, nor in the child of a fork of a threaded program.
+ */
+int introspection_allocate_and_get_all_pids(pid64_t **const list,
+                                            size_t *num_pids);
+int introspection_allocate_and_get_all_child_pids(pid64_t parent,
+                                                  pid64_t **const list,
+                                                  size_t *num_pids);
+
+/*
+ * Reports the path of the program that a process executes, without its leading
+ * '/', NUL-terminated: any bytes, with " (deleted)" behind that of a deleted file;
+ * of a script that of its interpreter. A thread of the kernel and a zombie have
+ * no program: their names are reported, of up to 63 bytes. Requires the right to
+ * read the process with ptrace, but for these.
+ *
+ * Returns the length without the NUL, whatever bsize is. If the name with its NUL
+ * does not fit, an empty one is stored if there is room for it. (NULL, 0)
+ * queries the length.
+ * Errors besides those above: -ENAMETOOLONG for 4096 bytes or more.
+ */
+int introspection_get_process_name(pid64_t pid64, char *buf, size_t bsize);
+
+/*
+ * Reports the status of a process. Any caller may call it for any process that
+ * it can see; members that need the right to read the process with ptrace, or
+ * to attach to it, are 0 without it.
+ *
+ * Returns EOK, or an error number, which is positive.
+ */
+int introspection_get_proc_info(pid64_t pid64, debug_process_t *info);
+
+/*
+ * Reports the status of the thread with the lowest id from tid on: 1 gives that of
+ * the lowest, status->tid + 1 the next. Thread ids are Linux's, and not
+ * consecutive. Threads that have ended are none. Any caller may call it for any
+ * process that it can see; members that need the right to attach to the process with
+ * ptrace are 0 without it.
+ *
+ * Returns EOK, or an error number, which is positive: also ESRCH if there is no such
+ * thread.
+ */
+int introspection_get_thread_status(pid64_t pid64, unsigned tid,
+                                    debug_thread_t *status);
+
+/*
+ * Reads the general registers of the thread with this id in user mode. The thread is
+ * stopped for some microseconds, by a child process that attaches to it with
+ * ptrace, as which it requires the right to do so; it is neither stopped nor
+ * traced afterwards, and no signal for it is lost. Some system calls in which it
+ * waits fail with EINTR, such as epoll_wait(): docs/PORTING.md lists them. A
+ * thread that is stopped already stays so.
+ *
+ * Returns the number of bytes stored: 160 (x86_64), 272 (aarch64).
+ * Errors besides those above: -ENOTSUP on other processors, and for programs of
+ * another word size; -EBUSY if the thread is traced; -ETIMEDOUT if it does not
+ * stop within a second, as in a vfork() or an uninterruptible wait; -EAGAIN if
+ * no child can be made. No thread of that id, or one that has ended: -ESRCH.
+ * Not safe in signal handlers. Not usable under Valgrind.
+ */
+int introspection_get_generalpurpose_regs(pid64_t pid64, unsigned tid,
+                                          debug_greg_t *registers);
+
+/*
+ * Reads the floating-point and vector registers: as
+ * introspection_get_generalpurpose_regs. Returns 512 (x86_64: the image of the
+ * instruction fxsave), 520 (aarch64).
+ */
+int introspection_get_floatingpoint_regs(pid64_t pid64, unsigned tid,
+                                         debug_fpreg_t *registers);
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use process_introspection_core::mapping::MappingKind;
-use process_introspection_core::threads::{self, Thread};
+use process_introspection_core::threads::{self, ThreadStackPointer};
 
 use crate::error::Error;
 use crate::process::mapping::Mapping;
@@ -30,7 +30,7 @@ use crate::process::Process;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ThreadStacks {
-    threads: Vec<Thread>,
+    threads: Vec<ThreadStackPointer>,
     /// Stack pointers, ascending.
     pointers: Vec<u64>,
 }
@@ -49,7 +49,7 @@ impl ThreadStacks {
     }
 
     /// Returns the threads, in no particular order.
-    pub fn threads(&self) -> &[Thread] {
+    pub fn threads(&self) -> &[ThreadStackPointer] {
         &self.threads
     }
 

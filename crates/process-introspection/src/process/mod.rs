@@ -10,6 +10,7 @@ pub(crate) mod mapping;
 pub(crate) mod mounts;
 pub(crate) mod object;
 mod other_proc;
+pub(crate) mod status;
 pub(crate) mod user_rights;
 
 use std::fmt;
