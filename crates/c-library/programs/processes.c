@@ -160,7 +160,7 @@ static void a_short_name_is_stored_without_a_byte_more(void) {
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-            CHECK(prctl(PR_SET_NAME, "abcdefghij" + 10 - length) == 0);
+            CHECK(prctl(PR_SET_NAME, &"abcdefghij"[10 - length]) == 0);
             _exit(0);
         }
         siginfo_t info;
@@ -168,7 +168,7 @@ static void a_short_name_is_stored_without_a_byte_more(void) {
         char *name = at_end_of_memory(length + 2);
         name[length + 1] = 0x5a;
         CHECK_EQ(introspection_get_process_name(child, name, length + 1), length);
-        CHECK(strcmp(name, "abcdefghij" + 10 - length) == 0);
+        CHECK(strcmp(name, &"abcdefghij"[10 - length]) == 0);
         CHECK_EQ(name[length + 1], 0x5a);
         /* It straddles the end of memory. */
         if (length > 0) {

@@ -1,7 +1,7 @@
 //! The shared object, loaded into this process as by a C program, and its functions
 //! by the header's prototypes. Knows no test.
 
-use std::ffi::{c_int, c_void, CStr, CString};
+use std::ffi::{c_char, c_int, c_uint, c_void, CStr, CString};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -49,6 +49,21 @@ pub type CursorNext = unsafe extern "C" fn(*mut u64, *mut Record, usize) -> c_in
 
 /// `introspection_cursor_close`.
 pub type CursorClose = unsafe extern "C" fn(*mut u64);
+/// `introspection_get_all_pids`.
+pub type AllPids = unsafe extern "C" fn(*mut i64, usize) -> c_int;
+/// `introspection_get_all_child_pids`.
+pub type ChildPids = unsafe extern "C" fn(i64, *mut i64, usize) -> c_int;
+/// `introspection_get_process_name`.
+pub type ProcessName = unsafe extern "C" fn(i64, *mut c_char, usize) -> c_int;
+/// `introspection_get_proc_info`.
+pub type ProcessInfo = unsafe extern "C" fn(i64, *mut Status) -> c_int;
+/// Functions that fill a buffer with facts about a thread: `introspection_get_thread_status`, and
+/// those of registers.
+pub type OfThread<T> = unsafe extern "C" fn(i64, c_uint, *mut T) -> c_int;
+/// `debug_process_t` and `debug_thread_t`, as words.
+pub type Status = [u64; 34];
+/// `debug_greg_t` and `debug_fpreg_t`, as words.
+pub type RegisterSet = [u64; 1024];
 /// `introspection_getpid64`.
 pub type UniquePid = unsafe extern "C" fn(c_int) -> i64;
 
@@ -73,6 +88,18 @@ pub struct Functions {
     pub cursor_next: CursorNext,
     /// `introspection_cursor_close`.
     pub cursor_close: CursorClose,
+    /// `introspection_get_all_pids`.
+    pub all_pids: AllPids,
+    /// `introspection_get_all_child_pids`.
+    pub child_pids: ChildPids,
+    /// `introspection_get_process_name`.
+    pub process_name: ProcessName,
+    /// `introspection_get_proc_info`.
+    pub process_info: ProcessInfo,
+    /// `introspection_get_thread_status`.
+    pub thread_status: OfThread<Status>,
+    /// `introspection_get_generalpurpose_regs`.
+    pub general_registers: OfThread<RegisterSet>,
 }
 
 impl Functions {
@@ -105,6 +132,12 @@ impl Functions {
         let cursor_open = symbol(c"introspection_cursor_open")?;
         let cursor_next = symbol(c"introspection_cursor_next")?;
         let cursor_close = symbol(c"introspection_cursor_close")?;
+        let all_pids = symbol(c"introspection_get_all_pids")?;
+        let child_pids = symbol(c"introspection_get_all_child_pids")?;
+        let process_name = symbol(c"introspection_get_process_name")?;
+        let process_info = symbol(c"introspection_get_proc_info")?;
+        let thread_status = symbol(c"introspection_get_thread_status")?;
+        let general_registers = symbol(c"introspection_get_generalpurpose_regs")?;
         // SAFETY: the header's prototypes, which `abi.rs` and the compiler hold
         // the library to.
         unsafe {
@@ -119,6 +152,14 @@ impl Functions {
                 cursor_open: transmute::<*mut c_void, CursorOpen>(cursor_open),
                 cursor_next: transmute::<*mut c_void, CursorNext>(cursor_next),
                 cursor_close: transmute::<*mut c_void, CursorClose>(cursor_close),
+                all_pids: transmute::<*mut c_void, AllPids>(all_pids),
+                child_pids: transmute::<*mut c_void, ChildPids>(child_pids),
+                process_name: transmute::<*mut c_void, ProcessName>(process_name),
+                process_info: transmute::<*mut c_void, ProcessInfo>(process_info),
+                thread_status: transmute::<*mut c_void, OfThread<Status>>(thread_status),
+                general_registers: transmute::<*mut c_void, OfThread<RegisterSet>>(
+                    general_registers,
+                ),
             })
         }
     }

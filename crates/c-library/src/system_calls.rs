@@ -1,5 +1,6 @@
-//! The table of the system calls of the library, which the C programs include:
-//! `programs/system_calls.h`. Knows no test and no filter.
+//! The tables of the system calls of the library, which the C programs include:
+//! `programs/system_calls.h`, and for registers `programs/register_calls.h`. Knows no test
+//! and no filter.
 
 use std::str::FromStr;
 
@@ -34,12 +35,23 @@ impl SystemCall {
     }
 }
 
-/// Returns the table.
+/// Returns the table of all functions.
 ///
 /// # Panics
 /// If a line of the file is not an entry.
 pub fn all() -> Vec<SystemCall> {
-    let text = include_str!("../programs/system_calls.h");
+    entries(include_str!("../programs/system_calls.h"))
+}
+
+/// Returns the table of the calls that only the functions of registers make.
+///
+/// # Panics
+/// If a line of the file is not an entry.
+pub fn for_registers() -> Vec<SystemCall> {
+    entries(include_str!("../programs/register_calls.h"))
+}
+
+fn entries(text: &'static str) -> Vec<SystemCall> {
     let (_, entries) = text.split_once("*/\n").expect("a comment");
     entries.lines().map(entry).collect()
 }

@@ -49,10 +49,19 @@ fn push(given: &mut Vec<Given>, record: &Record, as_pages: bool) {
 }
 
 fn try_walk(name: &str, run: &dyn Fn(&mut Vec<Given>) -> Result<(), i32>) {
+    try_call(name, false, run);
+}
+
+fn try_call(
+    name: &str,
+    reads_optional_files: bool,
+    run: &dyn Fn(&mut Vec<Given>) -> Result<(), i32>,
+) {
     try_all(&Walk {
         name,
         has_runtime: false,
         first_thread_ended: false,
+        reads_optional_files,
         run,
     });
 }
@@ -198,6 +207,76 @@ fn faults_in_looking_at_one_place() {
             return Err(UNTOLD);
         }
         let facts = [unique as u64, 0, 0, 0, 0, 0];
+        given.push(Given { facts, kind: 0 });
+        Ok(())
+    });
+}
+
+/// Returns the error number of a function whose errors are positive.
+fn positive(error: c_int) -> Result<(), i32> {
+    match error {
+        0 => Ok(()),
+        errno => Err(errno),
+    }
+}
+
+/// Divides a status into the words that every caller may read, and others, of which each may be
+/// 0. The times of a call are none of both.
+fn push_status(given: &mut Vec<Given>, status: &[u64], optional: &[usize], changing: &[usize]) {
+    for (index, &word) in status.iter().enumerate() {
+        if changing.contains(&index) {
+            continue;
+        }
+        let (fact, kind) = match optional.contains(&index) {
+            true => (0, word),
+            false => (word, 0),
+        };
+        given.push(Given {
+            facts: [index as u64, fact, 0, 0, 0, 0],
+            kind,
+        });
+    }
+}
+
+#[test]
+fn faults_in_reading_the_status_of_a_process_and_a_thread() {
+    if !is_root_or_skip("faults in reading the status of a process and a thread") {
+        return;
+    }
+    let (target, _) = Varied::spawn();
+    let (pid, functions) = (i64::from(target.pid()), functions());
+    try_call("process status", true, &|given| {
+        let mut status = [0; 34];
+        // SAFETY: a live struct of the function's type.
+        positive(unsafe { (functions.process_info)(pid, &mut status) })?;
+        // Words 1 (flags, umask), 4 and 5 (addresses), 12 and 13 (numbers), 24 (private memory);
+        // 14 to 18 (times).
+        push_status(
+            given,
+            &status,
+            &[1, 4, 5, 12, 13, 24],
+            &[14, 15, 16, 17, 18],
+        );
+        Ok(())
+    });
+    try_call("thread status", true, &|given| {
+        let mut status = [0; 34];
+        // SAFETY: as above.
+        positive(unsafe { (functions.thread_status)(pid, 1, &mut status) })?;
+        // Words 1 (flags), 2 to 4 (place), 6 (size of the stack), 7 (state, system call), 17 (futex); 20 and
+        // 21 (times).
+        push_status(given, &status, &[1, 2, 3, 4, 6, 7, 17], &[20, 21]);
+        Ok(())
+    });
+    try_call("name", true, &|given| {
+        let mut name = [0u8; 4096];
+        // SAFETY: a live buffer of that size.
+        let called = unsafe { (functions.process_name)(pid, name.as_mut_ptr().cast(), name.len()) };
+        let length = result(called)?;
+        let hash = name[..length]
+            .iter()
+            .fold(0u64, |hash, &byte| hash.rotate_left(7) ^ u64::from(byte));
+        let facts = [hash, length as u64, 0, 0, 0, 0];
         given.push(Given { facts, kind: 0 });
         Ok(())
     });

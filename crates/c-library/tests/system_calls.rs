@@ -6,7 +6,7 @@ mod programs;
 use std::collections::BTreeSet;
 
 use c_library::loaded::{result, Functions, Record};
-use c_library::system_calls::{all, SystemCall};
+use c_library::system_calls::{all, for_registers, SystemCall};
 use programs::functions;
 use testkit::machine::is_root_or_skip;
 use testkit::memory::{self, page};
@@ -14,12 +14,11 @@ use testkit::target::Target;
 use testkit::trace::{self, Calls};
 use testkit::varied::Varied;
 
-const BEGIN: &str = "<!-- The system calls: programs/system_calls.h -->\n";
 const END: &str = "<!-- End of the system calls -->\n";
 
-fn table() -> String {
+fn table(calls: &[SystemCall]) -> String {
     let mut text = "| system call | with 32-bit words | when |\n|---|---|---|\n".to_owned();
-    for call in all() {
+    for call in calls {
         let other = match call.name_of_32_bits {
             same if same == call.name => String::new(),
             other => format!("`{other}`"),
@@ -30,12 +29,15 @@ fn table() -> String {
 }
 
 #[test]
-fn the_document_shows_the_table() {
+fn the_document_shows_the_tables() {
     let document = include_str!("../../../docs/SAFETY.md");
-    let (_, behind) = document.split_once(BEGIN).expect("a beginning");
-    let (shown, _) = behind.split_once(END).expect("an end");
-    let expected = table();
-    assert!(shown == expected, "docs/SAFETY.md should say:\n{expected}");
+    for (file, calls) in [("system_calls", all()), ("register_calls", for_registers())] {
+        let begin = format!("<!-- The system calls: programs/{file}.h -->\n");
+        let (_, behind) = document.split_once(&begin).expect("a beginning");
+        let (shown, _) = behind.split_once(END).expect("an end");
+        let expected = table(&calls);
+        assert!(shown == expected, "docs/SAFETY.md should say:\n{expected}");
+    }
 }
 
 /// Never touched.
@@ -56,6 +58,18 @@ fn call_all(c: &Functions, pid: i64, records: &mut [Record], at: u64, size: u64)
     let to = records.as_mut_ptr().cast();
     // SAFETY: more than a byte of live records.
     assert_eq!(unsafe { (c.read_memory)(pid, start, to, 1) }, 1);
+    let mut status = [0; 34];
+    // SAFETY: no buffer, of no size; and structs as the functions take them.
+    let done = unsafe {
+        let none = std::ptr::null_mut();
+        [
+            (c.child_pids)(pid, none, 0) >= 0,
+            (c.process_name)(pid, std::ptr::null_mut(), 0) > 0,
+            (c.process_info)(pid, &mut status) == 0,
+            (c.thread_status)(pid, 1, &mut status) == 0,
+        ]
+    };
+    assert_eq!(done, [true; 4]);
 }
 
 /// Memory touched so that no part of it resembles a huge page.

@@ -176,6 +176,7 @@ fn try_walk(
         name,
         has_runtime: true,
         first_thread_ended: name.starts_with("first thread ended"),
+        reads_optional_files: false,
         run: &run,
     })
 }
@@ -280,6 +281,7 @@ fn faults_in_opening_by_a_unique_pid() {
         name: "unique PID",
         has_runtime: true,
         first_thread_ended: false,
+        reads_optional_files: false,
         run: &run,
     });
 }

@@ -159,19 +159,22 @@ fn futex(time: *const libc::timespec) -> i64 {
 /// A call's name, what becomes of it, and the call, which waits for ever.
 type Call = (&'static str, End, fn() -> i64);
 
-// SAFETY, for all of them: each call has live arguments of the types that it takes.
 const CALLS: &[Call] = &[
+    // SAFETY: live arguments of the types that the calls take.
     ("`epoll_wait`", Interrupted, || unsafe {
         let mut event = std::mem::zeroed();
         libc::epoll_wait(libc::epoll_create1(0), &mut event, 1, -1).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`epoll_wait` with a timeout", Interrupted, || unsafe {
         let mut event = std::mem::zeroed();
         libc::epoll_wait(libc::epoll_create1(0), &mut event, 1, 1_000_000).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`sigwaitinfo`", Interrupted, || unsafe {
         libc::sigwaitinfo(&signal_set(), std::ptr::null_mut()).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`sigtimedwait`", Interrupted, || unsafe {
         libc::sigtimedwait(&signal_set(), std::ptr::null_mut(), &LONG).into()
     }),
@@ -179,6 +182,7 @@ const CALLS: &[Call] = &[
     ("`semtimedop`", Interrupted, || {
         semaphore_operation(Some(&LONG))
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`io_getevents`", Interrupted, || unsafe {
         let mut context = 0usize;
         let mut events = [0u64; 4];
@@ -192,17 +196,21 @@ const CALLS: &[Call] = &[
     ("`recv`", GoesOn, || receive(false)),
     ("`send`", GoesOn, || send(false)),
     ("`accept`", GoesOn, || accept(false)),
+    // SAFETY: live arguments of the types that the calls take.
     ("`read` of a pipe", GoesOn, || unsafe {
         let mut byte = 0u8;
         libc::read(pipe()[0], (&raw mut byte).cast(), 1) as i64
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`read` of inotify", GoesOn, || unsafe {
         let mut event = [0u8; 4096];
         libc::read(libc::inotify_init(), event.as_mut_ptr().cast(), event.len()) as i64
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`nanosleep`", GoesOn, || unsafe {
         libc::nanosleep(&LONG, std::ptr::null_mut()).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`clock_nanosleep`", GoesOn, || unsafe {
         let mut now = std::mem::zeroed::<libc::timespec>();
         libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
@@ -213,17 +221,22 @@ const CALLS: &[Call] = &[
         *libc::__errno_location() = result;
         -1
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`poll`", GoesOn, || unsafe {
         libc::poll(std::ptr::null_mut(), 0, -1).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`poll` with a timeout", GoesOn, || unsafe {
         libc::poll(std::ptr::null_mut(), 0, 1_000_000).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`select`", GoesOn, || unsafe {
         let none = std::ptr::null_mut();
         libc::select(0, none, none, none, std::ptr::null_mut()).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`pause`", GoesOn, || unsafe { libc::pause().into() }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`sigsuspend`", GoesOn, || unsafe {
         libc::sigsuspend(&signal_set()).into()
     }),
@@ -233,6 +246,7 @@ const CALLS: &[Call] = &[
         || futex(std::ptr::null()),
     ),
     ("`futex` with a timeout", GoesOn, || futex(&LONG)),
+    // SAFETY: live arguments of the types that the calls take.
     ("`msgrcv`", GoesOn, || unsafe {
         // In a namespace of its own, whose end removes the queue.
         if libc::unshare(libc::CLONE_NEWIPC) != 0 {
@@ -243,6 +257,7 @@ const CALLS: &[Call] = &[
         let mut message = [0u64; 4];
         libc::msgrcv(queue, message.as_mut_ptr().cast(), 8, 0, 0) as i64
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`waitpid`", GoesOn, || unsafe {
         let child = libc::fork();
         if child == 0 {
@@ -253,6 +268,7 @@ const CALLS: &[Call] = &[
         }
         libc::waitpid(child, std::ptr::null_mut(), 0).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`open` of a FIFO", GoesOn, || unsafe {
         let name = format!("/tmp/introspection-fifo-{}\0", libc::getpid());
         libc::mkfifo(name.as_ptr().cast(), 0o600);
@@ -260,6 +276,7 @@ const CALLS: &[Call] = &[
         let file = libc::open(name.as_ptr().cast(), libc::O_RDONLY);
         file.into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`flock`", GoesOn, || unsafe {
         let mut name = *b"/tmp/introspection-lock-XXXXXX\0";
         let first = libc::mkstemp(name.as_mut_ptr().cast());
@@ -268,6 +285,7 @@ const CALLS: &[Call] = &[
         libc::flock(first, libc::LOCK_EX);
         libc::flock(second, libc::LOCK_EX).into()
     }),
+    // SAFETY: live arguments of the types that the calls take.
     ("`mq_receive`", GoesOn, || unsafe {
         let name = format!("/introspection-{}\0", libc::getpid());
         let flags = libc::O_RDWR | libc::O_CREAT;

@@ -452,6 +452,18 @@ fn without_the_right_to_attach_registers_are_refused() {
     assert_eq!(reader.addresses(), [1, 1]);
 }
 
+/// Killed and reaped when dropped.
+#[cfg(target_arch = "x86_64")]
+struct Killed(std::process::Child);
+
+#[cfg(target_arch = "x86_64")]
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A static program of 32 bits that waits for ever: an ELF header, a program header, code.
 #[cfg(target_arch = "x86_64")]
 fn program_of_32_bits() -> Vec<u8> {
@@ -489,14 +501,17 @@ fn a_program_of_another_word_size_has_no_registers_but_a_status() {
     let path = dir.path().join("program");
     fs::write(&path, program_of_32_bits()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let Ok(mut child) = std::process::Command::new(&path).spawn() else {
+    let Ok(child) = std::process::Command::new(&path).spawn() else {
         eprintln!("SKIPPED a program of 32 bits: this kernel executes none");
         return;
     };
+    let child = Killed(child);
+    let child = &child.0;
     wait_for_state(child.id(), 'S');
     let process = Process::open(child.id()).unwrap();
     let thread = process.thread(child.id());
     assert_eq!(thread.registers().unwrap_err().errno(), libc::EOPNOTSUPP);
+    wait_for_state(child.id(), 'S');
     let status = thread.status().unwrap().unwrap();
     // Its numbers are not those of this program: 29 is another call here.
     assert_eq!(status.suspension.unwrap().system_call.unwrap().number, 29);
@@ -507,6 +522,4 @@ fn a_program_of_another_word_size_has_no_registers_but_a_status() {
         Some(process_introspection::WordSize::Bits32)
     );
     assert_eq!(status.base_address.unwrap().as_u64(), 0x0804_8000);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

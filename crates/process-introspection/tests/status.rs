@@ -141,7 +141,7 @@ fn the_program_is_the_executable_also_a_deleted_one_and_that_of_a_process_withou
     let name = OsString::from_vec(b"a \n(b) \xff".to_vec());
     let path = dir.path().join(name);
     fs::copy("/bin/sleep", &path).unwrap();
-    let mut child = Command::new(&path).arg("1000").spawn().unwrap();
+    let mut child = Command::new(&path).arg("20").spawn().unwrap();
     assert_eq!(program_of(child.id()).unwrap(), path.as_os_str());
     fs::remove_file(&path).unwrap();
     let mut deleted = path.into_os_string();
@@ -320,7 +320,7 @@ fn states_of_a_process_are_known() {
     let mut command = Command::new("sleep");
     // SAFETY: takes no memory.
     unsafe {
-        command.arg("1000").pre_exec(|| {
+        command.arg("20").pre_exec(|| {
             libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
             Ok(())
         });

@@ -125,7 +125,7 @@ impl ProcessDirectory {
         match sys::openat(self.dir.borrow(), b"stat\0", sys::O_PATH) {
             Ok(_) => Ok(()),
             Err(Errno::ENOENT) => Err(NO_SUCH_FILES),
-            Err(errno) => Err(process_error(errno, Operation::OpenProcess)),
+            Err(errno) => Err(process_error(errno, Operation::FindProcess)),
         }
     }
 }

@@ -50,6 +50,25 @@ pub(super) struct Expected {
     pub(super) errors: Vec<i32>,
 }
 
+impl Expected {
+    /// Adds the results of a walk that reads files which need not be readable.
+    pub(super) fn or_less(mut self, fault: Fault) -> Self {
+        self.list = true;
+        self.list_without_kinds = true;
+        self.errors.extend(match fault {
+            Fault::Error(libc::EINTR) | Fault::ErrorAfter(_) | Fault::Signal => vec![],
+            // No /proc, a hidden process, one that has ended.
+            Fault::Error(libc::ENOENT | libc::ENOTDIR) => {
+                vec![libc::ENOSYS, libc::EPERM, libc::ESRCH, libc::ENOTDIR]
+            }
+            Fault::Error(code) => vec![code, refused(code)],
+            // Text that was cut.
+            Fault::Nothing | Fault::Short(_) | Fault::Less(_) => vec![libc::ESRCH, libc::EBADF],
+        });
+        self
+    }
+}
+
 fn list() -> Expected {
     Expected {
         list: true,

@@ -36,6 +36,9 @@ pub struct Walk<'a> {
     pub has_runtime: bool,
     /// Whether its target's first thread has ended.
     pub first_thread_ended: bool,
+    /// Whether it reads files that need not be readable: then each fault may also leave out
+    /// facts of [`Given::kind`], or be an error that the kernel could have for it.
+    pub reads_optional_files: bool,
     /// Returns the result, and the error number, [`UNTOLD`] without one.
     #[allow(clippy::type_complexity)]
     pub run: &'a dyn Fn(&mut Vec<Given>) -> Result<(), i32>,
@@ -194,6 +197,7 @@ struct Case {
 struct Trial {
     has_runtime: bool,
     first_thread_ended: bool,
+    reads_optional_files: bool,
     /// Number of calls in the run without faults, and the largest third argument.
     recorded: BTreeMap<(libc::c_long, Subject), (usize, u64)>,
     cases: Vec<Case>,
@@ -301,6 +305,10 @@ impl Trial {
                 ..Expected::default()
             },
         };
+        let allowed = match self.current.map(|at| &self.cases[at]) {
+            Some(case) if self.reached && self.reads_optional_files => allowed.or_less(case.fault),
+            _ => allowed,
+        };
         let right = (is(Outcome::List) && allowed.list)
             || (is(Outcome::ListWithoutKinds) && allowed.list_without_kinds)
             || (is(Outcome::Nothing) && allowed.nothing && self.first_thread_ended)
@@ -374,6 +382,7 @@ pub fn try_all(walk: &Walk<'_>) -> Tally {
     let mut trial = Trial {
         has_runtime: walk.has_runtime,
         first_thread_ended: walk.first_thread_ended,
+        reads_optional_files: walk.reads_optional_files,
         recorded: BTreeMap::new(),
         cases: Vec::new(),
         current: None,
