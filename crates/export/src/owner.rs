@@ -141,7 +141,7 @@ record! {
         pub searched: Option<Searched> = null("in other records"),
         /// Cgroup that pays for page cache that no process maps, by its path. Bytes that are not
         /// UTF-8 are replaced.
-        pub payer: NameBuf = null("in other records, if no cgroup pays, several do or it is unknown, and in records of a snapshot"),
+        pub payer: NameBuf = null("in other records, if no cgroup pays, several do or it is unknown, and in records of a snapshot without frames"),
         /// Innermost systemd unit of that cgroup that is not a slice.
         pub payer_unit: Option<String> = null("if it is in none, and as for payer"),
         /// Identifier of the innermost container of that cgroup.

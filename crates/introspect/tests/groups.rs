@@ -373,6 +373,9 @@ fn wrong_usage_of_groups_is_reported() {
     ] {
         assert_eq!(run(wrong).status, 2, "{wrong:?}");
     }
+    // It says which facts a snapshot lacks.
+    let said = run(&["summary", "--all", "--by", "user", "--from", "/nowhere"]).stderr;
+    assert!(said.contains("mapcount of each frame"), "{said}");
     let said = fail(&["summary", "nobody has this name", "--by", "user"]);
     assert!(said.contains("no process"), "{said}");
 }

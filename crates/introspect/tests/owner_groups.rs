@@ -106,13 +106,14 @@ fn owners_have_their_unit_and_container_and_unmapped_page_cache_has_its_payers()
     let target = Target::spawn(move || {
         let mut joins = File::options().write(true).open(procs).unwrap();
         joins.write_all(b"0").unwrap();
-        let at = memory::anonymous(page());
-        memory::touch(at, 1, 1);
+        let at = memory::anonymous(8 * page());
+        memory::touch(at, 8, 1);
         let mut file = File::create(written).unwrap();
         file.write_all(&vec![1; 2 * page() as usize]).unwrap();
         vec![at]
     });
-    let address = format!("{:x}", address_of(target.pid(), target.addresses()[0]));
+    let (pid, own) = (target.pid(), target.addresses()[0]);
+    let address = format!("{:x}", address_of(pid, own));
     let found = records(&["owner", &address], "owner");
     let owner = found.iter().find(|record| record["pid"] == target.pid());
     let owner = owner.unwrap_or_else(|| panic!("{found:?}"));
@@ -155,6 +156,39 @@ fn owners_have_their_unit_and_container_and_unmapped_page_cache_has_its_payers()
     };
     let facts = fields.map(|field| sum[field].as_str());
     assert_eq!((number(sum, "size"), facts), (page(), expected));
+
+    // A snapshot with frames has all that a live search finds.
+    target.stop();
+    let own = (0..8).map(|index| format!("{:x}", address_of(pid, own + index * page())));
+    let mut arguments: Vec<_> = own.collect();
+    arguments.push(address);
+    let mut live = ["owner"].to_vec();
+    live.extend(arguments.iter().map(String::as_str));
+    let lake = TempDir::new().unwrap();
+    let root = lake.path().to_str().unwrap();
+    let pid = pid.to_string();
+    let taken = run(&["snapshot", &pid, "--frames", "-o", root]);
+    assert_eq!(taken.status, 0, "{taken:?}");
+    for (more, schema) in [(&[][..], "owner"), (&["--by-process"], "owner-by-process")] {
+        let live = [&live[..], more].concat();
+        let stored = records(&[&live[..], &["--from", root]].concat(), schema);
+        let live = records(&live, schema);
+        assert!(live.len() > 1, "{live:?}");
+        let without_flags = |record: &Value| {
+            let mut record = record.clone();
+            if !record["searched"].is_null() {
+                record["searched"] = "any".into();
+            }
+            // Reclaim changes them.
+            record["flags"] = Value::Null;
+            record
+        };
+        let [live, stored] = [live, stored].map(|records| {
+            let records = records.iter();
+            records.map(without_flags).collect::<Vec<_>>()
+        });
+        assert_eq!(stored, live);
+    }
 }
 
 #[test]

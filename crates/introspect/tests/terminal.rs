@@ -139,6 +139,43 @@ fn a_long_run_shows_its_progress_and_a_short_one_none() {
     assert_eq!(seen, "");
 }
 
+/// The counters of the kernel are read behind the frames from a pipe whose writer is slow.
+#[test]
+fn a_long_pass_over_frames_shows_its_progress_on_a_terminal_only() {
+    let test = "a_long_pass_over_frames_shows_its_progress_on_a_terminal_only";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let private = Command::new("unshare").args(["-m", "true"]).status();
+    if !private.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED {test}: needs util-linux's unshare");
+        return;
+    }
+    let folder = tempfile::TempDir::new().unwrap();
+    let folder = folder.path().display();
+    let slow = |command: &str| {
+        format!(
+            "cp /proc/meminfo {folder}/text; mkfifo {folder}/pipe; \
+             mount --bind {folder}/pipe /proc/meminfo; \
+             {{ cat {folder}/text; exec >&-; sleep 2; cat {folder}/text >{folder}/pipe; }} \
+             >{folder}/pipe & {command} >/dev/null; rm {folder}/text; umount /proc/meminfo; \
+             rm {folder}/pipe"
+        )
+    };
+    let program = env!("CARGO_BIN_EXE_introspect");
+    let of_pass = |ending: &str| {
+        let line = slow(&format!("'{program}' machine --by use {ending}"));
+        on_terminal(test, &format!("unshare -m sh -c \"{line}\""))
+    };
+    let Some(seen) = of_pass("") else {
+        return;
+    };
+    assert!(seen.contains(" frames ") && seen.contains('%'), "{seen:?}");
+    let seen = of_pass(&format!("2>{folder}/errors")).unwrap();
+    let errors = std::fs::read_to_string(format!("{folder}/errors"));
+    assert_eq!((seen, errors.unwrap()), Default::default());
+}
+
 #[test]
 fn csv_on_a_terminal_has_no_raw_escape_sequence() {
     let waiting = Waiting::named("\x1b[31mred");

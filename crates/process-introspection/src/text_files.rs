@@ -1,13 +1,15 @@
-//! Reader of the small text files of proc and of cgroups, as a whole. The core's
+//! Reader of the small text files of proc, sysfs and cgroups, as a whole. The core's
 //! `proc_text` parses their lines and fields; their meaning is not known here.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use process_introspection_core as core;
+use process_introspection_core::proc_text::{number, value_of};
 use rustix::fs::{openat, Mode, OFlags};
 
 use crate::sys;
@@ -24,6 +26,17 @@ pub(crate) fn read_at(directory: impl AsFd, path: &str) -> io::Result<Vec<u8>> {
 /// Returns the contents of a file of a process.
 pub(crate) fn read_of(process: &core::ProcessHandle, name: &str) -> io::Result<Vec<u8>> {
     read_at(sys::directory(process), name)
+}
+
+/// Returns the number that is all of a file.
+pub(crate) fn number_in(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Returns the bytes of a line `NAME: N kB`, as meminfo has it.
+pub(crate) fn bytes_of_kib(text: &[u8], name: &str) -> Option<u64> {
+    let value = value_of(text, format!("{name}:").as_bytes())?;
+    number::<u64>(value.strip_suffix(b" kB")?)?.checked_mul(1024)
 }
 
 /// Returns a path without escapes: `swaps` and `mountinfo` contain blanks and backslashes
@@ -58,6 +71,15 @@ mod tests {
         ] {
             assert_eq!(unescaped(path), plain);
         }
+    }
+
+    #[test]
+    fn a_counter_is_the_number_behind_its_whole_name() {
+        let meminfo = b"Slab:             12 kB\nShmemHugePages:    4 kB\nShmem:         3 kB\n\
+            HugePages_Total:    7\n";
+        assert_eq!(bytes_of_kib(meminfo, "Shmem"), Some(3072));
+        assert_eq!(bytes_of_kib(meminfo, "Cached"), None);
+        assert_eq!(bytes_of_kib(meminfo, "HugePages_Total"), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use process_introspection::{
 use testkit::machine::{is_root_or_skip, HugePages};
 use testkit::memory::{self, huge, page};
 use testkit::oracle::{self, Pagemap};
-use testkit::target::Target;
+use testkit::target::{fork_sharer, Target};
 
 /// A part of a target's addresses.
 type Place<'a> = (&'a Target, Range<u64>);
@@ -107,18 +107,8 @@ fn pages_that_a_fork_shares_count_once() {
         memory::keep_page_sizes();
         let at = memory::anonymous(PAGES * page());
         memory::touch(at, PAGES, 1);
-        // SAFETY: the child goes on with system calls alone.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            // SAFETY: takes no memory; it ends with its parent.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            memory::touch(at, PAGES / 4, 1);
-            loop {
-                // SAFETY: takes no memory.
-                unsafe { libc::pause() };
-            }
-        }
-        vec![at, at + PAGES * page(), child as u64]
+        let child = fork_sharer(|| memory::touch(at, PAGES / 4, 1));
+        vec![at, at + PAGES * page(), child.into()]
     });
     let (_, range) = place(&parent);
     let child = parent.addresses()[2] as u32;
@@ -339,18 +329,8 @@ fn a_huge_page_that_a_fork_shares_is_the_groups_own() {
         memory::advise(at, huge(), libc::MADV_HUGEPAGE);
         memory::touch(at, huge() / page(), 1);
         memory::advise(at, huge(), MADV_COLLAPSE);
-        // SAFETY: the child goes on with system calls alone.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            // SAFETY: takes no memory; it ends with its parent.
-            unsafe {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                loop {
-                    libc::pause();
-                }
-            }
-        }
-        vec![at, at + huge(), child as u64]
+        let child = fork_sharer(|| ());
+        vec![at, at + huge(), child.into()]
     });
     let (_, range) = place(&parent);
     let child = parent.addresses()[2] as u32;

@@ -11,7 +11,7 @@ use process_introspection::{
 };
 use testkit::machine::{has_page_scan_or_skip, is_disposable_or_skip, is_root_or_skip};
 use testkit::memory::{self, huge, page};
-use testkit::target::Target;
+use testkit::target::{fork_sharer, Target};
 
 /// What these targets have. Huge pages of 32 MiB leave little room.
 const BLOCKS: u64 = 2;
@@ -370,15 +370,7 @@ fn where_no_policy_forbids_it_size_alignment_and_the_page_cache_are_the_reasons(
 /// Forks a child that has all memory, too: khugepaged leaves pages alone of which
 /// more than half are shared (`max_ptes_shared`, 256 of 512).
 fn share_with_a_child() {
-    // SAFETY: the child goes on with system calls alone, and ends with its parent.
-    unsafe {
-        if libc::fork() == 0 {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            loop {
-                libc::pause();
-            }
-        }
-    }
+    fork_sharer(|| ());
 }
 
 #[test]

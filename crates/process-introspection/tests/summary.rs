@@ -11,7 +11,7 @@ use process_introspection::{
 use testkit::machine::{is_root_or_skip, HugePages};
 use testkit::memory::{self, huge, page};
 use testkit::merging::{self, Merging};
-use testkit::target::Target;
+use testkit::target::{fork_sharer, Target};
 
 /// What `smaps_rollup` says, in bytes, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,17 +268,7 @@ fn memory_that_a_fork_shares_is_divided_among_those_that_have_it() {
         memory::keep_page_sizes();
         let at = memory::anonymous(PAGES * page());
         memory::touch(at, PAGES, 1);
-        // SAFETY: the child goes on with system calls alone.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            // SAFETY: takes no memory; it ends with its parent.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            memory::touch(at, PAGES / 4, 1);
-            loop {
-                // SAFETY: takes no memory.
-                unsafe { libc::pause() };
-            }
-        }
+        let child = fork_sharer(|| memory::touch(at, PAGES / 4, 1));
         // Until the child has its copies.
         for _ in 0..1000 {
             std::thread::sleep(std::time::Duration::from_millis(1));

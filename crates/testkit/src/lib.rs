@@ -3,6 +3,7 @@
 //! Depends on none of the crates that it tests.
 
 pub mod alone;
+pub mod balloon;
 pub mod drivers;
 pub mod faults;
 pub mod fuse;

@@ -47,6 +47,25 @@ pub(crate) fn close_pipes_but(kept: &[&OwnedFd]) {
     }
 }
 
+/// Forks, in a target, a child that shares all of its memory, and returns the child's PID. The
+/// child runs `act`, which makes system calls and accesses memory only, and then waits for the
+/// end of its parent.
+pub fn fork_sharer(act: impl FnOnce()) -> u32 {
+    // SAFETY: the child goes on with system calls and its own memory alone.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "fork: {}", io::Error::last_os_error());
+    if child == 0 {
+        // SAFETY: takes no memory; it ends with its parent.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        act();
+        loop {
+            // SAFETY: takes no memory.
+            unsafe { libc::pause() };
+        }
+    }
+    child as u32
+}
+
 impl Target {
     /// Forks a child that runs `make`, reports the returned addresses, and then
     /// waits. `make` should use plain system calls only.

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{self, Path};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -79,10 +79,12 @@ pub(crate) fn run(
         .args(["-nodefaults", "-display", "none", "-serial", "stdio"])
         .args(["-no-reboot", "-append", &line])
         .arg("-kernel")
-        .arg(kernel)
+        .arg(path::absolute(kernel).map_err(shown)?)
         .arg("-initrd")
-        .arg(image)
+        .arg(path::absolute(image).map_err(shown)?)
         .args(row.options)
+        // Sockets of the row's options.
+        .current_dir(log.parent().unwrap_or(log))
         .stdin(Stdio::null())
         .stdout(console)
         .stderr(errors);

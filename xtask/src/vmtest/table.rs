@@ -9,13 +9,13 @@ use super::kernels::{
 };
 use super::row::{Row, Work};
 use super::test_names::{
-    AREA_QUERY, AS_IT_IS, CENSUS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP, COMPACTED,
-    DAX_COPIES, DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED, DEVICE,
-    EXPLAINED, FRAMEBUFFER, FREE_INDICES, GIGANTIC, GROUPS_HUGETLB, HIGH, HUGE, HUGETLB, HUGE_WALK,
-    HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST, LOST_GIGANTIC, LOST_HUGETLB, LOST_OF_FILE,
-    LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING, MOVING_HUGE,
-    MOVING_HUGETLB, NODES, NODES_BY_KIND, OFFLINE, PAGE_SCAN, PROC_PCI, RESERVATION, RINGS,
-    SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM, THROUGH, TYPED, UIO, VFIO, WIDER,
+    AREA_QUERY, AS_IT_IS, BALLOON, CENSUS, CHANGED, CHANGED_NODE, CHANGED_SIZE, CHANGED_SWAP,
+    COMPACTED, DAX_COPIES, DAX_DEVICES, DAX_HOLES, DAX_HUGE, DAX_OWNER, DAX_PRIVATE, DAX_SHARED,
+    DEVICE, EXPLAINED, FRAMEBUFFER, FREE_INDICES, GIGANTIC, GROUPS_HUGETLB, HIGH, HUGE, HUGETLB,
+    HUGE_WALK, HUGE_ZERO, HUGE_ZERO_OF_CHILD, LEFT_OUT, LOST, LOST_GIGANTIC, LOST_HUGETLB,
+    LOST_OF_FILE, LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING,
+    MOVING_HUGE, MOVING_HUGETLB, NODES, NODES_BY_KIND, OFFLINE, PAGE_SCAN, PROC_PCI, RESERVATION,
+    RINGS, SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM, THROUGH, TYPED, UIO, VFIO, WIDER,
 };
 
 const PLAIN: Row = Row {
@@ -92,6 +92,37 @@ const POISON: Row = Row {
         SOFTLY_OFFLINE,
         CENSUS,
     ],
+    ..PLAIN
+};
+
+/// Options of a row with a balloon, behind others. The emulator is connected to its own
+/// monitor, by a socket with the row's name: the guest sets the size of its balloon itself.
+macro_rules! with_balloon {
+    ($row:literal $(, $option:literal)* $(,)?) => {
+        &[
+            $($option,)*
+            "-device",
+            "virtio-balloon-pci",
+            "-chardev",
+            concat!("socket,id=monitor,path=", $row, ".monitor,server=on,wait=off"),
+            "-mon",
+            "chardev=monitor,mode=control",
+            "-chardev",
+            concat!("socket,id=port,path=", $row, ".monitor"),
+            "-device",
+            "virtio-serial-pci",
+            "-device",
+            "virtserialport,chardev=port,name=vmtest.monitor",
+        ]
+    };
+}
+
+/// A machine with a balloon.
+const WITH_BALLOON: Row = Row {
+    machine: "a balloon (virtio-balloon)",
+    work: Work::NamedTests,
+    also: &["census"],
+    runs: &[CENSUS, EXPLAINED, BALLOON],
     ..PLAIN
 };
 
@@ -256,9 +287,10 @@ pub(crate) const ROWS: &[Row] = &[
         name: "amd64-6.12-zones",
         machine:
             "ZONE_MOVABLE, memory that was added and goes offline, a device that gives memory \
-                  in parts (virtio-mem), CMA, reserved for a crash kernel",
+                  in parts (virtio-mem), a balloon, CMA, reserved for a crash kernel",
         kernel: K6_12_WHOLE,
-        options: &[
+        options: with_balloon!(
+            "amd64-6.12-zones",
             "-m",
             "slots=4,maxmem=4G",
             "-object",
@@ -269,14 +301,17 @@ pub(crate) const ROWS: &[Row] = &[
             "memory-backend-ram,id=parts,size=512M",
             "-device",
             "virtio-mem-pci,memdev=parts,requested-size=200M",
-        ],
+        ),
         command_line: "movablecore=128M crashkernel=64M cma=32M \
                        memhp_default_state=online_movable transparent_hugepage=madvise",
-        modules: &["drivers/virtio/virtio_mem.ko"],
+        modules: &[
+            "drivers/virtio/virtio_mem.ko",
+            "drivers/virtio/virtio_balloon.ko",
+        ],
         work: Work::NamedTests,
         also: &["census", "machines"],
         environment: &[("INTROSPECTION_TAKE_OFFLINE", "1")],
-        runs: &[CENSUS, EXPLAINED, OFFLINE],
+        runs: &[CENSUS, EXPLAINED, OFFLINE, BALLOON],
         ..PLAIN
     },
     Row {
@@ -463,6 +498,27 @@ pub(crate) const ROWS: &[Row] = &[
         ],
         is_bonus: true,
         ..PERSISTENT
+    },
+    Row {
+        name: "amd64-5.10-balloon",
+        kernel: K5_10,
+        options: with_balloon!("amd64-5.10-balloon"),
+        modules: &[
+            "drivers/virtio/virtio.ko",
+            "drivers/virtio/virtio_ring.ko",
+            "drivers/virtio/virtio_pci.ko",
+            "drivers/char/virtio_console.ko",
+            "drivers/virtio/virtio_balloon.ko",
+        ],
+        ..WITH_BALLOON
+    },
+    Row {
+        name: "amd64-7.x-balloon",
+        kernel: K7_WHOLE,
+        options: with_balloon!("amd64-7.x-balloon"),
+        modules: &["drivers/virtio/virtio_balloon.ko"],
+        is_bonus: true,
+        ..WITH_BALLOON
     },
     Row {
         name: "amd64-6.12-32bit",

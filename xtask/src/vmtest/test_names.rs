@@ -20,6 +20,8 @@ pub(crate) const COMPACTED: &str = "changes::pages_that_compaction_moves_are_mov
 pub(crate) const CENSUS: &str =
     "census::the_frames_of_each_zone_are_those_that_the_kernel_calls_present";
 pub(crate) const OFFLINE: &str = "census::memory_that_is_offline_is_no_part";
+pub(crate) const BALLOON: &str =
+    "census::memory_in_a_balloon_is_offline_and_counted_by_its_counter";
 pub(crate) const EXPLAINED: &str = "census::memory_that_no_flag_explains_is_explained_by_counters";
 pub(crate) const FREE_INDICES: &str = "metrics::indices_of_free_memory_are_those_of_extfrag";
 pub(crate) const GROUPS_HUGETLB: &str = "groups::hugetlb_pages_count_once";

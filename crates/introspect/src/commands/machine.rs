@@ -122,20 +122,29 @@ impl Arguments {
                 })
             })?;
             let StoredMachine { balance, cgroups } = machine.ok_or_else(|| no_frames(&snapshot))?;
-            let sink = self.sink(Some(&snapshot))?;
+            let context = WalkContext::default();
+            let source: &dyn Described = &snapshot;
+            let sink = Sink::open(&self.output, &self.layout(), Some(source), &[], context)?;
             let cgroup = |inode| cgroups.get(&inode).cloned();
             return self.write(&balance, cgroup, counts.as_ref(), sink);
         }
         let mounts = self.mounts.mounts()?;
-        let sink = self.sink(None)?;
+        let mut sink = Sink::open_for_frames(&self.output, &self.layout())?;
         let mut counts = self.counts();
         let balance = match &mut counts {
-            Some(counts) => visit(&mounts, |run| {
+            Some(counts) => visit(&mounts, |run, done, of| {
                 add(counts, run);
+                sink.progress().passed_of(done, of);
                 sink.check()
             })?,
-            None => MemoryBalance::take_in(&mounts)?,
+            None => {
+                let progress = sink.progress();
+                MemoryBalance::take_with_progress(&mounts, |done, of| {
+                    progress.passed_of(done, of);
+                })?
+            }
         };
+        sink.end_progress();
         let cgroups = MemoryCgroups::read_in(&mounts);
         self.write(&balance, |inode| cgroups.get(inode), counts.as_ref(), sink)
     }
@@ -144,11 +153,6 @@ impl Arguments {
     fn counts(&self) -> Option<Buckets> {
         let is_picture = self.output.is_picture();
         is_picture.then(|| Square::counts(FrameUse::ALL.len()))
-    }
-
-    fn sink(&self, source: Option<&dyn Described>) -> Result<Sink, Failure> {
-        let context = WalkContext::default();
-        Sink::open(&self.output, &self.layout(), source, &[], context)
     }
 
     fn write(
@@ -205,17 +209,21 @@ fn add(counts: &mut Buckets, run: &FrameRun) {
     counts.add(first..first + run.pages, run.frame_use as u8);
 }
 
-/// Counts all frames in one pass that also passes each run to `each`, which can fail.
+/// Counts all frames in one pass that also passes each run to `each`, which can fail, with the
+/// number of frames that were passed and that of all.
 fn visit(
     mounts: &Mounts,
-    mut each: impl FnMut(&FrameRun) -> Result<(), Failure>,
+    mut each: impl FnMut(&FrameRun, u64, u64) -> Result<(), Failure>,
 ) -> Result<MemoryBalance, Failure> {
     let runs = FrameRuns::open_in(mounts)?;
     let before = MemoryCounters::read_in(mounts)?;
     let (mut tally, mut failed) = (FrameTally::of(&runs), None);
+    let of: u64 = runs.zones().iter().map(|zone| zone.present).sum();
+    let mut done = 0;
     runs.visit(|run| {
         tally.add(run);
-        continue_unless(&mut failed, each(run))
+        done += run.pages;
+        continue_unless(&mut failed, each(run, done, of))
     })?;
     failed.map_or(Ok(()), Err)?;
     let after = MemoryCounters::read_in(mounts)?;

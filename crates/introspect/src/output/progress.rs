@@ -23,8 +23,9 @@ struct Position {
     /// Address that the walk has reached.
     address: AtomicU64,
     records: AtomicU64,
-    /// Numbers of processes that were walked and of all, if processes are walked.
-    processes: Option<[AtomicU64; 2]>,
+    /// What is counted instead of addresses, with the numbers of those that were passed and of
+    /// all.
+    counted: Option<(&'static str, [AtomicU64; 2])>,
     /// The line.
     bar: OnceLock<ProgressBar>,
 }
@@ -47,11 +48,20 @@ impl Progress {
         Self::of(position, records_are_seen)
     }
 
-    /// Progress of a walk over processes, see [`Progress::passed_processes`]. The line is
-    /// removed for each record, because there are few.
+    /// Progress of a walk over processes, see [`Progress::passed_of`]. The line is removed for
+    /// each record, because there are few.
     pub(crate) fn over_processes() -> Self {
+        Self::over("processes")
+    }
+
+    /// Progress of a pass over the frames of the machine, see [`Progress::passed_of`].
+    pub(crate) fn over_frames() -> Self {
+        Self::over("frames")
+    }
+
+    fn over(counted: &'static str) -> Self {
         let position = Position {
-            processes: Some(Default::default()),
+            counted: Some((counted, Default::default())),
             ..Position::default()
         };
         Self::of(position, false)
@@ -99,10 +109,13 @@ impl Progress {
         }
     }
 
-    /// Records that `done` processes of `of` were walked.
-    pub(crate) fn passed_processes(&self, done: usize, of: usize) {
-        for (number, now) in self.position.processes.iter().flatten().zip([done, of]) {
-            number.store(now as u64, Ordering::Relaxed);
+    /// Records that `done` processes or frames of `of` were passed. Threads can do so in any
+    /// order.
+    pub(crate) fn passed_of(&self, done: u64, of: u64) {
+        if let Some((_, numbers)) = &self.position.counted {
+            for (number, now) in numbers.iter().zip([done, of]) {
+                number.fetch_max(now, Ordering::Relaxed);
+            }
         }
     }
 
@@ -139,11 +152,11 @@ impl Position {
     fn show(&self, bar: &ProgressBar) {
         let address = self.address.load(Ordering::Relaxed);
         let records = self.records.load(Ordering::Relaxed);
-        let (done, message) = match &self.processes {
-            Some(processes) => {
-                let [done, all] = processes.each_ref().map(|one| one.load(Ordering::Relaxed));
+        let (done, message) = match &self.counted {
+            Some((counted, numbers)) => {
+                let [done, all] = numbers.each_ref().map(|one| one.load(Ordering::Relaxed));
                 bar.set_length(all);
-                let so_far = format!("{done} of {all} processes");
+                let so_far = format!("{done} of {all} {counted}");
                 match records {
                     0 => (done, so_far),
                     records => (done, format!("{so_far}, {records} records")),

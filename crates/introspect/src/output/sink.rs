@@ -140,6 +140,18 @@ impl Sink {
         })
     }
 
+    /// Opens the output of a pass over the frames of this machine, see [`Sink::progress`].
+    pub(crate) fn open_for_frames(
+        options: &OutputOptions,
+        layout: &Layout,
+    ) -> Result<Self, Failure> {
+        let describe = || description::of(None, &[]);
+        let context = WalkContext::default();
+        Self::with_progress(options, layout, describe, context, |_| {
+            Progress::over_frames()
+        })
+    }
+
     fn with_progress(
         options: &OutputOptions,
         layout: &Layout,
@@ -206,7 +218,12 @@ impl Sink {
 
     /// Records that `done` processes of `of` were walked.
     pub(crate) fn passed_processes(&self, done: usize, of: usize) {
-        self.progress.passed_processes(done, of);
+        self.progress.passed_of(done as u64, of as u64);
+    }
+
+    /// Returns the progress line.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Fails if a signal ended the walk.

@@ -163,8 +163,20 @@ impl MemoryBalance {
     /// # Errors
     /// As [`MemoryBalance::take`].
     pub fn take_in(mounts: &Mounts) -> Result<Self, Error> {
+        Self::take_with_progress(mounts, |_, _| ())
+    }
+
+    /// Counts all frames by files below other mounts of proc and sysfs, and calls `passed` as
+    /// [`FrameCensus::take_with_progress`] does.
+    ///
+    /// # Errors
+    /// As [`MemoryBalance::take`].
+    pub fn take_with_progress(
+        mounts: &Mounts,
+        passed: impl Fn(u64, u64) + Sync,
+    ) -> Result<Self, Error> {
         let before = MemoryCounters::read_in(mounts)?;
-        let census = FrameCensus::take_in(mounts)?;
+        let census = FrameCensus::take_with_progress(mounts, passed)?;
         let after = MemoryCounters::read_in(mounts)?;
         Ok(Self::new(census, before, after))
     }

@@ -144,9 +144,22 @@ impl FrameCensus {
     /// # Errors
     /// As [`FrameCensus::take`].
     pub fn take_in(mounts: &Mounts) -> Result<Self, Error> {
+        Self::take_with_progress(mounts, |_, _| ())
+    }
+
+    /// Counts all frames by files below other mounts of proc and sysfs. `passed` is called by
+    /// several threads with the number of frames that were read so far, in any order, and that
+    /// of all.
+    ///
+    /// # Errors
+    /// As [`FrameCensus::take`].
+    pub fn take_with_progress(
+        mounts: &Mounts,
+        passed: impl Fn(u64, u64) + Sync,
+    ) -> Result<Self, Error> {
         let runs = FrameRuns::open_in(mounts)?;
         let new = || FrameTally::of(&runs);
-        let mut tallies = runs.fold(new, FrameTally::add)?.into_iter();
+        let mut tallies = runs.fold(new, FrameTally::add, passed)?.into_iter();
         let mut all = tallies.next().unwrap_or_else(new);
         tallies.for_each(|tally| all.add_all(tally));
         Ok(all.finish())

@@ -11,6 +11,7 @@ use crate::machine::buddy::FreeBlocks;
 use crate::machine::zones::Zone;
 use crate::named::named_values;
 use crate::process::mounts::Mounts;
+use crate::text_files::{bytes_of_kib, number_in};
 
 named_values! {
     /// Counter of the kernel, in bytes.
@@ -39,7 +40,8 @@ named_values! {
         Hugetlb = "Hugetlb",
         /// Memory in which the hardware reported errors (`/proc/meminfo`).
         HardwareCorrupted = "HardwareCorrupted",
-        /// Memory in balloons (`/proc/meminfo`; 6.18 has it, 6.12 does not).
+        /// Memory in balloons (`/proc/meminfo`; 6.18 has it, 6.12 does not: there
+        /// `/proc/vmstat`, inflated less deflated, without those of Xen and Hyper-V).
         Balloon = "Balloon",
         /// Memory that the firmware has not accepted yet (`/proc/meminfo`, Linux 6.5).
         Unaccepted = "Unaccepted",
@@ -103,7 +105,9 @@ impl MemoryCounters {
         let value = |counter: MemoryCounter| match counter {
             MemoryCounter::CmaAllocated => cma_pages(&mounts.sys().join("kernel/mm/cma"))
                 .map(|pages| pages.saturating_mul(page)),
-            _ => of_meminfo(&meminfo, counter.name())
+            MemoryCounter::Balloon => bytes_of_kib(meminfo.as_bytes(), counter.name())
+                .or_else(|| balloon_pages(&vmstat)?.checked_mul(page)),
+            _ => bytes_of_kib(meminfo.as_bytes(), counter.name())
                 .or_else(|| of_vmstat(&vmstat, counter.name())?.checked_mul(page)),
         };
         Ok(Self {
@@ -160,14 +164,6 @@ impl MemoryCounters {
     }
 }
 
-/// Returns a line of meminfo in bytes.
-fn of_meminfo(text: &str, name: &str) -> Option<u64> {
-    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    let (_, value) = lines.find(|&(key, _)| key == name)?;
-    let kib: u64 = value.split_whitespace().next()?.parse().ok()?;
-    kib.checked_mul(1024)
-}
-
 /// Returns a line of vmstat.
 fn of_vmstat(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
@@ -175,15 +171,19 @@ fn of_vmstat(text: &str, name: &str) -> Option<u64> {
     value.parse().ok()
 }
 
+/// Returns the pages in balloons by the events of mm/balloon_compaction.c, 5.10 and 6.12, which
+/// do not count a page that moves.
+fn balloon_pages(vmstat: &str) -> Option<u64> {
+    let taken = of_vmstat(vmstat, "balloon_inflate")?;
+    taken.checked_sub(of_vmstat(vmstat, "balloon_deflate")?)
+}
+
 /// Returns the pages that drivers hold in all CMA regions; `None` before Linux 6.9, which does
 /// not count what they give back (mm/cma_sysfs.c).
 fn cma_pages(folder: &Path) -> Option<u64> {
     let mut pages = 0;
     for region in fs::read_dir(folder).ok()?.flatten() {
-        let read = |name: &str| -> Option<u64> {
-            let text = fs::read_to_string(region.path().join(name)).ok()?;
-            text.trim().parse().ok()
-        };
+        let read = |name: &str| -> Option<u64> { number_in(&region.path().join(name)) };
         let released = read("release_pages_success")?;
         pages += read("alloc_pages_success")?.saturating_sub(released);
     }
@@ -215,12 +215,21 @@ mod tests {
 
     #[test]
     fn a_counter_is_the_number_behind_its_whole_name() {
-        let meminfo = "Slab:  12 kB\nShmemHugePages: 4 kB\nShmem: 3 kB\nHugePages_Total: 7\n";
-        assert_eq!(of_meminfo(meminfo, "Shmem"), Some(3072));
-        assert_eq!(of_meminfo(meminfo, "Cached"), None);
         let vmstat = "nr_zspages 5\nnr_memmap_boot_pages 9\n";
         assert_eq!(of_vmstat(vmstat, "nr_zspages"), Some(5));
         assert_eq!(of_vmstat(vmstat, "nr_memmap_pages"), None);
+    }
+
+    #[test]
+    fn a_balloon_has_what_it_took_and_did_not_give_back() {
+        let vmstat = "balloon_inflate 7\nballoon_deflate 4\nballoon_migrate 9\n";
+        assert_eq!(balloon_pages(vmstat), Some(3));
+        assert_eq!(balloon_pages("balloon_inflate 7\n"), None);
+        // The events of the CPUs are added up one after another.
+        assert_eq!(
+            balloon_pages("balloon_inflate 7\nballoon_deflate 8\n"),
+            None
+        );
     }
 
     #[test]

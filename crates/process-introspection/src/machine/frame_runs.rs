@@ -3,7 +3,7 @@
 
 use std::num::NonZero;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use process_introspection_core::{PageSize, Pfn};
@@ -111,13 +111,17 @@ impl FrameRuns {
 
     /// Reads the runs by as many threads as there are CPUs for this process, and returns the
     /// state of each thread. A thread's runs ascend; those between two multiples of 2^18
-    /// frames within a zone are one thread's.
+    /// frames within a zone are one thread's. `passed` is called with the number of frames that
+    /// were read, and that of all.
     pub(crate) fn fold<T: Send>(
         &self,
         new: impl Fn() -> T + Sync,
         add: impl Fn(&mut T, &FrameRun) + Sync,
+        passed: impl Fn(u64, u64) + Sync,
     ) -> Result<Vec<T>, Error> {
-        let next = AtomicUsize::new(0);
+        let frames = |piece: &Piece| piece.frames.end - piece.frames.start;
+        let all = self.pieces.iter().map(frames).sum();
+        let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
         let work = || {
             let (mut state, mut reader) = (new(), Reader::new(&self.frames));
             while let Some(piece) = self.pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -127,6 +131,8 @@ impl FrameRuns {
                     add(&mut state, run);
                     ControlFlow::Continue(())
                 })?;
+                let read = frames(piece);
+                passed(done.fetch_add(read, Ordering::Relaxed) + read, all);
             }
             Ok(state)
         };

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::machine::huge_pages::{chosen, DIRECTORY};
 use crate::process::mounts::Mounts;
+use crate::text_files::number_in;
 
 /// Settings and statistics of transparent huge pages of the machine, beside
 /// [`HugePageSettings`](crate::HugePageSettings). Numbers that cannot be
@@ -71,7 +72,7 @@ impl HugePageActivity {
     /// Reads a directory and a file with the kernel's layout, such as copies from another
     /// machine.
     pub fn read_from(directory: &Path, vmstat: &Path) -> Self {
-        let number = |name: &str| number(&directory.join("khugepaged").join(name));
+        let number = |name: &str| number_in(&directory.join("khugepaged").join(name));
         let khugepaged = Khugepaged {
             defrag: number("defrag").map(|number| number != 0),
             pages_to_scan: number("pages_to_scan"),
@@ -112,7 +113,7 @@ impl HugePageSize {
         };
         let folder = directory.join("stats");
         let statistics = names(&folder).into_iter().filter_map(|name| {
-            let value = number(&folder.join(&name))?;
+            let value = number_in(&folder.join(&name))?;
             Some((name, value))
         });
         Self {
@@ -122,10 +123,6 @@ impl HugePageSize {
             statistics: statistics.collect(),
         }
     }
-}
-
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// Returns the names in a directory, sorted; none if it cannot be read.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::named::named_values;
 use crate::process::mounts::Mounts;
+use crate::text_files::number_in;
 
 named_values! {
     /// Setting of anonymous memory: `enabled`, or `hugepages-SIZEkB/enabled`.
@@ -113,7 +114,7 @@ impl HugePageSettings {
     /// another machine.
     pub fn read_from(directory: &Path, size: u64) -> Self {
         let text = |name: &str| fs::read_to_string(directory.join(name)).ok();
-        let number = |name: &str| text(name)?.trim().parse().ok();
+        let number = |name: &str| number_in(&directory.join(name));
         let of_size = |name: &str| text(&format!("hugepages-{}kB/{name}", size >> 10));
         let anonymous = |text: String| AnonymousMode::parse(&text);
         let shared = |text: String| SharedMode::named(chosen(&text)?);
@@ -126,7 +127,7 @@ impl HugePageSettings {
             shmem_enabled: text("shmem_enabled").and_then(shared),
             shmem_enabled_of_size: of_size("shmem_enabled").and_then(shared),
             defrag: text("defrag").and_then(|text| chosen(&text).map(str::to_owned)),
-            use_zero_page: number("use_zero_page").map(|number: u64| number != 0),
+            use_zero_page: number("use_zero_page").map(|number| number != 0),
             max_ptes_none: number("khugepaged/max_ptes_none"),
             max_ptes_swap: number("khugepaged/max_ptes_swap"),
             max_ptes_shared: number("khugepaged/max_ptes_shared"),

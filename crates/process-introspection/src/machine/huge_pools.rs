@@ -4,6 +4,7 @@
 use std::fs;
 
 use crate::process::mounts::Mounts;
+use crate::text_files::number_in;
 
 /// Pool of hugetlb pages of one size. All numbers are of pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -40,10 +41,7 @@ impl HugePool {
             let name = entry.file_name();
             let size = name.to_str()?.strip_prefix("hugepages-")?;
             let size: u64 = size.strip_suffix("kB")?.parse().ok()?;
-            let number = |name: &str| {
-                let text = fs::read_to_string(entry.path().join(name)).ok()?;
-                text.trim().parse::<u64>().ok()
-            };
+            let number = |name: &str| number_in(&entry.path().join(name));
             Some(Self {
                 size: size.checked_mul(1024)?,
                 total: number("nr_hugepages")?,

@@ -326,7 +326,7 @@ impl PageUses {
                     page.payer = payer.filter(|&inode| inode != 0);
                 }
                 done += (frames.end - frame) as usize;
-                if run.as_mut().is_some_and(|run| run.joins(&page)) {
+                if run.as_mut().is_some_and(|run| run.join(&page)) {
                     continue;
                 }
                 if let Some(run) = run.replace(page) {
@@ -424,8 +424,29 @@ impl NodeCache {
 }
 
 impl PageRun {
-    /// Adds the next page to the run, and returns true, if it has the same use.
-    fn joins(&mut self, next: &Self) -> bool {
+    /// Returns the run of frames of RAM that all have these facts. Only page cache keeps its
+    /// payer.
+    pub fn of_ram(
+        range: PhysRange,
+        node: Option<u32>,
+        flags: FrameFlags,
+        mapcount: u64,
+        payer: Option<u64>,
+    ) -> Self {
+        let page_use = PageUse::of(Some(flags), || Some(PhysicalKind::SystemRam));
+        Self {
+            range,
+            page_use,
+            node,
+            flags: Some(flags),
+            mapcount: Some((mapcount, mapcount)),
+            payer: payer.filter(|_| page_use == PageUse::PageCache),
+        }
+    }
+
+    /// Adds the next run, and returns true, if it has the same use, node and payer. No run of
+    /// frames goes past a multiple of 1 GiB.
+    pub fn join(&mut self, next: &Self) -> bool {
         let same = self.page_use == next.page_use
             && self.node == next.node
             && self.payer == next.payer
@@ -463,19 +484,19 @@ mod tests {
             payer: Some(7),
         };
         let mut run = page(1, F::ANON | F::LRU, 1);
-        assert!(run.joins(&page(2, F::ANON | F::DIRTY, 3)));
+        assert!(run.join(&page(2, F::ANON | F::DIRTY, 3)));
         assert_eq!((run.flags, run.mapcount), (Some(F::ANON), Some((1, 3))));
         assert_eq!(run.range.size(), 0x2000);
-        assert!(!run.joins(&page(4, F::ANON, 1)));
+        assert!(!run.join(&page(4, F::ANON, 1)));
         let other_node = PageRun {
             node: Some(1),
             ..page(3, F::ANON, 1)
         };
-        assert!(!run.joins(&other_node));
+        assert!(!run.join(&other_node));
         let other_payer = PageRun {
             payer: None,
             ..page(3, F::ANON, 1)
         };
-        assert!(!run.joins(&other_payer));
+        assert!(!run.join(&other_payer));
     }
 }

@@ -31,7 +31,7 @@ impl PhysRange {
     }
 
     /// Returns the range of these frames.
-    pub(crate) fn of_frames(frames: &std::ops::Range<u64>, page: PageSize) -> Self {
+    pub fn of_frames(frames: &std::ops::Range<u64>, page: PageSize) -> Self {
         // The end of the last frame of all has more than 64 bits.
         let address = |frame: u64| match frame >> (64 - page.shift()) {
             0 => Pfn::new(frame).address(page),

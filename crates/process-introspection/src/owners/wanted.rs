@@ -100,8 +100,14 @@ impl WantedFrames {
         })
     }
 
-    /// Returns the wanted frames among these, as stretches.
-    fn within(&self, frames: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+    /// Returns the frames from the first wanted one to the last; `None` without any.
+    pub fn span(&self) -> Option<Range<u64>> {
+        let ends = self.stretches.first().zip(self.stretches.last());
+        ends.map(|(first, last)| first.frames.start..last.frames.end)
+    }
+
+    /// Returns the wanted frames among these, as ascending stretches.
+    pub fn within(&self, frames: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let first = self
             .stretches
             .partition_point(|stretch| stretch.frames.end <= frames.start);

@@ -18,7 +18,6 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use process_introspection_core::proc_text::{number, value_of};
 use process_introspection_core::vma::Device;
 use process_introspection_core::PageSize;
 
@@ -26,6 +25,7 @@ use crate::error::Error;
 use crate::passes::{for_each_process, PassOptions};
 use crate::process::mounts::Mounts;
 use crate::process::UniquePid;
+use crate::text_files::bytes_of_kib;
 use files::Candidates;
 use mount_table::MountTable;
 
@@ -260,12 +260,9 @@ pub fn page_cache(
 
 fn counters(mounts: &Mounts) -> Option<CacheCounters> {
     let text = fs::read(mounts.proc().join("meminfo")).ok()?;
-    let bytes = |name: &[u8]| {
-        let value = value_of(&text, name)?.strip_suffix(b" kB")?;
-        number::<u64>(value).map(|kib| kib * 1024)
-    };
-    let shared_memory = bytes(b"Shmem:")?;
-    let all = bytes(b"Cached:")? + bytes(b"Buffers:")?;
+    let bytes = |name| bytes_of_kib(&text, name);
+    let shared_memory = bytes("Shmem")?;
+    let all = bytes("Cached")? + bytes("Buffers")?;
     Some(CacheCounters {
         files: all.checked_sub(shared_memory)?,
         shared_memory,

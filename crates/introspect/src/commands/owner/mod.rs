@@ -3,6 +3,7 @@
 mod log;
 mod payers;
 mod stored;
+mod stored_frames;
 mod totals;
 mod watch;
 
@@ -158,7 +159,7 @@ impl Arguments {
         } = listing;
         if let Some(totals) = totals {
             sink.end_progress();
-            totals.write(&self.sorting, &payers, &mut sink)?;
+            totals.write(&self.sorting, |inode| payers.get(inode), &mut sink)?;
         }
         match watch {
             Some(watch) => {

@@ -5,13 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use process_introspection::{
-    Cgroup, Mounts, Owner, OwnerSearch, PageSize, PassedProcess, PhysRange, UniquePid, VirtAddr,
+    Cgroup, Owner, OwnerSearch, PageSize, PassedProcess, PhysRange, UniquePid, VirtAddr,
 };
 use process_introspection_dataset::lake::{joined, LakeError, Snapshot, StoredRegion};
 use process_introspection_dataset::tables::processes::ProcessRow;
-use process_introspection_export::{Details, OwnedPages, OwnerRecord};
+use process_introspection_export::{Details, OwnedPages, OwnerRecord, Searched};
 
-use super::payers::Payers;
+use super::stored_frames::{Payers, StoredFrames, StoredPages};
 use super::totals::Totals;
 use super::{reason, Arguments};
 use crate::failure::{continue_unless, warn, Failure};
@@ -65,6 +65,7 @@ pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Fail
     let mut search = OwnerSearch::new(&memory, page)?;
     let mut found = find(snapshot, page, &mut search, &sink)?;
     found.sort_by_key(Found::order);
+    let frames = as_user(|| StoredFrames::read(snapshot, &memory, page))?;
     let mut has_all = true;
     let mut totals = arguments.by_process.then(Totals::default);
     for found in &found {
@@ -74,9 +75,12 @@ pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Fail
                     totals.add_stored(owner, pages);
                     continue;
                 }
-                has_all &= pages.page_use.is_some();
-                let record = OwnerRecord::mapped(owner, pages, page);
-                sink.write(&record.named_by(named.by(pages.range)))?;
+                with_uses(pages, &frames, |pages| {
+                    has_all &= pages.page_use.is_some();
+                    let record = OwnerRecord::mapped(owner, pages, page);
+                    sink.check()?;
+                    sink.write(&record.named_by(named.by(pages.range)))
+                })?;
             }
             Found::Unread(process, why) if arguments.unread => {
                 if let Some(totals) = &mut totals {
@@ -88,18 +92,33 @@ pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Fail
             Found::Unread(..) => {}
         }
     }
+    let payers = match totals {
+        Some(_) => Payers::OfPages,
+        None => Payers::OfRuns,
+    };
     for range in search.unmapped() {
-        if let Some(totals) = &mut totals {
-            totals.add_not_in_snapshot(range);
-            continue;
-        }
-        let record = OwnerRecord::not_in_snapshot(range, page);
-        sink.write(&record.named_by(named.by(range)))?;
+        frames.visit(range, payers, |pages| {
+            sink.check()?;
+            if let Some(totals) = &mut totals {
+                match pages {
+                    StoredPages::Ram(run) => totals.add_unmapped(&run, Searched::Snapshot),
+                    StoredPages::Unknown(range) => totals.add_unknown(range),
+                }
+                return Ok(());
+            }
+            let (range, record) = match pages {
+                StoredPages::Ram(run) => {
+                    let record = OwnerRecord::unmapped(&run, Searched::Snapshot, page);
+                    (run.range, record.paid_by(frames.payer(run.payer)))
+                }
+                StoredPages::Unknown(range) => (range, OwnerRecord::not_in_snapshot(range, page)),
+            };
+            sink.write(&record.named_by(named.by(range)))
+        })?;
     }
     if let Some(totals) = totals {
         sink.end_progress();
-        // A snapshot does not have who pays.
-        totals.write(&arguments.sorting, &Payers::new(&Mounts::new()), &mut sink)?;
+        totals.write(&arguments.sorting, |inode| frames.payer(inode), &mut sink)?;
     }
     sink.finish()?;
     let unread = found
@@ -107,6 +126,26 @@ pub(super) fn run(arguments: &Arguments, snapshot: &Snapshot) -> Result<(), Fail
         .filter(|found| matches!(found, Found::Unread(..)));
     remark(snapshot, unread.count() as u64, has_all);
     log_failure.map_or(Ok(()), Err)
+}
+
+/// Passes pages of an owner in runs of one use: as they are if their details have it, else
+/// by the frames of the machine.
+fn with_uses(
+    pages: &OwnedPages,
+    frames: &StoredFrames,
+    mut each: impl FnMut(&OwnedPages) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    if pages.page_use.is_some() {
+        return each(pages);
+    }
+    frames.visit(pages.range, Payers::OfRuns, |known| match known {
+        StoredPages::Ram(run) => each(&OwnedPages::from(&run)),
+        StoredPages::Unknown(range) => {
+            let mut rest = *pages;
+            rest.range = range;
+            each(&rest)
+        }
+    })
 }
 
 /// Returns the owners, and the processes that could not be read.
@@ -218,13 +257,17 @@ fn remark(snapshot: &Snapshot, unread: u64, has_all: bool) {
             processes(unread)
         ));
     }
-    match (has_all, row.head.details) {
-        (true, _) => {}
-        (false, false) => warn(
-            "use, flags and mapcounts of pages are not in the snapshot (snapshot --details \
-             stores them)",
+    let has_frames = row.head.frames_rows.is_some();
+    match (has_all, row.head.details, has_frames) {
+        (true, _, _) => {}
+        (false, _, true) => {
+            warn("some uses, flags and mapcounts are unknown: the snapshot has those of RAM")
+        }
+        (false, false, false) => warn(
+            "use, flags and mapcounts of pages are not in the snapshot (snapshot --details or \
+             --frames stores them)",
         ),
-        (false, true) => warn(
+        (false, true, false) => warn(
             "some uses, flags and mapcounts are unknown: the snapshot has them of whole regions",
         ),
     }

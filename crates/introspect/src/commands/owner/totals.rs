@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use process_introspection::{
-    Owner, OwnerEvent, PageSize, PageUses, PassedProcess, PhysAddr, PhysRange,
+    Cgroup, Owner, OwnerEvent, PageRun, PageSize, PageUses, PassedProcess, PhysAddr, PhysRange,
 };
 use process_introspection_export::{
     OwnedPages, OwnerKind, OwnerRecord, OwnerTotalRecord, Searched,
 };
 
-use super::payers::Payers;
 use crate::failure::{continue_unless, Failure};
 use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
@@ -87,7 +86,12 @@ impl Totals {
                 self.current(&owner).lost.add(first, owner.region.size());
             }
             OwnerEvent::Unmapped(range, coverage) => {
-                return self.add_unmapped(range, coverage.into(), uses, sink);
+                let (mut failed, searched) = (None, coverage.into());
+                uses.visit_by_payer(range, |run| {
+                    self.add_unmapped(run, searched);
+                    continue_unless(&mut failed, sink.check())
+                })?;
+                return failed.map_or(Ok(()), Err);
             }
             _ => {}
         }
@@ -100,8 +104,8 @@ impl Totals {
         self.current(owner).mapped.add(range.start(), range.size());
     }
 
-    /// Adds memory that no process of a snapshot maps.
-    pub(super) fn add_not_in_snapshot(&mut self, range: PhysRange) {
+    /// Adds memory that no process of a snapshot maps, and of which nothing else is known.
+    pub(super) fn add_unknown(&mut self, range: PhysRange) {
         self.searched = Some(Searched::Snapshot);
         let unknown = Unmapped {
             is_sure: false,
@@ -111,31 +115,21 @@ impl Totals {
         *self.unmapped.entry(unknown).or_default() += range.size();
     }
 
+    /// Adds memory of one payer that no process maps among those that were searched.
+    pub(super) fn add_unmapped(&mut self, run: &PageRun, searched: Searched) {
+        self.searched = Some(searched);
+        let record = OwnerRecord::unmapped(run, searched, PageSize::base());
+        let key = Unmapped {
+            is_sure: record.record == OwnerKind::Unmapped,
+            page_use: record.page_use,
+            payer: run.payer,
+        };
+        *self.unmapped.entry(key).or_default() += run.range.size();
+    }
+
     /// Adds a process that could not be read.
     pub(super) fn add_unread(&mut self, process: Arc<PassedProcess>, why: String) {
         self.unread.push((process, why));
-    }
-
-    fn add_unmapped(
-        &mut self,
-        range: PhysRange,
-        searched: Searched,
-        uses: &mut PageUses,
-        sink: &Sink,
-    ) -> Result<(), Failure> {
-        self.searched = Some(searched);
-        let (mut failed, unmapped) = (None, &mut self.unmapped);
-        uses.visit_by_payer(range, |run| {
-            let record = OwnerRecord::unmapped(run, searched, PageSize::base());
-            let key = Unmapped {
-                is_sure: record.record == OwnerKind::Unmapped,
-                page_use: record.page_use,
-                payer: run.payer,
-            };
-            *unmapped.entry(key).or_default() += run.range.size();
-            continue_unless(&mut failed, sink.check())
-        })?;
-        failed.map_or(Ok(()), Err)
     }
 
     fn current(&mut self, owner: &Owner) -> &mut Current {
@@ -161,7 +155,7 @@ impl Totals {
     pub(super) fn write(
         mut self,
         sorting: &SortOptions,
-        payers: &Payers,
+        payer: impl Fn(Option<u64>) -> Option<Cgroup>,
         sink: &mut Sink,
     ) -> Result<(), Failure> {
         self.end();
@@ -177,8 +171,7 @@ impl Totals {
                 true => OwnerKind::Unmapped,
                 false => OwnerKind::NotFound,
             };
-            let payer = payers.get(key.payer);
-            OwnerTotalRecord::unmapped(kind, key.page_use, size, searched, payer)
+            OwnerTotalRecord::unmapped(kind, key.page_use, size, searched, payer(key.payer))
         });
         let mut unmapped: Vec<_> = unmapped.collect();
         unmapped.sort_by_key(|record| Reverse(record.size));

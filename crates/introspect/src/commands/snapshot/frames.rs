@@ -13,23 +13,25 @@ use process_introspection_export::MetricRecord;
 
 use crate::failure::{continue_unless, Failure};
 
-/// Writes all frames, and the counters before them and after them. `check` fails if a signal
-/// ended the command.
+/// Writes all frames, and the counters before them and after them. `passed` is called with the
+/// number of frames that were read and that of all, and fails if a signal ended the command.
 pub(super) fn write(
     mounts: &Mounts,
     redaction: Option<&Redaction>,
     writer: &mut SnapshotWriter,
-    check: impl Fn() -> Result<(), Failure>,
+    passed: impl Fn(u64, u64) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let runs = FrameRuns::open_in(mounts)?;
     let cgroups = MemoryCgroups::read_in(mounts);
     let before = MemoryCounters::read_in(mounts)?;
     // Frames of one payer follow each other.
     let mut last = (None, Vec::new());
-    let mut failed = None;
+    let all = runs.zones().iter().map(|zone| zone.present).sum();
+    let (mut failed, mut done) = (None, 0);
     let mut tally = FrameTally::of(&runs);
     runs.visit(|run| {
         tally.add(run);
+        done += run.pages;
         if last.0 != run.cgroup {
             let cgroup = run.cgroup.and_then(|inode| cgroups.get(inode));
             let path = cgroup.map(|cgroup| cgroup.path.as_bytes().to_vec());
@@ -42,7 +44,7 @@ pub(super) fn write(
             redaction.frame(&mut row);
         }
         let written = writer.frame(&row).map_err(Failure::from);
-        continue_unless(&mut failed, written.and_then(|()| check()))
+        continue_unless(&mut failed, written.and_then(|()| passed(done, all)))
     })?;
     failed.map_or(Ok(()), Err)?;
     let after = MemoryCounters::read_in(mounts)?;

@@ -222,7 +222,11 @@ impl Arguments {
         let (selected, hidden) = self.selected(mounts)?;
         let mut writer = as_user(|| SnapshotWriter::begin(&self.output, start))?;
         if self.frames {
-            frames::write(mounts, redaction, &mut writer, || interruption.check())?;
+            let progress = Progress::over_frames();
+            frames::write(mounts, redaction, &mut writer, |done, of| {
+                progress.passed_of(done, of);
+                interruption.check()
+            })?;
         }
         // Behind the frames, which take longer than a process.
         let freeze = match (&self.pids[..], self.freeze.freeze) {
@@ -259,7 +263,7 @@ impl Arguments {
             let handled = interruption.check().and_then(|()| match event {
                 PassEvent::Part { part, .. } => pass.part(part),
                 PassEvent::End { index, result } => {
-                    progress.passed_processes(index + 1, selected.len());
+                    progress.passed_of(index as u64 + 1, selected.len() as u64);
                     pass.end(selected[index], result.and_then(|read| read))
                 }
                 PassEvent::Waiting => Ok(()),

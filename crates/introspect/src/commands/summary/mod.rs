@@ -60,7 +60,6 @@ pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
     mut_arg("from", |from| from.conflicts_with_all([
         "stats",
         "deadline", "vm_flags", "freeze", "procfs", "sysfs", "at_exit", "after", "on", "command",
-        "by",
     ])),
     mut_arg("format", with_pictures))]
 pub(crate) struct Arguments {
@@ -119,6 +118,14 @@ impl Arguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         self.from.check(&self.pids)?;
+        if self.from.is_present() && self.by.is_some() {
+            let message =
+                "--by compares the mappings of a group with the kernel's mapcount of each \
+                           frame, read with its processes: a snapshot has it of whole regions \
+                           (--details) or from before it read processes (--frames). Its tables \
+                           have the sums of PSS, USS and RSS";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
         if self.from.is_present()
             && !self.mapping.selection(None).is_everything()
             && !self.by_mapping
