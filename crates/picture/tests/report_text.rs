@@ -217,7 +217,7 @@ fn report(text: &str, bytes: &[u8]) -> Document {
         unattributed: None,
     });
     document.thp = Some(thp(text));
-    let space = Space::new(4096, [0..64]);
+    let space = Space::new(4096, std::iter::once(0..64));
     let mut layers = FrameLayers::new(&space, 3, true);
     layers.add(
         &FrameRun {

@@ -133,16 +133,19 @@ impl Arguments {
         }
         let mounts = self.mounts.mounts()?;
         let mut sink = Sink::open_for_frames(&self.output, &self.layout())?;
-        let progress = sink.progress();
         let mut counts = self.counts();
         let balance = match &mut counts {
-            Some(counts) => visit(&mounts, |run| {
+            Some(counts) => visit(&mounts, |run, done, of| {
                 add(counts, run);
+                sink.progress().passed_of(done, of);
                 sink.check()
             })?,
-            None => MemoryBalance::take_with_progress(&mounts, |done, of| {
-                progress.passed_of(done, of);
-            })?,
+            None => {
+                let progress = sink.progress();
+                MemoryBalance::take_with_progress(&mounts, |done, of| {
+                    progress.passed_of(done, of);
+                })?
+            }
         };
         sink.end_progress();
         let cgroups = MemoryCgroups::read_in(&mounts);
@@ -209,17 +212,21 @@ fn add(counts: &mut Buckets, run: &FrameRun) {
     counts.add(first..first + run.pages, run.frame_use as u8);
 }
 
-/// Counts all frames in one pass that also passes each run to `each`, which can fail.
+/// Counts all frames in one pass that also passes each run to `each`, which can fail, with the
+/// number of frames that were passed and that of all.
 fn visit(
     mounts: &Mounts,
-    mut each: impl FnMut(&FrameRun) -> Result<(), Failure>,
+    mut each: impl FnMut(&FrameRun, u64, u64) -> Result<(), Failure>,
 ) -> Result<MemoryBalance, Failure> {
     let runs = FrameRuns::open_in(mounts)?;
     let before = MemoryCounters::read_in(mounts)?;
     let (mut tally, mut failed) = (FrameTally::of(&runs), None);
+    let of: u64 = runs.zones().iter().map(|zone| zone.present).sum();
+    let mut done = 0;
     runs.visit(|run| {
         tally.add(run);
-        continue_unless(&mut failed, each(run))
+        done += run.pages;
+        continue_unless(&mut failed, each(run, done, of))
     })?;
     failed.map_or(Ok(()), Err)?;
     let after = MemoryCounters::read_in(mounts)?;

@@ -51,7 +51,7 @@ impl Task {
     /// Records that `done` processes of `of` were passed. Fails if a signal ended the work.
     pub(super) fn passed_processes(&self, done: usize, of: usize) -> Result<(), Failure> {
         if let Some(progress) = &*self.progress.borrow() {
-            progress.passed_processes(done, of);
+            progress.passed_of(done as u64, of as u64);
         }
         self.check()
     }
