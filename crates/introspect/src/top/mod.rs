@@ -135,9 +135,12 @@ impl View {
                 self.terminal.leave_for(|| ())?;
                 drawn = self.draw()?;
             }
+            let had_processes = self.state.has_processes;
             is_changed |= self.take_in(Duration::ZERO);
             let age = drawn.elapsed();
-            if age >= TICK || is_changed && age >= NEWS {
+            // Nobody waits longer than necessary for the first list.
+            let is_first = self.state.has_processes != had_processes;
+            if age >= TICK || is_first || is_changed && age >= NEWS {
                 drawn = self.draw()?;
                 is_changed = false;
             }

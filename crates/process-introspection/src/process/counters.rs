@@ -4,7 +4,10 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::num::NonZero;
 use std::os::unix::ffi::OsStringExt;
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use process_introspection_core::error::{CoreError, Errno, Operation};
@@ -40,6 +43,9 @@ pub struct ProcessCounters {
     /// Resident memory in bytes, without hugetlb and the zero page.
     pub resident: u64,
 }
+
+/// Number of processes below which another thread costs more than it helps.
+const LEAST_FOR_A_THREAD: usize = 512;
 
 impl ProcessCounters {
     fn parse(pid: u32, stat: &[u8], statm: &[u8], page: u64) -> Option<Self> {
@@ -95,12 +101,34 @@ impl Mounts {
     pub fn process_counters(&self) -> Result<Vec<ProcessCounters>, Error> {
         let proc = File::open(self.proc()).map_err(|error| Error::of_open(&error))?;
         let page = PageSize::base().bytes();
-        let read = |pid| {
+        let read = |pid: &u32| {
             let stat = read_at(&proc, &format!("{pid}/stat")).ok()?;
             let statm = read_at(&proc, &format!("{pid}/statm")).ok()?;
-            ProcessCounters::parse(pid, &stat, &statm, page)
+            ProcessCounters::parse(*pid, &stat, &statm, page)
         };
-        Ok(pids(self)?.into_iter().filter_map(read).collect())
+        let read_all = |pids: &[u32]| pids.iter().filter_map(read).collect::<Vec<_>>();
+        let pids = pids(self)?;
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let together = pids.len().div_ceil(threads).max(LEAST_FOR_A_THREAD);
+        let mut parts = pids.chunks(together);
+        let first = parts.next().unwrap_or_default();
+        Ok(thread::scope(|scope| {
+            let others = parts.map(|part| {
+                let read_part = move || read_all(part);
+                let spawned = thread::Builder::new().spawn_scoped(scope, read_part);
+                (part, spawned)
+            });
+            let others: Vec<_> = others.collect();
+            let mut all = read_all(first);
+            for (part, spawned) in others {
+                // Without another thread this one reads them.
+                all.extend(match spawned {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(_) => read_all(part),
+                });
+            }
+            all
+        }))
     }
 }
 

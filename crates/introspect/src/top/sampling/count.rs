@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use process_introspection::{Cgroup, Error, PageSize, Zone};
-use rustix::time::ClockId;
 
 use super::{cpu_time, Common, Processes, Updates};
 use crate::grouping::Property;
@@ -20,13 +19,13 @@ const LOADS: usize = 8;
 pub(super) fn run(common: &Arc<Common>, updates: &Updates) {
     let mut loads = vec![(Duration::ZERO, Duration::ZERO)];
     loop {
-        let (start, began) = (cpu_time(ClockId::ThreadCPUTime), Instant::now());
+        let (start, began) = (cpu_time(), Instant::now());
         let counted = count(common);
         let update = counted.unwrap_or_else(|error| {
             let shown = common.board().interest.shown;
             Update::Failed(shown, error.to_string())
         });
-        loads.push((common.now(), cpu_time(ClockId::ProcessCPUTime)));
+        loads.push((common.now(), cpu_time()));
         if loads.len() > LOADS {
             loads.remove(0);
         }
@@ -41,7 +40,8 @@ pub(super) fn run(common: &Arc<Common>, updates: &Updates) {
         if sent.is_err() {
             return;
         }
-        let cost = cpu_time(ClockId::ThreadCPUTime).saturating_sub(start);
+        // Several threads may have counted; what others did meanwhile is little.
+        let cost = cpu_time().saturating_sub(start);
         let interval = common.pace().interval(cost).max(common.settings.interval);
         std::thread::sleep(interval.saturating_sub(began.elapsed()));
     }

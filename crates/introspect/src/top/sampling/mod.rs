@@ -154,7 +154,7 @@ impl Common {
     /// Returns how long the samplers have to rest.
     fn rest(&self) -> Duration {
         let mut pace = self.pace();
-        pace.look(self.now(), cpu_time(ClockId::ProcessCPUTime));
+        pace.look(self.now(), cpu_time());
         pace.rest()
     }
 
@@ -182,8 +182,8 @@ impl Common {
     }
 }
 
-/// Returns the CPU time of this process, or of this thread.
-fn cpu_time(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
+/// Returns the CPU time of this process.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32)
 }
