@@ -307,10 +307,7 @@ fn the_size_is_bounded_whatever_the_number_of_processes_and_nodes() {
     });
     record.nodes = Some(nodes.collect());
     check("summary", &svg::summary::draw(&record, &[]));
-    check(
-        "summaries",
-        &svg::summary::draw_several(&vec![record; 300]),
-    );
+    check("summaries", &svg::summary::draw_several(&vec![record; 300]));
 }
 
 #[test]
