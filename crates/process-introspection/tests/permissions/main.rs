@@ -8,6 +8,7 @@ mod c_calls;
 mod confinement;
 mod denials;
 mod document;
+mod processes;
 mod table;
 
 use std::collections::BTreeSet;
