@@ -126,7 +126,7 @@ fn machine() -> MachineRecord {
 /// Layers of noise, which no compression makes smaller.
 fn noise(level: u32) -> MapPicture {
     let mut random = Random(7);
-    let space = Space::new(4096, [0..1 << 24]);
+    let space = Space::new(4096, std::iter::once(0..1 << 24));
     let mut layers = FrameLayers::new(&space, level, true);
     let mut at = 0;
     while at < 1 << 24 {
@@ -280,7 +280,7 @@ fn the_largest_report_has_a_map_and_says_what_it_leaves_out() {
 #[test]
 fn a_map_of_any_size_of_memory_has_as_many_cells() {
     // 1 TiB in blocks that are free in turn.
-    let space = Space::new(4096, [0..1 << 28]);
+    let space = Space::new(4096, std::iter::once(0..1 << 28));
     let mut layers = FrameLayers::new(&space, FINEST, true);
     for block in 0..1u64 << 12 {
         let run = FrameRun {
