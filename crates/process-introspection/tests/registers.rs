@@ -283,8 +283,12 @@ fn no_signal_is_lost_or_repeated() {
     let sender = std::thread::spawn(move || {
         let mut sent = 0;
         while stop.load(Ordering::Relaxed) == 0 {
-            // SAFETY: a signal to our own child. The queue can be full.
-            sent += u64::from(unsafe { libc::kill(pid, libc::SIGRTMIN()) } == 0);
+            // The queue can be full, of which `kill` would say nothing.
+            let value = libc::sigval {
+                sival_ptr: std::ptr::null_mut(),
+            };
+            // SAFETY: a signal to our own child.
+            sent += u64::from(unsafe { libc::sigqueue(pid, libc::SIGRTMIN(), value) } == 0);
         }
         sent
     });
