@@ -10,8 +10,11 @@ use process_introspection_picture::report::document::Document;
 use process_introspection_picture::report::json::List;
 use process_introspection_picture::report::records::ProcessFacts;
 
-/// Properties.
-const PROPERTIES: [(&str, fn(&ProcessFacts) -> Vec<u8>); 5] = [
+/// Returns the name of the group of a process; empty if it is in none.
+type GroupName = fn(&ProcessFacts) -> Vec<u8>;
+
+/// Properties that the processes of a group have in common.
+const PROPERTIES: [(&str, GroupName); 5] = [
     ("command", |facts| facts.name.clone()),
     ("cgroup", |facts| facts.cgroup.clone()),
     ("unit", |facts| {

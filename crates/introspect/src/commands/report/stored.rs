@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use process_introspection::{AddrRange, Backing, Cgroup, RegionSource};
+use process_introspection::{AddrRange, Attributed, Backing, Cgroup, PhysicalRegion, RegionSource};
 use process_introspection_dataset::lake::{LakeError, RegionPass, Snapshot, StoredMachine};
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_dataset::tables::processes::ProcessRow;
@@ -324,12 +324,9 @@ fn read_processes(
 }
 
 /// Returns the next region.
-fn next<'a>(
-    regions: &'a mut impl RegionSource<LakeError>,
-) -> Result<
-    Option<&'a process_introspection::Attributed<process_introspection::PhysicalRegion>>,
-    Failure,
-> {
+fn next(
+    regions: &mut impl RegionSource<LakeError>,
+) -> Result<Option<&Attributed<PhysicalRegion>>, Failure> {
     Ok(regions.next_region()?)
 }
 
