@@ -25,15 +25,20 @@ use tempfile::TempDir;
 /// Frames of 1 TiB.
 const FRAMES: u64 = 1 << 28;
 /// Largest memory of the command, in KiB.
-const MOST_MEMORY: i64 = 700 << 10;
+const MOST_MEMORY: libc::c_long = 700 << 10;
 
 /// Runs the command in a process whose memory is measured. Returns the report and KiB.
-fn report(arguments: &[&str]) -> (Vec<u8>, i64) {
+fn report(arguments: &[&str]) -> (Vec<u8>, libc::c_long) {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("report.html");
     let mut command = introspect();
     command.args(arguments).arg("-o").arg(&file);
-    let child = command.stdout(Stdio::null()).spawn().unwrap();
+    command.stdout(Stdio::null());
+    #[allow(
+        clippy::zombie_processes,
+        reason = "wait4 below takes it, with its memory"
+    )]
+    let child = command.spawn().unwrap();
     let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
     let pid = child.id() as libc::pid_t;
     // SAFETY: both point to memory of the size that the call writes.
@@ -43,7 +48,7 @@ fn report(arguments: &[&str]) -> (Vec<u8>, i64) {
     let usage = unsafe { usage.assume_init() };
     let status = std::process::ExitStatus::from_raw(status);
     assert!(status.success(), "{status}");
-    (fs::read(file).unwrap(), usage.ru_maxrss as i64)
+    (fs::read(file).unwrap(), usage.ru_maxrss)
 }
 
 fn data(html: &[u8]) -> Value {
