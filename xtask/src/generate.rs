@@ -5,11 +5,12 @@ use crate::run::{cargo, run, Result};
 use crate::vmtest::document;
 
 /// Tests that write files: the schemas and FIELDS.md, DATASETS.md and golden lakes that are
-/// missing, MESSAGES.md.
-const TESTS: [&str; 3] = [
+/// missing, MESSAGES.md, PICTURES.md and pictures.
+const TESTS: [&str; 4] = [
     "--package process-introspection-export --test generated",
     "--package process-introspection-dataset --test generated --test golden",
     "--package introspect-cli --test pure the_document",
+    "--package process-introspection-picture --test pictures",
 ];
 
 /// Writes the generated files in `docs`.

@@ -2,6 +2,7 @@
 //! list of these, so a person can run each of its steps alone.
 
 mod bench;
+mod browser;
 mod dependencies;
 mod edges;
 mod fuzz;
@@ -62,6 +63,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Compare lakes as pandas, polars and DuckDB read them (needs python3-venv and pip's index)
     Readers,
+    /// Test reports in Chromium (needs root, nodejs, npm, chromium and npm's registry)
+    Browser,
     /// Run the tests on other kernels and architectures, in virtual machines
     Vmtest(vmtest::Arguments),
     /// Fuzz what parses, merges and takes arguments (needs cargo-fuzz)
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Readers => readers::readers(),
+        Task::Browser => browser::browser(),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Truth(arguments) => vmtest::truth::truth(&arguments),

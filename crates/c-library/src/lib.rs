@@ -22,6 +22,19 @@ use std::{env, fs, io};
 /// Name by which programs find the library at run time.
 pub const SONAME: &str = "libintrospection.so.1";
 
+/// Headers for sources written for QNX.
+pub const QNX_HEADERS: [&str; 9] = [
+    "asm/mman.h",
+    "errno.h",
+    "linux/mman.h",
+    "sys/debug.h",
+    "sys/introspection.h",
+    "sys/mman.h",
+    "sys/neutrino.h",
+    "sys/procfs.h",
+    "sys/states.h",
+];
+
 /// The built files of the library.
 #[derive(Clone, Debug)]
 pub struct Library {
@@ -34,6 +47,9 @@ pub struct Library {
     pub shared: PathBuf,
     /// The directory that holds `sys/introspection.h`.
     pub include: PathBuf,
+    /// The directory of the headers for sources written for QNX, which comes before
+    /// the other.
+    pub include_qnx: PathBuf,
 }
 
 impl Library {
@@ -62,6 +78,7 @@ impl Library {
             archive: dir.join("libintrospection.a"),
             shared: dir.join("libintrospection.so"),
             include: source.join("include"),
+            include_qnx: source.join("include-qnx"),
             dir,
         };
         library
@@ -99,8 +116,8 @@ pub struct Places<'a> {
 }
 
 impl Library {
-    /// Installs the library, its header, its pkg-config file and its manual
-    /// pages, and gives the files made.
+    /// Installs the library, its headers, its pkg-config files and its manual
+    /// pages, and returns the files made.
     ///
     /// # Errors
     /// Whatever could not be written.
@@ -130,16 +147,25 @@ impl Library {
             0o644,
         )?;
         place(libdir.join(SONAME), &fs::read(&self.shared)?, 0o755)?;
-        let description = fs::read_to_string(source.join("introspection.pc.in"))?
-            .replace("@PREFIX@", &places.prefix.to_string_lossy())
-            .replace("@LIBDIR@", &format!("${{prefix}}/{}", places.libdir))
-            .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
-        let pkg_config = libdir.join("pkgconfig/introspection.pc");
-        place(pkg_config, description.as_bytes(), 0o644)?;
+        for header in QNX_HEADERS {
+            let to = prefix.join("include/introspection-qnx").join(header);
+            place(to, &fs::read(self.include_qnx.join(header))?, 0o644)?;
+        }
+        for name in ["introspection.pc", "introspection-qnx.pc"] {
+            let description = fs::read_to_string(source.join(format!("{name}.in")))?
+                .replace("@PREFIX@", &places.prefix.to_string_lossy())
+                .replace("@LIBDIR@", &format!("${{prefix}}/{}", places.libdir))
+                .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+            let pkg_config = libdir.join("pkgconfig").join(name);
+            place(pkg_config, description.as_bytes(), 0o644)?;
+        }
         for page in fs::read_dir(source.join("man"))? {
-            let page = page?;
-            let to = prefix.join("share/man/man3").join(page.file_name());
-            place(to, &fs::read(page.path())?, 0o644)?;
+            let page = page?.path();
+            let (Some(name), Some(section)) = (page.file_name(), page.extension()) else {
+                continue;
+            };
+            let directory = format!("share/man/man{}", section.to_string_lossy());
+            place(prefix.join(directory).join(name), &fs::read(&page)?, 0o644)?;
         }
         let link = libdir.join("libintrospection.so");
         if link.symlink_metadata().is_ok() {

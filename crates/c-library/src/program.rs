@@ -8,7 +8,7 @@ use crate::{run, Library};
 
 /// Programs of cases in `programs`, without `.c`: each lists its cases, and runs a
 /// case by its name. Exit status 77: it cannot be tried here.
-pub const WITH_CASES: [&str; 13] = [
+pub const WITH_CASES: [&str; 19] = [
     "buffer",
     "confined",
     "cursor",
@@ -17,6 +17,12 @@ pub const WITH_CASES: [&str; 13] = [
     "objects",
     "own_memory",
     "processes",
+    "qnx_debugger",
+    "qnx_dumper",
+    "qnx_lister",
+    "qnx_mapping",
+    "qnx_profiler",
+    "qnx_sanitizer",
     "regions",
     "safety",
     "stack",
@@ -25,7 +31,14 @@ pub const WITH_CASES: [&str; 13] = [
 ];
 
 /// Other programs, each with a compilation and a test of its own.
-pub const OTHERS: [&str; 5] = ["constants", "header", "panic", "race", "thread_sanitizer"];
+pub const OTHERS: [&str; 6] = [
+    "constants",
+    "header",
+    "panic",
+    "qnx_header",
+    "race",
+    "thread_sanitizer",
+];
 
 /// Linkage of a program.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -49,6 +62,14 @@ pub fn directory(root: &Path) -> PathBuf {
     root.join("crates/c-library/programs")
 }
 
+/// Returns whether a program is written for QNX, and needs the headers for it: its
+/// name begins so.
+pub fn is_for_qnx(source: &Path) -> bool {
+    source
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"qnx_"))
+}
+
 /// Compiles `source` to `output` with `compiler`, which may already have arguments.
 /// Uses only the files of the library that the linkage needs.
 ///
@@ -61,8 +82,11 @@ pub fn compile(
     source: &Path,
     output: &Path,
 ) -> Result<(), String> {
+    compiler.args(WARNINGS);
+    if is_for_qnx(source) {
+        compiler.arg("-I").arg(&library.include_qnx);
+    }
     compiler
-        .args(WARNINGS)
         .arg("-I")
         .arg(&library.include)
         .arg("-o")

@@ -427,4 +427,18 @@ fn an_installation_can_be_staged() {
         !described.contains('@') && !described.contains("staged"),
         "{described}"
     );
+    // Without the package for QNX a program finds one header.
+    let include = stage.0.join("usr/local/include");
+    let names = |directory: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&include), ["introspection-qnx", "sys"]);
+    assert_eq!(names(&include.join("sys")), ["introspection.h"]);
+    let described = std::fs::read_to_string(lib.join("pkgconfig/introspection-qnx.pc")).unwrap();
+    assert!(described.contains("prefix=/usr/local\n"), "{described}");
+    assert!(!described.contains('@'), "{described}");
 }

@@ -78,6 +78,48 @@ all_cases! {
         registers_leave_no_child_no_descriptor_and_no_memory,
         threads_may_read_registers_at_once,
         without_rights_public_members_remain;
+    qnx_debugger:
+        objects_are_those_of_the_kernel,
+        objects_have_the_addresses_that_they_were_linked_to,
+        all_processes_are_those_of_proc,
+        a_zombie_is_listed_as_one,
+        threads_are_those_of_proc_in_their_states,
+        registers_are_those_of_the_call_that_a_thread_waits_in,
+        memory_is_read_up_to_the_first_hole;
+    qnx_dumper:
+        the_notes_are_of_the_process_and_all_its_threads,
+        the_segments_are_what_is_in_memory,
+        a_number_without_a_process_and_wrong_usage_are_told_and_no_file_is_made;
+    qnx_lister:
+        every_process_is_listed_as_proc_has_it,
+        a_family_is_listed_as_a_tree,
+        a_name_with_any_bytes_is_one_line,
+        a_number_without_a_process_and_wrong_usage_are_told;
+    qnx_mapping:
+        a_mapping_has_the_protection_and_type_that_it_was_made_with,
+        memory_can_be_written_only_with_the_right,
+        a_protection_can_be_set_from_a_record,
+        a_file_is_mapped_at_a_fixed_address,
+        a_mapping_for_a_stack_is_made,
+        the_kernel_gets_its_own_values,
+        backed_memory_has_the_flags_of_its_page,
+        a_bit_that_linux_cannot_honour_is_refused,
+        a_refused_mapping_replaces_nothing,
+        the_other_names_of_these_calls_convert_too,
+        a_pointer_to_a_function_converts_too,
+        other_functions_are_linuxs;
+    qnx_profiler:
+        the_code_is_that_of_the_kernel,
+        private_memory_is_that_of_the_kernel,
+        resident_memory_is_that_of_the_page_map,
+        pages_in_memory_are_those_of_mincore,
+        samples_are_of_all_threads_where_they_wait,
+        cpu_time_is_that_of_the_kernel;
+    qnx_sanitizer:
+        the_layout_is_that_of_the_kernel,
+        mappings_of_every_kind_are_in_the_layout,
+        more_mappings_than_the_first_query_counted_are_in_the_layout,
+        an_address_is_in_the_module_that_contains_it;
     regions:
         touched_memory_is_backed_and_untouched_is_not,
         each_zero_page_is_a_record_at_the_same_address,

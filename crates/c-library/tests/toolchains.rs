@@ -31,12 +31,13 @@ fn run_all_cases(program: &Program, linked: Linked) {
 #[test]
 #[ignore = "needs g++ and clang++: cargo xtask c"]
 fn cpp_programs_may_include_the_header_and_sys_mman_in_any_order() {
-    let file = source("header.cpp");
-    for compiler in ["g++", "clang++"] {
-        for standard in ["-std=c++11", "-std=gnu++14", "-std=c++17", "-std=c++20"] {
-            for inclusion in INCLUSIONS {
-                let options = [&[standard][..], inclusion].concat();
-                compile(compiler, &options, &file, Linked::Archive).print(&[]);
+    for name in ["header.cpp", "qnx_header.cpp"] {
+        for compiler in ["g++", "clang++"] {
+            for standard in ["-std=c++11", "-std=gnu++14", "-std=c++17", "-std=c++20"] {
+                for inclusion in INCLUSIONS {
+                    let options = [&[standard][..], inclusion].concat();
+                    compile(compiler, &options, &source(name), Linked::Archive).print(&[]);
+                }
             }
         }
     }
@@ -45,11 +46,13 @@ fn cpp_programs_may_include_the_header_and_sys_mman_in_any_order() {
 #[test]
 #[ignore = "needs gcc and clang: cargo xtask c"]
 fn c_programs_of_both_compilers_may_include_them_too() {
-    for compiler in ["gcc", "clang"] {
-        for standard in ["-std=c99", "-std=c11", "-std=gnu17"] {
-            for inclusion in INCLUSIONS {
-                let options = [&[standard][..], inclusion].concat();
-                compile(compiler, &options, &source("header.c"), Linked::Archive).print(&[]);
+    for name in ["header.c", "qnx_header.c"] {
+        for compiler in ["gcc", "clang"] {
+            for standard in ["-std=c99", "-std=c11", "-std=gnu17"] {
+                for inclusion in INCLUSIONS {
+                    let options = [&[standard][..], inclusion].concat();
+                    compile(compiler, &options, &source(name), Linked::Archive).print(&[]);
+                }
             }
         }
     }
@@ -70,6 +73,12 @@ fn programs_that_clang_compiles_behave_the_same() {
         "idioms.c",
         "processes.c",
         "tagged.c",
+        "qnx_debugger.c",
+        "qnx_dumper.c",
+        "qnx_lister.c",
+        "qnx_mapping.c",
+        "qnx_profiler.c",
+        "qnx_sanitizer.c",
     ] {
         for linked in [Linked::Shared, Linked::Archive] {
             let program = compile("clang", &["-std=gnu11", "-O2"], &source(name), linked);
@@ -93,8 +102,13 @@ fn cases(program: &Program, but: &[&str]) -> Vec<String> {
     rest.map(str::to_owned).collect()
 }
 
-/// Without `stack.c`: it measures a stack that the sanitizer enlarges.
-const UNDER_SANITIZERS: [Except; 8] = [
+/// Without `stack.c`: it measures a stack that the sanitizer enlarges. Without
+/// `qnx_dumper.c` and `qnx_profiler.c`: they read all page-table entries one by one.
+const UNDER_SANITIZERS: [Except; 12] = [
+    ("qnx_debugger.c", &[]),
+    ("qnx_lister.c", &[]),
+    ("qnx_mapping.c", &[]),
+    ("qnx_sanitizer.c", &[]),
     // The sanitizer's allocator ends the program when there is no memory.
     ("processes.c", &["without_memory_a_list_is_an_error"]),
     ("own_memory.c", &[]),
@@ -136,7 +150,8 @@ fn programs_under_sanitizers_behave_the_same() {
 /// Valgrind 3.19 lacks pidfd_open and returns ENOSYS: only the caller itself can be
 /// opened, hence without `targets.c`. Also without `stack.c`, which reads memory that
 /// was never written.
-const UNDER_VALGRIND: [Except; 6] = [
+const UNDER_VALGRIND: [Except; 7] = [
+    ("qnx_mapping.c", &[]),
     (
         "own_memory.c",
         &[
@@ -298,11 +313,11 @@ impl Installed {
         this
     }
 
-    fn pkg_config(&self, arguments: &[&str]) -> Vec<String> {
+    fn pkg_config(&self, package: &str, arguments: &[&str]) -> Vec<String> {
         let printed = run(Command::new("pkg-config")
             .env("PKG_CONFIG_PATH", self.0.join("lib/pkgconfig"))
             .args(arguments)
-            .arg("introspection"))
+            .arg(package))
         .unwrap_or_else(|error| panic!("{error}"));
         printed.split_whitespace().map(str::to_owned).collect()
     }
@@ -318,7 +333,7 @@ impl Drop for Installed {
 #[ignore = "needs pkg-config: cargo xtask c"]
 fn pkg_config_says_how_to_link() {
     let installed = Installed::new();
-    let version = installed.pkg_config(&["--modversion"]);
+    let version = installed.pkg_config("introspection", &["--modversion"]);
     assert_eq!(version, [env!("CARGO_PKG_VERSION")]);
     for (kind, compiler_options) in [
         (&["--cflags", "--libs"][..], &[][..]),
@@ -328,7 +343,7 @@ fn pkg_config_says_how_to_link() {
         run(Command::new(cc())
             .args(compiler_options)
             .arg(root().join("examples/c/regions.c"))
-            .args(installed.pkg_config(kind))
+            .args(installed.pkg_config("introspection", kind))
             .arg("-o")
             .arg(&program))
         .unwrap_or_else(|error| panic!("{error}"));
@@ -345,6 +360,61 @@ fn pkg_config_says_how_to_link() {
 }
 
 #[test]
+#[ignore = "needs pkg-config: cargo xtask c"]
+fn only_the_package_for_qnx_has_its_names() {
+    let installed = Installed::new();
+    let compile = |package, name: &str| {
+        let program = installed.0.join(name);
+        let compiled = run(Command::new("gcc")
+            .args(c_library::program::WARNINGS)
+            .arg(source(name).with_extension("c"))
+            .args(installed.pkg_config(package, &["--cflags", "--libs"]))
+            .arg("-o")
+            .arg(&program));
+        compiled.map(|_| {
+            let mut command = Command::new(program);
+            command.env("LD_LIBRARY_PATH", installed.0.join("lib"));
+            run(&mut command).unwrap_or_else(|error| panic!("{error}"));
+        })
+    };
+    compile("introspection-qnx", "qnx_header").unwrap();
+    compile("introspection", "header").unwrap();
+    let values = compile("introspection-qnx", "header").unwrap_err();
+    assert!(
+        values.contains("values of <sys/mman.h> have changed"),
+        "{values}"
+    );
+    let values = compile("introspection", "qnx_header").unwrap_err();
+    assert!(values.contains("sys/debug.h"), "{values}");
+}
+
+/// Returns a manual page as text; panics if it is not well-formed.
+fn formatted(page: &Path) -> String {
+    let output = Command::new("groff")
+        .args(["-mdoc", "-Tascii", "-P-cbou", "-ww"])
+        .arg(page)
+        .output()
+        .expect("groff");
+    let warnings = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && warnings.is_empty(), "{warnings}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs groff: cargo xtask c"]
+fn the_manual_of_the_package_for_qnx_names_every_header() {
+    let page = root().join("crates/libintrospection/man/introspection-qnx.7");
+    let text = formatted(&page);
+    for header in c_library::QNX_HEADERS {
+        assert!(text.contains(&format!("<{header}>")), "{header}");
+    }
+    let document = fs::read_to_string(root().join("docs/PORTING.md")).unwrap();
+    for header in c_library::QNX_HEADERS {
+        assert!(document.contains(&format!("`<{header}>`")), "{header}");
+    }
+}
+
+#[test]
 #[ignore = "needs groff: cargo xtask c"]
 fn the_manual_covers_every_function_and_is_well_formed() {
     let manual = root().join("crates/libintrospection/man");
@@ -353,17 +423,7 @@ fn the_manual_covers_every_function_and_is_well_formed() {
         "introspection_get_physical_regions.3",
         "introspection_get_all_pids.3",
     ];
-    let text = pages.map(|page| {
-        let output = Command::new("groff")
-            .args(["-mdoc", "-Tascii", "-P-cbou", "-ww"])
-            .arg(manual.join(page))
-            .output()
-            .expect("groff");
-        let warnings = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && warnings.is_empty(), "{warnings}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    let text = text.concat();
+    let text = pages.map(|page| formatted(&manual.join(page))).concat();
     let mut functions = 0;
     for name in header.split(|byte: char| !byte.is_ascii_alphanumeric() && byte != '_') {
         let is_function =

@@ -7,7 +7,7 @@ use crate::huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 use crate::number::rough;
 
 /// Returns the label of a policy's bar, in 20 characters.
-pub(crate) fn label(policy: &PolicyRecord) -> String {
+pub fn label(policy: &PolicyRecord) -> String {
     let setting = policy.setting.as_deref().unwrap_or_default();
     // The file in a directory for each size has the name of the general one.
     let setting = setting.rsplit('/').next().unwrap_or_default();

@@ -173,6 +173,23 @@ impl HugePagesRecord {
         })
     }
 
+    /// Returns the reasons beside policies that have any memory, in words of pictures, each with
+    /// its bytes.
+    pub fn reasons(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        const NAMES: [&str; 7] = [
+            "mapping small",
+            "alignment",
+            "holes",
+            "frames scattered",
+            "page cache's folios",
+            "small entries",
+            "frames hidden",
+        ];
+        // The first one is the sum of the policies.
+        let bytes = self.missed().into_iter().skip(1).map(|(_, bytes)| bytes);
+        NAMES.into_iter().zip(bytes).filter(|&(_, bytes)| bytes > 0)
+    }
+
     /// Returns the reasons by the names of their fields, each with its bytes; policy is the
     /// first.
     pub(crate) fn missed(&self) -> [(&'static str, u64); 8] {

@@ -58,7 +58,8 @@ impl<W: Write> JsonWriter<W> {
     }
 }
 
-fn push_object(record: &impl Fields, line: &mut Vec<u8>) {
+/// Appends the object of a record, as in every output in JSON.
+pub fn push_object(record: &impl Fields, line: &mut Vec<u8>) {
     line.push(b'{');
     let mut object = Object {
         line,

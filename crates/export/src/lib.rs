@@ -103,7 +103,9 @@ pub use file::{FileKind, FileRecord};
 pub use frame_change::FrameChangeRecord;
 pub use frame_group::{FrameGroupRecord, FrameGrouping};
 pub use group::{GroupRecord, TotalLine, UnusedHugePages};
+pub use huge_advice::label as policy_label;
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
+pub use json::push_object;
 pub use machine::{
     BlockRecord, BlockUseRecord, FrameUseRecord, FreeRecord, MachineNodeRecord, MachineRecord,
     PayerRecord, UnflaggedRecord, ZoneRecord,
@@ -111,7 +113,7 @@ pub use machine::{
 pub use machine_picture::MachinePicture;
 pub use metric::{Metric, MetricRecord, MetricSource, MetricUnit};
 pub use name::{Name, NameBuf};
-pub use number::{DeviceNumber, Hex, Real, SignedHex, Time};
+pub use number::{rough, DeviceNumber, Hex, Real, SignedHex, Time};
 pub use object::ObjectRecord;
 pub use order::{SortField, SortKey, UnknownColumn};
 pub use owner::{NamedBy, OwnedPages, OwnerKind, OwnerRecord, Searched};
@@ -122,6 +124,7 @@ pub use physical::{Folded, PhysicalRecord};
 pub use process::ProcessIdentity;
 pub use record::{Layout, Record};
 pub use resident::ResidentRecord;
+pub use screen::percent;
 pub use snapshot::{SnapshotRecord, SnapshotState};
 pub use state::State;
 pub use summary::{

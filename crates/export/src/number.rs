@@ -275,7 +275,7 @@ fn with_unit(number: u64, shift: u32, buffer: &mut [u8; SIZE], end: usize) -> us
 
 /// Returns a size that is rounded down, in at most five characters: three digits or more,
 /// and the unit; exact where that is shorter.
-pub(crate) fn rough(bytes: u64) -> String {
+pub fn rough(bytes: u64) -> String {
     let exponent = (bytes.checked_ilog2().unwrap_or(0) / 10) as usize;
     let unit = match (bytes, exponent) {
         (0, _) => "",

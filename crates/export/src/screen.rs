@@ -15,7 +15,7 @@ pub(crate) struct Screen {
 }
 
 /// Returns a part of a whole as `12%`; `<1%` is more than nothing, and 100% is all.
-pub(crate) fn percent(part: u64, whole: u64) -> String {
+pub fn percent(part: u64, whole: u64) -> String {
     match (u128::from(part) * 100).checked_div(u128::from(whole)) {
         None => "-".to_owned(),
         Some(0) if part > 0 => "<1%".to_owned(),

@@ -238,20 +238,8 @@ impl Screen {
         for policy in policies {
             self.bar_line(&huge_advice::label(policy), policy.bytes, resident, "");
         }
-        // The first one is the sum of the policies.
-        let names = [
-            "mapping small",
-            "alignment",
-            "holes",
-            "frames scattered",
-            "page cache's folios",
-            "small entries",
-            "frames hidden",
-        ];
-        for (name, (_, bytes)) in names.into_iter().zip(&huge.missed()[1..]) {
-            if *bytes > 0 {
-                self.bar_line(name, *bytes, resident, "");
-            }
+        for (name, bytes) in huge.reasons() {
+            self.bar_line(name, bytes, resident, "");
         }
         for line in huge_advice::advice(huge) {
             self.prose("  ", &line);

@@ -6,11 +6,13 @@
 mod commands;
 mod control;
 mod failure;
+mod grouping;
 mod memory_errors;
 mod options;
 mod output;
 mod source;
 mod text;
+mod top;
 mod usage;
 
 use std::fmt::Display;

@@ -22,6 +22,11 @@ pub(crate) fn printable(text: &OsStr) -> String {
     Name(text.as_encoded_bytes()).printable()
 }
 
+/// Returns the bytes of a name as one line without control characters.
+pub(crate) fn printable_bytes(name: &[u8]) -> String {
+    Name(name).printable()
+}
+
 /// Returns the first 100 characters of a command line, enough to tell processes apart.
 pub(crate) fn shortened(line: &str) -> String {
     const LONGEST: usize = 100;

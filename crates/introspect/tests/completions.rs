@@ -49,6 +49,7 @@ fn every_subcommand_that_takes_a_process_has_them_completed() {
         "object",
         "read",
         "snapshot",
+        "top",
     ];
     for name in names {
         let help = succeed(&[name, "--help"]).stdout;

@@ -145,6 +145,12 @@ fn lists_of_a_snapshot_are_those_of_the_stopped_process() {
         vec!["extents", &pid, "0-7fffffffffff"],
     ];
     compare(root.path(), &[&pid], &commands, &FORMATS);
+    let pictures = [
+        vec!["physical", &pid],
+        vec!["physical", &pid, &inside],
+        vec!["resident", &pid, "--backed"],
+    ];
+    compare(root.path(), &[&pid], &pictures, &["svg"]);
     let (_other, _, other) = stopped();
     let both = format!("{other},{pid}");
     let commands = [

@@ -25,10 +25,12 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect-physical.1",
         "introspect-prune.1",
         "introspect-read.1",
+        "introspect-report.1",
         "introspect-resident.1",
         "introspect-snapshot.1",
         "introspect-snapshots.1",
         "introspect-summary.1",
+        "introspect-top.1",
         "introspect-virtual.1",
         "introspect.1",
     ];

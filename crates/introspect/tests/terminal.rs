@@ -72,9 +72,14 @@ fn bytes_are_dumped_on_a_terminal() {
 }
 
 #[test]
-fn a_stream_of_arrow_is_refused_on_a_terminal() {
-    let test = "a_stream_of_arrow_is_refused_on_a_terminal";
+fn a_stream_of_arrow_or_a_picture_is_refused_on_a_terminal() {
+    let test = "a_stream_of_arrow_or_a_picture_is_refused_on_a_terminal";
     let waiting = Waiting::named("cat");
+    let line = format!("introspect resident {} --format svg || true", waiting.pid());
+    let Some(seen) = on_terminal(test, &line) else {
+        return;
+    };
+    assert!(seen.contains("--format svg is for programs"), "{seen}");
     let line = format!("introspect virtual {} --format arrow", waiting.pid());
     let Some(seen) = on_terminal(test, &format!("{line} || echo failed")) else {
         return;

@@ -32,7 +32,7 @@ fn wrong_usage_is_reported() {
         ),
         (
             &["physical", "self", "--format", "xml"],
-            "[possible values: table, json, jsonl, csv, arrow]",
+            "[possible values: table, json, jsonl, csv, arrow, svg]",
         ),
         (
             &["physical", "self", "--mapping", ""],

@@ -5,3 +5,5 @@
 pub mod color;
 pub mod map;
 pub mod palette;
+pub mod report;
+pub mod svg;

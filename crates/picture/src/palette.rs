@@ -33,6 +33,13 @@ pub const LIGHT: Color = Color(0xffffff);
 /// Dark background of pictures.
 pub const DARK: Color = Color(0x16181d);
 
+/// Text and lines of pictures.
+pub const TEXT: Class = class("text", 0x1f2328, 0xe6edf3, 'x');
+/// Text of less weight.
+pub const MUTED: Class = class("muted", 0x59636e, 0x9aa4af, 'x');
+/// Places of bars and strips that nothing fills.
+pub const TRACK: Class = class("track", 0xf0f2f5, 0x22252b, ' ');
+
 /// Uses of frames, in the order of [`FrameUse::ALL`].
 pub const USES: [Class; FrameUse::ALL.len()] = [
     class(FrameUse::Anonymous.name(), 0x5176e0, 0x3a76ef, 'A'),
@@ -86,6 +93,70 @@ pub const STATES: [Class; State::ALL.len()] = [
     class(State::Unknown.name(), 0x999999, 0x938885, '?'),
     class(State::Unmapped.name(), 0xf8fbf9, 0x151615, ' '),
 ];
+
+/// Changes of frames between two times, in the order of [`FrameChanged::ALL`]. Colours are those
+/// of uses, which differ for every eye.
+pub const CHANGES: [Class; FrameChanged::ALL.len()] = [
+    class(FrameChanged::Unchanged.name(), 0xe6eaf0, 0x27282f, '.'),
+    class(FrameChanged::BecameUsed.name(), 0x5176e0, 0x3a76ef, 'U'),
+    class(FrameChanged::Freed.name(), 0xf5a627, 0xe8b64b, 'F'),
+    class(FrameChanged::ChangedUse.name(), 0x6b31a1, 0x8d1ba9, 'C'),
+    class(FrameChanged::Appeared.name(), 0x16cff6, 0x62d5fc, 'A'),
+    class(FrameChanged::Gone.name(), 0x270d0d, 0xfffeff, 'G'),
+];
+
+/// Change of a frame between two times.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum FrameChanged {
+    /// It has the same use.
+    Unchanged,
+    /// It was free.
+    BecameUsed,
+    /// It is free.
+    Freed,
+    /// It was in use and is in another use.
+    ChangedUse,
+    /// It was no RAM that is online.
+    Appeared,
+    /// It is no RAM that is online any more.
+    Gone,
+}
+
+impl FrameChanged {
+    /// All changes.
+    pub const ALL: [Self; 6] = [
+        Self::Unchanged,
+        Self::BecameUsed,
+        Self::Freed,
+        Self::ChangedUse,
+        Self::Appeared,
+        Self::Gone,
+    ];
+
+    /// Returns its word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::BecameUsed => "became used",
+            Self::Freed => "freed",
+            Self::ChangedUse => "changed use",
+            Self::Appeared => "appeared",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// Returns the change from one use to another; `None` for a use is no RAM that is online.
+    pub fn of([before, after]: [Option<FrameUse>; 2]) -> Self {
+        match (before, after) {
+            (before, after) if before == after => Self::Unchanged,
+            (None, _) => Self::Appeared,
+            (_, None) => Self::Gone,
+            (Some(FrameUse::Free), _) => Self::BecameUsed,
+            (_, Some(FrameUse::Free)) => Self::Freed,
+            _ => Self::ChangedUse,
+        }
+    }
+}
 
 /// Colours of classes that are named when a picture is made (payers, owners, nodes), on both
 /// backgrounds.
@@ -199,6 +270,7 @@ mod tests {
                 of(&USES, dark),
                 of(&KINDS, dark),
                 of(&STATES, dark),
+                of(&CHANGES, dark),
                 series(dark),
             ] {
                 for (index, one) in colors.iter().enumerate() {
@@ -210,6 +282,29 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Strips have both at full height: RAM by the size of its runs, and device memory.
+    #[test]
+    fn sizes_differ_from_device_memory_for_every_eye() {
+        let device = of_state(State::Device);
+        for (color, sizes) in [(device.light, SIZES_LIGHT), (device.dark, SIZES_DARK)] {
+            for (size, eye) in sizes
+                .iter()
+                .flat_map(|size| Eye::ALL.map(|eye| (size, eye)))
+            {
+                let distance = color.distance(*size, eye);
+                assert!(distance > 0.05, "{size} {eye:?}: {distance}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_legible_on_both_backgrounds() {
+        for (class, least) in [(TEXT, 7.0), (MUTED, 4.5)] {
+            assert!(class.light.contrast(LIGHT) >= least, "{}", class.word);
+            assert!(class.dark.contrast(DARK) >= least, "{}", class.word);
         }
     }
 

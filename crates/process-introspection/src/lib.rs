@@ -97,7 +97,7 @@ pub use machine::census::{
 };
 pub use machine::cgroups::MemoryCgroups;
 pub use machine::counters::{MemoryCounter, MemoryCounters};
-pub use machine::frame_changes::{compare_frames, FrameChange};
+pub use machine::frame_changes::{compare_frames, compare_frames_with, FrameChange};
 pub use machine::frame_runs::{FrameRun, FrameRuns};
 pub use machine::frame_use::{FrameState, FrameUse};
 pub use machine::frames::{FrameFlags, Frames};
@@ -121,6 +121,7 @@ pub use page_cache::{
 };
 pub use passes::{for_each_process, stream_processes, Parts, PassEvent, PassOptions};
 pub use process::cgroup::Cgroup;
+pub use process::counters::{MemoryRollup, ProcessCounters};
 pub use process::find::{
     all_pids, all_processes, is_process_name, processes_named, ListedProcess, NamedProcess,
 };

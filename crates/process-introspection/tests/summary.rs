@@ -73,9 +73,8 @@ fn amounts(pid: u32) -> Summary {
     let process = Process::open(pid).unwrap();
     let map = PhysicalMap::read().unwrap();
     let options = SummaryOptions::new(&map).without_page_classes();
-    let watch = |_| ControlFlow::Continue(());
     let summary = process
-        .summary_with(&[AddrRange::ALL], &options, watch)
+        .summary_with(&[AddrRange::ALL], &options, |_| ControlFlow::Continue(()))
         .unwrap();
     assert!(!summary.knows_page_classes && summary.pages.is_empty());
     summary

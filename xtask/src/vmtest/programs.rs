@@ -284,6 +284,7 @@ impl Compiler {
             archive: self.archive()?,
             shared: PathBuf::new(),
             include: root().join("crates/libintrospection/include"),
+            include_qnx: root().join("crates/libintrospection/include-qnx"),
             dir: PathBuf::new(),
         };
         let built = self.directory.join(self.target).join("release");

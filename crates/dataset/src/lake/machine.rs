@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::os::unix::ffi::OsStrExt;
 
-use process_introspection::{Cgroup, FrameTally, MemoryBalance};
+use process_introspection::{Cgroup, FrameRun, FrameTally, MemoryBalance};
+use process_introspection_export::record;
 
 use crate::lake::error::LakeError;
 use crate::lake::read::Snapshot;
@@ -21,6 +22,16 @@ pub struct StoredMachine {
     pub balance: MemoryBalance,
     /// Cgroups that pay, by inode number.
     pub cgroups: HashMap<u64, Cgroup>,
+}
+
+record! {
+    /// Columns of the table of frames that say where RAM is.
+    struct FrameSpan: Readable {
+        /// First frame.
+        pfn: u64,
+        /// Number of frames.
+        pages: u64,
+    }
 }
 
 /// Largest number of frames of a run, see [`process_introspection::FrameRuns::visit`].
@@ -62,11 +73,48 @@ impl Snapshot {
         }
     }
 
+    /// Returns the ranges of frames of the snapshot, ascending; consecutive ones are one. `None`
+    /// if the snapshot has no frames.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn frame_ranges(&self) -> Result<Option<Vec<Range<u64>>>, LakeError> {
+        if self.row().head.frames_rows.is_none() {
+            return Ok(None);
+        }
+        let mut ranges = Vec::<Range<u64>>::new();
+        for row in self.rows_of::<FrameSpan, _>(Table::Frames, &[], |_| true)? {
+            let row = row?;
+            let end = row.pfn.saturating_add(row.pages);
+            match ranges.last_mut() {
+                Some(last) if last.end == row.pfn => last.end = end,
+                Some(last) if last.end > row.pfn => {
+                    let why = format!("frame {} is there twice", row.pfn);
+                    return Err(LakeError::damaged(&self.path(Table::Frames), why));
+                }
+                _ => ranges.push(row.pfn..end),
+            }
+        }
+        Ok(Some(ranges))
+    }
+
     /// Returns the memory of the machine; `None` if the snapshot has no frames.
     ///
     /// # Errors
     /// [`LakeError::Io`], [`LakeError::Damaged`].
     pub fn machine(&self) -> Result<Option<StoredMachine>, LakeError> {
+        self.machine_with(|_, _| ControlFlow::Continue(()))
+    }
+
+    /// As [`Self::machine`], in one pass that hands each row with its run to `each`, until that
+    /// breaks: the memory is that of the rows before then.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn machine_with(
+        &self,
+        mut each: impl FnMut(&FrameRow, &FrameRun) -> ControlFlow<()>,
+    ) -> Result<Option<StoredMachine>, LakeError> {
         let Some(frames) = self.frames(0..=u64::MAX)? else {
             return Ok(None);
         };
@@ -88,6 +136,9 @@ impl Snapshot {
             let run = row.run(zone);
             let run = run.ok_or_else(|| LakeError::damaged(&path, "it has an unknown use"))?;
             tally.add(&run);
+            if each(&row, &run).is_break() {
+                break;
+            }
             if let Some(inode) = row.cgroup_ino {
                 if !row.cgroup.0.is_empty() {
                     let name = OsStr::from_bytes(&row.cgroup.0);

@@ -99,13 +99,14 @@ fn value(subcommand: &str, option: &str) -> Option<&'static str> {
         "format" => "json",
         "output" | "from-log" | "redact-key" => "file",
         "mapping" | "host" => "name",
-        "from" => "lake",
+        "from" | "against" => "lake",
         "pid" => "1",
         "procfs" => "/proc",
         "sysfs" => "/sys",
         "threads" | "keep" | "count" | "top" => "2",
         "every" | "older-than" | "after" | "deadline" | "interval" => "2s",
         "on" => "USR1",
+        "budget" => "2%",
         "by" => "user",
         "align" => "2M",
         _ => return None,
@@ -295,10 +296,31 @@ const SUBCOMMANDS: &[Subcommand] = &[
         },
     },
     Subcommand {
+        name: "top",
+        forms: &[Form::Named(&["1"]), Form::Bare],
+        options: "by interval budget procfs sysfs",
+        is_wrong: |_, _| false,
+    },
+    Subcommand {
         name: "files",
         forms: &[Form::Bare],
         options: "all deadline sort top procfs format output",
         is_wrong: |_, given| given.has("all") && given.has("top"),
+    },
+    Subcommand {
+        name: "report",
+        forms: &[Form::Named(&["1"]), Form::Named(&["1", "2"]), Form::Bare],
+        options: "stats all machine against deadline from host output procfs sysfs",
+        is_wrong: |form, given| {
+            let named = usize::from(form != Form::Bare);
+            let selected = named + given.count(&["all", "machine"]);
+            let of_processes = given.count(&["stats", "deadline"]) > 0;
+            selected > 1
+                || selected == 0 && !given.has("from")
+                || given.has("machine") && of_processes
+                || given.has("against") && !given.has("from")
+                || is_wrong_for_snapshot(given, given.has("deadline"))
+        },
     },
     Subcommand {
         name: "read",

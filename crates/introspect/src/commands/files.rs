@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use process_introspection::{
-    page_cache, PageCache, PageCacheStep, PageSize, PassOptions, UncountedFiles, UncountedReason,
-};
+use process_introspection::{page_cache, PageCache, PageCacheStep, PageSize, PassOptions};
 use process_introspection_export::{Fields, FileKind, FileRecord, Record};
 
-use crate::commands::unread::Unread;
+use crate::commands::cached_files::lacks;
 use crate::failure::{continue_unless, warn, Failure};
 use crate::options::mounts::ProcOption;
 use crate::options::output::OutputOptions;
 use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
-use crate::text::{counted, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,7 +68,7 @@ impl Arguments {
         if let Some(found) = found {
             self.write(&found, &mut sink)?;
             sink.finish()?;
-            remark(&found, self.deadline);
+            lacks(&found, self.deadline).iter().for_each(warn);
         }
         Ok(())
     }
@@ -104,49 +101,4 @@ impl Arguments {
         }
         Ok(())
     }
-}
-
-/// Warns of what the list lacks.
-fn remark(found: &PageCache, deadline: Duration) {
-    let mut unread = Unread::default();
-    for error in &found.unread {
-        // An error of the library is about a process.
-        let _ = unread.add(error.clone().into());
-    }
-    unread.lines().iter().for_each(warn);
-    for files in &found.uncounted {
-        warn(uncounted(files, deadline));
-    }
-    if !found.is_each_once {
-        warn(
-            "files of overlay file systems may have pages in common, which this kernel does not \
-             show (Linux 6.6 does): other-files is unknown",
-        );
-    }
-}
-
-fn uncounted(files: &UncountedFiles, deadline: Duration) -> String {
-    let count = counted(files.count as u64, "file", "files");
-    let verb = if files.count == 1 { "is" } else { "are" };
-    let why = match files.reason {
-        UncountedReason::Silent => format!("the file system did not answer within {deadline:?}"),
-        UncountedReason::Served => "opening a file of a FUSE server can drop its pages".to_owned(),
-        UncountedReason::UnknownFileSystem => {
-            "what opening a file does there is not known".to_owned()
-        }
-        UncountedReason::Refused => {
-            "this user may not open them, or may not know their pages".to_owned()
-        }
-        UncountedReason::Leased => "another process has a lease on them".to_owned(),
-        UncountedReason::TooLarge => {
-            "larger than 256 GiB, on an overlay file system or before Linux 6.5".to_owned()
-        }
-        _ => "they could not be counted".to_owned(),
-    };
-    let place = match (&files.file_system, &files.mount_point) {
-        (Some(kind), Some(point)) => format!(" of {} ({kind})", printable(point)),
-        _ => String::new(),
-    };
-    let example = printable(&files.example);
-    format!("{count}{place} {verb} not counted, such as {example}: {why}")
 }

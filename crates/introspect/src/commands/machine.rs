@@ -1,20 +1,27 @@
 //! `introspect machine`: the memory of the whole machine, each frame in one use and with one
 //! payer.
 
+use std::ops::ControlFlow;
+
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use process_introspection::{Cgroup, MemoryBalance, MemoryCgroups};
+use process_introspection::{
+    Cgroup, FrameRun, FrameRuns, FrameTally, FrameUse, MemoryBalance, MemoryCgroups,
+    MemoryCounters, Mounts,
+};
 use process_introspection_dataset::lake::StoredMachine;
 use process_introspection_export::{
     Extra, Fields, FrameGroupRecord, FrameGrouping, FrameUseRecord, Layout, MachinePicture,
     MachineRecord, MetricRecord, Record,
 };
+use process_introspection_picture::map::buckets::{Buckets, Square};
+use process_introspection_picture::svg;
 
 use crate::control::launch::WalkContext;
-use crate::failure::Failure;
+use crate::failure::{continue_unless, Failure};
 use crate::options::from::{as_user, no_frames, FromOptions};
 use crate::options::mounts::MountOptions;
-use crate::options::output::OutputOptions;
+use crate::options::output::{with_pictures, OutputOptions};
 use crate::options::sorting::SortOptions;
 use crate::output::description::Described;
 use crate::output::sink::Sink;
@@ -33,7 +40,8 @@ pub(crate) const MANUAL: &str = include_str!("manual/machine.txt");
 /// Show what the machine's memory is used for, and who pays for it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES,
-    mut_arg("from", |from| from.conflicts_with_all(["procfs", "sysfs"])))]
+    mut_arg("from", |from| from.conflicts_with_all(["procfs", "sysfs"])),
+    mut_arg("format", with_pictures))]
 pub(crate) struct Arguments {
     /// List frames by their use, payer or place
     #[arg(long, value_name = "GROUP", value_enum)]
@@ -89,6 +97,11 @@ impl Arguments {
             let message = "--sort and --top are for lists: use them with --by";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
+        if self.output.is_picture() && (self.by.is_some() || self.contiguity) {
+            let message = "--format svg shows all of the machine: it is not for --by and \
+                           --contiguity";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
         self.sorting.check(self.layout().fields)
     }
 
@@ -104,28 +117,52 @@ impl Arguments {
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         if let Some(snapshot) = self.from.open()? {
-            let machine = as_user(|| snapshot.machine())?;
+            let mut counts = self.counts();
+            let machine = as_user(|| {
+                snapshot.machine_with(|_, run| {
+                    counts.iter_mut().for_each(|counts| add(counts, run));
+                    ControlFlow::Continue(())
+                })
+            })?;
             let StoredMachine { balance, cgroups } = machine.ok_or_else(|| no_frames(&snapshot))?;
             let context = WalkContext::default();
             let source: &dyn Described = &snapshot;
             let sink = Sink::open(&self.output, &self.layout(), Some(source), &[], context)?;
-            return self.write(&balance, |inode| cgroups.get(&inode).cloned(), sink);
+            let cgroup = |inode| cgroups.get(&inode).cloned();
+            return self.write(&balance, cgroup, counts.as_ref(), sink);
         }
         let mounts = self.mounts.mounts()?;
         let mut sink = Sink::open_for_frames(&self.output, &self.layout())?;
-        let progress = sink.progress();
-        let balance = MemoryBalance::take_with_progress(&mounts, |done, of| {
-            progress.passed_of(done, of);
-        })?;
+        let mut counts = self.counts();
+        let balance = match &mut counts {
+            Some(counts) => visit(&mounts, |run, done, of| {
+                add(counts, run);
+                sink.progress().passed_of(done, of);
+                sink.check()
+            })?,
+            None => {
+                let progress = sink.progress();
+                MemoryBalance::take_with_progress(&mounts, |done, of| {
+                    progress.passed_of(done, of);
+                })?
+            }
+        };
         sink.end_progress();
         let cgroups = MemoryCgroups::read_in(&mounts);
-        self.write(&balance, |inode| cgroups.get(inode), sink)
+        self.write(&balance, |inode| cgroups.get(inode), counts.as_ref(), sink)
+    }
+
+    /// Returns counts of the uses of frames for a picture.
+    fn counts(&self) -> Option<Buckets> {
+        let is_picture = self.output.is_picture();
+        is_picture.then(|| Square::counts(FrameUse::ALL.len()))
     }
 
     fn write(
         &self,
         balance: &MemoryBalance,
         cgroup: impl Fn(u64) -> Option<Cgroup>,
+        counts: Option<&Buckets>,
         mut sink: Sink,
     ) -> Result<(), Failure> {
         if self.contiguity {
@@ -135,6 +172,11 @@ impl Arguments {
         }
         let Some(by) = self.by else {
             let record = MachineRecord::new(balance, cgroup);
+            if let Some(counts) = counts {
+                let square = Square::new(counts, balance.census().page_size().bytes());
+                sink.draw(&svg::machine::draw(&record, Some(&square)))?;
+                return sink.finish();
+            }
             sink.write(&MachinePicture {
                 record: &record,
                 ascii: !has_utf8(),
@@ -162,4 +204,31 @@ impl Arguments {
         records.iter().try_for_each(|record| sink.write(record))?;
         sink.finish()
     }
+}
+
+/// Adds a run of frames to counts by use.
+fn add(counts: &mut Buckets, run: &FrameRun) {
+    let first = run.pfn.as_u64();
+    counts.add(first..first + run.pages, run.frame_use as u8);
+}
+
+/// Counts all frames in one pass that also passes each run to `each`, which can fail, with the
+/// number of frames that were passed and that of all.
+fn visit(
+    mounts: &Mounts,
+    mut each: impl FnMut(&FrameRun, u64, u64) -> Result<(), Failure>,
+) -> Result<MemoryBalance, Failure> {
+    let runs = FrameRuns::open_in(mounts)?;
+    let before = MemoryCounters::read_in(mounts)?;
+    let (mut tally, mut failed) = (FrameTally::of(&runs), None);
+    let of: u64 = runs.zones().iter().map(|zone| zone.present).sum();
+    let mut done = 0;
+    runs.visit(|run| {
+        tally.add(run);
+        done += run.pages;
+        continue_unless(&mut failed, each(run, done, of))
+    })?;
+    failed.map_or(Ok(()), Err)?;
+    let after = MemoryCounters::read_in(mounts)?;
+    Ok(MemoryBalance::new(tally.finish(), before, after))
 }

@@ -2,6 +2,8 @@
 //! subcommand must not know another one.
 
 mod address_check;
+mod cached_files;
+mod comparison;
 mod completions;
 mod details;
 mod diff;
@@ -18,13 +20,16 @@ mod pagetable;
 mod physical;
 mod prune;
 mod read;
+mod report;
 mod resident;
 mod selected;
 mod several;
 mod snapshot;
 mod snapshots;
 mod sources;
+mod summaries;
 mod summary;
+mod top;
 mod unread;
 
 #[cfg(test)]
@@ -69,7 +74,9 @@ pub(crate) enum Command {
     Frame(frame::Arguments),
     Owner(owner::Arguments),
     Machine(machine::Arguments),
+    Top(top::Arguments),
     Files(files::Arguments),
+    Report(report::Arguments),
     Read(read::Arguments),
     Snapshot(snapshot::Arguments),
     Snapshots(snapshots::Arguments),
@@ -96,6 +103,7 @@ impl Command {
             Self::Machine(machine) => machine.check(),
             Self::Snapshot(snapshot) => snapshot.check(),
             Self::Frame(frame) => frame.check(),
+            Self::Report(report) => report.check(),
             _ => Ok(()),
         }
     }
@@ -112,6 +120,8 @@ impl Command {
             Self::Object(object) => Some(&object.target.pid),
             Self::Read(read) => Some(&read.process.target.pid),
             Self::Snapshot(snapshot) => snapshot.target(),
+            Self::Top(top) => top.target(),
+            Self::Report(report) => report.target(),
             Self::Frame(_)
             | Self::Machine(_)
             | Self::Snapshots(_)
@@ -135,6 +145,7 @@ impl Command {
             Self::Pagetable(pagetable) => &pagetable.stats,
             Self::Owner(owner) => &owner.stats,
             Self::Snapshot(snapshot) => &snapshot.stats,
+            Self::Report(report) => &report.stats,
             Self::Diff(diff) => &diff.stats,
             _ => return None,
         })
@@ -162,7 +173,9 @@ impl Command {
             Self::Frame(frame) => frame.run(),
             Self::Owner(owner) => owner.run(),
             Self::Machine(machine) => machine.run(),
+            Self::Top(top) => top.run(),
             Self::Files(files) => files.run(),
+            Self::Report(report) => report.run(),
             Self::Read(read) => read.run(),
             Self::Snapshot(snapshot) => snapshot.run(),
             Self::Snapshots(snapshots) => snapshots.run(),
@@ -188,7 +201,9 @@ fn manual(subcommand: &str) -> &'static str {
         "frame" => frame::MANUAL,
         "owner" => owner::MANUAL,
         "machine" => machine::MANUAL,
+        "top" => top::MANUAL,
         "files" => files::MANUAL,
+        "report" => report::MANUAL,
         "read" => read::MANUAL,
         "snapshot" => snapshot::MANUAL,
         "snapshots" => snapshots::MANUAL,

@@ -9,16 +9,17 @@ use clap::{value_parser, Args};
 use process_introspection::{PageSize, Process};
 use process_introspection_dataset::lake::Snapshot;
 use process_introspection_export::{Extra, Layout, PhysicalRecord, Record};
+use process_introspection_picture::svg::physical::Picture;
 
-use crate::commands::several::{warn_of, Several};
+use crate::commands::several::{warn_of, Identity, Several};
 use crate::commands::sources::with_sources;
 use crate::control::launch::{launch, WalkContext};
 use crate::failure::{continue_unless, Failure};
 use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
-use crate::options::output::OutputOptions;
+use crate::options::output::{with_pictures, OutputOptions};
 use crate::options::pid::TargetText;
-use crate::options::processes::ProcessesArguments;
+use crate::options::processes::{ProcessesArguments, PICTURE_OF_ONE};
 use crate::options::selection::Selection;
 use crate::options::stats::StatsOption;
 use crate::output::fold::Fold;
@@ -56,7 +57,8 @@ pub(crate) const MANUAL: &str = include_str!("manual/physical.txt");
     mut_arg("all", |all| all.conflicts_with_all(["freeze", "command", "at_exit", "after", "on"])),
     mut_arg("deadline", |deadline| {
         deadline.conflicts_with_all(["command", "at_exit", "after", "on"])
-    }))]
+    }),
+    mut_arg("format", with_pictures))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     process: ProcessesArguments,
@@ -106,6 +108,12 @@ impl Arguments {
         }
         if !self.launch.is_present() {
             self.process.check()?;
+            self.process.check_picture(self.output.is_picture())?;
+        }
+        if self.output.is_picture() && (self.details || self.vm_flags) {
+            let message = "--details and --vm-flags have no effect on --format svg, which shows \
+                           neither facts of pages nor flags";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
         self.from.check(self.process.targets())?;
         self.launch
@@ -168,6 +176,11 @@ impl Arguments {
         let layout = self.layout(&reader.nodes, false);
         let sink = Sink::open(&self.output, &layout, Some(process), &ranges, context)?;
         let mut writer = self.writer(sink, remarks, selection, process.page_size());
+        if self.output.is_picture() {
+            let identity = Identity::of_source(process)?;
+            let page = process.page_size().bytes();
+            writer.picture = Some(Box::new(Picture::new(page, Some(identity.fields()))));
+        }
         let mut failed = None;
         reader.read(process, ranges, |region, details| {
             let passed = writer.sink.passed(region.virt);
@@ -182,6 +195,9 @@ impl Arguments {
 
     /// Lists the memory of several processes.
     fn several(&self, several: &Several, selection: &Selection<'_>) -> Result<(), Failure> {
+        if self.output.is_picture() {
+            return Err(Failure::Message(PICTURE_OF_ONE.to_owned()));
+        }
         let reader = self.reader(several.nodes()?);
         match several {
             Several::Stored { snapshot, .. } => self.require_details(snapshot)?,
@@ -243,6 +259,7 @@ impl Arguments {
             address: selection.address(),
             page_size,
             unknown: 0,
+            picture: None,
         }
     }
 

@@ -3,15 +3,16 @@
 use clap::Args;
 use process_introspection::{PageSize, ResidentRegion};
 use process_introspection_export::{Extra, Record, ResidentRecord};
+use process_introspection_picture::svg::resident::Picture;
 
 use crate::commands::several::{warn_of, Identity, Listing, Several};
 use crate::commands::sources::with_sources;
 use crate::control::launch::WalkContext;
 use crate::failure::Failure;
 use crate::options::from::FromOptions;
-use crate::options::output::OutputOptions;
+use crate::options::output::{with_pictures, OutputOptions};
 use crate::options::pid::TargetText;
-use crate::options::processes::ProcessesArguments;
+use crate::options::processes::{ProcessesArguments, PICTURE_OF_ONE};
 use crate::options::stats::StatsOption;
 use crate::output::remarks::Remarks;
 use crate::output::sink::Sink;
@@ -32,7 +33,8 @@ pub(crate) const MANUAL: &str = include_str!("manual/resident.txt");
 /// List what is in memory, without physical addresses
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES,
-    mut_arg("from", |from| from.conflicts_with_all(["stats", "freeze", "procfs", "sysfs", "deadline"])))]
+    mut_arg("from", |from| from.conflicts_with_all(["stats", "freeze", "procfs", "sysfs", "deadline"])),
+    mut_arg("format", with_pictures))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     process: ProcessesArguments,
@@ -56,6 +58,7 @@ impl Arguments {
     /// Refuses options that have no effect.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         self.process.check()?;
+        self.process.check_picture(self.output.is_picture())?;
         self.from.check(self.process.targets())
     }
 
@@ -85,6 +88,14 @@ impl Arguments {
             )?,
             is_backed_only: self.backed,
             page_size: process.page_size(),
+            picture: match self.output.is_picture() {
+                true => {
+                    let identity = Identity::of_source(process)?;
+                    let page = process.page_size().bytes();
+                    Some(Box::new(Picture::new(page, Some(identity.fields()))))
+                }
+                false => None,
+            },
         };
         for &range in &ranges {
             for region in process.resident(range)? {
@@ -93,6 +104,9 @@ impl Arguments {
                 writer.add(&region, None)?;
             }
         }
+        if let Some(picture) = writer.picture {
+            writer.sink.draw(&picture.finish())?;
+        }
         writer.sink.finish()?;
         writer.remarks.finish(process, &selection);
         Ok(())
@@ -100,6 +114,9 @@ impl Arguments {
 
     /// Lists the memory of several processes.
     fn several(&self, several: &Several) -> Result<(), Failure> {
+        if self.output.is_picture() {
+            return Err(Failure::Message(PICTURE_OF_ONE.to_owned()));
+        }
         let selection = self.process.selection()?;
         let layout = ResidentRecord::LAYOUT.with(&[Extra::Process]);
         let mut writer = Writer {
@@ -107,6 +124,7 @@ impl Arguments {
             sink: several.open_sink(&self.output, &layout)?,
             is_backed_only: self.backed,
             page_size: several.page_size()?,
+            picture: None,
         };
         let selected = selection.to_shared();
         let unread = several.list(&mut writer, move |process, give| {
@@ -132,6 +150,8 @@ struct Writer {
     remarks: Remarks,
     is_backed_only: bool,
     page_size: PageSize,
+    /// Picture in place of a list.
+    picture: Option<Box<Picture>>,
 }
 
 impl Writer {
@@ -143,7 +163,14 @@ impl Writer {
         self.remarks.listed(Some(&region.mapping), region.backing);
         let mut record = ResidentRecord::new(region, self.page_size);
         record.process = process.map(Identity::fields);
-        self.sink.write(&record)
+        match &mut self.picture {
+            Some(picture) => {
+                picture.add(&record);
+                self.sink.drawn();
+                Ok(())
+            }
+            None => self.sink.write(&record),
+        }
     }
 }
 

@@ -58,6 +58,14 @@ impl Identity {
         }
     }
 
+    /// Returns the process of a source.
+    pub(crate) fn of_source(source: &Source<'_>) -> Result<Self, Failure> {
+        match source {
+            Source::Live(process) => Self::of(process),
+            Source::Stored(process) => Ok(Self::of_stored(process.row())),
+        }
+    }
+
     fn of(process: &Process) -> Result<Self, Failure> {
         let unique = process.unique_pid()?;
         Ok(Self {

@@ -51,6 +51,11 @@ impl FromOptions {
         Ok(())
     }
 
+    /// Returns the host that is named.
+    pub(crate) fn host(&self) -> Option<&OsStr> {
+        self.host.as_deref()
+    }
+
     /// Opens the snapshot with the user's own rights; `None` without `--from`.
     pub(crate) fn open(&self) -> Result<Option<Snapshot>, Failure> {
         let from = self.from.as_deref();

@@ -15,6 +15,11 @@ use crate::options::selection::{RangeArgument, Selection};
 /// Time without progress after which a process is given up.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// Error of a picture of several processes.
+pub(crate) const PICTURE_OF_ONE: &str =
+    "--format svg shows the addresses of one process: give one PID; introspect summary and \
+     introspect machine have pictures of several and of all";
+
 // A subcommand with other processes than these says so by `mut_arg`.
 #[derive(Debug, Args)]
 pub(crate) struct ProcessesArguments {
@@ -75,6 +80,17 @@ impl ProcessesArguments {
             _ => return Ok(()),
         };
         Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
+    }
+
+    /// Refuses several processes for a picture, which has the addresses of one.
+    pub(crate) fn check_picture(&self, is_picture: bool) -> Result<(), clap::Error> {
+        match is_picture && (self.all || self.targets().len() > 1) {
+            true => Err(clap::Error::raw(
+                ErrorKind::ArgumentConflict,
+                PICTURE_OF_ONE,
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Returns the selected addresses of each process. With `--all` there is no PID, and the

@@ -1,7 +1,7 @@
 //! Sink of a walk's records: a format, a destination, and the progress line.
 
 use std::collections::HashMap;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 
 use process_introspection::AddrRange;
 use process_introspection_dataset::stream::Stream;
@@ -21,11 +21,13 @@ use crate::output::progress::Progress;
 /// Size of the output buffer.
 pub(crate) const BUFFER: usize = 64 << 10;
 
-/// Writer of text, or of a stream.
+/// Writer of text, of a stream, or of a picture.
 #[derive(Debug)]
 enum Form {
     Text(Writer<BufWriter<Output>>),
     Arrow(Box<Stream<BufWriter<Output>>>),
+    /// Of a picture that is drawn when all records are known, see [`Sink::draw`].
+    Picture(BufWriter<Output>),
 }
 
 impl Form {
@@ -33,6 +35,8 @@ impl Form {
         match self {
             Self::Text(writer) => writer.write(record),
             Self::Arrow(stream) => stream.write(record),
+            // Usage errors leave no such output.
+            Self::Picture(_) => Err(io::Error::other("no picture shows these records")),
         }
     }
 
@@ -40,6 +44,7 @@ impl Form {
         match self {
             Self::Text(writer) => writer.flush(),
             Self::Arrow(stream) => stream.flush(),
+            Self::Picture(out) => out.flush(),
         }
     }
 
@@ -47,6 +52,7 @@ impl Form {
         match self {
             Self::Text(writer) => writer.finish(),
             Self::Arrow(stream) => stream.finish(),
+            Self::Picture(out) => Ok(out),
         }
     }
 }
@@ -158,11 +164,15 @@ impl Sink {
             .map_err(|error| place.open(&error))?;
         let interruption = out.interruption().or(context.launched);
         let (width, is_terminal) = (out.width(), out.is_terminal());
-        if is_terminal && options.format == Format::Arrow {
-            return Err(Failure::Message(
-                "--format arrow is for programs, not for a terminal: give -o FILE or a pipe"
-                    .to_owned(),
-            ));
+        let for_programs = match options.format {
+            Format::Arrow => Some("arrow"),
+            Format::Svg => Some("svg"),
+            Format::Text(_) => None,
+        };
+        if let Some(format) = for_programs.filter(|_| is_terminal) {
+            return Err(Failure::Message(format!(
+                "--format {format} is for programs, not for a terminal: give -o FILE or a pipe"
+            )));
         }
         let is_unbuffered = is_terminal && context.freeze.is_none();
         let out = Output::new(out, context.freeze.is_some());
@@ -171,6 +181,7 @@ impl Sink {
             Format::Arrow => {
                 Stream::begin(out, layout, describe()).map(|stream| Form::Arrow(Box::new(stream)))
             }
+            Format::Svg => Ok(Form::Picture(out)),
             Format::Text(format) => Writer::begin(format, out, layout, width).map(|writer| {
                 Form::Text(match is_terminal {
                     true => writer.for_terminal(),
@@ -238,6 +249,20 @@ impl Sink {
                 false => Ok(()),
             }
         });
+        written.map_err(|error| self.place.write(&error))
+    }
+
+    /// Records that a record is part of a picture.
+    pub(crate) fn drawn(&self) {
+        self.progress.record();
+    }
+
+    /// Writes the picture of all records.
+    pub(crate) fn draw(&mut self, picture: &str) -> Result<(), Failure> {
+        let Form::Picture(out) = &mut self.writer else {
+            return Err(Failure::Message("the output is no picture".to_owned()));
+        };
+        let written = self.progress.suspend(|| out.write_all(picture.as_bytes()));
         written.map_err(|error| self.place.write(&error))
     }
 

@@ -81,6 +81,20 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Adds frames of one class to a cell of the finest level, each at most once.
+    ///
+    /// # Panics
+    /// If there is no such cell or class.
+    pub fn add_to_cell(&mut self, cell: usize, frames: u32, class: u8) {
+        assert!(usize::from(class) < self.classes, "class {class}");
+        self.counts[cell * self.classes + usize::from(class)] += frames;
+    }
+
+    /// Returns the number of cells of the finest level.
+    pub fn cells(&self) -> usize {
+        self.counts.len() / self.classes
+    }
+
     /// Returns the number of frames of each class in a cell of the finest level.
     pub fn counts(&self, cell: usize) -> &[u32] {
         &self.counts[cell * self.classes..][..self.classes]
@@ -121,7 +135,7 @@ impl<'a> Tally<'a> {
 
 impl Cell {
     /// Returns the cell with these numbers of frames of each class.
-    fn of(counts: &[u64]) -> Self {
+    pub(crate) fn of(counts: &[u64]) -> Self {
         let all: u64 = counts.iter().sum();
         let mut most = 0;
         for (class, &count) in counts.iter().enumerate() {

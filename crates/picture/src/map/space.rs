@@ -31,7 +31,13 @@ impl Space {
     /// Returns the line of these ranges of frames of `page` bytes, which ascend and do not
     /// overlap.
     pub fn new(page: u64, ranges: impl IntoIterator<Item = Range<u64>>) -> Self {
-        let unit = (UNIT / page).max(1);
+        Self::aligned(page, 1, ranges)
+    }
+
+    /// Returns the line of these ranges, as [`Space::new`], in which places keep their
+    /// alignment also up to `frames`, a power of two.
+    pub fn aligned(page: u64, frames: u64, ranges: impl IntoIterator<Item = Range<u64>>) -> Self {
+        let unit = (UNIT / page).max(1).max(frames);
         let mut pieces = Vec::<Piece>::new();
         for range in ranges.into_iter().filter(|range| !range.is_empty()) {
             let start = range.start / unit * unit;

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use process_introspection_core::Pfn;
 
@@ -38,6 +39,19 @@ pub fn compare_frames<E>(
     before: impl IntoIterator<Item = Result<FrameRun, E>>,
     after: impl IntoIterator<Item = Result<FrameRun, E>>,
 ) -> Result<Vec<FrameChange>, E> {
+    compare_frames_with(before, after, |_, _| {})
+}
+
+/// As [`compare_frames`], and passes all runs of frames, ascending, to `each` with their uses the
+/// first and the second time, changed or not; `None` for a use is no RAM that is online.
+///
+/// # Errors
+/// The first error of a stream.
+pub fn compare_frames_with<E>(
+    before: impl IntoIterator<Item = Result<FrameRun, E>>,
+    after: impl IntoIterator<Item = Result<FrameRun, E>>,
+    mut each: impl FnMut([Option<FrameUse>; 2], Range<u64>),
+) -> Result<Vec<FrameChange>, E> {
     let mut first = Side::new(before.into_iter())?;
     let mut second = Side::new(after.into_iter())?;
     let mut found = HashMap::<Uses, FrameChange>::new();
@@ -55,23 +69,33 @@ pub fn compare_frames<E>(
         run = match run {
             Some((same, start, _)) if same == uses => Some((same, start, next)),
             other => {
-                add(&mut found, other);
+                add(&mut found, other, &mut each);
                 Some((uses, at, next))
             }
         };
         at = next;
     }
-    add(&mut found, run);
+    add(&mut found, run, &mut each);
     let mut found: Vec<_> = found.into_values().collect();
     found.sort_by_key(|change| (Reverse(change.frames), change.before, change.after));
     Ok(found)
 }
 
 /// Adds a run to the changes, if its use changed.
-fn add(found: &mut HashMap<Uses, FrameChange>, run: Option<(Uses, u64, u64)>) {
-    let Some(((before, after), start, end)) = run.filter(|((one, other), ..)| one != other) else {
+fn add(
+    found: &mut HashMap<Uses, FrameChange>,
+    run: Option<(Uses, u64, u64)>,
+    each: &mut impl FnMut([Option<FrameUse>; 2], Range<u64>),
+) {
+    let Some(((before, after), start, end)) = run else {
         return;
     };
+    if before.is_some() || after.is_some() {
+        each([before, after], start..end);
+    }
+    if before == after {
+        return;
+    }
     let change = found.entry((before, after)).or_insert(FrameChange {
         before,
         after,

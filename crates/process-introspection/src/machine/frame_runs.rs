@@ -2,7 +2,7 @@
 //! Reads the kernel's facts of frames; knows no process, no counter and no total.
 
 use std::num::NonZero;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
@@ -91,6 +91,12 @@ impl FrameRuns {
     /// Returns whether the kernel has memory cgroups.
     pub fn has_payers(&self) -> bool {
         self.frames.has_cgroups()
+    }
+
+    /// Returns the ranges of frames that the runs cover, ascending. Ranges of several zones can
+    /// touch.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.pieces.iter().map(|piece| piece.frames.clone())
     }
 
     /// Passes the runs to `each`, ascending, which can break off. Each frame is in one run. A

@@ -24,6 +24,11 @@ use crate::text_files::{read_at, read_of};
 /// library supports (`USER_HZ`, include/asm-generic/param.h, Linux 5.10 to 7.2).
 const TICKS_PER_SECOND: u64 = 100;
 
+/// Returns the time of a start since boot, of field 22 of `stat`.
+pub(super) fn started(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * (1000 / TICKS_PER_SECOND))
+}
+
 /// Facts about a process, from its files in proc.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,7 +84,7 @@ impl ProcessInfo {
         Ok(Self {
             parent,
             uid,
-            started: Duration::from_millis(ticks * (1000 / TICKS_PER_SECOND)),
+            started: started(ticks),
             is_kernel_thread: flags & PF_KTHREAD != 0,
             command: OsString::from_vec(command),
             exe: exe.ok().map(OsString::from_vec),

@@ -2,6 +2,7 @@
 //! mappings; they read no frames and walk no page map.
 
 pub(crate) mod cgroup;
+pub(crate) mod counters;
 pub(crate) mod find;
 pub(crate) mod info;
 mod location;

@@ -26,7 +26,10 @@ const BATCH: usize = 4096;
 /// Progress of a walk for a summary.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum SummaryStep {
+pub enum SummaryStep<'a> {
+    /// This region was added. Without addresses it is resident at most, see
+    /// [`Process::resident_regions`].
+    Region(&'a PhysicalRegion),
     /// These addresses were passed.
     Passed(AddrRange),
     /// A mapping is complete.
@@ -75,7 +78,7 @@ impl Process {
         &self,
         ranges: &[AddrRange],
         map: &PhysicalMap,
-        watch: impl FnMut(SummaryStep) -> ControlFlow<()>,
+        watch: impl FnMut(SummaryStep<'_>) -> ControlFlow<()>,
     ) -> Result<Summary, Error> {
         self.summary_with(ranges, &SummaryOptions::new(map), watch)
     }
@@ -88,7 +91,7 @@ impl Process {
         &self,
         ranges: &[AddrRange],
         options: &SummaryOptions<'_>,
-        watch: impl FnMut(SummaryStep) -> ControlFlow<()>,
+        watch: impl FnMut(SummaryStep<'_>) -> ControlFlow<()>,
     ) -> Result<Summary, Error> {
         let read;
         let settings = match options.settings {
@@ -267,7 +270,7 @@ impl Batch {
     }
 }
 
-impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
+impl<W: FnMut(SummaryStep<'_>) -> ControlFlow<()>> Walk<'_, W> {
     fn physical(
         &mut self,
         ranges: &[AddrRange],
@@ -341,6 +344,9 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
+                if (self.watch)(SummaryStep::Region(&region)).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
             passed = Some(region.virt);
         }
@@ -413,8 +419,13 @@ impl<W: FnMut(SummaryStep) -> ControlFlow<()>> Walk<'_, W> {
                         return Ok(());
                     }
                 }
-                if (self.watch)(SummaryStep::Passed(region.virt)).is_break() {
-                    return Ok(());
+                for step in [
+                    SummaryStep::Region(&region),
+                    SummaryStep::Passed(region.virt),
+                ] {
+                    if (self.watch)(step).is_break() {
+                        return Ok(());
+                    }
                 }
             }
         }

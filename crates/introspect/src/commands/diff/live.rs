@@ -7,7 +7,7 @@ use process_introspection::{
 };
 use process_introspection_export::ChangeKind;
 
-use super::results::{Checked, Compared, Results};
+use crate::commands::comparison::results::{Checked, Compared, Results};
 use crate::control::interruption::sleep_until;
 use crate::failure::Failure;
 use crate::output::sink::Sink;
@@ -53,7 +53,7 @@ pub(super) fn watch(
             walked => walked.map(|()| false)?,
         };
         is_different |= results.differ();
-        results.write(sink)?;
+        results.visit(|record| sink.write(record))?;
         sink.flush()?;
         if has_ended {
             break;
@@ -71,5 +71,5 @@ fn walk<'a>(
 ) -> Result<impl RegionSource<Failure> + 'a, Failure> {
     let regions = process.walk(..).split_page_sizes().iter()?;
     let recorder = Recorder::new(IteratedRegions::new(regions), recording);
-    Ok(Checked::<_, Error>::new(sink, recorder))
+    Ok(Checked::<Sink, _, Error>::new(sink, recorder))
 }

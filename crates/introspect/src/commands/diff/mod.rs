@@ -2,8 +2,6 @@
 //! the memory of one from time to time.
 
 mod live;
-mod results;
-mod stored;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,14 +10,15 @@ use std::time::Duration;
 use clap::{value_parser, Args, ValueHint};
 use process_introspection_export::{ChangeRecord, FrameChangeRecord, Record};
 
-use crate::failure::Failure;
+use crate::commands::comparison::stored::Snapshots;
+use crate::failure::{warn, Failure};
 use crate::options::from::open_snapshot;
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputOptions;
 use crate::options::pid::TargetText;
 use crate::options::stats::StatsOption;
 use crate::output::sink::Sink;
-use stored::Snapshots;
+use crate::text::counted;
 
 const USAGE: &str = "\
 introspect diff [OPTIONS] <A> <B>
@@ -110,13 +109,24 @@ impl Arguments {
             if self.frames {
                 let layout = &FrameChangeRecord::LAYOUT;
                 let mut sink = Sink::open_for_processes(&self.output, layout, Some(described))?;
-                let is_different = snapshots.compare_frames(&mut sink)?;
+                let changes = snapshots.compare_frames(&sink, |_, _| {})?;
+                sink.end_progress();
+                changes.iter().try_for_each(|record| sink.write(record))?;
                 sink.finish()?;
-                return Ok(is_different);
+                return Ok(!changes.is_empty());
             }
             let layout = &ChangeRecord::LAYOUT;
             let mut sink = Sink::open_for_processes(&self.output, layout, Some(described))?;
-            let is_different = snapshots.compare(&self.pid, &mut sink)?;
+            let (results, unread) = snapshots.compare(&self.pid, &sink)?;
+            sink.end_progress();
+            let is_different = results.differ();
+            results.visit(|record| sink.write(record))?;
+            if unread > 0 {
+                warn(format_args!(
+                    "{} not compared: not read in one of the snapshots",
+                    counted(unread, "process was", "processes were")
+                ));
+            }
             sink.finish()?;
             return Ok(is_different);
         };

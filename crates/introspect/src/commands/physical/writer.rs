@@ -3,6 +3,7 @@
 
 use process_introspection::PageSize;
 use process_introspection_export::{self as export, Folded, PhysicalRecord};
+use process_introspection_picture::svg::physical::Picture;
 
 use super::reader::Region;
 use crate::commands::several::{Identity, Listing};
@@ -28,6 +29,8 @@ pub(super) struct Writer {
     pub(super) page_size: PageSize,
     /// Number of regions whose details are unknown.
     pub(super) unknown: u64,
+    /// Picture in place of a list.
+    pub(super) picture: Option<Box<Picture>>,
 }
 
 impl Writer {
@@ -61,7 +64,10 @@ impl Writer {
     }
 
     /// Completes the output, and returns the remarks about it.
-    pub(super) fn finish(self) -> Result<Remarks, Failure> {
+    pub(super) fn finish(mut self) -> Result<Remarks, Failure> {
+        if let Some(picture) = self.picture {
+            self.sink.draw(&picture.finish())?;
+        }
         self.sink.finish()?;
         if self.unknown > 0 {
             warn(format_args!(
@@ -104,7 +110,14 @@ impl Writer {
             record.set_byte(address);
         }
         record.details = details;
-        self.sink.write(&record)
+        match &mut self.picture {
+            Some(picture) => {
+                picture.add(&record);
+                self.sink.drawn();
+                Ok(())
+            }
+            None => self.sink.write(&record),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
 
 use clap::ValueEnum;
 use process_introspection::{
@@ -14,6 +13,7 @@ use process_introspection_export::{DeviceNumber, GroupRecord, Name, UnusedHugePa
 
 use crate::commands::unread::Unread;
 use crate::failure::Failure;
+use crate::grouping::Property;
 use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
 
@@ -82,26 +82,30 @@ impl By {
         summary: &Summary,
         mappings: Vec<MappingSummary>,
     ) -> Result<Vec<(GroupKey, GroupPart)>, Failure> {
-        let key = match self {
-            Self::Mapping => return Ok(of_mappings(summary, mappings)),
-            Self::All => GroupKey::named(""),
-            _ => self.key(process)?,
+        if self == Self::Mapping {
+            return Ok(of_mappings(summary, mappings));
+        }
+        let name = match self.property() {
+            Some(property) => {
+                let info = process.info()?;
+                property.name(info.command(), info.uid, info.cgroup.as_ref())
+            }
+            None => Vec::new(),
         };
+        let key = GroupKey::named(name);
         Ok(vec![(key, GroupPart::of_process(summary, mappings))])
     }
 
-    fn key(self, process: &Process) -> Result<GroupKey, Failure> {
-        let info = process.info()?;
-        let cgroup = info.cgroup.as_ref();
-        let text = |text: Option<&String>| text.cloned().unwrap_or_default().into_bytes();
-        Ok(GroupKey::named(match self {
-            Self::Cgroup => cgroup.map_or(Vec::new(), |cgroup| cgroup.path.as_bytes().to_vec()),
-            Self::Unit => text(cgroup.and_then(|cgroup| cgroup.unit.as_ref())),
-            Self::Container => text(cgroup.and_then(|cgroup| cgroup.container.as_ref())),
-            Self::Command => info.command().as_bytes().to_vec(),
-            Self::User => info.uid.to_string().into_bytes(),
-            Self::All | Self::Mapping => Vec::new(),
-        }))
+    /// Returns the property that the processes of a row have in common; `None` if it is none.
+    fn property(self) -> Option<Property> {
+        match self {
+            Self::Cgroup => Some(Property::Cgroup),
+            Self::Unit => Some(Property::Unit),
+            Self::Container => Some(Property::Container),
+            Self::Command => Some(Property::Command),
+            Self::User => Some(Property::User),
+            Self::All | Self::Mapping => None,
+        }
     }
 }
 

@@ -18,17 +18,19 @@ use process_introspection::{
 };
 use process_introspection_dataset::tables::mappings::MappingRow;
 use process_introspection_export::{
-    GroupRecord, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord, UsageRecord,
+    GroupRecord, Layout, MappingUsageRecord, Record, SummaryPicture, SummaryRecord,
 };
+use process_introspection_picture::svg;
 
 use crate::commands::selected::Selected;
+use crate::commands::summaries::{missing, rank};
 use crate::control::launch::{launch, WalkContext};
 use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
-use crate::options::output::OutputOptions;
+use crate::options::output::{with_pictures, OutputOptions};
 use crate::options::pid::TargetText;
 use crate::options::selection::MappingOption;
 use crate::options::sorting::SortOptions;
@@ -59,7 +61,8 @@ pub(crate) const MANUAL: &str = include_str!("../manual/summary.txt");
     mut_arg("from", |from| from.conflicts_with_all([
         "stats",
         "deadline", "vm_flags", "freeze", "procfs", "sysfs", "at_exit", "after", "on", "command",
-    ])))]
+    ])),
+    mut_arg("format", with_pictures))]
 pub(crate) struct Arguments {
     /// Processes: PID, unique PID, `self`, or exact name
     #[arg(value_name = "PID", required_unless_present_any = ["all", "command"],
@@ -131,6 +134,11 @@ impl Arguments {
         {
             let message = "--mapping has no effect on a summary --from a snapshot, which has the \
                            numbers of whole processes: use it with --by-mapping";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        if self.output.is_picture() && (self.by_mapping || self.contiguity || self.by.is_some()) {
+            let message = "--format svg shows one process, or several beside each other: it is \
+                           not for --by-mapping, --by and --contiguity";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
         }
         let is_one = self.launch.is_present()
@@ -252,6 +260,9 @@ impl Arguments {
         }
         match self.by_mapping {
             true => write_mappings(slice::from_ref(found), &self.sorting, &mut sink)?,
+            false if self.output.is_picture() => {
+                sink.draw(&svg::summary::draw(record, &missing))?;
+            }
             false => sink.write(&SummaryPicture {
                 record,
                 missing: &missing,
@@ -311,12 +322,6 @@ fn sort_by_size(records: &mut [MappingUsageRecord<'_>]) {
     });
 }
 
-/// Returns the rank of memory in lists: by PSS and hugetlb, then by other sizes.
-fn rank(usage: &UsageRecord) -> (Option<u64>, u64, u64) {
-    let mapped = usage.resident + usage.hugetlb;
-    (usage.pss.map(|pss| pss + usage.hugetlb), mapped, usage.virt)
-}
-
 /// Summarizes a process.
 fn summarize(
     process: &Process,
@@ -344,25 +349,4 @@ fn summarize(
         record: SummaryRecord::new(pid, &command, &summary, process.page_size().bytes()),
         mappings: Mappings::Live(Box::new(summary), mappings),
     })
-}
-
-/// Returns what a summary lacks, and why.
-fn missing(summary: &SummaryRecord) -> Vec<String> {
-    let mut missing = Vec::new();
-    if summary.total.zero.is_none() {
-        missing.push(
-            "addresses need CAP_SYS_ADMIN: without it no PSS, USS, page sizes, extents, nodes, \
-             and the zero page counts as resident"
-                .to_owned(),
-        );
-    } else if summary.total.pss.is_none() {
-        missing.push(
-            "the kernel's files on page frames are root's: without them no PSS, USS, page sizes"
-                .to_owned(),
-        );
-    }
-    if summary.huge_pages.is_none() {
-        missing.push("this kernel does not report huge pages (Linux 6.7 does)".to_owned());
-    }
-    missing
 }

@@ -10,10 +10,12 @@ use process_introspection_export::{
     Extra, GroupRecord, HugePagesRecord, Layout, MappingUsageRecord, ProcessLine, Record,
     SummaryRecord, TotalLine, UsageRecord,
 };
+use process_introspection_picture::svg;
 
 use super::groups::{self, By, GroupKey, Grouped};
-use super::{missing, rank, summarize, write_mappings, Arguments, Found, Mappings};
+use super::{summarize, write_mappings, Arguments, Found, Mappings};
 use crate::commands::selected::Selected;
+use crate::commands::summaries::{missing, rank};
 use crate::commands::unread::Unread;
 use crate::failure::{continue_unless, warn, Failure};
 use crate::output::sink::Sink;
@@ -132,10 +134,10 @@ pub(super) fn several(
     mounts: &Mounts,
     selected: &[Selected],
 ) -> Result<(), Failure> {
-    if arguments.output.is_table() && arguments.vm_flags {
+    if (arguments.output.is_table() || arguments.output.is_picture()) && arguments.vm_flags {
         return Err(Failure::Message(
-            "--vm-flags is for one process, or for --format json, jsonl, csv or arrow: the table of \
-             several does not show it"
+            "--vm-flags is for one process, or for --format json, jsonl, csv or arrow: table and \
+             picture of several do not show it"
                 .to_owned(),
         ));
     }
@@ -280,6 +282,9 @@ fn write_processes(
     let mut records: Vec<_> = records.collect();
     let total = is_table.then(|| total(&records)).flatten();
     arguments.sorting.arrange(&mut records)?;
+    if arguments.output.is_picture() {
+        return sink.draw(&svg::summary::draw_several(&records));
+    }
     for record in &records {
         match is_table {
             true => sink.write(&ProcessLine(record))?,

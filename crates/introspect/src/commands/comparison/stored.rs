@@ -1,21 +1,22 @@
 //! Two snapshots of one boot, compared in one pass over both. Must not know running
 //! processes.
 
-use process_introspection::{compare_frames, NoRegions, PageSize};
+use std::ops::Range;
+
+use process_introspection::{compare_frames_with, FrameUse, NoRegions, PageSize};
 use process_introspection_dataset::lake::{LakeError, RegionPass, Snapshot};
 use process_introspection_export::{ChangeKind, FrameChangeRecord};
 
 use super::results::{Checked, Compared, Results};
-use crate::failure::{warn, Failure};
+use super::Watch;
+use crate::failure::Failure;
 use crate::options::from::{as_user, no_frames};
 use crate::options::pid::TargetText;
-use crate::output::sink::Sink;
 use crate::source::stored::is_named;
-use crate::text::counted;
 
 /// Two snapshots that can be compared.
 #[derive(Debug)]
-pub(super) struct Snapshots {
+pub(crate) struct Snapshots {
     before: Snapshot,
     after: Snapshot,
     base: PageSize,
@@ -33,7 +34,7 @@ struct Member {
 impl Snapshots {
     /// Checks that the snapshots are of one boot of one machine: unique PIDs of different
     /// boots say nothing of each other.
-    pub(super) fn new(before: Snapshot, after: Snapshot) -> Result<Self, Failure> {
+    pub(crate) fn new(before: Snapshot, after: Snapshot) -> Result<Self, Failure> {
         let boots = [&before, &after].map(|snapshot| snapshot.row().boot_id.clone());
         if boots[0] != boots[1] {
             let of = |snapshot: &Snapshot| {
@@ -63,38 +64,50 @@ impl Snapshots {
         })
     }
 
+    /// Returns the first snapshot.
+    pub(crate) fn first(&self) -> &Snapshot {
+        &self.before
+    }
+
     /// Returns the second snapshot.
-    pub(super) fn second(&self) -> &Snapshot {
+    pub(crate) fn second(&self) -> &Snapshot {
         &self.after
     }
 
-    /// Writes the uses of frames that changed, and returns whether any did.
-    pub(super) fn compare_frames(&self, sink: &mut Sink) -> Result<bool, Failure> {
+    /// Returns the uses of frames that changed, and passes the uses of all runs of frames at both
+    /// times to `each`, changed or not.
+    pub(crate) fn compare_frames(
+        &self,
+        watch: &impl Watch,
+        each: impl FnMut([Option<FrameUse>; 2], Range<u64>),
+    ) -> Result<Vec<FrameChangeRecord>, Failure> {
         let runs = |snapshot: &Snapshot| {
             let rows = as_user(|| snapshot.frames(0..=u64::MAX))?;
             let rows = rows.ok_or_else(|| no_frames(snapshot))?;
             let id = snapshot.entry().id();
-            let sink = &*sink;
             Ok::<_, Failure>(rows.map(move |row| {
-                sink.check()?;
+                watch.check()?;
                 row?.run(None).ok_or_else(|| {
                     Failure::Message(format!("snapshot {id} has frames of an unknown use"))
                 })
             }))
         };
-        let changes = compare_frames(runs(&self.before)?, runs(&self.after)?)?;
-        sink.end_progress();
+        let changes = compare_frames_with(runs(&self.before)?, runs(&self.after)?, each)?;
         let [before_at, after_at] =
             [&self.before, &self.after].map(|snapshot| snapshot.row().head.taken_at);
-        for change in &changes {
-            let record = FrameChangeRecord::new(change, before_at, after_at, self.base);
-            sink.write(&record)?;
-        }
-        Ok(!changes.is_empty())
+        let changes = changes.iter();
+        let changes =
+            changes.map(|change| FrameChangeRecord::new(change, before_at, after_at, self.base));
+        Ok(changes.collect())
     }
 
-    /// Writes what differs, and returns whether anything does.
-    pub(super) fn compare(&self, pids: &[TargetText], sink: &mut Sink) -> Result<bool, Failure> {
+    /// Returns what differs, and the number of processes that were not read in one of the
+    /// snapshots.
+    pub(crate) fn compare<W: Watch>(
+        &self,
+        pids: &[TargetText],
+        watch: &W,
+    ) -> Result<(Results, u64), Failure> {
         let members = self.members(pids)?;
         let only = match &members[..] {
             [one] => Some(one.unique_pid),
@@ -107,15 +120,16 @@ impl Snapshots {
         let mut results = Results::new(before_at, after_at);
         let (count, mut unread) = (members.len(), 0);
         for (index, member) in members.into_iter().enumerate() {
-            sink.passed_processes(index, count);
+            watch.passed_processes(index, count);
             let Member {
                 unique_pid,
                 process,
                 before: was_read,
                 after: is_read,
             } = member;
-            let of =
-                |pass| Checked::<_, LakeError>::new(sink, RegionPass::process(pass, unique_pid));
+            let of = |pass| {
+                Checked::<W, _, LakeError>::new(watch, RegionPass::process(pass, unique_pid))
+            };
             let base = self.base;
             match (was_read, is_read) {
                 (Some(false), _) | (_, Some(false)) => {
@@ -143,16 +157,7 @@ impl Snapshots {
                 }
             }
         }
-        sink.end_progress();
-        let is_different = results.differ();
-        results.write(sink)?;
-        if unread > 0 {
-            warn(format_args!(
-                "{} not compared: not read in one of the snapshots",
-                counted(unread, "process was", "processes were")
-            ));
-        }
-        Ok(is_different)
+        Ok((results, unread))
     }
 
     /// Returns the processes of both snapshots by unique PID, or those that are named.

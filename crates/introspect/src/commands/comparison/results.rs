@@ -10,15 +10,15 @@ use process_introspection::{
 };
 use process_introspection_export::{ChangeKind, ChangeOf, ChangeRecord, Decimal, Name, Time};
 
+use super::Watch;
 use crate::failure::Failure;
-use crate::output::sink::Sink;
 
 /// Process that was compared.
 #[derive(Clone, Debug)]
-pub(super) struct Compared {
-    pub(super) pid: Option<u32>,
-    pub(super) unique_pid: Option<u64>,
-    pub(super) command: Vec<u8>,
+pub(crate) struct Compared {
+    pub(crate) pid: Option<u32>,
+    pub(crate) unique_pid: Option<u64>,
+    pub(crate) command: Vec<u8>,
 }
 
 /// Changes of a process.
@@ -34,7 +34,7 @@ struct Found {
 /// Results of the comparison of two times. Memory use grows with the number of mappings
 /// that differ.
 #[derive(Debug)]
-pub(super) struct Results {
+pub(crate) struct Results {
     before_at: Time,
     after_at: Time,
     found: Vec<Found>,
@@ -44,7 +44,7 @@ pub(super) struct Results {
 }
 
 impl Results {
-    pub(super) fn new(before_at: impl Into<Time>, after_at: impl Into<Time>) -> Self {
+    pub(crate) fn new(before_at: impl Into<Time>, after_at: impl Into<Time>) -> Self {
         Self {
             before_at: before_at.into(),
             after_at: after_at.into(),
@@ -56,7 +56,7 @@ impl Results {
     }
 
     /// Compares two streams of one process. `change` says whether it existed both times.
-    pub(super) fn compare(
+    pub(crate) fn compare(
         &mut self,
         process: Compared,
         change: ChangeKind,
@@ -92,17 +92,20 @@ impl Results {
     }
 
     /// Counts a process that could not be read at one of the times.
-    pub(super) fn add_unread(&mut self) {
+    pub(crate) fn add_unread(&mut self) {
         self.unread += 1;
     }
 
     /// Returns whether anything differs.
-    pub(super) fn differ(&self) -> bool {
+    pub(crate) fn differ(&self) -> bool {
         !self.found.is_empty()
     }
 
-    /// Writes the records: each process with its mappings, then the total.
-    pub(super) fn write(mut self, sink: &mut Sink) -> Result<(), Failure> {
+    /// Passes the records to `each`: each process with its mappings, then the total.
+    pub(crate) fn visit(
+        mut self,
+        mut each: impl FnMut(&ChangeRecord<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         self.found
             .sort_by_key(|found| (size(&found.changes), found.process.unique_pid));
         let times = ChangeRecord {
@@ -116,14 +119,14 @@ impl Results {
                 unique_pid: found.process.unique_pid.map(Decimal),
                 ..times
             };
-            sink.write(&ChangeRecord {
+            each(&ChangeRecord {
                 record: ChangeOf::Process,
                 change: found.change,
                 command: Name(&found.process.command),
                 ..with_subject(ChangeRecord::of(&found.changes), &of_process)
             })?;
             for mapping in &found.mappings {
-                sink.write(&with_subject(
+                each(&with_subject(
                     ChangeRecord::of_mapping(mapping),
                     &of_process,
                 ))?;
@@ -133,7 +136,7 @@ impl Results {
             let found = self.found.iter().filter(|found| found.change == change);
             Some(found.count() as u64)
         };
-        sink.write(&ChangeRecord {
+        each(&ChangeRecord {
             record: ChangeOf::Total,
             change: match self.found.is_empty() {
                 true => ChangeKind::Same,
@@ -169,25 +172,27 @@ fn size(changes: &MemoryChanges) -> (Reverse<u64>, Reverse<u64>) {
 }
 
 /// Source that ends with an error when a signal ended the command.
-pub(super) struct Checked<'a, S, E> {
-    sink: &'a Sink,
+pub(crate) struct Checked<'a, W, S, E> {
+    watch: &'a W,
     source: S,
     error: PhantomData<E>,
 }
 
-impl<'a, S: RegionSource<E>, E> Checked<'a, S, E> {
-    pub(super) fn new(sink: &'a Sink, source: S) -> Self {
+impl<'a, W: Watch, S: RegionSource<E>, E> Checked<'a, W, S, E> {
+    pub(crate) fn new(watch: &'a W, source: S) -> Self {
         Self {
-            sink,
+            watch,
             source,
             error: PhantomData,
         }
     }
 }
 
-impl<S: RegionSource<E>, E: Into<Failure>> RegionSource<Failure> for Checked<'_, S, E> {
+impl<W: Watch, S: RegionSource<E>, E: Into<Failure>> RegionSource<Failure>
+    for Checked<'_, W, S, E>
+{
     fn next_region(&mut self) -> Result<Option<&Attributed<PhysicalRegion>>, Failure> {
-        self.sink.check()?;
+        self.watch.check()?;
         self.source.next_region().map_err(Into::into)
     }
 }
