@@ -48,6 +48,7 @@ fn every_subcommand_that_takes_a_process_has_them_completed() {
         "pagetable",
         "object",
         "read",
+        "report",
         "snapshot",
         "top",
     ];
