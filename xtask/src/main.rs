@@ -49,7 +49,7 @@ enum Task {
     Edges,
     /// Write the generated files in docs: schemas, FIELDS, MESSAGES, the table in KERNELS
     Generate,
-    /// Compile what users get with the oldest Rust that is promised (1.85)
+    /// Compile the libraries with the oldest Rust that is promised (1.85)
     Msrv,
     /// Build with the oldest versions of dependencies that the manifests allow
     MinimalVersions,

@@ -69,13 +69,13 @@ pub(crate) fn msrv() -> Result<()> {
     }
     eprintln!("  {}", version.trim());
     let directory = target().join("msrv");
-    let users_packages = [
+    let promised = [
         "process-introspection",
         "libintrospection",
-        "introspect-cli",
+        "process-introspection-export",
     ];
     let mut check = cargo(&["check"]);
-    for package in users_packages {
+    for package in promised {
         check.args(["--package", package]);
     }
     run(check.env("RUSTC", rustc).env("CARGO_TARGET_DIR", directory))
