@@ -97,6 +97,11 @@ fn has_known_values(registers: &Registers) -> bool {
         && [0, 8].map(|at| word(&floating, vector + at)) == VECTOR
 }
 
+// Declared here: the oldest `libc` that the manifests allow does not have it.
+unsafe extern "C" {
+    fn sigqueue(pid: libc::pid_t, signal: libc::c_int, value: libc::sigval) -> libc::c_int;
+}
+
 #[test]
 fn registers_have_the_values_that_the_thread_has_loaded() {
     let target = Target::spawn_reporting(|report| {
@@ -288,7 +293,7 @@ fn no_signal_is_lost_or_repeated() {
                 sival_ptr: std::ptr::null_mut(),
             };
             // SAFETY: a signal to our own child.
-            sent += u64::from(unsafe { libc::sigqueue(pid, libc::SIGRTMIN(), value) } == 0);
+            sent += u64::from(unsafe { sigqueue(pid, libc::SIGRTMIN(), value) } == 0);
         }
         sent
     });
