@@ -71,24 +71,32 @@ fn compare(root: &Path, pids: &[&str], commands: &[Vec<&str>], formats: &[&str])
         }
         outputs
     };
+    // The first line of one output that another does not have.
+    let difference = |ones: &[(String, i32, String)], others: &[(String, i32, String)]| {
+        let mut both = ones.iter().zip(others);
+        let (one, other) = both.find(|(one, other)| one != other)?;
+        let mut lines = one.2.lines().zip(other.2.lines());
+        let line = lines.find(|(one, other)| one != other);
+        Some(format!("{} {} {}: {line:?}", one.0, one.1, other.1))
+    };
     let mut before = in_formats(&[]);
-    let mut different = None;
+    let (mut stored_differs, mut live_differs) = (None, None);
     for _ in 0..20 {
         snapshot(root, &[pids, &["--details"]].concat());
         let stored = in_formats(&["--from", text(root)]);
         let after = in_formats(&[]);
-        if before == after {
-            let mut both = after.iter().zip(&stored);
-            let Some((live, stored)) = both.find(|(live, stored)| live != stored) else {
-                return;
-            };
-            let mut lines = live.2.lines().zip(stored.2.lines());
-            let line = lines.find(|(live, stored)| live != stored);
-            different = Some(format!("{} {} {}: {line:?}", live.0, live.1, stored.1));
+        match difference(&before, &after) {
+            None => match difference(&after, &stored) {
+                None => return,
+                different => stored_differs = different,
+            },
+            different => live_differs = different,
         }
         before = after;
     }
-    panic!("the pages of {pids:?} never come to rest, or differ: {different:?}");
+    panic!(
+        "the pages of {pids:?} never come to rest ({live_differs:?}), or differ: {stored_differs:?}"
+    );
 }
 
 /// Removes numbers that other processes change, those of pages that they map as well, and
