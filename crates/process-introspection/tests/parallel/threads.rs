@@ -145,7 +145,9 @@ fn a_walk_starts_no_threads_for_cpus_that_another_walk_of_the_program_occupies()
     let [cpus, alone, beside] = *walker.addresses() else {
         panic!()
     };
-    assert_eq!((alone, beside), (cpus.min(8), cpus + 1));
+    assert_eq!(alone, cpus.min(8));
+    // Threads of the first walk can have ended meanwhile.
+    assert!((1..=cpus + 1).contains(&beside), "{beside} of {cpus}");
 }
 
 /// Before Linux 6.2 each thread counts up to 64 pages by itself; they are added
