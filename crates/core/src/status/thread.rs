@@ -276,13 +276,18 @@ fn read_place(
         return Ok(());
     };
     let headers = if_permitted(ProgramHeaders::read(&handle))?.flatten();
-    let Some(place) = if_permitted(suspension(thread))?.flatten() else {
+    let Some(mut place) = if_permitted(suspension(thread))?.flatten() else {
         return Ok(());
     };
     let stack = if_permitted(mapping_of(&handle, place.stack_pointer))?.flatten();
     // An exec in between would pair the facts of two memories.
     if if_permitted(handle.check_same_memory())?.is_none() {
         return Ok(());
+    }
+    // There the number is that of a register which keeps its value outside of calls
+    // (`syscall_get_nr`, arch/riscv/include/asm/syscall.h, Linux 6.12).
+    if cfg!(target_arch = "riscv64") && status.state != RunState::Sleeping {
+        place.system_call = None;
     }
     status.suspension = Some(place);
     status.stack = stack;
