@@ -5,10 +5,7 @@ use std::ops::ControlFlow;
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use process_introspection::{
-    Cgroup, FrameRun, FrameRuns, FrameTally, FrameUse, MemoryBalance, MemoryCgroups,
-    MemoryCounters, Mounts,
-};
+use process_introspection::{Cgroup, FrameRun, FrameRuns, FrameUse, MemoryBalance, MemoryCgroups};
 use process_introspection_dataset::lake::StoredMachine;
 use process_introspection_export::{
     Extra, Fields, FrameGroupRecord, FrameGrouping, FrameUseRecord, Layout, MachinePicture,
@@ -135,11 +132,18 @@ impl Arguments {
         let mut sink = Sink::open_for_frames(&self.output, &self.layout())?;
         let mut counts = self.counts();
         let balance = match &mut counts {
-            Some(counts) => visit(&mounts, |run, done, of| {
-                add(counts, run);
-                sink.progress().passed_of(done, of);
-                sink.check()
-            })?,
+            Some(counts) => {
+                let runs = FrameRuns::open_in(&mounts)?;
+                let (all, mut done, mut failed) = (runs.frames(), 0, None);
+                let balance = MemoryBalance::visit(&mounts, &runs, |run| {
+                    add(counts, run);
+                    done += run.pages;
+                    sink.progress().passed_of(done, all);
+                    continue_unless(&mut failed, sink.check())
+                })?;
+                failed.map_or(Ok(()), Err)?;
+                balance
+            }
             None => {
                 let progress = sink.progress();
                 MemoryBalance::take_with_progress(&mounts, |done, of| {
@@ -210,25 +214,4 @@ impl Arguments {
 fn add(counts: &mut Buckets, run: &FrameRun) {
     let first = run.pfn.as_u64();
     counts.add(first..first + run.pages, run.frame_use as u8);
-}
-
-/// Counts all frames in one pass that also passes each run to `each`, which can fail, with the
-/// number of frames that were passed and that of all.
-fn visit(
-    mounts: &Mounts,
-    mut each: impl FnMut(&FrameRun, u64, u64) -> Result<(), Failure>,
-) -> Result<MemoryBalance, Failure> {
-    let runs = FrameRuns::open_in(mounts)?;
-    let before = MemoryCounters::read_in(mounts)?;
-    let (mut tally, mut failed) = (FrameTally::of(&runs), None);
-    let of: u64 = runs.zones().iter().map(|zone| zone.present).sum();
-    let mut done = 0;
-    runs.visit(|run| {
-        tally.add(run);
-        done += run.pages;
-        continue_unless(&mut failed, each(run, done, of))
-    })?;
-    failed.map_or(Ok(()), Err)?;
-    let after = MemoryCounters::read_in(mounts)?;
-    Ok(MemoryBalance::new(tally.finish(), before, after))
 }

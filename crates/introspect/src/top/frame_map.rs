@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use process_introspection::{FrameRun, FrameUse, PageSize, PhysRange};
-use process_introspection_picture::map::pyramid::Tally;
+use process_introspection::{FrameRun, FrameUse, PageSize};
+use process_introspection_picture::map::pyramid::{self, Tally};
 use process_introspection_picture::map::space::Space;
 
 /// Level of the finest cells: 4^7 of them, more than a screen has.
@@ -38,34 +38,26 @@ impl MapCell {
                 *sum += u64::from(more);
             }
         }
-        let all: u64 = counts.iter().sum();
-        let uses = FrameUse::ALL.into_iter().zip(counts);
-        // The first of equals.
-        let most = uses.rev().max_by_key(|&(_, count)| count);
-        let most = most.filter(|_| all > 0);
+        let cell = pyramid::Cell::of(&counts);
         Self {
             address,
-            most: most.map(|(one, _)| one),
-            is_pure: most.is_some_and(|(_, count)| count == all),
+            most: cell.class.map(|class| FrameUse::ALL[usize::from(class)]),
+            is_pure: cell.purity == u8::MAX,
         }
     }
 }
 
 impl FrameMap {
-    /// Makes a map of the frames in these ranges of RAM, which ascend. `visit` passes all runs
-    /// of frames to its argument, in any order.
-    pub(crate) fn new<E>(
+    /// Makes a map of these ranges of frames, which ascend. `visit` passes all runs of frames to
+    /// its argument, in any order; its result is returned, too.
+    pub(crate) fn new<T, E>(
         page: PageSize,
-        ram: &[PhysRange],
-        visit: impl FnOnce(&mut dyn FnMut(&FrameRun)) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let frames = |range: &PhysRange| -> Range<u64> {
-            let (start, size) = (range.start().as_u64(), range.size());
-            (start >> page.shift())..((start + size) >> page.shift())
-        };
-        let space = Space::new(page.bytes(), ram.iter().map(frames));
+        ranges: impl IntoIterator<Item = Range<u64>>,
+        visit: impl FnOnce(&mut dyn FnMut(&FrameRun)) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        let space = Space::new(page.bytes(), ranges);
         let mut tally = Tally::new(&space, LEVEL, FrameUse::ALL.len());
-        visit(&mut |run| {
+        let visited = visit(&mut |run| {
             let start = run.pfn.as_u64();
             tally.add(start..start + run.pages, run.frame_use as u8);
         })?;
@@ -82,11 +74,12 @@ impl FrameMap {
             .iter()
             .rposition(|counts| counts.iter().any(|&count| count > 0));
         cells.truncate(last.map_or(0, |last| last + 1));
-        Ok(Self {
+        let map = Self {
             space,
             shift,
             cells,
-        })
+        };
+        Ok((map, visited))
     }
 
     /// Returns the address of the first frame of the last of the finest cells.
@@ -115,7 +108,7 @@ impl FrameMap {
 mod tests {
     use std::convert::Infallible;
 
-    use process_introspection::{FrameFlags, Pfn, PhysAddr};
+    use process_introspection::{FrameFlags, Pfn};
 
     use super::*;
 
@@ -135,7 +128,6 @@ mod tests {
     fn cells_have_the_most_frequent_use_at_any_resolution() {
         use FrameUse::{Anonymous, Free, Slab};
         let page = PageSize::SIZE_4K;
-        let ram = PhysRange::new(PhysAddr::new(0), PhysAddr::new(64 << 20)).unwrap();
         let runs = [
             run(0, 4096, Free),
             run(4096, 4000, Anonymous),
@@ -146,7 +138,8 @@ mod tests {
             runs.iter().for_each(each);
             Ok::<(), Infallible>(())
         };
-        let Ok(map) = FrameMap::new(page, &[ram], visit);
+        let ram = std::iter::once(0..(64 << 20) / page.bytes());
+        let Ok((map, ())) = FrameMap::new(page, ram, visit);
         let found = |count| -> Vec<_> {
             let cells = map.cells(count).0.into_iter();
             cells.map(|cell| (cell.most, cell.is_pure)).collect()

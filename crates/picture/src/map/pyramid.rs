@@ -134,8 +134,8 @@ impl<'a> Tally<'a> {
 }
 
 impl Cell {
-    /// Returns the cell with these numbers of frames of each class.
-    pub(crate) fn of(counts: &[u64]) -> Self {
+    /// Returns the cell with these numbers of frames of each class, at least one class.
+    pub fn of(counts: &[u64]) -> Self {
         let all: u64 = counts.iter().sum();
         let mut most = 0;
         for (class, &count) in counts.iter().enumerate() {

@@ -1,9 +1,12 @@
 //! Balance of the machine's memory: what was counted frame by frame, beside the counters of
 //! the kernel, and what neither explains.
 
+use std::ops::ControlFlow;
+
 use crate::error::Error;
-use crate::machine::census::FrameCensus;
+use crate::machine::census::{FrameCensus, FrameTally};
 use crate::machine::counters::{MemoryCounter, MemoryCounters};
+use crate::machine::frame_runs::{FrameRun, FrameRuns};
 use crate::machine::frame_use::FrameUse;
 use crate::named::named_values;
 use crate::process::mounts::Mounts;
@@ -181,6 +184,26 @@ impl MemoryBalance {
         Ok(Self::new(census, before, after))
     }
 
+    /// Counts all frames on this thread, with counters below these mounts, and passes each run
+    /// to `each`, ascending, which can break off: the census is then that of the frames before.
+    ///
+    /// # Errors
+    /// Errors of the system.
+    pub fn visit(
+        mounts: &Mounts,
+        runs: &FrameRuns,
+        mut each: impl FnMut(&FrameRun) -> ControlFlow<()>,
+    ) -> Result<Self, Error> {
+        let before = MemoryCounters::read_in(mounts)?;
+        let mut tally = FrameTally::of(runs);
+        runs.visit(|run| {
+            tally.add(run);
+            each(run)
+        })?;
+        let after = MemoryCounters::read_in(mounts)?;
+        Ok(Self::new(tally.finish(), before, after))
+    }
+
     /// Returns the balance of a census, and of the counters before and after it.
     pub fn new(census: FrameCensus, before: MemoryCounters, after: MemoryCounters) -> Self {
         Self {
@@ -193,6 +216,11 @@ impl MemoryBalance {
     /// Returns the census.
     pub fn census(&self) -> &FrameCensus {
         &self.census
+    }
+
+    /// Returns the counters as they were before the census.
+    pub fn counters_before(&self) -> &MemoryCounters {
+        &self.before
     }
 
     /// Returns the counters as they were after the census.

@@ -99,6 +99,11 @@ impl FrameRuns {
         self.pieces.iter().map(|piece| piece.frames.clone())
     }
 
+    /// Returns the number of all frames.
+    pub fn frames(&self) -> u64 {
+        self.ranges().map(|range| range.end - range.start).sum()
+    }
+
     /// Passes the runs to `each`, ascending, which can break off. Each frame is in one run. A
     /// run ends at the latest at a multiple of 2^18 frames and where a zone ends.
     ///
@@ -125,8 +130,7 @@ impl FrameRuns {
         add: impl Fn(&mut T, &FrameRun) + Sync,
         passed: impl Fn(u64, u64) + Sync,
     ) -> Result<Vec<T>, Error> {
-        let frames = |piece: &Piece| piece.frames.end - piece.frames.start;
-        let all = self.pieces.iter().map(frames).sum();
+        let all = self.frames();
         let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
         let work = || {
             let (mut state, mut reader) = (new(), Reader::new(&self.frames));
@@ -137,7 +141,7 @@ impl FrameRuns {
                     add(&mut state, run);
                     ControlFlow::Continue(())
                 })?;
-                let read = frames(piece);
+                let read = piece.frames.end - piece.frames.start;
                 passed(done.fetch_add(read, Ordering::Relaxed) + read, all);
             }
             Ok(state)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use process_introspection::{
-    page_cache, stream_processes, AddrRange, AdviceReading, FrameRuns, FrameTally, GroupPart, Host,
+    page_cache, stream_processes, AddrRange, AdviceReading, FrameRuns, GroupPart, Host,
     HugePageActivity, HugePageSettings, Mapping, MappingSummary, MemoryBalance, MemoryCgroups,
-    MemoryCounters, Mounts, PageCacheStep, PageSize, Parts, PassEvent, PassOptions, PhysicalMap,
-    Process, Summary, SummaryOptions, SummaryStep, UniquePid,
+    Mounts, PageCacheStep, PageSize, Parts, PassEvent, PassOptions, PhysicalMap, Process, Summary,
+    SummaryOptions, SummaryStep, UniquePid,
 };
 use process_introspection_export::{
     FileRecord, MachineRecord, MappingUsageRecord, MetricRecord, State, SummaryRecord, Time,
@@ -160,18 +160,14 @@ fn read_frames<'a>(
     };
     let end = runs.ranges().last().map_or(0, |range| range.end);
     task.begin_frames(of_frames(0, end));
-    let before = MemoryCounters::read_in(mounts)?;
-    let mut tally = FrameTally::of(runs);
     let mut failed = None;
-    runs.visit(|run| {
-        tally.add(run);
+    let balance = MemoryBalance::visit(mounts, runs, |run| {
         let zone = run.zone.and_then(|zone| runs.zones().get(zone));
         layers.add(run, zone.map(|zone| zone.node));
         let (start, pages) = (run.pfn.as_u64(), run.pages);
         continue_unless(&mut failed, task.passed(of_frames(start, start + pages)))
     })?;
     failed.map_or(Ok(()), Err)?;
-    let balance = MemoryBalance::new(tally.finish(), before, MemoryCounters::read_in(mounts)?);
     let cgroups = MemoryCgroups::read_in(mounts);
     document.machine = Some(MachineRecord::new(&balance, |inode| cgroups.get(inode)));
     for metric in MetricRecord::of_machine(&balance) {

@@ -2,9 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use process_introspection::{
-    FrameRuns, FrameTally, MemoryBalance, MemoryCgroups, MemoryCounters, Mounts,
-};
+use process_introspection::{FrameRuns, MemoryBalance, MemoryCgroups, Mounts};
 use process_introspection_dataset::lake::SnapshotWriter;
 use process_introspection_dataset::redaction::Redaction;
 use process_introspection_dataset::tables::frames::FrameRow;
@@ -23,14 +21,11 @@ pub(super) fn write(
 ) -> Result<(), Failure> {
     let runs = FrameRuns::open_in(mounts)?;
     let cgroups = MemoryCgroups::read_in(mounts);
-    let before = MemoryCounters::read_in(mounts)?;
     // Frames of one payer follow each other.
     let mut last = (None, Vec::new());
-    let all = runs.zones().iter().map(|zone| zone.present).sum();
+    let all = runs.frames();
     let (mut failed, mut done) = (None, 0);
-    let mut tally = FrameTally::of(&runs);
-    runs.visit(|run| {
-        tally.add(run);
+    let balance = MemoryBalance::visit(mounts, &runs, |run| {
         done += run.pages;
         if last.0 != run.cgroup {
             let cgroup = run.cgroup.and_then(|inode| cgroups.get(inode));
@@ -47,13 +42,15 @@ pub(super) fn write(
         continue_unless(&mut failed, written.and_then(|()| passed(done, all)))
     })?;
     failed.map_or(Ok(()), Err)?;
-    let after = MemoryCounters::read_in(mounts)?;
-    for (counters, moment) in [(&before, Moment::Before), (&after, Moment::After)] {
+    let counters = [
+        (balance.counters_before(), Moment::Before),
+        (balance.counters(), Moment::After),
+    ];
+    for (counters, moment) in counters {
         for row in MetricRow::of_counters(counters, moment) {
             writer.metric(&row)?;
         }
     }
-    let balance = MemoryBalance::new(tally.finish(), before, after);
     for metric in MetricRecord::of_machine(&balance) {
         writer.metric(&MetricRow::of_metric(metric))?;
     }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use process_introspection::{
-    Error, FrameRuns, FrameTally, MemoryBalance, MemoryCgroups, MemoryCounter, MemoryCounters,
-    Mounts, PhysicalMap,
+    Error, FrameRuns, MemoryBalance, MemoryCgroups, MemoryCounter, MemoryCounters, Mounts,
 };
 use process_introspection_export::MachineRecord;
 
@@ -22,20 +21,16 @@ pub(super) fn read(
     mounts: &Mounts,
     mut check: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Option<MachineContent>, Error> {
-    let before = MemoryCounters::read_in(mounts)?;
     let runs = match FrameRuns::open_in(mounts) {
         Ok(runs) => runs,
         Err(error) if error.is_permission_denied() || error.is_unsupported() => {
-            return Ok(Some(counters(&before, &error)));
+            return Ok(Some(counters(&MemoryCounters::read_in(mounts)?, &error)));
         }
         Err(error) => return Err(error),
     };
-    let ram = PhysicalMap::read_in(mounts)?.ram().unwrap_or_default();
-    let mut tally = FrameTally::of(&runs);
     let (mut count, mut is_complete) = (0, true);
-    let map = FrameMap::new(runs.page_size(), &ram, |each| {
-        runs.visit(|run| {
-            tally.add(run);
+    let (map, balance) = FrameMap::new(runs.page_size(), runs.ranges(), |each| {
+        MemoryBalance::visit(mounts, &runs, |run| {
             each(run);
             count += 1;
             if count % CHECKED != 0 {
@@ -49,8 +44,6 @@ pub(super) fn read(
     if !is_complete {
         return Ok(None);
     }
-    let after = MemoryCounters::read_in(mounts)?;
-    let balance = MemoryBalance::new(tally.finish(), before, after);
     let cgroups = MemoryCgroups::read_in(mounts);
     let record = MachineRecord::new(&balance, |inode| cgroups.get(inode));
     let content = MachineContent::Frames(Box::new(record), Box::new(map));

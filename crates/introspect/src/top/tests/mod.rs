@@ -7,9 +7,7 @@ mod terminal;
 
 use std::time::Duration;
 
-use process_introspection::{
-    Cgroup, FrameFlags, FrameRun, FrameUse, MappingKind, PageSize, Pfn, PhysAddr, PhysRange,
-};
+use process_introspection::{Cgroup, FrameFlags, FrameRun, FrameUse, MappingKind, PageSize, Pfn};
 use process_introspection_export::{
     BlockRecord, FrameUseRecord, FreeRecord, MachineRecord, NameBuf, PayerRecord,
     State as PageState,
@@ -195,14 +193,12 @@ fn machine() -> Machine {
         cgroup: None,
         zone: None,
     };
-    let range =
-        |start: u64, end: u64| PhysRange::new(PhysAddr::new(start), PhysAddr::new(end)).unwrap();
-    let ram = [range(0, 512 * MIB), range(4096 * MIB, 4608 * MIB)];
-    let map = FrameMap::new(page, &ram, |each| {
+    let frames = |start: u64, end: u64| start * MIB / 4096..end * MIB / 4096;
+    let map = FrameMap::new(page, [frames(0, 512), frames(4096, 4608)], |each| {
         uses.iter().map(run).for_each(|run| each(&run));
         Ok::<(), std::convert::Infallible>(())
     });
-    let Ok(map) = map;
+    let Ok((map, ())) = map;
     let bytes = |wanted: FrameUse| -> u64 {
         let of_it = uses.iter().filter(|(_, _, one)| *one == wanted);
         of_it.map(|(_, pages, _)| pages * 4096).sum()
