@@ -47,8 +47,11 @@ pub(crate) fn read(
         .frames();
     let (mut mappings, mut is_complete) = (Vec::new(), true);
     let summary = process.summary_with(&[AddrRange::ALL], &options, |step| {
-        if let SummaryStep::Mapping(mapping) = step {
-            mappings.push(mapping);
+        match step {
+            SummaryStep::Mapping(mapping) => mappings.push(mapping),
+            // A check costs more than a region.
+            SummaryStep::Region(_) => return ControlFlow::Continue(()),
+            _ => {}
         }
         let checked = check();
         is_complete &= checked.is_continue();
