@@ -92,6 +92,21 @@ fn hugetlb(frames: Option<&GroupFrames>, sum: u64) -> Option<u64> {
     }
 }
 
+impl GroupRecord<'_> {
+    /// Sorts records of groups: those with the most memory first, equals by their names.
+    pub fn sort_largest_first(records: &mut [Self]) {
+        records.sort_by(|one, other| {
+            let sizes = |record: &Self| {
+                let mapped = record.memory.zip(record.shared);
+                let mapped = mapped.map(|(own, shared)| own + shared);
+                (record.memory, mapped, record.pss, record.resident)
+            };
+            let by_size = sizes(other).cmp(&sizes(one));
+            by_size.then_with(|| one.group.0.cmp(other.group.0))
+        });
+    }
+}
+
 impl Record for GroupRecord<'_> {
     fn row(&self, row: &mut Row<'_>) {
         self.visit(row);

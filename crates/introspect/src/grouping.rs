@@ -21,16 +21,43 @@ pub(crate) enum Property {
     User,
 }
 
+/// Facts of a process by which it can be grouped.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Member<'a> {
+    /// Comm.
+    pub(crate) command: &'a [u8],
+    /// Effective user ID, if it is known.
+    pub(crate) uid: Option<u32>,
+    /// Path of the cgroup; empty if it is unknown.
+    pub(crate) cgroup: &'a [u8],
+    /// Unit of systemd.
+    pub(crate) unit: Option<&'a str>,
+    /// Identifier of the container.
+    pub(crate) container: Option<&'a str>,
+}
+
+impl<'a> Member<'a> {
+    /// Returns the facts of a process.
+    pub(crate) fn new(command: &'a OsStr, uid: u32, cgroup: Option<&'a Cgroup>) -> Self {
+        Self {
+            command: command.as_bytes(),
+            uid: Some(uid),
+            cgroup: cgroup.map_or(b"", |cgroup| cgroup.path.as_bytes()),
+            unit: cgroup.and_then(|cgroup| cgroup.unit.as_deref()),
+            container: cgroup.and_then(|cgroup| cgroup.container.as_deref()),
+        }
+    }
+}
+
 impl Property {
-    /// Returns the name of the group of a process with these facts; empty if it is in none.
-    pub(crate) fn name(self, command: &OsStr, uid: u32, cgroup: Option<&Cgroup>) -> Vec<u8> {
-        let text = |text: Option<&String>| text.cloned().unwrap_or_default().into_bytes();
+    /// Returns the name of the group of a process; empty if it is in none.
+    pub(crate) fn name(self, of: Member<'_>) -> Vec<u8> {
         match self {
-            Self::Command => command.as_bytes().to_vec(),
-            Self::Cgroup => cgroup.map_or(Vec::new(), |cgroup| cgroup.path.as_bytes().to_vec()),
-            Self::Unit => text(cgroup.and_then(|cgroup| cgroup.unit.as_ref())),
-            Self::Container => text(cgroup.and_then(|cgroup| cgroup.container.as_ref())),
-            Self::User => uid.to_string().into_bytes(),
+            Self::Command => of.command.into(),
+            Self::Cgroup => of.cgroup.into(),
+            Self::Unit => of.unit.unwrap_or_default().into(),
+            Self::Container => of.container.unwrap_or_default().into(),
+            Self::User => of.uid.map_or(Vec::new(), |uid| uid.to_string().into()),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use process_introspection::{Cgroup, MappingKind, ProcessInfo};
 use process_introspection_export::{MachineRecord, State as PageState};
 
-use crate::grouping::Property;
+use crate::grouping::{Member, Property};
 use crate::top::frame_map::FrameMap;
 
 /// Time since the start of the view.
@@ -44,7 +44,7 @@ pub(crate) struct Facts {
 impl Facts {
     /// Returns the name of the group of the process; empty if it is in none.
     pub(crate) fn group(&self, property: Property) -> Vec<u8> {
-        property.name(&self.command, self.uid, self.cgroup.as_ref())
+        property.name(Member::new(&self.command, self.uid, self.cgroup.as_ref()))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Groups of processes of a report, by each property that processes have in common. Must not
 //! know where processes come from.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use process_introspection::{Error, GroupPart, GroupScope, MemoryGroups, Mounts, PhysicalMap};
@@ -10,25 +9,26 @@ use process_introspection_picture::report::document::Document;
 use process_introspection_picture::report::json::List;
 use process_introspection_picture::report::records::ProcessFacts;
 
-/// Returns the name of the group of a process; empty if it is in none.
-type GroupName = fn(&ProcessFacts) -> Vec<u8>;
+use crate::grouping::{Member, Property};
 
 /// Properties that the processes of a group have in common.
-const PROPERTIES: [(&str, GroupName); 5] = [
-    ("command", |facts| facts.name.clone()),
-    ("cgroup", |facts| facts.cgroup.clone()),
-    ("unit", |facts| {
-        facts.unit.clone().unwrap_or_default().into()
-    }),
-    ("container", |facts| {
-        facts.container.clone().unwrap_or_default().into()
-    }),
-    ("user", |facts| {
-        facts
-            .user
-            .map_or(Vec::new(), |user| user.to_string().into())
-    }),
+const PROPERTIES: [(&str, Property); 5] = [
+    ("command", Property::Command),
+    ("cgroup", Property::Cgroup),
+    ("unit", Property::Unit),
+    ("container", Property::Container),
+    ("user", Property::User),
 ];
+
+fn member(facts: &ProcessFacts) -> Member<'_> {
+    Member {
+        command: &facts.name,
+        uid: facts.user,
+        cgroup: &facts.cgroup,
+        unit: facts.unit.as_deref(),
+        container: facts.container.as_deref(),
+    }
+}
 
 /// Groups of live processes, in which each frame counts once.
 #[derive(Debug, Default)]
@@ -37,8 +37,8 @@ pub(super) struct LiveGroups([MemoryGroups<Vec<u8>>; PROPERTIES.len()]);
 impl LiveGroups {
     /// Adds a process.
     pub(super) fn add(&mut self, facts: &ProcessFacts, part: &GroupPart) {
-        for (groups, (_, key)) in self.0.iter_mut().zip(PROPERTIES) {
-            groups.add_process([(key(facts), part.clone())]);
+        for (groups, (_, property)) in self.0.iter_mut().zip(PROPERTIES) {
+            groups.add_process([(property.name(member(facts)), part.clone())]);
         }
     }
 
@@ -68,12 +68,12 @@ pub(super) struct StoredGroups([BTreeMap<Vec<u8>, GroupRecord<'static>>; PROPERT
 impl StoredGroups {
     /// Adds a process.
     pub(super) fn add(&mut self, facts: &ProcessFacts, summary: &SummaryRecord) {
-        for (groups, (_, key)) in self.0.iter_mut().zip(PROPERTIES) {
-            let one = of_process(summary);
-            match groups.get_mut(&key(facts)) {
-                Some(group) => add(group, &one),
-                None => drop(groups.insert(key(facts), one)),
-            }
+        let one = of_process(summary);
+        for (groups, (_, property)) in self.0.iter_mut().zip(PROPERTIES) {
+            let group = groups.entry(property.name(member(facts)));
+            group
+                .and_modify(|group| add(group, &one))
+                .or_insert_with(|| one.clone());
         }
     }
 
@@ -128,14 +128,7 @@ fn add(sum: &mut GroupRecord<'_>, one: &GroupRecord<'_>) {
 
 /// Returns the groups in order, those with the most memory first.
 fn list(mut records: Vec<GroupRecord<'_>>) -> List {
-    records.sort_by_key(|record| {
-        let mapped = record
-            .memory
-            .zip(record.shared)
-            .map(|(own, shared)| own + shared);
-        let sizes = (record.memory, mapped, record.pss, record.resident);
-        (Reverse(sizes), record.group.0)
-    });
+    GroupRecord::sort_largest_first(&mut records);
     let mut list = Document::group_list();
     for record in &records {
         list.push(record);

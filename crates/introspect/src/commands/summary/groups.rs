@@ -1,7 +1,6 @@
 //! `introspect summary --by`: a row for each group of processes, or for each file that they
 //! map.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
@@ -13,7 +12,7 @@ use process_introspection_export::{DeviceNumber, GroupRecord, Name, UnusedHugePa
 
 use crate::commands::unread::Unread;
 use crate::failure::Failure;
-use crate::grouping::Property;
+use crate::grouping::{Member, Property};
 use crate::options::sorting::SortOptions;
 use crate::output::sink::Sink;
 
@@ -88,7 +87,7 @@ impl By {
         let name = match self.property() {
             Some(property) => {
                 let info = process.info()?;
-                property.name(info.command(), info.uid, info.cgroup.as_ref())
+                property.name(Member::new(info.command(), info.uid, info.cgroup.as_ref()))
             }
             None => Vec::new(),
         };
@@ -175,14 +174,7 @@ pub(super) fn write(
         .iter()
         .map(|(key, memory)| record(key, memory))
         .collect();
-    records.sort_by_key(|record| {
-        let mapped = record
-            .memory
-            .zip(record.shared)
-            .map(|(own, shared)| own + shared);
-        let sizes = (record.memory, mapped, record.pss, record.resident);
-        (Reverse(sizes), record.group.0)
-    });
+    GroupRecord::sort_largest_first(&mut records);
     sorting.arrange(&mut records)?;
     records.iter().try_for_each(|record| sink.write(record))?;
     if !is_table || records.is_empty() {
