@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 
 use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::mounts::MountOptions;
-use crate::options::pid::{TargetList, TargetText};
+use crate::options::pid::{only, TargetList, TargetText};
 use crate::options::range::RangeText;
 use crate::options::selection::{RangeArgument, Selection};
 
@@ -56,10 +56,7 @@ impl ProcessesArguments {
 
     /// Returns the process that is named, if one is.
     pub(crate) fn target(&self) -> Option<&TargetText> {
-        match self.targets() {
-            [one] => Some(one),
-            _ => None,
-        }
+        only(self.targets())
     }
 
     /// Returns how long a process may keep the others waiting.

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::options::from::{open_snapshot, FromOptions};
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputFile;
-use crate::options::pid::TargetText;
+use crate::options::pid::{only, TargetText};
 use crate::options::stats::StatsOption;
 use crate::output::destination::Destination;
 use crate::output::place::Place;
@@ -87,10 +87,7 @@ enum Scope<'a> {
 impl Arguments {
     /// Returns the process that is named, if one is.
     pub(crate) fn target(&self) -> Option<&TargetText> {
-        match &self.pids[..] {
-            [one] => Some(one),
-            _ => None,
-        }
+        only(&self.pids)
     }
 
     /// Refuses options that have no effect.

@@ -31,7 +31,7 @@ use crate::failure::{continue_unless, warn, Failure};
 use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::from::as_user;
 use crate::options::mounts::MountOptions;
-use crate::options::pid::TargetText;
+use crate::options::pid::{only, TargetText};
 use crate::options::stats::StatsOption;
 use crate::output::description;
 use crate::output::progress::Progress;
@@ -107,10 +107,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Returns the process that is named, if one is.
     pub(crate) fn target(&self) -> Option<&TargetText> {
-        match &self.pids[..] {
-            [one] => Some(one),
-            _ => None,
-        }
+        only(&self.pids)
     }
 
     /// Refuses options that have no effect.

@@ -31,7 +31,7 @@ use crate::options::from::FromOptions;
 use crate::options::launch::LaunchOptions;
 use crate::options::mounts::MountOptions;
 use crate::options::output::{with_pictures, OutputOptions};
-use crate::options::pid::TargetText;
+use crate::options::pid::{only, TargetText};
 use crate::options::selection::MappingOption;
 use crate::options::sorting::SortOptions;
 use crate::options::stats::StatsOption;
@@ -110,10 +110,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Returns the process that is named, if one is.
     pub(crate) fn target(&self) -> Option<&TargetText> {
-        match &self.pids[..] {
-            [one] => Some(one),
-            _ => None,
-        }
+        only(&self.pids)
     }
 
     /// Refuses options that have no effect.
