@@ -309,8 +309,50 @@ fn share(exact: &Exact) -> Amount {
     }
 }
 
-impl ProcessRow {
-    /// Returns an amount of its exact reading.
+/// Row with amounts of an exact reading.
+trait Measured {
+    /// Returns an amount of the reading, or why there is none.
+    fn amount(&self, of: impl Fn(&Exact) -> Amount) -> Amount;
+}
+
+const fn pss<R: Measured>(importance: u8) -> Column<R> {
+    column("PSS", 6, importance, |row, _| {
+        bytes(row.amount(|exact| Amount::of(exact.pss)))
+    })
+}
+
+const fn uss<R: Measured>(importance: u8) -> Column<R> {
+    column("USS", 6, importance, |row, _| {
+        bytes(row.amount(|exact| Amount::of(exact.uss)))
+    })
+}
+
+const fn swap<R: Measured>(importance: u8) -> Column<R> {
+    column("SWAP", 6, importance, |row, _| {
+        bytes(row.amount(|exact| Amount::Exact(exact.swap)))
+    })
+}
+
+const fn hugetlb<R: Measured>(importance: u8) -> Column<R> {
+    column("HUGETLB", 7, importance, |row, _| {
+        bytes(row.amount(|exact| Amount::Exact(exact.hugetlb)))
+    })
+}
+
+const fn huge<R: Measured>(importance: u8) -> Column<R> {
+    column("HUGE", 5, importance, |row, _| {
+        Cell::Amount(Unit::Share, row.amount(share))
+    })
+}
+
+const fn extents<R: Measured>(width: u16, importance: u8) -> Column<R> {
+    column("EXTENTS", width, importance, |row, _| {
+        let amount = row.amount(|exact| Amount::of(exact.extents));
+        Cell::Amount(Unit::Count, amount)
+    })
+}
+
+impl Measured for ProcessRow {
     fn amount(&self, of: impl Fn(&Exact) -> Amount) -> Amount {
         match (&self.exact, self.unread) {
             (Some((exact, _)), _) => of(exact),
@@ -318,7 +360,9 @@ impl ProcessRow {
             (None, None) => Amount::Pending(self.counted.resident),
         }
     }
+}
 
+impl ProcessRow {
     /// Returns the best that is known of its resident memory.
     pub(crate) fn resident(&self) -> Amount {
         match &self.exact {
@@ -348,28 +392,15 @@ impl Listed for ProcessRow {
             Cell::Text(uid.unwrap_or_default())
         }),
         column("RESIDENT", 8, 1, |row, _| bytes(row.resident())),
-        column("PSS", 6, 2, |row, _| {
-            bytes(row.amount(|exact| Amount::of(exact.pss)))
-        }),
-        column("USS", 6, 4, |row, _| {
-            bytes(row.amount(|exact| Amount::of(exact.uss)))
-        }),
+        pss(2),
+        uss(4),
         column("MEMORY", 6, 7, |row, _| {
             bytes(row.amount(|exact| Amount::of(exact.memory)))
         }),
-        column("SWAP", 6, 5, |row, _| {
-            bytes(row.amount(|exact| Amount::Exact(exact.swap)))
-        }),
-        column("HUGETLB", 7, 9, |row, _| {
-            bytes(row.amount(|exact| Amount::Exact(exact.hugetlb)))
-        }),
-        column("HUGE", 5, 6, |row, _| {
-            Cell::Amount(Unit::Share, row.amount(share))
-        }),
-        column("EXTENTS", 8, 7, |row, _| {
-            let amount = row.amount(|exact| Amount::of(exact.extents));
-            Cell::Amount(Unit::Count, amount)
-        }),
+        swap(5),
+        hugetlb(9),
+        huge(6),
+        extents(8, 7),
         column("AGE", 6, 3, |row, now| Cell::Age(row.age(now))),
         column("COMMAND", 14, 0, |row, _| {
             Cell::Text(printable_bytes(&row.counted.command))
@@ -392,7 +423,7 @@ impl Listed for ProcessRow {
     }
 }
 
-impl GroupRow {
+impl Measured for GroupRow {
     fn amount(&self, of: impl Fn(&Exact) -> Amount) -> Amount {
         match (&self.exact, self.unread) {
             (Some((exact, _)), _) => of(exact),
@@ -400,7 +431,15 @@ impl GroupRow {
             (None, None) => Amount::Pending(self.resident),
         }
     }
+}
 
+impl Measured for MappingRow {
+    fn amount(&self, of: impl Fn(&Exact) -> Amount) -> Amount {
+        of(&self.exact)
+    }
+}
+
+impl GroupRow {
     fn age(&self, now: Time) -> Age {
         match (&self.exact, self.unread) {
             (Some((_, at)), _) => Age::Read(now.saturating_sub(*at)),
@@ -420,12 +459,8 @@ impl Listed for GroupRow {
                 None => Amount::Estimate(row.resident),
             })
         }),
-        column("PSS", 6, 0, |row, _| {
-            bytes(row.amount(|exact| Amount::of(exact.pss)))
-        }),
-        column("USS", 6, 6, |row, _| {
-            bytes(row.amount(|exact| Amount::of(exact.uss)))
-        }),
+        pss(0),
+        uss(6),
         column("MEMORY", 6, 4, |row, _| {
             bytes(match row.memory {
                 Some(memory) => Amount::of(memory),
@@ -433,19 +468,10 @@ impl Listed for GroupRow {
             })
         }),
         column("CHARGED", 7, 5, |row, _| bytes(Amount::of(row.charged))),
-        column("SWAP", 6, 7, |row, _| {
-            bytes(row.amount(|exact| Amount::Exact(exact.swap)))
-        }),
-        column("HUGETLB", 7, 9, |row, _| {
-            bytes(row.amount(|exact| Amount::Exact(exact.hugetlb)))
-        }),
-        column("HUGE", 5, 8, |row, _| {
-            Cell::Amount(Unit::Share, row.amount(share))
-        }),
-        column("EXTENTS", 8, 9, |row, _| {
-            let amount = row.amount(|exact| Amount::of(exact.extents));
-            Cell::Amount(Unit::Count, amount)
-        }),
+        swap(7),
+        hugetlb(9),
+        huge(8),
+        extents(8, 9),
         column("AGE", 6, 3, |row, now| Cell::Age(row.age(now))),
         column("GROUP", 16, 0, |row, _| Cell::Text(group_name(&row.name))),
     ];
@@ -469,17 +495,11 @@ impl Listed for MappingRow {
         column("RESIDENT", 8, 1, |row, _| {
             bytes(Amount::Exact(row.exact.resident))
         }),
-        column("PSS", 6, 4, |row, _| bytes(Amount::of(row.exact.pss))),
-        column("SWAP", 6, 5, |row, _| bytes(Amount::Exact(row.exact.swap))),
-        column("HUGETLB", 7, 9, |row, _| {
-            bytes(Amount::Exact(row.exact.hugetlb))
-        }),
-        column("HUGE", 5, 6, |row, _| {
-            Cell::Amount(Unit::Share, share(&row.exact))
-        }),
-        column("EXTENTS", 7, 7, |row, _| {
-            Cell::Amount(Unit::Count, Amount::of(row.exact.extents))
-        }),
+        pss(4),
+        swap(5),
+        hugetlb(9),
+        huge(6),
+        extents(7, 7),
         column("LARGEST", 7, 8, |row, _| bytes(Amount::of(row.largest))),
         column("PROT", 4, 6, |row, _| Cell::Text(row.protection.to_owned())),
         column("KIND", 9, 8, |row, _| {
