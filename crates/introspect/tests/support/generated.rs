@@ -72,7 +72,11 @@ impl Machine {
         // Neighbours are alike more often than not, as in real memory.
         let coarse = mixed(run / 64);
         let fine = mixed(run ^ 0x5555);
-        let bits = if fine.is_multiple_of(4) { fine >> 8 } else { coarse };
+        let bits = if fine.is_multiple_of(4) {
+            fine >> 8
+        } else {
+            coarse
+        };
         let frame_use = USES[(bits % 8) as usize];
         let is_mapped = matches!(frame_use, FrameUse::Anonymous | FrameUse::PageCacheMapped);
         let mapcount = match (is_mapped, bits >> 3 & 3) {
