@@ -7,7 +7,7 @@ use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, CoreError, Errno, Operation, Result};
 use crate::proc_text::{number, Stat};
 use crate::process::ProcessDirectory;
-use crate::process::{first_dirent, no_proc, process_error, unique_pid, PathBuffer};
+use crate::process::{each_entry, no_proc, process_error, unique_pid, PathBuffer};
 use crate::sys;
 
 /// Entry of a list: a process that existed when its directory was read.
@@ -90,24 +90,17 @@ fn each_number(
     proc: &OwnedFd,
     mut each: impl FnMut(ListedPid) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
-    let mut entries = [0u8; 1024];
-    loop {
-        let len = match sys::getdents(proc.borrow(), &mut entries) {
-            Ok(0) => return Ok(()),
-            Ok(len) => len,
-            Err(errno) => return Err(failed(errno)),
+    let ended = each_entry(proc.borrow(), &mut [0; 1024], |name| {
+        let Some(pid) = name.strip_suffix(b"\0").and_then(number) else {
+            return ControlFlow::Continue(());
         };
-        let mut rest = &entries[..len];
-        while let Some((name, next)) = first_dirent(rest) {
-            rest = next;
-            let Some(pid) = name.strip_suffix(b"\0").and_then(number) else {
-                continue;
-            };
-            if each(ListedPid(pid))?.is_break() {
-                return Ok(());
-            }
+        match each(ListedPid(pid)) {
+            Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
+            Ok(ControlFlow::Break(())) => ControlFlow::Break(Ok(())),
+            Err(error) => ControlFlow::Break(Err(error)),
         }
-    }
+    });
+    ended.map_err(failed)?.unwrap_or(Ok(()))
 }
 
 /// Returns the parent of a process; `None` if the process has ended, or is hidden.

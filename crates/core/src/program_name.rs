@@ -1,9 +1,11 @@
 //! Name of a process's program: its path, or what the kernel has instead. Knows nothing of
 //! the file.
 
+use core::ops::ControlFlow;
+
 use crate::descriptor::BorrowedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
-use crate::process::{first_dirent, process_error, ProcessDirectory};
+use crate::process::{each_entry, process_error, ProcessDirectory};
 use crate::status::process::has_program;
 use crate::sys;
 
@@ -12,7 +14,7 @@ pub const LONGEST: usize = 4096;
 
 /// Stores the path of the program that a process executes, as the link `exe` shows it
 /// (absolute, with ` (deleted)` behind it if the file was deleted), and returns its length.
-/// Of a script it is that of its interpreter. A thread of the kernel and a zombie have no
+/// The program of a script is its interpreter. A thread of the kernel and a zombie have no
 /// program: their `comm` is stored, which has no slash in front.
 ///
 /// # Errors
@@ -43,29 +45,23 @@ fn link(dir: BorrowedFd<'_>, path: &[u8], buffer: &mut [u8; LONGEST]) -> Result<
 /// Reads the link of a thread that still has the program.
 fn of_other_threads(process: &ProcessDirectory, buffer: &mut [u8; LONGEST]) -> Result<usize> {
     let tasks = sys::openat(process.borrow(), b"task\0", sys::O_DIRECTORY).map_err(failed)?;
-    let mut entries = [0u8; 512];
-    loop {
-        let len = match sys::getdents(tasks.borrow(), &mut entries) {
-            // All have ended meanwhile.
-            Ok(0) => return comm(process, buffer),
-            Ok(len) => len,
-            Err(errno) => return Err(failed(errno)),
-        };
-        let mut rest = &entries[..len];
-        while let Some((name, next)) = first_dirent(rest) {
-            rest = next;
-            if !name.first().is_some_and(u8::is_ascii_digit) {
-                continue;
-            }
-            let flags = sys::O_PATH | sys::O_DIRECTORY;
-            let Ok(thread) = sys::openat(tasks.borrow(), name, flags) else {
-                continue;
-            };
-            match link(thread.borrow(), b"exe\0", buffer) {
-                Err(error) if error.errno() == Errno::ESRCH => {}
-                found => return found,
-            }
+    let found = each_entry(tasks.borrow(), &mut [0; 512], |name| {
+        if !name.first().is_some_and(u8::is_ascii_digit) {
+            return ControlFlow::Continue(());
         }
+        let flags = sys::O_PATH | sys::O_DIRECTORY;
+        let Ok(thread) = sys::openat(tasks.borrow(), name, flags) else {
+            return ControlFlow::Continue(());
+        };
+        match link(thread.borrow(), b"exe\0", buffer) {
+            Err(error) if error.errno() == Errno::ESRCH => ControlFlow::Continue(()),
+            found => ControlFlow::Break(found),
+        }
+    });
+    match found.map_err(failed)? {
+        Some(found) => found,
+        // All have ended meanwhile.
+        None => comm(process, buffer),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::addr::VirtAddr;
 use crate::descriptor::OwnedFd;
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::proc_text::{self, Suspension};
-use crate::process::{first_dirent, process_error, PathBuffer, ProcessHandle};
+use crate::process::{each_entry, process_error, PathBuffer, ProcessHandle};
 use crate::sys;
 
 /// Thread of a process, and its stack pointer.
@@ -35,26 +35,21 @@ pub fn each_thread(
     mut each: impl FnMut(ThreadStackPointer) -> ControlFlow<()>,
 ) -> Result<()> {
     let tasks = open_tasks(process)?;
-    let mut entries = [0u8; 512];
-    loop {
-        let len = match sys::getdents(tasks.borrow(), &mut entries) {
-            Ok(0) => break,
-            Ok(len) => len,
-            Err(errno) => return Err(failed(errno)),
+    let ended = each_entry(tasks.borrow(), &mut [0; 512], |name| {
+        let Some(tid) = number(name) else {
+            return ControlFlow::Continue(());
         };
-        let mut rest = &entries[..len];
-        while let Some((name, next)) = first_dirent(rest) {
-            rest = next;
-            let Some(tid) = number(name) else {
-                continue;
-            };
-            let stack_pointer = stack_pointer(&tasks, tid)?;
-            if each(ThreadStackPointer { tid, stack_pointer }).is_break() {
-                return Ok(());
+        match stack_pointer(&tasks, tid) {
+            Ok(stack_pointer) => {
+                each(ThreadStackPointer { tid, stack_pointer }).map_break(|()| Ok(()))
             }
+            Err(error) => ControlFlow::Break(Err(error)),
         }
+    });
+    match ended.map_err(failed)? {
+        Some(ended) => ended,
+        None => process.check_same_memory(),
     }
-    process.check_same_memory()
 }
 
 fn failed(errno: Errno) -> CoreError {

@@ -7,11 +7,13 @@
 //! mapping through a group does not identify its device, so all devices of VFIO are
 //! examined.
 
+use core::ops::ControlFlow;
+
 use super::{pci, sysfs, uio, DeviceMemory, Found, UnknownReason};
 use crate::addr::PhysAddr;
 use crate::error::Result;
 use crate::memtype;
-use crate::process::{first_dirent, PathBuffer, ProcessHandle};
+use crate::process::{each_entry, PathBuffer, ProcessHandle};
 use crate::sys;
 use crate::vma::Vma;
 
@@ -50,23 +52,22 @@ pub(super) fn of_any_device(process: &ProcessHandle, vma: &Vma) -> Result<Found>
     };
     let mut candidates = Candidates::default();
     // Names are `vfio` and a number: four of them fit.
-    let mut entries = [0u8; 128];
-    loop {
-        let len = match sys::getdents(class.borrow(), &mut entries) {
-            Ok(0) => return Ok(candidates.found()),
-            Ok(len) => len,
-            Err(_) => return Ok(Err(UnknownReason::Unconfirmed)),
-        };
-        let mut rest = &entries[..len];
-        while let Some((name, next)) = first_dirent(rest) {
-            rest = next;
-            let name = &name[..name.len() - 1];
-            if !name.starts_with(b".") {
-                let mut device = PathBuffer::new();
-                device.push(CLASS).push(b"/").push(name).push(b"/device");
-                candidates.add_device(process, &mut device, vma)?;
-            }
+    let failed = each_entry(class.borrow(), &mut [0; 128], |name| {
+        let name = &name[..name.len() - 1];
+        if name.starts_with(b".") {
+            return ControlFlow::Continue(());
         }
+        let mut device = PathBuffer::new();
+        device.push(CLASS).push(b"/").push(name).push(b"/device");
+        match candidates.add_device(process, &mut device, vma) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    });
+    match failed {
+        Ok(None) => Ok(candidates.found()),
+        Ok(Some(error)) => Err(error),
+        Err(_) => Ok(Err(UnknownReason::Unconfirmed)),
     }
 }
 

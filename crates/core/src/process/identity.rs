@@ -2,6 +2,8 @@
 //! exists: PIDs, unique PIDs, pidfds, the number in this `/proc` mount, threads that
 //! outlive the first one, the mark that an exec changes.
 
+use core::ops::ControlFlow;
+
 use super::{no_proc, process_error};
 use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{At, CoreError, Errno, Operation, Result};
@@ -182,39 +184,58 @@ pub(super) fn thread_with_memory(dir: &OwnedFd) -> Result<Option<(OwnedFd, ExecM
     };
     let mut entries = [0u8; 512];
     let mut failed = Ok(None);
+    let found = each_entry(tasks.borrow(), &mut entries, |name| {
+        if !name.first().is_some_and(u8::is_ascii_digit) {
+            return ControlFlow::Continue(());
+        }
+        match sys::openat(tasks.borrow(), name, sys::O_PATH | sys::O_DIRECTORY) {
+            Ok(thread) => match ExecMark::read(&thread) {
+                Ok(Some(mark)) => return ControlFlow::Break((thread, mark)),
+                Ok(None) => {}
+                Err(error) => failed = Err(error),
+            },
+            // The thread has ended.
+            Err(Errno::ENOENT | Errno::ESRCH) => {}
+            Err(errno) => failed = Err(process_error(errno, Operation::OpenProcess)),
+        }
+        ControlFlow::Continue(())
+    });
+    match found {
+        Ok(Some(found)) => Ok(Some(found)),
+        Ok(None) => failed,
+        // ENOENT: the task directory of a process that is being reaped.
+        Err(errno) => Err(process_error(errno, Operation::OpenProcess)),
+    }
+}
+
+/// Calls `each` with the names, with their NUL, of the entries of a directory from its position
+/// on, until that breaks off with a result; `None` at the end. Reads as many at a time as fit in
+/// `entries`.
+///
+/// Inlined, because the stack of a call is bounded.
+#[inline(always)]
+pub(crate) fn each_entry<B>(
+    directory: BorrowedFd<'_>,
+    entries: &mut [u8],
+    mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
+) -> core::result::Result<Option<B>, Errno> {
     loop {
-        let len = match sys::getdents(tasks.borrow(), &mut entries) {
-            Ok(0) => return failed,
-            Ok(len) => len,
-            // ENOENT: the task directory of a process that is being reaped.
-            Err(errno) => return Err(process_error(errno, Operation::OpenProcess)),
-        };
+        let len = sys::getdents(directory, entries)?;
+        if len == 0 {
+            return Ok(None);
+        }
         let mut rest = &entries[..len];
         while let Some((name, next)) = first_dirent(rest) {
             rest = next;
-            if !name.first().is_some_and(u8::is_ascii_digit) {
-                continue;
-            }
-            let thread = match sys::openat(tasks.borrow(), name, sys::O_PATH | sys::O_DIRECTORY) {
-                Ok(thread) => thread,
-                // The thread has ended.
-                Err(Errno::ENOENT | Errno::ESRCH) => continue,
-                Err(errno) => {
-                    failed = Err(process_error(errno, Operation::OpenProcess));
-                    continue;
-                }
-            };
-            match ExecMark::read(&thread) {
-                Ok(Some(mark)) => return Ok(Some((thread, mark))),
-                Ok(None) => {}
-                Err(error) => failed = Err(error),
+            if let ControlFlow::Break(result) = each(name) {
+                return Ok(Some(result));
             }
         }
     }
 }
 
 /// Returns the name, with its NUL, of the first `struct linux_dirent64`, and the rest.
-pub(crate) fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
+fn first_dirent(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     let size = u16::from_ne_bytes(entries.get(16..18)?.try_into().ok()?) as usize;
     let name = entries.get(19..size)?;
     let len = name.iter().position(|&byte| byte == 0)? + 1;

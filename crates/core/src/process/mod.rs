@@ -20,7 +20,7 @@ use crate::sys;
 pub use directory::ProcessDirectory;
 pub use frames::VisibleFrames;
 use identity::ExecMark;
-pub(crate) use identity::{first_dirent, PathBuffer};
+pub(crate) use identity::{each_entry, PathBuffer};
 pub use identity::{unique_pid, unique_pid_of_directory, Target};
 pub(crate) use program::ProgramHeaders;
 pub use program::WordSize;

@@ -1,6 +1,7 @@
 //! Status of a process: identities, times, signals, numbers of what it has. Knows no
 //! threads.
 
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 use super::{
@@ -12,7 +13,7 @@ use crate::descriptor::BorrowedFd;
 use crate::error::Result;
 use crate::proc_text::{number, number_of_base};
 use crate::process::{
-    first_dirent, Access, ProcessDirectory, ProcessHandle, ProgramHeaders, WordSize,
+    each_entry, Access, ProcessDirectory, ProcessHandle, ProgramHeaders, WordSize,
 };
 use crate::sys;
 use crate::vma::VmaCursor;
@@ -274,19 +275,11 @@ fn descriptors(process: &ProcessDirectory) -> Result<u32> {
     let size = sys::size_of_file(process.borrow(), b"fd\0").map_err(failed)?;
     let mut count = size;
     if size == 0 {
-        let mut entries = [0u8; 512];
-        loop {
-            let len = match sys::getdents(files.borrow(), &mut entries) {
-                Ok(0) => break,
-                Ok(len) => len,
-                Err(errno) => return Err(failed(errno)),
-            };
-            let mut rest = &entries[..len];
-            while let Some((name, next)) = first_dirent(rest) {
-                rest = next;
-                count += u64::from(name.first().is_some_and(u8::is_ascii_digit));
-            }
-        }
+        let passed = each_entry(files.borrow(), &mut [0; 512], |name| {
+            count += u64::from(name.first().is_some_and(u8::is_ascii_digit));
+            ControlFlow::<()>::Continue(())
+        });
+        passed.map_err(failed)?;
     }
     // This call has open the directory of the process and that of its descriptors.
     let held = if own { 2 } else { 0 };

@@ -1,6 +1,7 @@
 //! Threads of a process and the status of each. Knows no registers but those that the
 //! kernel shows of a thread that waits.
 
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 use super::{
@@ -12,7 +13,7 @@ use crate::descriptor::{BorrowedFd, OwnedFd};
 use crate::error::{CoreError, Errno, Operation, Result};
 use crate::proc_text::{number, Suspension};
 use crate::process::{
-    first_dirent, Access, PathBuffer, ProcessDirectory, ProcessHandle, ProgramHeaders,
+    each_entry, Access, PathBuffer, ProcessDirectory, ProcessHandle, ProgramHeaders,
 };
 use crate::sys;
 use crate::vma::VmaCursor;
@@ -133,21 +134,13 @@ impl Threads {
     pub fn each_id(&self, mut each: impl FnMut(u32)) -> Result<()> {
         // The position of a directory belongs to the descriptor.
         let tasks = sys::openat(self.tasks.borrow(), b".\0", sys::O_DIRECTORY).map_err(listing)?;
-        let mut entries = [0u8; 1024];
-        loop {
-            let len = match sys::getdents(tasks.borrow(), &mut entries) {
-                Ok(0) => return Ok(()),
-                Ok(len) => len,
-                Err(errno) => return Err(listing(errno)),
-            };
-            let mut rest = &entries[..len];
-            while let Some((name, next)) = first_dirent(rest) {
-                rest = next;
-                if let Some(tid) = name.strip_suffix(b"\0").and_then(number) {
-                    each(tid);
-                }
+        let passed = each_entry(tasks.borrow(), &mut [0; 1024], |name| {
+            if let Some(tid) = name.strip_suffix(b"\0").and_then(number) {
+                each(tid);
             }
-        }
+            ControlFlow::<()>::Continue(())
+        });
+        passed.map(|_| ()).map_err(listing)
     }
 
     /// Returns the status of one thread; `None` if it does not exist or has ended.

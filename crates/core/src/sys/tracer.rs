@@ -226,8 +226,8 @@ unsafe extern "C" fn child_main(shared: *mut Shared) -> ! {
 /// Makes this process end with the thread that started it, and after a time. Returns false
 /// if that thread has ended by now, or the time cannot be limited.
 fn limit_life(parent: i32) -> bool {
-    // Of a session of its own: signals to the groups of the caller and of its terminal,
-    // such as SIGSTOP, do not reach it.
+    // In a session of its own, signals to the groups of the caller and of its terminal, such
+    // as SIGSTOP, do not reach it.
     // SAFETY: takes no memory.
     let _ = unsafe { syscall!(Sysno::setsid) };
     // SAFETY: takes no memory.

@@ -1,4 +1,4 @@
-//! What a list of the page cache by file lacks, in words. Must not know how it is written.
+//! Gaps of a list of the page cache by file, in words. Must not know how it is written.
 
 use std::time::Duration;
 

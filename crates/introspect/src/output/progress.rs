@@ -23,8 +23,8 @@ struct Position {
     /// Address that the walk has reached.
     address: AtomicU64,
     records: AtomicU64,
-    /// What is counted instead of addresses, with the numbers of those that were passed and of
-    /// all.
+    /// Name of the things that are counted instead of addresses, their number that was passed,
+    /// and that of all.
     counted: Option<(&'static str, [AtomicU64; 2])>,
     /// The line.
     bar: OnceLock<ProgressBar>,

@@ -26,7 +26,7 @@ pub(crate) const BUFFER: usize = 64 << 10;
 enum Form {
     Text(Writer<BufWriter<Output>>),
     Arrow(Box<Stream<BufWriter<Output>>>),
-    /// Of a picture that is drawn when all records are known, see [`Sink::draw`].
+    /// Output of a picture that is drawn when all records are known, see [`Sink::draw`].
     Picture(BufWriter<Output>),
 }
 

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::top::list::Move;
 use crate::top::state::{Sorting, State};
 
-/// What a key requires outside of the state.
+/// Effect of a key outside of the state.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     None,

@@ -45,7 +45,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Longest wait for a key: signals and news are looked for in between.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// What is shown, and at what cost.
+/// Options of the view: its content and its cost.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) mounts: Mounts,
@@ -112,7 +112,7 @@ struct View {
     terminal: Terminal,
 }
 
-/// What an event has changed.
+/// Change that an event has made.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Handled {
     Nothing,

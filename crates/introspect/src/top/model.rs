@@ -253,7 +253,7 @@ pub(crate) enum Update {
     Load(u32),
 }
 
-/// What the samplers should read next.
+/// Reading that the view needs next from the samplers.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Interest {
     /// List or picture that is shown.

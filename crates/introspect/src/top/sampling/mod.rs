@@ -103,7 +103,7 @@ impl Updates {
     }
 }
 
-/// What the threads share.
+/// State that the threads share.
 #[derive(Debug)]
 struct Common {
     settings: Settings,
@@ -113,7 +113,7 @@ struct Common {
     changed: Condvar,
 }
 
-/// What the threads tell each other.
+/// Messages of the threads to each other, the last of each kind.
 #[derive(Clone, Debug, Default)]
 struct Board {
     interest: Interest,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::top::model::{Counted, Key, Time};
 
-/// What the order depends on.
+/// Facts on which the order depends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order<'a> {
     pub(super) processes: &'a [Counted],

@@ -19,7 +19,7 @@ use crate::top::model::{
     Facts, GroupReading, Key, Machine, Mappings, Regions, Shown, Time, Unread, Update,
 };
 
-/// Time without progress after which a process is given up for now.
+/// Time without progress after which the reading of a process is given up.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Longest time between two looks at the board.
