@@ -20,14 +20,6 @@ pub(crate) enum TargetText {
     NamedExplicitly(OsString),
 }
 
-/// Returns the text of the process that is named, if only one is.
-pub(crate) fn only(texts: &[TargetText]) -> Option<&TargetText> {
-    match texts {
-        [one] => Some(one),
-        _ => None,
-    }
-}
-
 /// One process or several, as the command line names them: what [`TargetText`] is, or
 /// numbers with commas between them.
 #[derive(Clone, Debug, PartialEq, Eq)]

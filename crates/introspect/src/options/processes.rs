@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 
 use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::mounts::MountOptions;
-use crate::options::pid::{only, TargetList, TargetText};
+use crate::options::pid::{TargetList, TargetText};
 use crate::options::range::RangeText;
 use crate::options::selection::{RangeArgument, Selection};
 
@@ -19,6 +19,14 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) const PICTURE_OF_ONE: &str =
     "--format svg shows the addresses of one process: give one PID; introspect summary and \
      introspect machine have pictures of several and of all";
+
+/// Returns the text of the process that is named, if only one is.
+pub(crate) fn only(texts: &[TargetText]) -> Option<&TargetText> {
+    match texts {
+        [one] => Some(one),
+        _ => None,
+    }
+}
 
 // A subcommand with other processes than these says so by `mut_arg`.
 #[derive(Debug, Args)]
