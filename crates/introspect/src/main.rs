@@ -10,6 +10,7 @@ mod grouping;
 mod memory_errors;
 mod options;
 mod output;
+mod pace;
 mod source;
 mod text;
 mod top;
