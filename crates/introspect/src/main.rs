@@ -8,6 +8,7 @@ mod control;
 mod failure;
 mod grouping;
 mod memory_errors;
+mod metrics;
 mod options;
 mod output;
 mod pace;
