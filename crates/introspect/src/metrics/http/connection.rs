@@ -64,6 +64,10 @@ impl Connection {
         matches!(self.stage, Stage::Reading(_))
     }
 
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.stage, Stage::Leaving(_))
+    }
+
     pub(super) fn is_writing(&self) -> bool {
         matches!(self.stage, Stage::Writing(..))
     }

@@ -48,9 +48,9 @@ pub(super) fn serve(
     loop {
         check()?;
         wait(&listener, &connections).map_err(failed)?;
-        accept(&listener, &mut connections);
         let now = Instant::now();
         connections.retain_mut(|connection| connection.step(now, &page));
+        accept(&listener, &mut connections, &page);
         pace.look(start.elapsed(), thread_cpu_time());
         let rest = pace.rest().min(CHECKED);
         if !rest.is_zero() {
@@ -79,16 +79,28 @@ fn wait(listener: &TcpListener, connections: &[Connection]) -> std::io::Result<(
     }
 }
 
-/// Accepts connections that wait.
-fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) {
+/// Accepts connections that wait, and answers those whose request has come already.
+fn accept(
+    listener: &TcpListener,
+    connections: &mut Vec<Connection>,
+    page: &impl Fn() -> Option<Page>,
+) {
     for _ in 0..MOST {
         match listener.accept() {
             Ok((stream, _)) => {
+                let now = Instant::now();
+                let connection = Connection::new(stream, now);
+                // One that fails or ends at once takes no place.
+                let Some(connection) = connection
+                    .ok()
+                    .and_then(|mut connection| connection.step(now, page).then_some(connection))
+                else {
+                    continue;
+                };
                 if connections.len() == MOST {
                     connections.remove(oldest(connections));
                 }
-                // One that fails at once is none.
-                connections.extend(Connection::new(stream, Instant::now()));
+                connections.push(connection);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             // It has ended already.
@@ -102,9 +114,10 @@ fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) {
     }
 }
 
-/// Returns the index of the connection to give up: the oldest of those that have not been
-/// answered, or of all.
+/// Returns the index of the connection to give up: the oldest of those that have their answer, of
+/// those without a whole request, or of all.
 fn oldest(connections: &[Connection]) -> usize {
-    let unanswered = connections.iter().position(Connection::is_reading);
-    unanswered.unwrap_or_default()
+    let find = |is_it: fn(&Connection) -> bool| connections.iter().position(is_it);
+    let index = find(Connection::is_answered).or_else(|| find(Connection::is_reading));
+    index.unwrap_or_default()
 }
