@@ -388,4 +388,16 @@ fn prometheus_has_the_values_of_a_service_that_it_scrapes() {
     assert!((0.0..=1.0).contains(&ratio), "{ratio}");
     let up = prometheus.query("up{job=\"introspect\"}");
     assert_eq!(up[0].1, 1.0);
+    // Each query of the dashboard finds something.
+    let dashboard = include_str!("../../../dashboards/grafana.json");
+    let dashboard: Value = serde_json::from_str(dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries: Vec<_> = targets
+        .map(|target| target["expr"].as_str().unwrap())
+        .collect();
+    assert!(queries.len() > 15, "{queries:?}");
+    for query in queries {
+        prometheus.wait(&query.replace("$instance", ".*"));
+    }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, ValueHint};
 
 use crate::control::interruption::Interruption;
@@ -50,14 +51,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value = "20",
         value_parser = clap::value_parser!(u16).range(0..=1000))]
     top: u16,
-    /// Begin a walk at most this often
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = interval,
-        requires = "listen")]
-    interval: Duration,
-    /// Let walks use at most this part of one CPU
-    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = budget,
-        requires = "listen")]
-    budget: u32,
+    /// Begin a walk at most this often [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    interval: Option<Duration>,
+    /// Let walks use at most this part of one CPU [default: 1%]
+    #[arg(long, value_name = "PERCENT", value_parser = budget)]
+    budget: Option<u32>,
     /// Give up a process without progress
     #[arg(long, value_name = "TIME", default_value = "5s",
         value_parser = humantime::parse_duration)]
@@ -77,6 +76,12 @@ pub(crate) struct Arguments {
     output: OutputFile,
 }
 
+/// Time between the begins of two walks, unless another one is given.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Part of one CPU for walks, in thousandths, unless another one is given.
+const BUDGET: u32 = 10;
+
 /// Parses an address and a port. Names are not looked up: what is open follows from the command
 /// line alone.
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -85,6 +90,19 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Arguments {
+    /// Refuses options that have no effect.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        // A requirement is lost beside an option that excludes --listen.
+        let is_paced = self.interval.is_some() || self.budget.is_some();
+        if is_paced && self.listen.is_none() {
+            let message = "--interval and --budget are for walks in the background: use them with \
+                           --listen ADDRESS:PORT";
+            let kind = ErrorKind::MissingRequiredArgument;
+            return Err(clap::Error::raw(kind, message));
+        }
+        Ok(())
+    }
+
     /// Runs the subcommand.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let selection = Selection {
@@ -96,8 +114,8 @@ impl Arguments {
         if let Some(address) = self.listen {
             let service = Service {
                 address,
-                interval: self.interval,
-                budget: self.budget,
+                interval: self.interval.unwrap_or(INTERVAL),
+                budget: self.budget.unwrap_or(BUDGET),
             };
             return listen(&selection, service);
         }

@@ -106,6 +106,7 @@ impl Command {
             Self::Snapshot(snapshot) => snapshot.check(),
             Self::Frame(frame) => frame.check(),
             Self::Report(report) => report.check(),
+            Self::Metrics(metrics) => metrics.check(),
             _ => Ok(()),
         }
     }
