@@ -9,11 +9,11 @@ use pyo3::types::PyCapsule;
 
 /// Returns a capsule with a stream of these batches. Whoever takes the stream out of it
 /// releases it; otherwise the capsule does.
-pub(crate) fn capsule<'py>(
-    py: Python<'py>,
+pub(crate) fn capsule(
+    py: Python<'_>,
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send + 'static,
-) -> PyResult<Bound<'py, PyCapsule>> {
+) -> PyResult<Bound<'_, PyCapsule>> {
     let reader = RecordBatchIterator::new(batches, schema);
     let stream = FFI_ArrowArrayStream::new(Box::new(reader));
     PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
