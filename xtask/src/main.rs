@@ -8,6 +8,7 @@ mod edges;
 mod fuzz;
 mod generate;
 mod install;
+mod python;
 mod readers;
 mod run;
 mod steps;
@@ -63,6 +64,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Compare lakes as pandas, polars and DuckDB read them (needs python3-venv and pip's index)
     Readers,
+    /// Build and test the package for Python (needs root, python3-venv and pip's index)
+    Python(python::Arguments),
     /// Test reports in Chromium (needs root, nodejs, npm, chromium and npm's registry)
     Browser,
     /// Run the tests on other kernels and architectures, in virtual machines
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Readers => readers::readers(),
+        Task::Python(arguments) => python::python(&arguments),
         Task::Browser => browser::browser(),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
