@@ -8,6 +8,7 @@ mod edges;
 mod fuzz;
 mod generate;
 mod install;
+mod metrics;
 mod python;
 mod readers;
 mod run;
@@ -66,6 +67,8 @@ enum Task {
     Readers,
     /// Build and test the package for Python (needs root, python3-venv and pip's index)
     Python(python::Arguments),
+    /// Check metrics and rules with Prometheus and promtool (needs prometheus)
+    Metrics,
     /// Test reports in Chromium (needs root, nodejs, npm, chromium and npm's registry)
     Browser,
     /// Run the tests on other kernels and architectures, in virtual machines
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Readers => readers::readers(),
         Task::Python(arguments) => python::python(&arguments),
+        Task::Metrics => metrics::metrics(),
         Task::Browser => browser::browser(),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),

@@ -19,6 +19,7 @@ fn man_pages_are_made_for_every_subcommand() {
         "introspect-files.1",
         "introspect-frame.1",
         "introspect-machine.1",
+        "introspect-metrics.1",
         "introspect-object.1",
         "introspect-owner.1",
         "introspect-pagetable.1",

@@ -212,6 +212,7 @@ fn the_help_fits_a_screen_and_ends_with_at_most_five_examples() {
         "frame",
         "owner",
         "files",
+        "metrics",
         "read",
         "completions",
         "man",

@@ -96,6 +96,8 @@ fn value(subcommand: &str, option: &str) -> Option<&'static str> {
         "sort" if ["snapshots", "files"].contains(&subcommand) => "size",
         "sort" => "pid",
         "by" if subcommand == "machine" => "zone",
+        "format" if subcommand == "metrics" => "openmetrics",
+        "listen" => "127.0.0.1:0",
         "format" => "json",
         "output" | "from-log" | "redact-key" => "file",
         "mapping" | "host" => "name",
@@ -300,6 +302,15 @@ const SUBCOMMANDS: &[Subcommand] = &[
         forms: &[Form::Named(&["1"]), Form::Bare],
         options: "by interval budget procfs sysfs",
         is_wrong: |_, _| false,
+    },
+    Subcommand {
+        name: "metrics",
+        forms: &[Form::Bare],
+        options: "listen by top interval budget deadline format output procfs sysfs",
+        is_wrong: |_, given| match given.has("listen") {
+            true => given.count(&["format", "output"]) > 0,
+            false => given.count(&["interval", "budget"]) > 0,
+        },
     },
     Subcommand {
         name: "files",

@@ -13,6 +13,7 @@ mod frame;
 mod machine;
 mod man;
 mod mappings;
+mod metrics;
 mod object;
 mod one_source;
 mod owner;
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Owner(owner::Arguments),
     Machine(machine::Arguments),
     Top(top::Arguments),
+    Metrics(metrics::Arguments),
     Files(files::Arguments),
     Report(report::Arguments),
     Read(read::Arguments),
@@ -104,6 +106,7 @@ impl Command {
             Self::Snapshot(snapshot) => snapshot.check(),
             Self::Frame(frame) => frame.check(),
             Self::Report(report) => report.check(),
+            Self::Metrics(metrics) => metrics.check(),
             _ => Ok(()),
         }
     }
@@ -124,6 +127,7 @@ impl Command {
             Self::Report(report) => report.target(),
             Self::Frame(_)
             | Self::Machine(_)
+            | Self::Metrics(_)
             | Self::Snapshots(_)
             | Self::Diff(_)
             | Self::Prune(_)
@@ -174,6 +178,7 @@ impl Command {
             Self::Owner(owner) => owner.run(),
             Self::Machine(machine) => machine.run(),
             Self::Top(top) => top.run(),
+            Self::Metrics(metrics) => metrics.run(),
             Self::Files(files) => files.run(),
             Self::Report(report) => report.run(),
             Self::Read(read) => read.run(),
@@ -202,6 +207,7 @@ fn manual(subcommand: &str) -> &'static str {
         "owner" => owner::MANUAL,
         "machine" => machine::MANUAL,
         "top" => top::MANUAL,
+        "metrics" => metrics::MANUAL,
         "files" => files::MANUAL,
         "report" => report::MANUAL,
         "read" => read::MANUAL,

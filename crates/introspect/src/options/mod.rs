@@ -6,6 +6,7 @@ pub(crate) mod from;
 pub(crate) mod launch;
 pub(crate) mod mounts;
 pub(crate) mod output;
+pub(crate) mod pace;
 pub(crate) mod pid;
 pub(crate) mod process;
 pub(crate) mod processes;

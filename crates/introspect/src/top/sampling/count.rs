@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use process_introspection::{Cgroup, Error, PageSize, Zone};
 
-use super::{cpu_time, Common, Processes, Updates};
+use super::{Common, Processes, Updates};
 use crate::grouping::Property;
+use crate::pace::cpu_time;
 use crate::top::model::{Counted, Key, Shown, Totals, Update};
 
 /// Number of counts over which the load is taken.
@@ -42,7 +43,7 @@ pub(super) fn run(common: &Arc<Common>, updates: &Updates) {
         }
         // Several threads may have counted; what others did meanwhile is little.
         let cost = cpu_time().saturating_sub(start);
-        let interval = common.pace().interval(cost).max(common.settings.interval);
+        let interval = common.budget.interval(cost).max(common.settings.interval);
         std::thread::sleep(interval.saturating_sub(began.elapsed()));
     }
 }

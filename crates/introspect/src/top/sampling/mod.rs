@@ -5,7 +5,6 @@
 mod count;
 mod machine;
 mod order;
-mod pace;
 pub(crate) mod process;
 mod read;
 
@@ -16,11 +15,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use process_introspection::{Cgroup, Mounts, ProcessCounters};
-use rustix::time::{clock_gettime, ClockId};
 
 use crate::failure::Failure;
+use crate::pace::{cpu_time, Budget};
 use crate::top::model::{Counted, Interest, Key, Time, Update};
-use pace::Pace;
 
 /// Settings of the samplers.
 #[derive(Clone, Debug)]
@@ -46,7 +44,7 @@ impl Samplers {
     pub(crate) fn start(settings: Settings, interest: Interest) -> Result<Self, Failure> {
         let (sender, updates) = mpsc::channel();
         let common = Arc::new(Common {
-            pace: Mutex::new(Pace::new(settings.budget)),
+            budget: Budget::new(settings.budget, settings.start),
             board: Mutex::new(Board {
                 interest,
                 ..Board::default()
@@ -107,7 +105,7 @@ impl Updates {
 #[derive(Debug)]
 struct Common {
     settings: Settings,
-    pace: Mutex<Pace>,
+    budget: Budget,
     board: Mutex<Board>,
     /// Signals a change of the board.
     changed: Condvar,
@@ -143,19 +141,13 @@ impl Common {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn now(&self) -> Time {
         self.settings.start.elapsed()
     }
 
     /// Returns how long the samplers have to rest.
     fn rest(&self) -> Duration {
-        let mut pace = self.pace();
-        pace.look(self.now(), cpu_time());
-        pace.rest()
+        self.budget.rest(cpu_time())
     }
 
     /// Waits at most this long for a change of the board.
@@ -170,20 +162,11 @@ impl Common {
         /// Less than the time after which a walk counts as silent.
         const LONGEST: Duration = Duration::from_millis(500);
         if !urgent {
-            let rest = self.rest().min(LONGEST);
-            if !rest.is_zero() {
-                thread::sleep(rest);
-            }
+            self.budget.pause(cpu_time(), LONGEST);
         }
         match self.board().page == page {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
     }
-}
-
-/// Returns the CPU time of this process.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32)
 }

@@ -1,7 +1,11 @@
-//! Pace of the samplers: how long they must rest so that the view stays below its part of one
-//! CPU. Pure; must not know clocks, nor what is sampled.
+//! Pace of threads in the background: how long they must rest so that they stay below their part
+//! of one CPU. Must not know what they do.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::time::{clock_gettime, ClockId};
 
 /// Longest time for which unused CPU time can be used later.
 const MEMORY: f64 = 10.0;
@@ -10,9 +14,66 @@ const MEMORY: f64 = 10.0;
 /// most 60 times this part, and what was saved up before.
 const PART: f64 = 0.8;
 
+/// Budget of CPU time that several threads share.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    pace: Mutex<Pace>,
+    start: Instant,
+}
+
+impl Budget {
+    /// Returns a budget of this part of one CPU, in thousandths, from `start` on.
+    pub(crate) fn new(thousandths: u32, start: Instant) -> Self {
+        Self {
+            pace: Mutex::new(Pace::new(thousandths)),
+            start,
+        }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in the CPU time used since the start, and returns the time to rest before further
+    /// work.
+    pub(crate) fn rest(&self, used: Duration) -> Duration {
+        let mut pace = self.pace();
+        pace.look(self.start.elapsed(), used);
+        pace.rest()
+    }
+
+    /// Rests as [`Budget::rest`] demands, at most this long.
+    pub(crate) fn pause(&self, used: Duration, longest: Duration) {
+        let rest = self.rest(used).min(longest);
+        if !rest.is_zero() {
+            thread::sleep(rest);
+        }
+    }
+
+    /// Returns the time between two pieces of work, as [`Pace::interval`].
+    pub(crate) fn interval(&self, cost: Duration) -> Duration {
+        self.pace().interval(cost)
+    }
+}
+
+/// Returns the CPU time of this process.
+pub(crate) fn cpu_time() -> Duration {
+    time_of(ClockId::ProcessCPUTime)
+}
+
+/// Returns the CPU time of this thread.
+pub(crate) fn thread_cpu_time() -> Duration {
+    time_of(ClockId::ThreadCPUTime)
+}
+
+fn time_of(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32)
+}
+
 /// Account of CPU time, in seconds. It begins with what [`MEMORY`] seconds allow.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// CPU seconds per second.
     rate: f64,
     credit: f64,
@@ -21,8 +82,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Returns the pace of a view that may use this part of one CPU, in thousandths.
-    pub(super) fn new(budget: u32) -> Self {
+    /// Returns the pace of work that may use this part of one CPU, in thousandths.
+    pub(crate) fn new(budget: u32) -> Self {
         let rate = f64::from(budget) / 1000.0 * PART;
         Self {
             rate,
@@ -32,7 +93,7 @@ impl Pace {
     }
 
     /// Takes in the time, and the CPU time of this process, both since its start.
-    pub(super) fn look(&mut self, now: Duration, used: Duration) {
+    pub(crate) fn look(&mut self, now: Duration, used: Duration) {
         let passed = now.saturating_sub(self.last.0).as_secs_f64();
         let spent = used.saturating_sub(self.last.1).as_secs_f64();
         self.last = (now, used);
@@ -40,13 +101,13 @@ impl Pace {
     }
 
     /// Returns the time to rest before further work.
-    pub(super) fn rest(&self) -> Duration {
+    pub(crate) fn rest(&self) -> Duration {
         Duration::from_secs_f64((-self.credit / self.rate).clamp(0.0, 3600.0))
     }
 
     /// Returns the time between two pieces of work that cost this much, if they may use half of
     /// the budget.
-    pub(super) fn interval(&self, cost: Duration) -> Duration {
+    pub(crate) fn interval(&self, cost: Duration) -> Duration {
         Duration::from_secs_f64((cost.as_secs_f64() * 2.0 / self.rate).min(3600.0))
     }
 }
