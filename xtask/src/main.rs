@@ -8,6 +8,8 @@ mod edges;
 mod fuzz;
 mod generate;
 mod install;
+mod packages;
+mod publish;
 mod readers;
 mod run;
 mod steps;
@@ -59,6 +61,10 @@ enum Task {
     C,
     /// Install library, header, command, man pages, completions and licences
     Install(install::Arguments),
+    /// Build, check and try the Debian packages in a clean root (needs root and apt's archive)
+    Packages(packages::Arguments),
+    /// Build the crates as they would be published, without publishing them
+    Publish,
     /// Measure against the bare kernel cost (needs root)
     Bench(bench::Arguments),
     /// Compare lakes as pandas, polars and DuckDB read them (needs python3-venv and pip's index)
@@ -89,6 +95,8 @@ fn main() -> ExitCode {
         Task::Deny(arguments) => dependencies::deny(&arguments),
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
+        Task::Packages(arguments) => packages::packages(&arguments),
+        Task::Publish => publish::publish(),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Readers => readers::readers(),
         Task::Browser => browser::browser(),
