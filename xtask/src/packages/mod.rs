@@ -4,6 +4,7 @@
 mod booted;
 mod clean_root;
 mod debian;
+mod notices;
 mod trial;
 mod units;
 

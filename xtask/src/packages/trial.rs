@@ -52,6 +52,9 @@ pub(crate) fn trial(built: &Built) -> Result<()> {
         ("the services, by systemd", services),
         ("an override of the owner and the mode", statoverride),
     ];
+    let steps = steps
+        .into_iter()
+        .chain(built.has_python().then_some(("Python", python as _)));
     for (name, step) in steps {
         eprintln!("== {name}");
         step(&root).map_err(|error| format!("{name}: {error}"))?;
@@ -132,6 +135,18 @@ fn programs(root: &CleanRoot) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn python(root: &CleanRoot) -> Result<()> {
+    let rows = "\
+import importlib.metadata, process_introspection
+rows = list(process_introspection.Process(0).physical_regions(backed=True))
+assert any(row['paddr'] for row in rows), rows
+print(importlib.metadata.version('process-introspection'))";
+    contains(
+        &root.output(&["python3", "-c", rows])?,
+        env!("CARGO_PKG_VERSION"),
+    )
 }
 
 fn units(root: &CleanRoot) -> Result<()> {
