@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command};
 
 use super::booted;
 use super::clean_root::{CleanRoot, Contents};
@@ -198,20 +199,23 @@ fn executed(root: &CleanRoot) -> Result<()> {
         let words: Vec<_> = words.chain(command.iter().map(String::as_str)).collect();
         root.output(&words)
     };
+    let target = Target::start()?;
     let stored = execute(&snapshot, &settings, &[])?;
     let listed = ["introspect", "snapshots", LAKE, "--format", "jsonl"];
     let snapshots = root.output(&listed)?;
     contains(&snapshots, stored.trim())?;
     // Frames are there, of processes of other users too.
-    let first = ["introspect", "physical", "1", "--backed", "--from", LAKE];
-    contains(&root.output(&first)?, " ram ")?;
+    let pid = target.0.id().to_string();
+    let stored_memory = ["introspect", "physical", &pid, "--backed", "--from", LAKE];
+    contains(&root.output(&stored_memory)?, " ram ")?;
     // Pruning keeps what is new, and by an administrator's setting removes it.
     execute(&prune, &settings, &[])?;
     if root.output(&listed)? != snapshots {
         return Err("a new snapshot was pruned".to_owned());
     }
     // Each capability is needed. That of ptrace was, before Linux 6.15.
-    let one = format!("{settings}\nSNAPSHOT_OPTIONS=\"1 --frames\"\nPRUNE_OPTIONS=\"--keep 1\"\n");
+    let changed = "SNAPSHOT_OPTIONS=\"PID --frames\"\nPRUNE_OPTIONS=\"--keep 1\"\n";
+    let one = format!("{settings}\n{}", changed.replace("PID", &pid));
     for capability in ["CAP_SYS_ADMIN", "CAP_DAC_READ_SEARCH"] {
         if execute(&snapshot, &one, &[capability]).is_ok() {
             return Err(format!("a snapshot of frames needs no {capability}"));
@@ -286,6 +290,24 @@ fn removal(root: &CleanRoot, built: &Built, before: &Contents) -> Result<()> {
         "cd /debs && find . -type f -not -name '*.deb' -delete",
     ])?;
     root.contents()?.is_as(before)
+}
+
+/// A process of root.
+struct Target(Child);
+
+impl Target {
+    fn start() -> Result<Self> {
+        let sleep = Command::new("sleep").arg("infinity").spawn();
+        sleep.map(Self).map_err(|error| format!("sleep: {error}"))
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // It ends by the signal, or has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn fails(root: &CleanRoot, words: &[&str], why: &str) -> Result<()> {
