@@ -2,6 +2,7 @@
 //! far. Each row is shown as soon as it is complete.
 
 use std::path::{Path, PathBuf};
+use testkit::memory::{self, page};
 
 use crate::library::{CLibrary, Record};
 use crate::measure;
@@ -89,6 +90,14 @@ impl Session {
             paddr: 1,
             ..Record::default()
         });
+        // Targets are children, and have only the memory of their cases.
+        let (start, size) = (records.as_ptr() as u64, size_of_val(&records[..]) as u64);
+        let first = start.next_multiple_of(page());
+        memory::advise(
+            first,
+            (start + size - first) & !(page() - 1),
+            libc::MADV_DONTFORK,
+        );
         Self {
             library,
             library_path,

@@ -23,6 +23,10 @@ pub(crate) struct Memory {
 
 impl Memory {
     fn of(size: u64, make: impl FnOnce() -> u64) -> Self {
+        // A target shares what this process has: free memory of earlier cases does not belong
+        // to any.
+        // SAFETY: concerns free memory only.
+        unsafe { libc::malloc_trim(0) };
         let target = Target::spawn(|| vec![make()]);
         let start = target.addresses()[0];
         Self {

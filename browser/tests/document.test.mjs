@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { dataOf, launch, open, stateOf, texts, until } from '../support.mjs';
+import { dataOf, launch, open, stateOf, texts, until, writeReport } from '../support.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -89,6 +89,23 @@ test('a use’s bar is as long as its part of the memory, and the parts are all 
   }
   const amounts = widths.map(([described]) => Number((/: ([\d\u202f]+) bytes/.exec(described)?.[1] ?? '0').replaceAll('\u202f', '')));
   assert.equal(amounts.reduce((sum, bytes) => sum + bytes, 0), machine.counted);
+  await page.close();
+});
+
+test('hugetlb that several processes map counts once', async () => {
+  const data = dataOf('process');
+  const [mapped, owned] = [512 << 20, 100 << 20];
+  data.processes.rows.forEach((row) => Object.assign(row, { pss: owned, hugetlb: mapped }));
+  data.machine.uses.push({ ...data.machine.uses[0], use: 'hugetlb-mapped', bytes: mapped });
+  writeReport('hugetlb', 'process', data);
+  const page = await open(browser, 'hugetlb');
+  const parts = await page.$$eval('#memory figure', (figures) => {
+    const figure = figures.find((one) => one.querySelector('.of-figure')?.textContent === 'Processes');
+    return [...figure.querySelectorAll('.key li')].map((item) => item.dataset.exact);
+  });
+  const amounts = parts.map((part) => Number(/: ([\d\u202f]+) bytes/.exec(part)[1].replaceAll('\u202f', '')));
+  assert.equal(amounts.reduce((sum, bytes) => sum + bytes, 0), mapped + owned * data.processes.rows.length);
+  assert.ok(parts.at(-1).startsWith('hugetlb-mapped: '), parts.at(-1));
   await page.close();
 });
 

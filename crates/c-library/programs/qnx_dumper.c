@@ -75,6 +75,17 @@ static void stop(const struct threads *threads) {
         while (state_of(threads->process, threads->tids[i]) != 'T') sched_yield();
 }
 
+/* Returns the place of a thread that is stopped, or stops again: one whose registers were read
+ * runs in the kernel for a moment. */
+static struct waiting stopped_at(pid_t process, unsigned tid) {
+    struct waiting place = waiting_at(process, tid);
+    while (place.sp == 0) {
+        sched_yield();
+        place = waiting_at(process, tid);
+    }
+    return place;
+}
+
 static void the_notes_are_of_the_process_and_all_its_threads(void) {
     need_root();
     struct threads threads = child_with_threads();
@@ -98,7 +109,7 @@ static void the_notes_are_of_the_process_and_all_its_threads(void) {
         memcpy(&status, found, length);
         CHECK_EQ(status.tid, threads.tids[i]);
         CHECK_EQ(status.state, STATE_STOPPED);
-        struct waiting place = waiting_at(threads.process, status.tid);
+        struct waiting place = stopped_at(threads.process, status.tid);
         CHECK_EQ(status.sp, place.sp);
         CHECK_EQ(status.ip, place.ip);
 #if defined __x86_64__ || defined __aarch64__

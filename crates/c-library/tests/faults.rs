@@ -12,6 +12,7 @@ use programs::functions;
 use testkit::faults::{try_all, Given, Walk, UNTOLD};
 use testkit::machine::is_root_or_skip;
 use testkit::memory::page;
+use testkit::target::{fork_sharer, Target};
 use testkit::varied::{Varied, DENSE};
 
 /// Flags that require an examination of the object.
@@ -278,6 +279,50 @@ fn faults_in_reading_the_status_of_a_process_and_a_thread() {
             .fold(0u64, |hash, &byte| hash.rotate_left(7) ^ u64::from(byte));
         let facts = [hash, length as u64, 0, 0, 0, 0];
         given.push(Given { facts, kind: 0 });
+        Ok(())
+    });
+}
+
+#[test]
+fn faults_in_the_lists_of_processes() {
+    if !is_root_or_skip("faults in the lists of processes") {
+        return;
+    }
+    let parent = Target::spawn(|| (0..3).map(|_| u64::from(fork_sharer(|| ()))).collect());
+    let functions = functions();
+    // SAFETY: takes no memory.
+    let unique = |pid: u64| unsafe { (functions.unique_pid)(pid as c_int) };
+    let children: Vec<i64> = parent.addresses().iter().map(|&pid| unique(pid)).collect();
+    assert!(children.iter().all(|&child| child > 0));
+    let pids = std::cell::RefCell::new(vec![0i64; 1 << 16]);
+    // A child whose files are hidden or gone may be missing; nothing may be in its place.
+    let push_children = |given: &mut Vec<Given>, listed: &[i64]| {
+        for (index, child) in children.iter().enumerate() {
+            given.push(Given {
+                facts: [index as u64, 0, 0, 0, 0, 0],
+                kind: u64::from(listed.contains(child)),
+            });
+        }
+    };
+    try_call("children", true, &|given| {
+        let mut pids = pids.borrow_mut();
+        let size = size_of_val(pids.as_slice());
+        let of = i64::from(parent.pid());
+        // SAFETY: a live buffer of that size.
+        let called = unsafe { (functions.child_pids)(of, pids.as_mut_ptr(), size) };
+        let listed = &pids[..result(called)? / 8];
+        assert!(listed.iter().all(|listed| children.contains(listed)));
+        push_children(given, listed);
+        Ok(())
+    });
+    try_call("all processes", true, &|given| {
+        let mut pids = pids.borrow_mut();
+        let size = size_of_val(pids.as_slice());
+        // SAFETY: as above.
+        let called = unsafe { (functions.all_pids)(pids.as_mut_ptr(), size) };
+        let listed = &pids[..result(called)? / 8];
+        assert!(listed.is_sorted_by_key(|&pid| pid as i32));
+        push_children(given, listed);
         Ok(())
     });
 }

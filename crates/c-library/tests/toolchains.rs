@@ -150,7 +150,7 @@ fn programs_under_sanitizers_behave_the_same() {
 /// Valgrind 3.19 lacks pidfd_open and returns ENOSYS: only the caller itself can be
 /// opened, hence without `targets.c`. Also without `stack.c`, which reads memory that
 /// was never written.
-const UNDER_VALGRIND: [Except; 7] = [
+const UNDER_VALGRIND: [Except; 8] = [
     ("qnx_mapping.c", &[]),
     (
         "own_memory.c",
@@ -180,6 +180,21 @@ const UNDER_VALGRIND: [Except; 7] = [
         ],
     ),
     ("objects.c", &["another_processs_memory_is_read"]),
+    (
+        "processes.c",
+        // Lists open a pidfd for each process.
+        &[
+            "lists_have_the_unique_pids_of_all_and_of_children",
+            "a_list_that_does_not_fit_is_cut_to_whole_elements",
+            "allocated_lists_belong_to_the_caller",
+            "without_memory_a_list_is_an_error",
+            "a_name_is_the_path_without_its_slash_and_fits_or_is_empty",
+            "a_short_name_is_stored_without_a_byte_more",
+            "the_status_of_a_process_is_what_it_knows_of_itself",
+            "a_struct_is_stored_whole_or_not_at_all",
+            "without_rights_public_members_remain",
+        ],
+    ),
     (
         "cursor.c",
         &[

@@ -28,7 +28,7 @@ pub fn label(policy: &PolicyRecord) -> String {
 
 /// Returns the effects of other policies, a sentence for each policy that another could
 /// replace with effect.
-pub(crate) fn advice(huge: &HugePagesRecord) -> Vec<String> {
+pub fn advice(huge: &HugePagesRecord) -> Vec<String> {
     let of_each = huge.policies.iter();
     of_each
         .filter_map(|policy| of_policy(policy, huge))
@@ -99,8 +99,8 @@ fn of_policy(policy: &PolicyRecord, huge: &HugePagesRecord) -> Option<String> {
                 _ => "depends on MADV_HUGEPAGE and MADV_NOHUGEPAGE; whether mappings have them",
             };
             format!(
-                "{some} {what} was not read: --vm-flags does, and holds the process's mmap lock \
-                 meanwhile"
+                "{some} {what} was not read: introspect summary --vm-flags does, and holds the \
+                 process's mmap lock meanwhile"
             )
         }
         _ => return None,

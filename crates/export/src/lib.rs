@@ -103,7 +103,7 @@ pub use file::{FileKind, FileRecord};
 pub use frame_change::FrameChangeRecord;
 pub use frame_group::{FrameGroupRecord, FrameGrouping};
 pub use group::{GroupRecord, TotalLine, UnusedHugePages};
-pub use huge_advice::label as policy_label;
+pub use huge_advice::{advice as policy_advice, label as policy_label};
 pub use huge_pages::{HugePagesRecord, HugeSettingsRecord, PolicyRecord};
 pub use json::push_object;
 pub use machine::{

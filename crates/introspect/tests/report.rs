@@ -20,6 +20,8 @@ use serde_json::Value;
 use support::{as_nobody, fail, number, run, succeed, target};
 use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
+use testkit::memory;
+use testkit::target::Target;
 
 /// Runs the command, and returns the data of the report and what was written to standard error.
 fn report_with(arguments: &[&str]) -> (Value, String) {
@@ -385,6 +387,39 @@ fn an_address_space_has_the_memory_of_its_regions() {
     let usages = rows(&space["mappings"]);
     let resident: u64 = usages.iter().map(|usage| number(usage, "resident")).sum();
     assert_eq!(resident, number(&space["summary"]["total"], "resident"));
+}
+
+#[test]
+fn of_many_processes_those_with_the_most_memory_are_shown_the_largest_first() {
+    if !is_root_or_skip("of_many_processes_those_with_the_most_memory_are_shown_the_largest_first")
+    {
+        return;
+    }
+    let targets: Vec<_> = (1..=10)
+        .map(|pages| {
+            Target::spawn(|| {
+                let count = 200 * pages;
+                let memory = memory::anonymous(count * memory::page());
+                memory::touch(memory, count, 1);
+                vec![memory]
+            })
+        })
+        .collect();
+    let pids: Vec<_> = targets.iter().map(|one| one.pid().to_string()).collect();
+    let pids: Vec<_> = pids.iter().map(String::as_str).collect();
+    let lake = TempDir::new().unwrap();
+    let root = lake.path().to_str().unwrap();
+    store(root, &pids);
+    let arguments = [&["--from", root], &pids[..]].concat();
+    let report = report(&arguments);
+    let spaces = report["spaces"].as_array().unwrap().iter();
+    let shown: Vec<_> = spaces
+        .map(|space| number(&space["summary"], "pid").to_string())
+        .collect();
+    let largest: Vec<_> = pids.iter().rev().take(8).copied().collect();
+    assert_eq!(shown, largest);
+    let why = "10 processes were named: the 8 with the most memory are shown";
+    assert!(unseen(&report).contains(&(Some("spaces"), why)));
 }
 
 #[test]

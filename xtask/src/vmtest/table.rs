@@ -16,6 +16,7 @@ use super::test_names::{
     LOST_OF_FILE, LOST_OF_HUGE, LOST_SMALL, MAPPING_ALONE, MARKED, MARKED_HUGETLB, MOVED, MOVING,
     MOVING_HUGE, MOVING_HUGETLB, NODES, NODES_BY_KIND, OFFLINE, PAGE_SCAN, PROC_PCI, RESERVATION,
     RINGS, SOFTLY_OFFLINE, STORM, SWAP, SWAP_FACTS, SWAP_SUM, THROUGH, TYPED, UIO, VFIO, WIDER,
+    YAMA,
 };
 
 const PLAIN: Row = Row {
@@ -312,6 +313,23 @@ pub(crate) const ROWS: &[Row] = &[
         also: &["census", "machines"],
         environment: &[("INTROSPECTION_TAKE_OFFLINE", "1")],
         runs: &[CENSUS, EXPLAINED, OFFLINE, BALLOON],
+        ..PLAIN
+    },
+    Row {
+        name: "amd64-6.12-yama",
+        machine: "only ancestors may trace a process (Yama)",
+        command_line: "sysctl.kernel.yama.ptrace_scope=1 transparent_hugepage=madvise",
+        work: Work::NamedTests,
+        also: &[
+            "confined",
+            "permissions",
+            "processes",
+            "qnx_debugger",
+            "qnx_dumper",
+            "qnx_profiler",
+            "registers",
+        ],
+        runs: &[YAMA],
         ..PLAIN
     },
     Row {

@@ -83,3 +83,4 @@ pub(crate) const THROUGH: &str = "driver_ram::ram_that_a_driver_has_made_write_t
 pub(crate) const RINGS: &str = "driver_ram::rings_of_the_kernel_and_ordinary_memory_are_write_back";
 pub(crate) const WIDER: &str = "machines::a_64_bit_process_is_seen_whole_by_a_32_bit_program";
 pub(crate) const RESERVATION: &str = "oracle::a_reservation_of_a_terabyte_is_skipped_not_read";
+pub(crate) const YAMA: &str = "permissions::processes::under_yama_registers_of_another_process_are_refused_and_ones_own_are_read";

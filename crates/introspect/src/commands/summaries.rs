@@ -3,8 +3,11 @@
 
 use process_introspection_export::{SummaryRecord, UsageRecord};
 
-/// Returns the rank of memory in lists: by PSS and hugetlb, then by other sizes.
-pub(crate) fn rank(usage: &UsageRecord) -> (Option<u64>, u64, u64) {
+/// Rank of memory in lists: by PSS and hugetlb, then by other sizes.
+pub(crate) type Rank = (Option<u64>, u64, u64);
+
+/// Returns the rank of memory in lists.
+pub(crate) fn rank(usage: &UsageRecord) -> Rank {
     let mapped = usage.resident + usage.hugetlb;
     (usage.pss.map(|pss| pss + usage.hugetlb), mapped, usage.virt)
 }

@@ -5,12 +5,12 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use process_introspection::MappingKind;
-use process_introspection_export::{record, Fields, Hex, Name, State};
+use process_introspection_export::{policy_advice, record, Hex, Name, State, SummaryRecord};
 
 use crate::map::space::Space;
 use crate::palette::STATES;
 use crate::report::encode::base64;
-use crate::report::json::{write_record, List};
+use crate::report::json::{write_record, write_records, List};
 
 /// Cells of all mappings of an address space, unless it has more mappings.
 const MOST_CELLS: u64 = 4096;
@@ -249,6 +249,14 @@ record! {
     }
 }
 
+record! {
+    /// What another policy would change for huge pages.
+    struct AdviceRecord {
+        /// A sentence, as `introspect summary` prints it.
+        text: String,
+    }
+}
+
 fn cells_of(range: &Range<u64>, cell: u64) -> u64 {
     match range.is_empty() {
         true => 0,
@@ -261,6 +269,7 @@ fn cells_of(range: &Range<u64>, cell: u64) -> u64 {
 pub struct SpacePicture {
     /// Summary as JSON.
     summary: Vec<u8>,
+    advice: Vec<AdviceRecord>,
     /// Its mappings with their numbers.
     pub mappings: List,
     /// Its address space.
@@ -270,11 +279,14 @@ pub struct SpacePicture {
 impl SpacePicture {
     /// Returns the part with this summary, without mappings in the list, of which there can be
     /// so many bytes.
-    pub fn new(summary: &impl Fields, space: AddressSpace, most_bytes: usize) -> Self {
+    pub fn new(summary: &SummaryRecord, space: AddressSpace, most_bytes: usize) -> Self {
         let mut summary_text = Vec::new();
         write_record(summary, &mut summary_text);
+        let advice = summary.huge_pages.as_ref().map(policy_advice);
+        let advice = advice.into_iter().flatten();
         Self {
             summary: summary_text,
+            advice: advice.map(|text| AdviceRecord { text }).collect(),
             mappings: List::new(MOST_ROWS, most_bytes),
             space,
         }
@@ -284,6 +296,8 @@ impl SpacePicture {
     pub(super) fn write(&self, map: Option<&Space>, most: usize, text: &mut Vec<u8>) {
         text.extend_from_slice(b"{\"summary\":");
         text.extend_from_slice(&self.summary);
+        text.extend_from_slice(b",\"advice\":");
+        write_records(&self.advice, text);
         text.extend_from_slice(b",\"mappings\":{\"rows\":");
         self.mappings.write(text);
         text.extend_from_slice(format!(",\"others\":{}}}", self.mappings.left_out()).as_bytes());

@@ -9,6 +9,7 @@ use testkit::machine::is_root_or_skip;
 use testkit::target::Target;
 
 use crate::confinement::{Step, DAC_READ_SEARCH, SYS_ADMIN, SYS_PTRACE};
+use crate::table::yama_scope;
 use crate::table::Expected::{self, Error as Fails, Given, Since, UnlessYama};
 use crate::table::Whom::{self, Itself, Nobodys, NobodysNotDumpable, Roots};
 
@@ -183,6 +184,31 @@ fn the_status_of_a_process_and_registers_need_what_the_table_says() {
             }
         }
     }
+}
+
+#[test]
+fn under_yama_registers_of_another_process_are_refused_and_ones_own_are_read() {
+    if !is_root_or_skip("registers under Yama") {
+        return;
+    }
+    if yama_scope() != 1 {
+        println!("skipped: needs kernel.yama.ptrace_scope = 1");
+        return;
+    }
+    let root = tempfile::tempdir().expect("a directory");
+    let nobodys = target(Nobodys, root.path());
+    let asker = Target::spawn(|| {
+        Step::Nobody(&[]).make(root.path()).expect("a step");
+        [0, nobodys.pid()].into_iter().flat_map(answers).collect()
+    });
+    let registers: Vec<u64> = asker
+        .addresses()
+        .iter()
+        .skip(3)
+        .step_by(4)
+        .copied()
+        .collect();
+    assert_eq!(registers, [0, libc::EPERM as u64]);
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Expected {
 }
 
 /// 0 where there is no Yama: only its setting for attaching matters.
-fn yama_scope() -> u32 {
+pub(crate) fn yama_scope() -> u32 {
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
     scope.map_or(0, |scope| scope.trim().parse().expect("a number"))
 }

@@ -306,7 +306,9 @@ impl Trial {
             },
         };
         let allowed = match self.current.map(|at| &self.cases[at]) {
-            Some(case) if self.reached && self.reads_optional_files => allowed.or_less(case.fault),
+            Some(case) if self.reached && self.reads_optional_files => {
+                allowed.or_less(case.number, case.fault)
+            }
             _ => allowed,
         };
         let right = (is(Outcome::List) && allowed.list)

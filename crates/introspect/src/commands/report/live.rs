@@ -24,7 +24,7 @@ use process_introspection_picture::report::records::{
 use process_introspection_picture::report::spaces::{AddressSpace, SpaceMapping, SpacePicture};
 
 use super::groups::LiveGroups;
-use super::processes::{name, Processes};
+use super::processes::{name, Processes, Spaces};
 use super::task::Task;
 use super::Scope;
 use crate::commands::cached_files;
@@ -352,10 +352,7 @@ impl Walk<'_> {
         document: &mut Document,
     ) -> Result<(), Failure> {
         let count = chosen.processes.len();
-        let spaces = match self.is_all {
-            true => 0,
-            false => count.min(MOST_SPACES),
-        };
+        let most = Document::mapping_bytes(count.min(MOST_SPACES));
         let map = Arc::new(PhysicalMap::read_in(self.mounts)?);
         let page = PageSize::base();
         let reader = Reader {
@@ -370,6 +367,7 @@ impl Walk<'_> {
             move |process: Process, parts: &mut Parts<'_, Part>| reader.read(&process, parts);
         let pids = chosen.processes.iter().map(|&(unique, _)| unique).collect();
         let (mut rows, mut groups) = (Processes::default(), LiveGroups::default());
+        let mut spaces = Spaces::default();
         let (mut unread, mut failed, mut lacks) = (Unread::default(), None, Vec::new());
         let (mut space, mut names) = (None::<AddressSpace>, Vec::new());
         self.task.begin_processes();
@@ -417,10 +415,9 @@ impl Walk<'_> {
                         groups.add(&read.facts, &read.part);
                         rows.add(read.facts, &read.record);
                         if let (Some(space), Some(detail)) = (space, read.detail) {
-                            if document.spaces.len() < MOST_SPACES {
-                                let picture = picture(read.record, &detail, space, spaces);
-                                document.spaces.push(picture);
-                            }
+                            let usage = read.record.total;
+                            let picture = picture(read.record, &detail, space, most);
+                            spaces.add(&usage, picture);
                         }
                     }
                     self.task.passed_processes(index + 1, count)
@@ -438,9 +435,8 @@ impl Walk<'_> {
         rows.finish(document);
         let unseen = unread.lines().into_iter().chain(lacks);
         unseen.for_each(|lack| document.header.lacks(Some("processes"), lack));
-        if !self.is_all && count > MOST_SPACES {
-            let text = format!("{count} processes were named: the first {MOST_SPACES} are shown");
-            document.header.lacks(Some("spaces"), text);
+        if !self.is_all {
+            spaces.finish(count, document);
         }
         let scope = match (&names[..], self.is_all) {
             (_, true) => "all processes".to_owned(),
@@ -473,7 +469,7 @@ fn picture(
     record: SummaryRecord,
     (summary, mappings): &(Summary, Vec<MappingSummary>),
     space: AddressSpace,
-    spaces: usize,
+    most: usize,
 ) -> SpacePicture {
     let pid = record.pid;
     let of_mappings = mappings.iter();
@@ -481,7 +477,7 @@ fn picture(
         .map(|mapping| MappingUsageRecord::new(pid, summary, mapping))
         .collect();
     let record = with_short_command(record);
-    let mut picture = SpacePicture::new(&record, space, Document::mapping_bytes(spaces));
+    let mut picture = SpacePicture::new(&record, space, most);
     super::processes::add_mappings(&mut usages, &mut picture);
     picture
 }

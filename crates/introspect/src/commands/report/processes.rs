@@ -3,12 +3,12 @@
 
 use std::cmp::Reverse;
 
-use process_introspection_export::{MappingUsageRecord, SummaryRecord};
-use process_introspection_picture::report::document::Document;
+use process_introspection_export::{MappingUsageRecord, SummaryRecord, UsageRecord};
+use process_introspection_picture::report::document::{Document, MOST_SPACES};
 use process_introspection_picture::report::records::{ProcessFacts, ProcessRecord};
 use process_introspection_picture::report::spaces::SpacePicture;
 
-use crate::commands::summaries::rank;
+use crate::commands::summaries::{rank, Rank};
 
 /// Rows of processes.
 #[derive(Debug, Default)]
@@ -26,8 +26,34 @@ impl Processes {
             .sort_by_key(|row| (Reverse(rank(&row.usage)), row.pid));
         for row in &self.0 {
             if !document.processes.push(row) {
-                document.other_processes_bytes += row.usage.resident + row.usage.hugetlb;
+                document.other_processes_bytes += row.usage.pss.unwrap_or(row.usage.resident);
             }
+        }
+    }
+}
+
+/// Parts about the processes with the most memory of those that were named.
+#[derive(Debug, Default)]
+pub(super) struct Spaces(Vec<(Reverse<Rank>, SpacePicture)>);
+
+impl Spaces {
+    /// Adds the part about a process.
+    pub(super) fn add(&mut self, usage: &UsageRecord, picture: SpacePicture) {
+        let rank = Reverse(rank(usage));
+        let at = self.0.partition_point(|(other, _)| *other <= rank);
+        self.0.insert(at, (rank, picture));
+        self.0.truncate(MOST_SPACES);
+    }
+
+    /// Moves the parts to the document; `named` is the number of processes.
+    pub(super) fn finish(self, named: usize, document: &mut Document) {
+        let pictures = self.0.into_iter().map(|(_, picture)| picture);
+        document.spaces.extend(pictures);
+        if named > MOST_SPACES {
+            let text = format!(
+                "{named} processes were named: the {MOST_SPACES} with the most memory are shown"
+            );
+            document.header.lacks(Some("spaces"), text);
         }
     }
 }

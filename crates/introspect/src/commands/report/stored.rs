@@ -20,7 +20,7 @@ use process_introspection_picture::report::spaces::{AddressSpace, SpacePicture};
 
 use super::groups::StoredGroups;
 use super::live::{set_scope, space_mapping};
-use super::processes::{add_mappings, name, Processes};
+use super::processes::{add_mappings, name, Processes, Spaces};
 use super::task::Task;
 use super::Scope;
 use crate::commands::comparison::stored::Snapshots;
@@ -238,7 +238,8 @@ fn read_processes(
     let mut pass = as_user(|| snapshot.region_pass(only))?;
     let (mut processes, mut groups) = (Processes::default(), StoredGroups::default());
     let (mut unread, mut lacks, mut names) = (Unread::default(), Vec::new(), Vec::new());
-    let spaces = rows.len().min(MOST_SPACES);
+    let most = Document::mapping_bytes(rows.len().min(MOST_SPACES));
+    let mut spaces = Spaces::default();
     task.begin_processes();
     for (index, row) in rows.iter().enumerate() {
         task.passed_processes(index, rows.len())?;
@@ -252,7 +253,7 @@ fn read_processes(
         let facts = facts(row);
         let mut space = None;
         let mut mappings = Vec::new();
-        if are_named && document.spaces.len() < MOST_SPACES {
+        if are_named {
             mappings = as_user(|| snapshot.mappings(row.unique_pid))?;
             let known = mappings.iter().filter_map(MappingRow::mapping);
             let known = known.map(|mapping| space_mapping(&mapping)).collect();
@@ -287,15 +288,18 @@ fn read_processes(
         processes.add(facts, &summary);
         if let Some(space) = space {
             let usages = mappings.iter().filter_map(|mapping| mapping.usage(row.pid));
+            let usage = summary.total;
             let record = with_short_command(summary);
-            let most = Document::mapping_bytes(spaces);
             let mut picture = SpacePicture::new(&record, space, most);
             add_mappings(&mut usages.collect::<Vec<_>>(), &mut picture);
-            document.spaces.push(picture);
+            spaces.add(&usage, picture);
         }
     }
     groups.finish(document);
     processes.finish(document);
+    if are_named {
+        spaces.finish(rows.len(), document);
+    }
     let header = &mut document.header;
     let unseen = unread.lines().into_iter().chain(lacks);
     unseen.for_each(|lack| header.lacks(Some("processes"), lack));
@@ -303,11 +307,6 @@ fn read_processes(
         Some("processes"),
         "a snapshot does not have the memory that a group shares, each page once: groups have sums",
     );
-    if are_named && rows.len() > MOST_SPACES {
-        let count = rows.len();
-        let text = format!("{count} processes were named: the first {MOST_SPACES} are shown");
-        header.lacks(Some("spaces"), text);
-    }
     if !are_named && !snapshot.row().head.all_processes {
         header.lacks(
             Some("processes"),

@@ -76,7 +76,8 @@ function buildContiguity() {
 
 const HUGE_REASONS = ['policy', 'too_small', 'alignment', 'holes', 'fragmented', 'page_cache', 'small_entries', 'frames_hidden'];
 
-function hugeOf(summary) {
+function hugeOf({ summary, advice }) {
+  if (!summary) return [];
   const { huge_pages: huge, pid, command } = summary;
   if (!huge) return [];
   const name = `${programOf(command)} (${pid})`;
@@ -92,6 +93,7 @@ function hugeOf(summary) {
       columns: [{ path: 'reason', isHeader: true }, { path: 'setting', isCode: true }, { path: 'bytes' }, { path: 'eligible' }, { path: 'eligible_full', title: 'eligible, full blocks' }],
     }).element);
   }
+  if (advice?.length) made.push(make('ul', { class: 'advice' }, advice.map(({ text }) => make('li', {}, shown(text)))));
   return made;
 }
 
@@ -135,7 +137,7 @@ function thpTables(thp) {
 function buildHuge() {
   const { machine, thp } = DATA;
   const parts = [];
-  for (const space of DATA.spaces ?? []) if (space.summary) parts.push(...hugeOf(space.summary));
+  for (const space of DATA.spaces ?? []) parts.push(...hugeOf(space));
   parts.push(coverageBars());
   if (machine) parts.push(...preventedBars(machine));
   parts.push(...thpTables(thp));

@@ -36,11 +36,12 @@ function machineBars(machine) {
   return figures;
 }
 
-/** Bar of processes by the memory that they are responsible for. */
-function processBar(whole) {
+/** Bar of processes by the memory that they are responsible for. PSS knows nothing of hugetlb, of
+ * which several processes can map the same pages: it is one part. */
+function processBar(machine) {
   const rows = (DATA.processes?.rows ?? []).filter((row) => (row.pss ?? null) !== null);
   if (rows.length < 2) return null;
-  const parts = rows.map((row) => ({ name: nameOf(row), value: row.pss + (row.hugetlb ?? 0), exact: shortened(row.command ?? '', 200) }));
+  const parts = rows.map((row) => ({ name: nameOf(row), value: row.pss, exact: shortened(row.command ?? '', 200) }));
   const listed = largest(parts, 10);
   const free = listed.map((part) => classOf('owner', part.name)).filter((index) => index >= 0);
   const unused = classesOf('series').map((_, index) => index).filter((index) => !free.includes(index));
@@ -51,7 +52,10 @@ function processBar(whole) {
   }
   const others = DATA.processes.others_bytes;
   if (others > 0) listed.push({ name: `${count(DATA.processes.others)} smaller`, value: others, style: 'class-none' });
-  return stack({ title: 'Processes', note: 'by PSS and hugetlb: a shared page counts in parts', parts: listed, whole });
+  const hugetlb = machine?.uses.find((use) => use.use === 'hugetlb-mapped')?.bytes ?? 0;
+  if (hugetlb > 0) listed.push(partOf('use', 'hugetlb-mapped', hugetlb));
+  const note = `by PSS: a shared page counts in parts${hugetlb > 0 ? '; hugetlb of all processes, each page once' : ''}`;
+  return stack({ title: 'Processes', note, parts: listed, whole: machine?.present ?? 0 });
 }
 
 /** Returns the name of a process, as the map has it: its comm and PID. */
@@ -66,10 +70,15 @@ function spaceBars() {
   const whole = Math.max(...summaries.map(sum), 0);
   return summaries.map((summary) => {
     const parts = summary.kinds.map((kind) => partOf('kind', kind.kind, kind.resident + (kind.hugetlb ?? 0)));
-    const note = `${size(sum(summary))} in memory, ${size(summary.total.virtual)} mapped`
+    const note = `${commandOf(summary)}${size(sum(summary))} in memory, ${size(summary.total.virtual)} mapped`
       + (summary.total.swap ? `, ${size(summary.total.swap)} in swap` : '');
     return stack({ title: `${programOf(summary.command)} (${summary.pid})`, note, parts: largest(parts), whole });
   });
+}
+
+/** Returns the command line where it says more than its program, and a separator. */
+function commandOf({ command }) {
+  return command?.includes(' ') ? `${shortened(command, 72)}; ` : '';
 }
 
 /** Returns the name of the program of a command line, without its directories. */
@@ -164,14 +173,14 @@ function buildMemory() {
   const { machine } = DATA;
   const spaces = spaceBars();
   if (!machine && spaces.length === 0) {
-    const bar = processBar(0);
+    const bar = processBar(null);
     return bar ? [bar] : null;
   }
   if (!machine) return [make('h3', {}, 'Processes of this report'), ...spaces];
   const sentence = make('p', { class: 'lead' }, make('b', { 'data-exact': exact(machine.present), tabindex: '0' }, size(machine.present)), ' of RAM are present',
     machine.mem_total ? [', ', make('b', { 'data-exact': exact(machine.mem_total), tabindex: '0' }, size(machine.mem_total)), ' are managed by the kernel (MemTotal)'] : '',
     '. Each bar of this part is all of it.');
-  const parts = [sentence, ...machineBars(machine), processBar(machine.present)];
+  const parts = [sentence, ...machineBars(machine), processBar(machine)];
   if (spaces.length) parts.push(make('h3', {}, 'Processes of this report'), ...spaces);
   parts.push(make('h3', {}, 'Exact amounts'), usesTable(machine), unflaggedBar(machine), payersTable(machine), nodeBars(machine), nodesTable(machine));
   return parts.flat().filter(Boolean);

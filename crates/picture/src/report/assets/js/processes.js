@@ -8,8 +8,11 @@ function processTable() {
   if (!rows.length) return null;
   const most = Math.max(...rows.map((row) => row.pss ?? row.resident ?? 0), 1);
   const { others, others_bytes: bytes } = DATA.processes;
+  // Hugetlb counts in the order of the rows, and in no column of theirs.
+  const isInOrder = rows.some((row) => row.hugetlb > 0);
+  const sort = rows.some((row) => (row.pss ?? null) !== null) ? '-pss' : '-resident';
   return new Table({
-    id: 'processes', kind: 'process', caption: 'Processes', rows, sort: rows.some((row) => (row.pss ?? null) !== null) ? '-pss' : '-resident',
+    id: 'processes', kind: 'process', caption: 'Processes', rows, sort: isInOrder ? '' : sort,
     search: ['pid', 'name', 'command', 'cgroup', 'unit', 'container', 'user'],
     rest: others ? `${plural(others, 'smaller process', 'smaller processes')}${bytes ? `: ${size(bytes)}` : ''}` : null,
     columns: [
