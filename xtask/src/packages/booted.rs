@@ -13,7 +13,7 @@ const START: &str = "\
 groups=$(mktemp -d) && mount -t cgroup2 cgroup2 $groups || exit
 own=$groups/introspect-trial-$$
 mkdir $own && echo $$ > $own/cgroup.procs || exit
-timeout --signal=KILL 300 unshare --pid --fork --kill-child --mount --cgroup --ipc --uts --net \
+timeout --signal=KILL 900 unshare --pid --fork --kill-child --mount --cgroup --ipc --uts --net \
     --propagation=private sh -e -c \"$BOOT\" \"$0\" \"$@\"
 status=$?
 echo $$ > $groups/cgroup.procs

@@ -14,8 +14,9 @@ use crate::run::{output, run, Result};
 const INCLUDED: &str = "gcc,libc6-dev,pkg-config,man-db,bash-completion,systemd";
 
 /// What apt, dpkg and others change for good when any package is installed and removed: lists,
-/// caches, logs, and earlier versions of lists of users.
-const CHANGES: [&str; 8] = [
+/// caches, logs, what ends with the machine, and earlier versions of lists of users.
+const CHANGES: [&str; 9] = [
+    "./run/",
     "./var/cache/",
     "./var/lib/apt/",
     "./var/lib/dpkg/",

@@ -285,7 +285,8 @@ fn removal(root: &CleanRoot, built: &Built, before: &Contents) -> Result<()> {
             return Err(format!("{kept} is removed before the package is purged"));
         }
     }
-    root.run(&[&["apt-get", "purge", "--yes"][..], &names].concat())?;
+    // Not by apt, which does not know a package that nothing is left of.
+    root.run(&[&["dpkg", "--purge"][..], &names].concat())?;
     // What was installed for the packages.
     root.run(&["apt-get", "autoremove", "--purge", "--yes"])?;
     root.run(&[
