@@ -9,6 +9,8 @@ mod fuzz;
 mod generate;
 mod install;
 mod metrics;
+mod packages;
+mod publish;
 mod python;
 mod readers;
 mod run;
@@ -61,6 +63,10 @@ enum Task {
     C,
     /// Install library, header, command, man pages, completions and licences
     Install(install::Arguments),
+    /// Build, check and try the Debian packages in a clean root (needs root and apt's archive)
+    Packages(packages::Arguments),
+    /// Build the crates as they would be published, without publishing them
+    Publish,
     /// Measure against the bare kernel cost (needs root)
     Bench(bench::Arguments),
     /// Compare lakes as pandas, polars and DuckDB read them (needs python3-venv and pip's index)
@@ -95,6 +101,8 @@ fn main() -> ExitCode {
         Task::Deny(arguments) => dependencies::deny(&arguments),
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
+        Task::Packages(arguments) => packages::packages(&arguments),
+        Task::Publish => publish::publish(),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Readers => readers::readers(),
         Task::Python(arguments) => python::python(&arguments),
