@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod dependencies;
 mod edges;
+mod fleet;
 mod fuzz;
 mod generate;
 mod install;
@@ -63,6 +64,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Compare lakes as pandas, polars and DuckDB read them (needs python3-venv and pip's index)
     Readers,
+    /// Ask engines about lakes of many hosts (needs root, python3-venv and pip's index)
+    Fleet(fleet::Arguments),
     /// Test reports in Chromium (needs root, nodejs, npm, chromium and npm's registry)
     Browser,
     /// Run the tests on other kernels and architectures, in virtual machines
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::install(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Readers => readers::readers(),
+        Task::Fleet(arguments) => fleet::fleet(&arguments),
         Task::Browser => browser::browser(),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
