@@ -90,15 +90,24 @@ def group(rows, key, **columns):
 
 
 def check_kinds_of_host(records, fleet):
-    for snapshot in fleet.ids("host-0003", "2026-11-25"):
+    names = {"size": "virtual", "resident": "resident", "uss": "uss", "swap": "swap", "hugetlb": "hugetlb"}
+    unread = {(row["snapshot_id"], row["unique_pid"]) for row in rows_of("processes") if row["unread"]}
+    # What was read of processes before they ended is memory, too.
+    parts = [row for row in rows_of("mappings") if (row["snapshot_id"], row["unique_pid"]) in unread]
+    ids = fleet.ids("host-0003", "2026-11-25")
+    equal("snapshots", sorted({row["snapshot_id"] for row in records}), ids)
+    for snapshot in ids:
         kinds = [kind for one in fleet.summary("host-0003", snapshot) for kind in one["kinds"]]
-        names = {"size": "virtual", "resident": "resident", "pss": "pss", "uss": "uss", "swap": "swap", "hugetlb": "hugetlb"}
+        of_parts = [row for row in parts if row["snapshot_id"] == snapshot]
+        kinds += [{**row, "virtual": row["size"]} for row in of_parts]
         columns = {name: lambda row, of=of: row[of] for name, of in names.items()}
-        expected = group(kinds, lambda row: row["kind"], **columns)
-        ours = [row for row in records if row["snapshot_id"] == snapshot]
-        answer = {row["kind"]: {name: row[name] for name in names} for row in ours}
-        equal(snapshot, answer, expected)
-    equal("snapshots", sorted({row["snapshot_id"] for row in records}), fleet.ids("host-0003", "2026-11-25"))
+        expected = group(kinds, lambda row: row["kind"], pss=lambda row: row["pss"], **columns)
+        ours = {row["kind"]: row for row in records if row["snapshot_id"] == snapshot}
+        equal("kinds", set(ours), set(expected))
+        for kind, sums in expected.items():
+            equal(kind, [ours[kind][name] for name in names], [sums[name] for name in names])
+            # PSS of each mapping is rounded.
+            assert abs((ours[kind]["pss"] or 0) - (sums["pss"] or 0)) <= ours[kind]["mappings"], (ours[kind], sums)
 
 
 def check_regions_of_host(records, fleet):
@@ -106,10 +115,16 @@ def check_regions_of_host(records, fleet):
         ours = [row for row in records if row["snapshot_id"] == snapshot]
         (one,) = [one for one in fleet.snapshots if one["snapshot_id"] == snapshot]
         equal("regions", sum(row["regions"] for row in ours), one["regions"])
-        memory = sum(row["bytes"] for row in ours if row["state"] == "ram")
-        summary = fleet.summary("host-0003", snapshot)
-        extents = sum(one["contiguity"]["bytes"] for one in summary)
-        equal("memory", memory, extents)
+        rows = [row for row in rows_of("regions") if row["snapshot_id"] == snapshot]
+        columns = {
+            "bytes": lambda row: row["pages"] << 12,
+            "huge_bytes": lambda row: row["pages"] << 12 if row["pages"] >= 512 else 0,
+        }
+        answer = {row["state"]: {name: row[name] for name in columns} for row in ours}
+        equal("states", answer, group(rows, lambda row: row["state"], **columns))
+        # What was read of processes before they ended is memory, too.
+        extents = sum(one["contiguity"]["bytes"] for one in fleet.summary("host-0003", snapshot))
+        assert answer["ram"]["bytes"] >= extents > 0, (answer, extents)
 
 
 def newest_summaries(fleet):
@@ -184,7 +199,7 @@ def check_moved_pages(records, fleet):
             changes = command("diff", *ends, "--host", row["host"])
             (whole,) = [change for change in changes if change["record"] == "total"]
             equal(row["host"], row["moved"], whole["moved"])
-            assert row["moved"] > 0, row
+    assert any(row["moved"] for row in records if row["host"] in SOME), records
 
 
 def check_unread(records, fleet):
@@ -267,8 +282,8 @@ def check_poisoned(records, fleet):
 
 def check_owners(records, fleet):
     for host in SOME:
-        owners = command("owner", "100000000+10000000", "--by-process", "--from", LAKE, "--host", host)
-        expected = {one["pid"]: one["size"] for one in owners if one["record"] == "mapped"}
+        owners = command("owner", "100000000+256M", "--by-process", "--from", LAKE, "--host", host)
+        expected = {one["pid"]: one["size"] for one in owners if one["pid"] is not None and one["size"]}
         equal(host, {row["pid"]: row["bytes"] for row in records if row["host"] == host}, expected)
 
 
@@ -326,6 +341,7 @@ def main():
     for question in engines.QUESTIONS:
         try:
             answer = duckdb.ask(question)
+            assert answer.rows, "no rows"
             equal("order", answer.rows, duckdb.ask(question).rows)
             globals()[f"check_{question.stem}"](answer.records(), fleet)
             result = "ok"

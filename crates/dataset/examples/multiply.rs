@@ -11,7 +11,8 @@
 //!
 //! * which processes a host has, and how many copies of each;
 //! * the frames of anonymous memory of copies, and from one snapshot to the next of one
-//!   process in five;
+//!   process in two;
+//! * the inodes of the files of every other copy, as containers have copies of files;
 //! * the kernel's release, and the unit of processes that have none: the name of the process;
 //! * one free block of every fourth host with frames is hugetlb that nobody uses;
 //! * in the last snapshot of hosts with frames, the frame of one of its processes is poisoned.
@@ -153,13 +154,30 @@ impl Base {
         chosen
     }
 
-    /// Returns a frame of anonymous memory of one of these processes.
-    fn frame(&self, chosen: &[(u64, usize)]) -> Option<u64> {
+    /// Returns a frame of anonymous memory of one of these processes in this snapshot.
+    fn frame(&self, chosen: &[(u64, usize)], number: u64) -> Option<u64> {
         let originals = chosen.iter().filter(|(copy, _)| *copy == 0);
-        let mut regions =
-            originals.flat_map(|(_, at)| &self.regions[self.processes[*at].regions.clone()]);
-        regions.find_map(|region| region.pfn.filter(|_| is_anonymous(region)))
+        let mut frames = originals.flat_map(|&(copy, at)| {
+            let process = &self.processes[at];
+            let apart = frames_apart(&process.row, copy, number);
+            let regions = self.regions[process.regions.clone()].iter();
+            let regions = regions.filter(|region| is_anonymous(region));
+            regions.filter_map(move |region| Some(region.pfn? + apart))
+        });
+        // Memory that moved can be beyond the frames of the machine.
+        frames.find(|&pfn| {
+            let past = self.frames.partition_point(|run| run.pfn <= pfn);
+            let run = past.checked_sub(1).map(|at| &self.frames[at]);
+            run.is_some_and(|run| pfn < run.pfn + run.pages)
+        })
     }
+}
+
+/// Returns the distance from the frames of a process's anonymous memory to those of its copy in
+/// this snapshot.
+fn frames_apart(process: &ProcessRow, copy: u64, number: u64) -> u64 {
+    let is_moved = (process.unique_pid + copy) % 2 == 0 && number % 2 == 1;
+    FRAMES_APART * (2 * copy + u64::from(is_moved))
 }
 
 fn is_anonymous(region: &RegionRow) -> bool {
@@ -252,15 +270,16 @@ impl Plan<'_> {
         for mapping in &process.mappings {
             let mut mapping = mapping.clone();
             mapping.unique_pid = row.unique_pid;
+            if copy % 2 == 1 && mapping.ino != 0 {
+                mapping.ino |= copy << COPY_SHIFT;
+            }
             writer.mapping(&mapping)?;
         }
-        let is_moving = (process.row.unique_pid + copy) % 5 == 0;
-        let moves = if is_moving { self.number } else { 0 };
+        let apart = frames_apart(&process.row, copy, self.number);
         for region in &self.base.regions[process.regions.clone()] {
             let mut region = region.clone();
             region.unique_pid = row.unique_pid;
             if is_anonymous(&region) {
-                let apart = FRAMES_APART * (2 * copy + moves % 2);
                 region.pfn = region.pfn.map(|pfn| pfn + apart);
             }
             writer.region(&region)?;
@@ -338,8 +357,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             // Hosts grow and shrink.
             let percent = 80 + (host * 7 + number * 3) % 5 * 5;
             let chosen = base.chosen(host, arguments.regions * percent as usize / 100);
-            if number == 0 {
-                poisoned = base.frame(&chosen).filter(|_| has_frames);
+            // The last snapshot but one has the owner.
+            if has_frames && number + 2 == per_host {
+                poisoned = base.frame(&chosen, number);
             }
             let machine = &bases[(host + number) as usize % bases.len()];
             let plan = Plan {
