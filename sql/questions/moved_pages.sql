@@ -40,18 +40,21 @@ WITH compared_snapshots AS (
   FROM boundaries
   GROUP BY host, first_id, last_id, unique_pid, vpn
 ), pieces AS (
-  SELECT host, first_id, last_id,
-    (lead(vpn) OVER process - vpn) * base_page_size AS bytes,
+  SELECT host, first_id, last_id, vpn, base_page_size,
+    lead(vpn) OVER process AS next_vpn,
     sum(before) OVER process AS before, sum(after) OVER process AS after,
     sum(distance_before) OVER process AS distance_before,
     sum(distance_after) OVER process AS distance_after, sum(kinds) OVER process AS kinds
   FROM changes
   WINDOW process AS (PARTITION BY host, first_id, last_id, unique_pid ORDER BY vpn)
+), both_times AS (
+  SELECT host, first_id, last_id, (next_vpn - vpn) * base_page_size AS bytes,
+    CASE WHEN distance_before <> distance_after THEN (next_vpn - vpn) * base_page_size ELSE 0 END AS moved
+  FROM pieces
+  WHERE before = 1 AND after = 1 AND kinds = 0
 )
-SELECT host, first_id, last_id, CAST(sum(bytes) AS BIGINT) AS compared,
-  CAST(sum(CASE WHEN distance_before <> distance_after THEN bytes ELSE 0 END) AS BIGINT) AS moved,
-  CAST(floor(1e3 * sum(CASE WHEN distance_before <> distance_after THEN bytes ELSE 0 END) / nullif(sum(bytes), 0)) AS BIGINT) AS permille
-FROM pieces
-WHERE before = 1 AND after = 1 AND kinds = 0
+SELECT host, first_id, last_id, CAST(sum(bytes) AS BIGINT) AS compared, CAST(sum(moved) AS BIGINT) AS moved,
+  CAST(floor(1e3 * sum(moved) / nullif(sum(bytes), 0)) AS BIGINT) AS permille
+FROM both_times
 GROUP BY host, first_id, last_id
 ORDER BY moved DESC, host
