@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod dependencies;
 mod edges;
+mod fleet;
 mod fuzz;
 mod generate;
 mod install;
@@ -75,6 +76,8 @@ enum Task {
     Python(python::Arguments),
     /// Check metrics and rules with Prometheus and promtool (needs prometheus)
     Metrics,
+    /// Ask engines about lakes of many hosts (needs root, python3-venv and pip's index)
+    Fleet(fleet::Arguments),
     /// Test reports in Chromium (needs root, nodejs, npm, chromium and npm's registry)
     Browser,
     /// Run the tests on other kernels and architectures, in virtual machines
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Task::Readers => readers::readers(),
         Task::Python(arguments) => python::python(&arguments),
         Task::Metrics => metrics::metrics(),
+        Task::Fleet(arguments) => fleet::fleet(&arguments),
         Task::Browser => browser::browser(),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
