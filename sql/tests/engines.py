@@ -3,6 +3,7 @@ their own. Both read the same files of sql, of which register/<engine>.sql alone
 
 import json
 import pathlib
+import shutil
 import time
 
 SQL = pathlib.Path(__file__).resolve().parent.parent
@@ -70,7 +71,9 @@ class Spark:
         from pyspark.sql import SparkSession
 
         self.log = pathlib.Path(scratch).resolve() / "spark-events"
-        self.log.mkdir(parents=True, exist_ok=True)
+        # An interrupted session has left its log.
+        shutil.rmtree(self.log, ignore_errors=True)
+        self.log.mkdir(parents=True)
         settings = {
             "spark.ui.enabled": "false",
             "spark.driver.memory": "1g",
@@ -106,6 +109,10 @@ class Spark:
         the executors on which they ran."""
         self.session.stop()
         (log,) = self.log.iterdir()
+        return self.totals(log)
+
+    @staticmethod
+    def totals(log):
         questions, read, executors = {}, {}, set()
         for line in log.read_text().splitlines():
             event = json.loads(line)
@@ -118,5 +125,4 @@ class Spark:
                 metrics = event.get("Task Metrics") or {}
                 size = metrics.get("Input Metrics", {}).get("Bytes Read", 0)
                 read[question] = read.get(question, 0) + size
-        log.unlink()
         return read, executors

@@ -36,8 +36,7 @@ Examples:
   cargo xtask fleet            20 hosts, DuckDB, compared with the command
   cargo xtask fleet --large    10, 100 and 1,000 hosts, DuckDB and Spark, compared with each other
 
-Snapshots need root. Spark needs Java 17 (openjdk-17-jre-headless), 5 GiB of
-memory and, with its lakes, 5 GB below the target directory.")]
+Snapshots need root. Spark needs Java 17 (openjdk-17-jre-headless).")]
 pub(crate) struct Arguments {
     /// Lakes of 10, 100 and 1,000 hosts, on DuckDB and on Spark
     #[arg(long)]

@@ -176,7 +176,7 @@ impl Base {
 /// Returns the distance from the frames of a process's anonymous memory to those of its copy in
 /// this snapshot.
 fn frames_apart(process: &ProcessRow, copy: u64, number: u64) -> u64 {
-    let is_moved = (process.unique_pid + copy) % 2 == 0 && number % 2 == 1;
+    let is_moved = (process.unique_pid + copy) & 1 == 0 && number & 1 == 1;
     FRAMES_APART * (2 * copy + u64::from(is_moved))
 }
 
