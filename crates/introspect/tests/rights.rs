@@ -157,10 +157,8 @@ fn a_file_without_the_effective_bit_is_executed_where_its_capabilities_are_dropp
     let dropped = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all"]);
-        finish({
-            command.arg(&place.program).args(arguments);
-            command
-        })
+        command.arg(&place.program).args(arguments);
+        finish(command)
     };
     let run = dropped(&["completions", "bash"]);
     assert_eq!((run.status, &*run.stderr), (0, ""), "{run:?}");
