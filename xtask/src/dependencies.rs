@@ -62,6 +62,7 @@ pub(crate) fn minimal_versions() -> Result<()> {
     fs::create_dir_all(&source).map_err(|error| format!("{}: {error}", source.display()))?;
     for part in [
         "Cargo.toml",
+        "README.md",
         "SECURITY.md",
         "crates",
         "docs",

@@ -13,13 +13,16 @@ use crate::run::{cargo, output, root, run, target, Result};
 pub(crate) struct Arguments {
     /// Absolute directory from which programs will use the files
     #[arg(long, default_value = "/usr/local")]
-    prefix: PathBuf,
+    pub(crate) prefix: PathBuf,
     /// Directory to prepend to the prefix, for packaging
     #[arg(long)]
-    destdir: Option<PathBuf>,
+    pub(crate) destdir: Option<PathBuf>,
     /// Directory of libraries below the prefix, such as lib/x86_64-linux-gnu
     #[arg(long, default_value = "lib")]
-    libdir: String,
+    pub(crate) libdir: String,
+    /// Profile of the command's build; the C library's is always release
+    #[arg(long, default_value = "release")]
+    pub(crate) profile: String,
 }
 
 pub(crate) fn install(arguments: &Arguments) -> Result<()> {
@@ -27,6 +30,7 @@ pub(crate) fn install(arguments: &Arguments) -> Result<()> {
         prefix,
         destdir,
         libdir,
+        profile,
     } = arguments;
     let below_root = prefix
         .strip_prefix("/")
@@ -48,7 +52,7 @@ pub(crate) fn install(arguments: &Arguments) -> Result<()> {
     let library = Library::build(&root(), &target())?;
     let made = library.install(&root(), &places);
     let mut made = made.map_err(|error| format!("{}: {error}", base.display()))?;
-    command(&base, &mut made)?;
+    command(&base, profile, &mut made)?;
     for document in ["LICENSE-MIT", "LICENSE-APACHE", "README.md", "CHANGELOG.md"] {
         let to = base.join("share/doc/introspection").join(document);
         copy(&root().join(document), &to, &mut made)?;
@@ -67,14 +71,11 @@ pub(crate) fn install(arguments: &Arguments) -> Result<()> {
 }
 
 /// Installs the command with its manual pages and completions.
-fn command(base: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
-    run(&mut cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "introspect-cli",
-    ]))?;
-    let command = target().join("release/introspect");
+fn command(base: &Path, profile: &str, made: &mut Vec<PathBuf>) -> Result<()> {
+    let mut build = cargo(&["build", "--package", "introspect-cli", "--profile"]);
+    run(build.arg(profile))?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let command = target().join(folder).join("introspect");
     copy(&command, &base.join("bin/introspect"), made)?;
     let manuals = base.join("share/man/man1");
     fs::create_dir_all(&manuals).map_err(|error| format!("{}: {error}", manuals.display()))?;

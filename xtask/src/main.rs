@@ -5,10 +5,14 @@ mod bench;
 mod browser;
 mod dependencies;
 mod edges;
+mod fleet;
 mod fuzz;
 mod generate;
 mod install;
 mod metrics;
+mod packages;
+mod publish;
+mod python;
 mod readers;
 mod run;
 mod steps;
@@ -60,12 +64,20 @@ enum Task {
     C,
     /// Install library, header, command, man pages, completions and licences
     Install(install::Arguments),
+    /// Build, check and try the Debian packages in a clean root (needs root and apt's archive)
+    Packages(packages::Arguments),
+    /// Build the crates as they would be published, without publishing them
+    Publish,
     /// Measure against the bare kernel cost (needs root)
     Bench(bench::Arguments),
     /// Compare lakes as pandas, polars and DuckDB read them (needs python3-venv and pip's index)
     Readers,
+    /// Build and test the package for Python (needs root, python3-venv and pip's index)
+    Python(python::Arguments),
     /// Check metrics and rules with Prometheus and promtool (needs prometheus)
     Metrics,
+    /// Ask engines about lakes of many hosts (needs root, python3-venv and pip's index)
+    Fleet(fleet::Arguments),
     /// Test reports in Chromium (needs root, nodejs, npm, chromium and npm's registry)
     Browser,
     /// Run the tests on other kernels and architectures, in virtual machines
@@ -92,9 +104,13 @@ fn main() -> ExitCode {
         Task::Deny(arguments) => dependencies::deny(&arguments),
         Task::C => steps::c(),
         Task::Install(arguments) => install::install(&arguments),
+        Task::Packages(arguments) => packages::packages(&arguments),
+        Task::Publish => publish::publish(),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Readers => readers::readers(),
+        Task::Python(arguments) => python::python(&arguments),
         Task::Metrics => metrics::metrics(),
+        Task::Fleet(arguments) => fleet::fleet(&arguments),
         Task::Browser => browser::browser(),
         Task::Vmtest(arguments) => vmtest::vmtest(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),

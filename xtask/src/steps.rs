@@ -5,8 +5,9 @@ use std::process::Command;
 use crate::run::{cargo, output, run, target, Result};
 
 /// Manifests of the other workspaces, with flags for the compiler.
-const OTHER_WORKSPACES: [(&str, &str); 2] = [
+const OTHER_WORKSPACES: [(&str, &str); 3] = [
     ("bench/Cargo.toml", ""),
+    ("python/Cargo.toml", ""),
     // As cargo-fuzz does; otherwise the C library contains a panic handler.
     ("fuzz/Cargo.toml", "--cfg fuzzing"),
 ];

@@ -16,13 +16,14 @@ const QUICK: [&str; 5] = [
 ];
 
 /// Commands of cargo for everything long; `SECONDS` is what the user chose.
-const DEEP: [&str; 7] = [
+const DEEP: [&str; 8] = [
     "test --package process-introspection --test storm -- --nocapture",
     "test --package c-library --test storm -- --nocapture",
     "test --release --package introspect-cli --test report_size -- --ignored",
     "xtask truth --seconds 60",
     "xtask fuzz --seconds SECONDS",
     "xtask bench --strict",
+    "xtask fleet --large",
     "xtask vmtest",
 ];
 

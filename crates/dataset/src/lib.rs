@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod columns;
+pub mod description;
 pub mod lake;
 pub mod redaction;
 pub mod stream;

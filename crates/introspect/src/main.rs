@@ -23,6 +23,8 @@ use std::process::ExitCode;
 use crate::failure::{warn, Failure};
 
 fn main() -> ExitCode {
+    // A call that fails for lack of a capability says so itself.
+    let _ = process_introspection::raise_permitted_capabilities();
     let command = match usage::parse() {
         Ok(command) => command,
         Err(status) => return status,

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{chown, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::{copy_into, finish, of_nobody, Run, NOBODY};
 use tempfile::TempDir;
@@ -27,11 +28,18 @@ const ALL: &[u32] = &[DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, SYS_PTRACE, SYS_ADM
 #[derive(Copy, Clone, Debug)]
 enum Given {
     Capabilities,
+    /// Without the effective bit.
+    PermittedCapabilities,
     SetUserId,
     SetGroupId,
 }
 
-const EVERY: [Given; 3] = [Given::Capabilities, Given::SetUserId, Given::SetGroupId];
+const EVERY: [Given; 4] = [
+    Given::Capabilities,
+    Given::PermittedCapabilities,
+    Given::SetUserId,
+    Given::SetGroupId,
+];
 
 /// A privileged copy of the command, and a directory that its user cannot read.
 struct Place {
@@ -46,7 +54,8 @@ impl Place {
         let program = copy_into(&dir);
         let mode = |mode| fs::Permissions::from_mode(mode);
         match given {
-            Given::Capabilities => set_capabilities(&program, ALL),
+            Given::Capabilities => set_capabilities(&program, EFFECTIVE, ALL),
+            Given::PermittedCapabilities => set_capabilities(&program, 0, ALL),
             Given::SetUserId => fs::set_permissions(&program, mode(0o4755)).unwrap(),
             Given::SetGroupId => fs::set_permissions(&program, mode(0o2755)).unwrap(),
         }
@@ -82,11 +91,15 @@ impl Place {
     }
 }
 
+/// Bit of the attribute's first word (include/uapi/linux/capability.h
+/// `VFS_CAP_FLAGS_EFFECTIVE`).
+const EFFECTIVE: u32 = 1;
+
 /// As setcap(8): revision 2 of the attribute, the effective bit, permitted ones
 /// (include/uapi/linux/capability.h `vfs_cap_data`).
-fn set_capabilities(program: &Path, capabilities: &[u32]) {
+fn set_capabilities(program: &Path, effective: u32, capabilities: &[u32]) {
     let permitted = capabilities.iter().fold(0u32, |set, bit| set | 1 << bit);
-    let words = [0x0200_0001u32, permitted, 0, 0, 0];
+    let words = [0x0200_0000 | effective, permitted, 0, 0, 0];
     let value: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let path = CString::new(program.as_os_str().as_bytes()).unwrap();
     // SAFETY: both names end in a zero byte; the value has the length given.
@@ -108,7 +121,11 @@ fn the_rights_are_there_for_processes() {
     if !is_root_or_skip(test) {
         return;
     }
-    for given in [Given::Capabilities, Given::SetUserId] {
+    for given in [
+        Given::Capabilities,
+        Given::PermittedCapabilities,
+        Given::SetUserId,
+    ] {
         let Some(place) = Place::new(given, test) else {
             return;
         };
@@ -126,6 +143,29 @@ fn the_rights_are_there_for_processes() {
         assert_eq!(run.status, 0, "{given:?}: {run:?}");
         assert!(run.stdout.contains("1234000"), "{given:?}: {run:?}");
     }
+}
+
+#[test]
+fn a_file_without_the_effective_bit_is_executed_where_its_capabilities_are_dropped() {
+    let test = "a_file_without_the_effective_bit_is_executed_where_its_capabilities_are_dropped";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let Some(place) = Place::new(Given::PermittedCapabilities, test) else {
+        return;
+    };
+    let dropped = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all"]);
+        command.arg(&place.program).args(arguments);
+        finish(command)
+    };
+    let run = dropped(&["completions", "bash"]);
+    assert_eq!((run.status, &*run.stderr), (0, ""), "{run:?}");
+    // It has no rights there, and says so.
+    let run = dropped(&["physical", "self"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.stderr.contains("CAP_SYS_ADMIN"), "{run:?}");
 }
 
 #[test]

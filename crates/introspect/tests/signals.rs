@@ -453,7 +453,8 @@ fn the_terminals_interrupt_reaches_a_program_once() {
     // Without programs of its own: a shell can leave out a trap for a signal that arrives
     // while one ends.
     let counts = format!(
-        "exec 3<>{}; trap \"echo got\" INT; echo ready; \
+        "exec 3<>{}; n=; trap \"echo got; n=1\" INT; echo ready; i=0; \
+         until [ $n ] || [ $i = 600 ]; do read -t 0.05 -u 3; i=$((i + 1)); done; \
          for i in 1 2 3 4 5 6; do read -t 0.05 -u 3; done; echo done; exit 7",
         fifo.display()
     );

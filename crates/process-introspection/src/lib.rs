@@ -130,7 +130,7 @@ pub use process::mapping::{Mapping, MappingName, MappingParts};
 pub use process::mounts::Mounts;
 pub use process::object::Object;
 pub use process::status::{all_unique_pids, children_of, program_of, status_of, Thread};
-pub use process::user_rights::with_user_rights;
+pub use process::user_rights::{raise_permitted_capabilities, with_user_rights};
 pub use process::{Addresses, Process, UniquePid};
 pub use summary::{
     AdviceReading, Contiguity, ContiguityCounter, ExtentClass, GroupFrames, GroupMemory, GroupPart,

@@ -17,6 +17,7 @@ mod pass;
 mod path;
 mod prune;
 mod read;
+mod verify;
 mod walk;
 mod write;
 
@@ -29,4 +30,5 @@ pub use pass::{ProcessRegions, RegionPass};
 pub use path::SnapshotId;
 pub use prune::{Keep, Pruned};
 pub use read::{heads, Snapshot, StoredProcess};
+pub use verify::{verify, Verified};
 pub use write::{SnapshotWriter, Start, Written};

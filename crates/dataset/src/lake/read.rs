@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -146,13 +147,43 @@ impl Snapshot {
         size.ok_or_else(|| LakeError::damaged(&self.entry.path(), "it has no page size"))
     }
 
-    pub(super) fn path(&self, table: Table) -> PathBuf {
+    /// Returns the path of the file of a table, which is there if
+    /// [`SnapshotHead::bytes_of`] has its size.
+    pub fn path(&self, table: Table) -> PathBuf {
         self.entry.place.file(&self.entry.root, table)
     }
 
     /// Returns whether its tables are there, by their sizes.
     pub fn state(&self) -> State {
         self.entry.state(&self.row.head)
+    }
+
+    /// Returns the schema and all rows of a table as they are stored, in batches, with the
+    /// columns of other versions.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`], [`LakeError::Damaged`].
+    pub fn batches(
+        &self,
+        table: Table,
+    ) -> Result<
+        (
+            SchemaRef,
+            impl Iterator<Item = Result<RecordBatch, LakeError>> + Send + use<>,
+        ),
+        LakeError,
+    > {
+        let path = self.path(table);
+        let reader = TableReader::open(&path)?;
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(reader.file, reader.metadata)
+                .with_batch_size(BATCH)
+                .build()
+                .map_err(|error| LakeError::damaged(&path, error))?;
+        let schema = reader.schema();
+        let batches =
+            reader.map(move |batch| batch.map_err(|error| LakeError::damaged(&path, error)));
+        Ok((schema, batches))
     }
 
     /// Returns the rows of a table, or at least all of one process.

@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use process_introspection_dataset::lake::{heads, Entry, Lake, LakeError, State};
-use process_introspection_dataset::tables::snapshots::SnapshotHead;
-use process_introspection_dataset::tables::Table;
-use process_introspection_export::{Fields, Name, Record, SnapshotRecord, SnapshotState, Text};
+use process_introspection_dataset::lake::{verify, Lake, LakeError, Verified};
+use process_introspection_export::{Fields, Record, SnapshotRecord};
 
 use crate::control::launch::WalkContext;
 use crate::failure::{warn, Failure};
@@ -67,10 +65,8 @@ impl Arguments {
         let (mut wrong, mut kept) = (0, Vec::new());
         for entries in entries.chunks(PART) {
             // Threads that are started there have these rights, too.
-            let opened = as_user(|| Ok(heads(entries)))?;
-            for (entry, opened) in entries.iter().zip(opened) {
-                let verified = Verified::new(entry, opened);
-                wrong += u64::from(verified.state != SnapshotState::Complete);
+            for verified in as_user(|| Ok(verify(entries)))? {
+                wrong += u64::from(!verified.is_complete());
                 match self.sorting.is_present() {
                     true => kept.push(verified),
                     false => sink.write(&verified.record())?,
@@ -90,74 +86,5 @@ impl Arguments {
                 counted(wrong, "snapshot is", "snapshots are")
             ))),
         }
-    }
-}
-
-/// Snapshot whose files were looked for.
-struct Verified<'a> {
-    entry: &'a Entry,
-    id: String,
-    /// `None` if it cannot be read.
-    head: Option<SnapshotHead>,
-    state: SnapshotState,
-    error: Option<String>,
-}
-
-impl<'a> Verified<'a> {
-    fn new(entry: &'a Entry, opened: Result<(SnapshotHead, State), LakeError>) -> Self {
-        let (head, state, error) = match opened {
-            Ok((head, State::Complete)) => (Some(head), SnapshotState::Complete, None),
-            Ok((head, State::Incomplete(why))) => {
-                (Some(head), SnapshotState::Incomplete, Some(why))
-            }
-            Err(error) => (None, SnapshotState::Unreadable, Some(error.to_string())),
-        };
-        Self {
-            entry,
-            id: entry.id().to_string(),
-            head,
-            state,
-            error,
-        }
-    }
-
-    fn record(&self) -> SnapshotRecord<'_> {
-        let (head, error) = (self.head.as_ref(), self.error.as_deref());
-        record(self.entry, &self.id, head, self.state, error)
-    }
-}
-
-fn record<'a>(
-    entry: &'a Entry,
-    id: &'a str,
-    head: Option<&'a SnapshotHead>,
-    state: SnapshotState,
-    error: Option<&'a str>,
-) -> SnapshotRecord<'a> {
-    let unread = |head: &SnapshotHead| {
-        head.unread_gone + head.unread_refused + head.unread_silent + head.unread_failed
-    };
-    SnapshotRecord {
-        snapshot_id: id,
-        taken_at: head.map_or_else(|| entry.id().time().into(), |head| head.taken_at),
-        host: Name(entry.host()),
-        state,
-        error: error.map(Text),
-        duration: head.map(|head| head.duration),
-        kernel: head.map(|head| Text(&head.kernel)),
-        processes: head.map(|head| head.processes_read),
-        unread: head.map(unread),
-        mappings: head.map(|head| head.mappings_rows),
-        regions: head.map(|head| head.regions_rows),
-        frames: head.and_then(|head| head.frames_rows),
-        size: head.map(|head| {
-            Table::ALL
-                .into_iter()
-                .filter_map(|one| head.bytes_of(one))
-                .sum()
-        }),
-        all_processes: head.map(|head| head.all_processes),
-        details: head.map(|head| head.details),
-        redacted: head.map(|head| head.redacted),
     }
 }

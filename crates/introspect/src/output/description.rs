@@ -1,12 +1,11 @@
 //! Description of the records of an output, for formats that have a place for one.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 use process_introspection::{AddrRange, Host, PageSize, Process};
+use process_introspection_dataset::description::of_machine;
 use process_introspection_dataset::lake::Snapshot;
 use process_introspection_dataset::tables::processes::ProcessRow;
-use process_introspection_export::Time;
 
 use crate::source::stored::Identity;
 use crate::source::Source;
@@ -68,19 +67,6 @@ fn of_stored(snapshot: &Snapshot, row: &ProcessRow) -> Facts {
     let mut facts = snapshot.facts();
     facts.push(("pid", row.pid.to_string()));
     facts.push(("unique_pid", row.unique_pid.to_string()));
-    facts
-}
-
-/// Returns the facts of a machine whose memory is read from now on.
-fn of_machine(host: Host, page_size: PageSize) -> Facts {
-    let mut facts = vec![
-        ("started_at", Time::from(SystemTime::now()).to_string()),
-        ("page_size", page_size.bytes().to_string()),
-        ("architecture", host.architecture),
-    ];
-    facts.extend(host.boot_id.map(|boot| ("boot_id", boot)));
-    facts.extend(host.name.map(|name| ("host", name)));
-    facts.extend(host.kernel.map(|kernel| ("kernel", kernel)));
     facts
 }
 

@@ -34,6 +34,34 @@ pub fn with_user_rights<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T>
     act()
 }
 
+/// Makes the permitted capabilities of the calling thread effective: call it before there are
+/// others.
+///
+/// The capabilities of a program's file need no effective bit (`setcap cap_sys_admin+p`) if
+/// the program calls this. Without the bit the kernel executes the program also where these
+/// capabilities may not be had, as in most containers and in services that drop them; with
+/// it execve fails there with `EPERM`, even for the superuser.
+///
+/// # Errors
+/// Errors of `capget` and `capset`. A permitted capability is never refused.
+///
+/// ```
+/// process_introspection::raise_permitted_capabilities()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn raise_permitted_capabilities() -> io::Result<()> {
+    let before = capabilities(None)?;
+    let effective = before.permitted;
+    if effective == before.effective {
+        return Ok(());
+    }
+    let raised = CapabilitySets {
+        effective,
+        ..before
+    };
+    Ok(set_capabilities(None, raised)?)
+}
+
 /// Reduces this thread's rights to the user's, permanently. Makes only system calls: it may
 /// be called between fork and exec.
 pub(crate) fn keep_to_user_rights() -> io::Result<()> {
