@@ -31,6 +31,9 @@ const EXAMPLES: [(&str, &str); 3] = [
     ("qnx_processes", "introspection-qnx"),
 ];
 
+/// A part of the trial.
+type Step = fn(&CleanRoot) -> Result<()>;
+
 /// Installs the packages in a new clean root, uses what they contain, removes them and looks
 /// for what is left.
 pub(crate) fn trial(built: &Built) -> Result<()> {
@@ -44,7 +47,7 @@ pub(crate) fn trial(built: &Built) -> Result<()> {
         "-c",
         "apt-get install --yes --no-install-recommends /debs/*.deb",
     ])?;
-    let steps: [(&str, fn(&CleanRoot) -> Result<()>); 7] = [
+    let steps: [(&str, Step); 7] = [
         ("the command, its pages and completions", command),
         ("the group", group),
         ("programs in C", programs),
