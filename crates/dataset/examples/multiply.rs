@@ -12,7 +12,7 @@
 //! * which processes a host has, and how many copies of each;
 //! * the frames of anonymous memory of copies, and from one snapshot to the next of one
 //!   process in two;
-//! * the inodes of the files of every other copy, as containers have copies of files;
+//! * the inodes of the files of every other process, as containers have copies of files;
 //! * the kernel's release, and the unit of processes that have none: the name of the process;
 //! * one free block of every fourth host with frames is hugetlb that nobody uses;
 //! * in the last snapshot of hosts with frames, the frame of one of its processes is poisoned.
@@ -270,8 +270,8 @@ impl Plan<'_> {
         for mapping in &process.mappings {
             let mut mapping = mapping.clone();
             mapping.unique_pid = row.unique_pid;
-            if copy % 2 == 1 && mapping.ino != 0 {
-                mapping.ino |= copy << COPY_SHIFT;
+            if row.unique_pid & 1 == 1 && mapping.ino != 0 {
+                mapping.ino |= 1 << COPY_SHIFT;
             }
             writer.mapping(&mapping)?;
         }
