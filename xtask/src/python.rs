@@ -21,14 +21,9 @@ pub(crate) struct Arguments {
 /// Installs the packages below the target directory, where they are kept, builds the wheel,
 /// installs it, and uses it.
 pub(crate) fn python(arguments: &Arguments) -> Result<()> {
-    let environment = target().join("python");
-    let python = environment.join("bin/python");
-    run(Command::new("python3")
-        .args(["-m", "venv"])
-        .arg(&environment))?;
-    pip(&python, &["--requirement", VERSIONS])?;
+    let python = environment().join("bin/python");
     let profile = if arguments.bench { "release" } else { "dev" };
-    let wheel = wheel(&environment, &python, profile)?;
+    let wheel = wheel(profile)?;
     pip(&python, &["--force-reinstall", &wheel.to_string_lossy()])?;
     if arguments.bench {
         return run(of_package(&python).arg("bench.py"));
@@ -45,13 +40,23 @@ pub(crate) fn python(arguments: &Arguments) -> Result<()> {
     run(of_package(&python).arg("examples/contiguity.py"))
 }
 
+fn environment() -> PathBuf {
+    target().join("python")
+}
+
 /// Builds the wheel in a folder of its own and returns its path.
-fn wheel(environment: &Path, python: &Path, profile: &str) -> Result<PathBuf> {
+pub(crate) fn wheel(profile: &str) -> Result<PathBuf> {
+    let environment = environment();
+    let python = environment.join("bin/python");
+    run(Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(&environment))?;
+    pip(&python, &["--requirement", VERSIONS])?;
     let wheels = environment.join("wheels").join(profile);
     let _ = fs::remove_dir_all(&wheels);
     let mut maturin = Command::new(environment.join("bin/maturin"));
     maturin.args(["build", "--profile", profile, "--interpreter"]);
-    maturin.arg(python).arg("--out").arg(&wheels);
+    maturin.arg(&python).arg("--out").arg(&wheels);
     run(maturin.current_dir(folder()))?;
     let made = fs::read_dir(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
     let mut made = made.flatten().map(|wheel| wheel.path());

@@ -7,10 +7,8 @@ use std::process::Command;
 
 use super::notices;
 use crate::install;
+use crate::python;
 use crate::run::{output, root, run, target, Result};
-
-/// Packages without Python's module.
-const WITHOUT_PYTHON: &str = "pkg.libintrospection.nopython";
 
 /// What the source of the packages has of the project, beside what is installed.
 const PARTS: [&str; 7] = [
@@ -23,11 +21,16 @@ const PARTS: [&str; 7] = [
     "examples",
 ];
 
-/// Debian packages with the Rust packages that are in them.
-const RUST: [(&str, &str); 3] = [
-    ("introspect", "introspect-cli"),
-    ("libintrospection1", "libintrospection"),
-    ("libintrospection-dev", "libintrospection"),
+/// Debian packages, each with the workspace and the Rust package that is in it.
+const LINKED: [(&str, &str, &str); 4] = [
+    ("introspect", "Cargo.toml", "introspect-cli"),
+    ("libintrospection1", "Cargo.toml", "libintrospection"),
+    ("libintrospection-dev", "Cargo.toml", "libintrospection"),
+    (
+        "python3-process-introspection",
+        "python/Cargo.toml",
+        "process-introspection-python",
+    ),
 ];
 
 /// What was built.
@@ -36,14 +39,6 @@ pub(crate) struct Built {
     pub(crate) packages: Vec<PathBuf>,
     /// The list of them that Debian's tools take.
     changes: PathBuf,
-}
-
-impl Built {
-    /// Returns whether Python's module is one of the packages.
-    pub(crate) fn has_python(&self) -> bool {
-        let mut names = self.packages.iter().filter_map(|path| path.file_name());
-        names.any(|name| name.as_encoded_bytes().starts_with(b"python3-"))
-    }
 }
 
 /// Builds the packages in `target/packages`. The command is built with this profile.
@@ -67,48 +62,19 @@ pub(crate) fn build(profile: &str) -> Result<Built> {
         libdir: format!("lib/{}", architecture.trim()),
         profile: profile.to_owned(),
     })?;
-    for (package, of) in RUST {
-        write_notices(&source, package, "Cargo.toml", of)?;
+    let mut copy = Command::new("install");
+    copy.args(["-D", "-t"]).arg(source.join("wheel"));
+    run(copy.arg(python::wheel(profile)?))?;
+    for (package, manifest, of) in LINKED {
+        write_notices(&source, package, manifest, of)?;
     }
     let mut build = Command::new("dpkg-buildpackage");
     build.args(["--build=binary", "--no-sign", "--no-pre-clean"]);
-    match wheel(profile)? {
-        Some(wheel) => {
-            let mut copy = Command::new("install");
-            copy.args(["-D", "-t"]).arg(source.join("wheel"));
-            run(copy.arg(wheel))?;
-            let (package, of) = (
-                "python3-process-introspection",
-                "process-introspection-python",
-            );
-            write_notices(&source, package, "python/Cargo.toml", of)?;
-        }
-        None => {
-            build.arg(format!("--build-profiles={WITHOUT_PYTHON}"));
-        }
-    }
     run(build.current_dir(&source))?;
     let mut built = with_extension(&folder, "changes")?;
     let changes = built.pop().ok_or("dpkg-buildpackage made no .changes")?;
     let packages = with_extension(&folder, "deb")?;
     Ok(Built { packages, changes })
-}
-
-/// Returns the wheel that `cargo xtask python` has built with a profile, if the package for
-/// Python is here.
-fn wheel(profile: &str) -> Result<Option<PathBuf>> {
-    if !root().join("python").is_dir() {
-        return Ok(None);
-    }
-    let folder = target().join("python/wheels").join(profile);
-    let wheels = with_extension(&folder, "whl").unwrap_or_default();
-    match wheels.into_iter().next() {
-        Some(wheel) => Ok(Some(wheel)),
-        None => Err(format!(
-            "no wheel in {}: run cargo xtask python, for the profile release with --bench",
-            folder.display()
-        )),
-    }
 }
 
 /// Writes the licences of what a Rust package contains into the documents of a Debian package.

@@ -47,7 +47,7 @@ pub(crate) fn trial(built: &Built) -> Result<()> {
         "-c",
         "apt-get install --yes --no-install-recommends /debs/*.deb",
     ])?;
-    let steps: [Step; 7] = [
+    let steps: [Step; 8] = [
         ("the command, its pages and completions", command),
         ("the group", group),
         ("programs in C", programs),
@@ -55,10 +55,8 @@ pub(crate) fn trial(built: &Built) -> Result<()> {
         ("what the services execute", executed),
         ("the services, by systemd", services),
         ("an override of the owner and the mode", statoverride),
+        ("Python", python),
     ];
-    let steps = steps
-        .into_iter()
-        .chain(built.has_python().then_some(("Python", python as _)));
     for (name, step) in steps {
         eprintln!("== {name}");
         step(&root).map_err(|error| format!("{name}: {error}"))?;
