@@ -148,7 +148,7 @@ fn capabilities_are_given_to_a_group_and_leave_the_bytes_of_others_alone() {
         "groupadd introspect",
         "chown root:introspect /usr/local/bin/introspect",
         "chmod 750 /usr/local/bin/introspect",
-        "setcap cap_sys_admin,cap_dac_read_search+ep /usr/local/bin/introspect",
+        "setcap cap_sys_admin,cap_dac_read_search+p /usr/local/bin/introspect",
     ];
     let commands = lines.map(|line| format!("    {line}\n")).concat();
     assert!(project_file("docs/PRIVILEGES.md").contains(&commands));
