@@ -104,7 +104,10 @@ static UNUSED struct threads child_with_threads(void) {
         CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
         pthread_t thread;
         CHECK_EQ(pthread_create(&thread, NULL, sleeps_for_hours, NULL), 0);
-        for (;;) pause();
+        /* On arm64, pause() is another call. */
+        sigset_t none;
+        sigemptyset(&none);
+        for (;;) sigsuspend(&none);
     }
     struct threads threads = {child, (unsigned)child, 0, 0, {0}};
     CHECK_EQ(read(tids_to_parent[0], &threads.sleeps, sizeof(unsigned)), sizeof(unsigned));

@@ -57,45 +57,50 @@ fn output(arguments: &[&str], format: &str) -> (i32, String) {
     (status, text)
 }
 
-/// Compares what these commands print of the live process and of a snapshot, once the live
-/// process has the same before and after. One of several times must agree: flags of other pages
-/// of a stored run can change for the time of the snapshot alone.
+/// Compares what each of these commands prints of the live process and of a snapshot, once the
+/// live process has the same before and after. One of several times must agree, for each of its
+/// own: flags of pages, and of other pages of a stored run, can change for the time of the
+/// snapshot alone, for instance where the kernel samples accesses.
 fn compare(root: &Path, pids: &[&str], commands: &[Vec<&str>], formats: &[&str]) {
-    let in_formats = |more: &[&str]| {
-        let mut outputs = Vec::new();
-        for command in commands {
-            for format in formats {
-                let (status, text) = output(&[&command[..], more].concat(), format);
-                outputs.push((format!("{command:?} {format}"), status, text));
-            }
-        }
-        outputs
+    let each = |command| formats.iter().map(move |format| (command, *format));
+    let mut left: Vec<(&Vec<&str>, &str)> = commands.iter().flat_map(each).collect();
+    let outputs = |left: &[(&Vec<&str>, &str)], more: &[&str]| -> Vec<(i32, String)> {
+        let one =
+            |(command, format): &(&Vec<&str>, &str)| output(&[command, more].concat(), format);
+        left.iter().map(one).collect()
     };
     // The first line of one output that another does not have.
-    let difference = |ones: &[(String, i32, String)], others: &[(String, i32, String)]| {
-        let mut both = ones.iter().zip(others);
-        let (one, other) = both.find(|(one, other)| one != other)?;
-        let mut lines = one.2.lines().zip(other.2.lines());
+    let difference = |one: &(i32, String), other: &(i32, String)| {
+        let mut lines = one.1.lines().zip(other.1.lines());
         let line = lines.find(|(one, other)| one != other);
-        Some(format!("{} {} {}: {line:?}", one.0, one.1, other.1))
+        format!("{} {}: {line:?}", one.0, other.0)
     };
-    let mut before = in_formats(&[]);
-    let (mut stored_differs, mut live_differs) = (None, None);
+    let mut why = Vec::new();
     for _ in 0..20 {
+        let before = outputs(&left, &[]);
         snapshot(root, &[pids, &["--details"]].concat());
-        let stored = in_formats(&["--from", text(root)]);
-        let after = in_formats(&[]);
-        match difference(&before, &after) {
-            None => match difference(&after, &stored) {
-                None => return,
-                different => stored_differs = different,
-            },
-            different => live_differs = different,
+        let stored = outputs(&left, &["--from", text(root)]);
+        let after = outputs(&left, &[]);
+        why.clear();
+        let mut index = 0;
+        left.retain(|(command, format)| {
+            let (before, stored, after) = (&before[index], &stored[index], &after[index]);
+            index += 1;
+            let what = match (before == after, stored == after) {
+                (true, true) => return false,
+                (false, _) => format!("live: {}", difference(before, after)),
+                (true, false) => format!("stored: {}", difference(after, stored)),
+            };
+            why.push(format!("{command:?} {format}: {what}"));
+            true
+        });
+        if left.is_empty() {
+            return;
         }
-        before = after;
     }
     panic!(
-        "the pages of {pids:?} never come to rest ({live_differs:?}), or differ: {stored_differs:?}"
+        "of {pids:?} these never come to rest, or differ:\n{}",
+        why.join("\n")
     );
 }
 
