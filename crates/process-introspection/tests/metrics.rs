@@ -210,20 +210,26 @@ fn huge_pages_are_aligned_unaligned_or_partial_as_their_pages_say() {
                 .filter(|(_, entry)| entry >> 63 == 1)
                 .map(|(vpn, entry)| (vpn, entry & ((1 << 55) - 1)))
                 .collect();
+            let mut folio = 0..0;
             for (&vpn, &pfn) in &pages {
                 let flags = flags_of(&frames, pfn);
                 // The huge zero page is no memory of the process.
                 if flags & THP == 0 || flags & 1 << 24 != 0 {
                     continue;
                 }
-                let mut head = pfn;
-                while flags_of(&frames, head) & HEAD == 0 {
-                    head -= 1;
+                // Its pages follow one another mostly.
+                if !folio.contains(&pfn) {
+                    let mut head = pfn;
+                    while flags_of(&frames, head) & HEAD == 0 {
+                        head -= 1;
+                    }
+                    let mut end = head + 1;
+                    while flags_of(&frames, end) & TAIL != 0 {
+                        end += 1;
+                    }
+                    folio = head..end;
                 }
-                let mut end = head + 1;
-                while flags_of(&frames, end) & TAIL != 0 {
-                    end += 1;
-                }
+                let (head, end) = (folio.start, folio.end);
                 let start = vpn.wrapping_sub(pfn - head);
                 let is_whole = (head..end)
                     .all(|frame| pages.get(&start.wrapping_add(frame - head)) == Some(&frame));
