@@ -111,7 +111,7 @@ fn a_walk_starts_no_threads_for_cpus_that_another_walk_of_the_program_occupies()
     ) {
         return;
     }
-    let size = scaled(65_536) * page();
+    let size = scaled(262_144) * page();
     let target = Target::spawn(|| vec![fragmented(size)]);
     let (pid, at) = (target.pid(), target.addresses()[0]);
     let walker = Target::spawn(|| {
