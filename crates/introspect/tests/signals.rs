@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{introspect, Running};
+use support::{introspect, with_usual_signals, Running};
 use tempfile::TempDir;
 use testkit::machine::is_root_or_skip;
 use testkit::memory;
@@ -434,7 +434,7 @@ fn on_terminal(test: &str, line: &str) -> Option<Running> {
     }
     let program = env!("CARGO_BIN_EXE_introspect");
     let line = format!("introspect() {{ '{program}' \"$@\"; }}; {line}");
-    let mut command = Command::new("script");
+    let mut command = with_usual_signals("script");
     command.args(["-qec", &line, "/dev/null"]);
     command.env("SHELL", "/bin/bash").env("TERM", "xterm");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -18,7 +18,12 @@ use testkit::target::Target;
 
 /// The command under test, without arguments.
 pub(crate) fn introspect() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_introspect"));
+    with_usual_signals(env!("CARGO_BIN_EXE_introspect"))
+}
+
+/// A program without arguments, which ignores no signal that a test sends.
+pub(crate) fn with_usual_signals(program: &str) -> Command {
+    let mut command = Command::new(program);
     let as_usual = || {
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
             // SAFETY: one system call; no handler of this program is concerned.
