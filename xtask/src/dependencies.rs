@@ -65,6 +65,7 @@ pub(crate) fn minimal_versions() -> Result<()> {
         "README.md",
         "SECURITY.md",
         "crates",
+        "dashboards",
         "docs",
         "examples",
         "vmtest",

@@ -16,7 +16,7 @@ const QUICK: [&str; 5] = [
 ];
 
 /// Commands of cargo for everything long; `SECONDS` is what the user chose.
-const DEEP: [&str; 8] = [
+const DEEP: [&str; 10] = [
     "test --package process-introspection --test storm -- --nocapture",
     "test --package c-library --test storm -- --nocapture",
     "test --release --package introspect-cli --test report_size -- --ignored",
@@ -24,6 +24,8 @@ const DEEP: [&str; 8] = [
     "xtask fuzz --seconds SECONDS",
     "xtask bench --strict",
     "xtask fleet --large",
+    "xtask packages",
+    "xtask publish",
     "xtask vmtest",
 ];
 
