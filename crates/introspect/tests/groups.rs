@@ -95,7 +95,7 @@ fn a_file_costs_a_group_once_and_what_others_map_is_apart() {
     assert_eq!(of_file(&pids[..1]), (20, 20));
     assert_eq!(of_file(&pids[..2]), (50, 10));
     assert_eq!(of_file(&pids), (70, 0));
-    // The same of this file's mappings by the processes that have them.
+    // The mappings of this file by process give the same.
     let selected = [&pids[..], &["--mapping", "memfd:groups", "--by"]].concat();
     let by = |by: &str| rows(&[&selected[..], &[by]].concat());
     let by_command = by("command");

@@ -181,7 +181,7 @@ fn without_privileges_ones_own_files_are_listed_and_the_others_said() {
     assert!(number(&own, "cached") > 0, "{own}");
     assert!(run.stderr.contains("is refused to this user"), "{run:?}");
     assert!(run.stderr.contains("may not know their pages"), "{run:?}");
-    // Of root's files, which it maps, it may not know the pages.
+    // The pages of root's files, which it maps, are hidden from it.
     for record in run.array() {
         let path = record["path"].as_str().unwrap_or_default();
         assert!(!path.contains("/libc"), "{record}");

@@ -321,7 +321,7 @@ fn a_stopped_process_is_the_same_live_and_stored_and_two_reports_are_equal() {
         }
         assert!(rows(groups)[0]["memory"].is_u64() && other["memory"].is_null());
     }
-    // What the snapshot lacks, and how it would have had it.
+    // Facts that the snapshot lacks, and the option that stores them.
     assert_eq!(
         (&stored["map"], &stored["machine"]),
         (&Value::Null, &Value::Null)

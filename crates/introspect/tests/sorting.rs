@@ -54,7 +54,7 @@ fn summaries_are_sorted_and_the_sum_is_that_of_all() {
     table.extend(["--top", "1"]);
     let table = succeed(&table).stdout;
     let rows: Vec<_> = table.lines().collect();
-    // What they share follows the sum, where addresses are known.
+    // Shared memory follows the sum, where addresses are known.
     assert!((3..=4).contains(&rows.len()), "{table}");
     assert!(rows[2].trim_start().starts_with("total"), "{table}");
     assert!(rows[2].ends_with("3 processes"), "{table}");

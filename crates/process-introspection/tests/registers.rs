@@ -98,6 +98,7 @@ fn has_known_values(registers: &Registers) -> bool {
 }
 
 // Declared here: the oldest `libc` that the manifests allow does not have it.
+// SAFETY: the declaration of <signal.h>; the safety of a call is argued at the call.
 unsafe extern "C" {
     fn sigqueue(pid: libc::pid_t, signal: libc::c_int, value: libc::sigval) -> libc::c_int;
 }

@@ -53,7 +53,7 @@ impl Refusals {
         if !has_program(process).map_err(CoreError::errno)? {
             return Err(Errno::EPERM);
         }
-        // The same right is needed to open the memory (fs/proc/base.c, `mem_open`).
+        // Opening the memory needs the same right (fs/proc/base.c, `mem_open`).
         match sys::openat(thread, b"mem\0", 0) {
             Ok(_) => {}
             Err(Errno::EACCES) => return Err(Errno::EPERM),

@@ -181,7 +181,7 @@ impl Reader {
                 lock: Duration::from_nanos(lock),
             },
         };
-        // What the last part of the walk cost.
+        // The cost of the last part of the walk counts, too.
         self.effort.check(Duration::MAX)?;
         Ok(walked)
     }

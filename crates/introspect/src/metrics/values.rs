@@ -54,7 +54,7 @@ impl<T> Part<T> {
     }
 }
 
-/// What is known of the machine.
+/// Known facts of the machine.
 #[derive(Debug)]
 pub(super) struct Known {
     frames: Part<MemoryBalance>,
@@ -165,7 +165,7 @@ fn add_of_zone(samples: &mut Samples, metric: &MetricRecord<'_>) {
     let family = match metric.name {
         Metric::UnusableFreeSpace => &family::UNUSABLE,
         Metric::FragmentationIndex => &family::FRAGMENTATION,
-        // Of the whole machine instead.
+        // Other metrics are of the whole machine, not of a zone.
         _ => return,
     };
     let (node, order) = (text(metric.node), text(metric.page_order));

@@ -56,7 +56,7 @@ impl Buckets {
     /// # Panics
     /// If there is no such class.
     pub fn add(&mut self, units: Range<u64>, class: u8) {
-        // So many blocks at least are in the range alone.
+        // The range alone has at least this number of blocks.
         let blocks = units.end.saturating_sub(units.start) >> self.shift;
         if let Some(excess) = (blocks / self.most as u64).checked_ilog2() {
             let mut shift = self.shift + excess;

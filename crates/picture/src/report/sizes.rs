@@ -76,7 +76,7 @@ impl Folios {
         }
         self.end(&mut each);
         if run.flags.contains(FrameFlags::COMPOUND_HEAD) {
-            // Of several heads in a row, only the last can have tails.
+            // Only the last of several heads in a row can have tails.
             if run.pages > 1 {
                 each(start..end - 1, UNKNOWN);
             }

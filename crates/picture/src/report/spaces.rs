@@ -66,7 +66,7 @@ impl AddressSpace {
     /// Returns an address space of these mappings, which ascend, in a process with pages of
     /// `page` bytes.
     pub fn new(page: u64, mappings: Vec<SpaceMapping>) -> Self {
-        // The same size for all shows how large mappings are, as far as one has not too many.
+        // All cells have the same size, which shows how large mappings are, unless one has too many.
         let cell_of = |range: &Range<u64>, least: u64| {
             let mut cell = least;
             while cells_of(range, cell) > MOST_OF_MAPPING && cell < 1 << 62 {
@@ -250,7 +250,7 @@ record! {
 }
 
 record! {
-    /// What another policy would change for huge pages.
+    /// Effect of another policy for huge pages.
     struct AdviceRecord {
         /// A sentence, as `introspect summary` prints it.
         text: String,

@@ -34,9 +34,13 @@ impl Owner {
         }
     }
 
-    /// Returns a title that begins with `what`.
-    fn title(&self, what: &str) -> String {
-        format!("{what} of process {}", self.pid)
+    /// Returns the title of a picture of `what`, and the command below it, which is empty if
+    /// the process is not known.
+    fn heading<'a>(owner: Option<&'a Self>, what: &str) -> (String, &'a [u8]) {
+        match owner {
+            Some(owner) => (format!("{what} of process {}", owner.pid), &owner.command),
+            None => (what.to_owned(), b""),
+        }
     }
 }
 

@@ -108,10 +108,7 @@ impl Picture {
     /// Returns the picture of all records that were added.
     pub fn finish(self) -> String {
         let mut canvas = Canvas::default();
-        let (title, command) = match &self.owner {
-            Some(owner) => (owner.title("Physical memory"), &*owner.command),
-            None => ("Physical memory".to_owned(), &b""[..]),
-        };
+        let (title, command) = Owner::heading(self.owner.as_ref(), "Physical memory");
         let description = self.description();
         let top = canvas.title(&title, command, &[self.figures()]);
         let whole = self.states.iter().sum();

@@ -58,10 +58,7 @@ impl Picture {
     /// Returns the picture of all records that were added.
     pub fn finish(self) -> String {
         let mut canvas = Canvas::default();
-        let (title, command) = match &self.owner {
-            Some(owner) => (owner.title("Resident memory"), &*owner.command),
-            None => ("Resident memory".to_owned(), &b""[..]),
-        };
+        let (title, command) = Owner::heading(self.owner.as_ref(), "Resident memory");
         let totals = &self.stretches.totals;
         let (whole, huge) = (totals.iter().sum(), totals[HUGE]);
         let resident = totals[index_of(State::Resident)] + huge;
