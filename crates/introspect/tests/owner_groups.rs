@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use testkit::machine::{is_root_or_skip, skip};
 use testkit::memory::{self, page};
 use testkit::oracle::{self, State};
+use testkit::settled::assert_equal;
 use testkit::target::Target;
 
 /// Identifier of a container that does not exist.
@@ -187,16 +188,10 @@ fn owners_have_their_unit_and_container_and_unmapped_page_cache_has_its_payers()
             })
         })
     };
-    let differs = |pairs: &[[Vec<Value>; 2]; 2]| pairs.iter().any(|[stored, live]| stored != live);
-    let mut pairs = compared();
-    for _ in 0..10 {
-        if differs(&pairs) {
-            pairs = compared();
-        }
-    }
-    for [stored, live] in pairs {
-        assert_eq!(stored, live);
-    }
+    assert_equal(11, || {
+        let [[stored, live], [stored_sums, live_sums]] = compared();
+        ((stored, stored_sums), (live, live_sums))
+    });
 }
 
 #[test]

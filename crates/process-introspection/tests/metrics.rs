@@ -16,6 +16,7 @@ use process_introspection::{
 use testkit::machine::{has_page_scan_or_skip, is_root_or_skip};
 use testkit::memory::{self, huge, page};
 use testkit::oracle::{areas, Pagemap};
+use testkit::settled::assert_equal;
 use testkit::target::Target;
 
 fn metrics(process: &Process, range: AddrRange) -> ContiguityMetrics {
@@ -110,20 +111,8 @@ fn varied() -> Target {
     target
 }
 
-/// Calls `compare` until memory that others change (pages of the C library, folios that
-/// they split) stands still in it.
-fn eventually<T: PartialEq + std::fmt::Debug>(mut compare: impl FnMut() -> (T, T)) {
-    let mut last = None;
-    for _ in 0..20 {
-        let (ours, theirs) = compare();
-        if ours == theirs {
-            return;
-        }
-        last = Some((ours, theirs));
-    }
-    let (ours, theirs) = last.unwrap();
-    assert_eq!(ours, theirs);
-}
+/// Comparisons until pages of the C library and folios that others split must stand still.
+const TIMES: usize = 20;
 
 #[test]
 fn translations_are_those_of_each_page_map_entry() {
@@ -132,7 +121,7 @@ fn translations_are_those_of_each_page_map_entry() {
     }
     let target = varied();
     let process = Process::open(target.pid()).unwrap();
-    eventually(|| {
+    assert_equal(TIMES, || {
         let ours = Translations::of(&metrics(&process, AddrRange::ALL));
         (ours, Translations::read(target.pid()))
     });
@@ -146,7 +135,7 @@ fn huge_coverage_is_that_of_smaps() {
     }
     let target = varied();
     let process = Process::open(target.pid()).unwrap();
-    eventually(|| {
+    assert_equal(TIMES, || {
         let metrics = metrics(&process, AddrRange::ALL);
         let total = metrics.total_huge_coverage();
         let names = ["AnonHugePages", "ShmemPmdMapped", "FilePmdMapped"];
@@ -199,7 +188,7 @@ fn huge_pages_are_aligned_unaligned_or_partial_as_their_pages_say() {
     let target = varied();
     let process = Process::open(target.pid()).unwrap();
     let frames = File::open("/proc/kpageflags").unwrap();
-    eventually(|| {
+    assert_equal(TIMES, || {
         let metrics = metrics(&process, AddrRange::ALL);
         let pagemap = Pagemap::open(target.pid());
         let [mut aligned, mut unaligned, mut partial] =
@@ -331,7 +320,7 @@ fn folios_are_those_of_the_kernels_thpmaps() {
     };
     let target = varied();
     let process = Process::open(target.pid()).unwrap();
-    eventually(|| {
+    assert_equal(TIMES, || {
         let metrics = metrics(&process, AddrRange::ALL);
         let ours = as_thpmaps(&metrics.folios.unwrap());
         (ours, thpmaps(&script, target.pid()))

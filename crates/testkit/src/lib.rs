@@ -17,6 +17,7 @@ pub mod pci;
 pub mod persistent;
 pub mod random;
 pub mod scale;
+pub mod settled;
 pub mod storm;
 pub mod target;
 pub mod thread;

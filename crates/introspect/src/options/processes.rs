@@ -12,8 +12,8 @@ use crate::options::pid::{TargetList, TargetText};
 use crate::options::range::RangeText;
 use crate::options::selection::{RangeArgument, Selection};
 
-/// Time without progress after which a process is given up.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// Time without progress after which a process is given up, unless another one is given.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Error of a picture of several processes.
 pub(crate) const PICTURE_OF_ONE: &str =

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use process_introspection_core::error::{CoreError, Errno, Operation};
-use process_introspection_core::proc_text::{number, value_of, Stat};
+use process_introspection_core::proc_text::{number, Stat};
 use process_introspection_core::{PageSize, Target};
 
 use crate::error::{errno_of_process, Error};
@@ -19,7 +19,7 @@ use crate::process::find::pids;
 use crate::process::info::{started, ProcessInfo};
 use crate::process::mounts::{Mounts, PF_KTHREAD};
 use crate::process::{Process, UniquePid};
-use crate::text_files::{read_at, read_of};
+use crate::text_files::{bytes_of_kib, read_at, read_of};
 
 /// Process with the kernel's counters of its memory, from `stat` and `statm`.
 ///
@@ -156,17 +156,13 @@ pub struct MemoryRollup {
 
 impl MemoryRollup {
     fn parse(text: &[u8]) -> Option<Self> {
-        let kibibytes = |name: &str| {
-            let value = value_of(text, name.as_bytes())?;
-            Some(number::<u64>(value.strip_suffix(b" kB")?)? << 10)
-        };
-        let sum = |one, other| Some(kibibytes(one)? + kibibytes(other)?);
+        let sum = |one, other| Some(bytes_of_kib(text, one)? + bytes_of_kib(text, other)?);
         Some(Self {
-            resident: kibibytes("Rss:")?,
-            proportional: kibibytes("Pss:")?,
-            unique: sum("Private_Clean:", "Private_Dirty:")?,
-            swap: kibibytes("Swap:")?,
-            hugetlb: sum("Private_Hugetlb:", "Shared_Hugetlb:")?,
+            resident: bytes_of_kib(text, "Rss")?,
+            proportional: bytes_of_kib(text, "Pss")?,
+            unique: sum("Private_Clean", "Private_Dirty")?,
+            swap: bytes_of_kib(text, "Swap")?,
+            hugetlb: sum("Private_Hugetlb", "Shared_Hugetlb")?,
         })
     }
 }

@@ -416,8 +416,10 @@ impl Walk<'_> {
                         rows.add(read.facts, &read.record);
                         if let (Some(space), Some(detail)) = (space, read.detail) {
                             let usage = read.record.total;
-                            let picture = picture(read.record, &detail, space, most);
-                            spaces.add(&usage, picture);
+                            if spaces.have_room_for(&usage) {
+                                let picture = picture(read.record, &detail, space, most);
+                                spaces.add(&usage, picture);
+                            }
                         }
                     }
                     self.task.passed_processes(index + 1, count)

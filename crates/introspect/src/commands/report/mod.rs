@@ -20,7 +20,7 @@ use crate::options::from::{open_snapshot, FromOptions};
 use crate::options::mounts::MountOptions;
 use crate::options::output::OutputFile;
 use crate::options::pid::TargetText;
-use crate::options::processes::only;
+use crate::options::processes::{only, DEADLINE};
 use crate::options::stats::StatsOption;
 use crate::output::destination::Destination;
 use crate::output::place::Place;
@@ -73,9 +73,6 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     output: OutputFile,
 }
-
-/// Time without progress after which a process is given up, unless another one is given.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Processes of a report.
 #[derive(Copy, Clone, Debug)]

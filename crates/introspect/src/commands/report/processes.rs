@@ -37,6 +37,12 @@ impl Processes {
 pub(super) struct Spaces(Vec<(Reverse<Rank>, SpacePicture)>);
 
 impl Spaces {
+    /// Returns whether the part about a process with this memory belongs to those so far.
+    pub(super) fn have_room_for(&self, usage: &UsageRecord) -> bool {
+        let last = self.0.get(MOST_SPACES - 1);
+        last.is_none_or(|(last, _)| Reverse(rank(usage)) < *last)
+    }
+
     /// Adds the part about a process.
     pub(super) fn add(&mut self, usage: &UsageRecord, picture: SpacePicture) {
         let rank = Reverse(rank(usage));

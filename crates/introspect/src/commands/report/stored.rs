@@ -253,7 +253,7 @@ fn read_processes(
         let facts = facts(row);
         let mut space = None;
         let mut mappings = Vec::new();
-        if are_named {
+        if are_named && spaces.have_room_for(&summary.total) {
             mappings = as_user(|| snapshot.mappings(row.unique_pid))?;
             let known = mappings.iter().filter_map(MappingRow::mapping);
             let known = known.map(|mapping| space_mapping(&mapping)).collect();

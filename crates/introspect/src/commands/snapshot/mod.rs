@@ -32,7 +32,7 @@ use crate::options::freeze::{FreezeOption, FOR_ONE_PROCESS};
 use crate::options::from::as_user;
 use crate::options::mounts::MountOptions;
 use crate::options::pid::TargetText;
-use crate::options::processes::only;
+use crate::options::processes::{only, DEADLINE};
 use crate::options::stats::StatsOption;
 use crate::output::description;
 use crate::output::progress::Progress;
@@ -51,9 +51,6 @@ Examples:
   introspect snapshot --all --redact --redact-key key -o lake";
 
 pub(crate) const MANUAL: &str = include_str!("../manual/snapshot.txt");
-
-/// Time without progress after which a process is given up, unless another one is given.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Longest time for which snapshots are repeated: a century.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use process_introspection::{
     AddrRange, AdviceReading, Error, GroupPart, GroupScope, HugePageSettings, MappingSummary,
-    MemoryGroups, PageSize, PhysicalMap, Process, Summary, SummaryOptions, SummaryStep,
+    MemoryGroups, PageSize, PhysicalMap, Process, Summary, SummaryOptions, SummaryStep, Usage,
 };
 use process_introspection_export::{protection_name, State as PageState};
 
@@ -78,17 +78,25 @@ pub(crate) fn read(
 }
 
 fn exact(summary: &Summary) -> Exact {
-    let total = &summary.total;
     Exact {
-        virt: total.virt,
-        resident: total.resident,
-        pss: summary.knows_frames.then(|| total.proportional()),
-        uss: summary.knows_frames.then_some(total.unique),
-        memory: None,
-        swap: total.swap,
-        hugetlb: total.hugetlb,
         huge: summary.coverage.map(|coverage| coverage.huge),
         extents: summary.contiguity.as_ref().map(|one| one.extents()),
+        ..of_usage(&summary.total, summary)
+    }
+}
+
+/// Returns the numbers of the usage of a process or of a mapping, and no others.
+fn of_usage(usage: &Usage, summary: &Summary) -> Exact {
+    Exact {
+        virt: usage.virt,
+        resident: usage.resident,
+        pss: summary.knows_frames.then(|| usage.proportional()),
+        uss: summary.knows_frames.then_some(usage.unique),
+        memory: None,
+        swap: usage.swap,
+        hugetlb: usage.hugetlb,
+        huge: None,
+        extents: None,
     }
 }
 
@@ -101,20 +109,14 @@ fn own_memory(process: &Process, part: GroupPart, map: &PhysicalMap) -> Result<O
 }
 
 fn mapping_row(summary: &Summary, mapping: &MappingSummary) -> MappingRow {
-    let (of, usage) = (&mapping.mapping, &mapping.usage);
+    let of = &mapping.mapping;
     MappingRow {
         start: of.range.start().as_u64(),
         end: of.range.end().as_u64(),
         exact: Exact {
-            virt: usage.virt,
-            resident: usage.resident,
-            pss: summary.knows_frames.then(|| usage.proportional()),
-            uss: summary.knows_frames.then_some(usage.unique),
-            memory: None,
-            swap: usage.swap,
-            hugetlb: usage.hugetlb,
             huge: summary.coverage.map(|_| mapping.huge),
             extents: summary.knows_addresses.then_some(mapping.extents),
+            ..of_usage(&mapping.usage, summary)
         },
         largest: mapping.largest.filter(|_| summary.knows_addresses),
         protection: protection_name(of.protection),
