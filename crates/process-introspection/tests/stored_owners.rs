@@ -81,15 +81,17 @@ fn owners_in_stored_regions_are_those_of_a_pass() {
             (&shared[0], shared[0].addresses()[0], 16 * page()),
         ] {
             let process = Process::open(target.pid()).unwrap();
-            // Every third region: neighbours in memory are not wanted.
-            let regions = process.physical_regions(at..at + size).unwrap();
-            for region in regions.step_by(3) {
+            // Two of three pages: neighbours in memory are not wanted.
+            for region in process.physical_regions(at..at + size).unwrap() {
                 let region = region.unwrap();
-                let start = region.backing.address();
-                let range = start.and_then(|start| {
-                    PhysRange::new(start, PhysAddr::new(start.as_u64() + region.size()))
-                });
-                ranges.extend(range);
+                let Some(start) = region.backing.address() else {
+                    continue;
+                };
+                for offset in (0..region.size()).step_by(3 * page() as usize) {
+                    let start = start.as_u64() + offset;
+                    let end = start + (region.size() - offset).min(2 * page());
+                    ranges.extend(PhysRange::new(start.into(), end.into()));
+                }
             }
         }
         let (live, stored) = (live(&ranges, &pids), stored(&ranges, &pids));

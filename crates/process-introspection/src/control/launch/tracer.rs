@@ -261,6 +261,11 @@ impl ThreadState {
             Some(b't') => return Self::Open,
             Some(_) => {}
         }
+        // Linux 7.2 clears pending signals of a thread that has released its memory, while it
+        // still runs: seen in a guest, 7.2.13.
+        if value_of(status, b"VmSize:").is_none() {
+            return Self::Ended;
+        }
         let pending = value_of(status, b"SigPnd:").and_then(|mask| from_utf8(mask).ok());
         let pending = pending.and_then(|mask| u64::from_str_radix(mask, 16).ok());
         match pending.unwrap_or(0) & 1 << (libc::SIGKILL - 1) {
@@ -283,14 +288,18 @@ mod tests {
 
     #[test]
     fn a_threads_status_tells_what_becomes_of_it() {
-        for (state, pending, expected) in [
-            ("S (sleeping)", "0000000000000000", ThreadState::Open),
-            ("R (running)", "0000000000010000", ThreadState::Open),
-            ("R (running)", "0000000000000100", ThreadState::Killed),
-            ("t (tracing stop)", "0000000000000000", ThreadState::Open),
-            ("Z (zombie)", "0000000000000100", ThreadState::Ended),
+        const MEMORY: &str = "VmSize:\t    4096 kB\n";
+        for (state, memory, pending, expected) in [
+            ("S (sleeping)", MEMORY, "0", ThreadState::Open),
+            ("R (running)", MEMORY, "10000", ThreadState::Open),
+            ("R (running)", MEMORY, "100", ThreadState::Killed),
+            ("R (running)", "", "100", ThreadState::Ended),
+            ("R (running)", "", "0", ThreadState::Ended),
+            ("t (tracing stop)", MEMORY, "0", ThreadState::Open),
+            ("Z (zombie)", "", "100", ThreadState::Ended),
         ] {
-            let status = format!("Name:\tState:\nState:\t{state}\nSigPnd:\t{pending}\n");
+            let pending = format!("{pending:0>16}");
+            let status = format!("Name:\tState:\nState:\t{state}\n{memory}SigPnd:\t{pending}\n");
             assert_eq!(
                 ThreadState::of_status(status.as_bytes()),
                 expected,
