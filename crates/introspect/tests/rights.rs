@@ -169,6 +169,31 @@ fn a_file_without_the_effective_bit_is_executed_where_its_capabilities_are_dropp
 }
 
 #[test]
+fn a_missing_capability_is_named() {
+    let test = "a_missing_capability_is_named";
+    if !is_root_or_skip(test) {
+        return;
+    }
+    let Some(place) = Place::new(Given::Capabilities, test) else {
+        return;
+    };
+    for (has, lacks) in [
+        (DAC_READ_SEARCH, "CAP_SYS_ADMIN"),
+        (SYS_ADMIN, "CAP_DAC_READ_SEARCH"),
+    ] {
+        set_capabilities(&place.program, EFFECTIVE, &[has]);
+        let run = place.run(&["machine"]);
+        assert_eq!((run.status, &*run.stdout), (1, ""), "{lacks}: {run:?}");
+        assert!(run.stderr.contains(lacks), "{lacks}: {run:?}");
+        // Other metrics are there all the same.
+        let run = place.run(&["metrics"]);
+        assert_eq!(run.status, 0, "{lacks}: {run:?}");
+        assert!(run.stderr.contains(lacks), "{lacks}: {run:?}");
+        assert!(run.stdout.contains("introspect_memory_present_bytes{"));
+    }
+}
+
+#[test]
 fn a_log_is_read_with_the_users_rights() {
     let test = "a_log_is_read_with_the_users_rights";
     if !is_root_or_skip(test) {

@@ -61,6 +61,11 @@ impl Error {
         Self::of(Errno::EINVAL, Operation::ReadPhysicalMap)
     }
 
+    /// Returns the error of a caller to whom the kernel does not show where RAM is.
+    pub(crate) fn hidden_ram() -> Self {
+        Self::of(Errno::EPERM, Operation::ReadPhysicalMap)
+    }
+
     /// Returns the error of opening a process's directory.
     pub(crate) fn of_open(error: &std::io::Error) -> Self {
         Self::of(errno_of_process(error), Operation::OpenProcess)
@@ -187,7 +192,11 @@ impl Error {
             }
             (Errno::EPERM, O::ReadFrames) => {
                 "/proc/kpageflags and /proc/kpagecount are root's alone (run as root, or with \
-                 CAP_DAC_OVERRIDE)"
+                 CAP_DAC_READ_SEARCH)"
+            }
+            (Errno::EPERM, O::ReadPhysicalMap) => {
+                "/proc/iomem shows the addresses of RAM only to CAP_SYS_ADMIN in the initial user \
+                 namespace (run as root, or give the program that capability)"
             }
             (Errno::EPERM, O::StopProcess) => {
                 "it may not be signalled (that needs the same user, or CAP_KILL; the first process of \

@@ -20,8 +20,8 @@ pub(crate) fn read_in(
     zones: &[Zone],
     page: PageSize,
 ) -> Result<Vec<Piece>, Error> {
-    let hidden = || Error::of_io(&io::ErrorKind::PermissionDenied.into(), READ_MAP);
-    let ram = PhysicalMap::read_in(mounts)?.ram().ok_or_else(hidden)?;
+    let ram = PhysicalMap::read_in(mounts)?.ram();
+    let ram = ram.ok_or_else(Error::hidden_ram)?;
     let offline = offline_blocks(&mounts.sys().join("devices/system/memory"))
         .map_err(|error| Error::of_io(&error, READ_MAP))?;
     let frames = |ranges: &[PhysRange]| -> Vec<_> {
