@@ -48,6 +48,8 @@ def main():
             different.append(f"{question.stem}: {len(ours.rows)} and {len(theirs.rows)} rows, {unequal[:3]}")
         print(f"| {question.stem} | {len(ours.rows)} | {ours.seconds:.1f} | {shown(ours.read)} | {theirs.seconds:.1f} | {shown(read.get(question.stem))} |")
     assert len(executors) == 2 and "driver" not in executors, executors
+    empty = [question.stem for question, answer in answers.items() if not answer.rows]
+    print("without rows:", " ".join(empty) or "none")
     print("\n".join(different) or "equal rows", flush=True)
     return 1 if different else 0
 

@@ -1,5 +1,5 @@
-//! Questions about lakes of many hosts: makes a lake from snapshots of this machine, and has
-//! engines answer the questions of `sql` about it.
+//! Questions about lakes of many hosts: makes a lake from snapshots of this machine, and of guests
+//! with other kernels if it is a large one, and has engines answer the questions of `sql` about it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::readers;
 use crate::run::{cargo, root, run, target, Result};
+use crate::vmtest::snapshots;
 
 /// Versions of Spark and of what it depends on.
 const SPARK: &str = "sql/tests/spark.txt";
@@ -26,8 +27,19 @@ const SMALL: [&str; 11] = [
 ];
 /// Numbers of hosts of the large lakes.
 const LARGE: [&str; 3] = ["10", "100", "1000"];
-/// Snapshots of each of their hosts: two of 50,000 regions in the mean.
-const LARGE_HOST: [&str; 6] = ["--days", "2", "--regions", "55600", "--frames-every", "100"];
+/// Snapshots of each of their hosts: two of 50,000 regions in the mean. One host in nine has
+/// frames.
+const LARGE_HOST: [&str; 9] = [
+    "--days",
+    "2",
+    "--regions",
+    "55600",
+    "--frames-every",
+    "9",
+    "--runs",
+    "200000",
+    "--interrupted",
+];
 
 /// Which lakes, and which engines.
 #[derive(clap::Args)]
@@ -36,7 +48,8 @@ Examples:
   cargo xtask fleet            20 hosts, DuckDB, compared with the command
   cargo xtask fleet --large    10, 100 and 1,000 hosts, DuckDB and Spark, compared with each other
 
-Snapshots need root. Spark needs Java 17 (openjdk-17-jre-headless).")]
+Snapshots need root. Spark needs Java 17 (openjdk-17-jre-headless), guests what
+`cargo xtask vmtest --help` lists.")]
 pub(crate) struct Arguments {
     /// Lakes of 10, 100 and 1,000 hosts, on DuckDB and on Spark
     #[arg(long)]
@@ -67,6 +80,7 @@ pub(crate) fn fleet(arguments: &Arguments) -> Result<()> {
     }
     let python = readers::install(&[readers::VERSIONS, SPARK])?;
     programs.snapshot(&base, &["--every", "10s", "--count", "3"])?;
+    snapshots::take(&base)?;
     for hosts in LARGE {
         let lake = folder.join(hosts);
         let mut options = vec!["--hosts", hosts];

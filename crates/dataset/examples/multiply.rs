@@ -1,4 +1,5 @@
-//! Makes the lake of a fleet from a few real snapshots of one machine, for tests of queries.
+//! Makes the lake of a fleet from a few real snapshots of one or more machines, for tests of
+//! queries.
 //!
 //! ```text
 //! introspect snapshot --all --frames --every 1m --count 3 -o base
@@ -13,7 +14,8 @@
 //! * the frames of anonymous memory of copies, and from one snapshot to the next of one
 //!   process in two;
 //! * the inodes of the files of every other process, as containers have copies of files;
-//! * the kernel's release, and the unit of processes that have none: the name of the process;
+//! * the kernel's release if the snapshots are of one machine;
+//! * the unit of processes that have none: the name of the process;
 //! * one free block of every fourth host with frames is hugetlb that nobody uses;
 //! * in the last snapshot of hosts with frames, the frame of one of its processes is poisoned.
 //!
@@ -56,7 +58,7 @@ const HUGE: u64 = 1 << 17;
 /// Base pages of a huge page.
 const HUGE_PAGES: u64 = 512;
 
-/// Make the lake of a fleet from a few real snapshots of one machine.
+/// Make the lake of a fleet from a few real snapshots of one or more machines.
 #[derive(Parser)]
 struct Arguments {
     /// Lake with the snapshots that are multiplied
@@ -133,6 +135,11 @@ impl Base {
         })
     }
 
+    /// Whether another snapshot is of the same machine.
+    fn is_of_machine(&self, other: &Self) -> bool {
+        self.row.host_name == other.row.host_name
+    }
+
     /// Returns processes and numbers of their copies, in the order of the new unique PIDs, so
     /// that they have at most so many regions.
     fn chosen(&self, host: u64, mut regions: usize) -> Vec<(u64, usize)> {
@@ -194,6 +201,8 @@ struct Plan<'a> {
     base: &'a Base,
     /// Frames and metrics.
     machine: Option<&'a Base>,
+    /// Release of the kernel instead of the base's.
+    kernel: Option<&'static str>,
     host: u64,
     /// Number of the snapshot among the host's.
     number: u64,
@@ -236,7 +245,7 @@ impl Plan<'_> {
         (head.unread_silent, head.unread_failed) = (0, 0);
         (head.frames_rows, head.frames_bytes) = (None, None);
         (head.metrics_rows, head.metrics_bytes) = (None, None);
-        if let Some(kernel) = KERNELS[self.host as usize % KERNELS.len()] {
+        if let Some(kernel) = self.kernel {
             kernel.clone_into(&mut head.kernel);
         }
         row.machine_id_hash = Some(format!("{:016x}", self.host));
@@ -343,12 +352,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     if bases.is_empty() {
         return Err("the base has no snapshots".into());
     }
+    let is_one_machine = bases.iter().all(|base| base.is_of_machine(&bases[0]));
     let first_day = format!("{}T00:00:00Z", arguments.first_day);
     let first_day = humantime::parse_rfc3339(&first_day)?;
     let per_host = arguments.days * arguments.snapshots;
     let mut regions = 0;
     for host in 0..arguments.hosts {
         let base = &bases[host as usize % bases.len()];
+        let machines: Vec<_> = (bases.iter().filter(|other| other.is_of_machine(base))).collect();
         let has_frames = host % arguments.frames_every == 0;
         let mut poisoned = None;
         for number in 0..per_host {
@@ -361,10 +372,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             if has_frames && number + 2 == per_host {
                 poisoned = base.frame(&chosen, number);
             }
-            let machine = &bases[(host + number) as usize % bases.len()];
+            let machine = machines[(host + number) as usize % machines.len()];
+            let kernel = KERNELS[host as usize % KERNELS.len()];
             let plan = Plan {
                 base,
                 machine: has_frames.then_some(machine),
+                kernel: kernel.filter(|_| is_one_machine),
                 host,
                 number,
                 taken_at: first_day + Duration::from_secs(seconds),

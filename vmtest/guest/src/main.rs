@@ -1,6 +1,7 @@
 //! First program of a virtual machine of `cargo xtask vmtest`: sets up the machine, runs
-//! the tests that were packed with it, prints their results, and powers off. Under other
-//! names it is one of the few programs that tests start. It knows no test.
+//! the tests that were packed with it, prints their results, and powers off; or it prints
+//! snapshots of itself. Under other names it is one of the few programs that tests start. It
+//! knows no test.
 //!
 //! Two conditions protect other machines: the program changes a machine only as process
 //! 1 and only with a word on the kernel's command line.
@@ -9,6 +10,7 @@ mod command_line;
 mod machine;
 mod persistent;
 mod programs;
+mod snapshots;
 mod suite;
 
 use std::process::ExitCode;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     };
     let closing = match machine::set_up(&words) {
         Ok(()) if words.has("program") => suite::one_program(),
+        Ok(()) if words.has("snapshots") => snapshots::run(&words),
         Ok(()) => suite::run(&words),
         Err(error) => format!("vmtest: not set up: {error}"),
     };

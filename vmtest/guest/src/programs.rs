@@ -1,5 +1,5 @@
 //! Programs that tests start: the parts of `cat`, `sh`, `sleep`, `true` and `unshare`
-//! that tests use, and a parent for them. The file's name selects one, not argument 0,
+//! that tests use, a parent for them, and one with scattered memory. The file's name selects one, not argument 0,
 //! which one test sets.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,6 +17,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match (&*name, &arguments[..]) {
         ("cat", [] | ["-"]) => cat(),
         ("sh", ["-c", script, zero]) if script == zero => again(&path, script, &arguments),
+        ("scatter", [mebibytes]) => scatter(mebibytes),
         ("sleep", [seconds]) => sleep(seconds),
         ("true", []) => Ok(ExitCode::SUCCESS),
         ("parent", [program, rest @ ..]) => run_program(program, rest),
@@ -58,6 +59,24 @@ fn sleep(seconds: &str) -> io::Result<ExitCode> {
     let seconds = seconds.parse().map_err(io::Error::other)?;
     thread::sleep(Duration::from_secs(seconds));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes to the pages of so much memory in an order in which few neighbours are written one
+/// after the other, so that few are neighbours in physical memory, and waits for the end of
+/// standard input.
+fn scatter(mebibytes: &str) -> io::Result<ExitCode> {
+    /// Bytes between two writes: more than a page of any machine.
+    const STEP: usize = (1 << 20) + (64 << 10);
+    let size: usize = mebibytes.parse().map_err(io::Error::other)?;
+    let mut memory = vec![0u8; size << 20];
+    for begin in (0..STEP).step_by(4096) {
+        for byte in memory.iter_mut().skip(begin).step_by(STEP) {
+            *byte = 1;
+        }
+    }
+    let ended = cat();
+    std::hint::black_box(memory);
+    ended
 }
 
 /// Runs a program in a new PID namespace.

@@ -14,15 +14,45 @@ use crate::run::{target, Result};
 /// Folder of the units in the root.
 const UNITS: &str = "/lib/systemd/system";
 
-/// Settings of both services.
+/// Settings of the services.
 const SETTINGS: &str = "/etc/default/introspect";
 
 /// The lake of the services.
 const LAKE: &str = "/var/lib/introspect";
 
-/// Services with the exposure that `systemd-analyze security` may find at most, in tenths of
-/// its points from 0 to 10.
-const EXPOSURE: [(&str, u8); 2] = [("introspect-snapshot", 17), ("introspect-prune", 5)];
+/// Services, each with the unit that an administrator enables, and with the exposure that
+/// `systemd-analyze security` may find at most, in tenths of its points from 0 to 10.
+const SERVICES: [(&str, &str, u8); 3] = [
+    (
+        "introspect-snapshot.service",
+        "introspect-snapshot.timer",
+        17,
+    ),
+    ("introspect-prune.service", "introspect-prune.timer", 5),
+    (
+        "introspect-metrics.service",
+        "introspect-metrics.service",
+        27,
+    ),
+];
+
+/// A metric of frames.
+const FRAMES: &str = "introspect_memory_bytes{";
+
+/// Asks the service of metrics until its first walk has ended, in the words of bash: no package
+/// brings a client.
+const SCRAPE: &str = "\
+scrape() (
+    exec 3<>/dev/tcp/127.0.0.1/9925
+    printf 'GET /metrics HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3
+    cat <&3
+)
+for attempt in {1..100}; do
+    scrape | grep \"$1\" && exit
+    sleep 0.1
+done
+exit 1
+";
 
 /// Examples of the C library with the package of pkg-config that each needs.
 const EXAMPLES: [(&str, &str); 3] = [
@@ -152,22 +182,19 @@ print(importlib.metadata.version('process-introspection'))";
 }
 
 fn units(root: &CleanRoot) -> Result<()> {
-    for (name, exposure) in EXPOSURE {
-        let [service, timer] = ["service", "timer"].map(|kind| format!("{name}.{kind}"));
+    for (service, enabled, exposure) in SERVICES {
         // Warnings, of unknown settings for instance, are on standard error only.
-        let verify = format!("systemd-analyze verify {service} {timer} 2>&1");
+        let verify = format!("systemd-analyze verify {service} {enabled} 2>&1");
         let said = root.output(&["sh", "-c", &verify])?;
         if !said.is_empty() {
             return Err(said);
         }
         let threshold = format!("--threshold={exposure}");
         let security = ["systemd-analyze", "security", "--offline=true"];
-        root.run(&[&security[..], &[&threshold, &service]].concat())?;
-        let wanted = root
-            .path("/etc/systemd/system/timers.target.wants")
-            .join(&timer);
-        if wanted.symlink_metadata().is_ok() {
-            return Err(format!("{timer} is enabled by the installation"));
+        root.run(&[&security[..], &[&threshold, service]].concat())?;
+        let links = root.output(&["find", "/etc/systemd/system", "-name", enabled])?;
+        if !links.is_empty() {
+            return Err(format!("{enabled} is enabled by the installation"));
         }
     }
     Ok(())
@@ -177,9 +204,10 @@ fn units(root: &CleanRoot) -> Result<()> {
 /// and no others.
 fn executed(root: &CleanRoot) -> Result<()> {
     let service = |name: &str| Service::read(&root.path(UNITS).join(format!("{name}.service")));
-    let (snapshot, prune) = (
+    let (snapshot, prune, metrics) = (
         service("introspect-snapshot")?,
         service("introspect-prune")?,
+        service("introspect-metrics")?,
     );
     let settings = text_of(&root.path(SETTINGS))?;
     // As StateDirectory= does.
@@ -230,6 +258,14 @@ fn executed(root: &CleanRoot) -> Result<()> {
     contains(&execute(&prune, &one, &[])?, stored.trim())?;
     let left = root.output(&listed)?;
     contains(&left, second.trim())?;
+    // Printed once, where nobody is to be answered.
+    let printed = format!("{settings}\nMETRICS_OPTIONS=\n");
+    contains(&execute(&metrics, &printed, &[])?, FRAMES)?;
+    for capability in ["CAP_SYS_ADMIN", "CAP_DAC_READ_SEARCH"] {
+        if execute(&metrics, &printed, &[capability])?.contains(FRAMES) {
+            return Err(format!("metrics of frames need no {capability}"));
+        }
+    }
     match left.lines().count() {
         1 => Ok(()),
         count => Err(format!("{count} snapshots are left of 1")),
@@ -238,9 +274,11 @@ fn executed(root: &CleanRoot) -> Result<()> {
 
 /// Runs the services with all of their restrictions.
 fn services(root: &CleanRoot) -> Result<()> {
-    let services = ["introspect-snapshot.service", "introspect-prune.service"];
+    let services = SERVICES.map(|(service, _, _)| service);
+    fs::write(root.path("/debs/scrape"), SCRAPE).map_err(|error| error.to_string())?;
     let check = format!(
-        "introspect snapshots {LAKE} && introspect physical 1 --backed --from {LAKE} | grep -m 1 \" ram \""
+        "introspect snapshots {LAKE} && introspect physical 1 --backed --from {LAKE} | grep -m 1 \" ram \" && \
+         bash /debs/scrape {FRAMES}"
     );
     booted::run(root, &target().join("packages/booted"), &services, &check)
 }

@@ -46,7 +46,8 @@ impl Drop for Guest {
     }
 }
 
-/// Starts `row`, waits until it has powered off, and returns its console.
+/// Starts `row`, waits until it has powered off, and returns its console. `words` are for the
+/// guest's first program.
 ///
 /// # Errors
 /// QEMU cannot be started. The last line of the console says if a guest had to be
@@ -55,21 +56,21 @@ pub(crate) fn run(
     row: &Row,
     kernel: &Path,
     image: &Path,
-    program: Option<&str>,
+    words: &[String],
     log: &Path,
 ) -> Result<String> {
     let shown = |error: std::io::Error| format!("{}: {error}", log.display());
     let console = File::create(log).map_err(shown)?;
     let errors = console.try_clone().map_err(shown)?;
     let (emulator, options, console_name) = machine(row.kernel.arch);
-    let mut words = vec![format!("vmtest.guest vmtest.scale={SCALE}")];
-    words.extend(program.map(|name| format!("vmtest.program={name}")));
-    words.extend(row.persistent.map(persistent::command_line));
+    let mut all = vec![format!("vmtest.guest vmtest.scale={SCALE}")];
+    all.extend(words.iter().map(|word| format!("vmtest.{word}")));
+    all.extend(row.persistent.map(persistent::command_line));
     let environment = row.environment.iter();
-    words.extend(environment.map(|(name, value)| format!("vmtest.env={name}={value}")));
+    all.extend(environment.map(|(name, value)| format!("vmtest.env={name}={value}")));
     let line = format!(
         "console={console_name} quiet loglevel=2 panic=-1 mitigations=off {} {}",
-        words.join(" "),
+        all.join(" "),
         row.command_line
     );
     let mut command = Command::new(emulator);

@@ -6,6 +6,7 @@ mod boot;
 pub(crate) mod document;
 mod image;
 mod kernels;
+mod machines;
 mod names;
 mod own_modules;
 mod packages;
@@ -13,6 +14,7 @@ mod persistent;
 mod programs;
 mod report;
 mod row;
+pub(crate) mod snapshots;
 mod standard;
 mod table;
 mod test_names;
@@ -326,11 +328,15 @@ fn run_tests(row: &Row, kernel: &Unpacked, image: &Path, program: Option<&str>) 
     let consoles = directory().join("consoles");
     fs::create_dir_all(&consoles).map_err(|error| format!("{}: {error}", consoles.display()))?;
     let file = consoles.join(format!("{}.log", row.name));
-    let mut console = boot::run(row, &kernel.image, image, program, &file)?;
+    let words: Vec<_> = program
+        .map(|name| format!("program={name}"))
+        .into_iter()
+        .collect();
+    let mut console = boot::run(row, &kernel.image, image, &words, &file)?;
     if !report::has_begun(&console) {
         eprintln!("vmtest: {}: did not come up; once more", row.name);
         let _ = fs::rename(&file, file.with_extension("first.log"));
-        console = boot::run(row, &kernel.image, image, program, &file)?;
+        console = boot::run(row, &kernel.image, image, &words, &file)?;
     }
     let _ = fs::remove_file(image);
     Ok(report::judge(&console, row, kernel.release, program))

@@ -31,7 +31,8 @@ const PACKAGES: [&str; 2] = ["process-introspection-core", "process-introspectio
 const QUICK_STANDARD: [&str; 4] = ["core", "alloc", "std", "compiler_builtins"];
 
 /// Names under which the guest's program is installed for tests.
-const AROUND_TESTS: [&str; 6] = ["cat", "parent", "sh", "sleep", "true", "unshare"];
+pub(super) const AROUND_TESTS: [&str; 7] =
+    ["cat", "parent", "scatter", "sh", "sleep", "true", "unshare"];
 
 /// Static programs for one architecture.
 #[derive(Clone, Debug)]
@@ -344,6 +345,24 @@ fn test_programs() -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Builds the programs of a guest that takes a snapshot of itself: its first program, and the
+/// command.
+pub(super) fn of_snapshots(arch: Arch, directory: &Path) -> Result<[PathBuf; 2]> {
+    let compiler = Compiler::for_arch(arch, directory)?;
+    let guest = compiler.guest()?;
+    let arguments = [
+        "build",
+        "--profile=vmtest",
+        "--message-format=json-render-diagnostics",
+        "--package=introspect-cli",
+        "--bin=introspect",
+    ];
+    let mut command = compiler.cargo(&arguments, "std,panic_unwind");
+    let mut built = executables(&output(&mut command)?)?;
+    let (_, introspect) = built.pop().ok_or("introspect was not built")?;
+    Ok([guest, introspect])
 }
 
 /// Builds the programs of the guest whose RAM is a file: its first program, and the
