@@ -33,7 +33,7 @@ const LARGE_HOST: [&str; 9] = [
     "--days",
     "2",
     "--regions",
-    "55600",
+    "55800",
     "--frames-every",
     "9",
     "--runs",

@@ -16,7 +16,8 @@ const QUICK: [&str; 5] = [
 ];
 
 /// Commands of cargo for everything long; `SECONDS` is what the user chose.
-const DEEP: [&str; 10] = [
+const DEEP: [&str; 11] = [
+    "xtask minimal-versions",
     "test --package process-introspection --test storm -- --nocapture",
     "test --package c-library --test storm -- --nocapture",
     "test --release --package introspect-cli --test report_size -- --ignored",

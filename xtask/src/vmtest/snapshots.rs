@@ -1,5 +1,5 @@
-//! Snapshots of guests by themselves, for the lakes of `cargo xtask fleet --large`: real
-//! machines with other kernels and page sizes. A guest prints the files of its lake on its
+//! Snapshots of guests by themselves, for the lakes of `cargo xtask fleet --large`: machines with
+//! other kernels, and with several NUMA nodes. A guest prints the files of its lake on its
 //! console. Knows the guest's lines, and nothing of what a lake contains.
 
 use std::fs::{self, File};
@@ -14,10 +14,11 @@ use super::table::ROWS;
 use super::{boot, cache, directory, packages};
 use crate::run::Result;
 
-/// Rows whose guests take snapshots.
-const GUESTS: [&str; 4] = ["amd64-5.10", "amd64-6.1", "amd64-6.12", "arm64-16k"];
+/// Rows whose guests take snapshots. The command needs a newer Rust than that with which programs
+/// for other architectures are built.
+const GUESTS: [&str; 4] = ["amd64-5.10", "amd64-6.1", "amd64-6.12", "amd64-6.12-numa"];
 
-/// Boots the guests one after the other, and adds their snapshots to a lake.
+/// Boots guests one after the other, and adds their snapshots to a lake.
 ///
 /// # Errors
 /// A guest cannot be built or booted, or has not printed a complete lake.
