@@ -36,11 +36,12 @@ const SERVICES: [(&str, &str, u8); 3] = [
     ),
 ];
 
-/// A metric of frames.
+/// A metric of frames, and one of processes.
 const FRAMES: &str = "introspect_memory_bytes{";
+const PROCESSES: &str = "introspect_group_memory_bytes{";
 
-/// Asks the service of metrics until its first walk has ended, in the words of bash: no package
-/// brings a client.
+/// Asks the service of metrics until its first walk of processes has ended, in the words of
+/// bash: no package brings a client. With its budget, a walk of frames takes minutes.
 const SCRAPE: &str = "\
 scrape() (
     exec 3<>/dev/tcp/127.0.0.1/9925
@@ -278,7 +279,7 @@ fn services(root: &CleanRoot) -> Result<()> {
     fs::write(root.path("/debs/scrape"), SCRAPE).map_err(|error| error.to_string())?;
     let check = format!(
         "introspect snapshots {LAKE} && introspect physical 1 --backed --from {LAKE} | grep -m 1 \" ram \" && \
-         bash /debs/scrape {FRAMES}"
+         bash /debs/scrape {PROCESSES}"
     );
     booted::run(root, &target().join("packages/booted"), &services, &check)
 }
