@@ -32,7 +32,7 @@ const SERVICES: [(&str, &str, u8); 3] = [
     (
         "introspect-metrics.service",
         "introspect-metrics.service",
-        27,
+        26,
     ),
 ];
 
