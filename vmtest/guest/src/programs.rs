@@ -1,6 +1,6 @@
 //! Programs that tests start: the parts of `cat`, `sh`, `sleep`, `true` and `unshare`
-//! that tests use, a parent for them, and one with scattered memory. The file's name selects one, not argument 0,
-//! which one test sets.
+//! that tests use, a parent for them, and one with scattered memory. The file's name
+//! selects one, not argument 0, which one test sets.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
