@@ -190,9 +190,13 @@ impl Tracer {
     fn forget_those_without_a_stop(&mut self) {
         while let Some(&other) = self.threads.iter().next() {
             let mut state = ThreadState::Killed;
+            let mut is_killed = false;
             let known = wait_until(|| {
                 state = ThreadState::of(self.pid, other);
-                Ok(state != ThreadState::Killed)
+                is_killed |= state == ThreadState::Killed;
+                // SIGKILL can vanish from a thread that will not stop: seen on 6.18 and 7.2.
+                let is_open = state == ThreadState::Open && !is_killed;
+                Ok(is_open || matches!(state, ThreadState::Stopped | ThreadState::Ended))
             });
             if known.is_err() || state != ThreadState::Ended {
                 return;
@@ -236,8 +240,10 @@ impl Tracer {
 /// State of a thread of the program.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum ThreadState {
-    /// The thread lives, or has stopped for its tracer.
+    /// The thread lives.
     Open,
+    /// It has stopped for its tracer.
+    Stopped,
     /// SIGKILL is pending: the thread will stop at its end, unless it is past that.
     Killed,
     /// The thread has no memory any more.
@@ -258,7 +264,7 @@ impl ThreadState {
     fn of_status(status: &[u8]) -> Self {
         match value_of(status, b"State:").and_then(<[u8]>::first) {
             Some(b'Z' | b'X') | None => return Self::Ended,
-            Some(b't') => return Self::Open,
+            Some(b't') => return Self::Stopped,
             Some(_) => {}
         }
         // Linux 7.2 clears pending signals of a thread that has released its memory, while it
@@ -295,7 +301,7 @@ mod tests {
             ("R (running)", MEMORY, "100", ThreadState::Killed),
             ("R (running)", "", "100", ThreadState::Ended),
             ("R (running)", "", "0", ThreadState::Ended),
-            ("t (tracing stop)", MEMORY, "0", ThreadState::Open),
+            ("t (tracing stop)", MEMORY, "0", ThreadState::Stopped),
             ("Z (zombie)", "", "100", ThreadState::Ended),
         ] {
             let pending = format!("{pending:0>16}");
