@@ -359,6 +359,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut regions = 0;
     for host in 0..arguments.hosts {
         let base = &bases[host as usize % bases.len()];
+        let kernel = KERNELS[host as usize % KERNELS.len()].filter(|_| is_one_machine);
         let machines: Vec<_> = (bases.iter().filter(|other| other.is_of_machine(base))).collect();
         let has_frames = host % arguments.frames_every == 0;
         let mut poisoned = None;
@@ -373,11 +374,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 poisoned = base.frame(&chosen, number);
             }
             let machine = machines[(host + number) as usize % machines.len()];
-            let kernel = KERNELS[host as usize % KERNELS.len()];
             let plan = Plan {
                 base,
                 machine: has_frames.then_some(machine),
-                kernel: kernel.filter(|_| is_one_machine),
+                kernel,
                 host,
                 number,
                 taken_at: first_day + Duration::from_secs(seconds),

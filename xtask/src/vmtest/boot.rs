@@ -46,8 +46,8 @@ impl Drop for Guest {
     }
 }
 
-/// Starts `row`, waits until it has powered off, and returns its console. `words` are for the
-/// guest's first program.
+/// Starts `row`, waits until it has powered off, and returns its console. `words` of the
+/// command line are for the guest's first program.
 ///
 /// # Errors
 /// QEMU cannot be started. The last line of the console says if a guest had to be
@@ -56,21 +56,20 @@ pub(crate) fn run(
     row: &Row,
     kernel: &Path,
     image: &Path,
-    words: &[String],
+    words: &str,
     log: &Path,
 ) -> Result<String> {
     let shown = |error: std::io::Error| format!("{}: {error}", log.display());
     let console = File::create(log).map_err(shown)?;
     let errors = console.try_clone().map_err(shown)?;
     let (emulator, options, console_name) = machine(row.kernel.arch);
-    let mut all = vec![format!("vmtest.guest vmtest.scale={SCALE}")];
-    all.extend(words.iter().map(|word| format!("vmtest.{word}")));
-    all.extend(row.persistent.map(persistent::command_line));
+    let mut words = vec![format!("vmtest.guest vmtest.scale={SCALE} {words}")];
+    words.extend(row.persistent.map(persistent::command_line));
     let environment = row.environment.iter();
-    all.extend(environment.map(|(name, value)| format!("vmtest.env={name}={value}")));
+    words.extend(environment.map(|(name, value)| format!("vmtest.env={name}={value}")));
     let line = format!(
         "console={console_name} quiet loglevel=2 panic=-1 mitigations=off {} {}",
-        all.join(" "),
+        words.join(" "),
         row.command_line
     );
     let mut command = Command::new(emulator);

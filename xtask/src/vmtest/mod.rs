@@ -322,24 +322,33 @@ fn module_bytes(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// Boots a row and reports it; boots once more if the kernel died before the tests
-/// began.
+/// Boots a row and reports it.
 fn run_tests(row: &Row, kernel: &Unpacked, image: &Path, program: Option<&str>) -> Result<Report> {
+    let words = program.map_or(String::new(), |name| format!("vmtest.program={name}"));
+    let console = console_of(row, kernel, image, &words, row.name)?;
+    Ok(report::judge(&console, row, kernel.release, program))
+}
+
+/// Boots a guest, once more if the kernel died before the first program began; removes the image,
+/// and returns the console, which is also in the file of this name.
+fn console_of(
+    row: &Row,
+    kernel: &Unpacked,
+    image: &Path,
+    words: &str,
+    name: &str,
+) -> Result<String> {
     let consoles = directory().join("consoles");
     fs::create_dir_all(&consoles).map_err(|error| format!("{}: {error}", consoles.display()))?;
-    let file = consoles.join(format!("{}.log", row.name));
-    let words: Vec<_> = program
-        .map(|name| format!("program={name}"))
-        .into_iter()
-        .collect();
-    let mut console = boot::run(row, &kernel.image, image, &words, &file)?;
+    let file = consoles.join(format!("{name}.log"));
+    let mut console = boot::run(row, &kernel.image, image, words, &file)?;
     if !report::has_begun(&console) {
         eprintln!("vmtest: {}: did not come up; once more", row.name);
         let _ = fs::rename(&file, file.with_extension("first.log"));
-        console = boot::run(row, &kernel.image, image, &words, &file)?;
+        console = boot::run(row, &kernel.image, image, words, &file)?;
     }
     let _ = fs::remove_file(image);
-    Ok(report::judge(&console, row, kernel.release, program))
+    Ok(console)
 }
 
 /// Prints the table of results; an error unless all rows hold.

@@ -222,15 +222,22 @@ impl Compiler {
     }
 
     fn guest(&self) -> Result<PathBuf> {
-        let arguments = [
-            "build",
-            "--profile=vmtest",
-            "--message-format=json-render-diagnostics",
-        ];
+        self.program("vmtest", "vmtest-guest", "vmtest-guest", None)
+    }
+
+    /// Builds a program of a package, with a variable of the environment if it needs one.
+    fn program(
+        &self,
+        profile: &str,
+        package: &str,
+        name: &str,
+        variable: Option<(&str, &Path)>,
+    ) -> Result<PathBuf> {
+        let arguments = ["build", "--message-format=json-render-diagnostics"];
         let mut command = self.cargo(&arguments, "std,panic_unwind,test,proc_macro");
-        command.args(["--package", "vmtest-guest"]);
-        let mut built = executables(&output(&mut command)?)?;
-        let (_, path) = built.pop().ok_or("vmtest-guest was not built")?;
+        command.args(["--profile", profile, "--package", package, "--bin", name]);
+        let mut built = executables(&output(command.envs(variable))?)?;
+        let (_, path) = built.pop().ok_or_else(|| format!("{name} was not built"))?;
         Ok(path)
     }
 
@@ -351,18 +358,8 @@ fn test_programs() -> Result<Vec<String>> {
 /// command.
 pub(super) fn of_snapshots(arch: Arch, directory: &Path) -> Result<[PathBuf; 2]> {
     let compiler = Compiler::for_arch(arch, directory)?;
-    let guest = compiler.guest()?;
-    let arguments = [
-        "build",
-        "--profile=vmtest",
-        "--message-format=json-render-diagnostics",
-        "--package=introspect-cli",
-        "--bin=introspect",
-    ];
-    let mut command = compiler.cargo(&arguments, "std,panic_unwind");
-    let mut built = executables(&output(&mut command)?)?;
-    let (_, introspect) = built.pop().ok_or("introspect was not built")?;
-    Ok([guest, introspect])
+    let introspect = compiler.program("vmtest", "introspect-cli", "introspect", None)?;
+    Ok([compiler.guest()?, introspect])
 }
 
 /// Builds the programs of the guest whose RAM is a file: its first program, and the
@@ -371,17 +368,8 @@ pub(crate) fn of_truth(directory: &Path) -> Result<[PathBuf; 2]> {
     let compiler = Compiler::for_arch(Arch::Amd64, directory)?;
     let guest = compiler.guest()?;
     let object = own_symbols(&compiler.archive()?)?;
-    let arguments = [
-        "build",
-        "--release",
-        "--message-format=json-render-diagnostics",
-        "--package=truth",
-        "--bin=truth-guest",
-    ];
-    let mut command = compiler.cargo(&arguments, "std,panic_unwind");
-    command.env("TRUTH_C_OBJECT", object);
-    let mut built = executables(&output(&mut command)?)?;
-    let (_, program) = built.pop().ok_or("truth-guest was not built")?;
+    let variable = Some(("TRUTH_C_OBJECT", object.as_path()));
+    let program = compiler.program("release", "truth", "truth-guest", variable)?;
     Ok([guest, program])
 }
 

@@ -11,7 +11,7 @@ use super::kernels::Arch;
 use super::programs::{self, AROUND_TESTS};
 use super::row::Row;
 use super::table::ROWS;
-use super::{boot, cache, directory, packages};
+use super::{cache, console_of, directory, packages};
 use crate::run::Result;
 
 /// Rows whose guests take snapshots. The command needs a newer Rust than that with which programs
@@ -38,18 +38,10 @@ fn of_guest(row: &Row, lake: &Path) -> Result<usize> {
     let build = directory().join("build");
     let image = directory().join(format!("{}.snapshots.cpio", row.name));
     pack(row.programs, &build, &image)?;
-    let consoles = directory().join("consoles");
-    fs::create_dir_all(&consoles).map_err(|error| format!("{}: {error}", consoles.display()))?;
-    let log = consoles.join(format!("{}.snapshots.log", row.name));
-    let words = ["snapshots".to_owned(), format!("host={}", row.name)];
-    let mut console = boot::run(row, &kernel.image, &image, &words, &log)?;
-    if !console.contains("vmtest: closing") {
-        // Emulated kernels sometimes die while they boot.
-        eprintln!("vmtest: {}: did not come to an end; once more", row.name);
-        console = boot::run(row, &kernel.image, &image, &words, &log)?;
-    }
-    let _ = fs::remove_file(&image);
-    let files = parse(&console).map_err(|why| format!("{why}; console: {}", log.display()))?;
+    let words = format!("vmtest.snapshots vmtest.host={}", row.name);
+    let name = format!("{}.snapshots", row.name);
+    let console = console_of(row, &kernel, &image, &words, &name)?;
+    let files = parse(&console).map_err(|why| format!("{why} (see consoles/{name}.log)"))?;
     files.iter().try_for_each(|file| write(lake, file))?;
     Ok(files.len())
 }

@@ -190,13 +190,18 @@ impl Tracer {
     fn forget_those_without_a_stop(&mut self) {
         while let Some(&other) = self.threads.iter().next() {
             let mut state = ThreadState::Killed;
-            let mut is_killed = false;
+            let mut was_killed = false;
             let known = wait_until(|| {
                 state = ThreadState::of(self.pid, other);
-                is_killed |= state == ThreadState::Killed;
-                // SIGKILL can vanish from a thread that will not stop: seen on 6.18 and 7.2.
-                let is_open = state == ThreadState::Open && !is_killed;
-                Ok(is_open || matches!(state, ThreadState::Stopped | ThreadState::Ended))
+                Ok(match state {
+                    ThreadState::Stopped | ThreadState::Ended => true,
+                    // SIGKILL can vanish from a thread that will not stop: seen on 6.18, 7.2.
+                    ThreadState::Open => !was_killed,
+                    ThreadState::Killed => {
+                        was_killed = true;
+                        false
+                    }
+                })
             });
             if known.is_err() || state != ThreadState::Ended {
                 return;
@@ -267,8 +272,7 @@ impl ThreadState {
             Some(b't') => return Self::Stopped,
             Some(_) => {}
         }
-        // Linux 7.2 clears pending signals of a thread that has released its memory, while it
-        // still runs: seen in a guest, 7.2.13.
+        // It is past its stop, whatever signals are pending.
         if value_of(status, b"VmSize:").is_none() {
             return Self::Ended;
         }
